@@ -1,0 +1,251 @@
+/**
+ * Config: what one node was told, as one frozen object that survives JSON.
+ * From: layers of raw options (flags, variables, file) that cli.ts has read.
+ * To: the supervisor, and every child by IPC; never by argv, for it holds the AMQP password.
+ * Bound: everything is checked here, at the start: all faults are told at once, by one StartError.
+ */
+import { availableParallelism } from 'node:os';
+import { EXIT, StartError } from './errors.ts';
+import {
+  isLimitName,
+  LIMIT_NAMES,
+  LIMIT_SPECS,
+  type LimitName,
+  type Limits,
+  limitFaults,
+  makeLimits,
+} from './limits.ts';
+import { redact } from './observe/redact.ts';
+import { didYouMean, parseDuration, parseSize, parseWhole } from './units.ts';
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface Config {
+  readonly host: string;
+  /** 0: preflight.ts picks one and puts it here before any child starts. */
+  readonly port: number;
+  readonly acceptors: number;
+  /** URL with user, password and virtual host. */
+  readonly amqp: string;
+  readonly prefix: string;
+  readonly adminHost: string;
+  readonly adminPort: number;
+  readonly auth: 'none';
+  readonly waitForBroker: boolean;
+  readonly logLevel: LogLevel;
+  readonly limits: Limits;
+}
+
+export interface OptionSpec {
+  readonly default?: string;
+  readonly placeholder?: string;
+  readonly about: string;
+}
+
+/** Every option of `owsla serve` but --config and --set, by the name of its flag. */
+export const OPTION_SPECS = {
+  host: { default: '127.0.0.1', placeholder: 'ADDRESS', about: 'address that devices connect to' },
+  port: {
+    default: '7000',
+    placeholder: 'PORT',
+    about: 'port that devices connect to; 0 picks one',
+  },
+  acceptors: { placeholder: 'N', about: 'acceptor processes; one per processor if not given' },
+  amqp: {
+    default: 'amqp://guest:guest@127.0.0.1:5672',
+    placeholder: 'URL',
+    about: 'the broker; better in OWSLA_AMQP or the file, where ps does not show the password',
+  },
+  prefix: { default: 'owsla', placeholder: 'WORD', about: 'first word of all names at the broker' },
+  keepalive: { placeholder: 'DURATION', about: 'short for --set keepaliveMs=DURATION' },
+  'admin-host': {
+    default: '127.0.0.1',
+    placeholder: 'ADDRESS',
+    about: 'address of the admin HTTP',
+  },
+  'admin-port': {
+    default: '9700',
+    placeholder: 'PORT',
+    about: 'port of health and metrics; 0 picks one',
+  },
+  auth: {
+    placeholder: 'none',
+    about: 'who may connect; must be said before others than this machine can',
+  },
+  'wait-for-broker': { default: 'false', about: 'start although the broker cannot be reached yet' },
+  'log-level': { default: 'info', placeholder: 'LEVEL', about: LOG_LEVELS.join(', ') },
+} as const satisfies Record<string, OptionSpec>;
+
+export type OptionName = keyof typeof OPTION_SPECS;
+export const OPTION_NAMES = Object.keys(OPTION_SPECS) as readonly OptionName[];
+
+type Raw = string | number | boolean;
+
+/** Raw options of one source. Values may be text, or what YAML made of it. */
+export type Options = { readonly [N in OptionName]?: Raw } & {
+  readonly set?: Readonly<Record<string, Raw>>;
+};
+
+/** One source of options; `tell` names an option as its writer knows it (`--port`, `OWSLA_PORT`). */
+export interface Layer {
+  readonly options: Options;
+  tell(name: string): string;
+}
+
+/**
+ * The config that `layers` make, the first one winning.
+ * Throws one StartError (usage) with every fault in it.
+ */
+export function makeConfig(...layers: readonly (Layer | Options)[]): Config {
+  const reader = new Reader(layers.map(asLayer));
+  const host = reader.text('host', /^[^\s/@]+$/, 'a host name or an address');
+  const adminHost = reader.text('admin-host', /^[^\s/@]+$/, 'a host name or an address');
+  const config: Config = {
+    host,
+    port: reader.whole('port', 0, 65_535),
+    acceptors: reader.whole('acceptors', 1, 1_024, availableParallelism()),
+    amqp: reader.amqp(),
+    prefix: reader.text('prefix', /^(?!amq\.)[A-Za-z0-9_.-]{1,64}$/, PREFIX_RULE),
+    adminHost,
+    adminPort: reader.whole('admin-port', 0, 65_535),
+    auth: reader.auth(host),
+    waitForBroker: reader.truth('wait-for-broker'),
+    logLevel: reader.word('log-level', LOG_LEVELS),
+    limits: reader.limits(),
+  };
+  if (config.port !== 0 && config.port === config.adminPort && host === adminHost) {
+    reader.faults.push(`port and admin-port are both ${config.port}; they need one each`);
+  }
+  if (reader.faults.length > 0) throw new StartError(EXIT.usage, reader.faults.join('; '));
+  return Object.freeze(config);
+}
+
+const PREFIX_RULE = '1 to 64 of A-Z a-z 0-9 _ . - and not start with "amq."';
+
+/** Only this machine can reach it: 127.0.0.0/8, ::1, or localhost. */
+export function isLoopback(host: string): boolean {
+  return /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host) || host === '::1' || host === 'localhost';
+}
+
+function asLayer(source: Layer | Options): Layer {
+  if ('tell' in source && typeof source.tell === 'function') return source as Layer;
+  return { options: source as Options, tell: (name) => name };
+}
+
+/** Takes options out of layers, checks each, and gathers what is wrong. */
+class Reader {
+  readonly faults: string[] = [];
+  readonly #layers: readonly Layer[];
+
+  constructor(layers: readonly Layer[]) {
+    this.#layers = layers;
+  }
+
+  text(name: OptionName, shape: RegExp, rule: string): string {
+    const { raw, told } = this.#find(name);
+    if (!shape.test(raw)) this.faults.push(`${told} must be ${rule}, not ${quote(raw)}`);
+    return raw;
+  }
+
+  whole(name: OptionName, min: number, max: number, otherwise?: number): number {
+    const { raw, told, isGiven } = this.#find(name);
+    if (!isGiven && otherwise !== undefined) return otherwise;
+    const value = parseWhole(raw);
+    if (value !== undefined && value >= min && value <= max) return value;
+    this.faults.push(`${told} must be a whole number from ${min} to ${max}, not ${quote(raw)}`);
+    return min;
+  }
+
+  truth(name: OptionName): boolean {
+    const { raw, told } = this.#find(name);
+    if (raw !== 'true' && raw !== 'false') {
+      this.faults.push(`${told} must be true or false, not ${quote(raw)}`);
+    }
+    return raw === 'true';
+  }
+
+  word<W extends string>(name: OptionName, words: readonly W[]): W {
+    const { raw, told } = this.#find(name);
+    const found = words.find((word) => word === raw);
+    if (found !== undefined) return found;
+    const near = didYouMean(raw, words);
+    this.faults.push(`${told} must be one of ${words.join(', ')}, not ${quote(raw)}${near}`);
+    return words[0] as W;
+  }
+
+  amqp(): string {
+    const { raw, told } = this.#find('amqp');
+    const url = URL.canParse(raw) ? new URL(raw) : undefined;
+    const isSpoken = url?.protocol === 'amqp:' || url?.protocol === 'amqps:';
+    if (!isSpoken || !url?.hostname || url.hash !== '') {
+      // Not the value itself: where the shape is broken, the password cannot be found to hide it.
+      this.faults.push(`${told} must look like amqp://user:password@host:5672/vhost`);
+    }
+    return raw;
+  }
+
+  auth(host: string): 'none' {
+    const { raw, told, isGiven } = this.#find('auth');
+    if (!isGiven && !isLoopback(host)) {
+      this.faults.push(
+        `${host} can be reached from other machines, so say who may connect: --auth none lets every device in`,
+      );
+    }
+    if (isGiven && raw !== 'none') {
+      this.faults.push(`${told} must be none, the only way there is so far, not ${quote(raw)}`);
+    }
+    return 'none';
+  }
+
+  limits(): Limits {
+    const overrides: Partial<Record<LimitName, number>> = {};
+    const before = this.faults.length;
+    for (const layer of this.#layers.toReversed()) {
+      const { keepalive, set = {} } = layer.options;
+      for (const [name, raw] of Object.entries(set)) {
+        if (isLimitName(name)) overrides[name] = this.#limit(layer.tell(`set ${name}`), name, raw);
+        else this.faults.push(`there is no limit ${quote(name)}${didYouMean(name, LIMIT_NAMES)}`);
+      }
+      if (keepalive === undefined) continue;
+      const told = layer.tell('keepalive');
+      if (set.keepaliveMs !== undefined) {
+        this.faults.push(`${told} and keepaliveMs are the same limit; give one of them`);
+      }
+      overrides.keepaliveMs = this.#limit(told, 'keepaliveMs', String(keepalive), true);
+    }
+    const limits = makeLimits(overrides);
+    if (this.faults.length === before) this.faults.push(...limitFaults(limits));
+    return limits;
+  }
+
+  #limit(told: string, name: LimitName, raw: Raw, needsUnit = false): number {
+    const { unit, value } = LIMIT_SPECS[name];
+    const text = String(raw);
+    const withUnit =
+      unit === 'ms' ? parseDuration(text) : unit === 'bytes' ? parseSize(text) : undefined;
+    const number = withUnit ?? (needsUnit ? undefined : parseWhole(text));
+    if (number !== undefined) return number;
+    const rule = {
+      ms: 'a duration such as 500ms, 10s, 5m or 1h',
+      bytes: 'a size such as 65536, 64KiB or 1MiB',
+      count: 'a whole number',
+    }[unit];
+    this.faults.push(`${told} must be ${rule}, not ${quote(text)}`);
+    return value;
+  }
+
+  #find(name: OptionName): { raw: string; told: string; isGiven: boolean } {
+    for (const layer of this.#layers) {
+      const raw = layer.options[name];
+      if (raw !== undefined) return { raw: String(raw), told: layer.tell(name), isGiven: true };
+    }
+    const spec: OptionSpec = OPTION_SPECS[name];
+    return { raw: spec.default ?? '', told: `--${name}`, isGiven: false };
+  }
+}
+
+function quote(text: string): string {
+  const short = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  return JSON.stringify(redact(short));
+}

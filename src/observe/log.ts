@@ -1,0 +1,68 @@
+/**
+ * Log: pino on stdout, one line per decision, nothing per message.
+ * From: supervisor, children and what they build; a logger is passed in, never imported.
+ * To: stdout, as JSON lines, or readable ones when a terminal reads them.
+ * Bound: a child holds LOG_BYTES_MAX for a slow reader of stdout, then loses lines, not time.
+ */
+import { isatty } from 'node:tty';
+import { destination, type Logger, pino, stdTimeFunctions } from 'pino';
+import pretty from 'pino-pretty';
+import type { LogLevel } from '../config.ts';
+import { redact } from './redact.ts';
+
+export type { Logger } from 'pino';
+
+export type Role = 'supervisor' | 'acceptor' | 'observer';
+
+const STDOUT = 1;
+const LOG_BYTES_MAX = 1024 * 1024;
+
+/** Who speaks. `acceptor` is its number from 1, `incarnation` one life of a child. */
+export interface LogOrigin {
+  readonly role: Role;
+  readonly acceptor?: number;
+  readonly incarnation?: string;
+}
+
+/**
+ * A logger whose every line names its origin; passwords and tokens are taken out of each line.
+ * The supervisor writes at once; children write behind, so that a reader of stdout that has
+ * stopped (a paused terminal) cannot stop a device.
+ */
+export function makeLogger(level: LogLevel, origin: LogOrigin): Logger {
+  const isSync = origin.role === 'supervisor';
+  const out = destination({ dest: STDOUT, sync: isSync, maxLength: LOG_BYTES_MAX });
+  // Nobody reads stdout any more (`owsla serve | head`): no reason to drop a link.
+  out.on('error', () => {});
+  if (!isSync) process.on('exit', () => flush(out));
+  const stream = isatty(STDOUT)
+    ? pretty({ destination: out, ignore: 'pid,hostname,incarnation', translateTime: 'HH:MM:ss.l' })
+    : out;
+  return makeLoggerTo(stream, level, origin);
+}
+
+/** The same logger on any stream. */
+export function makeLoggerTo(
+  stream: { write(line: string): void },
+  level: LogLevel,
+  origin: LogOrigin,
+): Logger {
+  return pino(
+    {
+      level,
+      base: { pid: process.pid, ...origin },
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      hooks: { streamWrite: redact },
+    },
+    stream,
+  );
+}
+
+function flush(out: { flushSync(): void }): void {
+  try {
+    out.flushSync();
+  } catch {
+    // The reader is gone or the stream is not open yet: there is nobody to tell.
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * IPC: the messages between the supervisor and its children, and nothing else.
+ * From: supervisor.ts and child.ts, over the channel that fork() makes.
+ * To: each other. All of it is plain JSON, so it is the same from sources and compiled.
+ * Bound: a side that does not read makes the other skip signs of life, never queue them.
+ */
+import type { Config } from '../config.ts';
+import type { ExitCode } from '../errors.ts';
+
+export type ChildRole = 'acceptor' | 'observer';
+
+/** What every child is told once, before it does anything. */
+export interface StartMessage {
+  readonly type: 'start';
+  readonly role: ChildRole;
+  readonly config: Config;
+  /** Acceptors: 1 to config.acceptors. The observer: 0. */
+  readonly index: number;
+  readonly incarnation: string;
+  /** Private folder (0700) of this node's Unix sockets. */
+  readonly folder: string;
+}
+
+/** One child as the supervisor sees it. */
+export interface ChildFacts {
+  readonly role: ChildRole;
+  readonly index: number;
+  readonly state: ChildState;
+  /** The live incarnation; absent while there is none. */
+  readonly incarnation?: string;
+}
+
+export type ChildState = 'pausing' | 'starting' | 'ready' | 'stopping' | 'killed' | 'ended';
+
+/** The whole state of the node, for the observer; a sign of the supervisor's life. */
+export interface NodeMessage {
+  readonly type: 'node';
+  readonly isStopping: boolean;
+  readonly children: readonly ChildFacts[];
+  readonly restarts: Readonly<Record<ChildRole, number>>;
+}
+
+export type ToChild = StartMessage | NodeMessage | { readonly type: 'drain' };
+
+export type FromChild =
+  | { readonly type: 'ready' }
+  | { readonly type: 'alive'; readonly figures: Figures }
+  | { readonly type: 'fatal'; readonly exitCode: ExitCode; readonly sentence: string };
+
+/** A child's few last words, for the log line about its end. */
+export type Figures = Readonly<Record<string, number>>;
+
+/** The observer's socket inside the node's folder. */
+export const OBSERVER_SOCKET = 'observer.sock';

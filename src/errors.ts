@@ -1,0 +1,90 @@
+/**
+ * Errors: the closed lists of codes and reasons, and one class per amount of loss.
+ * From: wherever something is refused.  To: the device (code, reason), metrics, logs, exit codes.
+ * Bound: ProtocolError costs one link, BrokerError one AMQP connection, StartError one process.
+ */
+
+/** Codes of ERROR frames (docs/protocol.md). Each ends the link but `not-supported`. */
+export const ERROR_CODES = [
+  'bad-frame',
+  'frame-too-long',
+  'unexpected',
+  'bad-id',
+  'bad-topic',
+  'bad-device-id',
+  'version',
+  'auth-failed',
+  'not-supported',
+] as const;
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** Reasons of BYE frames besides the error codes. */
+export const BYE_REASONS = [
+  'greeting-timeout',
+  'keepalive-timeout',
+  'outbox-full',
+  'server-full',
+  'rate-limited',
+  'draining',
+  'taken-over',
+  'broker-lost',
+] as const;
+export type ByeReason = (typeof BYE_REASONS)[number];
+
+/** Ends that the device made: FIN, BYE, or a broken TCP connection. */
+export const DEVICE_ENDS = ['peer-fin', 'peer-bye', 'peer-reset'] as const;
+export type DeviceEnd = (typeof DEVICE_ENDS)[number];
+
+export type FatalCode = Exclude<ErrorCode, 'not-supported'>;
+export type CloseReason = FatalCode | ByeReason | DeviceEnd;
+
+export const CLOSE_REASONS: readonly CloseReason[] = [
+  ...ERROR_CODES.filter((code) => code !== 'not-supported'),
+  ...BYE_REASONS,
+  ...DEVICE_ENDS,
+];
+
+/** Status of a REPLY (docs/protocol.md). 100 to 65535 belong to the backends. */
+export const STATUS = {
+  ok: 0,
+  timedOut: 1,
+  unroutable: 2,
+  refused: 3,
+  overloaded: 4,
+  failed: 5,
+} as const;
+
+/** The device broke the protocol: costs its link (or nothing, for `not-supported`). */
+export class ProtocolError extends Error {
+  readonly code: ErrorCode;
+  /** The message the error speaks of, where one is known. */
+  readonly id: number | undefined;
+
+  constructor(code: ErrorCode, message: string, id?: number) {
+    super(message);
+    this.name = 'ProtocolError';
+    this.code = code;
+    this.id = id;
+  }
+}
+
+/** Exit codes of `owsla`, after sysexits(3) where one fits. */
+export const EXIT = {
+  ok: 0,
+  crashed: 1,
+  usage: 64,
+  unavailable: 69,
+  config: 78,
+} as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** This process cannot start or go on: one sentence for the operator, and the exit code. */
+export class StartError extends Error {
+  readonly exitCode: ExitCode;
+
+  constructor(exitCode: ExitCode, sentence: string) {
+    super(sentence);
+    this.name = 'StartError';
+    this.exitCode = exitCode;
+  }
+}

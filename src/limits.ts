@@ -1,0 +1,142 @@
+/**
+ * Limits: every number that bounds something, with its unit, range and meaning, in one list.
+ * From: this file's defaults, overridden by `--set name=value` or the config file (config.ts).
+ * To: every module that has a queue, map, timer or retry; it gets the frozen `Limits` object.
+ * Bound: a value outside its range, or two that contradict each other, is refused at the start.
+ */
+
+export type LimitUnit = 'bytes' | 'ms' | 'count';
+
+interface LimitSpec {
+  readonly value: number;
+  readonly unit: LimitUnit;
+  readonly min: number;
+  readonly max: number;
+  readonly about: string;
+}
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+function bytes(value: number, min: number, max: number, about: string): LimitSpec {
+  return { value, unit: 'bytes', min, max, about };
+}
+function ms(value: number, min: number, max: number, about: string): LimitSpec {
+  return { value, unit: 'ms', min, max, about };
+}
+function count(value: number, min: number, max: number, about: string): LimitSpec {
+  return { value, unit: 'count', min, max, about };
+}
+
+export const LIMIT_SPECS = {
+  // One device link.
+  frameBytesMax: bytes(64 * KiB, 256, 16 * MiB, 'largest frame taken from a device'),
+  greetingMs: ms(10 * SECOND, 100, 10 * MINUTE, 'time a new link has to send HELLO'),
+  keepaliveMs: ms(60 * SECOND, SECOND, HOUR, 'keepalive of a device that asks for none'),
+  keepaliveMinMs: ms(10 * SECOND, SECOND, HOUR, 'shortest keepalive a device may ask for'),
+  keepaliveMaxMs: ms(HOUR, SECOND, 24 * HOUR, 'longest keepalive a device may ask for'),
+  inFlightMax: count(256, 1, 65_536, 'REQUESTs unanswered + EVENTs un-ACKed of one link'),
+  requestMs: ms(10 * SECOND, 50, 10 * MINUTE, 'time a REQUEST has to be answered'),
+  outboxSoftBytes: bytes(64 * KiB, KiB, 64 * MiB, 'outbox size above which reading stops'),
+  outboxHardBytes: bytes(256 * KiB, 2 * KiB, 256 * MiB, 'outbox size at which a link closes'),
+  stallMs: ms(10 * SECOND, 100, HOUR, 'time a device may take no byte of a waiting outbox'),
+  lingerMs: ms(SECOND, 10, MINUTE, 'time to read and discard after BYE'),
+
+  // One acceptor.
+  linksMax: count(0, 0, 1_000_000, 'links per acceptor; 0: the open-file limit less 256'),
+  refusingMax: count(256, 1, 16_384, 'refused links that linger at once; more are reset'),
+  backlog: count(4_096, 1, 65_535, 'accept queue of a listener'),
+  sweepTickMs: ms(8, 1, 1_000, 'one registry shard is swept per tick, all 256 in turn'),
+
+  // One AMQP connection.
+  publishWindowMax: count(4_096, 1, 1_000_000, 'messages published and not yet confirmed'),
+  publishWindowBytes: bytes(16 * MiB, 64 * KiB, 1_024 * MiB, 'payload bytes of these messages'),
+  nackRetryMs: ms(250, 10, MINUTE, 'pause before a nacked EVENT is published again'),
+  prefetch: count(1_024, 1, 65_535, 'replies delivered and not yet acked'),
+  heartbeatMs: ms(10 * SECOND, SECOND, 10 * MINUTE, 'AMQP heartbeat asked of the broker'),
+  brokerConnectMs: ms(10 * SECOND, 100, 10 * MINUTE, 'time one broker connect may take'),
+  reconnectMinMs: ms(100, 1, MINUTE, 'first pause between broker connects, doubled each time'),
+  reconnectMaxMs: ms(5 * SECOND, 10, HOUR, 'longest pause between broker connects'),
+
+  // Queues at the broker.
+  replyQueueMax: count(100_000, 1, 100_000_000, 'replies waiting for one acceptor'),
+  replyQueueExpiresMs: ms(5 * MINUTE, SECOND, 24 * HOUR, 'age of an unused reply queue'),
+  unroutedMax: count(100_000, 1, 1_000_000_000, 'events kept that no backend has bound for'),
+  unroutedAgeMs: ms(24 * HOUR, SECOND, 365 * 24 * HOUR, 'time that such an event is kept'),
+
+  // The end of a process.
+  drainMs: ms(15 * SECOND, 0, HOUR, 'time for confirms, replies and outboxes at a stop'),
+  drainPaceMs: ms(5 * SECOND, 0, HOUR, 'time over which a stop spreads its BYEs'),
+  drainRetryMs: ms(30 * SECOND, 0, HOUR, 'spread of retryAfter in these BYEs'),
+  serverFullRetryMs: ms(30 * SECOND, 0, HOUR, 'spread of retryAfter when an acceptor is full'),
+
+  // The supervisor and its children.
+  childReadyMs: ms(30 * SECOND, SECOND, HOUR, 'time a child has to get ready'),
+  childSilenceMs: ms(15 * SECOND, 2 * SECOND, HOUR, 'silence after which a child is killed'),
+  heartbeatChildMs: ms(SECOND, 100, MINUTE, 'interval of a child’s signs of life'),
+  restartsMax: count(0, 0, 100_000, 'restarts in restartWindowMs; 0: 5 + ceil(log2(acceptors))'),
+  restartWindowMs: ms(10 * SECOND, SECOND, HOUR, 'window of the restart intensity'),
+  restartPauseMaxMs: ms(5 * SECOND, 0, MINUTE, 'longest pause before a child is restarted'),
+
+  // The observer.
+  reportMs: ms(SECOND, 100, MINUTE, 'interval of the acceptors’ reports to the observer'),
+  adminConnectionsMax: count(256, 1, 65_535, 'admin HTTP connections; more are closed'),
+  scrapeMs: ms(SECOND, 100, MINUTE, 'age up to which a rendered /metrics page is served again'),
+} as const satisfies Record<string, LimitSpec>;
+
+export type LimitName = keyof typeof LIMIT_SPECS;
+export type Limits = Readonly<Record<LimitName, number>>;
+
+export const LIMIT_NAMES = Object.keys(LIMIT_SPECS) as readonly LimitName[];
+
+/** The open files an acceptor keeps for everything but device links. */
+export const FILES_RESERVED = 256;
+
+/** Shards of the registry; a connection id's first byte picks one. */
+export const SHARDS = 256;
+
+/** Smallest `frameBytesMax` a device can declare; a smaller wish counts as this. */
+export const DEVICE_FRAME_BYTES_MIN = 256;
+
+/** Silence beyond this many keepalives closes a link. */
+export const KEEPALIVE_GRACE = 1.5;
+
+export function isLimitName(name: string): name is LimitName {
+  return Object.hasOwn(LIMIT_SPECS, name);
+}
+
+/** The defaults with `overrides` on top, frozen. Ranges are not checked here: `limitFaults` does. */
+export function makeLimits(overrides: Partial<Record<LimitName, number>> = {}): Limits {
+  const limits = {} as Record<LimitName, number>;
+  for (const name of LIMIT_NAMES) limits[name] = overrides[name] ?? LIMIT_SPECS[name].value;
+  return Object.freeze(limits);
+}
+
+/** What is wrong with these limits, one sentence each; empty when they fit each other. */
+export function limitFaults(limits: Limits): string[] {
+  const faults: string[] = [];
+  for (const name of LIMIT_NAMES) {
+    const { min, max, unit } = LIMIT_SPECS[name];
+    const value = limits[name];
+    if (!Number.isInteger(value) || value < min || value > max) {
+      faults.push(`${name} must be a whole number from ${min} to ${max} (${unit}), not ${value}`);
+    }
+  }
+  const ordered: [LimitName, LimitName][] = [
+    ['keepaliveMinMs', 'keepaliveMs'],
+    ['keepaliveMs', 'keepaliveMaxMs'],
+    ['outboxSoftBytes', 'outboxHardBytes'],
+    ['reconnectMinMs', 'reconnectMaxMs'],
+    ['heartbeatChildMs', 'childSilenceMs'],
+    ['frameBytesMax', 'publishWindowBytes'],
+  ];
+  for (const [low, high] of ordered) {
+    if (limits[low] > limits[high]) {
+      faults.push(`${low} (${limits[low]}) must not be above ${high} (${limits[high]})`);
+    }
+  }
+  return faults;
+}

@@ -1,0 +1,129 @@
+/**
+ * Metrics: every figure an acceptor keeps, its name, kind, label and meaning, in one list.
+ * From: endpoint, broker and route modules add to a `Counters`.  To: report.ts takes snapshots.
+ * Bound: labels come from closed lists; never a device, a topic or an address.
+ */
+import { CLOSE_REASONS, ERROR_CODES, STATUS } from '../errors.ts';
+import { TYPE } from '../wire/message.ts';
+
+export interface MetricSpec {
+  readonly kind: 'counter' | 'gauge';
+  readonly help: string;
+  readonly label?: string;
+  /** The closed list of the label's values: each is reported from the start, as 0. */
+  readonly values?: readonly string[];
+}
+
+const MESSAGE_TYPES = Object.keys(TYPE).map((name) => name.toLowerCase());
+const KINDS = ['event', 'request'];
+
+/** Fates of a delivery from the reply queue. */
+export const REPLY_FATES = ['sent', 'late', 'no-link', 'garbage', 'too-long'] as const;
+export type ReplyFate = (typeof REPLY_FATES)[number];
+
+/** Names are `owsla_<name>` in snake case; counters end in `_total`. */
+export const METRICS = {
+  links: { kind: 'gauge', help: 'Links that are greeting or open.' },
+  greetings: { kind: 'gauge', help: 'Links whose HELLO has not come yet.' },
+  linksMax: { kind: 'gauge', help: 'Links that this acceptor takes.' },
+  pausedLinks: { kind: 'gauge', help: 'Links that are not read from, for back-pressure.' },
+  lingering: { kind: 'gauge', help: 'Links that said BYE and wait for the device’s FIN.' },
+  accepts: { kind: 'counter', help: 'Links accepted.' },
+  closes: {
+    kind: 'counter',
+    help: 'Links ended, by reason.',
+    label: 'reason',
+    values: CLOSE_REASONS,
+  },
+  errors: {
+    kind: 'counter',
+    help: 'ERROR frames sent, by code.',
+    label: 'code',
+    values: ERROR_CODES,
+  },
+  messagesIn: {
+    kind: 'counter',
+    help: 'Messages from devices, by type.',
+    label: 'type',
+    values: MESSAGE_TYPES,
+  },
+  messagesOut: {
+    kind: 'counter',
+    help: 'Messages to devices, by type.',
+    label: 'type',
+    values: MESSAGE_TYPES,
+  },
+  bytesIn: { kind: 'counter', help: 'Bytes read from devices.' },
+  bytesOut: { kind: 'counter', help: 'Bytes handed to device sockets.' },
+  strayAcks: { kind: 'counter', help: 'ACKs from devices for nothing that was sent.' },
+  publishes: {
+    kind: 'counter',
+    help: 'Messages handed to the broker, re-sends included.',
+    label: 'kind',
+    values: KINDS,
+  },
+  resends: { kind: 'counter', help: 'Messages published again.' },
+  confirms: { kind: 'counter', help: 'Publisher confirms.' },
+  nacks: { kind: 'counter', help: 'Publishes that the broker refused.' },
+  returns: { kind: 'counter', help: 'REQUESTs that no queue was bound for.' },
+  confirmsWaiting: { kind: 'gauge', help: 'Messages published and not yet confirmed.' },
+  confirmBytesWaiting: { kind: 'gauge', help: 'Payload bytes of these messages.' },
+  requestsOpen: { kind: 'gauge', help: 'REQUESTs not yet answered.' },
+  deliveries: {
+    kind: 'counter',
+    help: 'Deliveries from the reply queue, by fate.',
+    label: 'fate',
+    values: REPLY_FATES,
+  },
+  ownReplies: {
+    kind: 'counter',
+    help: 'REPLYs that Owsla made itself, by status.',
+    label: 'status',
+    values: Object.keys(STATUS),
+  },
+  brokerUp: {
+    kind: 'gauge',
+    help: '1 while the AMQP connection is up.',
+    label: 'link',
+    values: ['publish', 'consume'],
+  },
+  brokerBlocked: { kind: 'gauge', help: '1 while the broker takes no publishes.' },
+  brokerConnects: { kind: 'counter', help: 'AMQP connections made.' },
+  brokerLosses: { kind: 'counter', help: 'AMQP connections lost.' },
+  loopLagMs: {
+    kind: 'gauge',
+    help: 'Event-loop delay over the last report interval, in ms.',
+    label: 'quantile',
+    values: ['p50', 'p99', 'max'],
+  },
+  rssBytes: { kind: 'gauge', help: 'Resident memory.' },
+  cpuMs: { kind: 'counter', help: 'Processor time used, in ms.' },
+} as const satisfies Record<string, MetricSpec>;
+
+export type MetricName = keyof typeof METRICS;
+
+type Labelled = {
+  [N in MetricName]: (typeof METRICS)[N] extends { values: readonly string[] } ? N : never;
+}[MetricName];
+
+/** One acceptor's figures: a number each, or a number per label value. */
+export type Counters = {
+  [N in MetricName]: N extends Labelled ? Record<string, number> : number;
+};
+
+/** A snapshot as it travels to the observer. */
+export type Snapshot = Readonly<Counters>;
+
+/** All figures at zero. */
+export function makeCounters(): Counters {
+  const counters: Record<string, number | Record<string, number>> = {};
+  for (const [name, spec] of Object.entries(METRICS) as [string, MetricSpec][]) {
+    counters[name] = spec.values ? Object.fromEntries(spec.values.map((value) => [value, 0])) : 0;
+  }
+  return counters as Counters;
+}
+
+/** Add one to the figure of a label value. The value must be on the metric's closed list. */
+export function bump(figures: Record<string, number>, value: string): void {
+  figures[value] = (figures[value] ?? 0) + 1;
+}

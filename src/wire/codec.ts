@@ -1,0 +1,24 @@
+/**
+ * Codec: the one interface between bytes and messages, so that nothing above `wire/` knows a format.
+ * From: the socket's chunks.  To: messages, in order; and messages back to bytes.
+ * Bound: a reader holds at most one incomplete frame; a broken one throws ProtocolError.
+ */
+import type { Message } from './message.ts';
+
+/** The bytes of one link, cut anywhere, as messages. Stateful, one per link. */
+export interface Reader {
+  /** Add a chunk. The reader keeps views into it and never writes to it. */
+  push(chunk: Buffer): void;
+  /**
+   * The next complete message, or `undefined` when more bytes are needed.
+   * Throws ProtocolError for a frame that breaks the format; the stream is of no use afterwards.
+   */
+  next(): Message | undefined;
+}
+
+export interface Codec {
+  /** A new reader that takes frames of at most `frameBytesMax` bytes. */
+  reader(frameBytesMax: number): Reader;
+  /** One message as the bytes to write. Message types the format lacks throw a TypeError. */
+  encode(message: Message): Buffer;
+}

@@ -1,0 +1,300 @@
+/**
+ * The device protocol, version 1: messages in MessagePack arrays (docs/protocol.md).
+ * From: payloads of frame.ts.  To: typed messages, their shape checked; and messages to frames.
+ * Bound: one frame in, one message out; a broken shape throws ProtocolError and costs the link.
+ */
+import { Packr, RESERVE_START_SPACE } from 'msgpackr';
+import { ProtocolError } from '../errors.ts';
+import { DEVICE_FRAME_BYTES_MIN } from '../limits.ts';
+import type { Codec, Reader } from './codec.ts';
+import { FrameReader, HEADER_BYTES } from './frame.ts';
+import { ID_MAX, type Message, type Meta, TYPE } from './message.ts';
+import { Cursor } from './msgpack.ts';
+
+export const VERSION = 1;
+export const TOPIC_BYTES_MAX = 128;
+export const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;
+export const TOPIC = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
+
+const EMPTY = Buffer.alloc(0);
+const NO_META: Meta = Object.freeze({});
+const U32_MAX = 0xffff_ffff;
+const STATUS_MAX = 0xffff;
+const CONNECTION_ID_BYTES = 16;
+
+// One cursor serves every link: decoding one payload never waits for anything.
+const cursor = new Cursor();
+/** Elements of the frame's array that are not yet read. */
+let left = 0;
+
+/** Is there a next element that is not nil? A nil is read, and counts as missing. */
+function present(): boolean {
+  if (left === 0) return false;
+  left -= 1;
+  return !cursor.nil();
+}
+
+function need(what: string): void {
+  if (!present()) throw new ProtocolError('bad-frame', `${what} is missing`);
+}
+
+function readId(idMin: number): number {
+  need('id');
+  const id = cursor.integer('id');
+  if (id < idMin || id > ID_MAX) throw new ProtocolError('bad-id', 'id is out of range');
+  return id;
+}
+
+function readTopic(): string {
+  need('topic');
+  const topic = cursor.str('topic', 'latin1');
+  if (topic.length > TOPIC_BYTES_MAX || !TOPIC.test(topic)) {
+    throw new ProtocolError('bad-topic', 'topic is not 1 to 128 bytes of dotted words');
+  }
+  return topic;
+}
+
+function readStatus(): number {
+  need('status');
+  return cursor.integerIn('status', 0, STATUS_MAX);
+}
+
+function readPayload(): Buffer {
+  return present() ? cursor.blob('payload') : EMPTY;
+}
+
+/** Read a map, handing each known key to `take`; `take` returns false for a key it does not know. */
+function readMap(what: string, take: (key: string) => boolean): void {
+  if (!present()) return;
+  for (let pairs = cursor.map(what); pairs > 0; pairs -= 1) {
+    const key = cursor.str('map key');
+    if (!take(key)) cursor.skip(3);
+  }
+}
+
+function readMeta(): Meta {
+  const meta: { seq?: number; at?: number } = {};
+  readMap('meta', (key) => {
+    if (key !== 'seq' && key !== 'at') return false;
+    if (!cursor.nil()) meta[key] = cursor.integerIn(key, 0, Number.MAX_SAFE_INTEGER);
+    return true;
+  });
+  return meta;
+}
+
+function readHello(): Message {
+  need('version');
+  // Before anything else: another version may have another shape behind it.
+  if (cursor.integer('version') !== VERSION) {
+    throw new ProtocolError('version', `this server speaks version ${VERSION}`);
+  }
+  need('deviceId');
+  const deviceId = cursor.str('deviceId', 'latin1');
+  if (!DEVICE_ID.test(deviceId)) {
+    throw new ProtocolError('bad-device-id', 'deviceId is not 1 to 64 of A-Z a-z 0-9 _ -');
+  }
+  let token: string | undefined;
+  let keepalive: number | undefined;
+  let frameBytesMax: number | undefined;
+  readMap('options', (key) => {
+    if (key !== 'token' && key !== 'keepalive' && key !== 'frameBytesMax') return false;
+    if (cursor.nil()) return true;
+    if (key === 'token') token = cursor.str('token');
+    else if (key === 'keepalive') keepalive = cursor.integerIn(key, 0, U32_MAX);
+    else frameBytesMax = Math.max(cursor.integerIn(key, 1, U32_MAX), DEVICE_FRAME_BYTES_MIN);
+    return true;
+  });
+  return { type: TYPE.HELLO, version: VERSION, deviceId, token, keepalive, frameBytesMax };
+}
+
+function readWelcome(): Message {
+  need('connectionId');
+  const connectionId = cursor.blob('connectionId');
+  if (connectionId.length !== CONNECTION_ID_BYTES) {
+    throw new ProtocolError('bad-frame', 'connectionId is not 16 bytes');
+  }
+  const welcome = { keepalive: 0, frameBytesMax: 0, time: 0 };
+  readMap('options', (key) => {
+    if (key !== 'keepalive' && key !== 'frameBytesMax' && key !== 'time') return false;
+    welcome[key] = cursor.integerIn(key, 0, Number.MAX_SAFE_INTEGER);
+    return true;
+  });
+  return { type: TYPE.WELCOME, connectionId, ...welcome };
+}
+
+function readCommand(): Message {
+  const id = readId(1);
+  const topic = readTopic();
+  const payload = readPayload();
+  let key: Buffer | undefined;
+  let expiresIn: number | undefined;
+  readMap('meta', (name) => {
+    if (name !== 'key' && name !== 'expiresIn') return false;
+    if (cursor.nil()) return true;
+    if (name === 'key') key = cursor.blob('key');
+    else expiresIn = cursor.integerIn('expiresIn', 0, Number.MAX_SAFE_INTEGER);
+    return true;
+  });
+  return { type: TYPE.COMMAND, id, topic, payload, key, expiresIn };
+}
+
+function readBye(): Message {
+  const reason = present() ? cursor.str('reason') : '';
+  const retryAfter = present() ? cursor.integerIn('retryAfter', 0, U32_MAX) : undefined;
+  return { type: TYPE.BYE, reason, retryAfter };
+}
+
+function readError(): Message {
+  const code = present() ? cursor.str('code') : '';
+  const message = present() ? cursor.str('message') : '';
+  const id = present() ? cursor.integerIn('id', 0, U32_MAX) : undefined;
+  return { type: TYPE.ERROR, code, message, id };
+}
+
+function readEvent(): Message {
+  const id = readId(0);
+  const topic = readTopic();
+  const payload = readPayload();
+  return { type: TYPE.EVENT, id, topic, payload, meta: left > 0 ? readMeta() : NO_META };
+}
+
+function readRequest(): Message {
+  const id = readId(1);
+  const topic = readTopic();
+  const payload = readPayload();
+  return { type: TYPE.REQUEST, id, topic, payload, meta: left > 0 ? readMeta() : NO_META };
+}
+
+function readMessage(type: number): Message {
+  switch (type) {
+    case TYPE.HELLO:
+      return readHello();
+    case TYPE.WELCOME:
+      return readWelcome();
+    case TYPE.PING:
+      return { type: TYPE.PING };
+    case TYPE.PONG:
+      return { type: TYPE.PONG };
+    case TYPE.EVENT:
+      return readEvent();
+    case TYPE.ACK:
+      return { type: TYPE.ACK, id: readId(1) };
+    case TYPE.REQUEST:
+      return readRequest();
+    case TYPE.REPLY:
+      return { type: TYPE.REPLY, id: readId(1), status: readStatus(), payload: readPayload() };
+    case TYPE.COMMAND:
+      return readCommand();
+    case TYPE.RESULT:
+      return { type: TYPE.RESULT, id: readId(1), status: readStatus(), payload: readPayload() };
+    case TYPE.BYE:
+      return readBye();
+    case TYPE.ERROR:
+      return readError();
+    default:
+      throw new ProtocolError('unexpected', `unknown message type ${type}`);
+  }
+}
+
+/**
+ * One payload as a message of either direction, its shape checked.
+ * Throws ProtocolError: `bad-frame`, `bad-id`, `bad-topic`, `bad-device-id`, `version` or
+ * `unexpected` (a type that version 1 does not know). `payload` stays a view into `bytes`.
+ */
+export function decode(bytes: Buffer): Message {
+  cursor.reset(bytes);
+  try {
+    left = cursor.array();
+    need('type');
+    const message = readMessage(cursor.integer('type'));
+    for (; left > 0; left -= 1) cursor.skip(2);
+    if (!cursor.isAtEnd) throw new ProtocolError('bad-frame', 'bytes behind the array');
+    return message;
+  } finally {
+    cursor.release();
+  }
+}
+
+const packr = new Packr({ useRecords: false, variableMapSize: true });
+
+/** The array of a message as the protocol's table has it; trailing nils are left out. */
+function fields(message: Message): unknown[] {
+  const { type } = message;
+  switch (type) {
+    case TYPE.HELLO: {
+      const { token, keepalive, frameBytesMax } = message;
+      return [type, message.version, message.deviceId, known({ token, keepalive, frameBytesMax })];
+    }
+    case TYPE.WELCOME: {
+      const { connectionId, keepalive, frameBytesMax, time } = message;
+      // A BigInt is packed as uint64; a large plain number would become a float, which few
+      // small devices care to read.
+      return [type, connectionId, { keepalive, frameBytesMax, time: BigInt(time) }];
+    }
+    case TYPE.PING:
+    case TYPE.PONG:
+      return [type];
+    case TYPE.EVENT:
+    case TYPE.REQUEST: {
+      const { id, topic, payload, meta } = message;
+      if (meta.seq === undefined && meta.at === undefined) return [type, id, topic, payload];
+      return [type, id, topic, payload, known({ seq: wide(meta.seq), at: wide(meta.at) })];
+    }
+    case TYPE.ACK:
+      return [type, message.id];
+    case TYPE.REPLY:
+    case TYPE.RESULT:
+      return [type, message.id, message.status, message.payload];
+    case TYPE.COMMAND: {
+      const { id, topic, payload, key, expiresIn } = message;
+      return [type, id, topic, payload, known({ key, expiresIn: wide(expiresIn) })];
+    }
+    case TYPE.BYE:
+      return message.retryAfter === undefined
+        ? [type, message.reason]
+        : [type, message.reason, message.retryAfter];
+    case TYPE.ERROR:
+      return message.id === undefined
+        ? [type, message.code, message.message]
+        : [type, message.code, message.message, message.id];
+  }
+}
+
+/** A copy without the keys that have no value. */
+function known(map: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(map).filter(([, value]) => value !== undefined));
+}
+
+function wide(value: number | undefined): number | bigint | undefined {
+  return value !== undefined && value > U32_MAX ? BigInt(value) : value;
+}
+
+/** One message as a whole frame, length included. The buffer is the caller's. */
+export function encode(message: Message): Buffer {
+  const frame = packr.pack(fields(message), RESERVE_START_SPACE | HEADER_BYTES);
+  frame.writeUInt32BE(frame.length - HEADER_BYTES, 0);
+  return frame;
+}
+
+class V1Reader implements Reader {
+  readonly #frames: FrameReader;
+
+  constructor(frameBytesMax: number) {
+    this.#frames = new FrameReader(frameBytesMax);
+  }
+
+  push(chunk: Buffer): void {
+    this.#frames.push(chunk);
+  }
+
+  next(): Message | undefined {
+    const payload = this.#frames.next();
+    return payload === undefined ? undefined : decode(payload);
+  }
+}
+
+/** Version 1 of the device protocol as a codec. */
+export const v1: Codec = {
+  reader: (frameBytesMax) => new V1Reader(frameBytesMax),
+  encode,
+};

@@ -1,0 +1,357 @@
+/**
+ * Endpoint: the object that owns one device socket from accept to closed.
+ * From: the socket's bytes.  To: `host.onMessage` with checked EVENTs and REQUESTs; frames back.
+ * Bound: `inFlightMax` messages under way, the outbox's two bounds, the deadlines of the host.
+ * When one is hit, reading stops or this link closes; no other link notices.
+ *
+ *   accept --> greeting --HELLO--> open --BYE or FIN, either side--> draining --> closed
+ *                  \________ERROR + BYE, deadline, FIN_______________/
+ *
+ * draining: our BYE and FIN are on their way; what still comes is read and discarded.
+ */
+import type { Socket } from 'node:net';
+import { parse } from 'uuid';
+import { type ByeReason, type CloseReason, type FatalCode, ProtocolError } from '../errors.ts';
+import type { Limits } from '../limits.ts';
+import { bump, type Counters } from '../observe/metrics.ts';
+import type { Codec, Reader } from '../wire/codec.ts';
+import { type Event, type Hello, type Message, type Request, TYPE } from '../wire/message.ts';
+import type { Clock } from './clock.ts';
+import { judgeKeepalive, ruleKeepalive } from './keepalive.ts';
+import { type Flusher, Outbox } from './outbox.ts';
+
+/** What an endpoint needs of the acceptor around it. One object serves all endpoints. */
+export interface EndpointHost {
+  readonly codec: Codec;
+  readonly limits: Limits;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly flusher: Flusher;
+  /** Nothing more may be handed to `onMessage` now; `waitForRoom` brings a later `wake`. */
+  isFull(): boolean;
+  waitForRoom(endpoint: Endpoint): void;
+  /** HELLO was accepted. */
+  onOpen(endpoint: Endpoint): void;
+  onMessage(endpoint: Endpoint, message: Event | Request): void;
+  /** The link is over: no message will come, none can be sent. Called once per endpoint. */
+  onEnd(endpoint: Endpoint, reason: CloseReason): void;
+  /** The socket is gone. */
+  onClosed(endpoint: Endpoint): void;
+}
+
+export type EndpointState = 'greeting' | 'open' | 'draining' | 'closed';
+
+const TYPE_NAMES = Object.fromEntries(
+  Object.entries(TYPE).map(([name, type]) => [type, name.toLowerCase()]),
+) as Record<number, string>;
+
+/** An accepted socket that knows its endpoint, so that the listeners below serve all links. */
+interface OwnedSocket extends Socket {
+  endpoint: Endpoint;
+}
+
+function onData(this: OwnedSocket, chunk: Buffer): void {
+  this.endpoint.receive(chunk);
+}
+function onFin(this: OwnedSocket): void {
+  this.endpoint.receiveFin();
+}
+function onSocketClose(this: OwnedSocket): void {
+  this.endpoint.closed();
+}
+function onWritable(this: OwnedSocket): void {
+  this.endpoint.wake();
+}
+/** A broken connection; 'close' always follows and is where it is handled. */
+function onSocketError(): void {}
+
+export class Endpoint {
+  /** The connection id, as UUID text. */
+  readonly id: string;
+  state: EndpointState = 'greeting';
+  /** Empty before HELLO. */
+  deviceId = '';
+  /** Largest frame the device takes, in bytes. */
+  frameBytesMax: number;
+  /** Messages under way: the routes `hold` and `release`. */
+  inFlight = 0;
+
+  // Times are the host clock's ms; see KeepaliveTimes.
+  keepaliveMs = 0;
+  heardAt: number;
+  pausedAt = 0;
+  pingedAt = 0;
+
+  readonly #socket: OwnedSocket;
+  readonly #host: EndpointHost;
+  readonly #reader: Reader;
+  readonly #outbox: Outbox;
+  #lastId = 0;
+  #peer = '';
+
+  constructor(id: string, socket: Socket, host: EndpointHost) {
+    this.id = id;
+    this.#host = host;
+    this.#reader = host.codec.reader(host.limits.frameBytesMax);
+    this.#outbox = new Outbox(socket, host.flusher);
+    this.frameBytesMax = host.limits.frameBytesMax;
+    this.heardAt = host.clock.now();
+    this.#socket = socket as OwnedSocket;
+    this.#socket.endpoint = this;
+    socket.on('data', onData);
+    socket.on('end', onFin);
+    socket.on('close', onSocketClose);
+    socket.on('error', onSocketError);
+  }
+
+  /** Remote address and port, as text. Looked up once: a closed socket no longer knows. */
+  get peer(): string {
+    if (this.#peer === '') {
+      const { remoteAddress, remoteFamily, remotePort } = this.#socket;
+      const host = remoteFamily === 'IPv6' ? `[${remoteAddress}]` : remoteAddress;
+      this.#peer = `${host}:${remotePort}`;
+    }
+    return this.#peer;
+  }
+
+  get isLive(): boolean {
+    return this.state === 'greeting' || this.state === 'open';
+  }
+
+  /** Bytes sent and not yet taken by the kernel. */
+  get outboxBytes(): number {
+    return this.#outbox.bytes;
+  }
+
+  // From the device.
+
+  receive(chunk: Buffer): void {
+    this.#host.counters.bytesIn += chunk.length;
+    if (!this.isLive) return;
+    this.heardAt = this.#host.clock.now();
+    this.#reader.push(chunk);
+    this.#handle();
+  }
+
+  /** The device's FIN. It comes only after everything before it was read and handled. */
+  receiveFin(): void {
+    if (this.isLive) this.#end('peer-fin');
+  }
+
+  /** The socket is gone, for whatever reason. */
+  closed(): void {
+    if (this.isLive) this.#leave('peer-reset');
+    this.state = 'closed';
+    this.#host.onClosed(this);
+  }
+
+  /** Handle what has been read, as far as back-pressure lets. */
+  #handle(): void {
+    try {
+      while (this.#mayHandle()) {
+        const message = this.#reader.next();
+        if (message === undefined) return;
+        this.#onMessage(message);
+      }
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#refuse(error);
+    }
+    if (this.isLive) this.#pause();
+  }
+
+  #mayHandle(): boolean {
+    const { limits } = this.#host;
+    return (
+      this.isLive &&
+      this.inFlight < limits.inFlightMax &&
+      this.#outbox.bytes < limits.outboxSoftBytes &&
+      // HELLO needs no room at the broker.
+      (this.state === 'greeting' || !this.#host.isFull())
+    );
+  }
+
+  #onMessage(message: Message): void {
+    bump(this.#host.counters.messagesIn, TYPE_NAMES[message.type] as string);
+    if (this.state === 'open') {
+      this.#onOpenMessage(message);
+    } else if (message.type === TYPE.HELLO) {
+      this.#onHello(message);
+    } else {
+      throw new ProtocolError('unexpected', 'the first frame must be HELLO');
+    }
+  }
+
+  #onOpenMessage(message: Message): void {
+    switch (message.type) {
+      case TYPE.EVENT:
+      case TYPE.REQUEST:
+        this.#checkId(message.id);
+        this.#host.onMessage(this, message);
+        break;
+      case TYPE.PING:
+        this.send({ type: TYPE.PONG });
+        break;
+      case TYPE.PONG:
+        break;
+      case TYPE.ACK:
+        this.#host.counters.strayAcks += 1;
+        break;
+      case TYPE.RESULT:
+        this.#report(new ProtocolError('not-supported', 'no COMMANDs yet', message.id));
+        break;
+      case TYPE.BYE:
+        this.#end('peer-bye');
+        break;
+      case TYPE.HELLO:
+        throw new ProtocolError('unexpected', 'a second HELLO');
+      default:
+        throw new ProtocolError('unexpected', `type ${message.type} is not for devices to send`);
+    }
+  }
+
+  #onHello(hello: Hello): void {
+    const { limits, clock } = this.#host;
+    this.deviceId = hello.deviceId;
+    this.keepaliveMs = ruleKeepalive(hello.keepalive, limits);
+    this.frameBytesMax = hello.frameBytesMax ?? limits.frameBytesMax;
+    this.state = 'open';
+    this.#host.onOpen(this);
+    this.send({
+      type: TYPE.WELCOME,
+      connectionId: Buffer.from(parse(this.id)),
+      keepalive: Math.ceil(this.keepaliveMs / 1_000),
+      frameBytesMax: limits.frameBytesMax,
+      time: clock.wall(),
+    });
+  }
+
+  #checkId(id: number): void {
+    if (id === 0) return;
+    if (id <= this.#lastId) {
+      throw new ProtocolError('bad-id', `id ${id} does not rise above ${this.#lastId}`);
+    }
+    this.#lastId = id;
+  }
+
+  /** Tell the device what was wrong. */
+  #report(error: ProtocolError): void {
+    bump(this.#host.counters.errors, error.code);
+    this.send({ type: TYPE.ERROR, code: error.code, message: error.message, id: error.id });
+  }
+
+  /** The same, and end the link. */
+  #refuse(error: ProtocolError): void {
+    this.#report(error);
+    if (error.code !== 'not-supported') this.close(error.code);
+  }
+
+  // To the device.
+
+  /** Send one message. Beyond the outbox's hard bound the link closes instead ('outbox-full'). */
+  send(message: Message): void {
+    if (!this.isLive) return;
+    const frame = this.#host.codec.encode(message);
+    if (this.#outbox.bytes + frame.length > this.#host.limits.outboxHardBytes) {
+      this.close('outbox-full');
+      return;
+    }
+    this.#write(message, frame);
+  }
+
+  #write(message: Message, frame: Buffer): void {
+    const { counters } = this.#host;
+    bump(counters.messagesOut, TYPE_NAMES[message.type] as string);
+    counters.bytesOut += frame.length;
+    this.#outbox.write(frame);
+  }
+
+  /** Say BYE and end the link. `retryAfter` in ms. Does nothing when it is over already. */
+  close(reason: ByeReason | FatalCode, retryAfter?: number): void {
+    if (!this.isLive) return;
+    const bye = { type: TYPE.BYE, reason, retryAfter } as const;
+    this.#write(bye, this.#host.codec.encode(bye));
+    this.#end(reason);
+  }
+
+  /** Send FIN behind what is queued, then read and discard until the device's FIN or the linger. */
+  #end(reason: CloseReason): void {
+    this.#leave(reason);
+    this.#socket.end();
+    this.#socket.resume();
+  }
+
+  #leave(reason: CloseReason): void {
+    this.#unpause();
+    this.state = 'draining';
+    this.#host.onEnd(this, reason);
+  }
+
+  /** Drop the socket now; the linger is over, or the process ends. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  // Back-pressure.
+
+  /** One more message of this link is under way: an EVENT un-ACKed, a REQUEST unanswered. */
+  hold(): void {
+    this.inFlight += 1;
+  }
+
+  /** One less. May read on at once, so a caller must have settled its own books before. */
+  release(): void {
+    this.inFlight -= 1;
+    this.wake();
+  }
+
+  #pause(): void {
+    const host = this.#host;
+    if (this.#outbox.bytes >= host.limits.outboxSoftBytes) this.#awaitWritable();
+    else if (host.isFull()) host.waitForRoom(this);
+    if (this.pausedAt !== 0) return;
+    this.pausedAt = host.clock.now();
+    host.counters.pausedLinks += 1;
+    this.#socket.pause();
+  }
+
+  #awaitWritable(): void {
+    // The listener's high-water mark is the soft bound, so above it 'drain' is sure to come.
+    if (this.#socket.listenerCount('drain') === 0) this.#socket.once('drain', onWritable);
+  }
+
+  /** The device's silence does not count while nobody listened. */
+  #unpause(): void {
+    if (this.pausedAt === 0) return;
+    this.heardAt += this.#host.clock.now() - this.pausedAt;
+    this.pausedAt = 0;
+    this.#host.counters.pausedLinks -= 1;
+  }
+
+  /** Something gave way: handle what waits, and read on unless that fills the same place again. */
+  wake(): void {
+    if (this.pausedAt === 0) return;
+    if (!this.#mayHandle()) {
+      if (this.isLive) this.#pause();
+      return;
+    }
+    this.#unpause();
+    this.#handle();
+    if (this.pausedAt === 0 && this.isLive) this.#socket.resume();
+  }
+
+  /** Judge the deadlines of an open link; called once per round of the registry. */
+  sweep(now: number): void {
+    if (this.state !== 'open') return;
+    if (this.#outbox.isStalled(now, this.#host.limits.stallMs)) {
+      this.close('outbox-full');
+      return;
+    }
+    const verdict = judgeKeepalive(this, now);
+    if (verdict === 'dead') this.close('keepalive-timeout');
+    else if (verdict === 'ping') {
+      this.pingedAt = now;
+      this.send({ type: TYPE.PING });
+    }
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * Keeper: an acceptor's endpoints, their deadlines, and who waits for room at the broker.
+ * From: the listener's sockets.  To: `Routes`, which carry messages to the broker.
+ * Bound: one tick sweeps one shard of the registry and at most SWEEP_MAX deadlines of each kind;
+ * `refusingMax` refused links linger at once, more are reset; waiters are at most the links.
+ */
+import type { Socket } from 'node:net';
+import { v4 as uuid } from 'uuid';
+import type { ByeReason, CloseReason } from '../errors.ts';
+import { type Limits, SHARDS } from '../limits.ts';
+import { bump, type Counters } from '../observe/metrics.ts';
+import type { Codec } from '../wire/codec.ts';
+import type { Event, Request } from '../wire/message.ts';
+import type { Clock } from './clock.ts';
+import { Deadlines } from './deadlines.ts';
+import { Endpoint, type EndpointHost } from './endpoint.ts';
+import { Flusher } from './outbox.ts';
+import { Registry } from './registry.ts';
+
+/** Where an endpoint's messages go. */
+export interface Routes {
+  /** No more messages now; `Keeper.makeRoom` says when there is room again. */
+  isFull(): boolean;
+  onMessage(endpoint: Endpoint, message: Event | Request): void;
+  /** The link is over: nothing can be sent to it any more. */
+  onEnd(endpoint: Endpoint): void;
+}
+
+export interface KeeperOptions {
+  readonly codec: Codec;
+  readonly limits: Limits;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  /** 0 to 1, for spreading retryAfter. */
+  readonly random: () => number;
+  readonly linksMax: number;
+}
+
+type KeeperState = 'serving' | 'suspended';
+
+export class Keeper implements EndpointHost {
+  readonly codec: Codec;
+  readonly limits: Limits;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly flusher = new Flusher();
+  readonly registry = new Registry<Endpoint>();
+
+  readonly #random: () => number;
+  readonly #linksMax: number;
+  readonly #greetings: Deadlines<Endpoint>;
+  readonly #lingering: Deadlines<Endpoint>;
+  readonly #waiting = new Set<Endpoint>();
+  #routes: Routes | undefined;
+  #state: KeeperState = 'serving';
+  #refusing = 0;
+  #shard = 0;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: KeeperOptions) {
+    const { codec, limits, counters, clock, random, linksMax } = options;
+    this.codec = codec;
+    this.limits = limits;
+    this.counters = counters;
+    this.clock = clock;
+    this.#random = random;
+    this.#linksMax = linksMax;
+    this.#greetings = new Deadlines(limits.greetingMs, (endpoint) => {
+      endpoint.close('greeting-timeout');
+    });
+    this.#lingering = new Deadlines(limits.lingerMs, (endpoint) => endpoint.destroy());
+    counters.linksMax = linksMax;
+  }
+
+  /** Set once, before the first socket: keeper and routes need each other. */
+  connect(routes: Routes): void {
+    this.#routes = routes;
+  }
+
+  /** Own an accepted socket from now on. A full acceptor says so and lets it go. */
+  accept(socket: Socket): void {
+    this.counters.accepts += 1;
+    if (this.registry.size >= this.#linksMax) {
+      this.#refuse(socket);
+      return;
+    }
+    const endpoint = new Endpoint(uuid(), socket, this);
+    this.registry.register(endpoint);
+    this.counters.links += 1;
+    this.counters.greetings += 1;
+    this.#greetings.add(endpoint, this.clock.now());
+  }
+
+  #refuse(socket: Socket): void {
+    if (this.#refusing >= this.limits.refusingMax) {
+      bump(this.counters.closes, 'server-full');
+      socket.resetAndDestroy();
+      return;
+    }
+    this.#refusing += 1;
+    socket.once('close', () => {
+      this.#refusing -= 1;
+    });
+    const endpoint = new Endpoint(uuid(), socket, this);
+    endpoint.close('server-full', this.#spread(this.limits.serverFullRetryMs));
+  }
+
+  #spread(ms: number): number {
+    return Math.round(this.#random() * ms);
+  }
+
+  // EndpointHost.
+
+  isFull(): boolean {
+    return this.#state === 'suspended' || this.#routes?.isFull() === true;
+  }
+
+  waitForRoom(endpoint: Endpoint): void {
+    this.#waiting.add(endpoint);
+  }
+
+  onOpen(endpoint: Endpoint): void {
+    this.#greetings.delete(endpoint);
+    this.counters.greetings -= 1;
+  }
+
+  onMessage(endpoint: Endpoint, message: Event | Request): void {
+    this.#routes?.onMessage(endpoint, message);
+  }
+
+  onEnd(endpoint: Endpoint, reason: CloseReason): void {
+    bump(this.counters.closes, reason);
+    if (this.#greetings.delete(endpoint)) this.counters.greetings -= 1;
+    if (this.registry.unregister(endpoint)) this.counters.links -= 1;
+    this.#waiting.delete(endpoint);
+    this.#lingering.add(endpoint, this.clock.now());
+    this.counters.lingering = this.#lingering.size;
+    this.#routes?.onEnd(endpoint);
+  }
+
+  onClosed(endpoint: Endpoint): void {
+    this.#lingering.delete(endpoint);
+    this.counters.lingering = this.#lingering.size;
+    this.#checkEmpty();
+  }
+
+  /** The routes have room: wake those that wait, the longest waiting first, until it is gone. */
+  makeRoom(): void {
+    for (const endpoint of this.#waiting) {
+      if (this.isFull()) return;
+      // Deleted first: whoever fills the room again goes to the end of the line.
+      this.#waiting.delete(endpoint);
+      endpoint.wake();
+    }
+  }
+
+  /** One tick: judge the endpoints of one shard, and end what is overdue. */
+  tick(): void {
+    const now = this.clock.now();
+    for (const endpoint of this.registry.shard(this.#shard)) endpoint.sweep(now);
+    this.#shard = (this.#shard + 1) % SHARDS;
+    this.#greetings.sweep(now);
+    this.#lingering.sweep(now);
+  }
+
+  // The end.
+
+  /** Hand nothing more to the routes. Links that send are paused as they do so. */
+  suspend(): void {
+    this.#state = 'suspended';
+  }
+
+  /** Does any link still have bytes to be taken by its device? */
+  hasOutboxBytes(): boolean {
+    for (let index = 0; index < SHARDS; index += 1) {
+      for (const endpoint of this.registry.shard(index)) {
+        if (endpoint.outboxBytes > 0) return true;
+      }
+    }
+    return false;
+  }
+
+  /** Say BYE to the links of one shard. */
+  closeShard(index: number, reason: ByeReason, retrySpreadMs: number): void {
+    for (const endpoint of this.registry.shard(index)) {
+      endpoint.close(reason, this.#spread(retrySpreadMs));
+    }
+  }
+
+  /** Resolves when no link is left, lingering ones included. */
+  emptied(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve;
+      this.#checkEmpty();
+    });
+  }
+
+  #checkEmpty(): void {
+    if (this.registry.size === 0 && this.#lingering.size === 0) this.#onEmpty?.();
+  }
+}

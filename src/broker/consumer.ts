@@ -1,0 +1,51 @@
+/**
+ * Consumer: the deliveries of one queue, each decided by its handler in the turn it comes in.
+ * From: a channel with `prefetch` deliveries under way.  To: `onDelivery`, then one ack per turn.
+ * Bound: as every delivery is acked in its turn, no slow device can hold the channel.
+ */
+import type { Channel, ConsumeMessage } from 'amqplib';
+
+export class Consumer {
+  readonly #onDelivery: (message: ConsumeMessage) => void;
+  #channel: Channel | undefined;
+  /** The last delivery decided in this turn. Order makes one ack cover all before it. */
+  #last: ConsumeMessage | undefined;
+
+  /** `onDelivery` decides the message's fate before it returns; it must not throw. */
+  constructor(onDelivery: (message: ConsumeMessage) => void) {
+    this.#onDelivery = onDelivery;
+  }
+
+  /** Consume `queue`; `onCancel` is called when the broker ends that, as when it was deleted. */
+  async open(
+    channel: Channel,
+    queue: string,
+    prefetch: number,
+    onCancel: () => void,
+  ): Promise<void> {
+    this.#channel = channel;
+    this.#last = undefined;
+    await channel.prefetch(prefetch);
+    await channel.consume(queue, (message) => {
+      if (message === null) onCancel();
+      else this.#deliver(channel, message);
+    });
+  }
+
+  #deliver(channel: Channel, message: ConsumeMessage): void {
+    this.#onDelivery(message);
+    if (this.#last === undefined) queueMicrotask(() => this.#ack(channel));
+    this.#last = message;
+  }
+
+  #ack(channel: Channel): void {
+    const last = this.#last;
+    this.#last = undefined;
+    if (last !== undefined && channel === this.#channel) channel.ack(last, true);
+  }
+
+  /** The channel is gone; what it had not acked will be delivered again. */
+  down(): void {
+    this.#channel = undefined;
+  }
+}

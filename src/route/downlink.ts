@@ -1,0 +1,76 @@
+/**
+ * Downlink: replies of backends to the sockets that wait for them.
+ * From: Consumer, one delivery at a time.  To: the endpoint that the correlation id names.
+ * Bound: nothing is kept; a reply is sent in this turn, or dropped and counted by its fate.
+ */
+import type { ConsumeMessage } from 'amqplib';
+import type { Endpoint } from '../endpoint/endpoint.ts';
+import type { Registry } from '../endpoint/registry.ts';
+import { STATUS } from '../errors.ts';
+import { bump, type Counters, type ReplyFate } from '../observe/metrics.ts';
+import type { Requests } from './requests.ts';
+
+const UUID_CHARS = 36;
+/** What a REPLY frame adds to its payload, at most: length, array, type, id, status, bin header. */
+const REPLY_OVERHEAD_BYTES = 20;
+const EMPTY = Buffer.alloc(0);
+
+export interface DownlinkOptions {
+  readonly registry: Registry<Endpoint>;
+  readonly requests: Requests;
+  readonly counters: Counters;
+}
+
+/** The connection id and message id in a correlation id, or `undefined` for anything else. */
+export function parseMessageId(text: unknown): { connectionId: string; id: number } | undefined {
+  if (typeof text !== 'string' || text.charCodeAt(UUID_CHARS) !== 0x3a) return undefined;
+  const id = Number(text.slice(UUID_CHARS + 1));
+  if (!Number.isInteger(id) || id < 1) return undefined;
+  return { connectionId: text.slice(0, UUID_CHARS), id };
+}
+
+/** A backend's status: 0, 3, 5 and 100 to 65535 pass, no header is 0, anything else is 5. */
+export function backendStatus(header: unknown): number {
+  if (header === undefined) return STATUS.ok;
+  if (header === STATUS.ok || header === STATUS.refused) return header;
+  const isOwn = typeof header === 'number' && header >= 100 && header <= 65_535;
+  return isOwn && Number.isInteger(header) ? header : STATUS.failed;
+}
+
+export class Downlink {
+  readonly #options: DownlinkOptions;
+
+  constructor(options: DownlinkOptions) {
+    this.#options = options;
+  }
+
+  /** Decide one delivery's fate. Never throws, whatever a backend sent. */
+  onDelivery(message: ConsumeMessage): void {
+    bump(this.#options.counters.deliveries, this.#deliver(message));
+  }
+
+  #deliver({ properties, content }: ConsumeMessage): ReplyFate {
+    const { registry, requests } = this.#options;
+    const to = parseMessageId(properties.correlationId);
+    if (to === undefined) return 'garbage';
+    const endpoint = registry.find(to.connectionId);
+    if (endpoint === undefined) return 'no-link';
+    const request = requests.find(endpoint, to.id);
+    if (request === undefined) return 'late';
+    if (content.length + REPLY_OVERHEAD_BYTES > endpoint.frameBytesMax) {
+      requests.answer(request, STATUS.failed, EMPTY);
+      return 'too-long';
+    }
+    requests.answer(request, backendStatus(properties.headers?.status), content);
+    return 'sent';
+  }
+
+  /** A REQUEST came back: no queue is bound for it. */
+  onReturn(messageId: string): void {
+    const { registry, requests } = this.#options;
+    const to = parseMessageId(messageId);
+    const endpoint = to && registry.find(to.connectionId);
+    const request = to && endpoint && requests.find(endpoint, to.id);
+    if (request) requests.answerOurselves(request, 'unroutable');
+  }
+}

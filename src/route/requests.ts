@@ -1,0 +1,111 @@
+/**
+ * Requests: the REQUESTs that are open, so that each is answered exactly once.
+ * From: uplink opens one; a reply, a return, a nack or the deadline answers it.  To: the endpoint.
+ * Bound: `inFlightMax` per link, `requestMs` each; then Owsla answers with status 1.
+ */
+
+import type { Clock } from '../endpoint/clock.ts';
+import { Deadlines } from '../endpoint/deadlines.ts';
+import type { Endpoint } from '../endpoint/endpoint.ts';
+import { STATUS } from '../errors.ts';
+import type { Limits } from '../limits.ts';
+import { bump, type Counters } from '../observe/metrics.ts';
+import { TYPE } from '../wire/message.ts';
+
+const EMPTY = Buffer.alloc(0);
+
+export interface OpenRequest {
+  readonly endpoint: Endpoint;
+  readonly id: number;
+  /** When it expires, in the clock's monotonic ms. */
+  readonly due: number;
+}
+
+/** Statuses that Owsla gives itself. */
+export type OwnStatus = 'timedOut' | 'unroutable' | 'overloaded' | 'failed';
+
+export interface RequestsOptions {
+  readonly limits: Limits;
+  readonly counters: Counters;
+  readonly clock: Clock;
+}
+
+export class Requests {
+  readonly #counters: Counters;
+  readonly #clock: Clock;
+  readonly #requestMs: number;
+  readonly #deadlines: Deadlines<OpenRequest>;
+  readonly #byEndpoint = new Map<Endpoint, Map<number, OpenRequest>>();
+
+  constructor({ limits, counters, clock }: RequestsOptions) {
+    this.#counters = counters;
+    this.#clock = clock;
+    this.#requestMs = limits.requestMs;
+    this.#deadlines = new Deadlines(limits.requestMs, (request) => {
+      this.answerOurselves(request, 'timedOut');
+    });
+  }
+
+  get size(): number {
+    return this.#deadlines.size;
+  }
+
+  /** A REQUEST was received. Ids rise on a link, so the id is not open already. */
+  open(endpoint: Endpoint, id: number): OpenRequest {
+    const now = this.#clock.now();
+    const request = { endpoint, id, due: now + this.#requestMs };
+    let ofEndpoint = this.#byEndpoint.get(endpoint);
+    if (ofEndpoint === undefined) {
+      ofEndpoint = new Map();
+      this.#byEndpoint.set(endpoint, ofEndpoint);
+    }
+    ofEndpoint.set(id, request);
+    this.#deadlines.add(request, now);
+    this.#counters.requestsOpen = this.size;
+    endpoint.hold();
+    return request;
+  }
+
+  find(endpoint: Endpoint, id: number): OpenRequest | undefined {
+    return this.#byEndpoint.get(endpoint)?.get(id);
+  }
+
+  /** Milliseconds left, 0 or less when it is answered or expired. */
+  msLeft(request: OpenRequest): number {
+    const isOpen = this.find(request.endpoint, request.id) === request;
+    return isOpen ? request.due - this.#clock.now() : 0;
+  }
+
+  /** Send the one REPLY. Returns false when the request was answered already. */
+  answer(request: OpenRequest, status: number, payload: Buffer): boolean {
+    const { endpoint, id } = request;
+    if (this.find(endpoint, id) !== request) return false;
+    this.#byEndpoint.get(endpoint)?.delete(id);
+    this.#deadlines.delete(request);
+    this.#counters.requestsOpen = this.size;
+    endpoint.send({ type: TYPE.REPLY, id, status, payload });
+    endpoint.release();
+    return true;
+  }
+
+  /** The same with a status of Owsla's own. */
+  answerOurselves(request: OpenRequest, status: OwnStatus): boolean {
+    const isFirst = this.answer(request, STATUS[status], EMPTY);
+    if (isFirst) bump(this.#counters.ownReplies, status);
+    return isFirst;
+  }
+
+  /** The link is over: nobody waits for its answers. */
+  forget(endpoint: Endpoint): void {
+    const ofEndpoint = this.#byEndpoint.get(endpoint);
+    if (ofEndpoint === undefined) return;
+    this.#byEndpoint.delete(endpoint);
+    for (const request of ofEndpoint.values()) this.#deadlines.delete(request);
+    this.#counters.requestsOpen = this.size;
+  }
+
+  /** Answer what is overdue. */
+  tick(): void {
+    this.#deadlines.sweep(this.#clock.now());
+  }
+}

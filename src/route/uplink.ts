@@ -1,0 +1,188 @@
+/**
+ * Uplink: EVENTs and REQUESTs of devices to the broker.
+ * From: Endpoint, by the keeper's `onMessage`.  To: Publisher; ACK to the device after the confirm.
+ * Bound: the publisher's window; when it is full the keeper's endpoints stop reading.
+ */
+import type { Options } from 'amqplib';
+import type { Publisher, Publishing } from '../broker/publisher.ts';
+import { type Names, routingKey } from '../broker/topology.ts';
+import type { Clock } from '../endpoint/clock.ts';
+import type { Endpoint } from '../endpoint/endpoint.ts';
+import { type Event, type Request, TYPE } from '../wire/message.ts';
+import type { OpenRequest, Requests } from './requests.ts';
+
+const APP_ID = 'owsla';
+const CONTENT_TYPE = 'application/octet-stream';
+
+export interface UplinkOptions {
+  readonly publisher: Publisher;
+  readonly requests: Requests;
+  readonly names: Names;
+  /** The queue that replies to this acceptor go to. */
+  readonly replyTo: string;
+  readonly clock: Clock;
+}
+
+/** `<connectionId>:<id>`: the message_id of an uplink message, the correlation_id of its reply. */
+export function messageIdOf(endpoint: Endpoint, id: number): string {
+  return `${endpoint.id}:${id}`;
+}
+
+/** The properties that EVENT and REQUEST share (docs/amqp.md). */
+function properties(uplinked: Uplinked, isResend: boolean): Options.Publish {
+  const { endpoint, message, receivedAt } = uplinked;
+  const headers: Record<string, string | number | boolean> = {
+    device: endpoint.deviceId,
+    connection: endpoint.id,
+    topic: message.topic,
+    peer: uplinked.peer,
+    receivedAt,
+  };
+  if (message.meta.seq !== undefined) headers.seq = message.meta.seq;
+  if (message.meta.at !== undefined) headers.at = message.meta.at;
+  if (isResend) headers.resent = true;
+  const shared: Options.Publish = {
+    appId: APP_ID,
+    contentType: CONTENT_TYPE,
+    timestamp: Math.floor(receivedAt / 1_000),
+    headers,
+  };
+  if (message.id !== 0) shared.messageId = messageIdOf(endpoint, message.id);
+  return shared;
+}
+
+interface Uplinked {
+  readonly endpoint: Endpoint;
+  readonly message: Event | Request;
+  readonly peer: string;
+  /** Milliseconds since 1970. */
+  readonly receivedAt: number;
+}
+
+class EventPublishing implements Publishing, Uplinked {
+  readonly kind = 'event';
+  readonly exchange: string;
+  readonly endpoint: Endpoint;
+  readonly message: Event;
+  readonly peer: string;
+  readonly receivedAt: number;
+
+  constructor(exchange: string, endpoint: Endpoint, message: Event, receivedAt: number) {
+    this.exchange = exchange;
+    this.endpoint = endpoint;
+    this.message = message;
+    this.peer = endpoint.peer;
+    this.receivedAt = receivedAt;
+  }
+
+  get routingKey(): string {
+    return routingKey(this.endpoint.deviceId, this.message.topic);
+  }
+
+  get body(): Buffer {
+    return this.message.payload;
+  }
+
+  properties(isResend: boolean): Options.Publish {
+    const shared = properties(this, isResend);
+    shared.type = 'event';
+    shared.persistent = true;
+    return shared;
+  }
+
+  onConfirm(): void {
+    const { id } = this.message;
+    if (id === 0) return;
+    this.endpoint.send({ type: TYPE.ACK, id });
+    this.endpoint.release();
+  }
+
+  /** There is no negative ACK: an EVENT is published until the broker has it. */
+  onNack(): 'again' {
+    return 'again';
+  }
+}
+
+class RequestPublishing implements Publishing, Uplinked {
+  readonly kind = 'request';
+  readonly endpoint: Endpoint;
+  readonly message: Request;
+  readonly peer: string;
+  readonly receivedAt: number;
+  readonly #uplink: UplinkOptions;
+  readonly #open: OpenRequest;
+
+  constructor(uplink: UplinkOptions, open: OpenRequest, message: Request, receivedAt: number) {
+    this.#uplink = uplink;
+    this.#open = open;
+    this.endpoint = open.endpoint;
+    this.message = message;
+    this.peer = open.endpoint.peer;
+    this.receivedAt = receivedAt;
+  }
+
+  get exchange(): string {
+    return this.#uplink.names.requests;
+  }
+
+  get routingKey(): string {
+    return routingKey(this.endpoint.deviceId, this.message.topic);
+  }
+
+  get body(): Buffer {
+    return this.message.payload;
+  }
+
+  /** Answered or expired, it is never published again: no door opens late. */
+  properties(isResend: boolean): Options.Publish | undefined {
+    const { requests, clock, replyTo } = this.#uplink;
+    const msLeft = requests.msLeft(this.#open);
+    if (msLeft <= 0) return undefined;
+    const shared = properties(this, isResend);
+    shared.type = 'request';
+    shared.persistent = false;
+    shared.mandatory = true;
+    shared.correlationId = shared.messageId as string;
+    shared.replyTo = replyTo;
+    shared.expiration = msLeft;
+    (shared.headers as Record<string, number>).deadline = clock.wall() + msLeft;
+    return shared;
+  }
+
+  /** Published; now it waits for its reply. */
+  onConfirm(): void {}
+
+  /** RabbitMQ nacks when a bound queue is full (reject-publish) or failed. */
+  onNack(): 'drop' {
+    this.#uplink.requests.answerOurselves(this.#open, 'overloaded');
+    return 'drop';
+  }
+}
+
+export class Uplink {
+  readonly #options: UplinkOptions;
+
+  constructor(options: UplinkOptions) {
+    this.#options = options;
+  }
+
+  isFull(): boolean {
+    return this.#options.publisher.isFull();
+  }
+
+  onMessage(endpoint: Endpoint, message: Event | Request): void {
+    const { publisher, requests, names, clock } = this.#options;
+    const receivedAt = clock.wall();
+    if (message.type === TYPE.REQUEST) {
+      const open = requests.open(endpoint, message.id);
+      publisher.publish(new RequestPublishing(this.#options, open, message, receivedAt));
+      return;
+    }
+    if (message.id !== 0) endpoint.hold();
+    publisher.publish(new EventPublishing(names.events, endpoint, message, receivedAt));
+  }
+
+  onEnd(endpoint: Endpoint): void {
+    this.#options.requests.forget(endpoint);
+  }
+}

@@ -1,0 +1,18 @@
+/** A clock that tests move by hand. */
+import type { Clock } from '../../src/endpoint/clock.ts';
+
+export class FakeClock implements Clock {
+  #ms = 1;
+
+  now(): number {
+    return this.#ms;
+  }
+
+  wall(): number {
+    return 1_700_000_000_000 + this.#ms;
+  }
+
+  advance(ms: number): void {
+    this.#ms += ms;
+  }
+}

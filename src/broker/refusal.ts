@@ -1,0 +1,96 @@
+/**
+ * Refusal: why the broker cannot be used, as one sentence for the operator. Pure.
+ * From: errors of amqplib, at a connect or a declaration.  To: preflight.ts, link.ts.
+ * Bound: no sentence holds a password; the cause decides whether waiting can help.
+ */
+import { EXIT, StartError } from '../errors.ts';
+import { redact } from '../observe/redact.ts';
+
+/** Where a broker is, without user and password: `127.0.0.1:5672`. */
+export function brokerAddress(amqp: string): string {
+  const url = new URL(amqp);
+  return `${url.hostname}:${url.port || (url.protocol === 'amqps:' ? 5671 : 5672)}`;
+}
+
+/**
+ * The StartError for an amqplib error. `unavailable`: not there now, waiting may help.
+ * `config`: the broker's answer was no, and it will be no again.
+ */
+export function refusal(error: unknown, amqp: string): StartError {
+  const text = messageOf(error);
+  const address = brokerAddress(amqp);
+  const user = decodeURIComponent(new URL(amqp).username) || 'guest';
+  const mismatch =
+    /PRECONDITION_FAILED - inequivalent arg '([^']+)' for (\w+) '([^']+)'[^:]*: (.*)/s;
+  const found = mismatch.exec(text);
+  if (found) {
+    const [, argument, kind, subject, difference] = found;
+    return no(
+      `the ${kind} '${subject}' already exists at the broker ${address} with another '${argument}' (${tidy(difference)}); delete it there, or start with the limits it was made with`,
+    );
+  }
+  const denied = /ACCESS[_-]REFUSED - .*access to (\w+) '([^']+)' in vhost '([^']*)' refused/s.exec(
+    text,
+  );
+  if (denied) {
+    const [, kind, subject, vhost] = denied;
+    return no(
+      `the broker ${address} does not let user '${user}' declare or use the ${kind} '${subject}' in vhost '${vhost}'; give it the permissions in docs/amqp.md`,
+    );
+  }
+  if (/vhost '?[^ ]*'? not found/.test(text)) {
+    return no(`the broker ${address} has no vhost '${vhostOf(amqp)}'`);
+  }
+  if (/access to vhost .* refused/.test(text)) {
+    return no(`the broker ${address} does not let user '${user}' into vhost '${vhostOf(amqp)}'`);
+  }
+  if (/ACCESS[_-]REFUSED/.test(text)) {
+    return no(`the broker ${address} refused the name or password of user '${user}'`);
+  }
+  if (/NOT_ALLOWED|PRECONDITION_FAILED|COMMAND_INVALID|NOT_IMPLEMENTED/.test(text)) {
+    return no(`the broker ${address} refused: ${tidy(text)}`);
+  }
+  return new StartError(
+    EXIT.unavailable,
+    `cannot reach the broker ${address}: ${tidy(whyUnreachable(error, text))}`,
+  );
+}
+
+function no(sentence: string): StartError {
+  return new StartError(EXIT.config, redact(sentence));
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') {
+    return error.errors.map(messageOf).join(', ');
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
+const SYSTEM_REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ENOTFOUND: 'there is no such host',
+  EAI_AGAIN: 'the host’s name could not be looked up',
+  ETIMEDOUT: 'it did not answer in time',
+  EHOSTUNREACH: 'no route leads there',
+  ENETUNREACH: 'no route leads there',
+  ECONNRESET: 'it broke the connection off',
+};
+
+function whyUnreachable(error: unknown, text: string): string {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  if (code !== undefined && SYSTEM_REASONS[code]) return SYSTEM_REASONS[code];
+  if (/ETIMEDOUT/.test(text)) return 'it did not answer in time';
+  if (/Socket closed abruptly/.test(text)) return 'it broke the connection off';
+  return text;
+}
+
+/** One line, without the broker's own quotes and codes around it. */
+function tidy(text = ''): string {
+  return redact(text.replace(/\s+/g, ' ').replace(/^"|"$/g, '').trim());
+}
+
+function vhostOf(amqp: string): string {
+  const path = new URL(amqp).pathname.slice(1);
+  return path === '' ? '/' : decodeURIComponent(path);
+}

@@ -1,0 +1,133 @@
+/**
+ * Child: the entry of every forked process; becomes an acceptor or the observer.
+ * From: the supervisor's start message.  To: acceptor.ts or observer.ts, then signs of life back.
+ * Bound: a drain takes at most the limits' time and END_MARGIN_MS; then the process ends anyway.
+ *
+ * Signals to the process group are the supervisor's business and ignored here. When the channel to
+ * the supervisor breaks, the child drains and ends by itself: no child outlives its supervisor.
+ */
+import { EXIT, StartError } from '../errors.ts';
+import { type Logger, makeLogger } from '../observe/log.ts';
+import type { Counters } from '../observe/metrics.ts';
+import { drainTimeMs, END_MARGIN_MS } from './drain.ts';
+import type { Figures, FromChild, NodeMessage, StartMessage, ToChild } from './ipc.ts';
+
+/** What both roles give their process. */
+export interface RunningChild {
+  title(): string;
+  figures(): Figures;
+  onNode(node: NodeMessage): void;
+  /** `isOrphan`: the supervisor is gone. */
+  drain(isOrphan: boolean): Promise<void>;
+}
+
+/** The life of this process: waiting -> starting -> running -> draining -> (exit). */
+class Child {
+  #running: RunningChild | undefined;
+  #start: StartMessage | undefined;
+  #log: Logger | undefined;
+  #isDraining = false;
+  /** A sign of life that the channel has not taken yet: a stopped supervisor gets no queue. */
+  #isSending = false;
+
+  onMessage(message: ToChild): void {
+    if (message.type === 'start') void this.#onStart(message);
+    else if (message.type === 'node') this.#running?.onNode(message);
+    else void this.drain(false);
+  }
+
+  async #onStart(start: StartMessage): Promise<void> {
+    this.#start = start;
+    const { role, config, index, incarnation } = start;
+    const acceptor = role === 'acceptor' ? { acceptor: index } : {};
+    this.#log = makeLogger(config.logLevel, { role, ...acceptor, incarnation });
+    try {
+      this.#running = await become(start, this.#log, (error) => this.fail(error));
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    send({ type: 'ready' });
+    this.#beat();
+    setInterval(() => this.#beat(), config.limits.heartbeatChildMs).unref();
+  }
+
+  #beat(): void {
+    if (!this.#running) return;
+    process.title = this.#running.title();
+    if (this.#isSending || !process.connected) return;
+    this.#isSending = true;
+    process.send?.({ type: 'alive', figures: this.#running.figures() }, () => {
+      this.#isSending = false;
+    });
+  }
+
+  /** Ends the process: with the sentence for a StartError, else with the stack in the log. */
+  fail(error: unknown): void {
+    if (error instanceof StartError) {
+      const { exitCode, message } = error;
+      send({ type: 'fatal', exitCode, sentence: message }, () => process.exit(exitCode));
+      return;
+    }
+    const log = this.#log;
+    if (log) log.fatal({ err: error, reason: 'uncaught' }, 'crashed');
+    else process.stderr.write(`owsla: a child crashed before it started: ${String(error)}\n`);
+    process.exit(EXIT.crashed);
+  }
+
+  async drain(isOrphan: boolean): Promise<void> {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    if (isOrphan) this.#log?.warn({ reason: 'supervisor-gone' }, 'draining');
+    if (!this.#running || !this.#start) process.exit(EXIT.ok);
+    const limitMs = drainTimeMs(this.#start.config.limits) + END_MARGIN_MS;
+    setTimeout(() => process.exit(EXIT.crashed), limitMs).unref();
+    try {
+      await this.#running.drain(isOrphan);
+    } catch (error) {
+      this.fail(error);
+    }
+    process.exit(EXIT.ok);
+  }
+}
+
+/** Imports are here, so that an acceptor never loads the observer's HTTP server. */
+async function become(
+  start: StartMessage,
+  log: Logger,
+  onFatal: (error: unknown) => void,
+): Promise<RunningChild> {
+  if (start.role === 'observer') {
+    const { startObserver } = await import('../observe/observer.ts');
+    return startObserver(start, log);
+  }
+  const { startAcceptor } = await import('./acceptor.ts');
+  const { startReport } = await import('../observe/report.ts');
+  const acceptor = await startAcceptor({ ...start, log, onFatal });
+  const report = startReport(start, acceptor);
+  return {
+    title: () => acceptor.title(),
+    figures: () => figuresOf(acceptor.counters),
+    onNode: () => {},
+    drain: async () => {
+      await acceptor.drain();
+      await report.stop();
+    },
+  };
+}
+
+function figuresOf({ links, accepts, requestsOpen, confirmsWaiting, rssBytes }: Counters): Figures {
+  return { links, accepts, requestsOpen, confirmsWaiting, rssBytes };
+}
+
+function send(message: FromChild, done: () => void = () => {}): void {
+  if (process.connected) process.send?.(message, done);
+  else done();
+}
+
+const child = new Child();
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+process.on('uncaughtException', (error) => child.fail(error));
+process.on('message', (message: ToChild) => child.onMessage(message));
+process.on('disconnect', () => void child.drain(true));

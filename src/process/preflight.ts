@@ -1,0 +1,129 @@
+/**
+ * Preflight: proves, before any child is forked, that the node can start.
+ * From: cli.ts, with a checked config.  To: the same config with real ports, or one StartError.
+ * Bound: `brokerConnectMs` for the broker; nothing it opens stays open.
+ */
+import { type AddressInfo, createServer, type ListenOptions } from 'node:net';
+import amqplib from 'amqplib';
+import { brokerAddress, refusal } from '../broker/refusal.ts';
+import { declareUplink, names } from '../broker/topology.ts';
+import type { Config } from '../config.ts';
+import { EXIT, StartError } from '../errors.ts';
+import { FILES_RESERVED } from '../limits.ts';
+import type { Logger } from '../observe/log.ts';
+import { linksThatFit, openFilesMax } from './files.ts';
+
+/**
+ * Check files, ports and broker, in this order. The returned config has the ports that were free.
+ * Throws the StartError of the first check that fails; an unreachable broker only warns when
+ * `waitForBroker` is set.
+ */
+export async function preflight(config: Config, log: Logger): Promise<Config> {
+  checkFiles(config, openFilesMax());
+  const { host, adminHost } = config;
+  const port = await checkPort('port', host, config.port);
+  await checkReusePort(host, port);
+  const adminPort = await checkPort('admin port', adminHost, config.adminPort);
+  await checkBroker(config, log);
+  return Object.freeze({ ...config, port, adminPort });
+}
+
+/** Throws unless `filesMax` leaves room for the links that were asked for, at least for one. */
+export function checkFiles({ limits }: Config, filesMax: number): void {
+  const fitting = linksThatFit(filesMax);
+  if (fitting >= Math.max(1, limits.linksMax)) return;
+  const wanted = limits.linksMax === 0 ? 'an acceptor' : `linksMax=${limits.linksMax}`;
+  const needed = Math.max(1, limits.linksMax) + FILES_RESERVED;
+  throw new StartError(
+    EXIT.config,
+    `${wanted} needs ${needed} open files, ${FILES_RESERVED} of them for itself, but the limit is ${filesMax}; raise it (ulimit -n, LimitNOFILE=)`,
+  );
+}
+
+/**
+ * Bind once *without* reusePort, which would hide a second server on the same port. Returns the
+ * port, picked by the system for 0.
+ */
+async function checkPort(what: string, host: string, port: number): Promise<number> {
+  try {
+    return await bind({ host, port });
+  } catch (error) {
+    throw new StartError(EXIT.unavailable, `${what} ${port} on ${host} ${whyUnbound(error)}`);
+  }
+}
+
+async function checkReusePort(host: string, port: number): Promise<void> {
+  try {
+    await bind({ host, port, reusePort: true });
+  } catch (error) {
+    throw new StartError(
+      EXIT.config,
+      `this platform cannot share one port between acceptors (SO_REUSEPORT: ${codeOf(error)}); Owsla needs Linux 3.9 or later, FreeBSD 12 or later, or another system that has it`,
+    );
+  }
+}
+
+async function bind(options: ListenOptions): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ ...options, exclusive: true }, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  return port;
+}
+
+const UNBOUND: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is in use by another process; stop that one or choose another port',
+  EACCES: 'may not be opened by this user; choose a port from 1024 up or grant the right',
+  EADDRNOTAVAIL: 'cannot be opened: this machine does not have that address',
+  ENOTFOUND: 'cannot be opened: there is no such host name',
+};
+
+function whyUnbound(error: unknown): string {
+  const code = codeOf(error);
+  return UNBOUND[code] ?? `cannot be opened (${code})`;
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}
+
+/** Meet the broker once: name, password, vhost, permissions, and the topology as it should be. */
+async function checkBroker(config: Config, log: Logger): Promise<void> {
+  try {
+    await declareOnce(config);
+  } catch (error) {
+    const fault = refusal(error, config.amqp);
+    if (!config.waitForBroker || fault.exitCode !== EXIT.unavailable) throw fault;
+    log.warn({ broker: brokerAddress(config.amqp), reason: fault.message }, 'waiting for broker');
+  }
+}
+
+async function declareOnce({ amqp, prefix, limits }: Config): Promise<void> {
+  const connection = await amqplib.connect(amqp, { timeout: limits.brokerConnectMs });
+  try {
+    // A refused declaration also arrives as the rejection of declareUplink; here it would throw.
+    connection.on('error', () => {});
+    const channel = await connection.createChannel();
+    channel.on('error', () => {});
+    await withinMs(limits.brokerConnectMs, declareUplink(channel, names(prefix), limits));
+  } finally {
+    await withinMs(limits.brokerConnectMs, connection.close()).catch(() => {});
+  }
+}
+
+async function withinMs<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('connect ETIMEDOUT')), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,346 @@
+/**
+ * Supervisor: forks the observer and the acceptors, restarts and drains them; nothing else.
+ * From: cli.ts, with a config that preflight.ts has proved; signals; children's messages and exits.
+ * To: children, by IPC and SIGKILL; the caller, by an exit code or one StartError.
+ * Bound: restart.ts's intensity, then it gives up; childReadyMs, childSilenceMs and the drain's
+ * time for each child, then SIGKILL. Only an exit that was seen counts as a child's end.
+ *
+ *   pausing --fork--> starting --ready--> ready --stop--> stopping --exit--> ended
+ *      ^                  |                 |                 |                 ^
+ *      |                  | late            | silent          | overrun         |
+ *      |                  '---------------> killed <----------'                 |
+ *      |                                      |                                 |
+ *      '--- restart -- (exit of starting, ready or killed) -- leave, or stopping
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, extname, join } from 'node:path';
+import { v7 as uuid } from 'uuid';
+import type { Config } from '../config.ts';
+import { EXIT, StartError } from '../errors.ts';
+import type { Logger } from '../observe/log.ts';
+import { drainTimeMs, END_MARGIN_MS } from './drain.ts';
+import type { ChildRole, ChildState, Figures, FromChild, NodeMessage, ToChild } from './ipc.ts';
+import { type ChildKind, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
+
+/** npm and some shells pass one Ctrl-C on a second time: that close together, it is one signal. */
+const SIGNAL_ECHO_MS = 300;
+
+const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143 } as const;
+type StopSignal = keyof typeof SIGNAL_EXIT;
+
+/** child.ts beside this file, or child.js where this is compiled. */
+const CHILD_ENTRY = join(dirname(import.meta.filename), `child${extname(import.meta.filename)}`);
+
+/** A place in the node, filled by one process after another. */
+interface Place {
+  readonly role: ChildRole;
+  readonly index: number;
+  readonly kind: ChildKind;
+  state: ChildState;
+  /** Set in every state but `pausing` and `ended`. */
+  process: ChildProcess | undefined;
+  incarnation: string | undefined;
+  startedAt: number;
+  /** Last sign of life. */
+  seenAt: number;
+  /** `stopping`: when it is killed. */
+  stopBy: number;
+  figures: Figures;
+  fatal: StartError | undefined;
+  pause: NodeJS.Timeout | undefined;
+  restarts: number;
+}
+
+/**
+ * Run the node until it is told to stop. Resolves with the exit code: 0 after a graceful stop, 130
+ * or 143 after a second signal. Rejects with a StartError when a child cannot start for a reason
+ * that a restart will not cure, or when the restart intensity is exceeded; all children have ended.
+ */
+export function supervise(config: Config, log: Logger, entry = CHILD_ENTRY): Promise<number> {
+  return new Promise((resolve, reject) => {
+    new Supervisor(config, log, entry, (outcome) => {
+      if (outcome instanceof StartError) reject(outcome);
+      else resolve(outcome);
+    }).run();
+  });
+}
+
+class Supervisor {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #entry: string;
+  readonly #onEnd: (outcome: number | StartError) => void;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'owsla-'));
+  readonly #observer: Place = makePlace('observer', 0);
+  readonly #acceptors: readonly Place[];
+  /** running -> draining (acceptors) -> closing (observer) -> ended. */
+  #phase: 'running' | 'draining' | 'closing' | 'ended' = 'running';
+  #restarts: RestartState = NO_RESTARTS;
+  #outcome: number | StartError = EXIT.ok;
+  #isAnnounced = false;
+  #signalAt = 0;
+  #tickAt = performance.now();
+  #tick: NodeJS.Timeout | undefined;
+
+  constructor(
+    config: Config,
+    log: Logger,
+    entry: string,
+    onEnd: (outcome: number | StartError) => void,
+  ) {
+    this.#config = config;
+    this.#log = log;
+    this.#entry = entry;
+    this.#onEnd = onEnd;
+    this.#acceptors = Array.from({ length: config.acceptors }, (_, at) =>
+      makePlace('acceptor', at + 1),
+    );
+  }
+
+  run(): void {
+    process.on('SIGINT', this.#onSignal);
+    process.on('SIGTERM', this.#onSignal);
+    for (const place of this.#places()) this.#fork(place);
+    this.#tick = setInterval(() => this.#onTick(), this.#config.limits.heartbeatChildMs);
+    this.#tellNode();
+  }
+
+  #places(): readonly Place[] {
+    return [this.#observer, ...this.#acceptors];
+  }
+
+  #fork(place: Place): void {
+    const incarnation = uuid();
+    const child = fork(this.#entry, [], { stdio: 'inherit' });
+    Object.assign(place, {
+      state: 'starting',
+      process: child,
+      incarnation,
+      startedAt: performance.now(),
+      figures: {},
+      fatal: undefined,
+      pause: undefined,
+    } satisfies Partial<Place>);
+    child.on('message', (message: FromChild) => this.#onMessage(place, message));
+    child.on('error', (error) => {
+      this.#log.error({ ...told(place), err: error }, 'child channel failed');
+      if (child.pid === undefined) this.#onEnded(place, null, null);
+    });
+    child.on('exit', (code, signal) => {
+      const onEnded = () => this.#onEnded(place, code, signal);
+      // Its last words may still be in the channel: they are read before the channel closes.
+      if (child.connected) child.once('disconnect', onEnded);
+      else onEnded();
+    });
+    // preflight.ts has met the broker; a restart amid a broker's outage waits for it instead.
+    const waitForBroker = this.#config.waitForBroker || place.restarts > 0;
+    const { role, index } = place;
+    const config = { ...this.#config, waitForBroker };
+    tell(place, { type: 'start', role, config, index, incarnation, folder: this.#folder });
+  }
+
+  #onMessage(place: Place, message: FromChild): void {
+    place.seenAt = performance.now();
+    if (message.type === 'alive') {
+      place.figures = message.figures;
+    } else if (message.type === 'fatal') {
+      place.fatal = new StartError(message.exitCode, message.sentence);
+    } else if (place.state === 'starting') {
+      place.state = 'ready';
+      const readyMs = Math.round(place.seenAt - place.startedAt);
+      this.#log.info({ ...told(place), pid: place.process?.pid, readyMs }, 'child ready');
+      this.#announce();
+      this.#tellNode();
+    }
+  }
+
+  /** The one line that says the node takes links, once. */
+  #announce(): void {
+    if (this.#isAnnounced || this.#places().some(({ state }) => state !== 'ready')) return;
+    this.#isAnnounced = true;
+    const { host, port, adminHost, adminPort, acceptors } = this.#config;
+    this.#log.info({ host, port, adminHost, adminPort, acceptors }, 'ready');
+  }
+
+  #onTick(): void {
+    const now = performance.now();
+    // Time in which this process itself did not run is no child's silence.
+    const lateMs = now - this.#tickAt - this.#config.limits.heartbeatChildMs;
+    this.#tickAt = now;
+    if (lateMs > this.#config.limits.heartbeatChildMs) {
+      for (const place of this.#places()) {
+        place.startedAt += lateMs;
+        place.seenAt += lateMs;
+        place.stopBy += lateMs;
+      }
+    }
+    for (const place of this.#places()) this.#checkDeadline(place, now);
+    const up = this.#acceptors.filter(({ state }) => state === 'ready').length;
+    process.title = `owsla supervisor :${this.#config.port} up=${up}/${this.#acceptors.length}`;
+    this.#tellNode();
+  }
+
+  #checkDeadline(place: Place, now: number): void {
+    const { childReadyMs, childSilenceMs } = this.#config.limits;
+    const { state, startedAt, seenAt, stopBy } = place;
+    if (state === 'starting' && now - startedAt > childReadyMs) this.#kill(place, 'late');
+    if (state === 'ready' && now - seenAt > childSilenceMs) this.#kill(place, 'silent');
+    if (state === 'stopping' && now > stopBy) this.#kill(place, 'overrun');
+  }
+
+  #kill(place: Place, reason: 'late' | 'silent' | 'overrun'): void {
+    const silentMs = Math.round(performance.now() - place.seenAt);
+    this.#log.error({ ...told(place), reason, silentMs }, 'killing child');
+    place.state = 'killed';
+    place.process?.kill('SIGKILL');
+  }
+
+  #onEnded(place: Place, code: number | null, signal: NodeJS.Signals | null): void {
+    if (place.process === undefined) return;
+    const uptimeMs = Math.round(performance.now() - place.startedAt);
+    const last = { ...told(place), code, signal, uptimeMs, figures: place.figures };
+    place.process = undefined;
+    place.incarnation = undefined;
+    place.state = 'ended';
+    const isCrash = code !== EXIT.ok;
+    if (this.#phase !== 'running') {
+      this.#log[isCrash ? 'warn' : 'info'](last, 'child ended');
+      this.#stopStep();
+      return;
+    }
+    this.#log.error(last, 'child crashed');
+    if (place.fatal && place.fatal.exitCode !== EXIT.crashed) this.#stop(place.fatal);
+    else this.#restart(place, isCrash);
+  }
+
+  #restart(place: Place, isCrash: boolean): void {
+    const intensity = intensityOf(this.#config.limits, this.#config.acceptors);
+    const end = { kind: place.kind, isCrash };
+    const decision = decide(this.#restarts, intensity, end, performance.now());
+    this.#restarts = decision.state;
+    if (decision.action === 'give-up') {
+      const { restartsMax, windowMs } = intensity;
+      this.#stop(
+        new StartError(
+          EXIT.crashed,
+          `gave up: ${name(place)} ended again after ${restartsMax} restarts within ${windowMs / 1000} s; the log says why each one ended`,
+        ),
+      );
+    } else if (decision.action === 'restart') {
+      place.state = 'pausing';
+      place.restarts += 1;
+      this.#log.info({ ...told(place), afterMs: decision.afterMs }, 'restarting child');
+      place.pause = setTimeout(() => this.#fork(place), decision.afterMs);
+    }
+    this.#tellNode();
+  }
+
+  readonly #onSignal = (signal: StopSignal): void => {
+    const now = performance.now();
+    if (this.#phase === 'running') {
+      this.#signalAt = now;
+      this.#log.info({ signal }, 'stopping');
+      this.#stop(EXIT.ok);
+    } else if (now - this.#signalAt > SIGNAL_ECHO_MS) {
+      this.#log.warn({ signal }, 'ending at once');
+      for (const place of this.#places()) place.process?.kill('SIGKILL');
+      this.#end(SIGNAL_EXIT[signal]);
+    }
+  };
+
+  #stop(outcome: number | StartError): void {
+    if (this.#phase !== 'running') return;
+    this.#phase = 'draining';
+    this.#outcome = outcome;
+    if (outcome instanceof StartError) this.#log.error({ reason: outcome.message }, 'stopping');
+    this.#tellNode();
+    for (const place of this.#acceptors) this.#drain(place);
+    this.#stopStep();
+  }
+
+  #drain(place: Place): void {
+    clearTimeout(place.pause);
+    if (place.state === 'pausing') place.state = 'ended';
+    if (place.state !== 'starting' && place.state !== 'ready') return;
+    place.state = 'stopping';
+    const limitMs = drainTimeMs(this.#config.limits) + 2 * END_MARGIN_MS;
+    place.stopBy = performance.now() + limitMs;
+    tell(place, { type: 'drain' });
+  }
+
+  /** The observer outlives the acceptors: it shows the drain, and counts it to the end. */
+  #stopStep(): void {
+    if (this.#phase === 'draining' && this.#acceptors.every(hasEnded)) {
+      this.#phase = 'closing';
+      this.#drain(this.#observer);
+    }
+    if (this.#phase === 'closing' && hasEnded(this.#observer)) this.#end(this.#outcome);
+  }
+
+  #end(outcome: number | StartError): void {
+    if (this.#phase === 'ended') return;
+    this.#phase = 'ended';
+    clearInterval(this.#tick);
+    process.off('SIGINT', this.#onSignal);
+    process.off('SIGTERM', this.#onSignal);
+    rmSync(this.#folder, { recursive: true, force: true });
+    if (outcome === EXIT.ok) this.#log.info('stopped');
+    this.#onEnd(outcome);
+  }
+
+  #tellNode(): void {
+    const message: NodeMessage = {
+      type: 'node',
+      isStopping: this.#phase !== 'running',
+      children: this.#places().map(facts),
+      restarts: {
+        observer: this.#observer.restarts,
+        acceptor: this.#acceptors.reduce((sum, { restarts }) => sum + restarts, 0),
+      },
+    };
+    tell(this.#observer, message);
+  }
+}
+
+function makePlace(role: ChildRole, index: number): Place {
+  return {
+    role,
+    index,
+    kind: 'permanent',
+    state: 'ended',
+    process: undefined,
+    incarnation: undefined,
+    startedAt: 0,
+    seenAt: 0,
+    stopBy: 0,
+    figures: {},
+    fatal: undefined,
+    pause: undefined,
+    restarts: 0,
+  };
+}
+
+function hasEnded({ state }: Place): boolean {
+  return state === 'ended';
+}
+
+function name({ role, index }: Place): string {
+  return role === 'acceptor' ? `acceptor ${index}` : role;
+}
+
+function facts({ role, index, state, incarnation }: Place) {
+  return { role, index, state, ...(incarnation === undefined ? {} : { incarnation }) };
+}
+
+/** A child in the log: `role` there is the supervisor's own. */
+function told(place: Place) {
+  const { state, incarnation } = place;
+  return { child: name(place), state, ...(incarnation === undefined ? {} : { incarnation }) };
+}
+
+/** Nothing is sent to a child that is gone; its exit is seen separately. */
+function tell(place: Place, message: ToChild): void {
+  if (place.process?.connected) place.process.send(message, () => {});
+}

@@ -180,7 +180,7 @@ class Reader {
     const isSpoken = url?.protocol === 'amqp:' || url?.protocol === 'amqps:';
     if (!isSpoken || !url?.hostname || url.hash !== '') {
       // Not the value itself: where the shape is broken, the password cannot be found to hide it.
-      this.faults.push(`${told} must look like amqp://user:password@host:5672/vhost`);
+      this.faults.push(`${told} must be an amqp:// or amqps:// URL with a host`);
     }
     return raw;
   }

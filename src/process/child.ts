@@ -10,30 +10,35 @@ import { EXIT, StartError } from '../errors.ts';
 import { type Logger, makeLogger } from '../observe/log.ts';
 import type { Counters } from '../observe/metrics.ts';
 import { drainTimeMs, END_MARGIN_MS } from './drain.ts';
-import type { Figures, FromChild, NodeMessage, StartMessage, ToChild } from './ipc.ts';
-
-/** What both roles give their process. */
-export interface RunningChild {
-  title(): string;
-  figures(): Figures;
-  onNode(node: NodeMessage): void;
-  /** `isOrphan`: the supervisor is gone. */
-  drain(isOrphan: boolean): Promise<void>;
-}
+import type {
+  Figures,
+  FromChild,
+  NodeMessage,
+  RunningChild,
+  StartMessage,
+  ToChild,
+} from './ipc.ts';
 
 /** The life of this process: waiting -> starting -> running -> draining -> (exit). */
 class Child {
   #running: RunningChild | undefined;
   #start: StartMessage | undefined;
   #log: Logger | undefined;
+  /** The supervisor's last word, kept for a role that is still starting. */
+  #node: NodeMessage | undefined;
   #isDraining = false;
   /** A sign of life that the channel has not taken yet: a stopped supervisor gets no queue. */
   #isSending = false;
 
   onMessage(message: ToChild): void {
     if (message.type === 'start') void this.#onStart(message);
-    else if (message.type === 'node') this.#running?.onNode(message);
+    else if (message.type === 'node') this.#onNode(message);
     else void this.drain(false);
+  }
+
+  #onNode(node: NodeMessage): void {
+    this.#node = node;
+    this.#running?.onNode(node);
   }
 
   async #onStart(start: StartMessage): Promise<void> {
@@ -47,6 +52,7 @@ class Child {
       this.fail(error);
       return;
     }
+    if (this.#node) this.#running.onNode(this.#node);
     send({ type: 'ready' });
     this.#beat();
     setInterval(() => this.#beat(), config.limits.heartbeatChildMs).unref();
@@ -105,8 +111,10 @@ async function become(
   const { startReport } = await import('../observe/report.ts');
   const acceptor = await startAcceptor({ ...start, log, onFatal });
   const report = startReport(start, acceptor);
+  const { port, acceptors } = start.config;
   return {
-    title: () => acceptor.title(),
+    title: () =>
+      `owsla acceptor ${start.index}/${acceptors} :${port} links=${acceptor.counters.links}`,
     figures: () => figuresOf(acceptor.counters),
     onNode: () => {},
     drain: async () => {

@@ -50,5 +50,14 @@ export type FromChild =
 /** A child's few last words, for the log line about its end. */
 export type Figures = Readonly<Record<string, number>>;
 
+/** What each role gives child.ts, which runs it. */
+export interface RunningChild {
+  title(): string;
+  figures(): Figures;
+  onNode(node: NodeMessage): void;
+  /** `isOrphan`: the supervisor is gone. */
+  drain(isOrphan: boolean): Promise<void>;
+}
+
 /** The observer's socket inside the node's folder. */
 export const OBSERVER_SOCKET = 'observer.sock';

@@ -134,11 +134,9 @@ class Supervisor {
       if (child.connected) child.once('disconnect', onEnded);
       else onEnded();
     });
-    // preflight.ts has met the broker; a restart amid a broker's outage waits for it instead.
-    const waitForBroker = this.#config.waitForBroker || place.restarts > 0;
     const { role, index } = place;
-    const config = { ...this.#config, waitForBroker };
-    tell(place, { type: 'start', role, config, index, incarnation, folder: this.#folder });
+    const folder = this.#folder;
+    tell(place, { type: 'start', role, config: this.#config, index, incarnation, folder });
   }
 
   #onMessage(place: Place, message: FromChild): void {

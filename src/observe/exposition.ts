@@ -1,0 +1,135 @@
+/**
+ * Exposition: the /metrics page, in the Prometheus text format, by prom-client.
+ * From: the ledger's figures, and the kernel's counters of refused connections.
+ * To: admin.ts, as text.
+ * Bound: rendered at most once per `scrapeMs` however hard it is scraped; series come from closed
+ * lists times the number of acceptors, never one per device.
+ */
+import { readFile } from 'node:fs/promises';
+import { Counter, Gauge, Registry } from 'prom-client';
+import { type Ledger, METRIC_LIST, merge, valuesOf } from './ledger.ts';
+import { type Counters, type MetricName, type MetricSpec, makeCounters } from './metrics.ts';
+
+/** Where a node's figure is its worst acceptor's, for a sum would mean nothing. */
+const WORST_OF: readonly MetricName[] = ['loopLagMs'];
+
+/** Of /proc/net/netstat: connections that the kernel dropped because an accept queue was full. */
+const KERNEL_COUNTERS = {
+  ListenOverflows: 'Connections that met a full accept queue, on the whole machine.',
+  ListenDrops: 'Connections dropped by listening sockets, on the whole machine.',
+} as const;
+
+const CHILD_ROLES = ['acceptor', 'observer'] as const;
+
+type Family = Counter<string> | Gauge<string>;
+
+export class Exposition {
+  readonly #ledger: Ledger;
+  readonly #scrapeMs: number;
+  readonly #registry = new Registry();
+  readonly #totals = new Map<MetricName, Family>();
+  readonly #each = new Map<MetricName, Family>();
+  readonly #kernel = new Map<string, Family>();
+  readonly #ready: Family;
+  readonly #restarts: Family;
+  #page: Promise<string> | undefined;
+  #renderedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(ledger: Ledger, scrapeMs: number) {
+    this.#ledger = ledger;
+    this.#scrapeMs = scrapeMs;
+    for (const [name, spec] of METRIC_LIST) {
+      const label = spec.label === undefined ? [] : [spec.label];
+      const snake = snakeCase(name);
+      const end = spec.kind === 'counter' ? '_total' : '';
+      this.#totals.set(name, this.#family(spec.kind, `owsla_${snake}${end}`, spec.help, label));
+      const labels = ['acceptor', ...label];
+      const each = this.#family(spec.kind, `owsla_acceptor_${snake}${end}`, spec.help, labels);
+      this.#each.set(name, each);
+    }
+    for (const [name, help] of Object.entries(KERNEL_COUNTERS)) {
+      const snake = `owsla_kernel_${snakeCase(name)}_total`;
+      this.#kernel.set(name, this.#family('counter', snake, help, []));
+    }
+    this.#ready = this.#family('gauge', 'owsla_ready', '1 while the node is ready.', []);
+    const help = 'Processes started again, by role.';
+    this.#restarts = this.#family('counter', 'owsla_restarts_total', help, ['role']);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** The page as of at most `scrapeMs` ago. Everyone who asks meanwhile shares one rendering. */
+  page(now: number): Promise<string> {
+    if (!this.#page || now - this.#renderedAt >= this.#scrapeMs) {
+      this.#renderedAt = now;
+      this.#page = this.#render(now);
+    }
+    return this.#page;
+  }
+
+  async #render(now: number): Promise<string> {
+    const acceptors = this.#ledger.acceptors();
+    const total = makeCounters();
+    for (const [index, figures] of acceptors) {
+      for (const kind of ['counter', 'gauge'] as const) merge(total, figures, kind, combine);
+      this.#fill(this.#each, figures, { acceptor: String(index) });
+    }
+    this.#fill(this.#totals, total, {});
+    setTo(this.#ready, {}, this.#ledger.unready(now).length === 0 ? 1 : 0);
+    for (const role of CHILD_ROLES) {
+      setTo(this.#restarts, { role }, this.#ledger.restarts()[role]);
+    }
+    const kernel = await kernelCounters();
+    for (const [name, family] of this.#kernel) setTo(family, {}, kernel[name] ?? 0);
+    return this.#registry.metrics();
+  }
+
+  #fill(families: Map<MetricName, Family>, figures: Counters, labels: Record<string, string>) {
+    for (const [name, spec] of METRIC_LIST) {
+      const family = families.get(name);
+      for (const [value, number] of valuesOf(figures[name])) {
+        const own = spec.label === undefined ? {} : { [spec.label]: value };
+        if (family) setTo(family, { ...labels, ...own }, number);
+      }
+    }
+  }
+
+  #family(kind: MetricSpec['kind'], name: string, help: string, labelNames: string[]): Family {
+    const options = { name, help, labelNames, registers: [this.#registry] };
+    return kind === 'counter' ? new Counter(options) : new Gauge(options);
+  }
+}
+
+function combine(a: number, b: number, name: MetricName): number {
+  return WORST_OF.includes(name) ? Math.max(a, b) : a + b;
+}
+
+/** The counters are kept elsewhere; prom-client's own only carry them onto the page. */
+function setTo(family: Family, labels: Record<string, string>, value: number): void {
+  if (family instanceof Gauge) {
+    family.set(labels, value);
+    return;
+  }
+  family.remove(labels);
+  family.inc(labels, value);
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/(?<=[a-z])[A-Z]/g, '_$&').toLowerCase();
+}
+
+/** Counters of /proc/net/netstat by name; empty where there is no such file. */
+export async function kernelCounters(path = '/proc/net/netstat'): Promise<Record<string, number>> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch {
+    return {};
+  }
+  // Pairs of lines: `TcpExt: Name Name ...` and `TcpExt: 1 2 ...`.
+  const [names, values] = text.split('\n').filter((line) => line.startsWith('TcpExt:'));
+  const numbers = values?.split(' ') ?? [];
+  return Object.fromEntries(names?.split(' ').map((name, at) => [name, Number(numbers[at])]) ?? []);
+}

@@ -1,0 +1,83 @@
+/**
+ * Observer: the process for health and metrics, so that no browser or scraper holds up a device.
+ * From: acceptors' reports over a Unix socket; the supervisor's word over IPC.
+ * To: ledger.ts, which admin.ts and exposition.ts read.
+ * Bound: REPORT_BYTES_MAX per report; a stream that breaks this or the format is closed.
+ */
+import { rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { unpack } from 'msgpackr';
+import { EXIT, StartError } from '../errors.ts';
+import { OBSERVER_SOCKET, type RunningChild, type StartMessage } from '../process/ipc.ts';
+import { FrameReader } from '../wire/frame.ts';
+import { makeAdmin } from './admin.ts';
+import { Exposition } from './exposition.ts';
+import { Ledger } from './ledger.ts';
+import type { Logger } from './log.ts';
+import type { ReportMessage } from './report.ts';
+
+const REPORT_BYTES_MAX = 256 * 1024;
+
+/**
+ * Start the observer in this process; resolves when it takes reports and HTTP requests.
+ * Rejects with a StartError (unavailable) when the admin port cannot be had.
+ */
+export async function startObserver(start: StartMessage, log: Logger): Promise<RunningChild> {
+  const { adminHost, adminPort, acceptors, limits } = start.config;
+  const ledger = new Ledger(acceptors, limits.reportMs);
+  const streams = new Set<Socket>();
+  const socketPath = join(start.folder, OBSERVER_SOCKET);
+  // Left over where an observer before this one crashed.
+  rmSync(socketPath, { force: true });
+  const server = await listen(socketPath, (stream) => {
+    streams.add(stream);
+    stream.once('close', () => streams.delete(stream));
+    readReports(stream, ledger, log);
+  });
+  const admin = makeAdmin(ledger, new Exposition(ledger, limits.scrapeMs), limits);
+  try {
+    await admin.listen({ host: adminHost, port: adminPort });
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    const sentence = `admin port ${adminPort} on ${adminHost} cannot be opened (${code})`;
+    throw new StartError(EXIT.unavailable, sentence);
+  }
+  return {
+    title: () => `owsla observer :${adminPort}`,
+    figures: () => ({ streams: streams.size }),
+    onNode: (node) => ledger.onNode(node, performance.now()),
+    drain: async (isOrphan) => {
+      await admin.close();
+      for (const stream of streams) stream.destroy();
+      await new Promise((resolve) => server.close(resolve));
+      // Its supervisor would have removed the folder.
+      if (isOrphan) rmSync(start.folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function listen(path: string, onStream: (stream: Socket) => void): Promise<Server> {
+  const server = createServer(onStream);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  });
+  return server;
+}
+
+function readReports(stream: Socket, ledger: Ledger, log: Logger): void {
+  const reader = new FrameReader(REPORT_BYTES_MAX);
+  stream.on('error', () => {});
+  stream.on('data', (chunk) => {
+    try {
+      reader.push(chunk as Buffer);
+      for (let payload = reader.next(); payload; payload = reader.next()) {
+        ledger.onReport(unpack(payload) as ReportMessage, performance.now());
+      }
+    } catch (error) {
+      log.error({ err: error, reason: 'bad report' }, 'closing an acceptor’s report stream');
+      stream.destroy();
+    }
+  });
+}

@@ -1,0 +1,117 @@
+/**
+ * Report: sends one acceptor's figures to the observer.
+ * From: a Counters object and `notReady`, read every `reportMs`.
+ * To: the observer's Unix socket, as frames (wire/frame.ts) of one MessagePack map each.
+ * Bound: at most one unsent report: while the observer is slow or gone, reports are skipped. The
+ * figures are totals, so the next one that gets through says it all.
+ */
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { pack } from 'msgpackr';
+import { OBSERVER_SOCKET, type StartMessage } from '../process/ipc.ts';
+import { HEADER_BYTES } from '../wire/frame.ts';
+import type { Counters, Snapshot } from './metrics.ts';
+
+/** What one acceptor says about itself. */
+export interface ReportMessage {
+  readonly index: number;
+  readonly incarnation: string;
+  /** Why it is not ready; absent when it is. */
+  readonly notReady?: string;
+  readonly snapshot: Snapshot;
+}
+
+/** The part of an acceptor that is reported. */
+export interface Reported {
+  readonly counters: Counters;
+  notReady(): string | undefined;
+}
+
+const LAG_RESOLUTION_MS = 10;
+const NS_PER_MS = 1e6;
+const US_PER_MS = 1e3;
+/** How long the last report may take at the end of the process. */
+const LAST_MS = 500;
+
+export class Report {
+  readonly #start: StartMessage;
+  readonly #acceptor: Reported;
+  readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  readonly #timer: NodeJS.Timeout;
+  #socket: Socket | undefined;
+
+  constructor(start: StartMessage, acceptor: Reported) {
+    this.#start = start;
+    this.#acceptor = acceptor;
+    this.#lag.enable();
+    this.#timer = setInterval(() => this.send(), start.config.limits.reportMs).unref();
+    this.send();
+  }
+
+  /** Write one report now, or skip it while the one before has not left. */
+  send(): void {
+    this.#measure();
+    const socket = this.#socket ?? this.#connect();
+    if (socket.writableLength > 0) return;
+    socket.write(encode(this.#message()));
+  }
+
+  /** Send the last figures and end; never longer than LAST_MS, and never an error. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#lag.disable();
+    const socket = this.#socket;
+    if (!socket) return;
+    const late = setTimeout(() => socket.destroy(), LAST_MS);
+    await new Promise<void>((resolve) => {
+      socket.once('close', () => resolve());
+      socket.end(encode(this.#message()));
+    });
+    clearTimeout(late);
+  }
+
+  #connect(): Socket {
+    const socket = connect(join(this.#start.folder, OBSERVER_SOCKET));
+    // The observer never writes; reading is what shows that it is gone.
+    socket.resume();
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.#socket = undefined;
+    });
+    this.#socket = socket;
+    return socket;
+  }
+
+  #message(): ReportMessage {
+    const { index, incarnation } = this.#start;
+    const notReady = this.#acceptor.notReady();
+    const snapshot = this.#acceptor.counters;
+    return { index, incarnation, ...(notReady === undefined ? {} : { notReady }), snapshot };
+  }
+
+  /** The figures that only the process itself can tell. */
+  #measure(): void {
+    const { counters } = this.#acceptor;
+    const lagMs = (ns: number) => Math.max(0, ns / NS_PER_MS - LAG_RESOLUTION_MS);
+    counters.loopLagMs.p50 = lagMs(this.#lag.percentile(50));
+    counters.loopLagMs.p99 = lagMs(this.#lag.percentile(99));
+    counters.loopLagMs.max = lagMs(this.#lag.max);
+    this.#lag.reset();
+    const { user, system } = process.cpuUsage();
+    counters.cpuMs = Math.round((user + system) / US_PER_MS);
+    counters.rssBytes = process.memoryUsage.rss();
+  }
+}
+
+/** Report `acceptor` until `stop()`. Never throws, and never waits for the observer. */
+export function startReport(start: StartMessage, acceptor: Reported): Report {
+  return new Report(start, acceptor);
+}
+
+function encode(message: ReportMessage): Buffer {
+  const payload = pack(message);
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  header.writeUInt32BE(payload.length);
+  return Buffer.concat([header, payload]);
+}

@@ -148,7 +148,7 @@ class Supervisor {
     } else if (place.state === 'starting') {
       place.state = 'ready';
       const readyMs = Math.round(place.seenAt - place.startedAt);
-      this.#log.info({ ...told(place), pid: place.process?.pid, readyMs }, 'child ready');
+      this.#log.info({ ...told(place), childPid: place.process?.pid, readyMs }, 'child ready');
       this.#announce();
       this.#tellNode();
     }

@@ -1,0 +1,125 @@
+/** Config: layers of raw options become one frozen object, or one error with every fault. */
+import t from 'tap';
+import { type Layer, makeConfig, type Options } from '../../src/config.ts';
+import { EXIT, StartError } from '../../src/errors.ts';
+
+function faultOf(...layers: (Layer | Options)[]): string {
+  try {
+    makeConfig(...layers);
+  } catch (error) {
+    if (error instanceof StartError && error.exitCode === EXIT.usage) return error.message;
+    throw error;
+  }
+  return '';
+}
+
+t.test('with no options it is the documented default', async (t) => {
+  const config = makeConfig({});
+  t.match(config, {
+    host: '127.0.0.1',
+    port: 7_000,
+    amqp: 'amqp://guest:guest@127.0.0.1:5672',
+    prefix: 'owsla',
+    adminHost: '127.0.0.1',
+    adminPort: 9_700,
+    auth: 'none',
+    waitForBroker: false,
+    logLevel: 'info',
+  });
+  t.ok(config.acceptors >= 1);
+  t.equal(config.limits.keepaliveMs, 60_000);
+});
+
+t.test('it is frozen and the same after JSON', async (t) => {
+  const config = makeConfig({ port: 0, set: { linksMax: 5 } });
+  t.ok(Object.isFrozen(config));
+  t.ok(Object.isFrozen(config.limits));
+  t.same(JSON.parse(JSON.stringify(config)), config);
+});
+
+t.test('the first layer that has an option wins, limit by limit', async (t) => {
+  const flags = { port: '1', set: { linksMax: '1' } };
+  const variables = { port: '2', prefix: 'two', set: { linksMax: '2', prefetch: '2' } };
+  const file = { port: 3, prefix: 'three', acceptors: 3, set: { prefetch: 3, backlog: 3 } };
+  const config = makeConfig(flags, variables, file);
+  t.match(config, { port: 1, prefix: 'two', acceptors: 3 });
+  t.match(config.limits, { linksMax: 1, prefetch: 2, backlog: 3 });
+});
+
+t.test('keepalive is the limit keepaliveMs, in its own layer', async (t) => {
+  t.equal(makeConfig({ keepalive: '90s' }).limits.keepaliveMs, 90_000);
+  t.equal(
+    makeConfig({ keepalive: '90s' }, { set: { keepaliveMs: '1m' } }).limits.keepaliveMs,
+    90_000,
+  );
+  t.equal(
+    makeConfig({ set: { keepaliveMs: '20s' } }, { keepalive: '90s' }).limits.keepaliveMs,
+    20_000,
+  );
+  t.match(faultOf({ keepalive: '90s', set: { keepaliveMs: '90s' } }), /give one of them/);
+  t.match(faultOf({ keepalive: '60' }), /keepalive must be a duration/);
+});
+
+t.test('limits take units of their kind and bare numbers', async (t) => {
+  const { limits } = makeConfig({
+    set: { frameBytesMax: '1MiB', greetingMs: '2.5s', requestMs: 700, inFlightMax: '12' },
+  });
+  t.match(limits, { frameBytesMax: 1_048_576, greetingMs: 2_500, requestMs: 700, inFlightMax: 12 });
+  t.match(faultOf({ set: { frameBytesMax: '10s' } }), /frameBytesMax must be a size/);
+  t.match(faultOf({ set: { greetingMs: '1MiB' } }), /greetingMs must be a duration/);
+  t.match(faultOf({ set: { inFlightMax: '1s' } }), /inFlightMax must be a whole number/);
+});
+
+t.test('every fault is told at once, named as its writer knows it', async (t) => {
+  const flags: Layer = {
+    options: { port: '70000', set: { linkMax: '1' } },
+    tell: (name) => `--${name}`,
+  };
+  const variables: Layer = {
+    options: { 'log-level': 'inof', prefix: 'a b' },
+    tell: (name) => name.toUpperCase(),
+  };
+  const fault = faultOf(flags, variables);
+  t.match(fault, '--port must be a whole number from 0 to 65535, not "70000"');
+  t.match(fault, 'there is no limit "linkMax"; did you mean linksMax?');
+  t.match(fault, 'LOG-LEVEL must be one of');
+  t.match(fault, 'did you mean info?');
+  t.match(fault, 'PREFIX must be');
+});
+
+t.test('limits that contradict each other are refused', async (t) => {
+  t.match(
+    faultOf({ set: { keepaliveMinMs: '5m' } }),
+    /keepaliveMinMs \(300000\) must not be above/,
+  );
+  t.match(faultOf({ set: { backlog: 0 } }), /backlog must be a whole number from 1/);
+});
+
+t.test('an address that others can reach needs auth to be said', async (t) => {
+  for (const host of ['0.0.0.0', '::', '192.168.1.5', 'gateway.example']) {
+    t.match(faultOf({ host }), /say who may connect: --auth none/, host);
+    t.equal(makeConfig({ host, auth: 'none' }).host, host);
+  }
+  for (const host of ['127.0.0.1', '127.3.2.1', '::1', 'localhost']) {
+    t.equal(makeConfig({ host }).host, host);
+  }
+  t.match(faultOf({ auth: 'token' }), /auth must be none/);
+});
+
+t.test('a fault never shows the password of the AMQP URL', async (t) => {
+  for (const amqp of ['http://u:secret@h', 'amqp://u:sec ret@', 'u:secret@h', '//u:secret@h']) {
+    const fault = faultOf({ amqp });
+    t.match(fault, /amqp must be an amqp:/, amqp);
+    t.notMatch(fault, /sec/);
+  }
+  t.equal(makeConfig({ amqp: 'amqps://u:p@h/v' }).amqp, 'amqps://u:p@h/v');
+});
+
+t.test('other values of the wrong kind are refused', async (t) => {
+  t.match(faultOf({ acceptors: 0 }), /acceptors must be a whole number from 1/);
+  t.match(faultOf({ port: 1.5 }), /port must be a whole number/);
+  t.match(faultOf({ 'wait-for-broker': 'yes' }), /wait-for-broker must be true or false/);
+  t.match(faultOf({ prefix: 'amq.mine' }), /prefix must be/);
+  t.match(faultOf({ host: '' }), /host must be/);
+  t.match(faultOf({ port: 9_700 }), /port and admin-port are both 9700/);
+});

@@ -1,0 +1,120 @@
+/** Ledger and exposition: totals never fall, only named incarnations count, one rendering a time. */
+import t from 'tap';
+import { Exposition, kernelCounters } from '../../src/observe/exposition.ts';
+import { Ledger } from '../../src/observe/ledger.ts';
+import { makeCounters } from '../../src/observe/metrics.ts';
+import type { ReportMessage } from '../../src/observe/report.ts';
+import type { ChildFacts, NodeMessage } from '../../src/process/ipc.ts';
+
+const REPORT_MS = 1_000;
+
+function node(acceptors: Partial<ChildFacts>[], more: Partial<NodeMessage> = {}): NodeMessage {
+  const children = acceptors.map((facts, at): ChildFacts => {
+    return { role: 'acceptor', index: at + 1, state: 'ready', ...facts };
+  });
+  return {
+    type: 'node',
+    isStopping: false,
+    restarts: { acceptor: 0, observer: 0 },
+    children,
+    ...more,
+  };
+}
+
+function report(index: number, incarnation: string, accepts: number, links = 0): ReportMessage {
+  const snapshot = makeCounters();
+  snapshot.accepts = accepts;
+  snapshot.links = links;
+  snapshot.closes['peer-fin'] = accepts - links;
+  snapshot.loopLagMs.p99 = accepts;
+  return { index, incarnation, snapshot };
+}
+
+t.test('a restart keeps the counters of the ended incarnation and drops its gauges', async (t) => {
+  const ledger = new Ledger(1, REPORT_MS);
+  ledger.onNode(node([{ incarnation: 'a' }]), 0);
+  ledger.onReport(report(1, 'a', 10, 4), 0);
+  ledger.onNode(node([{ state: 'pausing' }]), 1);
+  t.match(ledger.acceptors().get(1), { accepts: 10, links: 0, closes: { 'peer-fin': 6 } });
+  ledger.onNode(node([{ incarnation: 'b', state: 'starting' }]), 2);
+  ledger.onReport(report(1, 'b', 3, 2), 3);
+  t.match(ledger.acceptors().get(1), { accepts: 13, links: 2, closes: { 'peer-fin': 7 } });
+});
+
+t.test('what an ended or unknown incarnation still sends is ignored', async (t) => {
+  const ledger = new Ledger(1, REPORT_MS);
+  ledger.onReport(report(1, 'a', 1), 0);
+  ledger.onNode(node([{ incarnation: 'b' }]), 0);
+  ledger.onReport(report(1, 'a', 5), 1);
+  ledger.onReport(report(2, 'b', 5), 1);
+  t.match(ledger.acceptors().get(1), { accepts: 0 });
+});
+
+t.test('ready is when every acceptor is, says so, and has said so lately', async (t) => {
+  const ledger = new Ledger(2, REPORT_MS);
+  t.same(ledger.unready(0), [{ reason: 'starting' }]);
+  ledger.onNode(node([{ incarnation: 'a' }, { incarnation: 'b', state: 'starting' }]), 0);
+  t.same(ledger.unready(0), [
+    { acceptor: 1, reason: 'no report' },
+    { acceptor: 2, reason: 'starting' },
+  ]);
+  ledger.onNode(node([{ incarnation: 'a' }, { incarnation: 'b' }]), 0);
+  ledger.onReport(report(1, 'a', 1), 0);
+  ledger.onReport({ ...report(2, 'b', 1), notReady: 'no broker connection' }, 0);
+  t.same(ledger.unready(0), [{ acceptor: 2, reason: 'no broker connection' }]);
+  ledger.onReport(report(2, 'b', 1), 1_000);
+  t.same(ledger.unready(3_000), []);
+  t.same(ledger.unready(3_001), [{ acceptor: 1, reason: 'no report' }]);
+  ledger.onNode(node([], { isStopping: true }), 3_001);
+  t.same(ledger.unready(3_001), [{ reason: 'stopping' }]);
+});
+
+t.test('live is when the supervisor has been heard lately', async (t) => {
+  const ledger = new Ledger(1, REPORT_MS);
+  t.notOk(ledger.isLive(0, 15_000));
+  ledger.onNode(node([]), 100);
+  t.ok(ledger.isLive(15_100, 15_000));
+  t.notOk(ledger.isLive(15_101, 15_000));
+});
+
+t.test('the page has sums, the worst lag, and each acceptor', async (t) => {
+  const ledger = new Ledger(2, REPORT_MS);
+  ledger.onNode(node([{ incarnation: 'a' }, { incarnation: 'b' }]), 0);
+  ledger.onReport(report(1, 'a', 10, 4), 0);
+  ledger.onReport(report(2, 'b', 5, 5), 0);
+  const page = (await new Exposition(ledger, 1_000).page(0)).split('\n');
+  for (const line of [
+    'owsla_links 9',
+    'owsla_acceptor_links{acceptor="1"} 4',
+    'owsla_accepts_total 15',
+    'owsla_acceptor_accepts_total{acceptor="2"} 5',
+    'owsla_closes_total{reason="peer-fin"} 6',
+    'owsla_acceptor_closes_total{acceptor="1",reason="peer-fin"} 6',
+    'owsla_closes_total{reason="taken-over"} 0',
+    'owsla_loop_lag_ms{quantile="p99"} 10',
+    'owsla_ready 1',
+    'owsla_restarts_total{role="acceptor"} 0',
+    '# TYPE owsla_accepts_total counter',
+    '# TYPE owsla_links gauge',
+  ]) {
+    t.ok(page.includes(line), line);
+  }
+  t.ok(page.some((line) => /^owsla_kernel_listen_overflows_total \d+$/.test(line)));
+});
+
+t.test('the page is rendered once per scrapeMs, and everyone who asks shares it', async (t) => {
+  const ledger = new Ledger(1, REPORT_MS);
+  ledger.onNode(node([{ incarnation: 'a' }]), 0);
+  const exposition = new Exposition(ledger, 1_000);
+  const first = exposition.page(0);
+  ledger.onReport(report(1, 'a', 7), 1);
+  t.equal(exposition.page(999), first);
+  t.notMatch(await first, 'owsla_accepts_total 7');
+  t.match(await exposition.page(1_000), 'owsla_accepts_total 7');
+  ledger.onReport(report(1, 'a', 9), 1);
+  t.match(await exposition.page(2_000), 'owsla_accepts_total 9');
+});
+
+t.test('a platform without /proc has no kernel counters, and no error', async (t) => {
+  t.same(await kernelCounters('/nonexistent'), {});
+});

@@ -1,0 +1,37 @@
+/** Limits: the defaults fit, what does not fit is told, and files bound the links. */
+import t from 'tap';
+import { makeConfig } from '../../src/config.ts';
+import { EXIT } from '../../src/errors.ts';
+import { LIMIT_NAMES, LIMIT_SPECS, limitFaults, makeLimits } from '../../src/limits.ts';
+import { linksMaxOf, openFilesMax } from '../../src/process/files.ts';
+import { checkFiles } from '../../src/process/preflight.ts';
+
+t.test('the defaults have no fault', async (t) => {
+  t.same(limitFaults(makeLimits()), []);
+});
+
+t.test('every limit outside its range is told with the range and the unit', async (t) => {
+  for (const name of LIMIT_NAMES) {
+    const { min, max, unit } = LIMIT_SPECS[name];
+    for (const value of [min - 1, max + 1, min + 0.5, Number.NaN]) {
+      const faults = limitFaults(makeLimits({ [name]: value }));
+      const told = `${name} must be a whole number from ${min} to ${max} (${unit}), not ${value}`;
+      t.ok(faults.includes(told), told);
+    }
+  }
+});
+
+t.test('the open-file limit is known here and leaves 256 files', async (t) => {
+  t.ok(openFilesMax() > 0);
+  t.equal(linksMaxOf(makeLimits(), 20_000), 19_744);
+  t.equal(linksMaxOf(makeLimits({ linksMax: 100 }), 20_000), 100);
+  t.equal(linksMaxOf(makeLimits(), Number.POSITIVE_INFINITY), 1_000_000);
+});
+
+t.test('links that do not fit below the open-file limit less 256 are refused', async (t) => {
+  const config = makeConfig({ set: { linksMax: 1_000 } });
+  const refused = { exitCode: EXIT.config, message: /linksMax=1000 needs 1256 open files.*1255/ };
+  t.throws(() => checkFiles(config, 1_255), refused);
+  t.doesNotThrow(() => checkFiles(config, 1_256));
+  t.throws(() => checkFiles(makeConfig({}), 256), { message: /an acceptor needs 257 open files/ });
+});

@@ -1,0 +1,479 @@
+/*
+ * device.c - a device for Owsla in plain C99: sockets, one thread, no library, no malloc.
+ *
+ *   cc -std=c99 -Wall -Wextra -Werror -pedantic -o device device.c
+ *   ./device 127.0.0.1 7000 door-17 --event hvac.temp 21.5 --request door.open please
+ *
+ * Sends each message until it is answered, over as many links as that takes, and prints what comes
+ * back; without messages it just stays connected. The protocol is docs/protocol.md, and vectors.c
+ * checks this file against the test vectors at that page's end.
+ * Reading order: MessagePack out, MessagePack in, messages, one link, reconnecting.
+ * Bound: frames of FRAME_MAX bytes and two buffers for them; nothing else grows.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { HELLO = 1, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESULT, BYE, ERROR };
+enum { HEADER = 4, FRAME_MAX = 4096, KEEPALIVE_WISH = 60, STATUS_REFUSED = 3 };
+enum { GREETING_MS = 10000, WAIT_MIN_MS = 1000, WAIT_MAX_MS = 120000 };
+
+/* ---- MessagePack out: frames are built in place, behind those that still wait. ---- */
+
+/* Room for one message of ours, and for answers to all that one full `in` can ask. */
+static struct {
+    uint8_t bytes[2 * (HEADER + FRAME_MAX)];
+    size_t length, frame; /* bytes that wait; where the frame being built begins */
+    bool full;            /* the frame being built does not fit */
+} out;
+
+static void put(const void *bytes, size_t length)
+{
+    if (length > sizeof out.bytes - out.length) out.full = true;
+    if (out.full || length == 0) return;
+    memcpy(out.bytes + out.length, bytes, length);
+    out.length += length;
+}
+
+/* A format byte, and behind it `value` in `width` bytes, big-endian. */
+static void put_head(unsigned format, uint64_t value, size_t width)
+{
+    uint8_t head[9] = { (uint8_t)format };
+    for (size_t i = width; i > 0; i--, value >>= 8) head[i] = (uint8_t)value;
+    put(head, 1 + width);
+}
+
+static void put_uint(uint64_t value)
+{
+    if (value < 0x80) put_head((unsigned)value, 0, 0);
+    else if (value <= UINT8_MAX) put_head(0xcc, value, 1);
+    else if (value <= UINT16_MAX) put_head(0xcd, value, 2);
+    else if (value <= UINT32_MAX) put_head(0xce, value, 4);
+    else put_head(0xcf, value, 8);
+}
+
+static void put_str(const char *text)
+{
+    size_t length = strlen(text);
+    if (length < 32) put_head(0xa0 | (unsigned)length, 0, 0);
+    else put_head(0xd9, length, 1); /* all that we send is shorter than 256 */
+    put(text, length);
+}
+
+static void put_bin(const char *bytes, size_t length)
+{
+    put_head(length < 256 ? 0xc4 : 0xc5, length, length < 256 ? 1 : 2);
+    put(bytes, length);
+}
+
+static void put_map(unsigned pairs) { put_head(0x80 | pairs, 0, 0); }
+
+static void begin(unsigned type, unsigned elements)
+{
+    out.frame = out.length;
+    out.full = false;
+    put("\0\0\0", HEADER); /* the length is known at the end */
+    put_head(0x90 | elements, 0, 0);
+    put_uint(type);
+}
+
+/* False: the frame is longer than the buffer or `limit` and is taken back. */
+static bool end(uint64_t limit)
+{
+    size_t size = out.length - out.frame - HEADER;
+    bool fits = !out.full && size <= limit;
+    if (!fits) out.length = out.frame;
+    for (size_t i = HEADER; fits && i > 0; i--, size >>= 8)
+        out.bytes[out.frame + i - 1] = (uint8_t)size;
+    return fits;
+}
+
+/* ---- MessagePack in: every read is checked, and once `broken` a reader stays so. ---- */
+
+struct bytes { const uint8_t *at; size_t length; };
+#define SHOWN "%.*s"
+#define SHOW(bytes) (int)(bytes).length, (const char *)(bytes).at
+struct reader { const uint8_t *at, *end; uint64_t left; bool broken; }; /* left: elements */
+enum kind { UINT, BYTES, ARRAY, MAP, OTHER }; /* BYTES: str and bin alike */
+
+static struct bytes take(struct reader *r, uint64_t length)
+{
+    struct bytes taken = { r->at, 0 };
+    if ((uint64_t)(r->end - r->at) < length) r->broken = true;
+    if (r->broken) return taken;
+    taken.length = (size_t)length;
+    r->at += length;
+    return taken;
+}
+
+static uint64_t take_be(struct reader *r, size_t width)
+{
+    struct bytes taken = take(r, width);
+    uint64_t value = 0;
+    for (size_t i = 0; i < taken.length; i++) value = value << 8 | taken.at[i];
+    return value;
+}
+
+/* One item's head; `n` is its value, length or count. This is the whole table of MessagePack. */
+static enum kind head(struct reader *r, uint64_t *n)
+{
+    uint8_t f = (uint8_t)take_be(r, 1);
+    *n = 0;
+    if (f < 0x80) return *n = f, UINT;
+    if (f < 0x90) return *n = f & 0x0f, MAP;
+    if (f < 0xa0) return *n = f & 0x0f, ARRAY;
+    if (f < 0xc0) return *n = f & 0x1f, BYTES;
+    if (f >= 0xe0) return OTHER; /* a small negative number */
+    switch (f) {
+    case 0xc0: case 0xc2: case 0xc3: return OTHER; /* nil, false, true */
+    case 0xc4: case 0xd9: return *n = take_be(r, 1), BYTES;
+    case 0xc5: case 0xda: return *n = take_be(r, 2), BYTES;
+    case 0xc6: case 0xdb: return *n = take_be(r, 4), BYTES;
+    case 0xcc: return *n = take_be(r, 1), UINT;
+    case 0xcd: return *n = take_be(r, 2), UINT;
+    case 0xce: return *n = take_be(r, 4), UINT;
+    case 0xcf: return *n = take_be(r, 8), UINT;
+    case 0xd0: return take(r, 1), OTHER; /* signed */
+    case 0xd1: return take(r, 2), OTHER;
+    case 0xd2: case 0xca: return take(r, 4), OTHER; /* signed, float */
+    case 0xd3: case 0xcb: return take(r, 8), OTHER;
+    case 0xdc: return *n = take_be(r, 2), ARRAY;
+    case 0xdd: return *n = take_be(r, 4), ARRAY;
+    case 0xde: return *n = take_be(r, 2), MAP;
+    case 0xdf: return *n = take_be(r, 4), MAP;
+    default: return r->broken = true, OTHER; /* ext types are not used */
+    }
+}
+
+/* Steps over an item of any kind: what a later version adds must not stop us. */
+static void skip(struct reader *r, int depth)
+{
+    uint64_t n;
+    enum kind kind = head(r, &n);
+    if (kind == BYTES) take(r, n);
+    if (depth > 4 && (kind == ARRAY || kind == MAP)) r->broken = true;
+    if (kind == ARRAY) while (n-- > 0 && !r->broken) skip(r, depth + 1);
+    if (kind == MAP) while (n-- > 0 && !r->broken) skip(r, depth + 1), skip(r, depth + 1);
+}
+
+static uint64_t get(struct reader *r, enum kind kind) /* UINT: its value; ARRAY, MAP: the count */
+{
+    uint64_t n;
+    if (head(r, &n) != kind) r->broken = true;
+    return r->broken ? 0 : n;
+}
+
+static struct bytes get_bytes(struct reader *r) { return take(r, get(r, BYTES)); }
+
+/* Is there one more element, and is it not nil? */
+static bool has(struct reader *r)
+{
+    if (r->broken || r->left == 0) return false;
+    r->left--;
+    if (r->at == r->end || *r->at != 0xc0) return true;
+    r->at++;
+    return false;
+}
+
+static bool must(struct reader *r) { return has(r) || (r->broken = true, false); }
+
+/* ---- Messages, out and in. ---- */
+
+static void send_hello(const char *device_id)
+{
+    begin(HELLO, 4);
+    put_uint(1); /* the version of the protocol */
+    put_str(device_id);
+    put_map(2);
+    put_str("keepalive"), put_uint(KEEPALIVE_WISH);
+    put_str("frameBytesMax"), put_uint(FRAME_MAX);
+    end(FRAME_MAX);
+}
+
+/* EVENT or REQUEST; `seq` is the same whenever the same message is sent again. */
+static bool send_message(unsigned type, uint32_t id, const char *topic, const char *text,
+                         uint64_t seq, uint64_t limit)
+{
+    begin(type, 5);
+    put_uint(id);
+    put_str(topic);
+    put_bin(text, strlen(text));
+    put_map(1);
+    put_str("seq"), put_uint(seq);
+    return end(limit);
+}
+
+static void send_plain(unsigned type) { begin(type, 1), end(FRAME_MAX); } /* PING, PONG */
+
+static void send_result(uint64_t id, unsigned status)
+{
+    begin(RESULT, 3), put_uint(id), put_uint(status), end(FRAME_MAX);
+}
+
+static void send_bye(const char *reason) { begin(BYE, 2), put_str(reason), end(FRAME_MAX); }
+
+struct message { /* the bytes point into the frame */
+    uint64_t type, id, status, keepalive, frame_max, time, retry_after;
+    struct bytes connection, payload, word, text; /* word: reason of a BYE, code of an ERROR */
+    bool has_id, has_retry;
+};
+
+static bool is(struct bytes bytes, const char *text)
+{
+    return bytes.length == strlen(text) && memcmp(bytes.at, text, bytes.length) == 0;
+}
+
+static void decode_options(struct reader *r, struct message *m)
+{
+    for (uint64_t pairs = get(r, MAP); pairs > 0 && !r->broken; pairs--) {
+        struct bytes key = get_bytes(r);
+        if (is(key, "keepalive")) m->keepalive = get(r, UINT);
+        else if (is(key, "frameBytesMax")) m->frame_max = get(r, UINT);
+        else if (is(key, "time")) m->time = get(r, UINT);
+        else skip(r, 3);
+    }
+}
+
+/* A frame without its length. False: it is broken, and with it the link. */
+static bool decode(const uint8_t *frame, size_t length, struct message *m)
+{
+    struct reader r = { frame, frame + length, 0, false };
+    memset(m, 0, sizeof *m);
+    r.left = get(&r, ARRAY);
+    if (must(&r)) m->type = get(&r, UINT);
+    if (m->type == ACK || m->type == REPLY || m->type == COMMAND)
+        if (must(&r)) m->id = get(&r, UINT), m->has_id = true;
+    if (m->type == WELCOME) {
+        if (must(&r)) m->connection = get_bytes(&r);
+        if (has(&r)) decode_options(&r, m);
+    } else if (m->type == REPLY) {
+        if (must(&r)) m->status = get(&r, UINT);
+        if (has(&r)) m->payload = get_bytes(&r);
+    } else if (m->type == BYE) {
+        if (has(&r)) m->word = get_bytes(&r);
+        if (has(&r)) m->retry_after = get(&r, UINT), m->has_retry = true;
+    } else if (m->type == ERROR) {
+        if (has(&r)) m->word = get_bytes(&r);
+        if (has(&r)) m->text = get_bytes(&r);
+        if (has(&r)) m->id = get(&r, UINT), m->has_id = true;
+    }
+    while (r.left-- > 0 && !r.broken) skip(&r, 2); /* elements that a later version adds */
+    return !r.broken && r.at == r.end;
+}
+
+/* ---- One link, from connect to its end. ---- */
+
+static struct { /* what was asked of us: these messages in turn, `total` of them; 0: none */
+    struct { unsigned type; const char *topic, *text; } item[2];
+    uint64_t items, total, done, failed, seq;
+} work;
+
+static struct {
+    int socket;
+    uint8_t in[HEADER + FRAME_MAX];
+    size_t length; /* bytes in `in` */
+    int64_t opened_at, sent_at, heard_at, keepalive_ms;
+    uint64_t frame_max, retry_after;
+    uint32_t id; /* of the message sent last */
+    bool open, waiting, over, taken_over, has_retry; /* waiting: it has no answer yet */
+} conn;
+
+static bool is_done(void) { return work.total > 0 && work.done >= work.total; }
+
+static void give_up(void) { work.failed++, work.done = work.total; }
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void on_message(const struct message *m)
+{
+    switch (m->type) {
+    case WELCOME:
+        conn.open = true;
+        conn.opened_at = now_ms();
+        conn.keepalive_ms = (int64_t)(uint32_t)m->keepalive * 1000;
+        conn.frame_max = m->frame_max;
+        printf("welcome, keepalive %" PRIu64 " s\n", m->keepalive);
+        break;
+    case PING: send_plain(PONG); break;
+    case COMMAND: send_result(m->id, STATUS_REFUSED); break; /* this device takes none */
+    case ACK: case REPLY:
+        if (!conn.waiting || m->id != conn.id) break;
+        conn.waiting = false;
+        work.done++;
+        work.failed += m->status != 0;
+        if (m->type == ACK) printf("ack %" PRIu64 "\n", m->id);
+        else printf("reply %" PRIu64 " status %" PRIu64 ": " SHOWN "\n", m->id, m->status,
+                    SHOW(m->payload));
+        break;
+    case ERROR: /* we sent something wrong: the same again would end the same way */
+        printf("error " SHOWN ": " SHOWN "\n", SHOW(m->word), SHOW(m->text));
+        if (!is(m->word, "not-supported")) give_up();
+        break;
+    case BYE:
+        printf("bye " SHOWN "\n", SHOW(m->word));
+        conn.over = true;
+        conn.taken_over = is(m->word, "taken-over");
+        conn.has_retry = m->has_retry;
+        conn.retry_after = m->retry_after;
+        break;
+    } /* a PONG needs nothing, and a type that a later version adds is passed over */
+}
+
+/* Reads once and handles every whole frame. False: the link is of no use any more. */
+static bool receive(void)
+{
+    struct message m;
+    size_t at = 0;
+    ssize_t n = recv(conn.socket, conn.in + conn.length, sizeof conn.in - conn.length, 0);
+    if (n <= 0) return n < 0 && (errno == EAGAIN || errno == EINTR);
+    conn.length += (size_t)n;
+    conn.heard_at = now_ms();
+    while (!conn.over && conn.length - at >= HEADER) {
+        struct reader header = { conn.in + at, conn.in + at + HEADER, 0, false };
+        uint64_t size = take_be(&header, HEADER);
+        if (size == 0 || size > FRAME_MAX) return false;
+        if (conn.length - at < HEADER + size) break; /* the rest comes later */
+        if (!decode(header.at, (size_t)size, &m)) return false;
+        on_message(&m);
+        at += HEADER + (size_t)size;
+    }
+    memmove(conn.in, conn.in + at, conn.length -= at);
+    return true;
+}
+
+static bool flush(void)
+{
+    ssize_t n = send(conn.socket, out.bytes, out.length, MSG_NOSIGNAL);
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    memmove(out.bytes, out.bytes + n, out.length -= (size_t)n);
+    conn.sent_at = now_ms();
+    return true;
+}
+
+/* Sends what is due: the next message, or on a link on which we are quiet a PING. */
+static bool send_due(void)
+{
+    if (!conn.open || out.length > 0) return true;
+    if (work.total > 0 && !conn.waiting) {
+        size_t turn = work.done % work.items;
+        conn.waiting = true; /* ids begin anew on a link; seq names the message for good */
+        return send_message(work.item[turn].type, ++conn.id, work.item[turn].topic,
+                            work.item[turn].text, work.seq + work.done, conn.frame_max);
+    }
+    if (now_ms() - conn.sent_at > conn.keepalive_ms * 3 / 4) send_plain(PING);
+    return true;
+}
+
+static void run_link(const char *device_id)
+{
+    conn.heard_at = conn.sent_at = now_ms();
+    send_hello(device_id);
+    while (!conn.over && !is_done()) {
+        int64_t silence_ms = conn.open ? conn.keepalive_ms * 3 / 2 : GREETING_MS;
+        struct pollfd events = { .fd = conn.socket };
+        if (now_ms() - conn.heard_at > silence_ms) return; /* nobody is there any more */
+        if (!send_due()) give_up();
+        if (out.length <= sizeof out.bytes / 2) events.events |= POLLIN; /* room for answers */
+        if (out.length > 0) events.events |= POLLOUT;
+        poll(&events, 1, 250); /* and look at the clock */
+        if ((events.revents & POLLOUT) && !flush()) return;
+        if ((events.revents & (POLLIN | POLLHUP | POLLERR)) && !receive()) return;
+    }
+    send_bye("done");
+    flush();
+    shutdown(conn.socket, SHUT_WR);
+}
+
+/* ---- Reconnecting. ---- */
+
+static bool connect_to(const char *host, const char *port)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *a;
+    int on = 1;
+    memset(&conn, 0, sizeof conn);
+    out.length = 0;
+    conn.socket = -1;
+    if (getaddrinfo(host, port, &hints, &list) != 0) return false;
+    for (a = list; a != NULL; a = a->ai_next) {
+        conn.socket = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
+        if (conn.socket >= 0 && connect(conn.socket, a->ai_addr, a->ai_addrlen) == 0) break;
+        if (conn.socket >= 0) close(conn.socket);
+        conn.socket = -1;
+    }
+    freeaddrinfo(list);
+    if (conn.socket < 0) return false;
+    setsockopt(conn.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return fcntl(conn.socket, F_SETFL, O_NONBLOCK) == 0;
+}
+
+/* Owsla's word if it gave one; else a random part of a time that doubles with each failure. */
+static int64_t wait_ms(int failures)
+{
+    int64_t least = conn.taken_over ? 60000 : 0, most = WAIT_MIN_MS;
+    int64_t told = (int64_t)conn.retry_after;
+    if (conn.has_retry) return told > least ? told : least;
+    while (failures-- > 0 && most < WAIT_MAX_MS) most *= 2;
+    if (most > WAIT_MAX_MS) most = WAIT_MAX_MS;
+    return least + (int64_t)(rand() / (RAND_MAX + 1.0) * (double)most);
+}
+
+static int run(const char *host, const char *port, const char *device_id)
+{
+    /* A whole town has the same time after a power cut: the seed must differ per device. */
+    unsigned seed = (unsigned)time(NULL) ^ (unsigned)getpid() << 16;
+    for (const char *c = device_id; *c != '\0'; c++) seed = seed * 31 + (unsigned char)*c;
+    srand(seed);
+    work.seq = (uint64_t)time(NULL) * 1000; /* firmware keeps this number in flash */
+    for (int failures = 0; ; failures++) {
+        if (connect_to(host, port)) run_link(device_id);
+        if (conn.socket >= 0) close(conn.socket);
+        if (is_done()) return work.failed > 0;
+        if (conn.open && now_ms() - conn.opened_at > 60000) failures = 0; /* it had held */
+        int64_t pause = wait_ms(failures);
+        printf("link lost, next in %" PRId64 " ms\n", pause);
+        nanosleep(&(struct timespec){ pause / 1000, pause % 1000 * 1000000 }, NULL);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t count = 1;
+    for (int i = 4; i < argc; i++) {
+        unsigned type = strcmp(argv[i], "--event") == 0 ? EVENT
+                      : strcmp(argv[i], "--request") == 0 ? REQUEST : 0;
+        if (type != 0 && i + 2 < argc && work.items < 2) {
+            work.item[work.items].type = type;
+            work.item[work.items].topic = argv[++i];
+            work.item[work.items++].text = argv[++i];
+        } else if (strcmp(argv[i], "--count") == 0 && i + 1 < argc) {
+            count = strtoull(argv[++i], NULL, 10);
+        } else {
+            argc = 0; /* ask for help */
+        }
+    }
+    if (argc < 4) {
+        fputs("usage: device HOST PORT DEVICE_ID [--event TOPIC TEXT] [--request TOPIC TEXT]"
+              " [--count N]\n", stderr);
+        return 64;
+    }
+    work.total = work.items * count;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    return run(argv[1], argv[2], argv[3]);
+}

@@ -1,0 +1,243 @@
+/**
+ * device.ts - a device for Owsla in TypeScript: `node:net` and msgpackr, none of Owsla's own code.
+ *
+ *   node examples/device.ts 127.0.0.1 7000 door-17 --event hvac.temp 21.5 --request door.open please
+ *
+ * Does what device.c does: sends each message until it is answered, over as many links as that
+ * takes, and prints what comes back; without messages it just stays connected. See docs/protocol.md.
+ * Bound: one message at a time waits for its answer; one incomplete frame is kept.
+ */
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Packr } from 'msgpackr';
+
+const [HELLO, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESULT, BYE, ERROR] = [
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+];
+const HEADER = 4;
+const FRAME_MAX = 4_096;
+const KEEPALIVE_WISH = 60;
+const STATUS_REFUSED = 3;
+const GREETING_MS = 10_000;
+const HELD_MS = 60_000;
+const WAIT_MIN_MS = 1_000;
+const WAIT_MAX_MS = 120_000;
+const TAKEN_OVER_MS = 60_000;
+
+const packr = new Packr({ useRecords: false, int64AsType: 'number' });
+
+interface Item {
+  readonly type: number | undefined;
+  readonly topic: string;
+  readonly text: string;
+}
+
+/** What was asked of us: these messages in turn, `total` of them; 0: none. */
+class Work {
+  readonly items: readonly Item[];
+  readonly total: number;
+  /** The first message's number, the same whenever it is sent again. Firmware keeps it in flash. */
+  readonly seq = Date.now();
+  done = 0;
+  failed = 0;
+
+  constructor(items: readonly Item[], count: number) {
+    this.items = items;
+    this.total = items.length * count;
+  }
+
+  get isDone(): boolean {
+    return this.total > 0 && this.done >= this.total;
+  }
+
+  get next(): Item | undefined {
+    return this.items[this.done % this.items.length];
+  }
+
+  /** An ERROR came: the same message again would end the same way. */
+  giveUp(): void {
+    this.failed += 1;
+    this.done = this.total;
+  }
+}
+
+/** One link, from connect to its end. */
+class Link {
+  openedAt = 0;
+  reason = '';
+  retryAfter: number | undefined;
+
+  readonly #socket: Socket;
+  readonly #work: Work;
+  #rest: Buffer = Buffer.alloc(0);
+  #keepaliveMs = 0;
+  #frameBytesMax = 0;
+  #id = 0;
+  #isWaiting = false;
+  #heardAt = Date.now();
+  #sentAt = Date.now();
+
+  constructor(host: string, port: number, deviceId: string, work: Work) {
+    this.#work = work;
+    this.#socket = connect({ host, port, noDelay: true });
+    this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    this.#socket.on('error', (error) => console.log(`link: ${error.message}`));
+    const options = { keepalive: KEEPALIVE_WISH, frameBytesMax: FRAME_MAX };
+    this.#send([HELLO, 1, deviceId, options]);
+  }
+
+  /** Resolves when the link is over, for whatever reason. */
+  run(): Promise<void> {
+    const clock = setInterval(() => this.#tick(), 250);
+    return new Promise((resolve) => {
+      this.#socket.on('close', () => {
+        clearInterval(clock);
+        resolve();
+      });
+    });
+  }
+
+  #send(fields: unknown[]): void {
+    const payload = packr.pack(fields);
+    const header = Buffer.alloc(HEADER);
+    header.writeUInt32BE(payload.length);
+    this.#socket.write(Buffer.concat([header, payload]));
+    this.#sentAt = Date.now();
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#heardAt = Date.now();
+    this.#rest = Buffer.concat([this.#rest, chunk]);
+    while (this.#rest.length >= HEADER) {
+      const end = HEADER + this.#rest.readUInt32BE(0);
+      if (end > HEADER + FRAME_MAX) return void this.#socket.destroy();
+      if (this.#rest.length < end) break;
+      this.#onFrame(this.#rest.subarray(HEADER, end));
+      this.#rest = this.#rest.subarray(end);
+    }
+    this.#sendNext();
+  }
+
+  #onFrame(payload: Buffer): void {
+    try {
+      this.#onMessage(packr.unpack(payload));
+    } catch (error) {
+      console.log(`link: a broken frame (${(error as Error).message})`);
+      this.#socket.destroy();
+    }
+  }
+
+  #onMessage([type, ...fields]: [number, ...unknown[]]): void {
+    if (type === WELCOME) this.#onWelcome(fields as [Buffer, Record<string, number>]);
+    else if (type === PING) this.#send([PONG]);
+    else if (type === COMMAND) this.#send([RESULT, fields[0], STATUS_REFUSED]);
+    else if (type === ACK || type === REPLY) {
+      this.#onAnswer(type, fields as [number, number?, Uint8Array?]);
+    } else if (type === ERROR) {
+      console.log(`error ${fields[0]}: ${fields[1]}`);
+      if (fields[0] !== 'not-supported') this.#work.giveUp();
+    } else if (type === BYE) {
+      console.log(`bye ${fields[0]}`);
+      this.reason = String(fields[0]);
+      this.retryAfter = typeof fields[1] === 'number' ? fields[1] : undefined;
+      this.#socket.end();
+    }
+    // A PONG needs nothing, and a type that a later version adds is passed over.
+  }
+
+  #onWelcome([, options]: [Buffer, Record<string, number>]): void {
+    this.openedAt = Date.now();
+    this.#keepaliveMs = (options.keepalive ?? KEEPALIVE_WISH) * 1_000;
+    this.#frameBytesMax = options.frameBytesMax ?? FRAME_MAX;
+    console.log(`welcome, keepalive ${options.keepalive} s`);
+  }
+
+  #onAnswer(type: number, [id, status = 0, payload]: [number, number?, Uint8Array?]): void {
+    if (!this.#isWaiting || id !== this.#id) return;
+    this.#isWaiting = false;
+    this.#work.done += 1;
+    if (status !== 0) this.#work.failed += 1;
+    const text = Buffer.from(payload ?? []).toString();
+    console.log(type === ACK ? `ack ${id}` : `reply ${id} status ${status}: ${text}`);
+  }
+
+  #sendNext(): void {
+    const { next, isDone, done, seq } = this.#work;
+    if (isDone) {
+      if (!this.#socket.writableEnded) this.#send([BYE, 'done']);
+      this.#socket.end();
+      return;
+    }
+    if (this.openedAt === 0 || this.#isWaiting || next === undefined) return;
+    if (this.#socket.writableEnded || this.#socket.writableNeedDrain) return;
+    const payload = Buffer.from(next.text);
+    if (payload.length + 256 > this.#frameBytesMax) {
+      console.log('the message is too long for Owsla');
+      this.#work.giveUp();
+      return;
+    }
+    // Ids begin anew on a link; seq names the message for good.
+    this.#isWaiting = true;
+    this.#id += 1;
+    this.#send([next.type, this.#id, next.topic, payload, { seq: seq + done }]);
+  }
+
+  /** PING when we were quiet; give the link up when Owsla was. */
+  #tick(): void {
+    const isOpen = this.openedAt > 0;
+    const silenceMs = isOpen ? this.#keepaliveMs * 1.5 : GREETING_MS;
+    if (Date.now() - this.#heardAt > silenceMs) this.#socket.destroy();
+    else if (isOpen && !this.#socket.writableEnded) {
+      if (Date.now() - this.#sentAt > this.#keepaliveMs * 0.75) this.#send([PING]);
+      this.#sendNext();
+    }
+  }
+}
+
+/** Owsla's word if it gave one; else a random part of a time that doubles with each failure. */
+function waitMs({ reason, retryAfter }: Link, failures: number): number {
+  const least = reason === 'taken-over' ? TAKEN_OVER_MS : 0;
+  if (retryAfter !== undefined) return Math.max(retryAfter, least);
+  return least + Math.random() * Math.min(WAIT_MAX_MS, WAIT_MIN_MS * 2 ** failures);
+}
+
+async function run(host: string, port: number, deviceId: string, work: Work): Promise<number> {
+  for (let failures = 0; ; failures += 1) {
+    const link = new Link(host, port, deviceId, work);
+    await link.run();
+    if (work.isDone) return work.failed === 0 ? 0 : 1;
+    if (link.openedAt > 0 && Date.now() - link.openedAt >= HELD_MS) failures = 0;
+    const pause = waitMs(link, failures);
+    console.log(`link lost, next in ${Math.round(pause)} ms`);
+    await sleep(pause);
+  }
+}
+
+/** The work that the arguments ask for, or `undefined` when they are wrong. */
+function parseWork(args: string[]): Work | undefined {
+  const items: Item[] = [];
+  let count = 1;
+  while (args.length > 0) {
+    const [name, first, second] = args;
+    if (name === '--count' && Number(first) >= 1) {
+      count = Number(first);
+      args.splice(0, 2);
+    } else if ((name === '--event' || name === '--request') && first && second !== undefined) {
+      items.push({ type: name === '--event' ? EVENT : REQUEST, topic: first, text: second });
+      args.splice(0, 3);
+    } else {
+      return undefined;
+    }
+  }
+  return new Work(items, count);
+}
+
+const [host, port, deviceId, ...rest] = process.argv.slice(2);
+const work = parseWork(rest);
+if (host && port && deviceId && work) {
+  process.exitCode = await run(host, Number(port), deviceId, work);
+} else {
+  const options = '[--event TOPIC TEXT] [--request TOPIC TEXT] [--count N]';
+  console.error(`usage: device.ts HOST PORT DEVICE_ID ${options}`);
+  process.exitCode = 64;
+}

@@ -1,0 +1,68 @@
+/**
+ * Every test vector of docs/protocol.md against the TypeScript codec.
+ */
+import t from 'tap';
+import { ProtocolError } from '../../src/errors.ts';
+import type { Message } from '../../src/wire/message.ts';
+import { v1 } from '../../src/wire/v1.ts';
+import { errorOf, loadVectors, messageOf, parseVectors } from '../helpers/vectors.ts';
+
+const FRAME_BYTES_MAX = 65_536;
+const vectors = loadVectors();
+
+/** The one message of these bytes, handed over in pieces of `size` bytes. */
+function readOne(frame: Buffer, size: number): Message | undefined {
+  const reader = v1.reader(FRAME_BYTES_MAX);
+  let message: Message | undefined;
+  for (let at = 0; at < frame.length; at += size) {
+    reader.push(frame.subarray(at, at + size));
+    message = reader.next() ?? message;
+  }
+  return message;
+}
+
+t.test('vectors: the codec reads every valid frame as the page says', async (t) => {
+  for (const vector of vectors.filter(({ form }) => form !== 'error')) {
+    t.strictSame(readOne(vector.frame, vector.frame.length), messageOf(vector), vector.name);
+  }
+});
+
+t.test('vectors: the codec reads the same when every byte comes alone', async (t) => {
+  for (const vector of vectors.filter(({ form }) => form !== 'error')) {
+    t.strictSame(readOne(vector.frame, 1), messageOf(vector), vector.name);
+  }
+});
+
+t.test('vectors: the codec refuses every other frame with the code of the page', async (t) => {
+  for (const vector of vectors.filter(({ form }) => form === 'error')) {
+    const seen: unknown[] = [];
+    try {
+      seen.push(readOne(vector.frame, vector.frame.length));
+    } catch (error) {
+      seen.push(error instanceof ProtocolError ? error.code : error);
+    }
+    t.strictSame(seen, [errorOf(vector)], vector.name);
+  }
+});
+
+t.test('vectors: the codec writes the exact frames byte by byte', async (t) => {
+  for (const vector of vectors.filter(({ form }) => form === 'exact')) {
+    const written = v1.encode(messageOf(vector));
+    t.equal(written.toString('hex'), vector.frame.toString('hex'), vector.name);
+  }
+});
+
+t.test('vectors: every valid frame has the length that it announces', async (t) => {
+  for (const vector of vectors.filter(({ form }) => form !== 'error')) {
+    t.equal(vector.frame.readUInt32BE(0), vector.frame.length - 4, vector.name);
+  }
+});
+
+t.test('vectors: a line that is not as the page says is an Error', async (t) => {
+  const line = (text: string) => () => parseVectors(`\`\`\`vectors\n${text}\n\`\`\`\n`);
+
+  t.throws(line('ping | up | exact | 0000000191 | {"type":3} | more'), /not a test vector/);
+  t.throws(line('ping | sideways | exact | 0000000191 | {"type":3}'), /not a test vector/);
+  t.throws(line('ping | up | exact | 000000019 | {"type":3}'), /not a test vector/);
+  t.throws(() => parseVectors('no block'), /no block/);
+});

@@ -1,0 +1,354 @@
+/**
+ * Broker: a private RabbitMQ for one test file, or the one that is already there.
+ * From: tests, examples, benches.  To: the machine's installed rabbitmq-server.
+ * A private one has its own AMQP, distribution and epmd ports on loopback, its own node name,
+ * cookie and data in a temporary folder, and ends with this process, however that ends.
+ * Bound: START_DEADLINE_MS to answer an AMQP login; then one sentence with the log's last lines.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { connect } from 'amqplib';
+import { type Tied, tie } from './tied.ts';
+
+const START_DEADLINE_MS = 60_000;
+const LOGIN_DEADLINE_MS = 2_000;
+const POLL_MS = 50;
+const DEFAULT_URL = 'amqp://guest:guest@127.0.0.1:5672';
+const SCRIPT_FOLDERS = ['/usr/lib/rabbitmq/bin', '/opt/homebrew/sbin', '/usr/local/sbin'];
+const SETUP = join(import.meta.dirname, '../../.ci/setup.sh');
+
+/** Below the range from which Linux takes local ports, so that no client sits on ours. */
+const PORT_MIN = 20_000;
+const PORT_MAX = 29_999;
+
+const run = promisify(execFile);
+
+export interface BrokerOptions {
+  /** Further lines of rabbitmq.conf, such as `heartbeat = 5`. */
+  readonly conf?: readonly string[];
+}
+
+/** Regular expressions over the names that a user may touch in the vhost `/`. */
+export interface Permissions {
+  readonly configure: string;
+  readonly write: string;
+  readonly read: string;
+}
+
+export interface Broker {
+  /** With user and password: the administrator guest, on loopback. */
+  readonly url: string;
+  readonly port: number;
+  /** The Erlang VM's pid while it runs, else 0. 0 for a broker that is not ours. */
+  readonly pid: number;
+  /** Only a private broker can be stopped, killed, paused and started; a shared one throws. */
+  readonly isPrivate: boolean;
+  /** The same address for another user. */
+  urlFor(name: string, password: string): string;
+  /** Ends the node gracefully; queues and messages that are durable stay for `start`. No-op if shared. */
+  stop(): Promise<void>;
+  /** SIGKILL to the whole node; data stays as it was on disk. */
+  kill(): Promise<void>;
+  /** Starts the node again on the same ports and data; resolves when a login succeeds. */
+  start(): Promise<void>;
+  /** SIGSTOP: sockets stay open and nothing answers, until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Runs rabbitmqctl against the node and gives its output; rejects with what it printed. */
+  ctl(...args: string[]): Promise<string>;
+  /** Adds a user with these permissions on vhost `/`, or changes them; gives that user's url. */
+  addUser(name: string, password: string, permissions: Permissions): Promise<string>;
+}
+
+/** What another process needs to reach the same private broker. */
+interface Home {
+  readonly folder: string;
+  readonly scripts: string;
+  readonly port: number;
+  readonly env: Record<string, string>;
+}
+
+/** Starts a private broker; resolves when a login succeeds (about 6 s on an idle machine). */
+export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const broker = new PrivateBroker(await makeHome(options));
+  await broker.start();
+  return broker;
+}
+
+/**
+ * The broker to use when any will do: the one that OWSLA_TEST_AMQP names; else one on
+ * 127.0.0.1:5672 that accepts the guest login; else a private one, after installing
+ * rabbitmq-server where that is possible. Share it: take a random prefix for every name.
+ * Rejects with one sentence when none can be had.
+ */
+export async function findBroker(): Promise<Broker> {
+  const wanted = process.env['OWSLA_TEST_AMQP'];
+  if (wanted !== undefined && wanted !== '') {
+    if (await canLogIn(wanted)) return sharedBroker(wanted);
+    throw new Error(`no AMQP login at OWSLA_TEST_AMQP (${withoutPassword(wanted)})`);
+  }
+  if (await canLogIn(DEFAULT_URL)) return sharedBroker(DEFAULT_URL);
+  if (findScripts() === undefined) await installBroker();
+  return startBroker();
+}
+
+/** Environment that makes `findBroker` in a child process find this broker. */
+export function shareBroker(broker: Broker): Record<string, string> {
+  const home = broker instanceof PrivateBroker ? broker.home.folder : '';
+  return { OWSLA_TEST_AMQP: broker.url, OWSLA_TEST_BROKER: home };
+}
+
+class PrivateBroker implements Broker {
+  readonly home: Home;
+  readonly isPrivate = true;
+  #epmd: Tied | undefined;
+  #node: Tied | undefined;
+
+  constructor(home: Home) {
+    this.home = home;
+    process.on('exit', () => {
+      if (this.#node === undefined || this.#node.hasEnded()) removeFolder(home.folder);
+    });
+  }
+
+  get url(): string {
+    return this.urlFor('guest', 'guest');
+  }
+
+  get port(): number {
+    return this.home.port;
+  }
+
+  get pid(): number {
+    return this.#node === undefined || this.#node.hasEnded() ? 0 : this.#node.pid;
+  }
+
+  urlFor(name: string, password: string): string {
+    return urlAt(`amqp://127.0.0.1:${this.home.port}`, name, password);
+  }
+
+  async start(): Promise<void> {
+    if (this.pid !== 0) return;
+    const { folder, scripts } = this.home;
+    const options = { env: nodeEnv(this.home), log: join(folder, 'out.log'), folder };
+    // Our own epmd, in the foreground: Erlang would start one that stays behind as a daemon.
+    this.#epmd = await tie(['epmd'], options);
+    const node = await tie([join(scripts, 'rabbitmq-server')], options);
+    this.#node = node;
+    const giveUpAt = Date.now() + START_DEADLINE_MS;
+    while (!(await canLogIn(this.url))) {
+      if (node.hasEnded() || Date.now() > giveUpAt) {
+        const why = node.hasEnded() ? 'ended at once' : 'did not answer in time';
+        const said = lastLines(options.log);
+        await this.kill();
+        throw new Error(`the private RabbitMQ ${why}: ${said}`);
+      }
+      await delay(POLL_MS);
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  pause(): void {
+    process.kill(this.#running().pid, 'SIGSTOP');
+  }
+
+  resume(): void {
+    process.kill(this.#running().pid, 'SIGCONT');
+  }
+
+  ctl(...args: string[]): Promise<string> {
+    return ctl(this.home, args);
+  }
+
+  addUser(name: string, password: string, permissions: Permissions): Promise<string> {
+    return addUser(this, name, password, permissions);
+  }
+
+  #running(): Tied {
+    if (this.#node === undefined || this.#node.hasEnded()) throw new Error('the broker is down');
+    return this.#node;
+  }
+
+  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    await this.#node?.end(signal);
+    await this.#epmd?.end('SIGKILL');
+  }
+}
+
+/** A broker that somebody else started. With OWSLA_TEST_BROKER, rabbitmqctl reaches it too. */
+function sharedBroker(url: string): Broker {
+  const folder = process.env['OWSLA_TEST_BROKER'] ?? '';
+  const home = folder === '' ? undefined : readHome(folder);
+  const refuse = (): never => {
+    throw new Error('this broker is shared: only one from startBroker() can be ended or paused');
+  };
+  const broker: Broker = {
+    url,
+    port: Number(new URL(url).port || 5672),
+    pid: 0,
+    isPrivate: false,
+    urlFor: (name, password) => urlAt(url, name, password),
+    stop: async () => {},
+    kill: async () => refuse(),
+    start: async () => refuse(),
+    pause: refuse,
+    resume: refuse,
+    ctl: async (...args) => ctl(home, args),
+    addUser: (name, password, permissions) => addUser(broker, name, password, permissions),
+  };
+  return broker;
+}
+
+async function makeHome(options: BrokerOptions): Promise<Home> {
+  const scripts = findScripts();
+  if (scripts === undefined) throw new Error('rabbitmq-server is not installed');
+  const folder = mkdtempSync(join(tmpdir(), 'owsla-broker-'));
+  const [port, distPort, epmdPort] = await freePorts(3);
+  const at = (name: string) => join(folder, name);
+  const home: Home = {
+    folder,
+    scripts,
+    port: port ?? 0,
+    env: {
+      HOME: folder,
+      RABBITMQ_NODENAME: `owsla-${port}@localhost`,
+      RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1',
+      RABBITMQ_NODE_PORT: `${port}`,
+      RABBITMQ_DIST_PORT: `${distPort}`,
+      ERL_EPMD_PORT: `${epmdPort}`,
+      ERL_EPMD_ADDRESS: '127.0.0.1',
+      RABBITMQ_MNESIA_BASE: at('data'),
+      RABBITMQ_LOG_BASE: at('log'),
+      RABBITMQ_ENABLED_PLUGINS_FILE: at('enabled_plugins'),
+      RABBITMQ_PLUGINS_EXPAND_DIR: at('plugins'),
+      RABBITMQ_GENERATED_CONFIG_DIR: at('generated'),
+      RABBITMQ_CONFIG_FILE: at('rabbitmq.conf'),
+      RABBITMQ_CONFIG_FILES: at('conf.d'),
+      RABBITMQ_ADVANCED_CONFIG_FILE: at('advanced.config'),
+      RABBITMQ_CONF_ENV_FILE: at('rabbitmq-env.conf'),
+      RABBITMQ_PID_FILE: at('pid'),
+    },
+  };
+  const conf = ['log.file.level = warning', 'disk_free_limit.absolute = 1MB'];
+  writeFileSync(at('rabbitmq.conf'), `${[...conf, ...(options.conf ?? [])].join('\n')}\n`);
+  writeFileSync(at('enabled_plugins'), '[].\n');
+  writeFileSync(at('.erlang.cookie'), `owsla${port}`, { mode: 0o400 });
+  writeFileSync(at('home.json'), JSON.stringify(home));
+  return home;
+}
+
+function readHome(folder: string): Home {
+  return JSON.parse(readFileSync(join(folder, 'home.json'), 'utf8')) as Home;
+}
+
+function nodeEnv(home: Home): NodeJS.ProcessEnv {
+  return {
+    PATH: process.env['PATH'],
+    LANG: 'C.UTF-8',
+    ...home.env,
+    // Makes the start script become the VM, so that its pid is the node's.
+    detached: '1',
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1}',
+  };
+}
+
+async function ctl(home: Home | undefined, args: readonly string[]): Promise<string> {
+  if (home === undefined) throw new Error('rabbitmqctl cannot reach a broker that is not ours');
+  const env = { PATH: process.env['PATH'], LANG: 'C.UTF-8', ...home.env };
+  const { stdout } = await run(join(home.scripts, 'rabbitmqctl'), ['--quiet', ...args], { env });
+  return stdout;
+}
+
+/** One call of rabbitmqctl for all three steps: each costs the start of an Erlang VM. */
+async function addUser(
+  broker: Broker,
+  name: string,
+  password: string,
+  { configure, write, read }: Permissions,
+): Promise<string> {
+  const text = (value: string) => `<<${[...Buffer.from(value)].join(',')}>>`;
+  const user = text(name);
+  const by = text('tests');
+  const exists = `rabbit_auth_backend_internal:exists(${user})`;
+  const add = `rabbit_auth_backend_internal:add_user(${user}, ${text(password)}, ${by})`;
+  const change = `rabbit_auth_backend_internal:change_password(${user}, ${text(password)}, ${by})`;
+  const rights = [configure, write, read].map(text).join(', ');
+  const permit = `rabbit_auth_backend_internal:set_permissions(${user}, <<"/">>, ${rights}, ${by})`;
+  await broker.ctl('eval', `case ${exists} of true -> ${change}; false -> ${add} end, ${permit}.`);
+  return broker.urlFor(name, password);
+}
+
+async function canLogIn(url: string): Promise<boolean> {
+  try {
+    const link = await connect(url, { timeout: LOGIN_DEADLINE_MS });
+    await link.close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function installBroker(): Promise<void> {
+  try {
+    await run(SETUP, ['rabbitmq-server']);
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+    const last = said.split('\n').at(-1);
+    throw new Error(`no AMQP broker, and rabbitmq-server cannot be installed: ${last}`);
+  }
+}
+
+function findScripts(): string | undefined {
+  return SCRIPT_FOLDERS.find((folder) => existsSync(join(folder, 'rabbitmq-server')));
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN));
+    if (!ports.includes(port) && (await isFree(port))) ports.push(port);
+  }
+  return ports;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+  });
+}
+
+function urlAt(base: string, name: string, password: string): string {
+  const url = new URL(base);
+  url.username = encodeURIComponent(name);
+  url.password = encodeURIComponent(password);
+  return url.href;
+}
+
+function withoutPassword(text: string): string {
+  const url = new URL(text);
+  url.password = '';
+  return url.href;
+}
+
+function lastLines(file: string): string {
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  return text.trim().split('\n').slice(-5).join(' | ');
+}
+
+function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -21,6 +21,7 @@ import { Downlink } from '../route/downlink.ts';
 import { Requests } from '../route/requests.ts';
 import { Uplink } from '../route/uplink.ts';
 import { v1 } from '../wire/v1.ts';
+import { linksMaxOf } from './files.ts';
 
 export interface AcceptorStart {
   readonly config: Config;
@@ -240,7 +241,7 @@ class Acceptor implements RunningAcceptor {
  * beside it, and `notReady` says so until then. Rejects with the listener's error.
  */
 export async function startAcceptor(start: AcceptorStart): Promise<RunningAcceptor> {
-  const acceptor = new Acceptor(start, start.config.limits.linksMax || Number.POSITIVE_INFINITY);
+  const acceptor = new Acceptor(start, linksMaxOf(start.config.limits));
   await acceptor.open();
   return acceptor;
 }

@@ -8,6 +8,7 @@ import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import { STATUS } from '../errors.ts';
 import { bump, type Counters, type ReplyFate } from '../observe/metrics.ts';
+import { ID_MAX } from '../wire/message.ts';
 import type { Requests } from './requests.ts';
 
 const UUID_CHARS = 36;
@@ -24,8 +25,12 @@ export interface DownlinkOptions {
 /** The connection id and message id in a correlation id, or `undefined` for anything else. */
 export function parseMessageId(text: unknown): { connectionId: string; id: number } | undefined {
   if (typeof text !== 'string' || text.charCodeAt(UUID_CHARS) !== 0x3a) return undefined;
-  const id = Number(text.slice(UUID_CHARS + 1));
-  if (!Number.isInteger(id) || id < 1) return undefined;
+  const digits = text.slice(UUID_CHARS + 1);
+  const id = Number(digits);
+  // Only what we wrote ourselves: '1e3', ' 1' and '0x1' are numbers too.
+  if (!(id >= 1 && id <= ID_MAX) || String(id) !== digits || digits.includes('.')) {
+    return undefined;
+  }
   return { connectionId: text.slice(0, UUID_CHARS), id };
 }
 

@@ -1,0 +1,123 @@
+/** A device for tests: sends messages or raw bytes, and hands out what comes back, one by one. */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Message } from '../../src/wire/message.ts';
+import { TYPE } from '../../src/wire/message.ts';
+import { encode, v1 } from '../../src/wire/v1.ts';
+
+/** Stands in the queue of messages where the server's FIN or the loss of the link came. */
+export const END = 'end' as const;
+type Item = Message | typeof END;
+
+/** A message without the fields that have a default. */
+export function event(id: number, topic = 'room.temperature', text = '21.5'): Message {
+  return { type: TYPE.EVENT, id, topic, payload: Buffer.from(text), meta: {} };
+}
+export function request(id: number, topic = 'door.badge', text = 'badge'): Message {
+  return { type: TYPE.REQUEST, id, topic, payload: Buffer.from(text), meta: {} };
+}
+export function hello(deviceId: string, options: Partial<Message> = {}): Message {
+  return {
+    type: TYPE.HELLO,
+    version: 1,
+    deviceId,
+    token: undefined,
+    keepalive: undefined,
+    frameBytesMax: undefined,
+    ...options,
+  } as Message;
+}
+
+export class Device {
+  readonly socket: Duplex;
+  readonly #items: Item[] = [];
+  readonly #takers: ((item: Item) => void)[] = [];
+  #isEnded = false;
+
+  constructor(socket: Duplex) {
+    this.socket = socket;
+    const reader = v1.reader(16 * 1024 * 1024);
+    socket.on('data', (chunk: Buffer) => {
+      reader.push(chunk);
+      for (let next = reader.next(); next; next = reader.next()) this.#put(next);
+    });
+    const end = () => {
+      if (this.#isEnded) return;
+      this.#isEnded = true;
+      this.#put(END);
+    };
+    socket.on('end', end);
+    socket.on('close', end);
+    socket.on('error', () => {});
+  }
+
+  /** A connected device that has not said HELLO. */
+  static async connect(port: number, localAddress?: string): Promise<Device> {
+    const socket: Socket = connect({
+      host: '127.0.0.1',
+      port,
+      noDelay: true,
+      ...(localAddress === undefined ? {} : { localAddress }),
+    });
+    await once(socket, 'connect');
+    return new Device(socket);
+  }
+
+  /** A connected device that has been WELCOMEd. */
+  static async open(port: number, deviceId: string): Promise<Device> {
+    const device = await Device.connect(port);
+    device.send(hello(deviceId));
+    await device.expect(TYPE.WELCOME);
+    return device;
+  }
+
+  #put(item: Item): void {
+    const taker = this.#takers.shift();
+    if (taker) taker(item);
+    else this.#items.push(item);
+  }
+
+  send(...messages: Message[]): void {
+    this.socket.write(Buffer.concat(messages.map(encode)));
+  }
+
+  sendBytes(bytes: Uint8Array): void {
+    this.socket.write(bytes);
+  }
+
+  /** The next message, or END. Waits as long as it takes: tests have their own deadline. */
+  next(): Promise<Item> {
+    const item = this.#items.shift();
+    if (item !== undefined) return Promise.resolve(item);
+    return new Promise((resolve) => this.#takers.push(resolve));
+  }
+
+  /** The next message, which must be of this type. */
+  async expect<T extends Message['type']>(type: T): Promise<Extract<Message, { type: T }>> {
+    const item = await this.next();
+    if (item === END || item.type !== type) {
+      throw new Error(`expected type ${type}, got ${JSON.stringify(item)}`);
+    }
+    return item as Extract<Message, { type: T }>;
+  }
+
+  /** Everything up to the end of the link. */
+  async rest(): Promise<Message[]> {
+    const messages: Message[] = [];
+    for (;;) {
+      const item = await this.next();
+      if (item === END) return messages;
+      messages.push(item);
+    }
+  }
+
+  /** Messages that are here already and not yet taken. */
+  get waiting(): number {
+    return this.#items.length;
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+}

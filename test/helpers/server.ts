@@ -1,0 +1,125 @@
+/** A real node for tests: `owsla serve` as its own process tree, its log and its metrics. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { waitFor } from './waitFor.ts';
+
+const CLI = join(import.meta.dirname, '../../src/cli.ts');
+
+/** Limits that make figures appear soon. */
+const QUICK = { reportMs: 100, scrapeMs: 100 };
+
+export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };
+
+export interface ServerOptions {
+  readonly amqp: string;
+  readonly prefix: string;
+  readonly acceptors?: number;
+  readonly limits?: Readonly<Record<string, number>>;
+  readonly flags?: readonly string[];
+}
+
+export class Server {
+  readonly port: number;
+  readonly adminPort: number;
+  /** What the node logged so far. */
+  readonly log: readonly LogLine[];
+  readonly #process: ChildProcess;
+
+  private constructor(child: ChildProcess, log: readonly LogLine[], ready: LogLine) {
+    this.#process = child;
+    this.log = log;
+    this.port = Number(ready.port);
+    this.adminPort = Number(ready.adminPort);
+  }
+
+  /** Starts a node and waits until its health says ready. */
+  static async start(options: ServerOptions): Promise<Server> {
+    const { amqp, prefix, acceptors = 2, limits = {}, flags = [] } = options;
+    const sets = Object.entries({ ...QUICK, ...limits }).flatMap(([name, value]) => [
+      '--set',
+      `${name}=${value}`,
+    ]);
+    const child = spawn(
+      process.execPath,
+      [
+        CLI,
+        'serve',
+        '--port',
+        '0',
+        '--admin-port',
+        '0',
+        '--prefix',
+        prefix,
+        ...sets,
+        ...flags,
+      ].concat(['--acceptors', String(acceptors)]),
+      {
+        env: { ...process.env, OWSLA_AMQP: amqp },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    process.once('exit', () => child.kill('SIGKILL'));
+    const log: LogLine[] = [];
+    const ready = await new Promise<LogLine>((resolve, reject) => {
+      child.once('exit', (code) => reject(new Error(`owsla serve ended with ${code}`)));
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        const entry = JSON.parse(line) as LogLine;
+        log.push(entry);
+        if (entry.role === 'supervisor' && entry.msg === 'ready') resolve(entry);
+      });
+    });
+    const server = new Server(child, log, ready);
+    await waitFor('ready health', () => server.isReady());
+    return server;
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  /** The pid of a live child, from the log. */
+  childPid(child: string): number {
+    const ready = this.log.findLast((line) => line.child === child && line.msg === 'child ready');
+    return Number(ready?.childPid);
+  }
+
+  async isReady(): Promise<boolean> {
+    const response = await fetch(`http://127.0.0.1:${this.adminPort}/health/ready`);
+    return response.ok;
+  }
+
+  /** A node-wide figure, as in `metric('owsla_closes_total', 'reason="draining"')`. */
+  async metric(name: string, label = ''): Promise<number> {
+    const response = await fetch(`http://127.0.0.1:${this.adminPort}/metrics`);
+    const series = label === '' ? name : `${name}{${label}}`;
+    const line = (await response.text()).split('\n').find((line) => line.startsWith(`${series} `));
+    return Number(line?.slice(series.length + 1) ?? Number.NaN);
+  }
+
+  /** Waits until a node-wide figure is as wanted. */
+  async untilMetric(name: string, label: string, wanted: (value: number) => boolean) {
+    await waitFor(`${name}{${label}}`, async () => wanted(await this.metric(name, label)));
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  /** Resolves with the exit code, or the signal that ended the supervisor. */
+  async ended(): Promise<number | NodeJS.Signals> {
+    const { exitCode, signalCode } = this.#process;
+    if (exitCode !== null) return exitCode;
+    if (signalCode !== null) return signalCode;
+    const [code, signal] = await once(this.#process, 'exit');
+    return code ?? signal;
+  }
+
+  /** Ends the node at once: for tests that do not look at how it ends. */
+  async stop(): Promise<void> {
+    this.signal('SIGTERM');
+    this.signal('SIGTERM');
+    await this.ended();
+  }
+}

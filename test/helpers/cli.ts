@@ -1,0 +1,164 @@
+/**
+ * Cli: an `owsla` process for system tests, or any other script that writes pino lines.
+ * From: arguments and variables.  To: its log lines, its stderr, and its exit, as they come.
+ * Bound: it ends with the test that started it, at the latest with this process.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const CLI = join(import.meta.dirname, '../../src/cli.ts');
+
+export type LogLine = Readonly<Record<string, unknown>> & {
+  readonly msg?: string;
+};
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface CliOptions {
+  readonly env?: Record<string, string>;
+  readonly script?: string;
+  /** Run by `sh -c`, before the script takes its place: `ulimit -n 300`. */
+  readonly before?: string;
+}
+
+export class Cli {
+  readonly process: ChildProcess;
+  readonly lines: LogLine[] = [];
+  readonly exited: Promise<Exit>;
+  stderr = '';
+  readonly #waiting = new Set<() => void>();
+  #isOver = false;
+
+  constructor(args: readonly string[], { env = {}, script = CLI, before }: CliOptions = {}) {
+    const command = [process.execPath, script, ...args];
+    const sh = ['/bin/sh', '-c', `${before}; exec "$@"`, 'sh'];
+    const [file = '', ...rest] = before === undefined ? command : [...sh, ...command];
+    this.process = spawn(file, rest, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...cleanEnvironment(), ...env },
+    });
+    const { stdout, stderr } = this.process;
+    if (!stdout || !stderr) throw new Error('no pipes');
+    createInterface(stdout).on('line', (line) => {
+      this.lines.push(parseLine(line));
+      for (const look of this.#waiting) look();
+    });
+    stderr.on('data', (chunk) => {
+      this.stderr += chunk;
+    });
+    this.exited = once(this.process, 'close').then(([code, signal]) => {
+      this.#isOver = true;
+      for (const look of this.#waiting) look();
+      return { code, signal };
+    });
+    const end = () => this.process.kill('SIGKILL');
+    process.on('exit', end);
+    void this.exited.then(() => process.off('exit', end));
+  }
+
+  get pid(): number {
+    return this.process.pid ?? 0;
+  }
+
+  /** The first line, from the `after`th on, that fits. Rejects when the process ends without one. */
+  line(fits: (line: LogLine) => boolean, after = 0): Promise<LogLine> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        const found = this.lines.slice(after).find(fits);
+        if (!found && !this.#isOver) return;
+        this.#waiting.delete(look);
+        if (found) resolve(found);
+        else reject(new Error(`the process ended first: ${this.stderr}${this.#tail()}`));
+      };
+      this.#waiting.add(look);
+      look();
+    });
+  }
+
+  /** The first line with this message. */
+  said(msg: string, after = 0): Promise<LogLine> {
+    return this.line((line) => line.msg === msg, after);
+  }
+
+  /** Pids of its child processes, from /proc. */
+  children(): number[] {
+    return childrenOf(this.pid);
+  }
+
+  /** Ends it and waits: gracefully unless it takes a second signal. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<Exit> {
+    if (!this.#isOver) this.process.kill(signal);
+    return this.exited;
+  }
+
+  /** For teardown: whatever is left of it is gone afterwards. */
+  async destroy(): Promise<void> {
+    const children = this.children();
+    await this.end('SIGKILL');
+    for (const pid of children) killIfThere(pid);
+  }
+
+  #tail(): string {
+    return this.lines
+      .slice(-5)
+      .map((line) => JSON.stringify(line))
+      .join('\n');
+  }
+}
+
+/** Without the variables of whoever runs the tests. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env);
+  return Object.fromEntries(entries.filter(([name]) => !name.startsWith('OWSLA_')));
+}
+
+function parseLine(line: string): LogLine {
+  try {
+    return JSON.parse(line) as LogLine;
+  } catch {
+    return { msg: line };
+  }
+}
+
+export function childrenOf(parent: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => statOf(pid)?.parent === parent);
+}
+
+/** The process is there and not a zombie. */
+export function isThere(pid: number): boolean {
+  const stat = statOf(pid);
+  return stat !== undefined && stat.state !== 'Z';
+}
+
+/** proc(5): `pid (comm) state ppid ...`; comm may hold spaces and parentheses. */
+function statOf(pid: number): { state: string; parent: number } | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const [state = '', parent = ''] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return { state, parent: Number(parent) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** What ps shows of a process. */
+export function commandLineOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended already.
+  }
+}

@@ -1,0 +1,19 @@
+/** Runs the real supervisor over fake children: `superviseFake.ts ACCEPTORS NAME=VALUE...`. */
+import { join } from 'node:path';
+import { makeConfig } from '../../src/config.ts';
+import { StartError } from '../../src/errors.ts';
+import { makeLogger } from '../../src/observe/log.ts';
+import { supervise } from '../../src/process/supervisor.ts';
+
+const [acceptors = '1', ...pairs] = process.argv.slice(2);
+const set = Object.fromEntries(pairs.map((pair) => pair.split('=')));
+const config = makeConfig({ acceptors, set });
+const log = makeLogger('info', { role: 'supervisor' });
+
+try {
+  process.exitCode = await supervise(config, log, join(import.meta.dirname, 'fakeChild.ts'));
+} catch (error) {
+  if (!(error instanceof StartError)) throw error;
+  process.stderr.write(`owsla: ${error.message}\n`);
+  process.exitCode = error.exitCode;
+}

@@ -87,8 +87,8 @@ export class Keeper implements EndpointHost {
     const endpoint = new Endpoint(uuid(), socket, this);
     this.registry.register(endpoint);
     this.counters.links += 1;
-    this.counters.greetings += 1;
     this.#greetings.add(endpoint, this.clock.now());
+    this.counters.greetings = this.#greetings.size;
   }
 
   #refuse(socket: Socket): void {
@@ -121,7 +121,7 @@ export class Keeper implements EndpointHost {
 
   onOpen(endpoint: Endpoint): void {
     this.#greetings.delete(endpoint);
-    this.counters.greetings -= 1;
+    this.counters.greetings = this.#greetings.size;
   }
 
   onMessage(endpoint: Endpoint, message: Event | Request): void {
@@ -130,7 +130,9 @@ export class Keeper implements EndpointHost {
 
   onEnd(endpoint: Endpoint, reason: CloseReason): void {
     bump(this.counters.closes, reason);
-    if (this.#greetings.delete(endpoint)) this.counters.greetings -= 1;
+    // A greeting that fell due has left the deadlines before it ends: the size tells, not this.
+    this.#greetings.delete(endpoint);
+    this.counters.greetings = this.#greetings.size;
     if (this.registry.unregister(endpoint)) this.counters.links -= 1;
     this.#waiting.delete(endpoint);
     this.#lingering.add(endpoint, this.clock.now());

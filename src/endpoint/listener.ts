@@ -4,7 +4,7 @@
  * To: `Keeper.accept`.
  * Bound: `backlog` connections wait in the accept queue; `linksMax` is kept by the keeper.
  */
-import { createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Limits } from '../limits.ts';
 
 export class Listener {
@@ -35,6 +35,11 @@ export class Listener {
         resolve();
       });
     });
+  }
+
+  /** The port it listens on: the kernel's choice when `listen` was given 0. */
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
   }
 
   /** Accept no more. Links that are open stay. */

@@ -1,0 +1,150 @@
+/** An open link: PING, ids, ACK and RESULT of the device, and its keepalive. */
+import { TYPE } from '../../src/wire/message.ts';
+import { event, hello, request } from '../helpers/device.ts';
+import { onBoth, settle } from '../helpers/keeper.ts';
+
+onBoth('endpoint: each PING is answered by one PONG, a PONG by nothing', {}, async (t, served) => {
+  const device = await served.open();
+  const pings = Array.from({ length: 1_000 }, () => ({ type: TYPE.PING }) as const);
+
+  device.send({ type: TYPE.PONG }, ...pings, { type: TYPE.PONG });
+
+  for (const _ of pings) await device.expect(TYPE.PONG);
+  await settle();
+  t.equal(device.waiting, 0);
+  t.equal(served.counters.messagesIn.ping, 1_000);
+  t.equal(served.counters.messagesOut.pong, 1_000);
+});
+
+onBoth('endpoint: ids of EVENT and REQUEST share one rising counter', {}, async (t, served) => {
+  const device = await served.open();
+
+  device.send(event(1), request(2), event(0), event(0), event(900), request(4_294_967_295));
+  device.send({ type: TYPE.PING });
+  await device.expect(TYPE.PONG);
+
+  t.same(served.routes.ids(), [1, 2, 0, 0, 900, 4_294_967_295]);
+  t.equal(served.endpoint().inFlight, 4, 'an EVENT without an id is not under way');
+});
+
+for (const [kind, make] of [
+  ['an EVENT', event],
+  ['a REQUEST', request],
+] as const) {
+  onBoth(`endpoint: ${kind} whose id does not rise closes bad-id`, {}, async (t, served) => {
+    for (const ids of [
+      [5, 5],
+      [5, 4],
+    ] as const) {
+      const device = await served.open();
+      device.send(request(ids[0]), make(ids[1]), event(9));
+
+      t.match(await device.rest(), [
+        { type: TYPE.ERROR, code: 'bad-id' },
+        { type: TYPE.BYE, reason: 'bad-id' },
+      ]);
+    }
+    t.same(served.routes.ids(), [5, 5]);
+  });
+}
+
+onBoth('endpoint: an ACK for nothing that was sent is counted', {}, async (t, served) => {
+  const device = await served.open();
+
+  device.send({ type: TYPE.ACK, id: 7 }, { type: TYPE.ACK, id: 7 }, { type: TYPE.PING });
+  await device.expect(TYPE.PONG);
+
+  t.equal(served.counters.strayAcks, 2);
+});
+
+onBoth('endpoint: RESULT gets not-supported with its id; the link stays', {}, async (t, served) => {
+  const device = await served.open();
+
+  const payload = Buffer.from('done');
+  device.send({ type: TYPE.RESULT, id: 41, status: 0, payload }, event(1), { type: TYPE.PING });
+
+  t.match(await device.expect(TYPE.ERROR), { code: 'not-supported', id: 41 });
+  await device.expect(TYPE.PONG);
+  t.same(served.routes.ids(), [1]);
+  t.equal(served.counters.errors['not-supported'], 1);
+});
+
+onBoth('endpoint: 10,000 RESULTs in one write do not overflow', {}, async (t, served) => {
+  const device = await served.open();
+  const result = { type: TYPE.RESULT, status: 0, payload: Buffer.alloc(0) } as const;
+
+  device.send(...Array.from({ length: 10_000 }, (_, i) => ({ ...result, id: i + 1 })));
+
+  for (let id = 1; id <= 10_000; id += 1) {
+    const error = await device.expect(TYPE.ERROR);
+    if (error.id !== id) t.fail(`expected the answer to ${id}, got ${error.id}`);
+  }
+  device.send({ type: TYPE.PING });
+  await device.expect(TYPE.PONG);
+  t.equal(served.counters.errors['not-supported'], 10_000);
+});
+
+onBoth('endpoint: silence of 1.5 keepalives closes, and not before', {}, async (t, served) => {
+  const device = await served.connect();
+  device.send(hello('door-17', { keepalive: 20 }));
+  await device.expect(TYPE.WELCOME);
+
+  served.pass(30_000);
+  await settle();
+  t.equal(device.waiting, 0, '1.5 keepalives are allowed');
+  served.pass(1);
+
+  t.match(await device.rest(), [{ type: TYPE.BYE, reason: 'keepalive-timeout' }]);
+  t.equal(served.counters.closes['keepalive-timeout'], 1);
+});
+
+onBoth('endpoint: any frame of the device starts its silence anew', {}, async (t, served) => {
+  const device = await served.open();
+  const frames = [
+    { type: TYPE.PING },
+    { type: TYPE.PONG },
+    { type: TYPE.ACK, id: 1 },
+    event(0),
+  ] as const;
+
+  for (const frame of frames) {
+    served.pass(90_000);
+    const { bytesIn } = served.counters;
+    device.send(frame);
+    while (served.counters.bytesIn === bytesIn) await settle();
+  }
+  served.pass(90_000);
+  await settle();
+
+  t.equal(served.counters.links, 1);
+  t.equal(served.counters.closes['keepalive-timeout'], 0);
+});
+
+onBoth('endpoint: one silent link’s end is felt by no other', {}, async (t, served) => {
+  const silent = await served.open('silent');
+  const talker = await served.open('talker');
+
+  served.pass(60_000);
+  talker.send({ type: TYPE.PING });
+  await talker.expect(TYPE.PONG);
+  served.pass(60_000);
+
+  t.match(await silent.rest(), [{ type: TYPE.BYE, reason: 'keepalive-timeout' }]);
+  talker.send(event(1), { type: TYPE.PING });
+  await talker.expect(TYPE.PONG);
+  t.same(served.routes.ids('talker'), [1]);
+});
+
+onBoth('endpoint: nothing is sent twice, and counted once', {}, async (t, served) => {
+  const device = await served.open();
+  const { bytesOut, messagesOut } = served.counters;
+  const welcomed = bytesOut;
+
+  served.endpoint().send({ type: TYPE.ACK, id: 5 });
+  await device.expect(TYPE.ACK);
+  await settle();
+
+  t.equal(device.waiting, 0);
+  t.equal(messagesOut.ack, 1);
+  t.equal(served.counters.bytesOut - welcomed, 7);
+});

@@ -1,0 +1,49 @@
+/**
+ * Routes for tests: record what endpoints hand on, hold it, and release it by hand.
+ * From: a Keeper.  To: the test's assertions; `release` stands for a confirm or a reply.
+ * Bound: `room` messages are taken, then `isFull` holds until the test sets it again.
+ */
+import type { Endpoint } from '../../src/endpoint/endpoint.ts';
+import type { Routes } from '../../src/endpoint/keeper.ts';
+import type { Event, Request } from '../../src/wire/message.ts';
+
+export interface Handed {
+  readonly endpoint: Endpoint;
+  readonly message: Event | Request;
+}
+
+export class FakeRoutes implements Routes {
+  readonly handed: Handed[] = [];
+  readonly ended: Endpoint[] = [];
+  /** Messages with an id that were handed on and not yet released, the oldest first. */
+  readonly held: Handed[] = [];
+  room = Number.POSITIVE_INFINITY;
+
+  isFull(): boolean {
+    return this.room <= 0;
+  }
+
+  onMessage(endpoint: Endpoint, message: Event | Request): void {
+    this.room -= 1;
+    this.handed.push({ endpoint, message });
+    if (message.id === 0) return;
+    endpoint.hold();
+    this.held.push({ endpoint, message });
+  }
+
+  onEnd(endpoint: Endpoint): void {
+    this.ended.push(endpoint);
+  }
+
+  /** Settle the oldest `count` messages, as a confirm or a reply does. */
+  release(count = 1): void {
+    for (const { endpoint } of this.held.splice(0, count)) endpoint.release();
+  }
+
+  /** Ids handed on, in order; of one device when one is named. */
+  ids(deviceId?: string): number[] {
+    return this.handed
+      .filter(({ endpoint }) => deviceId === undefined || endpoint.deviceId === deviceId)
+      .map(({ message }) => message.id);
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * A keeper for tests: endpoints in this process, over real TCP or over a pair of streams, with
+ * fake routes and a clock that only the test moves.
+ * From: component, fault and property tests.  To: src/endpoint, as an acceptor builds it.
+ * Bound: `end` closes every device and asserts that all gauges are back at 0.
+ */
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { duplexPair } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import type { Endpoint } from '../../src/endpoint/endpoint.ts';
+import { Keeper } from '../../src/endpoint/keeper.ts';
+import { Listener } from '../../src/endpoint/listener.ts';
+import { type LimitName, type Limits, makeLimits, SHARDS } from '../../src/limits.ts';
+import { type Counters, makeCounters } from '../../src/observe/metrics.ts';
+import { type Message, TYPE } from '../../src/wire/message.ts';
+import { v1 } from '../../src/wire/v1.ts';
+import { FakeClock } from './clock.ts';
+import { Device, hello } from './device.ts';
+import { FakeRoutes } from './fakeRoutes.ts';
+
+export type Transport = 'TCP' | 'pair';
+export const TRANSPORTS: readonly Transport[] = ['TCP', 'pair'];
+
+export interface ServedOptions {
+  readonly limits?: Partial<Record<LimitName, number>>;
+  readonly linksMax?: number;
+  readonly random?: () => number;
+}
+
+/** Wait, turn by turn of the event loop, until `holds`. The test's own timeout is the bound. */
+export async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await turn();
+}
+
+/** Enough turns for bytes already written to arrive, be handled and be answered. */
+export async function settle(): Promise<void> {
+  for (let turns = 0; turns < 8; turns += 1) await turn();
+}
+
+export class Served {
+  readonly clock = new FakeClock();
+  readonly counters: Counters = makeCounters();
+  readonly routes = new FakeRoutes();
+  readonly limits: Limits;
+  readonly keeper: Keeper;
+  readonly #transport: Transport;
+  readonly #listener: Listener;
+  readonly #devices: Device[] = [];
+
+  constructor(transport: Transport, options: ServedOptions) {
+    this.#transport = transport;
+    this.limits = makeLimits(options.limits);
+    this.keeper = new Keeper({
+      codec: v1,
+      limits: this.limits,
+      counters: this.counters,
+      clock: this.clock,
+      random: options.random ?? (() => 0.5),
+      linksMax: options.linksMax ?? Number.POSITIVE_INFINITY,
+    });
+    this.keeper.connect(this.routes);
+    this.#listener = new Listener(this.limits, (socket) => this.keeper.accept(socket));
+  }
+
+  async begin(): Promise<void> {
+    if (this.#transport === 'TCP') await this.#listener.listen('127.0.0.1', 0);
+  }
+
+  get port(): number {
+    return this.#listener.port;
+  }
+
+  /** A connected device that has not said HELLO, accepted by the keeper. */
+  async connect(): Promise<Device> {
+    const { accepts } = this.counters;
+    let device: Device;
+    if (this.#transport === 'TCP') device = await Device.connect(this.port);
+    else {
+      const options = { highWaterMark: this.limits.outboxSoftBytes };
+      const [ours, theirs] = duplexPair(options);
+      device = new Device(theirs);
+      // What a pair lacks of a Socket, an endpoint does without.
+      this.keeper.accept(ours as Socket);
+    }
+    await until(() => this.counters.accepts > accepts);
+    this.#devices.push(device);
+    return device;
+  }
+
+  /** A device that has been WELCOMEd. */
+  async open(deviceId = 'door-17', options: Partial<Message> = {}): Promise<Device> {
+    const device = await this.connect();
+    device.send(hello(deviceId, options));
+    await device.expect(TYPE.WELCOME);
+    return device;
+  }
+
+  /** The live endpoint of a device. */
+  endpoint(deviceId = 'door-17'): Endpoint {
+    for (let shard = 0; shard < SHARDS; shard += 1) {
+      for (const endpoint of this.keeper.registry.shard(shard)) {
+        if (endpoint.deviceId === deviceId) return endpoint;
+      }
+    }
+    throw new Error(`no live link of ${deviceId}`);
+  }
+
+  /** Time passes, and then every shard and deadline is judged once. */
+  pass(ms: number): void {
+    this.clock.advance(ms);
+    for (let shard = 0; shard < SHARDS; shard += 1) this.keeper.tick();
+  }
+
+  /** Room for `messages` more at the broker. */
+  makeRoom(messages = Number.POSITIVE_INFINITY): void {
+    this.routes.room = messages;
+    this.keeper.makeRoom();
+  }
+
+  /** The links' gauges; all are 0 when nothing is connected. */
+  gauges(): Record<'links' | 'greetings' | 'lingering' | 'pausedLinks', number> {
+    const { links, greetings, lingering, pausedLinks } = this.counters;
+    return { links, greetings, lingering, pausedLinks };
+  }
+
+  async end(): Promise<void> {
+    this.#listener.suspend();
+    for (const device of this.#devices) device.close();
+    await until(() => {
+      this.pass(this.limits.lingerMs);
+      return Object.values(this.gauges()).every((gauge) => gauge === 0);
+    });
+    assert.equal(this.keeper.registry.size, 0);
+    assert.equal(this.routes.ended.length, new Set(this.routes.ended).size, 'ended twice');
+    const closes = Object.values(this.counters.closes).reduce((sum, count) => sum + count, 0);
+    assert.equal(closes, this.counters.accepts, 'each accepted link is closed for one reason');
+  }
+}
+
+type Body = (t: Test, served: Served) => Promise<void>;
+
+/** One test on one transport; the gauges must be back at 0 when its devices are gone. */
+export function on(transport: Transport, promise: string, options: ServedOptions, body: Body) {
+  t.test(`${promise} (${transport})`, async (t) => {
+    const served = new Served(transport, options);
+    await served.begin();
+    try {
+      await body(t, served);
+    } finally {
+      await served.end();
+    }
+  });
+}
+
+/** The same test over real TCP and over a pair of streams. */
+export function onBoth(promise: string, options: ServedOptions, body: Body): void {
+  for (const transport of TRANSPORTS) on(transport, promise, options, body);
+}

@@ -87,7 +87,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
  * Rejects with one sentence when none can be had.
  */
 export async function findBroker(): Promise<Broker> {
-  const wanted = process.env['OWSLA_TEST_AMQP'];
+  const wanted = process.env.OWSLA_TEST_AMQP;
   if (wanted !== undefined && wanted !== '') {
     if (await canLogIn(wanted)) return sharedBroker(wanted);
     throw new Error(`no AMQP login at OWSLA_TEST_AMQP (${withoutPassword(wanted)})`);
@@ -135,7 +135,11 @@ class PrivateBroker implements Broker {
   async start(): Promise<void> {
     if (this.pid !== 0) return;
     const { folder, scripts } = this.home;
-    const options = { env: nodeEnv(this.home), log: join(folder, 'out.log'), folder };
+    const options = {
+      env: nodeEnv(this.home),
+      log: join(folder, 'out.log'),
+      folder,
+    };
     // Our own epmd, in the foreground: Erlang would start one that stays behind as a daemon.
     this.#epmd = await tie(['epmd'], options);
     const node = await tie([join(scripts, 'rabbitmq-server')], options);
@@ -189,7 +193,7 @@ class PrivateBroker implements Broker {
 
 /** A broker that somebody else started. With OWSLA_TEST_BROKER, rabbitmqctl reaches it too. */
 function sharedBroker(url: string): Broker {
-  const folder = process.env['OWSLA_TEST_BROKER'] ?? '';
+  const folder = process.env.OWSLA_TEST_BROKER ?? '';
   const home = folder === '' ? undefined : readHome(folder);
   const refuse = (): never => {
     throw new Error('this broker is shared: only one from startBroker() can be ended or paused');
@@ -255,7 +259,7 @@ function readHome(folder: string): Home {
 
 function nodeEnv(home: Home): NodeJS.ProcessEnv {
   return {
-    PATH: process.env['PATH'],
+    PATH: process.env.PATH,
     LANG: 'C.UTF-8',
     ...home.env,
     // Makes the start script become the VM, so that its pid is the node's.
@@ -266,7 +270,7 @@ function nodeEnv(home: Home): NodeJS.ProcessEnv {
 
 async function ctl(home: Home | undefined, args: readonly string[]): Promise<string> {
   if (home === undefined) throw new Error('rabbitmqctl cannot reach a broker that is not ours');
-  const env = { PATH: process.env['PATH'], LANG: 'C.UTF-8', ...home.env };
+  const env = { PATH: process.env.PATH, LANG: 'C.UTF-8', ...home.env };
   const { stdout } = await run(join(home.scripts, 'rabbitmqctl'), ['--quiet', ...args], { env });
   return stdout;
 }

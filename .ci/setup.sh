@@ -1,0 +1,74 @@
+#!/bin/sh
+# Installs what tests and `make run` need besides npm packages, where that is possible.
+#
+#   .ci/setup.sh [broker] [ruby] [compiler]     (no word: all three)
+#
+# Nothing is done for what is there. Debian and Ubuntu as root only: elsewhere one sentence says
+# what to install. Exit 1 only when the broker is missing, since everything else has a stand-in.
+# Bound: apt's own timeouts. No service is left running: brokers are started by those who use them.
+set -eu
+
+has_broker() { [ -n "${OWSLA_TEST_AMQP:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] ||
+  [ -x /opt/homebrew/sbin/rabbitmq-server ] || [ -x /usr/local/sbin/rabbitmq-server ]; }
+has_ruby() { ruby -e 'require "bunny"' 2>/dev/null; }
+has_compiler() { echo '#include <stdio.h>
+int main(void) { return 0; }' | cc -x c -fsyntax-only - 2>/dev/null; }
+
+packages_of() {
+  case $1 in
+    broker) echo rabbitmq-server ;;
+    ruby) echo ruby-bunny ;;
+    compiler) echo gcc libc6-dev ;;
+    *) echo "setup: unknown word '$1'" >&2; exit 2 ;;
+  esac
+}
+
+# Debian starts a new service at once, and epmd with it. policy-rc.d is Debian's way to forbid that.
+install() {
+  policy=/usr/sbin/policy-rc.d
+  ours=
+  if [ ! -e "$policy" ]; then
+    ours=yes
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod +x "$policy"
+  fi
+  code=0
+  {
+    DEBIAN_FRONTEND=noninteractive apt-get update -q &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+  } >&2 || code=$?
+  [ -z "$ours" ] || rm -f "$policy"
+  # The package's own set-up runs rabbitmqctl, which leaves an epmd behind; this ends only an idle one.
+  case " $* " in *" rabbitmq-server "*)
+    su rabbitmq -s /bin/sh -c 'epmd -kill' >/dev/null 2>&1 || true ;;
+  esac
+  return "$code"
+}
+
+[ $# -gt 0 ] || set -- broker ruby compiler
+missing=
+for word in "$@"; do
+  "has_$word" || missing="$missing $(packages_of "$word")"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "setup: installing$missing" >&2
+  # shellcheck disable=SC2086  # One word for each package.
+  install $missing || echo "setup: apt-get could not install$missing" >&2
+fi
+
+code=0
+for word in "$@"; do
+  "has_$word" && continue
+  case $word in
+    broker) code=1
+      echo "setup: RabbitMQ is missing: install the package rabbitmq-server, or name a running" \
+        "broker in OWSLA_TEST_AMQP" >&2 ;;
+    ruby) echo "setup: Ruby with bunny is missing (Debian: ruby-bunny): the TypeScript backend" \
+        "stands in" >&2 ;;
+    compiler) echo "setup: a C compiler is missing (Debian: gcc libc6-dev): the C example is left" \
+        "out" >&2 ;;
+  esac
+done
+exit "$code"

@@ -1,0 +1,57 @@
+# Every target sets itself up on a fresh clone: npm packages, the pinned Node, Debian packages.
+#   make run [DURATION=15]      broker, server, backend and 1,000 devices; until Ctrl-C or DURATION
+#   make test [FILES=...]       types, lint, layout rules, all tests (or FILES); under 10 minutes
+#   make check                  types, lint and layout rules only
+#   make build                  compile to dist/, as published
+#   make bench                  our cost beside the floor's
+#   make loadgen ARGS='run --target 127.0.0.1:7000 --devices 100 --rate 50 --duration 10s'
+
+SHELL := /bin/sh
+BIN := $(CURDIR)/node_modules/.bin
+export PATH := $(BIN):$(PATH)
+
+READY := node_modules/.owsla-ready
+DURATION ?=
+FILES ?=
+ARGS ?= --help
+
+.DEFAULT_GOAL := test
+.PHONY: run test check build bench loadgen clean
+
+$(READY): package.json package-lock.json
+	@command -v npm >/dev/null || { \
+	  echo 'make: npm is missing: install Node.js 20 or later with npm; it fetches the pinned Node' >&2; \
+	  exit 1; }
+	npm ci --include=dev --no-fund --no-audit
+	@$(BIN)/node -e 0 || { \
+	  echo 'make: the pinned Node did not install: see what npm printed above' >&2; exit 1; }
+	@# tap makes its test class once for the plugins in .taprc.
+	@tap build >/dev/null
+	@touch $@
+
+run: $(READY)
+	@.ci/setup.sh broker ruby
+	@node examples/run.ts $(if $(DURATION),--duration $(DURATION))
+
+test: $(READY)
+	@.ci/setup.sh
+	@tsc --noEmit
+	@biome check --error-on-warnings
+	@node test/run.ts $(FILES)
+
+check: $(READY)
+	@npm run --silent check
+
+build: $(READY)
+	@rm -rf dist
+	@npm run --silent build
+
+bench: $(READY)
+	@.ci/setup.sh broker
+	@node bench/run.ts
+
+loadgen: $(READY)
+	@node loadgen/cli.ts $(ARGS)
+
+clean:
+	rm -rf dist .tap node_modules

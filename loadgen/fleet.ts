@@ -1,0 +1,260 @@
+/**
+ * Fleet: the devices of one worker: connecting, keeping alive, coming back, being chosen.
+ * From: worker.ts (start, stop), device.ts (open, end).  To: the devices; load.ts asks for one.
+ * Bound: the plan's devices, worker w of W has those with index = w (mod W). A device that ended
+ * comes back as the protocol asks: after `retryAfter`, or 1 s doubling to 120 s with full jitter.
+ */
+import type { Due } from './agenda.ts';
+import { nowMs } from './clock.ts';
+import { Device, type DeviceHost, type End, type Pending } from './device.ts';
+import type { Findings } from './findings.ts';
+import type { Measures } from './measures.ts';
+import { Pacer, type Source } from './pacer.ts';
+import { Payloads } from './payload.ts';
+import { deviceId, LATE_MS, type Plan } from './plan.ts';
+import { Random } from './random.ts';
+
+/** What is on the agenda for a device. */
+export const DUE = { reconnect: 1, greeting: 2, keepalive: 3, think: 4, fault: 5 } as const;
+
+/** Frames go out this much before the keepalive ends. */
+const KEEPALIVE_SHARE = 0.75;
+/** Time that a link may take from connect to WELCOME. */
+const GREETING_MS = 15_000;
+
+export class Fleet implements DeviceHost {
+  readonly plan: Plan;
+  readonly measures: Measures;
+  readonly findings: Findings;
+  readonly payloads: Payloads;
+  readonly devices: Device[] = [];
+  readonly open: Device[] = [];
+  readonly pacer: Pacer;
+  readonly random: Random;
+  /** What load.ts and faults.ts want to know; set once, before `connect`. */
+  onAnswered: (device: Device, pending: Pending, now: number) => void = () => {};
+  onOpened: (device: Device, now: number) => void = () => {};
+  onDueElse: (due: Due, device: Device, now: number) => void = () => {};
+  /** Called once, when every device's first try has had its outcome. */
+  onSettledAll: () => void = () => {};
+  pendingCount = 0;
+  connecting = 0;
+  /** Devices whose first try had its WELCOME. */
+  welcomes = 0;
+  #unsettled: number;
+  #isStopping = false;
+  #connects: Connects | undefined;
+  #cursor = 0;
+  #sourceAt = 0;
+  readonly #worker: number;
+  readonly #queued: Device[] = [];
+
+  constructor(plan: Plan, worker: number, measures: Measures, findings: Findings) {
+    this.plan = plan;
+    this.measures = measures;
+    this.findings = findings;
+    this.#worker = worker;
+    this.random = new Random(plan.seed, worker);
+    const bytesMax = Math.max(plan.bytes.max, ...plan.profiles.map(({ bytes }) => bytes.max));
+    this.payloads = new Payloads(plan.run, plan.seed, bytesMax);
+    this.pacer = new Pacer({
+      spin: plan.spin,
+      onDue: (due, now) => this.#onDue(due, now),
+      onTurnEnd: (now) => this.#flush(now),
+    });
+    for (let index = worker; index < plan.devices; index += plan.workers) {
+      this.devices.push(new Device(index, deviceId(plan, index), this));
+    }
+    this.#unsettled = this.devices.length;
+    this.#sourceAt = worker;
+  }
+
+  /** Plan the first connect of every device, from `startMs` on. */
+  connect(startMs: number): void {
+    if (this.#unsettled === 0) {
+      this.onSettledAll();
+      return;
+    }
+    this.#connects = new Connects(this, startMs);
+    this.pacer.add(this.#connects);
+  }
+
+  /** First connects that are still to come do not come any more. */
+  stopConnecting(): void {
+    if (this.#connects !== undefined) this.pacer.remove(this.#connects);
+  }
+
+  /** The device with this index in the whole plan. */
+  at(index: number): Device {
+    return this.devices[(index - this.#worker) / this.plan.workers] as Device;
+  }
+
+  /** The next open device in turn that can take a message, or `undefined`. */
+  choose(): Device | undefined {
+    const { open } = this;
+    for (let tries = Math.min(open.length, 64); tries > 0; tries -= 1) {
+      this.#cursor = this.#cursor + 1 < open.length ? this.#cursor + 1 : 0;
+      const device = open[this.#cursor] as Device;
+      if (device.canSend) return device;
+    }
+    return undefined;
+  }
+
+  start(device: Device, plannedMs: number, now: number): void {
+    if (this.#isStopping || device.state !== 'down') return;
+    const { sources } = this.plan;
+    const source = sources.length === 0 ? undefined : sources[this.#sourceAt % sources.length];
+    this.#sourceAt += this.plan.workers;
+    if (now - plannedMs > LATE_MS) this.measures.counts.lateConnects += 1;
+    this.connecting += 1;
+    device.connect(plannedMs, source, now);
+    this.pacer.at(now + GREETING_MS, DUE.greeting, device.index, device.link);
+  }
+
+  onOpen(device: Device): void {
+    const now = nowMs();
+    this.connecting -= 1;
+    device.openAt = this.open.length;
+    this.open.push(device);
+    if (!device.isSettled) {
+      this.measures.counts.firstWelcomes += 1;
+      this.welcomes += 1;
+    }
+    this.#settle(device);
+    const waitMs = device.keepaliveMs * KEEPALIVE_SHARE;
+    if (waitMs > 0) this.pacer.at(now + waitMs, DUE.keepalive, device.index, device.link);
+    this.onOpened(device, now);
+  }
+
+  /** Take a device out of the list that load chooses from. */
+  retire(device: Device): void {
+    const last = this.open.pop();
+    if (last !== undefined && last !== device) {
+      this.open[device.openAt] = last;
+      last.openAt = device.openAt;
+    }
+    device.openAt = -1;
+  }
+
+  onEnd(device: Device, end: End): void {
+    const { counts } = this.measures;
+    if (device.openAt >= 0) this.retire(device);
+    if (end.wasOpen) {
+      counts.ends += 1;
+      this.measures.label('ends', end.reason);
+    } else {
+      this.connecting -= 1;
+      if (!this.#isStopping) {
+        counts.connectFailures += 1;
+        this.measures.label('connectErrors', end.reason);
+      }
+    }
+    this.#settle(device);
+    if (this.#isStopping || !this.plan.reconnect.isOn) return;
+    const waitMs = this.#backoff(device, end);
+    this.pacer.at(nowMs() + waitMs, DUE.reconnect, device.index, device.link);
+  }
+
+  #backoff(device: Device, end: End): number {
+    const { minMs, maxMs, takenOverMs } = this.plan.reconnect;
+    if (end.retryAfterMs !== undefined) return end.retryAfterMs;
+    const jittered = this.random.next() * Math.min(maxMs, minMs * 2 ** device.failures);
+    device.failures += 1;
+    return end.reason === 'bye:taken-over' ? takenOverMs + jittered : jittered;
+  }
+
+  onSettled(device: Device, pending: Pending, now: number): void {
+    this.pendingCount -= 1;
+    this.onAnswered(device, pending, now);
+  }
+
+  onQueued(device: Device): void {
+    this.#queued.push(device);
+  }
+
+  /** Give up what has waited too long. */
+  sweep(now: number): void {
+    const before = now - this.plan.timeoutMs;
+    for (const device of this.devices) if (device.pending.size > 0) device.expire(before, now);
+  }
+
+  /** Give up whatever is unanswered: nobody waits any longer. */
+  expireAll(now: number): void {
+    const { devices } = this;
+    for (const device of devices) device.expire(Number.POSITIVE_INFINITY, now);
+  }
+
+  /** End every link; nothing reconnects any more. */
+  stop(): void {
+    this.#isStopping = true;
+    this.pacer.stop();
+    for (const device of this.devices) if (device.state !== 'down') device.close('bye');
+  }
+
+  #settle(device: Device): void {
+    if (device.isSettled) return;
+    device.isSettled = true;
+    this.#unsettled -= 1;
+    if (this.#unsettled === 0) this.onSettledAll();
+  }
+
+  #flush(now: number): void {
+    const queued = this.#queued;
+    for (const device of queued) device.flush(now);
+    queued.length = 0;
+  }
+
+  #onDue(due: Due, now: number): void {
+    const device = this.at(due.device);
+    if (due.stamp !== device.link) return;
+    if (due.kind === DUE.reconnect) {
+      this.start(device, now, now);
+    } else if (due.kind === DUE.greeting) {
+      const isWaiting = device.state === 'connecting' || device.state === 'greeting';
+      if (isWaiting) device.abandon('no-welcome');
+    } else if (due.kind === DUE.keepalive) {
+      this.#keepAlive(device, now);
+    } else {
+      this.onDueElse(due, device, now);
+    }
+  }
+
+  #keepAlive(device: Device, now: number): void {
+    if (device.state !== 'open') return;
+    const waitMs = device.keepaliveMs * KEEPALIVE_SHARE;
+    let dueMs = device.lastSentMs + waitMs;
+    if (dueMs <= now) {
+      device.ping();
+      dueMs = now + waitMs;
+    }
+    this.pacer.at(dueMs, DUE.keepalive, device.index, device.link);
+  }
+}
+
+/** The first connects: device k of the whole plan at k / rate, or all at once. */
+class Connects implements Source {
+  readonly #fleet: Fleet;
+  readonly #startMs: number;
+  #at = 0;
+  nextMs: number;
+
+  constructor(fleet: Fleet, startMs: number) {
+    this.#fleet = fleet;
+    this.#startMs = startMs;
+    this.nextMs = this.#planned();
+  }
+
+  #planned(): number {
+    const device = this.#fleet.devices[this.#at];
+    if (device === undefined) return Number.POSITIVE_INFINITY;
+    const { connectRate } = this.#fleet.plan;
+    return this.#startMs + (connectRate === 0 ? 0 : (1_000 * device.index) / connectRate);
+  }
+
+  emit(now: number): void {
+    const device = this.#fleet.devices[this.#at];
+    if (device !== undefined) this.#fleet.start(device, this.nextMs, now);
+    this.#at += 1;
+    this.nextMs = this.#planned();
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Plan: everything a run is to do, as checked plain values that travel to every worker.
+ * From: flags.ts and scenario.ts.  To: manager.ts, worker.ts and all that they build.
+ * Bound: built once, frozen, never changed during a run.
+ */
+import type { Bytes } from './payload.ts';
+import type { RampPiece } from './ramp.ts';
+
+/** What one sort of device does by itself, without a total rate. */
+export interface Profile {
+  readonly name: string;
+  /** Its share among the plan's profiles, by weight. */
+  readonly weight: number;
+  readonly sends: 'event' | 'request';
+  readonly topic: string;
+  readonly bytes: Bytes;
+  /** Mean interval per device. */
+  readonly everyMs: number;
+  /**
+   * `interval`: exactly every `everyMs`, each device with its own phase. `random`: a Poisson
+   * process. `think`: closed loop: send, wait for the answer, think for `everyMs` (+- half).
+   */
+  readonly when: 'interval' | 'random' | 'think';
+}
+
+export type Expect = 'echo' | 'ok' | 'any';
+
+export interface ReconnectPlan {
+  readonly isOn: boolean;
+  /** First and longest pause without `retryAfter`; full jitter below it. */
+  readonly minMs: number;
+  readonly maxMs: number;
+  /** Shortest pause after `taken-over`. */
+  readonly takenOverMs: number;
+}
+
+/** Shares of devices that misbehave, and waves of reboots. */
+export interface FaultPlan {
+  readonly halfOpen: number;
+  readonly slowReader: number;
+  readonly slowGreeting: number;
+  readonly garbage: number;
+  /** How long the first of these waits after its link is open; spread up to twice that. */
+  readonly afterMs: number;
+  readonly rebootShare: number;
+  readonly rebootEveryMs: number;
+}
+
+export interface Plan {
+  readonly host: string;
+  readonly port: number;
+  readonly run: number;
+  readonly seed: number;
+  readonly workers: number;
+  readonly devices: number;
+  readonly devicePrefix: string;
+  readonly keepaliveS: number | undefined;
+  /** Connects a second; 0: all at once. */
+  readonly connectRate: number;
+  readonly connectTimeoutMs: number;
+  /** Local addresses, used in turn; empty: the kernel chooses. */
+  readonly sources: readonly string[];
+  readonly reconnect: ReconnectPlan;
+  /** Total messages a second; Ramp pieces. Empty or all 0: no such load. */
+  readonly rate: readonly RampPiece[];
+  /** Factor on the profiles' speed over time. Same length in time as `rate`. */
+  readonly speed: readonly RampPiece[];
+  /** 0: until interrupted. */
+  readonly durationMs: number;
+  /** Do messages wait until every device has had its first answer (or gave up)? */
+  readonly loadFrom: 'connected' | 'start';
+  readonly eventShare: number;
+  readonly topic: string;
+  readonly eventTopic: string;
+  readonly bytes: Bytes;
+  readonly profiles: readonly Profile[];
+  readonly expect: Expect;
+  /** Age at which an unanswered message counts as lost. */
+  readonly timeoutMs: number;
+  /** End the run when no link has been open for so long. 0: never. */
+  readonly giveUpMs: number;
+  /** Poll instead of sleeping the last millisecond: more exact sends for a whole core. */
+  readonly spin: boolean;
+  readonly faults: FaultPlan;
+}
+
+/** Messages without an answer that one device may have; above it, it is passed over. */
+export const IN_FLIGHT_MAX = 4_096;
+
+/** A message sent later than this after its planned time is a late send. */
+export const LATE_MS = 5;
+
+/** The largest frame taken from a server. */
+export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Index of the profile of device `index`, or -1: contiguous blocks, by weight. */
+export function profileOf(plan: Plan, index: number): number {
+  const total = plan.profiles.reduce((sum, { weight }) => sum + weight, 0);
+  let upTo = 0;
+  for (const [at, { weight }] of plan.profiles.entries()) {
+    upTo += weight;
+    if (index < Math.round((plan.devices * upTo) / total)) return at;
+  }
+  return plan.profiles.length - 1;
+}
+
+/** The device id of device `index`: the same in every run with the same plan. */
+export function deviceId(plan: Plan, index: number): string {
+  const profile = plan.profiles[profileOf(plan, index)];
+  const kind = profile === undefined ? '' : `${profile.name}-`;
+  return `${plan.devicePrefix}${kind}${String(index).padStart(6, '0')}`;
+}

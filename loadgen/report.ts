@@ -1,0 +1,193 @@
+/**
+ * Report: the whole outcome of a run as plain values, and its exit code.
+ * From: totals.ts and how the run ended.  To: table.ts, html.ts, --json, compare.ts.
+ * Bound: a Point per second of the run; everything else is of fixed size.
+ */
+import { type Example, FINDING_NAMES, type FindingCounts, HARMLESS } from './findings.ts';
+import { type Honesty, honestyOf } from './honesty.ts';
+import type { Counts, Labelled, TimeName } from './measures.ts';
+import type { Plan } from './plan.ts';
+import type { Output } from './settings.ts';
+import { type Judged, judge } from './thresholds.ts';
+import { type Percentiles, type Point, percentilesOf, type Totals } from './totals.ts';
+
+/** Exit codes of `owsla-loadgen run`; 99 is k6's for the same thing. */
+export const EXIT = {
+  ok: 0,
+  crashed: 1,
+  usage: 64,
+  unreachable: 69,
+  preflight: 71,
+  workerDied: 96,
+  vanished: 97,
+  integrity: 98,
+  threshold: 99,
+  interrupted: 130,
+} as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+export type Ending = 'complete' | 'interrupted' | 'worker-died' | 'unreachable' | 'vanished';
+
+export interface Ended {
+  readonly how: Ending;
+  /** One sentence. */
+  readonly why: string;
+  /** Seconds from the first planned connect. */
+  readonly loadFromS: number;
+  readonly loadToS: number;
+  /** Seconds from the first planned connect to the last first WELCOME. */
+  readonly connectedS: number;
+}
+
+export interface Report {
+  readonly tool: 'owsla-loadgen';
+  readonly format: 1;
+  readonly startedAt: string;
+  readonly ok: boolean;
+  readonly exitCode: ExitCode;
+  readonly ended: Ended;
+  readonly failures: readonly string[];
+  readonly plan: Plan;
+  readonly links: {
+    readonly opened: number;
+    readonly openMax: number;
+    readonly openAtEnd: number;
+    /** First WELCOMEs a second while connecting. */
+    readonly connectRate: number;
+    readonly reconnects: number;
+  };
+  readonly rates: { readonly requests: number; readonly replies: number; readonly acks: number };
+  readonly counts: Counts;
+  readonly labelled: Labelled;
+  readonly unansweredAtEnd: number;
+  /** Milliseconds; `*Raw` from the real send, the others from the planned one. */
+  readonly times: Readonly<Record<TimeName, Percentiles>>;
+  /** Value at rising percentiles, for plots: [percentile, milliseconds]. */
+  readonly curves: Readonly<Record<'request' | 'requestRaw' | 'event', [number, number][]>>;
+  readonly findings: FindingCounts;
+  readonly examples: readonly Example[];
+  readonly honesty: Honesty;
+  readonly thresholds: readonly Judged[];
+  readonly points: readonly Point[];
+}
+
+const CURVE = [
+  0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92.5, 95, 97, 98, 99, 99.5, 99.8, 99.9, 99.95,
+  99.98, 99.99, 99.995, 99.999, 100,
+];
+
+function curveOf(totals: Totals, name: TimeName): [number, number][] {
+  const histogram = totals.times[name];
+  if (histogram.totalCount === 0) return [];
+  return CURVE.map((at) => [at, Math.round(histogram.getValueAtPercentile(at)) / 1_000]);
+}
+
+function rate(count: number, seconds: number): number {
+  return seconds > 0 ? Math.round((100 * count) / seconds) / 100 : 0;
+}
+
+/** Names of thresholds and what they mean in a report. */
+function figure(report: Omit<Report, Verdict>, name: string): number | undefined {
+  const { counts, findings, links, labelled } = report;
+  const percentile = /^(rt|event|connect)(_raw)?_([a-z0-9]+)$/.exec(name);
+  if (percentile !== null && name !== 'connect_rate' && name !== 'connect_failures') {
+    const base = percentile[1] === 'rt' ? 'request' : (percentile[1] as 'event' | 'connect');
+    const times = report.times[percentile[2] === undefined ? base : (`${base}Raw` as TimeName)];
+    return times.count === 0 ? undefined : times[percentile[3] as keyof Percentiles];
+  }
+  const sent = counts.requests + counts.events;
+  const figures: Record<string, number | undefined> = {
+    ...findings,
+    skipped: counts.skipped,
+    late_sends: sent === 0 ? 0 : counts.lateSends / sent,
+    connect_rate: links.connectRate,
+    connect_failures: counts.connectFailures,
+    links: links.openAtEnd,
+    links_lost: counts.ends - (labelled.ends.ours ?? 0),
+    errors: Object.values(labelled.errors).reduce((sum, count) => sum + count, 0),
+    requests: counts.requests,
+    replies: counts.replies,
+    events: counts.events,
+    acks: counts.acks,
+    request_rate: report.rates.requests,
+    reply_rate: report.rates.replies,
+    ack_rate: report.rates.acks,
+  };
+  return figures[name];
+}
+
+type Verdict = 'ok' | 'exitCode' | 'failures' | 'thresholds';
+
+function verdict(
+  report: Omit<Report, Verdict>,
+  output: Pick<Output, 'thresholds' | 'allowed'>,
+): Pick<Report, Verdict> {
+  const { ended, findings, plan } = report;
+  const failures: string[] = [];
+  let exitCode: ExitCode = EXIT.ok;
+  const fail = (code: ExitCode, sentence: string): void => {
+    failures.push(sentence);
+    if (exitCode === EXIT.ok) exitCode = code;
+  };
+  if (ended.how === 'worker-died') fail(EXIT.workerDied, ended.why);
+  if (ended.how === 'unreachable') fail(EXIT.unreachable, ended.why);
+  if (ended.how === 'vanished') fail(EXIT.vanished, ended.why);
+  for (const name of FINDING_NAMES) {
+    if (findings[name] === 0 || HARMLESS.has(name) || output.allowed.has(name)) continue;
+    fail(EXIT.integrity, `${name}: ${findings[name]}`);
+  }
+  const thresholds = judge(output.thresholds, (name) => figure(report, name));
+  for (const { text, value, crossed } of thresholds) {
+    if (crossed) fail(EXIT.threshold, `threshold ${text}: it is ${value}`);
+  }
+  if (ended.how === 'interrupted' && plan.durationMs > 0) fail(EXIT.interrupted, ended.why);
+  return { ok: failures.length === 0, exitCode, failures, thresholds };
+}
+
+/** Put a report together and judge it. */
+export function makeReport(
+  plan: Plan,
+  output: Pick<Output, 'thresholds' | 'allowed'>,
+  totals: Totals,
+  ended: Ended,
+  startedAt: Date,
+): Report {
+  const { counts } = totals;
+  const loadS = ended.loadToS - ended.loadFromS;
+  const times = Object.fromEntries(
+    Object.entries(totals.times).map(([name, histogram]) => [name, percentilesOf(histogram)]),
+  ) as Record<TimeName, Percentiles>;
+  const report: Omit<Report, Verdict> = {
+    tool: 'owsla-loadgen',
+    format: 1,
+    startedAt: startedAt.toISOString(),
+    ended,
+    plan,
+    links: {
+      opened: counts.welcomes,
+      openMax: totals.openMax,
+      openAtEnd: totals.openNow,
+      connectRate: rate(counts.firstWelcomes, ended.connectedS),
+      reconnects: counts.welcomes - counts.firstWelcomes,
+    },
+    rates: {
+      requests: rate(counts.requests, loadS),
+      replies: rate(counts.replies, loadS),
+      acks: rate(counts.acks, loadS),
+    },
+    counts: { ...counts },
+    labelled: totals.labelled,
+    unansweredAtEnd: totals.pendingNow,
+    times,
+    curves: {
+      request: curveOf(totals, 'request'),
+      requestRaw: curveOf(totals, 'requestRaw'),
+      event: curveOf(totals, 'event'),
+    },
+    findings: { ...totals.findings },
+    examples: [...totals.examples],
+    honesty: honestyOf(plan, totals),
+    points: totals.points,
+  };
+  return { ...report, ...verdict(report, output) };
+}

@@ -1,0 +1,150 @@
+/**
+ * Table: numbers and the final report as text for people.
+ * From: report.ts.  To: stdout, after the run.
+ * Bound: the most frequent TOP_MAX labels of each list, the first examples of each finding.
+ */
+import { FINDING_NAMES, FINDINGS, HARMLESS } from './findings.ts';
+import type { Report } from './report.ts';
+import type { Percentiles } from './totals.ts';
+
+const TOP_MAX = 6;
+
+/** `12,345`. */
+export function grouped(value: number): string {
+  return Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** Milliseconds with three significant digits: `0.412`, `12.3`, `1,204`. */
+export function writeMs(ms: number): string {
+  if (ms >= 1_000) return grouped(ms);
+  if (ms >= 100) return ms.toFixed(0);
+  return ms >= 10 ? ms.toFixed(1) : ms >= 1 ? ms.toFixed(2) : ms.toFixed(3);
+}
+
+/** Labels by count: `bye:draining 200, ECONNRESET 3`. */
+export function writeLabels(labels: Readonly<Record<string, number>>): string {
+  const sorted = Object.entries(labels).sort(([, a], [, b]) => b - a);
+  const shown = sorted.slice(0, TOP_MAX).map(([label, count]) => `${label} ${grouped(count)}`);
+  if (sorted.length > TOP_MAX) shown.push(`${sorted.length - TOP_MAX} more`);
+  return shown.join(', ');
+}
+
+const COLUMNS = ['count', 'mean', 'p50', 'p90', 'p99', 'p999', 'p9999', 'max'] as const;
+const HEADS = ['count', 'mean', 'p50', 'p90', 'p99', 'p99.9', 'p99.99', 'max'];
+
+function timeRow(name: string, times: Percentiles): string {
+  const cells = COLUMNS.map((column) =>
+    (column === 'count' ? grouped(times.count) : writeMs(times[column])).padStart(9),
+  );
+  return `  ${name.padEnd(30)}${cells.join('')}`;
+}
+
+function timeRows({ times }: Report): string[] {
+  const rows: [string, Percentiles][] = [
+    ['round trip', times.request],
+    ['  uncorrected (from the send)', times.requestRaw],
+    ['event to ACK', times.event],
+    ['  uncorrected (from the send)', times.eventRaw],
+    ['connect to WELCOME', times.connect],
+    ['send lag (ours)', times.sendLag],
+  ];
+  const shown = rows.filter(([, { count }]) => count > 0);
+  if (shown.length === 0) return [];
+  const head = `  ${'ms'.padEnd(30)}${HEADS.map((name) => name.padStart(9)).join('')}`;
+  return ['', head, ...shown.map(([name, times]) => timeRow(name, times))];
+}
+
+function linkRows({ links, counts, labelled, plan }: Report): string[] {
+  const rows = [
+    `links       ${grouped(links.openAtEnd)} open at the end of ${grouped(plan.devices)} planned, ` +
+      `${grouped(links.openMax)} at most; ${grouped(links.connectRate)} connects/s, ` +
+      `${grouped(links.reconnects)} reconnects, ${grouped(counts.connectFailures)} failed`,
+  ];
+  if (Object.keys(labelled.ends).length > 0) {
+    rows.push(`  ended     ${writeLabels(labelled.ends)}`);
+  }
+  if (Object.keys(labelled.errors).length > 0) {
+    rows.push(`  ERRORs    ${writeLabels(labelled.errors)}`);
+  }
+  if (Object.keys(labelled.connectErrors).length > 0) {
+    rows.push(`  failed    ${writeLabels(labelled.connectErrors)}`);
+  }
+  if (counts.faults > 0) rows.push(`  faults    ${writeLabels(labelled.faults)}, on purpose`);
+  return rows;
+}
+
+function messageRows({ counts, rates, labelled, unansweredAtEnd }: Report): string[] {
+  const rows: string[] = [];
+  if (counts.requests > 0) {
+    rows.push(
+      `requests    ${grouped(counts.requests)} sent (${grouped(rates.requests)}/s), ` +
+        `${grouped(counts.replies)} replies (${grouped(rates.replies)}/s)`,
+    );
+    const statuses = Object.keys(labelled.statuses);
+    if (statuses.some((status) => status !== '0')) {
+      rows.push(`  status    ${writeLabels(labelled.statuses)}`);
+    }
+  }
+  if (counts.events > 0) {
+    const { events, acks } = counts;
+    rows.push(
+      `events      ${grouped(events)} sent, ${grouped(acks)} ACKs (${grouped(rates.acks)}/s)`,
+    );
+  }
+  if (counts.skipped > 0) rows.push(`  skipped   ${grouped(counts.skipped)}: no open link`);
+  if (unansweredAtEnd > 0) rows.push(`  open      ${grouped(unansweredAtEnd)} when the run ended`);
+  return rows;
+}
+
+function findingRows({ findings, examples }: Report): string[] {
+  const found = FINDING_NAMES.filter((name) => findings[name] > 0);
+  if (found.length === 0) return ['integrity   nothing lost, doubled, wrong or misrouted'];
+  return found.flatMap((name) => [
+    `${HARMLESS.has(name) ? 'note' : 'WRONG'}        ${name} ${grouped(findings[name])}: ${FINDINGS[name]}`,
+    ...examples
+      .filter(({ finding }) => finding === name)
+      .slice(0, HARMLESS.has(name) ? 1 : 3)
+      .map(({ device, text }) => `            e.g. ${device}: ${text}`),
+  ]);
+}
+
+function verdictRows(report: Report): string[] {
+  const { honesty, thresholds, failures, ended, exitCode } = report;
+  const rows: string[] = [];
+  for (const { text, value, crossed } of thresholds) {
+    rows.push(
+      `threshold   ${text}: ${Number.isNaN(value) ? 'no value' : value} ${crossed ? 'CROSSED' : 'ok'}`,
+    );
+  }
+  for (const sentence of honesty.sentences) rows.push(`tool        ${sentence}`);
+  if (honesty.sentences.length === 0) {
+    const cpu = Math.max(0, ...honesty.workers.map(({ cpuShareMax }) => cpuShareMax));
+    const late = (100 * honesty.lateShare).toFixed(2);
+    rows.push(
+      `tool        not the bottleneck: ${late} % late sends, ${Math.round(100 * cpu)} % of a core at most`,
+    );
+  }
+  rows.push(`ended       ${ended.how}: ${ended.why}`);
+  rows.push(exitCode === 0 ? 'PASSED' : `FAILED (exit ${exitCode}): ${failures.join('; ')}`);
+  return rows;
+}
+
+/** The final table, lines joined, with a newline at the end. */
+export function writeTable(report: Report): string {
+  const { plan, ended } = report;
+  const seconds = (ended.loadToS - ended.loadFromS).toFixed(1);
+  const rows = [
+    '',
+    `owsla-loadgen: ${plan.host}:${plan.port}, ${grouped(plan.devices)} devices, ${plan.workers} ` +
+      `worker${plan.workers === 1 ? '' : 's'}, ${seconds} s of load, seed ${plan.seed}`,
+    ...linkRows(report),
+    ...messageRows(report),
+    ...timeRows(report),
+    '',
+    ...findingRows(report),
+    ...verdictRows(report),
+  ];
+  return `${rows.join('\n')}\n`;
+}

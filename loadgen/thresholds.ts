@@ -1,0 +1,107 @@
+/**
+ * Thresholds: `--fail-if 'rt_p99 > 20ms'`: what makes a run a failure, decided by a machine.
+ * From: settings.ts as text; the report's figures.  To: the report and exit code 99.
+ * Bound: a closed list of figure names; an unknown one is refused before the run.
+ */
+import { duration, number, UsageError } from './units.ts';
+
+const OPERATORS = {
+  '>=': (a: number, b: number) => a >= b,
+  '<=': (a: number, b: number) => a <= b,
+  '>': (a: number, b: number) => a > b,
+  '<': (a: number, b: number) => a < b,
+  '==': (a: number, b: number) => a === b,
+  '!=': (a: number, b: number) => a !== b,
+} as const;
+type Operator = keyof typeof OPERATORS;
+
+export interface Threshold {
+  readonly text: string;
+  readonly figure: string;
+  readonly operator: Operator;
+  /** Milliseconds for times, shares from 0 to 1, counts otherwise. */
+  readonly limit: number;
+}
+
+export interface Judged {
+  readonly text: string;
+  readonly value: number;
+  readonly crossed: boolean;
+}
+
+const PERCENTILE = /^(rt|event|connect)(_raw)?_(p50|p90|p99|p999|p9999|max|mean)$/;
+
+/** Names of figures besides the percentiles; `figures.ts` gives their values. */
+export const FIGURES = [
+  'lost',
+  'unacked',
+  'cut',
+  'doubled',
+  'wrong',
+  'misrouted',
+  'vanished',
+  'late',
+  'redelivered',
+  'reordered',
+  'skipped',
+  'late_sends',
+  'connect_rate',
+  'connect_failures',
+  'links',
+  'links_lost',
+  'errors',
+  'requests',
+  'replies',
+  'events',
+  'acks',
+  'request_rate',
+  'reply_rate',
+  'ack_rate',
+] as const;
+
+function isFigure(name: string): boolean {
+  return PERCENTILE.test(name) || FIGURES.some((figure) => figure === name);
+}
+
+function limitOf(figure: string, text: string): number {
+  if (figure === 'late_sends' && text.endsWith('%')) {
+    return number('--fail-if', text.slice(0, -1)) / 100;
+  }
+  if (!PERCENTILE.test(figure)) return number('--fail-if', text);
+  if (!/[a-z]$/.test(text)) throw new UsageError(`--fail-if: '${text}' needs a unit: 20ms, 1.5s`);
+  return duration('--fail-if', text);
+}
+
+/** Read one threshold. Throws UsageError when its figure, operator or limit is not known. */
+export function parseThreshold(text: string): Threshold {
+  const match = /^\s*([a-z_0-9]+)\s*(>=|<=|==|!=|>|<)\s*(\S+)\s*$/.exec(text);
+  if (!match) throw new UsageError(`--fail-if: '${text}' is not FIGURE > LIMIT`);
+  const [, figure = '', operator = '', limit = ''] = match;
+  if (!isFigure(figure)) {
+    throw new UsageError(
+      `--fail-if: no figure '${figure}'; there are rt_p99, event_p99, connect_p99 (p50 p90 p99 ` +
+        `p999 p9999 max mean, also rt_raw_p99) and ${FIGURES.join(', ')}`,
+    );
+  }
+  return {
+    text: text.trim(),
+    figure,
+    operator: operator as Operator,
+    limit: limitOf(figure, limit),
+  };
+}
+
+/**
+ * Judge thresholds by `figureOf`. A figure without a value (no reply at all: no percentile) counts
+ * as crossed: a run that measured nothing has not shown that it is good enough.
+ */
+export function judge(
+  thresholds: readonly Threshold[],
+  figureOf: (figure: string) => number | undefined,
+): Judged[] {
+  return thresholds.map(({ text, figure, operator, limit }) => {
+    const value = figureOf(figure);
+    if (value === undefined) return { text, value: Number.NaN, crossed: true };
+    return { text, value, crossed: OPERATORS[operator](value, limit) };
+  });
+}

@@ -1,0 +1,180 @@
+/**
+ * Worker: one process of the load: its share of the devices and of every rate.
+ * From: the manager's plan and its orders.  To: the target's sockets; a report per interval.
+ * Bound: one pacing timer, one reporting timer. Without its manager a worker exits at once.
+ *
+ *   plan -> ready -> connect -> settled -> load -> (drain) -> done -> leave
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { nowMs } from './clock.ts';
+import { Findings } from './findings.ts';
+import { Fleet } from './fleet.ts';
+import { type FromWorker, type Gauges, INTERVAL_MS, type ToWorker } from './ipc.ts';
+import { startLoad } from './load.ts';
+import { Measures } from './measures.ts';
+import type { Plan } from './plan.ts';
+
+const LAG_RESOLUTION_MS = 10;
+/** How often a worker that sends no more looks whether everything is answered. */
+const DRAIN_LOOK_MS = 20;
+
+function tell(message: FromWorker): void {
+  process.send?.(message);
+}
+
+class Worker {
+  readonly #index: number;
+  readonly #fleet: Fleet;
+  readonly #measures = new Measures();
+  readonly #findings = new Findings();
+  readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  readonly #timeoutMs: number;
+  #startMs = 0;
+  #interval = 0;
+  #cpu = process.cpuUsage();
+  #takenMs = nowMs();
+  #timer: NodeJS.Timeout | undefined;
+  #drain: NodeJS.Timeout | undefined;
+  #end: NodeJS.Timeout | undefined;
+  #isDone = false;
+
+  constructor(plan: Plan, index: number) {
+    this.#index = index;
+    this.#timeoutMs = plan.timeoutMs;
+    this.#fleet = new Fleet(plan, index, this.#measures, this.#findings);
+    this.#fleet.onSettledAll = () => {
+      const { welcomes } = this.#fleet;
+      tell({ type: 'settled', worker: index, welcomes });
+    };
+    process.title = `owsla-loadgen worker ${index + 1}/${plan.workers}`;
+    this.#lag.enable();
+  }
+
+  connect(atMs: number): void {
+    this.#startMs = atMs;
+    this.#takenMs = nowMs();
+    this.#cpu = process.cpuUsage();
+    this.#fleet.connect(atMs);
+    this.#schedule();
+  }
+
+  load(atMs: number): void {
+    const endMs = startLoad(this.#fleet, this.#index, atMs);
+    if (endMs === Number.POSITIVE_INFINITY) return;
+    this.#end = setTimeout(() => this.#finish(), endMs - nowMs());
+  }
+
+  /** Nothing new; wait for open answers, but no longer than `graceMs`. */
+  stop(graceMs: number): void {
+    this.#fleet.pacer.mute();
+    this.#awaitAnswers(graceMs);
+  }
+
+  /** The load's time is over: send what was planned before its end and is late. */
+  #finish(): void {
+    this.#fleet.stopConnecting();
+    this.#awaitAnswers(this.#timeoutMs);
+  }
+
+  #awaitAnswers(graceMs: number): void {
+    const { pacer } = this.#fleet;
+    clearTimeout(this.#end);
+    clearInterval(this.#drain);
+    const untilMs = nowMs() + graceMs;
+    const look = (): void => {
+      const isAllSent = pacer.isMuted || pacer.isExhausted;
+      if ((!isAllSent || this.#fleet.pendingCount > 0) && nowMs() < untilMs) return;
+      clearInterval(this.#drain);
+      this.#done(graceMs);
+    };
+    this.#drain = setInterval(look, DRAIN_LOOK_MS);
+    look();
+  }
+
+  leave(): void {
+    this.#fleet.stop();
+    // Whatever is written now leaves the process before it exits; FINs are the kernel's.
+    setImmediate(() => process.exit(0));
+  }
+
+  #done(graceMs: number): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    clearTimeout(this.#timer);
+    // A full wait proves a loss; a run that was cut short proves nothing about what is still open.
+    if (graceMs >= this.#timeoutMs) this.#fleet.expireAll(nowMs());
+    this.#report();
+    const eventsSent = this.#fleet.devices.map((device) => device.eventsSent);
+    tell({ type: 'done', worker: this.#index, eventsSent });
+  }
+
+  #schedule(): void {
+    const dueMs = this.#startMs + (this.#interval + 1) * INTERVAL_MS;
+    this.#timer = setTimeout(() => this.#onInterval(), Math.max(1, dueMs - nowMs()));
+  }
+
+  #onInterval(): void {
+    this.#fleet.sweep(nowMs());
+    this.#report();
+    this.#interval = Math.max(
+      this.#interval + 1,
+      Math.floor((nowMs() - this.#startMs) / INTERVAL_MS),
+    );
+    this.#schedule();
+  }
+
+  #report(): void {
+    tell({
+      type: 'interval',
+      worker: this.#index,
+      at: this.#interval,
+      taken: this.#measures.take(),
+      findings: this.#findings.take(),
+      gauges: this.#gauges(),
+    });
+  }
+
+  #gauges(): Gauges {
+    const now = nowMs();
+    const cpu = process.cpuUsage(this.#cpu);
+    this.#cpu = process.cpuUsage();
+    const wallMs = now - this.#takenMs;
+    this.#takenMs = now;
+    const beyond = (ns: number): number => Math.max(0, ns / 1e6 - LAG_RESOLUTION_MS);
+    const lag = { p99: beyond(this.#lag.percentile(99)), max: beyond(this.#lag.max) };
+    this.#lag.reset();
+    return {
+      open: this.#fleet.open.length,
+      connecting: this.#fleet.connecting,
+      pending: this.#fleet.pendingCount,
+      cpuMs: (cpu.user + cpu.system) / 1_000,
+      wallMs,
+      lagP99Ms: lag.p99,
+      lagMaxMs: lag.max,
+      rssBytes: process.memoryUsage.rss(),
+    };
+  }
+}
+
+let worker: Worker | undefined;
+
+function onMessage(message: ToWorker): void {
+  if (message.type === 'plan') {
+    worker = new Worker(message.plan, message.worker);
+    tell({ type: 'ready', worker: message.worker });
+  } else if (message.type === 'connect') {
+    worker?.connect(message.atMs);
+  } else if (message.type === 'load') {
+    worker?.load(message.atMs);
+  } else if (message.type === 'stop') {
+    worker?.stop(message.graceMs);
+  } else {
+    worker?.leave();
+  }
+}
+
+// A terminal's Ctrl-C reaches the whole process group: ending is the manager's decision.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+process.on('disconnect', () => process.exit(1));
+process.on('message', onMessage);

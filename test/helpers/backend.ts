@@ -1,5 +1,19 @@
 /** A backend inside a test: its own AMQP connection, its queues, what came and how it answers. */
+import { randomUUID } from 'node:crypto';
 import { type Channel, type ChannelModel, type ConsumeMessage, connect } from 'amqplib';
+import { names } from '../../src/broker/topology.ts';
+
+/** Remove what a node with this prefix declared on a broker that others use too. */
+export async function forgetTopology(amqp: string, prefix: string): Promise<void> {
+  const at = names(prefix);
+  const connection = await connect(amqp);
+  const channel = await connection.createChannel();
+  for (const exchange of [at.events, at.requests, at.unrouted]) {
+    await channel.deleteExchange(exchange);
+  }
+  await channel.deleteQueue(at.unrouted);
+  await connection.close();
+}
 
 export type Handler = (message: ConsumeMessage, channel: Channel) => void;
 
@@ -27,17 +41,16 @@ export class Backend {
   }
 
   /** Consume what is published to `exchange` under `pattern`; every delivery is acked. */
-  async on(exchange: string, pattern: string, handler: Handler, queue = ''): Promise<string> {
+  async on(exchange: string, pattern: string, handler: Handler): Promise<void> {
     const { channel } = this;
-    const isNamed = queue !== '';
-    const asserted = await channel.assertQueue(queue, { exclusive: !isNamed, durable: isNamed });
-    await channel.bindQueue(asserted.queue, exchange, pattern);
-    await channel.consume(asserted.queue, (message) => {
+    const queue = `backend.${randomUUID()}`;
+    await channel.assertQueue(queue, { exclusive: true });
+    await channel.bindQueue(queue, exchange, pattern);
+    await channel.consume(queue, (message) => {
       if (message === null) return;
       handler(message, channel);
       channel.ack(message);
     });
-    return asserted.queue;
   }
 
   async close(): Promise<void> {

@@ -4,23 +4,23 @@ import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, echo } from '../helpers/backend.ts';
+import { Backend, echo, forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Device, event, hello, request } from '../helpers/device.ts';
 import { Server } from '../helpers/server.ts';
+import { addUsers } from '../helpers/users.ts';
 
 const broker = await findBroker();
 const prefix = `test-${randomUUID()}`;
 const at = names(prefix);
-const server = await Server.start({ amqp: broker.url, prefix, limits: { requestMs: 1_500 } });
-const backend = await Backend.connect(broker.url);
+// Both sides have the permissions of docs/amqp.md and no more.
+const users = await addUsers(broker, prefix);
+const server = await Server.start({ amqp: users.owsla, prefix, limits: { requestMs: 1_500 } });
+const backend = await Backend.connect(users.backend);
 t.teardown(async () => {
   await server.stop();
-  for (const exchange of [at.events, at.requests, at.unrouted]) {
-    await backend.channel.deleteExchange(exchange);
-  }
-  await backend.channel.deleteQueue(at.unrouted);
   await backend.close();
+  await forgetTopology(broker.url, prefix);
   await broker.stop();
 });
 

@@ -38,11 +38,11 @@ export function refusal(error: unknown, amqp: string): StartError {
       `the broker ${address} does not let user '${user}' declare or use the ${kind} '${subject}' in vhost '${vhost}'; give it the permissions in docs/amqp.md`,
     );
   }
-  if (/vhost '?[^ ]*'? not found/.test(text)) {
-    return no(`the broker ${address} has no vhost '${vhostOf(amqp)}'`);
-  }
-  if (/access to vhost .* refused/.test(text)) {
-    return no(`the broker ${address} does not let user '${user}' into vhost '${vhostOf(amqp)}'`);
+  // amqplib says no more than this when the broker closes instead of opening the vhost.
+  if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(text)) {
+    return no(
+      `the broker ${address} did not open vhost '${vhostOf(amqp)}' for user '${user}': it is not there, or the user has no permissions in it`,
+    );
   }
   if (/ACCESS[_-]REFUSED/.test(text)) {
     return no(`the broker ${address} refused the name or password of user '${user}'`);

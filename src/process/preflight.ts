@@ -3,7 +3,8 @@
  * From: cli.ts, with a checked config.  To: the same config with real ports, or one StartError.
  * Bound: `brokerConnectMs` for the broker; nothing it opens stays open.
  */
-import { type AddressInfo, createServer, type ListenOptions } from 'node:net';
+import { randomInt } from 'node:crypto';
+import { createServer, type ListenOptions } from 'node:net';
 import amqplib from 'amqplib';
 import { brokerAddress, refusal } from '../broker/refusal.ts';
 import { declareUplink, names } from '../broker/topology.ts';
@@ -12,6 +13,14 @@ import { EXIT, StartError } from '../errors.ts';
 import { FILES_RESERVED } from '../limits.ts';
 import type { Logger } from '../observe/log.ts';
 import { linksThatFit, openFilesMax } from './files.ts';
+
+/**
+ * Where port 0 is picked: below the ports that systems give to outgoing connections (from 32768 on
+ * Linux). One of those could be taken between this check and the children's listen.
+ */
+const PICKED_MIN = 10_000;
+const PICKED_MAX = 19_999;
+const PICKS_MAX = 100;
 
 /**
  * Check files, ports and broker, in this order. The returned config has the ports that were free.
@@ -42,13 +51,18 @@ export function checkFiles({ limits }: Config, filesMax: number): void {
 
 /**
  * Bind once *without* reusePort, which would hide a second server on the same port. Returns the
- * port, picked by the system for 0.
+ * port; for 0 a free one.
  */
 async function checkPort(what: string, host: string, port: number): Promise<number> {
-  try {
-    return await bind({ host, port });
-  } catch (error) {
-    throw new StartError(EXIT.unavailable, `${what} ${port} on ${host} ${whyUnbound(error)}`);
+  for (let tries = 1; ; tries += 1) {
+    const tried = port === 0 ? randomInt(PICKED_MIN, PICKED_MAX + 1) : port;
+    try {
+      await bind({ host, port: tried });
+      return tried;
+    } catch (error) {
+      if (port === 0 && codeOf(error) === 'EADDRINUSE' && tries < PICKS_MAX) continue;
+      throw new StartError(EXIT.unavailable, `${what} ${port} on ${host} ${whyUnbound(error)}`);
+    }
   }
 }
 
@@ -63,17 +77,15 @@ async function checkReusePort(host: string, port: number): Promise<void> {
   }
 }
 
-async function bind(options: ListenOptions): Promise<number> {
+async function bind(options: ListenOptions): Promise<void> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ ...options, exclusive: true }, resolve);
   });
-  const { port } = server.address() as AddressInfo;
   await new Promise<void>((resolve) => {
     server.close(() => resolve());
   });
-  return port;
 }
 
 const UNBOUND: Readonly<Record<string, string>> = {

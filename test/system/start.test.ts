@@ -1,0 +1,128 @@
+/** Start: `owsla serve` as an operator meets it. Every reason not to start is one sentence. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { EXIT } from '../../src/errors.ts';
+import { findBroker } from '../helpers/broker.ts';
+import { Cli, commandLineOf } from '../helpers/cli.ts';
+import { endBroker, listening, PASSWORD, refuses, serve } from '../helpers/serve.ts';
+
+const broker = await findBroker();
+t.teardown(() => endBroker(broker));
+
+const USAGE_ERRORS: [string, string[], RegExp][] = [
+  ['an unknown flag', ['--prot', '1'], /no flag --prot; did you mean --port\?/],
+  ['an unknown command', ['sreve'], /no command or argument "sreve"; did you mean serve\?/],
+  ['a bad port', ['--admin-port', '70000'], /--admin-port must be a whole number from 0 to 65535/],
+  ['a flag given twice', ['--port', '1', '--port', '2'], /--port is given more than once/],
+  ['a bad level', ['--log-level', 'loud'], /--log-level must be one of/],
+  ['an unknown limit', ['--set', 'linkMax=1'], /no limit "linkMax"; did you mean linksMax\?/],
+  ['a limit as a flag', ['--linksMax', '1'], /--linksMax is a limit: write --set linksMax=/],
+  ['a limit with no value', ['--set', 'linksMax'], /--set takes NAME=VALUE/],
+  ['a wrong unit', ['--set', 'greetingMs=1KiB'], /--set greetingMs must be a duration/],
+  ['limits at odds', ['--keepalive', '5s'], /keepaliveMinMs .* must not be above keepaliveMs/],
+  ['a public address', ['--host', '0.0.0.0'], /say who may connect: --auth none/],
+  ['a broker of another kind', ['--amqp', `http://u:${PASSWORD}@h`], /--amqp must be an amqp:/],
+  ['no config file', ['--config', '/nonexistent.yaml'], /cannot read the config file/],
+];
+
+for (const [name, args, sentence] of USAGE_ERRORS) {
+  t.test(`${name}: one sentence, exit 64`, async (t) => {
+    await refuses(t, serve(t, broker.url, args), EXIT.usage, sentence);
+  });
+}
+
+t.test('a config file that cannot be used: one sentence that names it, exit 64', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'owsla-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const bad: [string, RegExp][] = [
+    ['prot: 1', /owsla.yaml has the unknown key "prot"; did you mean port\?/],
+    ['- port', /owsla.yaml must hold a map/],
+    ['port: [', /cannot read the config file .*owsla.yaml: /],
+    ['set: 5', /set in .*owsla.yaml must be a map of limits/],
+    ['log-level: loud', /log-level in .*owsla.yaml must be one of/],
+    [`amqp: "http://u:${PASSWORD}@h"`, /must be an amqp/],
+  ];
+  for (const [text, sentence] of bad) {
+    const file = join(folder, 'owsla.yaml');
+    writeFileSync(file, text);
+    await refuses(t, new Cli(['serve', '--config', file]), EXIT.usage, sentence);
+  }
+});
+
+t.test('flag over variable over file over default', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'owsla-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'owsla.json');
+  const told = {
+    acceptors: 3,
+    host: '127.0.0.3',
+    'admin-host': '127.0.0.3',
+    set: { drainMs: '0s' },
+  };
+  writeFileSync(file, JSON.stringify(told));
+  const env = { OWSLA_CONFIG: file, OWSLA_HOST: '127.0.0.2' };
+
+  const ready = await serve(t, broker.url, ['--acceptors', '1'], { env }).said('ready');
+
+  t.match(ready, { acceptors: 1, host: '127.0.0.2', adminHost: '127.0.0.3' });
+});
+
+t.test('a port in use: one sentence, exit 69', async (t) => {
+  const { port } = await listening(t);
+  const cli = serve(t, broker.url, ['--port', `${port}`]);
+  await refuses(t, cli, EXIT.unavailable, new RegExp(`port ${port} on 127.0.0.1 is in use`));
+});
+
+t.test('a port that another Owsla shares between its acceptors is in use too', async (t) => {
+  const { port } = await serve(t, broker.url).said('ready');
+  const cli = serve(t, broker.url, ['--port', `${port}`]);
+  await refuses(t, cli, EXIT.unavailable, new RegExp(`port ${port} on 127.0.0.1 is in use`));
+});
+
+t.test('an admin port in use: one sentence, exit 69', async (t) => {
+  const { port } = await listening(t);
+  const cli = serve(t, broker.url, ['--admin-port', `${port}`]);
+  await refuses(t, cli, EXIT.unavailable, new RegExp(`admin port ${port} on 127.0.0.1 is in use`));
+});
+
+t.test('an address that this machine does not have: one sentence, exit 69', async (t) => {
+  const cli = serve(t, broker.url, ['--host', '192.0.2.1', '--auth', 'none']);
+  await refuses(
+    t,
+    cli,
+    EXIT.unavailable,
+    /port 0 on 192.0.2.1 cannot be opened: this machine does/,
+  );
+});
+
+t.test('more links than open files: one sentence, exit 78', async (t) => {
+  const cli = serve(t, broker.url, ['--set', 'linksMax=1000'], { before: 'ulimit -n 1200' });
+  await refuses(t, cli, EXIT.config, /linksMax=1000 needs 1256 open files.*but the limit is 1200/);
+});
+
+t.test('no process shows the broker’s password in its command line', async (t) => {
+  const good = serve(t, broker.url, ['--amqp', broker.url]);
+  await good.said('ready');
+  const shown = [good.pid, ...good.children()].map(commandLineOf);
+  t.equal(shown.length, 4);
+  t.notMatch(shown.join('\n'), 'amqp:');
+  t.match(shown[0], /^owsla supervisor :\d+/);
+  t.ok(
+    shown.some((line) => /^owsla acceptor 2\/2 :\d+ links=0$/.test(line)),
+    shown.join('\n'),
+  );
+});
+
+t.test('an unknown variable is warned about, with the nearest one', async (t) => {
+  const cli = serve(t, broker.url, [], { env: { OWSLA_KEEPALIFE: '1m' } });
+  const warning = await cli.line(({ variable }) => variable === 'OWSLA_KEEPALIFE');
+  t.match(warning, { level: 'warn', msg: /did you mean OWSLA_KEEPALIVE\?/ });
+});
+
+t.test('owsla limits prints a line for each limit', async (t) => {
+  const cli = new Cli(['limits']);
+  t.same(await cli.exited, { code: 0, signal: null });
+  t.match(cli.lines[1]?.msg, /^frameBytesMax +64KiB +256B to 16MiB +largest frame/);
+});

@@ -8,6 +8,7 @@ import type { Channel, ConsumeMessage } from 'amqplib';
 export class Consumer {
   readonly #onDelivery: (message: ConsumeMessage) => void;
   #channel: Channel | undefined;
+  #tag = '';
   /** The last delivery decided in this turn. Order makes one ack cover all before it. */
   #last: ConsumeMessage | undefined;
 
@@ -26,10 +27,11 @@ export class Consumer {
     this.#channel = channel;
     this.#last = undefined;
     await channel.prefetch(prefetch);
-    await channel.consume(queue, (message) => {
+    const { consumerTag } = await channel.consume(queue, (message) => {
       if (message === null) onCancel();
       else this.#deliver(channel, message);
     });
+    this.#tag = consumerTag;
   }
 
   #deliver(channel: Channel, message: ConsumeMessage): void {
@@ -42,6 +44,18 @@ export class Consumer {
     const last = this.#last;
     this.#last = undefined;
     if (last !== undefined && channel === this.#channel) channel.ack(last, true);
+  }
+
+  /** Take no more, and delete the queue: nobody will read it again. */
+  async close(queue: string): Promise<void> {
+    const channel = this.#channel;
+    if (channel === undefined) return;
+    try {
+      await channel.cancel(this.#tag);
+      await channel.deleteQueue(queue);
+    } catch {
+      // The broker went away; the queue expires by itself.
+    }
   }
 
   /** The channel is gone; what it had not acked will be delivered again. */

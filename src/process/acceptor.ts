@@ -60,7 +60,6 @@ class Acceptor implements RunningAcceptor {
   readonly #listener: Listener;
   readonly #replyTo: string;
   #ticker: NodeJS.Timeout | undefined;
-  #replies: Channel | undefined;
   #state: AcceptorState = 'starting';
 
   constructor(start: AcceptorStart, linksMax: number) {
@@ -159,7 +158,6 @@ class Acceptor implements RunningAcceptor {
       this.#start.log.warn({ queue: this.#replyTo }, 'reply queue was deleted');
       void this.#links.consume.reset();
     });
-    this.#replies = channel;
   }
 
   async open(): Promise<void> {
@@ -228,10 +226,7 @@ class Acceptor implements RunningAcceptor {
 
   async #closeBroker(): Promise<void> {
     this.#publisher.close();
-    // A queue that nobody will read again need not wait for its expiry.
-    if (this.counters.brokerUp.consume === 1) {
-      await this.#replies?.deleteQueue(this.#replyTo).catch(() => {});
-    }
+    await this.#consumer.close(this.#replyTo);
     await Promise.all([this.#links.publish.close(), this.#links.consume.close()]);
   }
 }

@@ -8,8 +8,9 @@
  */
 import { type ChannelModel, connect, type Options, type RecoveringChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
-import { EXIT, StartError } from '../errors.ts';
+import { EXIT, type StartError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
+import { refusal } from './refusal.ts';
 
 export interface LinkOptions {
   /** `publish` or `consume`: the connection's name at the broker, and in metrics and logs. */
@@ -26,8 +27,6 @@ export interface LinkOptions {
   readonly onFatal: (error: StartError) => void;
 }
 
-const PRECONDITION_FAILED = 406;
-const ACCESS_REFUSED = 403;
 const RETRY_FACTOR_MAX = 20;
 
 /** The parts of an AMQP URL, with our heartbeat unless the URL has its own. */
@@ -42,19 +41,6 @@ export function connectOptions(url: string, limits: Limits): Options.Connect {
     vhost: at.pathname.length > 1 ? decodeURIComponent(at.pathname.slice(1)) : '/',
     heartbeat: Number(at.searchParams.get('heartbeat') ?? Math.ceil(limits.heartbeatMs / 1_000)),
   };
-}
-
-/**
- * The broker's refusal of a declaration as the one sentence that ends the process, or `undefined`
- * for every other error. RabbitMQ's text names the exchange or queue and the argument.
- */
-export function refusalOf(error: unknown): StartError | undefined {
-  const { code, message } = error as { code?: unknown; message?: string };
-  if (code !== PRECONDITION_FAILED && code !== ACCESS_REFUSED) return undefined;
-  const text = /"(?:PRECONDITION_FAILED|ACCESS_REFUSED) - (.*)"/.exec(message ?? '')?.[1];
-  const what = code === PRECONDITION_FAILED ? 'exists with other arguments' : 'is not permitted';
-  const sentence = `the broker's topology ${what}: ${text ?? message}`;
-  return new StartError(EXIT.config, sentence);
 }
 
 export class Link {
@@ -96,8 +82,9 @@ export class Link {
     try {
       await this.#options.setUp(model);
     } catch (error) {
-      const refusal = refusalOf(error);
-      if (refusal) this.#options.onFatal(refusal);
+      const why = refusal(error, this.#options.url);
+      // The broker's answer to a declaration was no, and it will be no again.
+      if (why.exitCode === EXIT.config) this.#options.onFatal(why);
       throw error;
     }
   }

@@ -20,7 +20,7 @@ ARGS ?= --help
 
 $(READY): package.json package-lock.json
 	@command -v npm >/dev/null || { \
-	  echo 'make: npm is missing: install Node.js 20 or later with npm; it fetches the pinned Node' >&2; \
+	  echo 'make: npm is missing: install Node.js 20 or later; npm fetches the pinned Node' >&2; \
 	  exit 1; }
 	npm ci --include=dev --no-fund --no-audit
 	@$(BIN)/node -e 0 || { \

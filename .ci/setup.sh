@@ -38,7 +38,7 @@ install() {
     DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
   } >&2 || code=$?
   [ -z "$ours" ] || rm -f "$policy"
-  # The package's own set-up runs rabbitmqctl, which leaves an epmd behind; this ends only an idle one.
+  # The package's set-up runs rabbitmqctl, which leaves an epmd behind; this ends only an idle one.
   case " $* " in *" rabbitmq-server "*)
     su rabbitmq -s /bin/sh -c 'epmd -kill' >/dev/null 2>&1 || true ;;
   esac

@@ -50,7 +50,7 @@ export interface Broker {
   readonly isPrivate: boolean;
   /** The same address for another user. */
   urlFor(name: string, password: string): string;
-  /** Ends the node gracefully; queues and messages that are durable stay for `start`. No-op if shared. */
+  /** Ends the node gracefully; what is durable stays for `start`. No-op if shared. */
   stop(): Promise<void>;
   /** SIGKILL to the whole node; data stays as it was on disk. */
   kill(): Promise<void>;

@@ -39,7 +39,7 @@ export interface TieOptions {
   readonly folder: string;
 }
 
-/** Starts `command` and ties its life to ours. Rejects if the shell ends before it tells the pid. */
+/** Starts `command`, its life tied to ours. Rejects if the shell ends before it tells the pid. */
 export async function tie(command: readonly string[], options: TieOptions): Promise<Tied> {
   const shell = spawn('/bin/sh', ['-c', TIE, 'tied', ...command], {
     detached: true,

@@ -1,0 +1,353 @@
+/**
+ * Tidy: what the layout promises, checked by reading the source.
+ * From: every file of the repository.  To: one line for each breach, `file:line: what`.
+ * Bound: the tables below are the rules; a new folder or package has to be entered here first.
+ */
+import t from 'tap';
+import { functionsOf, readSource, readText, repositoryFiles } from './helpers/sources.ts';
+
+const COLUMNS_MAX = 100;
+const LINES_MAX: Readonly<Record<string, number>> = { src: 400, loadgen: 450, examples: 450 };
+const FUNCTION_LINES_MAX = 60;
+
+/** Besides files and folders whose name begins with a dot. */
+const TOP_LEVEL = `package.json package-lock.json tsconfig.json Makefile README.md CHANGELOG.md
+  LICENSE src bench test loadgen tla docs examples`.split(/\s+/);
+
+/** Where a run begins; all other code must be reached from here. */
+const ENTRIES = ['src/cli.ts', 'src/process/child.ts', 'loadgen/cli.ts', 'loadgen/worker.ts'];
+
+/** Lists, arithmetic and pure functions that hold no state: free for all layers but the wire's. */
+const BASE = ['src/limits.ts', 'src/errors.ts', 'src/units.ts', 'src/observe/redact.ts'];
+const METRICS = 'src/observe/metrics.ts';
+
+interface Layer {
+  /** Paths that this layer holds: a file, or a folder with its slash. */
+  readonly holds: string;
+  /** What its files may import, besides each other. */
+  readonly values: readonly string[];
+  /** What they may import as types only, besides `values`. */
+  readonly types?: readonly string[];
+}
+
+/** Import directions: the first layer that holds a file decides. What is not named is forbidden. */
+const LAYERS: readonly Layer[] = [
+  { holds: 'src/limits.ts', values: [] },
+  { holds: 'src/errors.ts', values: [] },
+  { holds: 'src/units.ts', values: [] },
+  { holds: 'src/observe/redact.ts', values: [] },
+  { holds: 'src/config.ts', values: [...BASE, 'node:os'] },
+  { holds: 'src/wire/', values: [...BASE, 'msgpackr'] },
+  {
+    holds: 'src/endpoint/',
+    values: [...BASE, METRICS, 'src/wire/message.ts', 'uuid', 'node:net'],
+    types: ['src/wire/codec.ts'],
+  },
+  {
+    holds: 'src/broker/',
+    values: [...BASE, METRICS, 'amqplib'],
+    types: ['pino'],
+  },
+  {
+    holds: 'src/route/',
+    values: [
+      ...BASE,
+      METRICS,
+      'src/wire/message.ts',
+      'src/endpoint/',
+      'src/broker/topology.ts',
+      'uuid',
+    ],
+    types: ['src/broker/', 'src/presence/store.ts', 'amqplib'],
+  },
+  {
+    holds: 'src/presence/',
+    values: [...BASE, METRICS, 'src/broker/', 'node:sqlite', 'node:worker_threads', 'uuid'],
+    types: ['src/config.ts', 'pino'],
+  },
+  {
+    holds: 'src/observe/',
+    values: [
+      ...BASE,
+      'src/wire/',
+      'src/process/ipc.ts',
+      'msgpackr',
+      'fastify',
+      'prom-client',
+      'pino',
+      'pino-pretty',
+      'node:',
+    ],
+    types: ['src/config.ts'],
+  },
+  { holds: 'src/process/restart.ts', values: ['src/limits.ts'] },
+  {
+    holds: 'src/process/',
+    values: [
+      ...BASE,
+      'src/config.ts',
+      'src/wire/',
+      'src/endpoint/',
+      'src/broker/',
+      'src/route/',
+      'src/presence/',
+      'src/observe/',
+      'amqplib',
+      'uuid',
+      'node:',
+    ],
+    types: ['pino'],
+  },
+  {
+    holds: 'src/cli.ts',
+    values: [
+      ...BASE,
+      'src/config.ts',
+      'src/process/',
+      'src/observe/log.ts',
+      'yargs',
+      'yaml',
+      'node:',
+    ],
+  },
+  {
+    holds: 'loadgen/',
+    values: [
+      'src/wire/',
+      'src/limits.ts',
+      'src/errors.ts',
+      'src/broker/topology.ts',
+      'node:',
+      'amqplib',
+      'hdr-histogram-js',
+      'yargs',
+      'uuid',
+    ],
+  },
+];
+
+/** Pure files: the clock and chance arrive as arguments. */
+const PURE = ['src/wire/', 'src/process/restart.ts', 'src/endpoint/keepalive.ts'];
+const IMPURE = new RegExp(
+  [
+    /Date\.now|Math\.random|random(?:Bytes|UUID)|performance\./,
+    /set(?:Timeout|Interval|Immediate)|queueMicrotask|process\.|console\./,
+  ]
+    .map(({ source }) => `\\b(?:${source})`)
+    .join('|'),
+);
+
+/** Words that the vocabulary has a better one for; in `src/`, in code and comments. */
+const BANNED: Readonly<Record<string, string>> = {
+  packet: 'frame',
+  master: 'supervisor',
+  slave: 'acceptor',
+  worker: 'acceptor (a thread: say thread)',
+  session: 'link, or endpoint',
+  inbound: 'uplink or downlink',
+  outbound: 'uplink or downlink',
+  serializer: 'codec',
+  deserializer: 'codec',
+  kick: 'takeover',
+};
+const BANNED_SUFFIX = /\b\w+(?:Impl|Manager|Helper)\b/;
+
+const files = repositoryFiles();
+const sources = files.filter((path) => path.endsWith('.ts')).map(readSource);
+const ours = sources.filter(({ path }) => /^(?:src|loadgen)\//.test(path));
+const inSrc = sources.filter(({ path }) => path.startsWith('src/'));
+const byPath = new Map(sources.map((source) => [source.path, source]));
+
+const isIn = (path: string, places: readonly string[]) =>
+  places.some((place) => (/[/:]$/.test(place) ? path.startsWith(place) : path === place));
+
+/** `file:line: what` for each line of `text` that `find` has something to say about. */
+function linesOf(path: string, text: string, find: (line: string) => string | undefined): string[] {
+  return text.split('\n').flatMap((line, at) => {
+    const what = find(line);
+    return what === undefined ? [] : [`${path}:${at + 1}: ${what}`];
+  });
+}
+
+t.test('tidy: imports go only in the directions of the layer table', async (t) => {
+  const breaches = ours.flatMap(({ path, imports }) => {
+    const layer = LAYERS.find(({ holds }) => isIn(path, [holds]));
+    if (layer === undefined) return [`${path}: is in no layer of test/tidy.test.ts`];
+    const { holds, values, types = [] } = layer;
+    return imports
+      .filter(({ to, isType }) => !isIn(to, [holds, ...values, ...(isType ? types : [])]))
+      .map(({ to, line, isType }) => {
+        const also = !isType && isIn(to, types) ? ' (as a type it may)' : '';
+        return `${path}:${line}: ${holds} may not import ${to}${also}`;
+      });
+  });
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: src/ imports nothing of bench, test, loadgen or examples', async (t) => {
+  const breaches = inSrc.flatMap(({ path, imports }) =>
+    imports
+      .filter(({ to }) => isIn(to, ['bench/', 'test/', 'loadgen/', 'examples/']))
+      .map(({ to, line }) => `${path}:${line}: imports ${to}`),
+  );
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: the pure files use no clock, timer, chance, process or log', async (t) => {
+  const breaches = inSrc
+    .filter(({ path }) => isIn(path, PURE))
+    .flatMap(({ path, bare }) => linesOf(path, bare, (line) => IMPURE.exec(line)?.[0]));
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: only cli.ts reads arguments and environment, or prints', async (t) => {
+  const rule = /\bconsole\.\w+|\bprocess\.(?:argv|env|stdout)\b/;
+  const breaches = inSrc
+    .filter(({ path }) => path !== 'src/cli.ts')
+    .flatMap(({ path, bare }) => linesOf(path, bare, (line) => rule.exec(line)?.[0]));
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: there is no import cycle', async (t) => {
+  const breaches: string[] = [];
+  const done = new Set<string>();
+  const walk = (path: string, trail: readonly string[]) => {
+    const at = trail.indexOf(path);
+    if (at >= 0) breaches.push([...trail.slice(at), path].join(' -> '));
+    if (at >= 0 || done.has(path)) return;
+    for (const { to, isType } of byPath.get(path)?.imports ?? []) {
+      if (!isType && byPath.has(to)) walk(to, [...trail, path]);
+    }
+    done.add(path);
+  };
+  for (const { path } of sources) walk(path, []);
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: every file of src and loadgen is reached from an entry', async (t) => {
+  const reached = new Set<string>();
+  const walk = (path: string) => {
+    if (reached.has(path)) return;
+    reached.add(path);
+    for (const { to } of byPath.get(path)?.imports ?? []) walk(to);
+  };
+  for (const entry of ENTRIES) walk(entry);
+  const dead = ours.map(({ path }) => path).filter((path) => !reached.has(path));
+
+  t.same(dead, []);
+});
+
+t.test('tidy: every relative import names a file that exists', async (t) => {
+  const breaches = sources.flatMap(({ path, imports }) =>
+    imports
+      .filter(({ to }) => to.includes('/') && /\.[cm]?[tj]s$/.test(to) && !files.includes(to))
+      .map(({ to, line }) => `${path}:${line}: imports ${to}`),
+  );
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: no barrel, and no file whose name says nothing', async (t) => {
+  const breaches = ours
+    .map(({ path }) => path)
+    .filter((path) => /\/(?:index|utils?|helpers?|common|misc|types)\.ts$/.test(path));
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: each file of src and loadgen opens with what it owns, and its bound', async (t) => {
+  const breaches = ours.flatMap(({ path, text }) => {
+    const header = /^(?:#![^\n]*\n)?\/\*\*\n([\s\S]*?)\n \*\//.exec(text)?.[1];
+    if (header === undefined) return [`${path}:1: does not open with a header comment`];
+    if (!path.startsWith('src/')) return [];
+    const missing = ['From:', 'To:', 'Bound'].filter((word) => !header.includes(word));
+    return missing.map((word) => `${path}:1: its header has no "${word}"`);
+  });
+
+  t.same(breaches, []);
+});
+
+t.test(`tidy: no line is longer than ${COLUMNS_MAX} columns, strings of code apart`, async (t) => {
+  const find = (line: string) =>
+    [...line].length > COLUMNS_MAX ? `${[...line].length} columns` : undefined;
+  const breaches = files
+    .filter((path) => /\.(?:ts|c|h|rb|sh)$|^Makefile$|^\.ci\//.test(path))
+    .flatMap((path) => linesOf(path, byPath.get(path)?.stringless ?? readText(path), find));
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: files are short', async (t) => {
+  const breaches = sources.flatMap(({ path, lines }) => {
+    const most = LINES_MAX[path.split('/')[0] ?? ''] ?? Number.POSITIVE_INFINITY;
+    return lines.length - 1 > most ? [`${path}: ${lines.length - 1} lines, at most ${most}`] : [];
+  });
+
+  t.same(breaches, []);
+});
+
+t.test(`tidy: functions of src and loadgen have at most ${FUNCTION_LINES_MAX} lines`, async (t) => {
+  const breaches = ours.flatMap((source) =>
+    functionsOf(source)
+      .filter(({ length }) => length > FUNCTION_LINES_MAX)
+      .map(({ name, line, length }) => `${source.path}:${line}: ${length} lines: ${name}`),
+  );
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: no type is any', async (t) => {
+  const rule = /(?:[:<,|&(]\s*|\bas\s+|\bextends\s+)any\b/;
+  const breaches = sources.flatMap(({ path, bare }) =>
+    linesOf(path, bare, (line) => (rule.test(line) ? line.trim() : undefined)),
+  );
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: work left to do names its issue', async (t) => {
+  const rule = /\b(?:TO-?DO|FIX-?ME|XXX|HACK)\b(?!.*#\d)/;
+  const breaches = files
+    .filter((path) => /\.(?:ts|c|h|rb|sh|md|tla)$|^Makefile$/.test(path))
+    .filter((path) => path !== 'test/tidy.test.ts')
+    .flatMap((path) => linesOf(path, readText(path), (line) => rule.exec(line)?.[0]));
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: src keeps to the vocabulary', async (t) => {
+  const words = new RegExp(`\\b(?:${Object.keys(BANNED).join('|')})s?\\b`, 'i');
+  const breaches = inSrc.flatMap(({ path, text }) =>
+    linesOf(path, text, (line) => {
+      const word = words.exec(line)?.[0].toLowerCase();
+      if (word === undefined) return BANNED_SUFFIX.exec(line)?.[0];
+      return `"${word}": say ${BANNED[word] ?? BANNED[word.slice(0, -1)]}`;
+    }),
+  );
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: no file names a package registry', async (t) => {
+  const rule =
+    /"resolved":|^\s*(?:@[\w-]+:)?registry\s*=|\bregistry\.[\w-]+\.\w+|\/-\/[\w.-]+\.tgz/;
+  const breaches = files
+    .filter((path) => path !== 'test/tidy.test.ts')
+    .flatMap((path) => linesOf(path, readText(path), (line) => rule.exec(line)?.[0]));
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: the top level holds only what a newcomer expects there', async (t) => {
+  const top = new Set(files.map((path) => path.split('/')[0] ?? ''));
+
+  t.same(
+    [...top].filter((name) => !name.startsWith('.') && !TOP_LEVEL.includes(name)),
+    [],
+  );
+});

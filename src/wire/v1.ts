@@ -21,6 +21,8 @@ const NO_META: Meta = Object.freeze({});
 const U32_MAX = 0xffff_ffff;
 const STATUS_MAX = 0xffff;
 const CONNECTION_ID_BYTES = 16;
+const UINT64 = 0xcf;
+const TIME_BYTES = 9;
 
 // One cursor serves every link: decoding one payload never waits for anything.
 const cursor = new Cursor();
@@ -227,8 +229,7 @@ function fields(message: Message): unknown[] {
     }
     case TYPE.WELCOME: {
       const { connectionId, keepalive, frameBytesMax, time } = message;
-      // A BigInt is packed as uint64; a large plain number would become a float, which few
-      // small devices care to read.
+      // As a plain number it would become a float, which few small devices care to read.
       return [type, connectionId, { keepalive, frameBytesMax, time: BigInt(time) }];
     }
     case TYPE.PING:
@@ -273,6 +274,8 @@ function wide(value: number | undefined): number | bigint | undefined {
 export function encode(message: Message): Buffer {
   const frame = packr.pack(fields(message), RESERVE_START_SPACE | HEADER_BYTES);
   frame.writeUInt32BE(frame.length - HEADER_BYTES, 0);
+  // The time stands last; msgpackr has int64 for it, the protocol promises uint64.
+  if (message.type === TYPE.WELCOME) frame[frame.length - TIME_BYTES] = UINT64;
   return frame;
 }
 

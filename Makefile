@@ -48,7 +48,7 @@ build: $(READY)
 
 bench: $(READY)
 	@.ci/setup.sh broker
-	@node bench/run.ts
+	@npm run --silent bench
 
 loadgen: $(READY)
 	@node loadgen/cli.ts $(ARGS)

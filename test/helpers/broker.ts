@@ -98,7 +98,10 @@ export async function findBroker(): Promise<Broker> {
 }
 
 /** Environment that makes `findBroker` in a child process find this broker. */
-export function shareBroker(broker: Broker): Record<string, string> {
+export function shareBroker(broker: Broker): {
+  OWSLA_TEST_AMQP: string;
+  OWSLA_TEST_BROKER: string;
+} {
   const home = broker instanceof PrivateBroker ? broker.home.folder : '';
   return { OWSLA_TEST_AMQP: broker.url, OWSLA_TEST_BROKER: home };
 }

@@ -89,6 +89,8 @@ function serveOptions(y: Argv): Argv {
 }
 
 async function serve(argv: Arguments): Promise<void> {
+  // At once, and not only to tell what this is: it takes --amqp and its password out of ps.
+  process.title = 'owsla supervisor';
   const config = makeConfig(...layersOf(argv, process.env));
   const log = makeLogger(config.logLevel, { role: 'supervisor' });
   for (const name of unknownVariables(process.env)) {

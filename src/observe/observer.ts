@@ -6,10 +6,10 @@
  */
 import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { unpack } from 'msgpackr';
 import { EXIT, StartError } from '../errors.ts';
-import { OBSERVER_SOCKET, type RunningChild, type StartMessage } from '../process/ipc.ts';
+import { observerSocket, removeFolder } from '../process/folder.ts';
+import type { RunningChild, StartMessage } from '../process/ipc.ts';
 import { FrameReader } from '../wire/frame.ts';
 import { makeAdmin } from './admin.ts';
 import { Exposition } from './exposition.ts';
@@ -27,7 +27,7 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
   const { adminHost, adminPort, acceptors, limits } = start.config;
   const ledger = new Ledger(acceptors, limits.reportMs);
   const streams = new Set<Socket>();
-  const socketPath = join(start.folder, OBSERVER_SOCKET);
+  const socketPath = observerSocket(start.folder);
   // Left over where an observer before this one crashed.
   rmSync(socketPath, { force: true });
   const server = await listen(socketPath, (stream) => {
@@ -52,7 +52,7 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
       for (const stream of streams) stream.destroy();
       await new Promise((resolve) => server.close(resolve));
       // Its supervisor would have removed the folder.
-      if (isOrphan) rmSync(start.folder, { recursive: true, force: true });
+      if (isOrphan) removeFolder(start.folder);
     },
   };
 }

@@ -6,10 +6,10 @@
  * figures are totals, so the next one that gets through says it all.
  */
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { pack } from 'msgpackr';
-import { OBSERVER_SOCKET, type StartMessage } from '../process/ipc.ts';
+import { observerSocket } from '../process/folder.ts';
+import type { StartMessage } from '../process/ipc.ts';
 import { HEADER_BYTES } from '../wire/frame.ts';
 import type { Counters, Snapshot } from './metrics.ts';
 
@@ -72,7 +72,7 @@ export class Report {
   }
 
   #connect(): Socket {
-    const socket = connect(join(this.#start.folder, OBSERVER_SOCKET));
+    const socket = connect(observerSocket(this.#start.folder));
     // The observer never writes; reading is what shows that it is gone.
     socket.resume();
     socket.on('error', () => {});

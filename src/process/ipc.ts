@@ -58,6 +58,3 @@ export interface RunningChild {
   /** `isOrphan`: the supervisor is gone. */
   drain(isOrphan: boolean): Promise<void>;
 }
-
-/** The observer's socket inside the node's folder. */
-export const OBSERVER_SOCKET = 'observer.sock';

@@ -13,14 +13,13 @@
  *      '--- restart -- (exit of starting, ready or killed) -- leave, or stopping
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, extname, join } from 'node:path';
 import { v7 as uuid } from 'uuid';
 import type { Config } from '../config.ts';
 import { EXIT, StartError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
 import { drainTimeMs, END_MARGIN_MS } from './drain.ts';
+import { makeFolder, removeFolder } from './folder.ts';
 import type { ChildRole, ChildState, Figures, FromChild, NodeMessage, ToChild } from './ipc.ts';
 import { type ChildKind, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
 
@@ -72,7 +71,7 @@ class Supervisor {
   readonly #log: Logger;
   readonly #entry: string;
   readonly #onEnd: (outcome: number | StartError) => void;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'owsla-'));
+  readonly #folder = makeFolder();
   readonly #observer: Place = makePlace('observer', 0);
   readonly #acceptors: readonly Place[];
   /** running -> draining (acceptors) -> closing (observer) -> ended. */
@@ -103,6 +102,7 @@ class Supervisor {
     process.on('SIGINT', this.#onSignal);
     process.on('SIGTERM', this.#onSignal);
     for (const place of this.#places()) this.#fork(place);
+    this.#setTitle();
     this.#tick = setInterval(() => this.#onTick(), this.#config.limits.heartbeatChildMs);
     this.#tellNode();
   }
@@ -175,9 +175,13 @@ class Supervisor {
       }
     }
     for (const place of this.#places()) this.#checkDeadline(place, now);
+    this.#setTitle();
+    this.#tellNode();
+  }
+
+  #setTitle(): void {
     const up = this.#acceptors.filter(({ state }) => state === 'ready').length;
     process.title = `owsla supervisor :${this.#config.port} up=${up}/${this.#acceptors.length}`;
-    this.#tellNode();
   }
 
   #checkDeadline(place: Place, now: number): void {
@@ -283,7 +287,7 @@ class Supervisor {
     clearInterval(this.#tick);
     process.off('SIGINT', this.#onSignal);
     process.off('SIGTERM', this.#onSignal);
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeFolder(this.#folder);
     if (outcome === EXIT.ok) this.#log.info('stopped');
     this.#onEnd(outcome);
   }

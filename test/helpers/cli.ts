@@ -25,6 +25,8 @@ export interface CliOptions {
   readonly script?: string;
   /** Run by `sh -c`, before the script takes its place: `ulimit -n 300`. */
   readonly before?: string;
+  /** Leads a process group of its own, as a terminal would make it. */
+  readonly isGroup?: boolean;
 }
 
 export class Cli {
@@ -35,12 +37,14 @@ export class Cli {
   readonly #waiting = new Set<() => void>();
   #isOver = false;
 
-  constructor(args: readonly string[], { env = {}, script = CLI, before }: CliOptions = {}) {
+  constructor(args: readonly string[], options: CliOptions = {}) {
+    const { env = {}, script = CLI, before, isGroup = false } = options;
     const command = [process.execPath, script, ...args];
     const sh = ['/bin/sh', '-c', `${before}; exec "$@"`, 'sh'];
     const [file = '', ...rest] = before === undefined ? command : [...sh, ...command];
     this.process = spawn(file, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: isGroup,
       env: { ...cleanEnvironment(), ...env },
     });
     const { stdout, stderr } = this.process;

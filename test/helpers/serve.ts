@@ -3,18 +3,19 @@
  * From: a test.  To: the running command, and the check that every refusal has to pass.
  * Bound: it ends with the test.
  */
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
-import { connect } from 'amqplib';
 import type { Test } from 'tap';
-import { names } from '../../src/broker/topology.ts';
+import { forgetTopology } from './backend.ts';
 import type { Broker } from './broker.ts';
 import { Cli, type CliOptions } from './cli.ts';
+import { waitFor } from './waitFor.ts';
 
 /** The password of every user that a test makes up: no output may hold it. */
 export const PASSWORD = 's3cret-word';
 
-export const testPrefix = `test${process.pid}`;
+export const testPrefix = `test-${randomUUID()}`;
 
 /** Starts it with two acceptors, under a prefix of this process; `env` and flags win over both. */
 export function serve(
@@ -45,9 +46,11 @@ export async function refuses(t: Test, cli: Cli, code: number, sentence: RegExp)
   t.notOk(cli.lines.some(({ msg }) => msg === 'child ready'));
 }
 
-/** A listener that takes connections and never answers, until the test ends. */
-export async function listening(t: Test): Promise<{ server: Server; port: number }> {
-  const server = createServer();
+/** Listens until the test ends; unless told otherwise it takes connections and never answers. */
+export async function listening(
+  t: Test,
+  server: Server = createServer(),
+): Promise<{ server: Server; port: number }> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => server.close());
@@ -56,11 +59,25 @@ export async function listening(t: Test): Promise<{ server: Server; port: number
 
 /** Leaves nothing of this process's prefix at the broker, and ends a private one. */
 export async function endBroker(broker: Broker): Promise<void> {
-  const connection = await connect(broker.url);
-  const channel = await connection.createChannel();
-  const { events, unrouted, requests } = names(testPrefix);
-  for (const exchange of [events, requests, unrouted]) await channel.deleteExchange(exchange);
-  await channel.deleteQueue(unrouted);
-  await connection.close();
+  await forgetTopology(broker.url, testPrefix);
   await broker.stop();
+}
+
+/** An admin page of a node that has said `ready`. */
+export async function page(cli: Cli, path: string): Promise<{ status: number; text: string }> {
+  const { adminPort } = await cli.said('ready');
+  const response = await fetch(`http://127.0.0.1:${adminPort}${path}`);
+  return { status: response.status, text: await response.text() };
+}
+
+/** Resolves when /health/ready says 200. */
+export async function isReady(cli: Cli): Promise<void> {
+  await waitFor('ready health', async () => (await page(cli, '/health/ready')).status === 200);
+}
+
+/** One figure of /metrics, as in `figure(cli, 'owsla_closes_total{reason="peer-fin"}')`. */
+export async function figure(cli: Cli, series: string): Promise<number> {
+  const { text } = await page(cli, '/metrics');
+  const line = text.split('\n').find((line) => line.startsWith(`${series} `));
+  return Number(line?.slice(series.length + 1) ?? Number.NaN);
 }

@@ -102,6 +102,17 @@ t.test('more links than open files: one sentence, exit 78', async (t) => {
   await refuses(t, cli, EXIT.config, /linksMax=1000 needs 1256 open files.*but the limit is 1200/);
 });
 
+t.test('a TMPDIR that cannot hold sockets: one sentence, exit 78', async (t) => {
+  const cases: [string, RegExp][] = [
+    ['/nonexistent', /cannot make a folder for sockets in \/nonexistent \(ENOENT\)/],
+    [`/tmp/${'x'.repeat(90)}`, /is too long a path for sockets; set TMPDIR to a shorter one/],
+  ];
+  for (const [folder, sentence] of cases) {
+    const cli = serve(t, broker.url, [], { env: { TMPDIR: folder } });
+    await refuses(t, cli, EXIT.config, sentence);
+  }
+});
+
 t.test('no process shows the broker’s password in its command line', async (t) => {
   const good = serve(t, broker.url, ['--amqp', broker.url]);
   await good.said('ready');

@@ -1,0 +1,116 @@
+/** Admin: health and metrics over HTTP, of a real node. */
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import t from 'tap';
+import { findBroker } from '../helpers/broker.ts';
+import { Device } from '../helpers/device.ts';
+import { endBroker, figure, isReady, listening, page, serve } from '../helpers/serve.ts';
+import { waitFor } from '../helpers/waitFor.ts';
+
+const QUICK = ['--set', 'reportMs=100', '--set', 'scrapeMs=100'];
+
+const broker = await findBroker();
+t.teardown(() => endBroker(broker));
+
+t.test('a node that works is live and ready, and lists its pages', async (t) => {
+  const cli = serve(t, broker.url, QUICK);
+  await isReady(cli);
+
+  t.same(await page(cli, '/health/live'), { status: 200, text: '{"live":true,"reasons":[]}' });
+  t.same(await page(cli, '/health/ready'), { status: 200, text: '{"ready":true,"reasons":[]}' });
+  const index = await page(cli, '/');
+  for (const path of ['/health/live', '/health/ready', '/metrics']) t.match(index.text, path);
+  t.equal((await page(cli, '/nothing')).status, 404);
+});
+
+t.test('metrics: links, messages, closes and processes; no series for a device', async (t) => {
+  const cli = serve(t, broker.url, QUICK);
+  await isReady(cli);
+  const device = await Device.open(Number((await cli.said('ready')).port), 'lobby-door');
+  await waitFor('the link', async () => (await figure(cli, 'owsla_links')) === 1);
+
+  t.equal(await figure(cli, 'owsla_messages_in_total{type="hello"}'), 1);
+  t.equal(await figure(cli, 'owsla_broker_up{link="publish"}'), 2);
+  t.equal(await figure(cli, 'owsla_ready'), 1);
+  t.equal(await figure(cli, 'owsla_restarts_total{role="acceptor"}'), 0);
+  t.ok((await figure(cli, 'owsla_rss_bytes')) > 1e7);
+  t.ok((await figure(cli, 'owsla_links_max')) > 0);
+  t.ok((await figure(cli, 'owsla_kernel_listen_overflows_total')) >= 0);
+  t.notMatch((await page(cli, '/metrics')).text, 'lobby');
+  device.close();
+  await waitFor('the close', async () => (await figure(cli, 'owsla_links')) === 0);
+  t.equal(await figure(cli, 'owsla_accepts_total'), 1);
+});
+
+t.test('a node whose broker is gone is live, and not ready until it is back', async (t) => {
+  const sockets = new Set<Socket>();
+  const relay = createServer((socket) => {
+    const onward = connect(broker.port, '127.0.0.1');
+    for (const end of [socket, onward]) {
+      sockets.add(end);
+      end.on('error', () => {});
+    }
+    socket.pipe(onward).pipe(socket);
+  });
+  const { port } = await listening(t, relay);
+  const url = Object.assign(new URL(broker.url), { port }).href;
+  const cli = serve(t, url, [...QUICK, '--set', 'reconnectMaxMs=100ms']);
+  await isReady(cli);
+
+  relay.close();
+  for (const socket of sockets) socket.destroy();
+
+  await waitFor('not ready', async () => (await page(cli, '/health/ready')).status === 503);
+  const reason = 'no broker connection';
+  const reasons = [1, 2].map((acceptor) => ({ acceptor, reason }));
+  const text = JSON.stringify({ ready: false, reasons });
+  await waitFor('both reasons', async () => (await page(cli, '/health/ready')).text === text);
+  t.equal((await page(cli, '/health/live')).status, 200);
+  relay.listen(port, '127.0.0.1');
+  await isReady(cli);
+});
+
+t.test('a node that stops is not ready, and says so until its last link has ended', async (t) => {
+  const cli = serve(t, broker.url, [...QUICK, '--set', 'lingerMs=2s']);
+  await isReady(cli);
+  // Says nothing more, not even FIN: its linger is what the stop waits for.
+  const socket = connect({ port: Number((await cli.said('ready')).port), allowHalfOpen: true });
+  await once(socket, 'connect');
+  t.teardown(() => socket.destroy());
+  await waitFor('the link', async () => (await figure(cli, 'owsla_links')) === 1);
+
+  cli.process.kill('SIGTERM');
+
+  await waitFor('stopping', async () => (await page(cli, '/health/ready')).status === 503);
+  const text = '{"ready":false,"reasons":[{"reason":"stopping"}]}';
+  t.same(await page(cli, '/health/ready'), { status: 503, text });
+  t.same(await cli.exited, { code: 0, signal: null });
+});
+
+t.test('a node whose supervisor has stopped is not live', async (t) => {
+  const cli = serve(t, broker.url, [...QUICK, '--set', 'childSilenceMs=2s']);
+  await isReady(cli);
+
+  process.kill(cli.pid, 'SIGSTOP');
+
+  await waitFor('not live', async () => (await page(cli, '/health/live')).status === 503);
+  process.kill(cli.pid, 'SIGCONT');
+  await waitFor('live again', async () => (await page(cli, '/health/live')).status === 200);
+  t.same(await cli.end(), { code: 0, signal: null });
+});
+
+t.test('connections beyond adminConnectionsMax are closed; the others are served', async (t) => {
+  const cli = serve(t, broker.url, [...QUICK, '--set', 'adminConnectionsMax=1']);
+  const { adminPort } = await cli.said('ready');
+  const first = connect(Number(adminPort), '127.0.0.1');
+  t.teardown(() => first.destroy());
+  await once(first, 'connect');
+  first.write('GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n');
+  t.match(String((await once(first, 'data'))[0]), /^HTTP\/1.1 200/);
+
+  const second = connect(Number(adminPort), '127.0.0.1');
+  await once(second, 'close');
+
+  first.write('GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n');
+  t.match(String((await once(first, 'data'))[0]), /^HTTP\/1.1 200/);
+});

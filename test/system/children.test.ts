@@ -1,0 +1,114 @@
+/** Children: what the loss of one process of a real node costs, and what it does not. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { TYPE } from '../../src/wire/message.ts';
+import { findBroker } from '../helpers/broker.ts';
+import { type Cli, childrenOf, commandLineOf, isThere } from '../helpers/cli.ts';
+import { Device, END } from '../helpers/device.ts';
+import { endBroker, figure, isReady, page, serve } from '../helpers/serve.ts';
+import { waitFor } from '../helpers/waitFor.ts';
+
+const DEVICES = 40;
+const QUICK = ['--set', 'reportMs=100', '--set', 'scrapeMs=100', '--set', 'lingerMs=100'];
+
+const broker = await findBroker();
+t.teardown(() => endBroker(broker));
+
+/** Devices over all acceptors; how many each acceptor has is the kernel's choice. */
+async function fleet(cli: Cli): Promise<Device[]> {
+  const port = Number((await cli.said('ready')).port);
+  const names = Array.from({ length: DEVICES }, (_, at) => `device-${at}`);
+  const devices = await Promise.all(names.map((name) => Device.open(port, name)));
+  await waitFor('links reported', async () => (await figure(cli, 'owsla_links')) === DEVICES);
+  return devices;
+}
+
+async function pidOf(cli: Cli, child: string): Promise<number> {
+  const ready = await cli.line((line) => line.msg === 'child ready' && line.child === child);
+  return Number(ready.childPid);
+}
+
+t.test('a killed acceptor costs its own links only; totals do not fall', async (t) => {
+  const cli = serve(t, broker.url, QUICK);
+  await isReady(cli);
+  const devices = await fleet(cli);
+  const lost = await figure(cli, 'owsla_acceptor_links{acceptor="1"}');
+
+  process.kill(await pidOf(cli, 'acceptor 1'), 'SIGKILL');
+
+  await waitFor(
+    'the restart',
+    async () => (await figure(cli, 'owsla_restarts_total{role="acceptor"}')) === 1,
+  );
+  await isReady(cli);
+  t.equal(await figure(cli, 'owsla_links'), DEVICES - lost);
+  t.equal(await figure(cli, 'owsla_accepts_total'), DEVICES);
+  const ends = devices.filter((device) => device.waiting > 0);
+  t.equal(ends.length, lost, 'only its links ended');
+  await Device.open(Number((await cli.said('ready')).port), 'newcomer');
+  t.same(await cli.end(), { code: 0, signal: null });
+});
+
+t.test('a killed observer costs no link, and is back on its port', async (t) => {
+  const cli = serve(t, broker.url, QUICK);
+  await isReady(cli);
+  const devices = await fleet(cli);
+  const seen = cli.lines.length;
+
+  process.kill(await pidOf(cli, 'observer'), 'SIGKILL');
+
+  await cli.line((line) => line.msg === 'child ready' && line.child === 'observer', seen);
+  await isReady(cli);
+  t.equal(await figure(cli, 'owsla_links'), DEVICES);
+  t.notOk(devices.some((device) => device.waiting > 0));
+});
+
+t.test('a killed supervisor: every child drains, says BYE, and ends by itself', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'owsla-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const env = { TMPDIR: folder };
+  const cli = serve(t, broker.url, [...QUICK, '--set', 'drainPaceMs=100ms'], { env });
+  await isReady(cli);
+  const [device] = await fleet(cli);
+  const children = cli.children();
+  t.equal(readdirSync(folder).length, 1, 'the folder of its sockets');
+  t.equal(children.length, 3);
+
+  process.kill(cli.pid, 'SIGKILL');
+
+  t.match(await device?.expect(TYPE.BYE), { reason: 'draining' });
+  t.equal(await device?.next(), END);
+  await waitFor('the end of every child', () => !children.some(isThere));
+  t.same(readdirSync(folder), [], 'the folder is gone');
+});
+
+t.test('Ctrl-C, a signal to the whole process group, drains like SIGTERM', async (t) => {
+  const cli = serve(t, broker.url, QUICK, { isGroup: true });
+  await isReady(cli);
+  const [device] = await fleet(cli);
+
+  process.kill(-cli.pid, 'SIGINT');
+
+  t.match(await device?.expect(TYPE.BYE), { reason: 'draining' });
+  t.same(await cli.exited, { code: 0, signal: null });
+});
+
+t.test('titles tell what each process is and how many links it has', async (t) => {
+  const cli = serve(t, broker.url, QUICK);
+  await isReady(cli);
+  const { port, adminPort } = await cli.said('ready');
+  await fleet(cli);
+
+  const titles = () => [cli.pid, ...childrenOf(cli.pid)].map(commandLineOf);
+  const links = () =>
+    titles()
+      .map((title) => Number(/^owsla acceptor \d\/2 :\d+ links=(\d+)$/.exec(title)?.[1] ?? 0))
+      .reduce((sum, links) => sum + links, 0);
+
+  await waitFor('links in the titles', () => links() === DEVICES);
+  t.ok(titles().includes(`owsla supervisor :${port} up=2/2`), titles().join('\n'));
+  t.ok(titles().includes(`owsla observer :${adminPort}`), titles().join('\n'));
+  t.equal((await page(cli, '/health/live')).status, 200);
+});

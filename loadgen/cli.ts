@@ -8,15 +8,16 @@ import { randomInt } from 'node:crypto';
 import yargs, { type Argv, type Options } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { backendOptions, runBackend } from './backendCli.ts';
+import { writeComparison } from './compare.ts';
 import { EXIT } from './report.ts';
-import { run } from './run.ts';
+import { PreflightError, run } from './run.ts';
+import { readScenario } from './scenario.ts';
 import {
   type Given,
   makeOutput,
   makePlan,
   OPTION_NAMES,
   OPTIONS,
-  type OptionName,
   type OptionValue,
 } from './settings.ts';
 import { UsageError } from './units.ts';
@@ -58,9 +59,20 @@ function given(argv: Record<string, unknown>): Given {
   return found;
 }
 
+/** The command line wins; its --duration replaces a scenario's stages, and the other way round. */
+function merged(scenario: Given, flags: Given): Given {
+  const { stage, duration, ...others } = scenario;
+  const timing: Given = {};
+  if (flags.duration === undefined && stage !== undefined) timing.stage = stage;
+  if (flags.stage === undefined && duration !== undefined) timing.duration = duration;
+  return { ...others, ...timing, ...flags };
+}
+
 async function onRun(argv: Record<string, unknown>): Promise<void> {
-  const settings = given(argv);
-  const plan = makePlan(settings, [], randomInt(2 ** 32));
+  const flags = given(argv);
+  const scenario = flags.scenario === undefined ? undefined : readScenario(String(flags.scenario));
+  const settings = merged(scenario?.options ?? {}, flags);
+  const plan = makePlan(settings, scenario?.profiles ?? [], randomInt(2 ** 32));
   const report = await run(plan, makeOutput(settings));
   process.exitCode = report.exitCode;
 }
@@ -75,7 +87,15 @@ async function main(): Promise<void> {
       (argv) => onRun(argv),
     )
     .command('backend', 'answer requests over AMQP, as a backend does', backendOptions, runBackend)
-    .demandCommand(1, 'one of: run, backend')
+    .command(
+      'compare <a> <b>',
+      'set two JSON reports side by side',
+      (args) => args.positional('a', { type: 'string' }).positional('b', { type: 'string' }),
+      ({ a, b }) => {
+        process.stdout.write(writeComparison(String(a), String(b)));
+      },
+    )
+    .demandCommand(1, 'one of: run, backend, compare')
     .strict()
     .version(false)
     .wrap(100)
@@ -88,7 +108,8 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
+  const isRefusal = error instanceof UsageError || error instanceof PreflightError;
+  if (!isRefusal) throw error;
   process.stderr.write(`owsla-loadgen: ${error.message}\n`);
-  process.exitCode = EXIT.usage;
+  process.exitCode = error instanceof PreflightError ? EXIT.preflight : EXIT.usage;
 }

@@ -1,6 +1,6 @@
 /**
- * Device: one simulated device: its link, what it has sent, and whether the answers are right.
- * From: fleet.ts and load.ts (connect, send), the socket.  To: measures, findings, and its host.
+ * Device: one simulated device: it owns a link, speaks the protocol, and comes back after an end.
+ * From: fleet.ts and load.ts (connect, send), the socket.  To: ledger.ts, and its host.
  * Bound: IN_FLIGHT_MAX messages without an answer; callers ask `canSend` first.
  *
  *   down -> connecting -> greeting -> open -> down -> ...        (muted: open, but playing dead)
@@ -9,24 +9,14 @@
  * process; a device gets a reader of its own only while a frame is incomplete.
  */
 import net from 'node:net';
-import { ProtocolError, STATUS } from '../src/errors.ts';
+import { ProtocolError } from '../src/errors.ts';
 import { FrameReader } from '../src/wire/frame.ts';
 import { type Message, TYPE } from '../src/wire/message.ts';
 import { decode, encode, VERSION } from '../src/wire/v1.ts';
 import { nowMs } from './clock.ts';
-import type { Findings } from './findings.ts';
-import type { Measures } from './measures.ts';
-import { type Bytes, KIND, type Kind, type Payloads, readMark } from './payload.ts';
-import { FRAME_BYTES_MAX, IN_FLIGHT_MAX, type Plan } from './plan.ts';
-
-/** A message that waits for its REPLY or ACK. */
-export interface Pending {
-  readonly kind: Kind;
-  readonly number: number;
-  readonly bytes: Bytes;
-  readonly plannedMs: number;
-  readonly sentMs: number;
-}
+import { Ledger, type LedgerHost } from './ledger.ts';
+import { type Bytes, KIND, type Kind } from './payload.ts';
+import { FRAME_BYTES_MAX } from './plan.ts';
 
 /** Why a link is over: `bye` and `error` are the server's words, `failed` never got a WELCOME. */
 export interface End {
@@ -37,15 +27,11 @@ export interface End {
 }
 
 /** What a device needs of the worker that it lives in. */
-export interface DeviceHost {
-  readonly plan: Plan;
-  readonly payloads: Payloads;
-  readonly measures: Measures;
-  readonly findings: Findings;
+export interface DeviceHost extends LedgerHost {
+  /** The TCP connection is there: say HELLO. */
+  onConnected(device: Device): void;
   onOpen(device: Device): void;
   onEnd(device: Device, end: End): void;
-  /** `pending` is answered or given up. */
-  onSettled(device: Device, pending: Pending, now: number): void;
   /** `device` has bytes to write; `flush` it at the end of this turn. */
   onQueued(device: Device): void;
 }
@@ -56,7 +42,6 @@ const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 let sharedFrames = new FrameReader(FRAME_BYTES_MAX);
 const PONG = encode({ type: TYPE.PONG });
 const PING = encode({ type: TYPE.PING });
-const NO_PENDING: ReadonlyMap<number, Pending> = new Map();
 
 export class Device {
   readonly index: number;
@@ -73,18 +58,19 @@ export class Device {
   openAt = -1;
   plannedConnectMs = 0;
   keepaliveMs = 0;
+  /** It misbehaves on purpose: its times and unanswered messages say nothing about the server. */
+  isFaulty = false;
   lastSentMs = 0;
   #startedConnectMs = 0;
   #socket: net.Socket | undefined;
   #rest: FrameReader | undefined;
   #queued: Buffer[] | undefined;
-  #nextId = 1;
-  #lastReplyId = 0;
-  #pending: Map<number, Pending> | undefined;
-  #expired: Set<number> | undefined;
+  /** Missing until the link's first message: an idle link stays small. */
+  #ledger: Ledger | undefined;
   #reason = '';
   #retryAfterMs: number | undefined;
   #isOurEnd = false;
+  #readPauseMs = 0;
   // These go on across links.
   #seq = 0;
   #requests = 0;
@@ -96,8 +82,8 @@ export class Device {
     this.#host = host;
   }
 
-  get pending(): ReadonlyMap<number, Pending> {
-    return this.#pending ?? NO_PENDING;
+  get pendingCount(): number {
+    return this.#ledger?.size ?? 0;
   }
 
   get eventsSent(): number {
@@ -105,7 +91,7 @@ export class Device {
   }
 
   get canSend(): boolean {
-    return this.state === 'open' && this.pending.size < IN_FLIGHT_MAX;
+    return this.state === 'open' && this.#ledger?.isFull !== true;
   }
 
   /** Start a link. `plannedMs` is when the plan wanted it; the connect time counts from there. */
@@ -115,11 +101,10 @@ export class Device {
     this.link += 1;
     this.plannedConnectMs = plannedMs;
     this.#startedConnectMs = now;
-    this.#nextId = 1;
-    this.#lastReplyId = 0;
     this.#reason = '';
     this.#retryAfterMs = undefined;
     this.#isOurEnd = false;
+    this.#readPauseMs = 0;
     this.#host.measures.counts.attempts += 1;
     const socket = net.connect({
       host,
@@ -138,21 +123,19 @@ export class Device {
 
   #onConnect(): void {
     this.state = 'greeting';
-    if (this.#host.plan.faults.slowGreeting === 0) this.greet();
+    this.#host.onConnected(this);
   }
 
-  /** Send HELLO. */
-  greet(): void {
-    this.write(
-      encode({
-        type: TYPE.HELLO,
-        version: VERSION,
-        deviceId: this.id,
-        token: undefined,
-        keepalive: this.#host.plan.keepaliveS,
-        frameBytesMax: undefined,
-      }),
-    );
+  /** The bytes of HELLO. */
+  hello(): Buffer {
+    return encode({
+      type: TYPE.HELLO,
+      version: VERSION,
+      deviceId: this.id,
+      token: undefined,
+      keepalive: this.#host.plan.keepaliveS,
+      frameBytesMax: undefined,
+    });
   }
 
   /** Write at once, whatever the bytes are. */
@@ -170,19 +153,15 @@ export class Device {
   /** Send a REQUEST or EVENT with the next id; it leaves with the turn's `flush`. */
   send(kind: Kind, topic: string, bytes: Bytes, plannedMs: number, now: number): void {
     const { payloads, measures } = this.#host;
-    const id = this.#nextId;
-    this.#nextId += 1;
     const isRequest = kind === KIND.request;
     if (isRequest) this.#requests += 1;
     else this.#events += 1;
     const number = isRequest ? this.#requests : this.#events;
     this.#seq += 1;
+    const id = this.#asked().add({ kind, number, bytes, plannedMs, sentMs: now });
     const payload = payloads.make(this.index, number, kind, bytes);
-    const meta = { seq: this.#seq };
     const type = isRequest ? TYPE.REQUEST : TYPE.EVENT;
-    const frame = encode({ type, id, topic, payload, meta });
-    this.#pending ??= new Map();
-    this.#pending.set(id, { kind, number, bytes, plannedMs, sentMs: now });
+    const frame = encode({ type, id, topic, payload, meta: { seq: this.#seq } });
     measures.counts[isRequest ? 'requests' : 'events'] += 1;
     measures.counts.bytesOut += frame.length;
     if (this.#queued === undefined) {
@@ -204,9 +183,9 @@ export class Device {
       this.#socket?.write(queued.length === 1 ? first : Buffer.concat(queued));
   }
 
-  /** Stop reading, as a device does whose program hangs. */
-  stopReading(): void {
-    this.#socket?.pause();
+  /** From now on read one chunk, then nothing for `pauseMs`, as a device does that cannot keep up. */
+  readSlowly(pauseMs: number): void {
+    this.#readPauseMs = pauseMs;
   }
 
   /** End the link from our side: with BYE and FIN, or at once. */
@@ -222,22 +201,9 @@ export class Device {
     this.#socket?.destroy();
   }
 
-  /** Count messages sent before `before` as lost; the oldest come first in the map. */
+  /** Count messages sent before `before` as lost. */
   expire(before: number, now: number): void {
-    if (this.#pending === undefined) return;
-    for (const [id, pending] of this.#pending) {
-      if (pending.sentMs >= before) return;
-      const isRequest = pending.kind === KIND.request;
-      const finding = isRequest ? 'lost' : 'unacked';
-      this.#host.findings.add(finding, this.id, () => {
-        const age = Math.round(now - pending.plannedMs);
-        return `${isRequest ? 'request' : 'event'} ${pending.number} (id ${id} on link ${this.link}) unanswered after ${age} ms`;
-      });
-      this.#pending.delete(id);
-      this.#expired ??= new Set();
-      this.#expired.add(id);
-      this.#host.onSettled(this, pending, now);
-    }
+    this.#ledger?.expire(before, now);
   }
 
   #onBytes(length: number): boolean {
@@ -258,7 +224,10 @@ export class Device {
       return true;
     }
     this.#keepRest(frames, bytes);
-    return true;
+    if (this.#readPauseMs === 0) return true;
+    const socket = this.#socket;
+    setTimeout(() => socket?.resume(), this.#readPauseMs);
+    return false;
   }
 
   #keepRest(frames: FrameReader, bytes: Buffer): void {
@@ -277,11 +246,11 @@ export class Device {
     switch (message.type) {
       case TYPE.REPLY:
         measures.counts.replies += 1;
-        this.#onReply(message.id, message.status, message.payload);
+        this.#asked().onReply(message.id, message.status, message.payload);
         return;
       case TYPE.ACK:
         measures.counts.acks += 1;
-        this.#onAnswer(message.id, KIND.event);
+        this.#asked().onAnswer(message.id, KIND.event);
         return;
       case TYPE.WELCOME:
         this.#onWelcome(message.keepalive);
@@ -319,92 +288,29 @@ export class Device {
     this.failures = 0;
     this.keepaliveMs = keepaliveS * 1_000;
     measures.counts.welcomes += 1;
-    measures.time('connect', now - this.plannedConnectMs);
-    measures.time('connectRaw', now - this.#startedConnectMs);
+    if (!this.isFaulty) {
+      measures.time('connect', now - this.plannedConnectMs);
+      measures.time('connectRaw', now - this.#startedConnectMs);
+    }
     this.#host.onOpen(this);
   }
 
-  #onReply(id: number, status: number, payload: Buffer): void {
-    const { measures, findings, plan } = this.#host;
-    measures.label('statuses', String(status));
-    const mark = readMark(payload);
-    const isOurs = mark !== undefined && this.#host.payloads.isOurs(mark);
-    if (plan.expect === 'echo' && isOurs && mark.device !== this.index) {
-      findings.add('misrouted', this.id, () => `reply to id ${id} carries device ${mark.device}`);
-      return;
-    }
-    const pending = this.pending.get(id);
-    if (pending !== undefined && pending.kind === KIND.request) {
-      this.#checkReply(id, pending, status, payload);
-      if (id < this.#lastReplyId) {
-        findings.add('reordered', this.id, () => `id ${id} came after ${this.#lastReplyId}`);
-      } else {
-        this.#lastReplyId = id;
-      }
-    }
-    this.#onAnswer(id, KIND.request);
-  }
-
-  #checkReply(id: number, { number, kind, bytes }: Pending, status: number, payload: Buffer): void {
-    const { plan, payloads, findings } = this.#host;
-    if (plan.expect === 'any') return;
-    if (status !== STATUS.ok) {
-      findings.add('wrong', this.id, () => `request ${number} (id ${id}) got status ${status}`);
-      return;
-    }
-    if (plan.expect === 'ok' || payloads.isSame(payload, this.index, number, kind, bytes)) return;
-    const got = payload.subarray(0, 24).toString('hex');
-    findings.add('wrong', this.id, () => `request ${number} (id ${id}) got ${got}...`);
-  }
-
-  #onAnswer(id: number, kind: Kind): void {
-    const pending = this.pending.get(id);
-    if (pending === undefined || pending.kind !== kind) {
-      this.#onStray(id, kind);
-      return;
-    }
-    const { measures } = this.#host;
-    const now = nowMs();
-    const isRequest = kind === KIND.request;
-    measures.time(isRequest ? 'request' : 'event', now - pending.plannedMs);
-    measures.time(isRequest ? 'requestRaw' : 'eventRaw', now - pending.sentMs);
-    this.#pending?.delete(id);
-    this.#host.onSettled(this, pending, now);
-  }
-
-  #onStray(id: number, kind: Kind): void {
-    const { findings } = this.#host;
-    const what = kind === KIND.request ? 'reply' : 'ACK';
-    if (this.#expired?.has(id)) {
-      this.#expired.delete(id);
-      findings.add('late', this.id, () => `${what} to id ${id}, given up before`);
-    } else if (id < this.#nextId && !this.pending.has(id)) {
-      findings.add('doubled', this.id, () => `second ${what} to id ${id} on link ${this.link}`);
-    } else {
-      findings.add('misrouted', this.id, () => `${what} to id ${id}, which asked for none`);
-    }
+  /** The ledger that an answer belongs to: an answer to nothing is for it to judge, too. */
+  #asked(): Ledger {
+    this.#ledger ??= new Ledger(this, this.#host);
+    return this.#ledger;
   }
 
   #onClose(): void {
     const wasOpen = this.state === 'open' || this.state === 'muted';
-    const now = nowMs();
     const reason = this.#isOurEnd ? 'ours' : this.#reason === '' ? 'fin' : this.#reason;
-    const isFaulty = this.state === 'muted';
-    const pending = this.#pending;
+    const ledger = this.#ledger;
     this.state = 'down';
     this.#socket = undefined;
     this.#rest = undefined;
     this.#queued = undefined;
-    this.#pending = undefined;
-    this.#expired = undefined;
-    for (const [id, message] of pending ?? []) {
-      if (!this.#isOurEnd && !isFaulty) {
-        const what = message.kind === KIND.request ? 'request' : 'event';
-        const text = `${what} ${message.number} (id ${id}) was open when the link ended: ${reason}`;
-        this.#host.findings.add('cut', this.id, () => text);
-      }
-      this.#host.onSettled(this, message, now);
-    }
+    this.#ledger = undefined;
+    ledger?.end(reason, this.#isOurEnd);
     this.#host.onEnd(this, {
       reason,
       wasOpen,

@@ -6,11 +6,12 @@
  */
 import type { Due } from './agenda.ts';
 import { nowMs } from './clock.ts';
-import { Device, type DeviceHost, type End, type Pending } from './device.ts';
+import { Device, type DeviceHost, type End } from './device.ts';
 import type { Findings } from './findings.ts';
+import type { Owner, Pending } from './ledger.ts';
 import type { Measures } from './measures.ts';
 import { Pacer, type Source } from './pacer.ts';
-import { Payloads } from './payload.ts';
+import { KIND, Payloads } from './payload.ts';
 import { deviceId, LATE_MS, type Plan } from './plan.ts';
 import { Random } from './random.ts';
 
@@ -21,6 +22,8 @@ export const DUE = { reconnect: 1, greeting: 2, keepalive: 3, think: 4, fault: 5
 const KEEPALIVE_SHARE = 0.75;
 /** Time that a link may take from connect to WELCOME. */
 const GREETING_MS = 15_000;
+/** Two entries per event: beyond that many the watch of events would report false losses. */
+const UNACKED_MAX = 4_000_000;
 
 export class Fleet implements DeviceHost {
   readonly plan: Plan;
@@ -32,18 +35,21 @@ export class Fleet implements DeviceHost {
   readonly pacer: Pacer;
   readonly random: Random;
   /** What load.ts and faults.ts want to know; set once, before `connect`. */
-  onAnswered: (device: Device, pending: Pending, now: number) => void = () => {};
+  onAnswered: (index: number, now: number) => void = () => {};
   onOpened: (device: Device, now: number) => void = () => {};
+  onConnected: (device: Device) => void = (device) => device.write(device.hello());
   onDueElse: (due: Due, device: Device, now: number) => void = () => {};
   /** Called once, when every device's first try has had its outcome. */
   onSettledAll: () => void = () => {};
   pendingCount = 0;
+  /** Events without an ACK in time: device index and number, in turn. */
+  readonly unacked: number[] = [];
   connecting = 0;
   /** Devices whose first try had its WELCOME. */
   welcomes = 0;
   #unsettled: number;
   #isStopping = false;
-  #connects: Connects | undefined;
+  readonly #background: Source[] = [];
   #cursor = 0;
   #sourceAt = 0;
   readonly #worker: number;
@@ -71,17 +77,19 @@ export class Fleet implements DeviceHost {
 
   /** Plan the first connect of every device, from `startMs` on. */
   connect(startMs: number): void {
-    if (this.#unsettled === 0) {
-      this.onSettledAll();
-      return;
-    }
-    this.#connects = new Connects(this, startMs);
-    this.pacer.add(this.#connects);
+    if (this.#unsettled === 0) this.onSettledAll();
+    else this.addBackground(new Connects(this, startMs));
   }
 
-  /** First connects that are still to come do not come any more. */
-  stopConnecting(): void {
-    if (this.#connects !== undefined) this.pacer.remove(this.#connects);
+  /** Add a source that ends with the load, whatever it has still planned. */
+  addBackground(source: Source): void {
+    this.#background.push(source);
+    this.pacer.add(source);
+  }
+
+  /** First connects and faults that are still to come do not come any more. */
+  stopBackground(): void {
+    for (const source of this.#background) this.pacer.remove(source);
   }
 
   /** The device with this index in the whole plan. */
@@ -126,6 +134,11 @@ export class Fleet implements DeviceHost {
     this.onOpened(device, now);
   }
 
+  /** Put something on the agenda for this link of `device`, `waitMs` from now. */
+  after(waitMs: number, kind: number, device: Device): void {
+    this.pacer.at(nowMs() + waitMs, kind, device.index, device.link);
+  }
+
   /** Take a device out of the list that load chooses from. */
   retire(device: Device): void {
     const last = this.open.pop();
@@ -163,9 +176,12 @@ export class Fleet implements DeviceHost {
     return end.reason === 'bye:taken-over' ? takenOverMs + jittered : jittered;
   }
 
-  onSettled(device: Device, pending: Pending, now: number): void {
+  onSettled(device: Owner, pending: Pending, isAnswered: boolean, now: number): void {
     this.pendingCount -= 1;
-    this.onAnswered(device, pending, now);
+    if (!isAnswered && pending.kind === KIND.event && this.unacked.length < UNACKED_MAX) {
+      this.unacked.push(device.index, pending.number);
+    }
+    this.onAnswered(device.index, now);
   }
 
   onQueued(device: Device): void {
@@ -175,7 +191,7 @@ export class Fleet implements DeviceHost {
   /** Give up what has waited too long. */
   sweep(now: number): void {
     const before = now - this.plan.timeoutMs;
-    for (const device of this.devices) if (device.pending.size > 0) device.expire(before, now);
+    for (const device of this.devices) if (device.pendingCount > 0) device.expire(before, now);
   }
 
   /** Give up whatever is unanswered: nobody waits any longer. */

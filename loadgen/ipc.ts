@@ -50,4 +50,11 @@ export type FromWorker =
   | { readonly type: 'settled'; readonly worker: number; readonly welcomes: number }
   | Interval
   /** All is sent, answered or given up; the last interval came before. */
-  | { readonly type: 'done'; readonly worker: number; readonly eventsSent: readonly number[] };
+  | {
+      readonly type: 'done';
+      readonly worker: number;
+      /** Of each of the worker's devices, in order. */
+      readonly eventsSent: readonly number[];
+      /** Device index and event number, in turn. */
+      readonly unacked: readonly number[];
+    };

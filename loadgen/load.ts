@@ -217,7 +217,7 @@ export function startLoad(fleet: Fleet, worker: number, startMs: number): number
   }
   for (const device of fleet.devices) thinkers.begin(device, startMs);
   fleet.onOpened = chain(fleet.onOpened, (device, now) => thinkers.begin(device, now));
-  fleet.onAnswered = (device, _pending, now) => thinkers.onAnswered(device, now);
+  fleet.onAnswered = (index, now) => thinkers.onAnswered(fleet.at(index), now);
   const onDueElse = fleet.onDueElse;
   fleet.onDueElse = (due, device, now) => {
     if (due.kind === DUE.think) thinkers.onDue(device, now);

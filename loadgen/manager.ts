@@ -46,6 +46,8 @@ export class Manager {
   readonly totals: Totals;
   /** Events sent by each device, by index; complete once the run has ended. */
   readonly eventsSent: Map<number, number> = new Map();
+  /** Events without an ACK: device index and number, in turn. */
+  readonly unacked: number[] = [];
   readonly #plan: Plan;
   readonly #seats: Seat[] = [];
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -159,6 +161,7 @@ export class Manager {
       for (const [at, count] of message.eventsSent.entries()) {
         this.eventsSent.set(message.worker + at * this.#plan.workers, count);
       }
+      for (const one of message.unacked) this.unacked.push(one);
       if (this.#seats.every(({ isDone, isGone }) => isDone || isGone)) this.#over();
     }
   }

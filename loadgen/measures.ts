@@ -25,6 +25,7 @@ export const COUNTERS = [
   'pongs',
   'commands',
   'skipped',
+  'excused',
   'lateSends',
   'lateConnects',
   'bytesOut',

@@ -10,6 +10,7 @@ import type { Plan } from './plan.ts';
 import type { Output } from './settings.ts';
 import { type Judged, judge } from './thresholds.ts';
 import { type Percentiles, type Point, percentilesOf, type Totals } from './totals.ts';
+import type { Watched } from './watch.ts';
 
 /** Exit codes of `owsla-loadgen run`; 99 is k6's for the same thing. */
 export const EXIT = {
@@ -66,6 +67,9 @@ export interface Report {
   readonly curves: Readonly<Record<'request' | 'requestRaw' | 'event', [number, number][]>>;
   readonly findings: FindingCounts;
   readonly examples: readonly Example[];
+  /** What the watch of the events exchange saw; missing without --amqp. */
+  readonly watched: Watched | undefined;
+  readonly warnings: readonly string[];
   readonly honesty: Honesty;
   readonly thresholds: readonly Judged[];
   readonly points: readonly Point[];
@@ -144,13 +148,21 @@ function verdict(
   return { ok: failures.length === 0, exitCode, failures, thresholds };
 }
 
+/** What is known of a run besides its totals. */
+export interface RunFacts {
+  readonly ended: Ended;
+  readonly startedAt: Date;
+  /** Of the preflight. */
+  readonly warnings: readonly string[];
+  readonly watched: Watched | undefined;
+}
+
 /** Put a report together and judge it. */
 export function makeReport(
   plan: Plan,
   output: Pick<Output, 'thresholds' | 'allowed'>,
   totals: Totals,
-  ended: Ended,
-  startedAt: Date,
+  { ended, startedAt, warnings, watched }: RunFacts,
 ): Report {
   const { counts } = totals;
   const loadS = ended.loadToS - ended.loadFromS;
@@ -186,6 +198,8 @@ export function makeReport(
     },
     findings: { ...totals.findings },
     examples: [...totals.examples],
+    watched: watched === undefined ? undefined : { ...watched, examples: [] },
+    warnings,
     honesty: honestyOf(plan, totals),
     points: totals.points,
   };

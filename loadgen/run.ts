@@ -5,13 +5,21 @@
  */
 import { lookup } from 'node:dns/promises';
 import { writeFile } from 'node:fs/promises';
+import { HdrLog } from './hdrLog.ts';
+import { writeHtml } from './html.ts';
 import { Live } from './live.ts';
 import { Manager } from './manager.ts';
 import type { Plan } from './plan.ts';
-import { makeReport, type Report } from './report.ts';
+import { preflight, thisMachine } from './preflight.ts';
+import { servePrometheus } from './prometheus.ts';
+import { type Ended, makeReport, type Report } from './report.ts';
 import type { Output } from './settings.ts';
 import { writeTable } from './table.ts';
 import { UsageError } from './units.ts';
+import { Watch, type Watched } from './watch.ts';
+
+/** An interrupted run waits this long for events that are still on their way. */
+const INTERRUPTED_WAIT_MS = 200;
 
 /** Names are looked up once, not by every device. */
 async function resolved(plan: Plan): Promise<Plan> {
@@ -38,24 +46,81 @@ function onSignals(manager: Manager): () => void {
   };
 }
 
-/** Carry out a plan, print and write what `output` asks for. Throws UsageError before the start. */
+/** Refuse what cannot work; the warnings. Throws PreflightError. */
+function checked(plan: Plan): readonly string[] {
+  const { faults, warnings } = preflight(plan, thisMachine());
+  if (faults.length > 0) throw new PreflightError(faults.join('; '));
+  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+  return warnings;
+}
+
+/** This machine cannot carry the plan: exit code 71. */
+export class PreflightError extends Error {
+  constructor(sentence: string) {
+    super(sentence);
+    this.name = 'PreflightError';
+  }
+}
+
+/** Add what the broker delivered to the findings. */
+async function finishWatch(watch: Watch, manager: Manager, ended: Ended): Promise<Watched> {
+  const waitMs = ended.how === 'interrupted' ? INTERRUPTED_WAIT_MS : Number.POSITIVE_INFINITY;
+  const watched = await watch.finish(manager.eventsSent, manager.unacked, waitMs);
+  // Its links are closed by us in any case; a broker that is slow to say goodbye may not hold us up.
+  void watch.stop();
+  const { findings } = manager.totals;
+  findings.vanished += watched.vanished;
+  findings.redelivered += watched.redelivered;
+  for (const example of watched.examples) manager.totals.addExample(example);
+  return watched;
+}
+
+async function writeFiles(report: Report, output: Output): Promise<void> {
+  const { jsonFile, htmlFile } = output;
+  if (jsonFile !== undefined) {
+    await writeFile(jsonFile, `${JSON.stringify(report, undefined, 1)}\n`);
+  }
+  if (htmlFile !== undefined) await writeFile(htmlFile, writeHtml(report));
+}
+
+/** Show, log and serve each point as it comes. */
+function observe(manager: Manager, live: Live | undefined, hdr: HdrLog | undefined): void {
+  manager.totals.onPoint = (point, histograms) => {
+    live?.show(point, manager.totals);
+    hdr?.write(point, histograms);
+  };
+}
+
+/**
+ * Carry out a plan, print and write what `output` asks for.
+ * Throws UsageError or PreflightError before anything is started.
+ */
 export async function run(wanted: Plan, output: Output): Promise<Report> {
   const plan = await resolved(wanted);
+  const warnings = checked(plan);
+  const watch = output.amqp === undefined ? undefined : new Watch(plan);
+  await watch?.start(output.amqp ?? '', output.prefix);
   const manager = new Manager(plan);
-  const live = output.isQuiet ? undefined : new Live(process.stderr);
-  manager.totals.onPoint = (point) => live?.show(point, manager.totals);
-  const offSignals = onSignals(manager);
+  const { totals } = manager;
+  const { prometheusPort: port, hdrFile } = output;
+  const scraped = port === undefined ? undefined : await servePrometheus(port, totals);
   const startedAt = new Date();
+  const live = output.isQuiet ? undefined : new Live(process.stderr);
+  const hdr = hdrFile === undefined ? undefined : new HdrLog(hdrFile, startedAt);
+  observe(manager, live, hdr);
+  const offSignals = onSignals(manager);
 
   const ended = await manager.run();
 
   const gone = manager.leave();
-  const report = makeReport(plan, output, manager.totals, ended, startedAt);
+  const watched = watch === undefined ? undefined : await finishWatch(watch, manager, ended);
+  const report = makeReport(plan, output, totals, { ended, startedAt, warnings, watched });
   live?.end();
   process.stdout.write(writeTable(report));
-  if (output.jsonFile !== undefined) {
-    await writeFile(output.jsonFile, `${JSON.stringify(report, undefined, 1)}\n`);
-  }
+  await writeFiles(report, output);
+  await hdr?.close();
+  scraped?.close();
+  scraped?.closeAllConnections();
   await gone;
   offSignals();
   return report;

@@ -75,7 +75,7 @@ function linkRows({ links, counts, labelled, plan }: Report): string[] {
   return rows;
 }
 
-function messageRows({ counts, rates, labelled, unansweredAtEnd }: Report): string[] {
+function messageRows({ counts, rates, labelled, unansweredAtEnd, watched }: Report): string[] {
   const rows: string[] = [];
   if (counts.requests > 0) {
     rows.push(
@@ -93,7 +93,18 @@ function messageRows({ counts, rates, labelled, unansweredAtEnd }: Report): stri
       `events      ${grouped(events)} sent, ${grouped(acks)} ACKs (${grouped(rates.acks)}/s)`,
     );
   }
+  if (watched !== undefined) {
+    rows.push(
+      `  delivered ${grouped(watched.delivered)} at the broker, ${grouped(watched.redelivered)} of ` +
+        `them again (${grouped(watched.unmarked)} not marked as such)`,
+    );
+  }
   if (counts.skipped > 0) rows.push(`  skipped   ${grouped(counts.skipped)}: no open link`);
+  if (counts.excused > 0) {
+    rows.push(
+      `  excused   ${grouped(counts.excused)} unanswered: their links misbehaved on purpose`,
+    );
+  }
   if (unansweredAtEnd > 0) rows.push(`  open      ${grouped(unansweredAtEnd)} when the run ended`);
   return rows;
 }

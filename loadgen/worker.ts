@@ -7,6 +7,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { nowMs } from './clock.ts';
+import { startFaults } from './faults.ts';
 import { Findings } from './findings.ts';
 import { Fleet } from './fleet.ts';
 import { type FromWorker, type Gauges, INTERVAL_MS, type ToWorker } from './ipc.ts';
@@ -54,6 +55,7 @@ class Worker {
     this.#startMs = atMs;
     this.#takenMs = nowMs();
     this.#cpu = process.cpuUsage();
+    startFaults(this.#fleet, this.#index, atMs);
     this.#fleet.connect(atMs);
     this.#schedule();
   }
@@ -72,7 +74,7 @@ class Worker {
 
   /** The load's time is over: send what was planned before its end and is late. */
   #finish(): void {
-    this.#fleet.stopConnecting();
+    this.#fleet.stopBackground();
     this.#awaitAnswers(this.#timeoutMs);
   }
 
@@ -105,7 +107,8 @@ class Worker {
     if (graceMs >= this.#timeoutMs) this.#fleet.expireAll(nowMs());
     this.#report();
     const eventsSent = this.#fleet.devices.map((device) => device.eventsSent);
-    tell({ type: 'done', worker: this.#index, eventsSent });
+    const { unacked } = this.#fleet;
+    tell({ type: 'done', worker: this.#index, eventsSent, unacked });
   }
 
   #schedule(): void {

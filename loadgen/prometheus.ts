@@ -1,0 +1,73 @@
+/**
+ * Prometheus: the running load's figures for a scraper.
+ * From: totals.ts, when asked.  To: http://127.0.0.1:PORT/metrics.
+ * Bound: loopback only; a fixed list of series, labels only from short lists; never a device.
+ */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Gauge, Registry } from 'prom-client';
+import { FINDING_NAMES } from './findings.ts';
+import { COUNTERS, LABELLED, TIMES } from './measures.ts';
+import { percentilesOf, type Totals } from './totals.ts';
+import { UsageError } from './units.ts';
+
+const QUANTILES = {
+  '0.5': 'p50',
+  '0.9': 'p90',
+  '0.99': 'p99',
+  '0.999': 'p999',
+  '1': 'max',
+} as const;
+
+function snake(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** The page for these totals. */
+export async function renderMetrics(totals: Totals): Promise<string> {
+  const registry = new Registry();
+  const registers = [registry];
+  const gauge = (name: string, help: string, labelNames: string[] = []): Gauge =>
+    new Gauge({ name: `owsla_loadgen_${name}`, help, labelNames, registers });
+  gauge('links', 'Open links.').set(totals.openNow);
+  gauge('pending', 'Messages without an answer.').set(totals.pendingNow);
+  const counts = gauge('count', 'Counters since the start, by name.', ['name']);
+  for (const name of COUNTERS) counts.set({ name: snake(name) }, totals.counts[name]);
+  const findings = gauge('findings', 'Wrong or remarkable answers, by finding.', ['finding']);
+  for (const finding of FINDING_NAMES) findings.set({ finding }, totals.findings[finding]);
+  for (const name of LABELLED) {
+    const labelled = gauge(snake(`${name}ByLabel`), `Count of ${name}, by label.`, ['label']);
+    for (const [label, count] of Object.entries(totals.labelled[name])) {
+      labelled.set({ label }, count);
+    }
+  }
+  const help = 'Seconds at this quantile since the start; raw ones count from the real send.';
+  const times = gauge('seconds', help, ['time', 'quantile']);
+  for (const time of TIMES) {
+    const percentiles = percentilesOf(totals.times[time]);
+    if (percentiles.count === 0) continue;
+    for (const [quantile, name] of Object.entries(QUANTILES)) {
+      times.set({ time: snake(time), quantile }, percentiles[name] / 1_000);
+    }
+  }
+  return await registry.metrics();
+}
+
+/** Serve until closed. Rejects with a UsageError when the port is taken. */
+export async function servePrometheus(port: number, totals: Totals): Promise<Server> {
+  const server = createServer(async (request, response) => {
+    if (request.url !== '/metrics') {
+      response.writeHead(404).end('see /metrics\n');
+      return;
+    }
+    const page = await renderMetrics(totals);
+    response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(page);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(new UsageError(`--prometheus-port: ${error.message}`)));
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  const { port: bound } = server.address() as AddressInfo;
+  process.stderr.write(`metrics at http://127.0.0.1:${bound}/metrics\n`);
+  return server;
+}

@@ -30,10 +30,10 @@ function onStart(index: number): void {
   if (deed === 'late') return;
   send({ type: 'ready' });
   if (deed === 'silent') return;
-  const beat = setInterval(() => send({ type: 'alive', figures: { links: index } }), BEAT_MS);
+  const alive = () => send({ type: 'alive', figures: { links: index } });
+  alive();
+  setInterval(alive, BEAT_MS);
   if (deed === 'stubborn') process.off('message', onMessage);
-  // Lives on without a word: the supervisor sees a child that has stopped, not one that crashed.
-  process.on('SIGUSR2', () => clearInterval(beat));
 }
 
 function onMessage(message: ToChild): void {

@@ -88,6 +88,8 @@ export class Endpoint {
   readonly #outbox: Outbox;
   #lastId = 0;
   #peer = '';
+  /** The device's FIN came while frames before it were still waiting to be handled. */
+  #isFinished = false;
 
   constructor(id: string, socket: Socket, host: EndpointHost) {
     this.id = id;
@@ -104,10 +106,14 @@ export class Endpoint {
     socket.on('error', onSocketError);
   }
 
-  /** Remote address and port, as text. Looked up once: a closed socket no longer knows. */
+  /**
+   * Remote address and port, as text; empty when the device reset its link before this was asked.
+   * Looked up once: a closed socket no longer knows.
+   */
   get peer(): string {
     if (this.#peer === '') {
       const { remoteAddress, remoteFamily, remotePort } = this.#socket;
+      if (remoteAddress === undefined) return '';
       const host = remoteFamily === 'IPv6' ? `[${remoteAddress}]` : remoteAddress;
       this.#peer = `${host}:${remotePort}`;
     }
@@ -133,9 +139,11 @@ export class Endpoint {
     this.#handle();
   }
 
-  /** The device's FIN. It comes only after everything before it was read and handled. */
+  /** The device's FIN. All before it was read, but while paused not all of it was handled. */
   receiveFin(): void {
-    if (this.isLive) this.#end('peer-fin');
+    if (!this.isLive) return;
+    this.#isFinished = true;
+    if (this.pausedAt === 0) this.#end('peer-fin');
   }
 
   /** The socket is gone, for whatever reason. */
@@ -150,7 +158,10 @@ export class Endpoint {
     try {
       while (this.#mayHandle()) {
         const message = this.#reader.next();
-        if (message === undefined) return;
+        if (message === undefined) {
+          if (this.#isFinished) this.#end('peer-fin');
+          return;
+        }
         this.#onMessage(message);
       }
     } catch (error) {

@@ -5,8 +5,9 @@
  * Bound: `end` closes every device and asserts that all gauges are back at 0.
  */
 import assert from 'node:assert/strict';
-import type { Socket } from 'node:net';
-import { duplexPair } from 'node:stream';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { type Duplex, duplexPair } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Endpoint } from '../../src/endpoint/endpoint.ts';
@@ -43,6 +44,8 @@ export class Served {
   readonly clock = new FakeClock();
   readonly counters: Counters = makeCounters();
   readonly routes = new FakeRoutes();
+  /** Our ends of the links, in the order of accepting. */
+  readonly sockets: Socket[] = [];
   readonly limits: Limits;
   readonly keeper: Keeper;
   readonly #transport: Transport;
@@ -61,7 +64,12 @@ export class Served {
       linksMax: options.linksMax ?? Number.POSITIVE_INFINITY,
     });
     this.keeper.connect(this.routes);
-    this.#listener = new Listener(this.limits, (socket) => this.keeper.accept(socket));
+    this.#listener = new Listener(this.limits, (socket) => this.#accept(socket));
+  }
+
+  #accept(socket: Socket): void {
+    this.sockets.push(socket);
+    this.keeper.accept(socket);
   }
 
   async begin(): Promise<void> {
@@ -75,18 +83,24 @@ export class Served {
   /** A connected device that has not said HELLO, accepted by the keeper. */
   async connect(): Promise<Device> {
     const { accepts } = this.counters;
-    let device: Device;
-    if (this.#transport === 'TCP') device = await Device.connect(this.port);
-    else {
-      const options = { highWaterMark: this.limits.outboxSoftBytes };
-      const [ours, theirs] = duplexPair(options);
-      device = new Device(theirs);
-      // What a pair lacks of a Socket, an endpoint does without.
-      this.keeper.accept(ours as Socket);
-    }
+    const device = new Device(await this.#socket());
     await until(() => this.counters.accepts > accepts);
     this.#devices.push(device);
     return device;
+  }
+
+  async #socket(): Promise<Duplex> {
+    if (this.#transport === 'pair') {
+      const [ours, theirs] = duplexPair({ highWaterMark: this.limits.outboxSoftBytes });
+      // What a pair lacks of a Socket, an endpoint does without.
+      this.#accept(ours as Socket);
+      return theirs;
+    }
+    // Half-open, so that the test decides when the device answers a FIN.
+    const at = { host: '127.0.0.1', port: this.port, noDelay: true, allowHalfOpen: true };
+    const socket = connect(at);
+    await once(socket, 'connect');
+    return socket;
   }
 
   /** A device that has been WELCOMEd. */

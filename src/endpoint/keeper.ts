@@ -36,7 +36,8 @@ export interface KeeperOptions {
   readonly linksMax: number;
 }
 
-type KeeperState = 'serving' | 'suspended';
+/** rationing: room is being given to those who wait, in their order. */
+type KeeperState = 'serving' | 'rationing' | 'suspended';
 
 export class Keeper implements EndpointHost {
   readonly codec: Codec;
@@ -112,7 +113,10 @@ export class Keeper implements EndpointHost {
   // EndpointHost.
 
   isFull(): boolean {
-    return this.#state === 'suspended' || this.#routes?.isFull() === true;
+    if (this.#state === 'suspended' || this.#routes?.isFull() === true) return true;
+    // Room goes to those who wait first: else busy links, the first to hear of a confirm, would
+    // take it all and the others starve. `makeRoom` always follows, in the same turn.
+    return this.#waiting.size > 0 && this.#state !== 'rationing';
   }
 
   waitForRoom(endpoint: Endpoint): void {
@@ -148,12 +152,15 @@ export class Keeper implements EndpointHost {
 
   /** The routes have room: wake those that wait, the longest waiting first, until it is gone. */
   makeRoom(): void {
+    if (this.#state !== 'serving') return;
+    this.#state = 'rationing';
     for (const endpoint of this.#waiting) {
-      if (this.isFull()) return;
+      if (this.isFull()) break;
       // Deleted first: whoever fills the room again goes to the end of the line.
       this.#waiting.delete(endpoint);
       endpoint.wake();
     }
+    this.#state = 'serving';
   }
 
   /** One tick: judge the endpoints of one shard, and end what is overdue. */

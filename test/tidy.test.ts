@@ -343,6 +343,21 @@ t.test('tidy: no file names a package registry', async (t) => {
   t.same(breaches, []);
 });
 
+t.test('tidy: the lock file has every optional dependency, or npm ci refuses it', async (t) => {
+  interface Locked {
+    readonly packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  }
+  const { packages } = JSON.parse(readText('package-lock.json')) as Locked;
+  const locked = new Set(Object.keys(packages).map((at) => at.split('node_modules/').at(-1)));
+  const breaches = Object.entries(packages).flatMap(([at, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies)
+      .filter((name) => !locked.has(name))
+      .map((name) => `package-lock.json: ${name}, which ${at} may use, has no entry`),
+  );
+
+  t.same(breaches, []);
+});
+
 t.test('tidy: the top level holds only what a newcomer expects there', async (t) => {
   const top = new Set(files.map((path) => path.split('/')[0] ?? ''));
 

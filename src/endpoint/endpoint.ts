@@ -231,7 +231,7 @@ export class Endpoint {
     this.send({
       type: TYPE.WELCOME,
       connectionId: Buffer.from(parse(this.id)),
-      keepalive: Math.ceil(this.keepaliveMs / 1_000),
+      keepalive: this.keepaliveMs / 1_000,
       frameBytesMax: limits.frameBytesMax,
       time: clock.wall(),
     });

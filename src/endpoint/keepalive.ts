@@ -6,11 +6,15 @@
  */
 import { KEEPALIVE_GRACE, type Limits } from '../limits.ts';
 
-/** The keepalive that rules, in ms: the device's wish (seconds) within the limits. */
+/**
+ * The keepalive that rules, in ms: the device's wish (seconds) within the limits. Whole seconds,
+ * rounded up, as WELCOME tells it in these and what it tells is what the device may rely on.
+ */
 export function ruleKeepalive(wishSeconds: number | undefined, limits: Limits): number {
-  if (wishSeconds === undefined || wishSeconds === 0) return limits.keepaliveMs;
-  const wishMs = wishSeconds * 1_000;
-  return Math.min(Math.max(wishMs, limits.keepaliveMinMs), limits.keepaliveMaxMs);
+  const { keepaliveMs, keepaliveMinMs, keepaliveMaxMs } = limits;
+  // 0 is no wish.
+  const wishMs = (wishSeconds || keepaliveMs / 1_000) * 1_000;
+  return Math.ceil(Math.min(Math.max(wishMs, keepaliveMinMs), keepaliveMaxMs) / 1_000) * 1_000;
 }
 
 export interface KeepaliveTimes {

@@ -1,0 +1,79 @@
+/** Names and declarations at the broker: the AMQP contract word by word. */
+import type { Channel } from 'amqplib';
+import t from 'tap';
+import { declareReplies, declareUplink, names, routingKey } from '../../src/broker/topology.ts';
+import { makeLimits } from '../../src/limits.ts';
+
+/** Records what is declared, as `[method, ...arguments]`. */
+function recorder(): { channel: Channel; declared: unknown[][] } {
+  const declared: unknown[][] = [];
+  const channel = new Proxy({} as Channel, {
+    get:
+      (_, method) =>
+      async (...given: unknown[]) => {
+        declared.push([method, ...given]);
+      },
+  });
+  return { channel, declared };
+}
+
+t.test('topology: every name begins with the prefix', async (t) => {
+  const at = names('acme');
+
+  t.same(
+    [at.events, at.unrouted, at.requests, at.acceptor('n1-3')],
+    ['acme.events', 'acme.unrouted', 'acme.requests', 'acme.acceptor.n1-3'],
+  );
+});
+
+t.test('topology: the routing key is the device id and the topic', async (t) => {
+  t.equal(routingKey('door-17', 'hvac.temp'), 'door-17.hvac.temp');
+});
+
+t.test('topology: the longest routing key is within AMQP’s 255 bytes', async (t) => {
+  t.ok(routingKey('d'.repeat(64), 't'.repeat(128)).length <= 255);
+});
+
+t.test('topology: events fall through to a bounded queue of the unrouted', async (t) => {
+  const { channel, declared } = recorder();
+  const limits = makeLimits({ unroutedMax: 7, unroutedAgeMs: 8_000 });
+
+  await declareUplink(channel, names('owsla'), limits);
+
+  t.same(declared, [
+    ['assertExchange', 'owsla.unrouted', 'fanout', { durable: true }],
+    [
+      'assertQueue',
+      'owsla.unrouted',
+      {
+        durable: true,
+        maxLength: 7,
+        messageTtl: 8_000,
+        arguments: { 'x-overflow': 'drop-head' },
+      },
+    ],
+    ['bindQueue', 'owsla.unrouted', 'owsla.unrouted', ''],
+    [
+      'assertExchange',
+      'owsla.events',
+      'topic',
+      { durable: true, alternateExchange: 'owsla.unrouted' },
+    ],
+    ['assertExchange', 'owsla.requests', 'topic', { durable: true }],
+  ]);
+});
+
+t.test('topology: replies wait in a durable queue with an end, an age and a length', async (t) => {
+  const { channel, declared } = recorder();
+  const limits = makeLimits({ replyQueueExpiresMs: 9_000, requestMs: 4_000, replyQueueMax: 5 });
+
+  await declareReplies(channel, 'owsla.acceptor.n1-3', limits);
+
+  t.same(declared, [
+    [
+      'assertQueue',
+      'owsla.acceptor.n1-3',
+      { durable: true, expires: 9_000, messageTtl: 4_000, maxLength: 5 },
+    ],
+  ]);
+});

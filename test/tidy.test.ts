@@ -120,6 +120,8 @@ const LAYERS: readonly Layer[] = [
       'node:',
       'amqplib',
       'hdr-histogram-js',
+      'prom-client',
+      'yaml',
       'yargs',
       'uuid',
     ],

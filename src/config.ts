@@ -87,7 +87,7 @@ export type Options = { readonly [N in OptionName]?: Raw } & {
   readonly set?: Readonly<Record<string, Raw>>;
 };
 
-/** One source of options; `tell` names an option as its writer knows it (`--port`, `OWSLA_PORT`). */
+/** One source of options; `tell` names one as its writer knows it (`--port`, `OWSLA_PORT`). */
 export interface Layer {
   readonly options: Options;
   tell(name: string): string;

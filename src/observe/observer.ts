@@ -8,8 +8,7 @@ import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { unpack } from 'msgpackr';
 import { EXIT, StartError } from '../errors.ts';
-import { observerSocket, removeFolder } from '../process/folder.ts';
-import type { RunningChild, StartMessage } from '../process/ipc.ts';
+import { observerSocket, type RunningChild, type StartMessage } from '../process/ipc.ts';
 import { FrameReader } from '../wire/frame.ts';
 import { makeAdmin } from './admin.ts';
 import { Exposition } from './exposition.ts';
@@ -47,12 +46,10 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
     title: () => `owsla observer :${adminPort}`,
     figures: () => ({ streams: streams.size }),
     onNode: (node) => ledger.onNode(node, performance.now()),
-    drain: async (isOrphan) => {
+    drain: async () => {
       await admin.close();
       for (const stream of streams) stream.destroy();
       await new Promise((resolve) => server.close(resolve));
-      // Its supervisor would have removed the folder.
-      if (isOrphan) removeFolder(start.folder);
     },
   };
 }

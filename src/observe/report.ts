@@ -8,8 +8,7 @@
 import { connect, type Socket } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { pack } from 'msgpackr';
-import { observerSocket } from '../process/folder.ts';
-import type { StartMessage } from '../process/ipc.ts';
+import { observerSocket, type StartMessage } from '../process/ipc.ts';
 import { HEADER_BYTES } from '../wire/frame.ts';
 import type { Counters, Snapshot } from './metrics.ts';
 

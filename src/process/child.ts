@@ -10,6 +10,7 @@ import { EXIT, StartError } from '../errors.ts';
 import { type Logger, makeLogger } from '../observe/log.ts';
 import type { Counters } from '../observe/metrics.ts';
 import { drainTimeMs, END_MARGIN_MS } from './drain.ts';
+import { removeFolder } from './folder.ts';
 import type {
   Figures,
   FromChild,
@@ -89,10 +90,12 @@ class Child {
     const limitMs = drainTimeMs(this.#start.config.limits) + END_MARGIN_MS;
     setTimeout(() => process.exit(EXIT.crashed), limitMs).unref();
     try {
-      await this.#running.drain(isOrphan);
+      await this.#running.drain();
     } catch (error) {
       this.fail(error);
     }
+    // The supervisor would have done this.
+    if (isOrphan && this.#start.role === 'observer') removeFolder(this.#start.folder);
     process.exit(EXIT.ok);
   }
 }

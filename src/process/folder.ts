@@ -7,14 +7,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, StartError } from '../errors.ts';
+import { observerSocket } from './ipc.ts';
 
 /** unix(7): 108 bytes with the closing NUL; less on other systems. */
 const SOCKET_PATH_MAX = process.platform === 'linux' ? 107 : 103;
-
-/** The observer's socket inside a node's folder. */
-export function observerSocket(folder: string): string {
-  return join(folder, 'observer.sock');
-}
 
 /** A new folder (0700). Throws a StartError (config) when there cannot be one for sockets. */
 export function makeFolder(parent: string = tmpdir()): string {

@@ -4,6 +4,7 @@
  * To: each other. All of it is plain JSON, so it is the same from sources and compiled.
  * Bound: a side that does not read makes the other skip signs of life, never queue them.
  */
+import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import type { ExitCode } from '../errors.ts';
 
@@ -55,6 +56,11 @@ export interface RunningChild {
   title(): string;
   figures(): Figures;
   onNode(node: NodeMessage): void;
-  /** `isOrphan`: the supervisor is gone. */
-  drain(isOrphan: boolean): Promise<void>;
+  /** End gracefully; resolves when nothing is left to do. */
+  drain(): Promise<void>;
+}
+
+/** The observer's socket inside the node's folder. */
+export function observerSocket(folder: string): string {
+  return join(folder, 'observer.sock');
 }

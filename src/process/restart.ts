@@ -63,7 +63,7 @@ export function decide(
 
 /**
  * The first restart of a window is immediate, then 50 ms, doubling. All pauses of a window together
- * stay within half of it: else the pauses alone would keep a crash loop below its intensity for ever.
+ * stay within half of it: the pauses alone would else keep a crash loop below its intensity.
  */
 function pauseMs(restarts: number, { restartsMax, windowMs, pauseMaxMs }: Intensity): number {
   if (restarts === 0) return 0;

@@ -70,7 +70,7 @@ export class Cli {
     return this.process.pid ?? 0;
   }
 
-  /** The first line, from the `after`th on, that fits. Rejects when the process ends without one. */
+  /** The first line from the `after`th on that fits. Rejects when the process ends without it. */
   line(fits: (line: LogLine) => boolean, after = 0): Promise<LogLine> {
     return new Promise((resolve, reject) => {
       const look = () => {

@@ -1,4 +1,4 @@
-/** Ledger and exposition: totals never fall, only named incarnations count, one rendering a time. */
+/** Ledger and exposition: totals never fall, only named incarnations count. */
 import t from 'tap';
 import { Exposition, kernelCounters } from '../../src/observe/exposition.ts';
 import { Ledger } from '../../src/observe/ledger.ts';

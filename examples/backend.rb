@@ -1,13 +1,13 @@
 require 'bunny' # apt install ruby-bunny, or gem install bunny
-PREFIX = ENV.fetch('OWSLA_PREFIX', 'owsla')
+NAME = ENV.fetch('OWSLA_PREFIX', 'owsla')
 link = Bunny.new(ENV.fetch('OWSLA_AMQP', 'amqp://127.0.0.1'), network_recovery_interval: 1).start
 channel = link.create_channel(nil, ENV['SHUFFLE'] ? 32 : 1).tap { |c| c.prefetch(256) }
-queue = channel.queue("backend.#{PREFIX}", durable: true)
-  .bind("#{PREFIX}.requests", routing_key: '#')
+queue = channel.queue("backend.#{NAME}", durable: true).bind("#{NAME}.requests", routing_key: '#')
 queue.subscribe(manual_ack: true) do |delivery, request, body|
   sleep rand * ENV['DELAY_MS'].to_f / 1000 # a real backend does its work here
-  back = { routing_key: request.reply_to, correlation_id: request.correlation_id, persistent: false }
-  channel.default_exchange.publish(body, back) && channel.ack(delivery.delivery_tag)
+  channel.default_exchange.publish(body, routing_key: request.reply_to, persistent: false,
+                                         correlation_id: request.correlation_id)
+  channel.ack(delivery.delivery_tag)
 end
 $stdout.sync = true
 puts 'ready'

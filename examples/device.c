@@ -28,7 +28,7 @@
 
 enum { HELLO = 1, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESULT, BYE, ERROR };
 enum { HEADER = 4, FRAME_MAX = 4096, KEEPALIVE_WISH = 60, STATUS_REFUSED = 3 };
-enum { GREETING_MS = 10000, WAIT_MIN_MS = 1000, WAIT_MAX_MS = 120000 };
+enum { GREETING_MS = 10000, HELD_MS = 60000, WAIT_MIN_MS = 1000, WAIT_MAX_MS = 120000 };
 
 /* ---- MessagePack out: frames are built in place, behind those that still wait. ---- */
 
@@ -47,7 +47,7 @@ static void put(const void *bytes, size_t length)
     out.length += length;
 }
 
-/* A format byte, and behind it `value` in `width` bytes, big-endian. */
+/* A format byte, and `value` in `width` bytes, big-endian. */
 static void put_head(unsigned format, uint64_t value, size_t width)
 {
     uint8_t head[9] = { (uint8_t)format };
@@ -67,8 +67,9 @@ static void put_uint(uint64_t value)
 static void put_str(const char *text)
 {
     size_t length = strlen(text);
-    if (length < 32) put_head(0xa0 | (unsigned)length, 0, 0);
-    else put_head(0xd9, length, 1); /* all that we send is shorter than 256 */
+    if (length > UINT8_MAX) out.full = true; /* no str of the protocol is that long */
+    else if (length < 32) put_head(0xa0 | (unsigned)length, 0, 0);
+    else put_head(0xd9, length, 1);
     put(text, length);
 }
 
@@ -77,8 +78,6 @@ static void put_bin(const char *bytes, size_t length)
     put_head(length < 256 ? 0xc4 : 0xc5, length, length < 256 ? 1 : 2);
     put(bytes, length);
 }
-
-static void put_map(unsigned pairs) { put_head(0x80 | pairs, 0, 0); }
 
 static void begin(unsigned type, unsigned elements)
 {
@@ -93,18 +92,15 @@ static void begin(unsigned type, unsigned elements)
 static bool end(uint64_t limit)
 {
     size_t size = out.length - out.frame - HEADER;
-    bool fits = !out.full && size <= limit;
-    if (!fits) out.length = out.frame;
-    for (size_t i = HEADER; fits && i > 0; i--, size >>= 8)
-        out.bytes[out.frame + i - 1] = (uint8_t)size;
-    return fits;
+    if (out.full || size > limit) return out.length = out.frame, false;
+    for (size_t i = HEADER; i > 0; i--, size >>= 8) out.bytes[out.frame + i - 1] = (uint8_t)size;
+    return true;
 }
 
 /* ---- MessagePack in: every read is checked, and once `broken` a reader stays so. ---- */
 
 struct bytes { const uint8_t *at; size_t length; };
-#define SHOWN "%.*s"
-#define SHOW(bytes) (int)(bytes).length, (const char *)(bytes).at
+#define SHOW(bytes) (int)(bytes).length, (const char *)(bytes).at /* for "%.*s" */
 struct reader { const uint8_t *at, *end; uint64_t left; bool broken; }; /* left: elements */
 enum kind { UINT, BYTES, ARRAY, MAP, OTHER }; /* BYTES: str and bin alike */
 
@@ -135,26 +131,16 @@ static enum kind head(struct reader *r, uint64_t *n)
     if (f < 0x90) return *n = f & 0x0f, MAP;
     if (f < 0xa0) return *n = f & 0x0f, ARRAY;
     if (f < 0xc0) return *n = f & 0x1f, BYTES;
-    if (f >= 0xe0) return OTHER; /* a small negative number */
-    switch (f) {
-    case 0xc0: case 0xc2: case 0xc3: return OTHER; /* nil, false, true */
-    case 0xc4: case 0xd9: return *n = take_be(r, 1), BYTES;
-    case 0xc5: case 0xda: return *n = take_be(r, 2), BYTES;
-    case 0xc6: case 0xdb: return *n = take_be(r, 4), BYTES;
-    case 0xcc: return *n = take_be(r, 1), UINT;
-    case 0xcd: return *n = take_be(r, 2), UINT;
-    case 0xce: return *n = take_be(r, 4), UINT;
-    case 0xcf: return *n = take_be(r, 8), UINT;
-    case 0xd0: return take(r, 1), OTHER; /* signed */
-    case 0xd1: return take(r, 2), OTHER;
-    case 0xd2: case 0xca: return take(r, 4), OTHER; /* signed, float */
-    case 0xd3: case 0xcb: return take(r, 8), OTHER;
-    case 0xdc: return *n = take_be(r, 2), ARRAY;
-    case 0xdd: return *n = take_be(r, 4), ARRAY;
-    case 0xde: return *n = take_be(r, 2), MAP;
-    case 0xdf: return *n = take_be(r, 4), MAP;
-    default: return r->broken = true, OTHER; /* ext types are not used */
-    }
+    if (f == 0xc0 || f == 0xc2 || f == 0xc3) return OTHER; /* nil, false, true */
+    if (f >= 0xc4 && f <= 0xc6) return *n = take_be(r, 1u << (f - 0xc4)), BYTES; /* bin */
+    if (f >= 0xca && f <= 0xcb) return take(r, 4u << (f - 0xca)), OTHER;         /* float */
+    if (f >= 0xcc && f <= 0xcf) return *n = take_be(r, 1u << (f - 0xcc)), UINT;
+    if (f >= 0xd0 && f <= 0xd3) return take(r, 1u << (f - 0xd0)), OTHER;         /* signed */
+    if (f >= 0xd9 && f <= 0xdb) return *n = take_be(r, 1u << (f - 0xd9)), BYTES; /* str */
+    if (f >= 0xdc && f <= 0xdd) return *n = take_be(r, 2u << (f - 0xdc)), ARRAY;
+    if (f >= 0xde && f <= 0xdf) return *n = take_be(r, 2u << (f - 0xde)), MAP;
+    if (f < 0xe0) r->broken = true; /* the rest are ext types and one that is never used */
+    return OTHER; /* a small negative number */
 }
 
 /* Steps over an item of any kind: what a later version adds must not stop us. */
@@ -164,8 +150,8 @@ static void skip(struct reader *r, int depth)
     enum kind kind = head(r, &n);
     if (kind == BYTES) take(r, n);
     if (depth > 4 && (kind == ARRAY || kind == MAP)) r->broken = true;
-    if (kind == ARRAY) while (n-- > 0 && !r->broken) skip(r, depth + 1);
-    if (kind == MAP) while (n-- > 0 && !r->broken) skip(r, depth + 1), skip(r, depth + 1);
+    if (kind == MAP) n *= 2; /* keys and values */
+    if (kind == ARRAY || kind == MAP) while (n-- > 0 && !r->broken) skip(r, depth + 1);
 }
 
 static uint64_t get(struct reader *r, enum kind kind) /* UINT: its value; ARRAY, MAP: the count */
@@ -196,7 +182,7 @@ static void send_hello(const char *device_id)
     begin(HELLO, 4);
     put_uint(1); /* the version of the protocol */
     put_str(device_id);
-    put_map(2);
+    put_head(0x80 | 2, 0, 0); /* a map of 2 */
     put_str("keepalive"), put_uint(KEEPALIVE_WISH);
     put_str("frameBytesMax"), put_uint(FRAME_MAX);
     end(FRAME_MAX);
@@ -210,24 +196,23 @@ static bool send_message(unsigned type, uint32_t id, const char *topic, const ch
     put_uint(id);
     put_str(topic);
     put_bin(text, strlen(text));
-    put_map(1);
+    put_head(0x80 | 1, 0, 0); /* a map of 1 */
     put_str("seq"), put_uint(seq);
     return end(limit);
 }
 
 static void send_plain(unsigned type) { begin(type, 1), end(FRAME_MAX); } /* PING, PONG */
+static void send_bye(const char *reason) { begin(BYE, 2), put_str(reason), end(FRAME_MAX); }
 
 static void send_result(uint64_t id, unsigned status)
 {
     begin(RESULT, 3), put_uint(id), put_uint(status), end(FRAME_MAX);
 }
 
-static void send_bye(const char *reason) { begin(BYE, 2), put_str(reason), end(FRAME_MAX); }
-
 struct message { /* the bytes point into the frame */
     uint64_t type, id, status, keepalive, frame_max, time, retry_after;
     struct bytes connection, payload, word, text; /* word: reason of a BYE, code of an ERROR */
-    bool has_id, has_retry;
+    bool has_retry;
 };
 
 static bool is(struct bytes bytes, const char *text)
@@ -254,7 +239,7 @@ static bool decode(const uint8_t *frame, size_t length, struct message *m)
     r.left = get(&r, ARRAY);
     if (must(&r)) m->type = get(&r, UINT);
     if (m->type == ACK || m->type == REPLY || m->type == COMMAND)
-        if (must(&r)) m->id = get(&r, UINT), m->has_id = true;
+        if (must(&r)) m->id = get(&r, UINT);
     if (m->type == WELCOME) {
         if (must(&r)) m->connection = get_bytes(&r);
         if (has(&r)) decode_options(&r, m);
@@ -267,7 +252,7 @@ static bool decode(const uint8_t *frame, size_t length, struct message *m)
     } else if (m->type == ERROR) {
         if (has(&r)) m->word = get_bytes(&r);
         if (has(&r)) m->text = get_bytes(&r);
-        if (has(&r)) m->id = get(&r, UINT), m->has_id = true;
+        if (has(&r)) m->id = get(&r, UINT); /* 0: it names no message */
     }
     while (r.left-- > 0 && !r.broken) skip(&r, 2); /* elements that a later version adds */
     return !r.broken && r.at == r.end;
@@ -276,7 +261,7 @@ static bool decode(const uint8_t *frame, size_t length, struct message *m)
 /* ---- One link, from connect to its end. ---- */
 
 static struct { /* what was asked of us: these messages in turn, `total` of them; 0: none */
-    struct { unsigned type; const char *topic, *text; } item[2];
+    struct item { unsigned type; const char *topic, *text; } item[2];
     uint64_t items, total, done, failed, seq;
 } work;
 
@@ -291,7 +276,6 @@ static struct {
 } conn;
 
 static bool is_done(void) { return work.total > 0 && work.done >= work.total; }
-
 static void give_up(void) { work.failed++, work.done = work.total; }
 
 static int64_t now_ms(void)
@@ -305,8 +289,7 @@ static void on_message(const struct message *m)
 {
     switch (m->type) {
     case WELCOME:
-        conn.open = true;
-        conn.opened_at = now_ms();
+        conn.open = true, conn.opened_at = now_ms();
         conn.keepalive_ms = (int64_t)(uint32_t)m->keepalive * 1000;
         conn.frame_max = m->frame_max;
         printf("welcome, keepalive %" PRIu64 " s\n", m->keepalive);
@@ -316,22 +299,20 @@ static void on_message(const struct message *m)
     case ACK: case REPLY:
         if (!conn.waiting || m->id != conn.id) break;
         conn.waiting = false;
-        work.done++;
-        work.failed += m->status != 0;
+        work.done++, work.failed += m->status != 0;
         if (m->type == ACK) printf("ack %" PRIu64 "\n", m->id);
-        else printf("reply %" PRIu64 " status %" PRIu64 ": " SHOWN "\n", m->id, m->status,
+        else printf("reply %" PRIu64 " status %" PRIu64 ": %.*s\n", m->id, m->status,
                     SHOW(m->payload));
         break;
     case ERROR: /* we sent something wrong: the same again would end the same way */
-        printf("error " SHOWN ": " SHOWN "\n", SHOW(m->word), SHOW(m->text));
+        printf("error %.*s: %.*s\n", SHOW(m->word), SHOW(m->text));
         if (!is(m->word, "not-supported")) give_up();
         break;
     case BYE:
-        printf("bye " SHOWN "\n", SHOW(m->word));
+        printf("bye %.*s\n", SHOW(m->word));
         conn.over = true;
         conn.taken_over = is(m->word, "taken-over");
-        conn.has_retry = m->has_retry;
-        conn.retry_after = m->retry_after;
+        conn.has_retry = m->has_retry, conn.retry_after = m->retry_after;
         break;
     } /* a PONG needs nothing, and a type that a later version adds is passed over */
 }
@@ -339,13 +320,13 @@ static void on_message(const struct message *m)
 /* Reads once and handles every whole frame. False: the link is of no use any more. */
 static bool receive(void)
 {
-    struct message m;
-    size_t at = 0;
+    size_t at = 0; /* where the next frame begins */
     ssize_t n = recv(conn.socket, conn.in + conn.length, sizeof conn.in - conn.length, 0);
     if (n <= 0) return n < 0 && (errno == EAGAIN || errno == EINTR);
     conn.length += (size_t)n;
     conn.heard_at = now_ms();
     while (!conn.over && conn.length - at >= HEADER) {
+        struct message m;
         struct reader header = { conn.in + at, conn.in + at + HEADER, 0, false };
         uint64_t size = take_be(&header, HEADER);
         if (size == 0 || size > FRAME_MAX) return false;
@@ -372,10 +353,10 @@ static bool send_due(void)
 {
     if (!conn.open || out.length > 0) return true;
     if (work.total > 0 && !conn.waiting) {
-        size_t turn = work.done % work.items;
+        const struct item *next = &work.item[work.done % work.items];
         conn.waiting = true; /* ids begin anew on a link; seq names the message for good */
-        return send_message(work.item[turn].type, ++conn.id, work.item[turn].topic,
-                            work.item[turn].text, work.seq + work.done, conn.frame_max);
+        return send_message(next->type, ++conn.id, next->topic, next->text, work.seq + work.done,
+                            conn.frame_max);
     }
     if (now_ms() - conn.sent_at > conn.keepalive_ms * 3 / 4) send_plain(PING);
     return true;
@@ -387,11 +368,10 @@ static void run_link(const char *device_id)
     send_hello(device_id);
     while (!conn.over && !is_done()) {
         int64_t silence_ms = conn.open ? conn.keepalive_ms * 3 / 2 : GREETING_MS;
-        struct pollfd events = { .fd = conn.socket };
         if (now_ms() - conn.heard_at > silence_ms) return; /* nobody is there any more */
         if (!send_due()) give_up();
+        struct pollfd events = { .fd = conn.socket, .events = out.length > 0 ? POLLOUT : 0 };
         if (out.length <= sizeof out.bytes / 2) events.events |= POLLIN; /* room for answers */
-        if (out.length > 0) events.events |= POLLOUT;
         poll(&events, 1, 250); /* and look at the clock */
         if ((events.revents & POLLOUT) && !flush()) return;
         if ((events.revents & (POLLIN | POLLHUP | POLLERR)) && !receive()) return;
@@ -406,27 +386,24 @@ static void run_link(const char *device_id)
 static bool connect_to(const char *host, const char *port)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *a;
-    int on = 1;
     memset(&conn, 0, sizeof conn);
-    out.length = 0;
-    conn.socket = -1;
+    conn.socket = -1, out.length = 0;
     if (getaddrinfo(host, port, &hints, &list) != 0) return false;
-    for (a = list; a != NULL; a = a->ai_next) {
+    for (a = list; a != NULL && conn.socket < 0; a = a->ai_next) {
         conn.socket = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
-        if (conn.socket >= 0 && connect(conn.socket, a->ai_addr, a->ai_addrlen) == 0) break;
-        if (conn.socket >= 0) close(conn.socket);
-        conn.socket = -1;
+        if (conn.socket >= 0 && connect(conn.socket, a->ai_addr, a->ai_addrlen) != 0)
+            close(conn.socket), conn.socket = -1;
     }
     freeaddrinfo(list);
     if (conn.socket < 0) return false;
-    setsockopt(conn.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(conn.socket, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
     return fcntl(conn.socket, F_SETFL, O_NONBLOCK) == 0;
 }
 
 /* Owsla's word if it gave one; else a random part of a time that doubles with each failure. */
 static int64_t wait_ms(int failures)
 {
-    int64_t least = conn.taken_over ? 60000 : 0, most = WAIT_MIN_MS;
+    int64_t least = conn.taken_over ? HELD_MS : 0, most = WAIT_MIN_MS;
     int64_t told = (int64_t)conn.retry_after;
     if (conn.has_retry) return told > least ? told : least;
     while (failures-- > 0 && most < WAIT_MAX_MS) most *= 2;
@@ -434,46 +411,40 @@ static int64_t wait_ms(int failures)
     return least + (int64_t)(rand() / (RAND_MAX + 1.0) * (double)most);
 }
 
-static int run(const char *host, const char *port, const char *device_id)
+/* The arguments after the first three, as work. False: they are wrong. */
+static bool parse_work(char **arg)
 {
-    /* A whole town has the same time after a power cut: the seed must differ per device. */
-    unsigned seed = (unsigned)time(NULL) ^ (unsigned)getpid() << 16;
-    for (const char *c = device_id; *c != '\0'; c++) seed = seed * 31 + (unsigned char)*c;
-    srand(seed);
-    work.seq = (uint64_t)time(NULL) * 1000; /* firmware keeps this number in flash */
-    for (int failures = 0; ; failures++) {
-        if (connect_to(host, port)) run_link(device_id);
-        if (conn.socket >= 0) close(conn.socket);
-        if (is_done()) return work.failed > 0;
-        if (conn.open && now_ms() - conn.opened_at > 60000) failures = 0; /* it had held */
-        int64_t pause = wait_ms(failures);
-        printf("link lost, next in %" PRId64 " ms\n", pause);
-        nanosleep(&(struct timespec){ pause / 1000, pause % 1000 * 1000000 }, NULL);
+    for (work.total = 1; *arg != NULL; arg++) {
+        bool is_event = strcmp(*arg, "--event") == 0, is_request = strcmp(*arg, "--request") == 0;
+        if (strcmp(*arg, "--count") == 0 && arg[1]) {
+            work.total = strtoull(*++arg, NULL, 10);
+        } else if ((is_event || is_request) && arg[1] && arg[2] && work.items < 2) {
+            work.item[work.items++] = (struct item){ is_event ? EVENT : REQUEST, arg[1], arg[2] };
+            arg += 2;
+        } else return false;
     }
+    work.total *= work.items;
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t count = 1;
-    for (int i = 4; i < argc; i++) {
-        unsigned type = strcmp(argv[i], "--event") == 0 ? EVENT
-                      : strcmp(argv[i], "--request") == 0 ? REQUEST : 0;
-        if (type != 0 && i + 2 < argc && work.items < 2) {
-            work.item[work.items].type = type;
-            work.item[work.items].topic = argv[++i];
-            work.item[work.items++].text = argv[++i];
-        } else if (strcmp(argv[i], "--count") == 0 && i + 1 < argc) {
-            count = strtoull(argv[++i], NULL, 10);
-        } else {
-            argc = 0; /* ask for help */
-        }
+    if (argc < 4 || !parse_work(argv + 4))
+        return fputs("usage: device HOST PORT DEVICE_ID [--event TOPIC TEXT] [--request TOPIC TEXT]"
+                     " [--count N]\n", stderr), 64;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* line by line into a pipe, too */
+    work.seq = (uint64_t)time(NULL) * 1000; /* firmware keeps this number in flash */
+    /* A whole town has the same time after a power cut: the seed must differ per device. */
+    unsigned seed = (unsigned)time(NULL) ^ (unsigned)getpid() << 16;
+    for (const char *c = argv[3]; *c != '\0'; c++) seed = seed * 31 + (unsigned char)*c;
+    srand(seed);
+    for (int failures = 0; ; failures++) {
+        if (connect_to(argv[1], argv[2])) run_link(argv[3]);
+        if (conn.socket >= 0) close(conn.socket);
+        if (is_done()) return work.failed > 0;
+        if (conn.open && now_ms() - conn.opened_at >= HELD_MS) failures = 0; /* it had held */
+        int64_t pause = wait_ms(failures);
+        printf("link lost, next in %" PRId64 " ms\n", pause);
+        nanosleep(&(struct timespec){ pause / 1000, pause % 1000 * 1000000 }, NULL);
     }
-    if (argc < 4) {
-        fputs("usage: device HOST PORT DEVICE_ID [--event TOPIC TEXT] [--request TOPIC TEXT]"
-              " [--count N]\n", stderr);
-        return 64;
-    }
-    work.total = work.items * count;
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    return run(argv[1], argv[2], argv[3]);
 }

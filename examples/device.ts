@@ -1,10 +1,10 @@
 /**
  * device.ts - a device for Owsla in TypeScript: `node:net` and msgpackr, none of Owsla's own code.
  *
- *   node examples/device.ts 127.0.0.1 7000 door-17 --event hvac.temp 21.5 --request door.open please
+ *   node examples/device.ts 127.0.0.1 7000 door-17 --event hvac.temp 21.5 --request door.open now
  *
  * Does what device.c does: sends each message until it is answered, over as many links as that
- * takes, and prints what comes back; without messages it just stays connected. See docs/protocol.md.
+ * takes, and prints what comes back; without messages it just stays connected. docs/protocol.md.
  * Bound: one message at a time waits for its answer; one incomplete frame is kept.
  */
 import { connect, type Socket } from 'node:net';
@@ -152,10 +152,11 @@ class Link {
     console.log(`welcome, keepalive ${options.keepalive} s`);
   }
 
-  #onAnswer(type: number, [id, status = 0, payload]: [number, number?, Uint8Array?]): void {
+  #onAnswer(type: number, [id, ...rest]: [number, number?, Uint8Array?]): void {
     if (!this.#isWaiting || id !== this.#id) return;
     this.#isWaiting = false;
     this.#work.done += 1;
+    const [status = 0, payload] = type === ACK ? [] : rest;
     if (status !== 0) this.#work.failed += 1;
     const text = Buffer.from(payload ?? []).toString();
     console.log(type === ACK ? `ack ${id}` : `reply ${id} status ${status}: ${text}`);

@@ -29,14 +29,14 @@ static void print_message(FILE *to, const struct message *m)
                 ",\"time\":%" PRIu64 "}", m->keepalive, m->frame_max, m->time);
     }
     if (m->type == BYE) {
-        fprintf(to, ",\"reason\":\"" SHOWN "\",\"retryAfter\":", SHOW(m->word));
+        fprintf(to, ",\"reason\":\"%.*s\",\"retryAfter\":", SHOW(m->word));
         if (m->has_retry) fprintf(to, "%" PRIu64, m->retry_after);
         else fputs("null", to);
     }
     if (m->type == ERROR)
-        fprintf(to, ",\"code\":\"" SHOWN "\",\"message\":\"" SHOWN "\"", SHOW(m->word),
+        fprintf(to, ",\"code\":\"%.*s\",\"message\":\"%.*s\"", SHOW(m->word),
                 SHOW(m->text));
-    if (m->has_id) fprintf(to, ",\"id\":%" PRIu64, m->id);
+    if (m->id > 0) fprintf(to, ",\"id\":%" PRIu64, m->id);
     else if (m->type == ERROR) fputs(",\"id\":null", to);
     if (m->type == REPLY) {
         fprintf(to, ",\"status\":%" PRIu64 ",\"payload\":\"", m->status);

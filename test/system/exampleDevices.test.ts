@@ -1,0 +1,272 @@
+/**
+ * The example devices against a scripted Owsla: what docs/protocol.md asks of every firmware.
+ */
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { type Message, TYPE } from '../../src/wire/message.ts';
+import { encode, v1 } from '../../src/wire/v1.ts';
+import { Command } from '../helpers/command.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const EVENT = ['--event', 'hvac.temp', '21.5'];
+
+/** A link as the scripted Owsla has it: what the device sent, one by one, and bytes back. */
+class ScriptedLink {
+  readonly #socket: Socket;
+  readonly #messages: AsyncIterator<Message>;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#messages = this.#read();
+  }
+
+  async *#read(): AsyncGenerator<Message> {
+    const reader = v1.reader(65_536);
+    for await (const chunk of this.#socket) {
+      reader.push(chunk);
+      for (let message = reader.next(); message; message = reader.next()) yield message;
+    }
+  }
+
+  /** The device's next message, or `undefined` when it has ended the link. */
+  async next(): Promise<Message | undefined> {
+    const { done, value } = await this.#messages.next();
+    return done ? undefined : value;
+  }
+
+  write(bytes: Buffer): void {
+    this.#socket.write(bytes);
+  }
+
+  /** One byte per segment, so that the device sees every cut that there is. */
+  async writeSlowly(bytes: Buffer): Promise<void> {
+    for (const byte of bytes) {
+      this.write(Buffer.from([byte]));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Take HELLO and answer it. */
+  async welcome(keepalive = 60): Promise<Message | undefined> {
+    const hello = await this.next();
+    this.write(welcome(keepalive));
+    return hello;
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+}
+
+function welcome(keepalive: number): Buffer {
+  const limits = { keepalive, frameBytesMax: 65_536, time: 1_767_225_600_000 };
+  return encode({ type: TYPE.WELCOME, connectionId: Buffer.alloc(16, 7), ...limits });
+}
+
+/** A frame of these payload bytes in hex. */
+function raw(hex: string): Buffer {
+  const payload = Buffer.from(hex, 'hex');
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(payload.length);
+  return Buffer.concat([length, payload]);
+}
+
+const links: ScriptedLink[] = [];
+const waiting: ((link: ScriptedLink) => void)[] = [];
+const owsla = createServer({ noDelay: true }, (socket) => {
+  socket.on('error', () => {});
+  const link = new ScriptedLink(socket);
+  const taker = waiting.shift();
+  if (taker) taker(link);
+  else links.push(link);
+});
+owsla.listen(0, '127.0.0.1');
+await once(owsla, 'listening');
+const folder = mkdtempSync(join(tmpdir(), 'owsla-devices-'));
+t.teardown(() => {
+  owsla.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** The next link that a device makes. */
+function nextLink(): Promise<ScriptedLink> {
+  const link = links.shift();
+  if (link) return Promise.resolve(link);
+  return new Promise((resolve) => waiting.push(resolve));
+}
+
+function compile(): string | undefined {
+  const program = join(folder, 'device');
+  const flags = ['-std=c99', '-Wall', '-Wextra', '-Werror', '-pedantic'];
+  const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+  try {
+    execFileSync('cc', ['--version'], { stdio: 'ignore' });
+  } catch {
+    return undefined;
+  }
+  const files = [join(ROOT, 'examples/device.c'), '-o', program];
+  execFileSync('cc', [...flags, ...sanitizers, ...files], { stdio: 'inherit' });
+  return program;
+}
+
+const program = compile();
+const devices = [
+  { name: 'device.c', skip: program ? false : 'no cc on this machine', command: [program ?? ''] },
+  {
+    name: 'device.ts',
+    skip: false,
+    command: [process.execPath, join(ROOT, 'examples/device.ts')],
+  },
+];
+
+for (const { name, skip, command } of devices) {
+  const run = (...work: string[]): Command => {
+    const { port } = owsla.address() as AddressInfo;
+    return new Command([...command, '127.0.0.1', String(port), 'door-17', ...work]);
+  };
+
+  t.test(
+    `${name}: waits retryAfter, then sends what was not ACKed with the same seq`,
+    {
+      skip,
+    },
+    async (t) => {
+      const device = run(...EVENT);
+      const first = await nextLink();
+      const hello = await first.welcome();
+      const before = await first.next();
+      first.write(encode({ type: TYPE.BYE, reason: 'draining', retryAfter: 30 }));
+      first.end();
+      const second = await nextLink();
+      await second.welcome();
+      const after = await second.next();
+      second.write(encode({ type: TYPE.ACK, id: 1 }));
+      const bye = await second.next();
+      second.end();
+
+      t.match(hello, { type: TYPE.HELLO, deviceId: 'door-17', keepalive: 60, frameBytesMax: 4096 });
+      t.match(before, {
+        type: TYPE.EVENT,
+        id: 1,
+        topic: 'hvac.temp',
+        payload: Buffer.from('21.5'),
+      });
+      t.strictSame(after, before);
+      t.match(bye, { type: TYPE.BYE, reason: 'done' });
+      t.equal(await device.exit, 0);
+      t.match(device.output, /bye draining\nlink lost, next in 30 ms\n/);
+    },
+  );
+
+  t.test(
+    `${name}: any cut of the stream, and what a later version adds, change nothing`,
+    {
+      skip,
+    },
+    async (t) => {
+      const device = run(...EVENT);
+      const link = await nextLink();
+      await link.next();
+      await link.writeSlowly(welcome(60));
+      const event = await link.next();
+      await link.writeSlowly(raw('9363cb3fe0000000000000d1ff00')); // type 99
+      await link.writeSlowly(encode({ type: TYPE.PING }));
+      const pong = await link.next();
+      await link.writeSlowly(raw('94060182a178c3a179910291c0')); // an ACK with more elements
+      const bye = await link.next();
+      link.end();
+
+      t.equal(event?.type, TYPE.EVENT);
+      t.equal(pong?.type, TYPE.PONG);
+      t.equal(bye?.type, TYPE.BYE);
+      t.equal(await device.exit, 0);
+      t.match(device.output, /\nack 1\n$/);
+    },
+  );
+
+  t.test(`${name}: many frames in one segment are all handled, in order`, { skip }, async (t) => {
+    const device = run(...EVENT);
+    const link = await nextLink();
+    const pings = Array.from({ length: 3_000 }, () => encode({ type: TYPE.PING }));
+    link.write(Buffer.concat([welcome(60), ...pings, encode({ type: TYPE.PING })]));
+    const counts = new Map<number | undefined, number>();
+    for (let i = 0; i < 3_003; i += 1) {
+      const type = (await link.next())?.type;
+      counts.set(type, (counts.get(type) ?? 0) + 1);
+    }
+    link.write(encode({ type: TYPE.ACK, id: 1 }));
+    link.end();
+
+    t.strictSame([...counts].toSorted(), [
+      [TYPE.HELLO, 1],
+      [TYPE.PONG, 3_001],
+      [TYPE.EVENT, 1],
+    ]);
+    t.equal(await device.exit, 0);
+  });
+
+  for (const [what, bytes] of [
+    ['a frame that ends early', raw('9408c402')],
+    ['a frame longer than it takes', Buffer.from('7fffffff', 'hex')],
+    ['a frame of length 0', Buffer.from('00000000', 'hex')],
+  ] as const) {
+    t.test(`${name}: ${what} ends the link, and the device comes back`, { skip }, async (t) => {
+      const device = run(...EVENT);
+      const first = await nextLink();
+      await first.welcome();
+      await first.next();
+      first.write(bytes);
+      t.equal(await first.next().catch(() => undefined), undefined, 'the link is over');
+      const second = await nextLink();
+      await second.welcome();
+      await second.next();
+      second.write(encode({ type: TYPE.ACK, id: 1 }));
+      second.end();
+
+      t.equal(await device.exit, 0);
+      t.match(device.output, /link lost, next in \d{1,3} ms\n/, 'within the first second');
+    });
+  }
+
+  t.test(
+    `${name}: PINGs in time, and leaves a link on which nothing comes`,
+    {
+      skip,
+    },
+    async (t) => {
+      const device = run();
+      t.teardown(() => device.end('SIGKILL'));
+      const first = await nextLink();
+      await first.welcome(1);
+      const startedAt = performance.now();
+      const ping = await first.next();
+      const pingedAt = performance.now();
+      const end = await first.next().catch(() => undefined);
+      const second = await nextLink();
+
+      t.equal(ping?.type, TYPE.PING);
+      t.ok(pingedAt - startedAt < 1_250, 'about once per keepalive');
+      t.ok(end === undefined || end.type === TYPE.PING);
+      t.match(await second.welcome(), { type: TYPE.HELLO });
+      second.end();
+    },
+  );
+
+  t.test(`${name}: refuses a COMMAND, as a device that takes none`, { skip }, async (t) => {
+    const device = run();
+    t.teardown(() => device.end('SIGKILL'));
+    const link = await nextLink();
+    await link.welcome();
+    const command = { id: 9, topic: 'door.open', payload: Buffer.from('now') };
+    const meta = { key: Buffer.alloc(16, 1), expiresIn: 5_000 };
+    link.write(encode({ type: TYPE.COMMAND, ...command, ...meta }));
+
+    t.match(await link.next(), { type: TYPE.RESULT, id: 9, status: 3 });
+    link.end();
+  });
+}

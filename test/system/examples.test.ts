@@ -1,0 +1,142 @@
+/**
+ * The examples as a newcomer runs them: both devices against both backends, over a real node and
+ * broker, under users with no more rights than docs/amqp.md gives them.
+ */
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { names } from '../../src/broker/topology.ts';
+import { Backend } from '../helpers/backend.ts';
+import { findBroker, type Permissions } from '../helpers/broker.ts';
+import { Command } from '../helpers/command.ts';
+import { Server } from '../helpers/server.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const STRICT = ['-std=c99', '-Wall', '-Wextra', '-Werror', '-pedantic', '-g'];
+const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+const ROUNDS = 20;
+
+const at = (path: string) => join(ROOT, path);
+const folder = mkdtempSync(join(tmpdir(), 'owsla-examples-'));
+const prefix = `test-${randomUUID()}`;
+
+/** What the page's rabbitmqctl line gives this user, for our prefix. */
+function permissionsOf(user: string): Permissions {
+  const page = readFileSync(at('docs/amqp.md'), 'utf8');
+  const line = page.match(new RegExp(`set_permissions +${user} +'(.*?)' +'(.*?)' +'(.*?)'`));
+  const [, configure = '', write = '', read = ''] = (line ?? []).map((rights) =>
+    rights.replaceAll('owsla', prefix),
+  );
+  return { configure, write, read };
+}
+
+const broker = await findBroker();
+const amqp = await broker.addUser(`${prefix}-node`, 'n', permissionsOf('owsla'));
+const amqpOfBackend = await broker.addUser(`${prefix}-back`, 'b', permissionsOf('backend'));
+const server = await Server.start({ amqp, prefix });
+
+t.teardown(async () => {
+  await server.stop();
+  const cleaner = await Backend.connect(broker.url);
+  const { events, requests, unrouted } = names(prefix);
+  for (const name of [events, requests, unrouted]) await cleaner.channel.deleteExchange(name);
+  for (const name of [unrouted, `backend.${prefix}`]) await cleaner.channel.deleteQueue(name);
+  await cleaner.close();
+  await broker.ctl('delete_user', `${prefix}-node`);
+  await broker.ctl('delete_user', `${prefix}-back`);
+  await broker.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Why a program of this machine cannot be used, or `false`. */
+function missing(file: string, ...args: string[]): string | false {
+  try {
+    execFileSync(file, args, { stdio: 'ignore' });
+    return false;
+  } catch {
+    return `no ${[file, ...args].join(' ')} on this machine`;
+  }
+}
+
+const noCompiler = missing('cc', '--version');
+const noBunny = missing('ruby', '-e', "require 'bunny'");
+
+function compile(source: string): string {
+  const program = join(folder, source.replace('.c', ''));
+  const sources = [at(`examples/${source}`), '-o', program];
+  if (!noCompiler) execFileSync('cc', [...STRICT, ...SANITIZERS, ...sources], { stdio: 'inherit' });
+  return program;
+}
+
+const devices = [
+  { name: 'device.c', skip: noCompiler, command: [compile('device.c')] },
+  { name: 'device.ts', skip: false, command: [process.execPath, at('examples/device.ts')] },
+] as const;
+const backends = [
+  { name: 'backend.rb', skip: noBunny, command: ['ruby', at('examples/backend.rb')] },
+  { name: 'backend.ts', skip: false, command: [process.execPath, at('examples/backend.ts')] },
+] as const;
+
+function runDevice(command: readonly string[], id: string, ...work: string[]): Command {
+  return new Command([...command, '127.0.0.1', String(server.port), id, ...work]);
+}
+
+t.test(
+  'vectors.c: device.c decodes and encodes the test vectors of docs/protocol.md',
+  {
+    skip: noCompiler,
+  },
+  async (t) => {
+    const vectors = new Command([compile('vectors.c'), at('docs/protocol.md')]);
+
+    t.equal(await vectors.exit, 0, vectors.output);
+    t.match(vectors.output, /^[1-9]\d* decoded, 7 built, 0 wrong\n$/);
+  },
+);
+
+for (const backend of backends) {
+  t.test(`${backend.name} answers both devices`, { skip: backend.skip }, async (t) => {
+    const env = { OWSLA_AMQP: amqpOfBackend, OWSLA_PREFIX: prefix, DELAY_MS: '5', SHUFFLE: '1' };
+    const running = new Command(backend.command, env);
+    t.teardown(() => running.end());
+    await running.prints(/^ready$/m);
+
+    for (const device of devices) {
+      await t.test(
+        `${device.name}: every EVENT is ACKed, every REQUEST answered`,
+        {
+          skip: device.skip,
+        },
+        async (t) => {
+          const work = ['--event', 'hvac.temp', '21.5', '--request', 'door.open', 'please'];
+          const run = runDevice(device.command, 'door-17', ...work, '--count', String(ROUNDS));
+
+          t.equal(await run.exit, 0, run.output);
+          const expected = Array.from({ length: ROUNDS }, (_, round) => [
+            `ack ${round * 2 + 1}`,
+            `reply ${round * 2 + 2} status 0: please`,
+          ]);
+          t.strictSame(run.output.split('\n'), ['welcome, keepalive 60 s', ...expected.flat(), '']);
+        },
+      );
+    }
+  });
+}
+
+for (const device of devices) {
+  t.test(
+    `${device.name} gives up on a message that Owsla refuses, and says why`,
+    {
+      skip: device.skip,
+    },
+    async (t) => {
+      const run = runDevice(device.command, 'door-18', '--event', 'not..a.topic', 'x');
+
+      t.equal(await run.exit, 1);
+      t.match(run.output, /^error bad-topic: .+\nbye bad-topic\n/m);
+    },
+  );
+}

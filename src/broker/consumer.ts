@@ -3,7 +3,7 @@
  * From: a channel with `prefetch` deliveries under way.  To: `onDelivery`, then one ack per turn.
  * Bound: as every delivery is acked in its turn, no slow device can hold the channel.
  */
-import type { Channel, ConsumeMessage } from 'amqplib';
+import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 
 export class Consumer {
   readonly #onDelivery: (message: ConsumeMessage) => void;
@@ -43,7 +43,14 @@ export class Consumer {
   #ack(channel: Channel): void {
     const last = this.#last;
     this.#last = undefined;
-    if (last !== undefined && channel === this.#channel) channel.ack(last, true);
+    if (last === undefined || channel !== this.#channel) return;
+    try {
+      channel.ack(last, true);
+    } catch (error) {
+      // It is closing, as after a deleted queue; what is not acked comes again on the next one.
+      if (!(error instanceof IllegalOperationError)) throw error;
+      this.down();
+    }
   }
 
   /** Take no more, and delete the queue: nobody will read it again. */

@@ -5,7 +5,7 @@
  * sent or not. At either, `isFull` holds and devices are no longer read. amqplib's own buffer
  * only ever holds what is in this window.
  */
-import type { ConfirmChannel, Options } from 'amqplib';
+import { type ConfirmChannel, IllegalOperationError, type Options } from 'amqplib';
 import type { Limits } from '../limits.ts';
 import { bump, type Counters } from '../observe/metrics.ts';
 
@@ -103,7 +103,10 @@ export class Publisher {
     if (this.#channel === undefined) return;
     const backlog = this.#backlog;
     this.#backlog = [];
-    for (const slot of backlog) this.#send(this.#channel, slot);
+    for (const slot of backlog) {
+      if (this.#channel) this.#send(this.#channel, slot);
+      else this.#backlog.push(slot);
+    }
     this.#settled();
   }
 
@@ -115,12 +118,19 @@ export class Publisher {
       this.#bytes -= publishing.body.length;
       return;
     }
-    slot.wasSent = true;
     this.#tag += 1;
     this.#window.set(this.#tag, slot);
+    try {
+      channel.publish(publishing.exchange, publishing.routingKey, publishing.body, properties);
+    } catch (error) {
+      // The channel is closing and takes nothing; this message waits for the next one.
+      if (!(error instanceof IllegalOperationError)) throw error;
+      this.down();
+      return;
+    }
+    slot.wasSent = true;
     bump(counters.publishes, publishing.kind);
     if (wasSent) counters.resends += 1;
-    channel.publish(publishing.exchange, publishing.routingKey, publishing.body, properties);
   }
 
   #onAnswer(fields: { deliveryTag: number; multiple: boolean }, isConfirm: boolean): void {

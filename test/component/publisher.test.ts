@@ -1,0 +1,355 @@
+/** The publisher against a scripted channel: its window, confirms, nacks and lost channels. */
+import { mock } from 'node:test';
+import t, { type Test } from 'tap';
+import { Publisher, type Publishing } from '../../src/broker/publisher.ts';
+import { type LimitName, makeLimits } from '../../src/limits.ts';
+import { makeCounters } from '../../src/observe/metrics.ts';
+import { FakeChannel } from '../helpers/fakeChannel.ts';
+
+interface Part {
+  readonly publisher: Publisher;
+  readonly counters: ReturnType<typeof makeCounters>;
+  readonly channel: FakeChannel;
+  readonly confirmed: string[];
+  readonly nacked: string[];
+  readonly returned: string[];
+  rooms: number;
+  /** Bodies of publishings that are no longer wanted. */
+  readonly unwanted: Set<string>;
+  publish(...bodies: string[]): void;
+  /** A new channel takes the place of the last. */
+  reopen(): FakeChannel;
+}
+
+function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
+  const counters = makeCounters();
+  const confirmed: string[] = [];
+  const nacked: string[] = [];
+  const returned: string[] = [];
+  const unwanted = new Set<string>();
+  const publisher = new Publisher({
+    limits: makeLimits(limits),
+    counters,
+    onRoom: () => {
+      part.rooms += 1;
+    },
+    onReturn: (messageId) => returned.push(messageId),
+  });
+  const reopen = () => {
+    const channel = new FakeChannel();
+    publisher.open(channel.asConfirm);
+    return channel;
+  };
+  const publishing = (body: string): Publishing => ({
+    kind: body.startsWith('r') ? 'request' : 'event',
+    exchange: 'x',
+    routingKey: 'k',
+    body: Buffer.from(body),
+    properties: (isResend) => {
+      if (unwanted.has(body)) return undefined;
+      return { messageId: body, headers: isResend ? { resent: true } : {} };
+    },
+    onConfirm: () => confirmed.push(body),
+    onNack: () => {
+      nacked.push(body);
+      return body.startsWith('r') ? 'drop' : 'again';
+    },
+  });
+  const part: Part = {
+    publisher,
+    counters,
+    channel: new FakeChannel(),
+    confirmed,
+    nacked,
+    returned,
+    rooms: 0,
+    unwanted,
+    publish: (...bodies) => {
+      for (const body of bodies) publisher.publish(publishing(body));
+    },
+    reopen,
+  };
+  publisher.open(part.channel.asConfirm);
+  t.teardown(() => publisher.close());
+  return part;
+}
+
+t.test('publisher: a message is sent at once and owned until its confirm', async (t) => {
+  const { publisher, channel, confirmed, publish, counters } = build(t);
+
+  publish('e1', 'e2');
+  t.same(channel.bodies(), ['e1', 'e2']);
+  t.equal(publisher.size, 2);
+  t.equal(counters.confirmBytesWaiting, 4);
+  t.same(confirmed, []);
+  channel.confirm(1);
+  channel.confirm(2);
+
+  t.same(confirmed, ['e1', 'e2']);
+  t.equal(publisher.size, 0);
+  t.match(counters, { confirms: 2, confirmsWaiting: 0, confirmBytesWaiting: 0, resends: 0 });
+});
+
+t.test(
+  'publisher: confirms come single, multiple and out of order, each counts once',
+  async (t) => {
+    const { publisher, channel, confirmed, publish, counters } = build(t);
+    publish('e1', 'e2', 'e3', 'e4', 'e5', 'e6');
+
+    channel.confirm(3);
+    channel.confirm(3);
+    t.same(confirmed, ['e3']);
+    channel.confirm(4, true);
+    t.same(confirmed, ['e3', 'e1', 'e2', 'e4']);
+    channel.confirm(2, true);
+    channel.confirm(99);
+    channel.confirm(6);
+    channel.confirm(5, true);
+
+    t.same(confirmed, ['e3', 'e1', 'e2', 'e4', 'e6', 'e5']);
+    t.equal(counters.confirms, 6);
+    t.equal(publisher.size, 0);
+  },
+);
+
+t.test('publisher: the window is bounded in messages', async (t) => {
+  const part = build(t, { publishWindowMax: 3 });
+  const { publisher, channel, publish } = part;
+
+  publish('e1', 'e2');
+  t.equal(publisher.isFull(), false);
+  publish('e3');
+  t.equal(publisher.isFull(), true);
+  const { rooms } = part;
+  channel.confirm(2);
+
+  t.equal(publisher.isFull(), false);
+  t.equal(part.rooms, rooms + 1, 'and says when there is room');
+});
+
+t.test('publisher: the window is bounded in payload bytes', async (t) => {
+  const part = build(t, { publishWindowBytes: 10 });
+  const { publisher, channel, publish } = part;
+
+  publish('e12345678');
+  t.equal(publisher.isFull(), false);
+  publish('e');
+  t.equal(publisher.isFull(), true);
+  const { rooms } = part;
+  channel.confirm(1);
+
+  t.equal(publisher.isFull(), false);
+  t.equal(part.rooms, rooms + 1);
+});
+
+t.test('publisher: the bounds hold while there is no channel', async (t) => {
+  const part = build(t, { publishWindowMax: 2 });
+  const { publisher, publish, confirmed } = part;
+  publisher.down();
+
+  publish('e1', 'e2');
+  t.equal(publisher.isFull(), true);
+  const { rooms } = part;
+  const channel = part.reopen();
+  t.same(channel.bodies(), ['e1', 'e2']);
+  t.equal(part.rooms, rooms, 'sent is not confirmed: there is no room yet');
+  channel.confirm(2, true);
+
+  t.same(confirmed, ['e1', 'e2']);
+  t.equal(publisher.isFull(), false);
+});
+
+t.test(
+  'publisher: what a lost channel left unconfirmed goes again, in order, resent',
+  async (t) => {
+    const part = build(t);
+    const { publisher, channel, publish, confirmed, counters } = part;
+    publish('e1', 'e2', 'e3', 'e4');
+    channel.confirm(2);
+
+    publisher.down();
+    publish('e5');
+    const next = part.reopen();
+    publish('e6');
+
+    t.same(next.bodies(), ['e1', 'e3', 'e4', 'e5', 'e6']);
+    t.same(
+      next.published.map(({ options }) => options.headers?.resent ?? false),
+      [true, true, true, false, false],
+    );
+    t.same(
+      next.published.map(({ options }) => options.messageId),
+      ['e1', 'e3', 'e4', 'e5', 'e6'],
+      'under the same message ids',
+    );
+    t.equal(counters.resends, 3);
+    next.confirm(5, true);
+    t.same(confirmed, ['e2', 'e1', 'e3', 'e4', 'e5', 'e6']);
+  },
+);
+
+t.test('publisher: lost again and again, each message is confirmed once', async (t) => {
+  const part = build(t);
+  part.publish('e1', 'e2', 'e3');
+  for (let losses = 0; losses < 5; losses += 1) {
+    part.publisher.down();
+    const channel = part.reopen();
+    t.same(channel.bodies(), ['e1', 'e2', 'e3']);
+  }
+  part.publisher.down();
+
+  part.reopen().confirm(3, true);
+
+  t.same(part.confirmed, ['e1', 'e2', 'e3']);
+  t.equal(part.publisher.size, 0);
+});
+
+t.test('publisher: late answers of an old channel are ignored', async (t) => {
+  const part = build(t);
+  part.publish('e1', 'e2');
+  part.publisher.down();
+  part.channel.confirm(1);
+  const next = part.reopen();
+  part.publish('e3');
+
+  part.channel.confirm(2, true);
+  part.channel.nack(1);
+  t.same(part.confirmed, []);
+  t.same(part.nacked, []);
+  t.equal(part.publisher.size, 3);
+  next.confirm(3, true);
+
+  t.same(part.confirmed, ['e1', 'e2', 'e3']);
+});
+
+t.test('publisher: a message no longer wanted is not sent again', async (t) => {
+  const part = build(t);
+  part.publish('r1', 'e2', 'r3');
+  part.publisher.down();
+  part.unwanted.add('r1').add('r3');
+
+  const next = part.reopen();
+
+  t.same(next.bodies(), ['e2']);
+  t.equal(part.publisher.size, 1);
+  t.equal(part.counters.confirmBytesWaiting, 2);
+  next.confirm(1);
+  t.same(part.confirmed, ['e2']);
+});
+
+t.test(
+  'publisher: a nacked EVENT goes again after nackRetryMs, a REQUEST is given up',
+  async (t) => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    t.teardown(() => mock.timers.reset());
+    const part = build(t, { nackRetryMs: 250 });
+    part.publish('e1', 'r2', 'e3');
+
+    part.channel.nack(3, true);
+    t.same(part.nacked, ['e1', 'r2', 'e3']);
+    t.equal(part.publisher.size, 2, 'the EVENTs stay owned');
+    mock.timers.tick(249);
+    t.equal(part.channel.published.length, 3, 'not before');
+    mock.timers.tick(1);
+
+    t.same(part.channel.bodies(), ['e1', 'r2', 'e3', 'e1', 'e3']);
+    t.same(part.channel.published[4]?.options.headers, { resent: true });
+    part.channel.confirm(5, true);
+    t.same(part.confirmed, ['e1', 'e3']);
+    t.match(part.counters, { nacks: 3, confirms: 2, resends: 2, confirmsWaiting: 0 });
+  },
+);
+
+t.test('publisher: nacked EVENTs fill the window, and their confirm makes room', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const part = build(t, { publishWindowMax: 1 });
+  part.publish('e1');
+
+  part.channel.nack(1);
+  t.equal(part.publisher.isFull(), true);
+  mock.timers.tick(250);
+  part.channel.confirm(2);
+
+  t.equal(part.publisher.isFull(), false);
+  t.same(part.confirmed, ['e1']);
+});
+
+t.test('publisher: a channel lost while a nacked EVENT waits sends it once', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const part = build(t);
+  part.publish('e1', 'e2');
+  part.channel.nack(1);
+  part.publisher.down();
+
+  const next = part.reopen();
+  mock.timers.tick(10_000);
+
+  t.same(next.bodies().sort(), ['e1', 'e2']);
+});
+
+t.test('publisher: a returned message is told by its id', async (t) => {
+  const { channel, publish, returned, counters } = build(t);
+  publish('r1', 'r2');
+
+  channel.giveBack(1);
+  channel.emit('return', { fields: {}, properties: {} });
+
+  t.same(returned, ['r2']);
+  t.equal(counters.returns, 2);
+});
+
+t.test('publisher: a channel that is closing costs nothing but a re-send', async (t) => {
+  const part = build(t);
+  part.publish('e1');
+  part.channel.isClosing = true;
+
+  part.publish('e2', 'e3');
+  t.equal(part.publisher.size, 3);
+  part.publisher.down();
+  const next = part.reopen();
+
+  t.same(next.bodies(), ['e1', 'e2', 'e3']);
+  t.same(
+    next.published.map(({ options }) => options.headers?.resent ?? false),
+    [true, false, false],
+  );
+  next.confirm(3, true);
+  t.same(part.confirmed, ['e1', 'e2', 'e3']);
+});
+
+t.test('publisher: a new channel that closes amid the backlog loses nothing', async (t) => {
+  const part = build(t);
+  part.publisher.down();
+  part.publish('e1', 'e2', 'e3', 'e4');
+  const closing = new FakeChannel();
+  const { publish } = closing;
+  closing.publish = (exchange, routingKey, body, options) => {
+    closing.isClosing = closing.published.length === 2;
+    return publish.call(closing, exchange, routingKey, body, options);
+  };
+
+  part.publisher.open(closing.asConfirm);
+  t.same(closing.bodies(), ['e1', 'e2']);
+  t.equal(part.publisher.size, 4);
+
+  t.same(part.reopen().bodies(), ['e1', 'e2', 'e3', 'e4']);
+});
+
+t.test('publisher: a confirm that publishes more keeps its books', async (t) => {
+  const part = build(t);
+  const { confirmed } = part;
+  const push = confirmed.push.bind(confirmed);
+  confirmed.push = (body: string) => {
+    if (body === 'e1') part.publish('e3');
+    return push(body);
+  };
+  part.publish('e1', 'e2');
+
+  part.channel.confirm(2, true);
+
+  t.same(confirmed, ['e1', 'e2']);
+  t.same(part.channel.bodies(), ['e1', 'e2', 'e3']);
+  t.equal(part.publisher.size, 1);
+});

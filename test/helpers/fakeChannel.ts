@@ -1,0 +1,126 @@
+/**
+ * A scripted AMQP channel: records what is published, declared and acked; speaks as a broker when
+ * the test says so.
+ * From: Publisher and Consumer, by the calls they make of amqplib.  To: the test's assertions.
+ * Bound: none; it keeps everything.
+ */
+import { EventEmitter } from 'node:events';
+import type { Channel, ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
+import { IllegalOperationError } from 'amqplib';
+
+export interface Published {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly body: string;
+  readonly options: Options.Publish;
+}
+
+export interface Delivered {
+  readonly correlationId?: unknown;
+  readonly headers?: Record<string, unknown>;
+  readonly body?: string | Buffer;
+}
+
+/** A delivery as amqplib makes it. */
+export function delivery(deliveryTag: number, given: Delivered): ConsumeMessage {
+  const { correlationId, headers, body = '' } = given;
+  return {
+    content: Buffer.from(body),
+    fields: { deliveryTag, redelivered: false, exchange: '', routingKey: 'q', consumerTag: 'c' },
+    properties: { correlationId, headers },
+  } as unknown as ConsumeMessage;
+}
+
+export class FakeChannel extends EventEmitter {
+  readonly published: Published[] = [];
+  /** `[deliveryTag, multiple]`. */
+  readonly acks: [number, boolean][] = [];
+  /** What was cancelled and deleted, in order. */
+  readonly ended: [string, string][] = [];
+  prefetched = 0;
+  queue = '';
+  isClosing = false;
+  #onMessage: ((message: ConsumeMessage | null) => void) | undefined;
+  #tag = 0;
+
+  get asConfirm(): ConfirmChannel {
+    return this as unknown as ConfirmChannel;
+  }
+
+  get asChannel(): Channel {
+    return this as unknown as Channel;
+  }
+
+  #check(): void {
+    // As amqplib: a channel or connection that is closing takes nothing, and 'close' follows.
+    if (this.isClosing) throw new IllegalOperationError('Channel closing', '');
+  }
+
+  publish(exchange: string, routingKey: string, body: Buffer, options: Options.Publish): boolean {
+    this.#check();
+    // The headers as they are now: amqplib encodes them at once.
+    const headers = { ...options.headers };
+    const copy = { ...options, headers };
+    this.published.push({ exchange, routingKey, body: body.toString(), options: copy });
+    return true;
+  }
+
+  async prefetch(count: number): Promise<void> {
+    this.prefetched = count;
+  }
+
+  async consume(
+    queue: string,
+    onMessage: (message: ConsumeMessage | null) => void,
+  ): Promise<{ consumerTag: string }> {
+    this.queue = queue;
+    this.#onMessage = onMessage;
+    return { consumerTag: 'tag-1' };
+  }
+
+  async cancel(consumerTag: string): Promise<void> {
+    this.#check();
+    this.ended.push(['cancel', consumerTag]);
+  }
+
+  async deleteQueue(queue: string): Promise<void> {
+    this.#check();
+    this.ended.push(['deleteQueue', queue]);
+  }
+
+  ack(message: ConsumeMessage, multiple: boolean): void {
+    this.#check();
+    this.acks.push([message.fields.deliveryTag, multiple]);
+  }
+
+  // The broker's part.
+
+  confirm(deliveryTag: number, multiple = false): void {
+    this.emit('ack', { deliveryTag, multiple });
+  }
+
+  nack(deliveryTag: number, multiple = false): void {
+    this.emit('nack', { deliveryTag, multiple });
+  }
+
+  /** Hand a mandatory message back. */
+  giveBack(index: number): void {
+    const { exchange, routingKey, options } = this.published[index] as Published;
+    this.emit('return', { fields: { exchange, routingKey }, properties: options });
+  }
+
+  deliver(...given: Delivered[]): void {
+    for (const one of given) {
+      this.#tag += 1;
+      this.#onMessage?.(delivery(this.#tag, one));
+    }
+  }
+
+  cancelByBroker(): void {
+    this.#onMessage?.(null);
+  }
+
+  bodies(): string[] {
+    return this.published.map(({ body }) => body);
+  }
+}

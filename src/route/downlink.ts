@@ -14,7 +14,6 @@ import type { Requests } from './requests.ts';
 const UUID_CHARS = 36;
 /** What a REPLY frame adds to its payload, at most: length, array, type, id, status, bin header. */
 const REPLY_OVERHEAD_BYTES = 20;
-const EMPTY = Buffer.alloc(0);
 
 export interface DownlinkOptions {
   readonly registry: Registry<Endpoint>;
@@ -63,7 +62,7 @@ export class Downlink {
     const request = requests.find(endpoint, to.id);
     if (request === undefined) return 'late';
     if (content.length + REPLY_OVERHEAD_BYTES > endpoint.frameBytesMax) {
-      requests.answer(request, STATUS.failed, EMPTY);
+      requests.answerOurselves(request, 'failed');
       return 'too-long';
     }
     requests.answer(request, backendStatus(properties.headers?.status), content);

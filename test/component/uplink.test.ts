@@ -1,0 +1,209 @@
+/** Uplink: what a backend sees of an EVENT and a REQUEST, and when the device gets its ACK. */
+import t from 'tap';
+import { type Event, TYPE } from '../../src/wire/message.ts';
+import { Paths } from '../helpers/paths.ts';
+
+t.test('uplink: an EVENT as the AMQP contract has it', async (t) => {
+  const paths = new Paths();
+  const link = paths.link();
+
+  paths.event(link, 5, 'hvac.temp', '21.5');
+
+  const { now, ...expected } = { now: paths.clock.wall(), exchange: 'owsla.events' };
+  t.strictSame(paths.channel.published, [
+    {
+      ...expected,
+      routingKey: 'door-1.hvac.temp',
+      body: '21.5',
+      options: {
+        appId: 'owsla',
+        contentType: 'application/octet-stream',
+        timestamp: Math.floor(now / 1_000),
+        type: 'event',
+        persistent: true,
+        messageId: `${link.id}:5`,
+        headers: {
+          device: 'door-1',
+          connection: link.id,
+          topic: 'hvac.temp',
+          peer: '127.0.0.1:40000',
+          receivedAt: now,
+        },
+      },
+    },
+  ]);
+});
+
+t.test('uplink: an EVENT without an id has no message id and no ACK', async (t) => {
+  const paths = new Paths();
+  const link = paths.link();
+
+  paths.event(link, 0);
+  paths.channel.confirm(1);
+
+  t.notOk('messageId' in (paths.channel.published[0]?.options ?? {}));
+  t.equal(link.inFlight, 0);
+  t.same(link.sent, []);
+});
+
+t.test('uplink: seq and at of the device become headers', async (t) => {
+  const paths = new Paths();
+  const link = paths.link();
+  const payload = Buffer.from('x');
+  const meta = { seq: 0, at: Number.MAX_SAFE_INTEGER };
+  const message: Event = { type: TYPE.EVENT, id: 1, topic: 't', payload, meta };
+
+  paths.uplink.onMessage(link.asEndpoint, message);
+
+  t.match(paths.channel.published[0]?.options.headers, meta);
+});
+
+t.test('uplink: a REQUEST as the AMQP contract has it', async (t) => {
+  const paths = new Paths({ requestMs: 4_000 });
+  const link = paths.link();
+
+  paths.request(link, 9, 'door.open', 'please');
+
+  const now = paths.clock.wall();
+  t.strictSame(paths.channel.published, [
+    {
+      exchange: 'owsla.requests',
+      routingKey: 'door-1.door.open',
+      body: 'please',
+      options: {
+        appId: 'owsla',
+        contentType: 'application/octet-stream',
+        timestamp: Math.floor(now / 1_000),
+        type: 'request',
+        persistent: false,
+        mandatory: true,
+        messageId: `${link.id}:9`,
+        correlationId: `${link.id}:9`,
+        replyTo: 'owsla.acceptor.n1-1',
+        expiration: 4_000,
+        headers: {
+          device: 'door-1',
+          connection: link.id,
+          topic: 'door.open',
+          peer: '127.0.0.1:40000',
+          receivedAt: now,
+          deadline: now + 4_000,
+        },
+      },
+    },
+  ]);
+});
+
+t.test('uplink: a REQUEST sent again has what is left of its deadline', async (t) => {
+  const paths = new Paths({ requestMs: 4_000 });
+  const link = paths.link();
+  paths.request(link, 9);
+  const deadline = paths.clock.wall() + 4_000;
+
+  paths.loseChannel();
+  paths.pass(1_500);
+  const [again] = paths.reopen().published;
+
+  t.equal(again?.options.expiration, 2_500);
+  t.match(again?.options.headers, { deadline, resent: true });
+  t.equal(again?.options.messageId, `${link.id}:9`);
+});
+
+t.test('uplink: ACK comes after the confirm, not before, and once', async (t) => {
+  const paths = new Paths();
+  const link = paths.link();
+  for (const id of [1, 2, 3]) paths.event(link, id);
+  t.same(link.sent, []);
+  t.equal(link.inFlight, 3);
+
+  paths.channel.confirm(2, true);
+  paths.channel.confirm(2);
+
+  t.same(link.sent, [
+    { type: TYPE.ACK, id: 1 },
+    { type: TYPE.ACK, id: 2 },
+  ]);
+  t.equal(link.inFlight, 1);
+});
+
+t.test('uplink: a nacked EVENT gets no ACK until a later confirm', async (t) => {
+  const paths = new Paths({ nackRetryMs: 10 });
+  t.teardown(() => paths.publisher.close());
+  const link = paths.link();
+  paths.event(link, 1);
+
+  paths.channel.nack(1);
+  t.same(link.sent, []);
+  t.equal(link.inFlight, 1);
+  while (paths.channel.published.length < 2) await new Promise(setImmediate);
+  paths.channel.confirm(2);
+
+  t.same(link.sent, [{ type: TYPE.ACK, id: 1 }]);
+  t.equal(link.inFlight, 0);
+});
+
+t.test('uplink: a nacked REQUEST is answered 4 and not sent again', async (t) => {
+  const paths = new Paths({ nackRetryMs: 10 });
+  const link = paths.link();
+  paths.request(link, 1);
+
+  paths.channel.nack(1);
+
+  t.match(link.sent, [{ type: TYPE.REPLY, id: 1, status: 4 }]);
+  t.equal(paths.publisher.size, 0);
+  t.equal(paths.counters.ownReplies.overloaded, 1);
+  paths.loseChannel();
+  t.same(paths.reopen().published, []);
+});
+
+t.test('uplink: EVENTs of an ended link are still published and confirmed', async (t) => {
+  const paths = new Paths();
+  const link = paths.link();
+  paths.event(link, 1);
+  paths.event(link, 2);
+  paths.end(link);
+
+  paths.loseChannel();
+  const next = paths.reopen();
+  t.equal(next.published.length, 2);
+  next.confirm(2, true);
+
+  t.same(link.sent, []);
+  t.equal(paths.publisher.size, 0);
+});
+
+t.test('uplink: a REQUEST of an ended link is not published again', async (t) => {
+  const paths = new Paths();
+  const link = paths.link();
+  paths.request(link, 1);
+  paths.end(link);
+
+  paths.loseChannel();
+
+  t.same(paths.reopen().published, []);
+});
+
+t.test('uplink: answered or expired, a REQUEST is never published again', async (t) => {
+  const paths = new Paths();
+  const link = paths.link();
+  const answered = paths.request(link, 1);
+  paths.request(link, 2);
+  paths.loseChannel();
+  paths.request(link, 3);
+  paths.pass(9_999);
+  paths.request(link, 4);
+  paths.reply({ correlationId: answered });
+  paths.pass(1);
+
+  const next = paths.reopen();
+
+  t.same(
+    next.published.map(({ options }) => options.messageId),
+    [`${link.id}:4`],
+  );
+  t.match(link.sent, [
+    { id: 1, status: 0 },
+    { id: 2, status: 1 },
+    { id: 3, status: 1 },
+  ]);
+});

@@ -4,7 +4,7 @@
  * Bound: reads reports of this tool only; says nothing about significance, only shows.
  */
 import { readFileSync } from 'node:fs';
-import { FINDING_NAMES } from './findings.ts';
+import { NOTES, WRONGS } from './findings.ts';
 import type { Report } from './report.ts';
 import { grouped, writeMs } from './table.ts';
 import type { Percentiles } from './totals.ts';
@@ -62,9 +62,10 @@ function rowsOf(a: Report, b: Report): Row[] {
     ...percentileRows('event to ACK', a.times.event, b.times.event),
     ...percentileRows('connect', a.times.connect, b.times.connect),
     count('skipped', ({ counts }) => counts.skipped),
-    ...FINDING_NAMES.map((name) => count(name, ({ findings }) => findings[name])).filter(
-      (row) => row.a + row.b > 0,
-    ),
+    ...[
+      ...WRONGS.map((name) => count(name, ({ findings }) => findings[name])),
+      ...NOTES.map((name) => count(name, ({ notes }) => notes[name])),
+    ].filter((row) => row.a + row.b > 0),
     { name: 'late sends', a: a.honesty.lateShare, b: b.honesty.lateShare, write: percent },
   ];
 }

@@ -15,8 +15,9 @@ import { type Message, TYPE } from '../src/wire/message.ts';
 import { decode, encode, VERSION } from '../src/wire/v1.ts';
 import { nowMs } from './clock.ts';
 import { Ledger, type LedgerHost } from './ledger.ts';
-import { type Bytes, KIND, type Kind } from './payload.ts';
+import { KIND } from './payload.ts';
 import { FRAME_BYTES_MAX } from './plan.ts';
+import type { Template } from './template.ts';
 
 /** Why a link is over: `bye` and `error` are the server's words, `failed` never got a WELCOME. */
 export interface End {
@@ -151,17 +152,18 @@ export class Device {
   }
 
   /** Send a REQUEST or EVENT with the next id; it leaves with the turn's `flush`. */
-  send(kind: Kind, topic: string, bytes: Bytes, plannedMs: number, now: number): void {
+  send(template: Template, plannedMs: number, now: number): void {
     const { payloads, measures } = this.#host;
+    const { kind, bytes } = template;
     const isRequest = kind === KIND.request;
     if (isRequest) this.#requests += 1;
     else this.#events += 1;
     const number = isRequest ? this.#requests : this.#events;
     this.#seq += 1;
     const id = this.#asked().add({ kind, number, bytes, plannedMs, sentMs: now });
-    const payload = payloads.make(this.index, number, kind, bytes);
-    const type = isRequest ? TYPE.REQUEST : TYPE.EVENT;
-    const frame = encode({ type, id, topic, payload, meta: { seq: this.#seq } });
+    const length = payloads.lengthOf(this.index, number, bytes);
+    const frame = template.make(id, this.#seq, length);
+    payloads.fill(frame, template.payloadAt, length, { device: this.index, number, kind });
     measures.counts[isRequest ? 'requests' : 'events'] += 1;
     measures.counts.bytesOut += frame.length;
     if (this.#queued === undefined) {
@@ -183,7 +185,7 @@ export class Device {
       this.#socket?.write(queued.length === 1 ? first : Buffer.concat(queued));
   }
 
-  /** From now on read one chunk, then nothing for `pauseMs`, as a device does that cannot keep up. */
+  /** From now on read one chunk, then nothing for `pauseMs`, like a device that is too slow. */
   readSlowly(pauseMs: number): void {
     this.#readPauseMs = pauseMs;
   }

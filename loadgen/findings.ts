@@ -20,8 +20,21 @@ export const FINDINGS = {
 export type Finding = keyof typeof FINDINGS;
 export const FINDING_NAMES = Object.keys(FINDINGS) as readonly Finding[];
 
-/** These are for information: at-least-once delivery and concurrent backends allow them. */
-export const HARMLESS: ReadonlySet<Finding> = new Set(['late', 'redelivered', 'reordered']);
+/** These are notes: at-least-once delivery and concurrent backends allow them. */
+export const NOTES = ['late', 'redelivered', 'reordered'] as const satisfies readonly Finding[];
+export type Note = (typeof NOTES)[number];
+export type Wrong = Exclude<Finding, Note>;
+
+export function isNote(finding: Finding): finding is Note {
+  return NOTES.some((note) => note === finding);
+}
+
+export const WRONGS = FINDING_NAMES.filter((name): name is Wrong => !isNote(name));
+
+/** One part of the counts by itself. */
+export function pick<F extends Finding>(counts: FindingCounts, names: readonly F[]) {
+  return Object.fromEntries(names.map((name) => [name, counts[name]])) as Record<F, number>;
+}
 
 export interface Example {
   readonly finding: Finding;

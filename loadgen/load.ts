@@ -8,16 +8,17 @@ import type { Device } from './device.ts';
 import type { Fleet } from './fleet.ts';
 import { DUE } from './fleet.ts';
 import type { Source } from './pacer.ts';
-import { type Bytes, KIND, type Kind } from './payload.ts';
+import { KIND } from './payload.ts';
 import { LATE_MS, type Plan, type Profile, profileOf } from './plan.ts';
 import { Ramp } from './ramp.ts';
 import { Random } from './random.ts';
+import { Template } from './template.ts';
 
 /** Send one planned message from `device`, or count it as skipped. */
 function send(
   fleet: Fleet,
   device: Device | undefined,
-  what: { kind: Kind; topic: string; bytes: Bytes },
+  template: Template,
   plannedMs: number,
   now: number,
 ): void {
@@ -30,7 +31,7 @@ function send(
   measures.time('sendLag', lagMs);
   if (lagMs > LATE_MS) measures.counts.lateSends += 1;
   fleet.pendingCount += 1;
-  device.send(what.kind, what.topic, what.bytes, plannedMs, now);
+  device.send(template, plannedMs, now);
 }
 
 /** The total rate: message k of all workers is due when the area under the rate reaches k. */
@@ -38,8 +39,8 @@ export class RateSource implements Source {
   readonly #fleet: Fleet;
   readonly #startMs: number;
   readonly #ramp: Ramp;
-  readonly #request: { kind: Kind; topic: string; bytes: Bytes };
-  readonly #event: { kind: Kind; topic: string; bytes: Bytes };
+  readonly #request: Template;
+  readonly #event: Template;
   #k: number;
   nextMs: number;
 
@@ -48,8 +49,8 @@ export class RateSource implements Source {
     this.#fleet = fleet;
     this.#startMs = startMs;
     this.#ramp = new Ramp(rate);
-    this.#request = { kind: KIND.request, topic, bytes };
-    this.#event = { kind: KIND.event, topic: eventTopic, bytes };
+    this.#request = new Template(KIND.request, topic, bytes);
+    this.#event = new Template(KIND.event, eventTopic, bytes);
     this.#k = worker;
     this.nextMs = startMs + this.#ramp.inverse(this.#k);
   }
@@ -65,14 +66,15 @@ export class RateSource implements Source {
   }
 }
 
-function profileSends({ sends, topic, bytes }: Profile) {
-  return { kind: sends === 'event' ? KIND.event : KIND.request, topic, bytes };
+function templateOf({ sends, topic, bytes }: Profile): Template {
+  return new Template(sends === 'event' ? KIND.event : KIND.request, topic, bytes);
 }
 
 /** Devices that report at fixed intervals, each with its own phase: nothing is aligned. */
 export class IntervalSource implements Source {
   readonly #fleet: Fleet;
   readonly #profile: Profile;
+  readonly #template: Template;
   readonly #startMs: number;
   readonly #speed: Ramp;
   /** Phases in [0, 1) of an interval, rising, and whose they are. */
@@ -85,6 +87,7 @@ export class IntervalSource implements Source {
   constructor(fleet: Fleet, profile: Profile, devices: Device[], startMs: number) {
     this.#fleet = fleet;
     this.#profile = profile;
+    this.#template = templateOf(profile);
     this.#startMs = startMs;
     this.#speed = new Ramp(fleet.plan.speed);
     const phased = devices
@@ -104,7 +107,7 @@ export class IntervalSource implements Source {
   }
 
   emit(now: number): void {
-    send(this.#fleet, this.#devices[this.#at], profileSends(this.#profile), this.nextMs, now);
+    send(this.#fleet, this.#devices[this.#at], this.#template, this.nextMs, now);
     this.#at += 1;
     if (this.#at === this.#devices.length) {
       this.#at = 0;
@@ -118,6 +121,7 @@ export class IntervalSource implements Source {
 export class RandomSource implements Source {
   readonly #fleet: Fleet;
   readonly #profile: Profile;
+  readonly #template: Template;
   readonly #devices: Device[];
   readonly #startMs: number;
   readonly #speed: Ramp;
@@ -128,6 +132,7 @@ export class RandomSource implements Source {
   constructor(fleet: Fleet, profile: Profile, devices: Device[], startMs: number) {
     this.#fleet = fleet;
     this.#profile = profile;
+    this.#template = templateOf(profile);
     this.#devices = devices;
     this.#startMs = startMs;
     this.#speed = new Ramp(fleet.plan.speed);
@@ -143,20 +148,22 @@ export class RandomSource implements Source {
 
   emit(now: number): void {
     const device = this.#devices[this.#random.below(this.#devices.length)];
-    send(this.#fleet, device, profileSends(this.#profile), this.nextMs, now);
+    send(this.#fleet, device, this.#template, this.nextMs, now);
     this.#plan();
   }
 }
 
-/** Devices that wait for their answer, think, and send again: closed loop, one agenda entry each. */
+/** Devices that wait for their answer, think, and send again: a closed loop. */
 class Thinkers {
   readonly #fleet: Fleet;
   readonly #profiles: readonly Profile[];
+  readonly #templates: ReadonlyMap<Profile, Template>;
   readonly #endMs: number;
 
   constructor(fleet: Fleet, endMs: number) {
     this.#fleet = fleet;
     this.#profiles = fleet.plan.profiles;
+    this.#templates = new Map(this.#profiles.map((profile) => [profile, templateOf(profile)]));
     this.#endMs = endMs;
   }
 
@@ -176,7 +183,8 @@ class Thinkers {
     const profile = this.#profile(device);
     const isOver = this.#fleet.pacer.isMuted || now >= this.#endMs;
     if (profile === undefined || isOver) return;
-    send(this.#fleet, device, profileSends(profile), now, now);
+    const template = this.#templates.get(profile) as Template;
+    send(this.#fleet, device, template, now, now);
     if (!device.canSend) this.#at(now + this.#thinkMs(profile), device);
   }
 
@@ -215,6 +223,7 @@ export function startLoad(fleet: Fleet, worker: number, startMs: number): number
       pacer.add(new IntervalSource(fleet, profile, devices, startMs));
     if (profile.when === 'random') pacer.add(new RandomSource(fleet, profile, devices, startMs));
   }
+  if (!plan.profiles.some(({ when }) => when === 'think')) return endMs;
   for (const device of fleet.devices) thinkers.begin(device, startMs);
   fleet.onOpened = chain(fleet.onOpened, (device, now) => thinkers.begin(device, now));
   fleet.onAnswered = (index, now) => thinkers.onAnswered(fleet.at(index), now);

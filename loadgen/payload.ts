@@ -53,21 +53,22 @@ export class Payloads {
     return max === min ? min : min + (h % (max - min + 1));
   }
 
-  /** The payload of a device's `number`-th message of this kind; the buffer is the caller's. */
-  make(device: number, number: number, kind: Kind, bytes: Bytes): Buffer {
-    const h = hash(this.#seed ^ device, number);
-    const length = this.#length(h, bytes);
-    const payload = Buffer.allocUnsafe(length);
-    payload.writeUInt32BE(this.#run, 0);
-    payload.writeUInt32BE(device, 4);
-    payload.writeUInt32BE(number, 8);
-    payload.writeUInt32BE(kind, 12);
-    const at = h & 4_095;
-    this.#block.copy(payload, PAYLOAD_BYTES_MIN, at, at + length - PAYLOAD_BYTES_MIN);
-    return payload;
+  /** How long the payload of a device's `number`-th message is. */
+  lengthOf(device: number, number: number, bytes: Bytes): number {
+    return this.#length(hash(this.#seed ^ device, number), bytes);
   }
 
-  /** Is this, byte for byte, the payload that `make` gave? */
+  /** Write that payload, `length` bytes of it, into `into` at `offset`. */
+  fill(into: Buffer, offset: number, length: number, mark: Omit<Mark, 'run'>): void {
+    into.writeUInt32BE(this.#run, offset);
+    into.writeUInt32BE(mark.device, offset + 4);
+    into.writeUInt32BE(mark.number, offset + 8);
+    into.writeUInt32BE(mark.kind, offset + 12);
+    const at = hash(this.#seed ^ mark.device, mark.number) & 4_095;
+    this.#block.copy(into, offset + PAYLOAD_BYTES_MIN, at, at + length - PAYLOAD_BYTES_MIN);
+  }
+
+  /** Is this, byte for byte, the payload that `fill` wrote? */
   isSame(payload: Buffer, device: number, number: number, kind: Kind, bytes: Bytes): boolean {
     const h = hash(this.#seed ^ device, number);
     const length = this.#length(h, bytes);

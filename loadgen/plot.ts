@@ -83,6 +83,7 @@ function scaleOf(values: readonly number[], axis: Axis, from: number, to: number
   } else {
     low = Math.min(0, low);
     high = high > low ? high : low + 1;
+    if (axis.ticks === undefined) high += 0.04 * (high - low);
   }
   const map = axis.isLog ? Math.log10 : (value: number) => value;
   const span = map(high) - map(low);

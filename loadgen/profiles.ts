@@ -37,7 +37,7 @@ export const PROFILES: readonly Profile[] = [
   },
 ];
 
-/** `thermostat=80,door=20`: these profiles with these weights. `own` come before the shipped ones. */
+/** `thermostat=80,door=20`: these profiles with these weights; `own` before shipped ones. */
 export function parseProfiles(text: string, own: readonly Profile[]): Profile[] {
   return text.split(',').map((part) => {
     const [name = '', weight = '1', more] = part.split('=');

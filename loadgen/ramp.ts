@@ -65,6 +65,8 @@ export class Ramp {
 function timeWithin({ durationMs, from, to }: RampPiece, area: number): number {
   const slope = (to - from) / (durationMs / 1_000);
   if (Math.abs(slope) < 1e-12) return area / from;
+  // A ramp from nothing has its first message at its start: no 0 / 0.
+  if (area <= 0) return 0;
   const root = Math.sqrt(Math.max(0, from * from + 2 * slope * area));
   // The form without cancellation: area is small beside from^2 in nearly every call.
   return (2 * area) / (from + root);

@@ -3,7 +3,7 @@
  * From: totals.ts and how the run ended.  To: table.ts, html.ts, --json, compare.ts.
  * Bound: a Point per second of the run; everything else is of fixed size.
  */
-import { type Example, FINDING_NAMES, type FindingCounts, HARMLESS } from './findings.ts';
+import { type Example, NOTES, type Note, pick, WRONGS, type Wrong } from './findings.ts';
 import { type Honesty, honestyOf } from './honesty.ts';
 import type { Counts, Labelled, TimeName } from './measures.ts';
 import type { Plan } from './plan.ts';
@@ -65,7 +65,10 @@ export interface Report {
   readonly times: Readonly<Record<TimeName, Percentiles>>;
   /** Value at rising percentiles, for plots: [percentile, milliseconds]. */
   readonly curves: Readonly<Record<'request' | 'requestRaw' | 'event', [number, number][]>>;
-  readonly findings: FindingCounts;
+  /** Wrong answers; any of them fails the run, but for what --allow names. */
+  readonly findings: Readonly<Record<Wrong, number>>;
+  /** Remarkable, and allowed by the protocol. */
+  readonly notes: Readonly<Record<Note, number>>;
   readonly examples: readonly Example[];
   /** What the watch of the events exchange saw; missing without --amqp. */
   readonly watched: Watched | undefined;
@@ -83,7 +86,12 @@ const CURVE = [
 function curveOf(totals: Totals, name: TimeName): [number, number][] {
   const histogram = totals.times[name];
   if (histogram.totalCount === 0) return [];
-  return CURVE.map((at) => [at, Math.round(histogram.getValueAtPercentile(at)) / 1_000]);
+  // Beyond 1 - 1/count there is no value of its own, only the maximum again.
+  const known = 100 * (1 - 1 / histogram.totalCount);
+  return CURVE.filter((at) => at <= known || at === 100).map((at) => [
+    at,
+    Math.round(histogram.getValueAtPercentile(at)) / 1_000,
+  ]);
 }
 
 function rate(count: number, seconds: number): number {
@@ -92,7 +100,7 @@ function rate(count: number, seconds: number): number {
 
 /** Names of thresholds and what they mean in a report. */
 function figure(report: Omit<Report, Verdict>, name: string): number | undefined {
-  const { counts, findings, links, labelled } = report;
+  const { counts, findings, notes, links, labelled } = report;
   const percentile = /^(rt|event|connect)(_raw)?_([a-z0-9]+)$/.exec(name);
   if (percentile !== null && name !== 'connect_rate' && name !== 'connect_failures') {
     const base = percentile[1] === 'rt' ? 'request' : (percentile[1] as 'event' | 'connect');
@@ -102,6 +110,7 @@ function figure(report: Omit<Report, Verdict>, name: string): number | undefined
   const sent = counts.requests + counts.events;
   const figures: Record<string, number | undefined> = {
     ...findings,
+    ...notes,
     skipped: counts.skipped,
     late_sends: sent === 0 ? 0 : counts.lateSends / sent,
     connect_rate: links.connectRate,
@@ -136,8 +145,8 @@ function verdict(
   if (ended.how === 'worker-died') fail(EXIT.workerDied, ended.why);
   if (ended.how === 'unreachable') fail(EXIT.unreachable, ended.why);
   if (ended.how === 'vanished') fail(EXIT.vanished, ended.why);
-  for (const name of FINDING_NAMES) {
-    if (findings[name] === 0 || HARMLESS.has(name) || output.allowed.has(name)) continue;
+  for (const name of WRONGS) {
+    if (findings[name] === 0 || output.allowed.has(name)) continue;
     fail(EXIT.integrity, `${name}: ${findings[name]}`);
   }
   const thresholds = judge(output.thresholds, (name) => figure(report, name));
@@ -196,7 +205,8 @@ export function makeReport(
       requestRaw: curveOf(totals, 'requestRaw'),
       event: curveOf(totals, 'event'),
     },
-    findings: { ...totals.findings },
+    findings: pick(totals.findings, WRONGS),
+    notes: pick(totals.findings, NOTES),
     examples: [...totals.examples],
     watched: watched === undefined ? undefined : { ...watched, examples: [] },
     warnings,

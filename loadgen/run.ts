@@ -66,7 +66,7 @@ export class PreflightError extends Error {
 async function finishWatch(watch: Watch, manager: Manager, ended: Ended): Promise<Watched> {
   const waitMs = ended.how === 'interrupted' ? INTERRUPTED_WAIT_MS : Number.POSITIVE_INFINITY;
   const watched = await watch.finish(manager.eventsSent, manager.unacked, waitMs);
-  // Its links are closed by us in any case; a broker that is slow to say goodbye may not hold us up.
+  // Not awaited: a broker that is slow to say goodbye may not hold us up.
   void watch.stop();
   const { findings } = manager.totals;
   findings.vanished += watched.vanished;

@@ -3,7 +3,7 @@
  * From: report.ts.  To: stdout, after the run.
  * Bound: the most frequent TOP_MAX labels of each list, the first examples of each finding.
  */
-import { FINDING_NAMES, FINDINGS, HARMLESS } from './findings.ts';
+import { FINDINGS, type Finding, NOTES, WRONGS } from './findings.ts';
 import type { Report } from './report.ts';
 import type { Percentiles } from './totals.ts';
 
@@ -109,16 +109,21 @@ function messageRows({ counts, rates, labelled, unansweredAtEnd, watched }: Repo
   return rows;
 }
 
-function findingRows({ findings, examples }: Report): string[] {
-  const found = FINDING_NAMES.filter((name) => findings[name] > 0);
-  if (found.length === 0) return ['integrity   nothing lost, doubled, wrong or misrouted'];
-  return found.flatMap((name) => [
-    `${HARMLESS.has(name) ? 'note' : 'WRONG'}        ${name} ${grouped(findings[name])}: ${FINDINGS[name]}`,
+function findingRows({ findings, notes, examples }: Report): string[] {
+  const rows = (head: string, name: Finding, count: number, shown: number): string[] => [
+    `${head.padEnd(12)}${name} ${grouped(count)}: ${FINDINGS[name]}`,
     ...examples
       .filter(({ finding }) => finding === name)
-      .slice(0, HARMLESS.has(name) ? 1 : 3)
+      .slice(0, shown)
       .map(({ device, text }) => `            e.g. ${device}: ${text}`),
-  ]);
+  ];
+  const wrong = WRONGS.filter((name) => findings[name] > 0);
+  const noted = NOTES.filter((name) => notes[name] > 0);
+  return [
+    ...(wrong.length === 0 ? ['integrity   nothing lost, doubled, wrong or misrouted'] : []),
+    ...wrong.flatMap((name) => rows('WRONG', name, findings[name], 3)),
+    ...noted.flatMap((name) => rows('note', name, notes[name], 1)),
+  ];
 }
 
 function verdictRows(report: Report): string[] {

@@ -5,7 +5,7 @@
  * interval leaves a Point of a few numbers. Percentiles come from added histograms only.
  */
 import type { Histogram } from 'hdr-histogram-js';
-import { EXAMPLES_MAX, type Example, FINDING_NAMES, newFindingCounts } from './findings.ts';
+import { EXAMPLES_MAX, type Example, FINDING_NAMES, newFindingCounts, WRONGS } from './findings.ts';
 import { INTERVAL_MS, type Interval } from './ipc.ts';
 import {
   COUNTERS,
@@ -57,7 +57,7 @@ export interface Point {
   readonly connecting: number;
   readonly pending: number;
   readonly counts: Counts;
-  /** All findings of this second that would fail the run by default, together. */
+  /** Wrong answers of this second, all kinds together. */
   readonly findings: number;
   readonly times: Partial<Record<TimeName, Percentiles>>;
   /** The busiest worker's share of one core, and the worst event-loop delay. */
@@ -183,8 +183,7 @@ export class Totals {
     for (const { taken, findings: found, gauges } of intervals) {
       for (const name of COUNTERS) counts[name] += taken.counts[name];
       for (const name of TIMES) addHistogram(histograms, name, taken.times[name]);
-      const { late, redelivered, reordered, ...bad } = found.counts;
-      findings += Object.values(bad).reduce((sum, count) => sum + count, 0);
+      findings += WRONGS.reduce((sum, name) => sum + found.counts[name], 0);
       cpuShare = Math.max(cpuShare, gauges.wallMs > 0 ? gauges.cpuMs / gauges.wallMs : 0);
       lagMaxMs = Math.max(lagMaxMs, gauges.lagMaxMs);
     }

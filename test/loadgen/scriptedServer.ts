@@ -22,7 +22,7 @@ export interface Link {
   send(message: Message): void;
 }
 
-/** What to do instead of the right thing. A handler that returns false leaves that to the server. */
+/** What to do instead of the right thing; a handler that returns true has done it all. */
 export interface Script {
   onHello?(link: Link, hello: Hello): boolean;
   onRequest?(link: Link, request: Request): boolean;

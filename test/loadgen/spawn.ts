@@ -8,7 +8,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Report } from './report.ts';
+import type { Report } from '../../loadgen/report.ts';
 
 export interface Spawned {
   readonly child: ChildProcess;
@@ -25,10 +25,7 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-function cliPath(): string {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return fileURLToPath(new URL(`./cli.${extension}`, import.meta.url));
-}
+const CLI = fileURLToPath(new URL('../../loadgen/cli.ts', import.meta.url));
 
 async function readReport(file: string): Promise<Report | undefined> {
   try {
@@ -42,7 +39,7 @@ async function readReport(file: string): Promise<Report | undefined> {
 export async function spawnRun(flags: readonly string[]): Promise<Spawned> {
   const folder = await mkdtemp(join(tmpdir(), 'owsla-loadgen-'));
   const file = join(folder, 'report.json');
-  const child = spawn(process.execPath, [cliPath(), 'run', '--json', file, ...flags], {
+  const child = spawn(process.execPath, [CLI, 'run', '--json', file, ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';

@@ -1,0 +1,152 @@
+/** Settings, scenarios, thresholds and the preflight: what is refused, and in which words. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { deviceId, type Plan, profileOf } from '../../loadgen/plan.ts';
+import { type Machine, preflight } from '../../loadgen/preflight.ts';
+import { readScenario } from '../../loadgen/scenario.ts';
+import { type Given, makeOutput, makePlan } from '../../loadgen/settings.ts';
+import { judge, parseThreshold } from '../../loadgen/thresholds.ts';
+
+const TARGET = { target: '127.0.0.1:7000' };
+
+function plan(given: Given = {}): Plan {
+  return makePlan({ ...TARGET, ...given }, [], 1);
+}
+
+t.test('settings: a plan has the defaults, and what was given instead', async (t) => {
+  const made = plan({ devices: '300', rate: '50', duration: '1.5m', storm: true });
+
+  t.match(made, { host: '127.0.0.1', port: 7_000, devices: 300, connectRate: 0 });
+  t.equal(made.durationMs, 90_000);
+  t.same(made.rate, [{ durationMs: 90_000, from: 50, to: 50 }]);
+  t.match(made.reconnect, { isOn: true, minMs: 1_000, maxMs: 120_000, takenOverMs: 60_000 });
+});
+
+t.test('settings: stages are rates, ramps and speeds, and make the duration', async (t) => {
+  const made = plan({ rate: '5', stage: ['30s@1000', '1m@0-500', '10s@x3'] });
+
+  t.equal(made.durationMs, 100_000);
+  t.same(made.rate, [
+    { durationMs: 30_000, from: 1_000, to: 1_000 },
+    { durationMs: 60_000, from: 0, to: 500 },
+    { durationMs: 10_000, from: 5, to: 5 },
+  ]);
+  t.same(made.speed.at(-1), { durationMs: 10_000, from: 3, to: 3 });
+});
+
+t.test('settings: sources are ranges and lists of addresses', async (t) => {
+  const { sources } = plan({ source: '127.0.0.254-127.0.1.1,127.9.9.9' });
+
+  t.same(sources, ['127.0.0.254', '127.0.0.255', '127.0.1.0', '127.0.1.1', '127.9.9.9']);
+});
+
+const REFUSED: [Given, RegExp][] = [
+  [{ target: 'nowhere' }, /--target: 'nowhere' is not HOST:PORT/],
+  [{ target: '' }, /--target HOST:PORT is needed/],
+  [{ devices: '0' }, /--devices: '0'/],
+  [{ devices: '1.5' }, /--devices: '1.5'/],
+  [{ rate: '-1' }, /--rate: '-1'/],
+  [{ duration: '5 parsecs' }, /--duration: '5 parsecs' is no duration/],
+  [{ duration: '5s', stage: ['5s@1'] }, /--duration and --stage/],
+  [{ stage: ['5s'] }, /--stage: '5s' is not/],
+  [{ bytes: '8' }, /--bytes: '8'/],
+  [{ bytes: '64-32' }, /--bytes: '64-32'/],
+  [{ eventShare: '1.2' }, /--event-share: '1.2' is no share/],
+  [{ mix: 'toaster=1' }, /--mix: 'toaster=1' is not NAME=WEIGHT with one of thermostat/],
+  [{ expect: 'magic' }, /--expect: 'magic' is not echo, ok, any/],
+  [{ source: '127.0.0.9-127.0.0.2' }, /--source: '127.0.0.9-127.0.0.2'/],
+  [{ halfOpen: '0.6', garbage: '0.6' }, /at most 1/],
+  [{ reboot: '10%' }, /--reboot: '10%' is not SHARE@INTERVAL/],
+  [{ devicePrefix: 'a b' }, /--device-prefix/],
+  [{ keepalive: '1500ms' }, /--keepalive: whole seconds/],
+];
+
+t.test('settings: each mistake is refused with a sentence that names the flag', async (t) => {
+  for (const [given, sentence] of REFUSED) t.throws(() => plan(given), { message: sentence });
+  t.throws(() => makeOutput({ allow: 'sloth' }), /--allow: 'sloth' is not lost/);
+  t.throws(() => makeOutput({ failIf: ['rt_p98 > 3ms'] }), /no figure 'rt_p98'/);
+  t.throws(() => makeOutput({ failIf: ['rt_p99 > 3'] }), /needs a unit/);
+  t.throws(() => makeOutput({ failIf: ['lost is bad'] }), /is not FIGURE > LIMIT/);
+});
+
+t.test('thresholds: crossed, not crossed, and no value, which counts as crossed', async (t) => {
+  const figures: Record<string, number> = { rt_p99: 20.5, lost: 0, late_sends: 0.02 };
+  const judged = judge(
+    ['rt_p99 > 20ms', 'rt_p99 > 0.021s', 'lost > 0', 'late_sends >= 2%', 'event_p50 > 1s'].map(
+      parseThreshold,
+    ),
+    (figure) => figures[figure],
+  );
+
+  t.same(
+    judged.map(({ crossed }) => crossed),
+    [true, false, false, true, true],
+  );
+});
+
+t.test('plan: a mix gives each profile its share of the devices, by name', async (t) => {
+  const made = plan({ mix: 'thermostat=80,door=20', devices: '1000' });
+  const doors = Array.from({ length: 1_000 }, (_, index) => profileOf(made, index));
+
+  t.equal(doors.filter((at) => at === 1).length, 200);
+  t.equal(deviceId(made, 3), 'lg-thermostat-000003');
+  t.equal(deviceId(made, 999), 'lg-door-000999');
+});
+
+t.test('scenario: the three shipped ones are read and make plans', async (t) => {
+  for (const name of ['stampede', 'steady-day', 'door-rush']) {
+    const { options, profiles, description } = readScenario(name);
+    const made = makePlan({ ...options, ...TARGET }, profiles, 1);
+
+    t.ok(description.length > 40, name);
+    t.ok(made.durationMs > 0);
+    t.ok(makeOutput(options).thresholds.length > 0);
+  }
+});
+
+t.test('scenario: an own file in YAML or JSON; its mistakes are named', async (t) => {
+  const folder = t.testdir();
+  const file = (name: string, text: string) => {
+    const path = join(folder, name);
+    writeFileSync(path, text);
+    return path;
+  };
+  const good = file(
+    'good.json',
+    '{"options":{"connect-rate":50,"mix":"lift=1"},"profiles":{"lift":{"every":"2s"}}}',
+  );
+
+  const { options, profiles } = readScenario(good);
+
+  t.same(options, { connectRate: '50', mix: 'lift=1' });
+  t.match(profiles, [{ name: 'lift', everyMs: 2_000 }]);
+  t.throws(() => readScenario('nothing-like-it'), /there is no file 'nothing-like-it'; shipped/);
+  t.throws(() => readScenario(file('a.yaml', 'optoins: {}')), /no such key 'optoins'/);
+  t.throws(() => readScenario(file('b.yaml', 'options: {wheels: 4}')), /no such option 'wheels'/);
+  t.throws(() => readScenario(file('c.yaml', 'profiles: {x: {sends: fax}}')), /event or request/);
+  t.throws(() => readScenario(file('d.yaml', 'options: [1')), /d\.yaml: /);
+});
+
+const MACHINE: Machine = {
+  openFilesMax: 20_000,
+  ports: 28_232,
+  somaxconn: 4_096,
+  conntrackMax: undefined,
+  freeBytes: 2 ** 34,
+  cores: 4,
+  addresses: new Set(['10.0.0.5']),
+};
+
+t.test('preflight: what cannot work is refused, with what to change', async (t) => {
+  const judgeOf = (given: Given) => preflight(plan(given), MACHINE);
+
+  t.same(judgeOf({ devices: '1000' }), { faults: [], warnings: [] });
+  t.match(judgeOf({ devices: '30000', workers: '1', source: '127.0.0.2-127.0.0.3' }).faults, [
+    /use --workers 2/,
+  ]);
+  t.match(judgeOf({ devices: '60000', workers: '4' }).faults, [/--source 127.0.0.2-127.0.0.4/]);
+  t.match(judgeOf({ source: '10.0.0.5,10.0.0.6' }).faults, [/10.0.0.6 is no address/]);
+  t.match(judgeOf({ devices: '9000', storm: true }).warnings, [/somaxconn/]);
+  t.match(judgeOf({ devices: '100', workers: '4' }).warnings, [/leave none/]);
+});

@@ -1,0 +1,66 @@
+/** The example backends when the broker dies under them: they come back by themselves. */
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import t from 'tap';
+import { startBroker } from '../helpers/broker.ts';
+import { Command } from '../helpers/command.ts';
+import { Server } from '../helpers/server.ts';
+
+const EXAMPLES = join(import.meta.dirname, '../../examples');
+const BACKENDS = [
+  { name: 'backend.rb', command: ['ruby', join(EXAMPLES, 'backend.rb')] },
+  { name: 'backend.ts', command: [process.execPath, join(EXAMPLES, 'backend.ts')] },
+] as const;
+
+function hasBunny(): boolean {
+  try {
+    execFileSync('ruby', ['-e', "require 'bunny'"], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const broker = await startBroker();
+t.teardown(() => broker.stop());
+
+/** A device asks once; resolves with its exit code. Owsla answers it in any case. */
+function ask(server: Server): Promise<number | string> {
+  const words = ['127.0.0.1', String(server.port), 'door-17', '--request', 'door.open', 'please'];
+  return new Command([process.execPath, join(EXAMPLES, 'device.ts'), ...words]).exit;
+}
+
+/** Asks again, as a device would, until a backend has answered. */
+async function isAnswered(server: Server): Promise<boolean> {
+  for (let tries = 0; tries < 10; tries += 1) {
+    if ((await ask(server)) === 0) return true;
+  }
+  return false;
+}
+
+for (const { name, command } of BACKENDS) {
+  const skip = name === 'backend.rb' && !hasBunny() && 'no Ruby with bunny on this machine';
+  t.test(
+    `${name} goes on answering after the broker was killed and started again`,
+    {
+      skip,
+    },
+    async (t) => {
+      const prefix = name.replace('.', '-');
+      const options = { amqp: broker.url, prefix, acceptors: 1 };
+      const server = await Server.start({ ...options, limits: { requestMs: 5_000 } });
+      const backend = new Command(command, { OWSLA_AMQP: broker.url, OWSLA_PREFIX: prefix });
+      t.teardown(async () => {
+        await backend.end();
+        await server.stop();
+      });
+      await backend.prints(/^ready$/m);
+      t.equal(await ask(server), 0, 'before');
+
+      await broker.kill();
+      await broker.start();
+
+      t.ok(await isAnswered(server), 'after');
+    },
+  );
+}

@@ -234,10 +234,15 @@ function printLimits(): void {
   const widths = [0, 1, 2].map((column) =>
     Math.max(...table.map((row) => row[column]?.length ?? 0)),
   );
-  for (const row of table) {
-    const line = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
-    process.stdout.write(`${line.trimEnd()}\n`);
-  }
+  const lines = table.map((row) => {
+    return row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  });
+  // Whoever reads it may stop in the middle, as head does.
+  process.stdout.on('error', () => {});
+  process.stdout.write(`${lines.join('\n')}\n`);
 }
 
 try {

@@ -6,7 +6,7 @@
  */
 import { isatty } from 'node:tty';
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino';
-import pretty from 'pino-pretty';
+import { type PrettyOptions, build as pretty } from 'pino-pretty';
 import type { LogLevel } from '../config.ts';
 import { redact } from './redact.ts';
 
@@ -16,6 +16,15 @@ export type Role = 'supervisor' | 'acceptor' | 'observer';
 
 const STDOUT = 1;
 const LOG_BYTES_MAX = 1024 * 1024;
+
+/** One line each: `12:00:00.000 INFO acceptor 2: broker link up {"link":"publish"}`. */
+const PRETTY: PrettyOptions = {
+  singleLine: true,
+  translateTime: 'SYS:HH:MM:ss.l',
+  ignore: 'pid,hostname,role,acceptor,incarnation',
+  messageFormat: ({ role, acceptor, msg }) =>
+    `${role}${acceptor === undefined ? '' : ` ${acceptor}`}: ${msg}`,
+};
 
 /** Who speaks. `acceptor` is its number from 1, `incarnation` one life of a child. */
 export interface LogOrigin {
@@ -35,9 +44,7 @@ export function makeLogger(level: LogLevel, origin: LogOrigin): Logger {
   // Nobody reads stdout any more (`owsla serve | head`): no reason to drop a link.
   out.on('error', () => {});
   if (!isSync) process.on('exit', () => flush(out));
-  const stream = isatty(STDOUT)
-    ? pretty({ destination: out, ignore: 'pid,hostname,incarnation', translateTime: 'HH:MM:ss.l' })
-    : out;
+  const stream = isatty(STDOUT) ? pretty({ ...PRETTY, destination: out }) : out;
   return makeLoggerTo(stream, level, origin);
 }
 

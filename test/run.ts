@@ -7,7 +7,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { type FinalResults, Parser, type Result } from 'tap-parser';
 import { stringify } from 'yaml';
 import { type Broker, shareBroker, startBroker } from './helpers/broker.ts';
@@ -80,15 +80,19 @@ async function runTap(args: readonly string[], env: NodeJS.ProcessEnv): Promise<
   return report(tally, await finished, code ?? 1);
 }
 
-const isGiven = (process.env.OWSLA_TEST_AMQP ?? '') !== '';
+/** Files that start no broker need not wait for one; those that do find one by themselves. */
+function isBrokerWanted(args: readonly string[]): boolean {
+  if ((process.env.OWSLA_TEST_AMQP ?? '') !== '') return false;
+  const files = args.filter((arg) => !arg.startsWith('-'));
+  return files.length === 0 || files.some((file) => readFileSync(file, 'utf8').includes('roker'));
+}
+
+const args = process.argv.slice(2).flatMap(filesOf);
 let broker: Broker | undefined;
 try {
-  if (!isGiven) broker = await startBroker();
+  if (isBrokerWanted(args)) broker = await startBroker();
   const shared = broker === undefined ? {} : shareBroker(broker);
-  process.exitCode = await runTap(process.argv.slice(2).flatMap(filesOf), {
-    ...process.env,
-    ...shared,
-  });
+  process.exitCode = await runTap(args, { ...process.env, ...shared });
 } catch (error) {
   console.error(`tests: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;

@@ -34,6 +34,7 @@ export interface Script {
 export class ScriptedServer {
   readonly links = new Set<Link>();
   readonly counts = { hellos: 0, requests: 0, events: 0, pings: 0, byes: 0, badFrames: 0 };
+  readonly #waiting = new Set<{ requests: number; resolve: () => void }>();
   readonly #server: net.Server;
   readonly #script: Script;
 
@@ -48,6 +49,12 @@ export class ScriptedServer {
       this.#server.listen({ port, host: '127.0.0.1', backlog: 4_096, reusePort }, resolve);
     });
     return (this.#server.address() as net.AddressInfo).port;
+  }
+
+  /** Resolves when so many requests have come. */
+  async taken(requests: number): Promise<void> {
+    if (this.counts.requests >= requests) return;
+    await new Promise<void>((resolve) => this.#waiting.add({ requests, resolve }));
   }
 
   /** Cut every link and close the listener. */
@@ -91,6 +98,11 @@ export class ScriptedServer {
       if (this.#script.onHello?.(link, message) !== true) this.welcome(link);
     } else if (message.type === TYPE.REQUEST) {
       counts.requests += 1;
+      for (const wait of this.#waiting) {
+        if (wait.requests > counts.requests) continue;
+        this.#waiting.delete(wait);
+        wait.resolve();
+      }
       if (this.#script.onRequest?.(link, message) !== true) this.echo(link, message);
     } else if (message.type === TYPE.EVENT) {
       counts.events += 1;

@@ -1,0 +1,82 @@
+/** How a run ends when something ends it: a signal, a dead worker, a server that goes away. */
+import { readdirSync, readFileSync } from 'node:fs';
+import t from 'tap';
+import { ScriptedServer } from './scriptedServer.ts';
+import { spawnRun } from './spawn.ts';
+
+t.test('run: Ctrl-C ends it within a second, with a full report and exit 130', async (t) => {
+  const server = new ScriptedServer();
+  const port = await server.listen();
+  const target = ['--target', `127.0.0.1:${port}`];
+  const { child, interrupt, ended } = await spawnRun([
+    ...target,
+    ...['--devices', '500', '--rate', '500', '--duration', '60s', '--workers', '2'],
+  ]);
+  await server.taken(500);
+
+  const start = performance.now();
+  interrupt();
+  const { exitCode, report, stdout } = await ended;
+  const tookMs = performance.now() - start;
+  await server.close();
+
+  t.ok(tookMs < 1_000, `${Math.round(tookMs)} ms`);
+  t.equal(exitCode, 130);
+  t.equal(report?.ended.how, 'interrupted');
+  t.ok((report?.counts.replies ?? 0) >= 400);
+  t.match(stdout, /FAILED \(exit 130\): interrupted after/);
+  t.equal(child.killed, true);
+});
+
+function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => {
+      try {
+        return (
+          readFileSync(`/proc/${name}/stat`, 'utf8').split(') ')[1]?.split(' ')[1] === `${pid}`
+        );
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+t.test('run: a worker that dies fails the run with its reason, and the rest reports', async (t) => {
+  const server = new ScriptedServer();
+  const port = await server.listen();
+  const { child, ended } = await spawnRun([
+    ...['--target', `127.0.0.1:${port}`, '--devices', '20', '--rate', '100'],
+    ...['--duration', '60s', '--workers', '2'],
+  ]);
+  await server.taken(50);
+
+  const [victim = 0] = childrenOf(child.pid ?? 0);
+  process.kill(victim, 'SIGKILL');
+  const { exitCode, report } = await ended;
+  await server.close();
+
+  t.equal(exitCode, 96);
+  t.equal(report?.ended.how, 'worker-died');
+  t.match(report?.ended.why, new RegExp(`worker [12] \\(pid ${victim}\\) died: SIGKILL`));
+  t.ok((report?.counts.replies ?? 0) > 0);
+});
+
+t.test('run: a server that vanishes is reported, not hung on', async (t) => {
+  const server = new ScriptedServer();
+  const port = await server.listen();
+  const { ended } = await spawnRun([
+    ...['--target', `127.0.0.1:${port}`, '--devices', '20', '--rate', '100'],
+    ...['--duration', '60s', '--give-up', '2s', '--reconnect', '100ms-300ms', '--allow', 'cut'],
+  ]);
+  await server.taken(50);
+
+  await server.close();
+  const { exitCode, report } = await ended;
+
+  t.equal(exitCode, 97);
+  t.match(report?.ended.why, /vanished: since second \d+ no link was open/);
+  t.ok((report?.labelled.connectErrors.ECONNREFUSED ?? 0) > 0);
+  t.ok((report?.counts.skipped ?? 0) > 0, 'what nobody could send is counted');
+});

@@ -1,0 +1,253 @@
+/**
+ * A small model of one link, for the command sequences of test/property/endpoint.test.ts.
+ * From: what the test does to the link.  To: what must be seen of it after each step.
+ * Bound: one link, fake routes; it keeps frames as words and knows nothing of sockets.
+ */
+import type { CloseReason, ErrorCode } from '../../src/errors.ts';
+
+/** One frame of the device: a word for what it is, and its id where it has one. */
+export interface Sent {
+  readonly kind: Kind;
+  readonly id: number;
+}
+
+/** What is refused before its state matters, and with which code. */
+export const BROKEN = {
+  'hello of version 2': 'version',
+  'hello with a bad device id': 'bad-device-id',
+  'event with a bad topic': 'bad-topic',
+  'request with id 0': 'bad-id',
+  'unknown type': 'unexpected',
+  'no MessagePack': 'bad-frame',
+  'length 0': 'bad-frame',
+  'length too long': 'frame-too-long',
+} as const satisfies Record<string, ErrorCode>;
+
+/** What only Owsla sends. */
+export const DOWNWARD = ['welcome', 'reply', 'command', 'error'] as const;
+
+export const VALID = [
+  'hello',
+  'ping',
+  'pong',
+  'ack',
+  'result',
+  'event',
+  'event without id',
+  'event with an old id',
+  'request',
+  'bye',
+] as const;
+
+export type Kind = keyof typeof BROKEN | (typeof DOWNWARD)[number] | (typeof VALID)[number];
+
+export interface ModelLimits {
+  readonly inFlightMax: number;
+  readonly greetingMs: number;
+  readonly keepaliveMs: number;
+  readonly lingerMs: number;
+}
+
+/** A chunk that the device wrote, as the frames it completes, or its FIN. */
+type Chunk = readonly Sent[] | 'fin';
+
+export class EndpointModel {
+  readonly #limits: ModelLimits;
+  state: 'greeting' | 'open' | 'draining' | 'closed' = 'greeting';
+  reason: CloseReason | undefined;
+  isPaused = false;
+  isFinished = false;
+  /** Ids of messages handed on. */
+  readonly handed: number[] = [];
+  /** Words for what the device got, in order. */
+  readonly heard: string[] = [];
+  room = Number.POSITIVE_INFINITY;
+  held = 0;
+  sentId = 0;
+  #isWaiting = false;
+  #inFlight = 0;
+  #lastId = 0;
+  readonly #read: Sent[] = [];
+  readonly #unread: Chunk[] = [];
+  #now = 1;
+  #heardAt = 1;
+  #pausedAt = 0;
+  #pingedAt = 0;
+  #endedAt = 0;
+
+  constructor(limits: ModelLimits) {
+    this.#limits = limits;
+  }
+
+  get isLive(): boolean {
+    return this.state === 'greeting' || this.state === 'open';
+  }
+
+  // What the test does.
+
+  write(chunk: readonly Sent[]): void {
+    this.#unread.push(chunk);
+    this.#flow();
+  }
+
+  fin(): void {
+    this.isFinished = true;
+    this.#unread.push('fin');
+    this.#flow();
+  }
+
+  reset(): void {
+    if (this.isLive) this.#end('peer-reset');
+    this.state = 'closed';
+  }
+
+  release(count: number): void {
+    const released = Math.min(count, this.held);
+    for (let i = 0; i < released; i += 1) {
+      this.held -= 1;
+      this.#inFlight -= 1;
+      this.#wake();
+    }
+    this.#flow();
+  }
+
+  makeRoom(room: number): void {
+    this.room = room;
+    if (this.#isWaiting && room > 0) {
+      this.#isWaiting = false;
+      this.#wake();
+    }
+    this.#flow();
+  }
+
+  pass(ms: number): void {
+    const { greetingMs, keepaliveMs, lingerMs } = this.#limits;
+    this.#now += ms;
+    const now = this.#now;
+    if (this.state === 'draining' && now - this.#endedAt >= lingerMs) this.state = 'closed';
+    if (this.state === 'greeting' && now - 1 >= greetingMs) this.#bye('greeting-timeout');
+    if (this.state !== 'open') return;
+    if (!this.isPaused) {
+      if (now - this.#heardAt > 1.5 * keepaliveMs) this.#bye('keepalive-timeout');
+    } else if (now - Math.max(this.#pausedAt, this.#pingedAt) >= keepaliveMs / 2) {
+      this.#pingedAt = now;
+      this.heard.push('ping');
+    }
+  }
+
+  // What follows from it.
+
+  #flow(): void {
+    while (this.#unread.length > 0 && !(this.isLive && this.isPaused)) {
+      const chunk = this.#unread.shift() as Chunk;
+      if (!this.isLive) continue;
+      if (chunk === 'fin') this.#end('peer-fin');
+      else {
+        this.#heardAt = this.#now;
+        this.#read.push(...chunk);
+        this.#handle();
+      }
+    }
+    // Both sides have sent FIN: nobody lingers.
+    if (this.state === 'draining' && this.isFinished) this.state = 'closed';
+  }
+
+  #mayHandle(): boolean {
+    if (!this.isLive || this.#inFlight >= this.#limits.inFlightMax) return false;
+    return this.state === 'greeting' || (this.room > 0 && !this.#isWaiting);
+  }
+
+  #handle(): void {
+    while (this.#mayHandle()) {
+      const sent = this.#read.shift();
+      if (sent === undefined) return;
+      this.#take(sent);
+    }
+    if (this.isLive) this.#pause();
+  }
+
+  #pause(): void {
+    if (this.room <= 0) this.#isWaiting = true;
+    if (this.isPaused) return;
+    this.isPaused = true;
+    this.#pausedAt = this.#now;
+  }
+
+  #wake(): void {
+    if (!this.isPaused) return;
+    if (!this.#mayHandle()) {
+      this.#pause();
+      return;
+    }
+    this.#heardAt += this.#now - this.#pausedAt;
+    this.isPaused = false;
+    this.#handle();
+  }
+
+  #take({ kind, id }: Sent): void {
+    if (kind in BROKEN) this.#refuse(BROKEN[kind as keyof typeof BROKEN]);
+    else if (this.state === 'open') this.#takeOpen(kind, id);
+    else if (kind !== 'hello') this.#refuse('unexpected');
+    else {
+      this.state = 'open';
+      this.heard.push('welcome');
+    }
+  }
+
+  #takeOpen(kind: Kind, id: number): void {
+    switch (kind) {
+      case 'ping':
+        this.heard.push('pong');
+        break;
+      case 'pong':
+      case 'ack':
+        break;
+      case 'result':
+        this.heard.push('error not-supported');
+        break;
+      case 'bye':
+        this.#end('peer-bye');
+        break;
+      case 'event':
+      case 'event without id':
+      case 'event with an old id':
+      case 'request':
+        this.#hand(id);
+        break;
+      default:
+        this.#refuse('unexpected');
+    }
+  }
+
+  #hand(id: number): void {
+    if (id !== 0 && id <= this.#lastId) {
+      this.#refuse('bad-id');
+      return;
+    }
+    if (id !== 0) {
+      this.#lastId = id;
+      this.#inFlight += 1;
+      this.held += 1;
+    }
+    this.room -= 1;
+    this.handed.push(id);
+  }
+
+  #refuse(code: Exclude<ErrorCode, 'not-supported'>): void {
+    this.heard.push(`error ${code}`);
+    this.#bye(code);
+  }
+
+  #bye(reason: CloseReason): void {
+    this.heard.push(`bye ${reason}`);
+    this.#end(reason);
+    this.#flow();
+  }
+
+  #end(reason: CloseReason): void {
+    this.reason = reason;
+    this.state = 'draining';
+    this.isPaused = false;
+    this.#endedAt = this.#now;
+  }
+}

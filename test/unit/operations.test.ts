@@ -1,0 +1,37 @@
+/** docs/operations.md names everything that an operator can set, read or be ended with. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { OPTION_NAMES } from '../../src/config.ts';
+import { EXIT } from '../../src/errors.ts';
+import { isLimitName } from '../../src/limits.ts';
+import { Exposition } from '../../src/observe/exposition.ts';
+import { Ledger } from '../../src/observe/ledger.ts';
+
+const page = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
+
+t.test('every flag has its line', async (t) => {
+  for (const name of [...OPTION_NAMES, 'config', 'set']) {
+    t.match(page, new RegExp(`^\\| \`--${name}[ \`]`, 'm'), name);
+  }
+});
+
+t.test('every exit code has its line', async (t) => {
+  for (const code of [...Object.values(EXIT), 130, 143]) {
+    t.match(page, new RegExp(`^\\| (\\d+, )?${code}(, \\d+)? \\|`, 'm'), String(code));
+  }
+});
+
+t.test('every metric has its line, with its label, and no line is about none', async (t) => {
+  const families = await new Exposition(new Ledger(1, 1_000), 1_000).page(0);
+  const names = [...families.matchAll(/^# HELP (\w+)/gm)].map(([, name]) => name ?? '');
+  const known = names.filter((name) => !name.startsWith('owsla_acceptor_'));
+  const told = [...page.matchAll(/^\| `(owsla_\w+)`/gm)].map(([, name]) => name ?? '');
+  t.same(told.toSorted(), known.toSorted());
+});
+
+t.test('every limit that is named exists', async (t) => {
+  const named = [...page.matchAll(/`(\w+(?:Ms|Max|Bytes))`/g)].map(([, name]) => name ?? '');
+  t.ok(named.length > 10);
+  for (const name of named) t.ok(isLimitName(name), name);
+});

@@ -39,6 +39,8 @@ export const LIMIT_SPECS = {
   keepaliveMinMs: ms(10 * SECOND, SECOND, HOUR, 'shortest keepalive a device may ask for'),
   keepaliveMaxMs: ms(HOUR, SECOND, 24 * HOUR, 'longest keepalive a device may ask for'),
   inFlightMax: count(256, 1, 65_536, 'REQUESTs unanswered + EVENTs un-ACKed of one link'),
+  linkMessagesPerSecond: count(1_000, 1, 1_000_000, 'messages read from one link, on average'),
+  linkMessagesBurst: count(2_000, 1, 1_000_000, 'messages read from one link at once'),
   requestMs: ms(10 * SECOND, 50, 10 * MINUTE, 'time a REQUEST has to be answered'),
   outboxSoftBytes: bytes(64 * KiB, KiB, 64 * MiB, 'outbox size above which reading stops'),
   outboxHardBytes: bytes(256 * KiB, 2 * KiB, 256 * MiB, 'outbox size at which a link closes'),
@@ -47,7 +49,11 @@ export const LIMIT_SPECS = {
 
   // One acceptor.
   linksMax: count(0, 0, 1_000_000, 'links per acceptor; 0: the open-file limit less 256'),
-  refusingMax: count(256, 1, 16_384, 'refused links that linger at once; more are reset'),
+  refusingMax: count(128, 1, 16_384, 'refused links that linger at once; more are reset'),
+  connectsPerSecond: count(1_500, 1, 1_000_000, 'new links let in per second and acceptor'),
+  connectBurst: count(100, 1, 1_000_000, 'new links let in at once after a quiet time'),
+  connectQueueMax: count(8_192, 0, 1_000_000, 'new links that wait for that; 0: none, refuse'),
+  greetingsMax: count(2_048, 1, 1_000_000, 'links let in that have still to say HELLO'),
   backlog: count(4_096, 1, 65_535, 'accept queue of a listener'),
   sweepTickMs: ms(8, 1, 1_000, 'one registry shard is swept per tick, all 256 in turn'),
 

@@ -30,6 +30,8 @@ export interface EndpointHost {
   /** Nothing more may be handed to `onMessage` now; `waitForRoom` brings a later `wake`. */
   isFull(): boolean;
   waitForRoom(endpoint: Endpoint): void;
+  /** The link sends too much: `wake` it a little later. */
+  waitForTime(endpoint: Endpoint): void;
   /** HELLO was accepted. */
   onOpen(endpoint: Endpoint): void;
   onMessage(endpoint: Endpoint, message: Event | Request): void;
@@ -87,6 +89,8 @@ export class Endpoint {
   readonly #reader: Reader;
   readonly #outbox: Outbox;
   #lastId = 0;
+  /** When the messages handled so far would have come at the permitted rate, in ms (GCRA). */
+  #paidUntil = 0;
   #peer = '';
   /** The device's FIN came while frames before it were still waiting to be handled. */
   #isFinished = false;
@@ -104,6 +108,8 @@ export class Endpoint {
     socket.on('end', onFin);
     socket.on('close', onSocketClose);
     socket.on('error', onSocketError);
+    // The listener hands sockets over unread.
+    socket.resume();
   }
 
   /**
@@ -178,12 +184,26 @@ export class Endpoint {
       this.inFlight < limits.inFlightMax &&
       this.#outbox.bytes < limits.outboxSoftBytes &&
       // HELLO needs no room at the broker.
-      (this.state === 'greeting' || !this.#host.isFull())
+      (this.state === 'greeting' || !this.#host.isFull()) &&
+      !this.#isThrottled()
     );
+  }
+
+  #isThrottled(): boolean {
+    const { limits, clock } = this.#host;
+    const burstMs = (limits.linkMessagesBurst * 1_000) / limits.linkMessagesPerSecond;
+    return this.#paidUntil - clock.now() > burstMs;
+  }
+
+  #pay(): void {
+    const { limits, clock } = this.#host;
+    const from = Math.max(this.#paidUntil, clock.now());
+    this.#paidUntil = from + 1_000 / limits.linkMessagesPerSecond;
   }
 
   #onMessage(message: Message): void {
     bump(this.#host.counters.messagesIn, TYPE_NAMES[message.type] as string);
+    this.#pay();
     if (this.state === 'open') {
       this.#onOpenMessage(message);
     } else if (message.type === TYPE.HELLO) {
@@ -320,6 +340,7 @@ export class Endpoint {
     const host = this.#host;
     if (this.#outbox.bytes >= host.limits.outboxSoftBytes) this.#awaitWritable();
     else if (host.isFull()) host.waitForRoom(this);
+    else if (this.#isThrottled()) host.waitForTime(this);
     if (this.pausedAt !== 0) return;
     this.pausedAt = host.clock.now();
     host.counters.pausedLinks += 1;

@@ -36,6 +36,9 @@ export interface KeeperOptions {
   readonly linksMax: number;
 }
 
+/** How long a link that sends too much is not read from, before it is looked at again. */
+const THROTTLE_MS = 50;
+
 /** rationing: room is being given to those who wait, in their order. */
 type KeeperState = 'serving' | 'rationing' | 'suspended';
 
@@ -51,6 +54,7 @@ export class Keeper implements EndpointHost {
   readonly #linksMax: number;
   readonly #greetings: Deadlines<Endpoint>;
   readonly #lingering: Deadlines<Endpoint>;
+  readonly #throttled: Deadlines<Endpoint>;
   readonly #waiting = new Set<Endpoint>();
   #routes: Routes | undefined;
   #state: KeeperState = 'serving';
@@ -70,6 +74,7 @@ export class Keeper implements EndpointHost {
       endpoint.close('greeting-timeout');
     });
     this.#lingering = new Deadlines(limits.lingerMs, (endpoint) => endpoint.destroy());
+    this.#throttled = new Deadlines(THROTTLE_MS, (endpoint) => endpoint.wake());
     counters.linksMax = linksMax;
   }
 
@@ -78,13 +83,19 @@ export class Keeper implements EndpointHost {
     this.#routes = routes;
   }
 
+  /** Sockets that fit below `linksMax`. One that lingers takes up room until it is gone. */
+  get room(): number {
+    return this.#linksMax - (this.counters.sockets - this.#refusing);
+  }
+
   /** Own an accepted socket from now on. A full acceptor says so and lets it go. */
   accept(socket: Socket): void {
-    this.counters.accepts += 1;
-    if (this.registry.size >= this.#linksMax) {
-      this.#refuse(socket);
+    if (this.room <= 0) {
+      this.refuse(socket, 'server-full');
       return;
     }
+    this.counters.accepts += 1;
+    this.counters.sockets += 1;
     const endpoint = new Endpoint(uuid(), socket, this);
     this.registry.register(endpoint);
     this.counters.links += 1;
@@ -92,18 +103,21 @@ export class Keeper implements EndpointHost {
     this.counters.greetings = this.#greetings.size;
   }
 
-  #refuse(socket: Socket): void {
+  /** Tell a new device to come back later. Beyond `refusingMax` at once it is told by a reset. */
+  refuse(socket: Socket, reason: ByeReason): void {
+    this.counters.accepts += 1;
     if (this.#refusing >= this.limits.refusingMax) {
-      bump(this.counters.closes, 'server-full');
+      bump(this.counters.closes, reason);
       socket.resetAndDestroy();
       return;
     }
+    this.counters.sockets += 1;
     this.#refusing += 1;
     socket.once('close', () => {
       this.#refusing -= 1;
     });
     const endpoint = new Endpoint(uuid(), socket, this);
-    endpoint.close('server-full', this.#spread(this.limits.serverFullRetryMs));
+    endpoint.close(reason, this.#spread(this.limits.serverFullRetryMs));
   }
 
   #spread(ms: number): number {
@@ -123,6 +137,11 @@ export class Keeper implements EndpointHost {
     this.#waiting.add(endpoint);
   }
 
+  waitForTime(endpoint: Endpoint): void {
+    this.counters.throttled += 1;
+    this.#throttled.add(endpoint, this.clock.now());
+  }
+
   onOpen(endpoint: Endpoint): void {
     this.#greetings.delete(endpoint);
     this.counters.greetings = this.#greetings.size;
@@ -139,12 +158,14 @@ export class Keeper implements EndpointHost {
     this.counters.greetings = this.#greetings.size;
     if (this.registry.unregister(endpoint)) this.counters.links -= 1;
     this.#waiting.delete(endpoint);
+    this.#throttled.delete(endpoint);
     this.#lingering.add(endpoint, this.clock.now());
     this.counters.lingering = this.#lingering.size;
     this.#routes?.onEnd(endpoint);
   }
 
   onClosed(endpoint: Endpoint): void {
+    this.counters.sockets -= 1;
     this.#lingering.delete(endpoint);
     this.counters.lingering = this.#lingering.size;
     this.#checkEmpty();
@@ -170,6 +191,7 @@ export class Keeper implements EndpointHost {
     this.#shard = (this.#shard + 1) % SHARDS;
     this.#greetings.sweep(now);
     this.#lingering.sweep(now);
+    this.#throttled.sweep(now);
   }
 
   // The end.

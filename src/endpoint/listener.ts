@@ -1,8 +1,8 @@
 /**
  * Listener: the shared-port server of one acceptor.
  * From: the kernel, which spreads new connections over the listeners of a port (SO_REUSEPORT).
- * To: `Keeper.accept`.
- * Bound: `backlog` connections wait in the accept queue; `linksMax` is kept by the keeper.
+ * To: the gate, sockets not yet read from.
+ * Bound: `backlog` connections wait in the accept queue; the gate and the keeper have the others.
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Limits } from '../limits.ts';
@@ -18,6 +18,8 @@ export class Listener {
         // A device's FIN must not close our side before its last frames are handled.
         allowHalfOpen: true,
         noDelay: true,
+        // Nothing is read, and so nothing allocated, before a socket has passed the gate.
+        pauseOnConnect: true,
         highWaterMark: limits.outboxSoftBytes,
       },
       onSocket,

@@ -25,8 +25,14 @@ export type ReplyFate = (typeof REPLY_FATES)[number];
 export const METRICS = {
   links: { kind: 'gauge', help: 'Links that are greeting or open.' },
   greetings: { kind: 'gauge', help: 'Links whose HELLO has not come yet.' },
+  connectsWaiting: { kind: 'gauge', help: 'New links that wait to be let in.' },
+  sockets: {
+    kind: 'gauge',
+    help: 'Device sockets, waiting and lingering ones included: each is an open file.',
+  },
   linksMax: { kind: 'gauge', help: 'Links that this acceptor takes.' },
   pausedLinks: { kind: 'gauge', help: 'Links that are not read from, for back-pressure.' },
+  throttled: { kind: 'counter', help: 'Times that a link was paused for its message rate.' },
   lingering: { kind: 'gauge', help: 'Links that said BYE and wait for the device’s FIN.' },
   accepts: { kind: 'counter', help: 'Links accepted.' },
   closes: {

@@ -12,6 +12,7 @@ import { Publisher } from '../broker/publisher.ts';
 import { declareReplies, declareUplink, names } from '../broker/topology.ts';
 import type { Config } from '../config.ts';
 import { systemClock } from '../endpoint/clock.ts';
+import { Gate } from '../endpoint/gate.ts';
 import { Keeper } from '../endpoint/keeper.ts';
 import { Listener } from '../endpoint/listener.ts';
 import type { StartError } from '../errors.ts';
@@ -58,6 +59,7 @@ class Acceptor implements RunningAcceptor {
   readonly #consumer: Consumer;
   readonly #links: { readonly publish: Link; readonly consume: Link };
   readonly #listener: Listener;
+  readonly #gate: Gate;
   readonly #replyTo: string;
   #ticker: NodeJS.Timeout | undefined;
   #state: AcceptorState = 'starting';
@@ -97,7 +99,15 @@ class Acceptor implements RunningAcceptor {
     this.#keeper = keeper;
     this.#requests = requests;
     this.#publisher = publisher;
-    this.#listener = new Listener(limits, (socket) => keeper.accept(socket));
+    this.#gate = new Gate({
+      limits,
+      counters,
+      clock,
+      room: () => keeper.room,
+      admit: (socket) => keeper.accept(socket),
+      refuse: (socket, reason) => keeper.refuse(socket, reason),
+    });
+    this.#listener = new Listener(limits, (socket) => this.#gate.arrive(socket));
     this.#links = {
       publish: this.#link('publish', (model) => this.#setUpPublish(model)),
       consume: this.#link('consume', (model) => this.#setUpConsume(model)),
@@ -164,6 +174,7 @@ class Acceptor implements RunningAcceptor {
     const { config } = this.#start;
     await Promise.all([this.#links.publish.start(), this.#links.consume.start()]);
     this.#ticker = setInterval(() => {
+      this.#gate.tick();
       this.#keeper.tick();
       this.#requests.tick();
     }, config.limits.sweepTickMs);
@@ -184,6 +195,7 @@ class Acceptor implements RunningAcceptor {
     const { log, config } = this.#start;
     const links = this.#keeper.registry.size;
     this.#listener.suspend();
+    this.#gate.close();
     this.#keeper.suspend();
     log.info({ links, ...this.#underWay() }, 'drain: waiting for what is under way');
     await this.#settled(config.limits.drainMs);

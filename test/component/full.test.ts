@@ -23,6 +23,9 @@ onBoth('keeper: a link that ends makes room for the next', full, async (t, serve
   const first = await served.open('first');
   first.send({ type: TYPE.BYE, reason: '', retryAfter: undefined });
   await first.rest();
+  // A link that is over holds its file until its socket is gone.
+  first.close();
+  await until(() => served.counters.lingering === 0);
 
   const second = await served.open('second');
 

@@ -5,7 +5,9 @@ import { type Device, event } from '../helpers/device.ts';
 import { on, onBoth, type Served, settle, until } from '../helpers/keeper.ts';
 
 const KiB = 1_024;
-const bounds = { limits: { outboxSoftBytes: 16 * KiB, outboxHardBytes: 64 * KiB } };
+const bounds = {
+  limits: { outboxSoftBytes: 16 * KiB, outboxHardBytes: 64 * KiB, linkMessagesBurst: 100_000 },
+};
 
 function reply(bytes: number, id = 1): Reply {
   return { type: TYPE.REPLY, id, status: 0, payload: Buffer.alloc(bytes, 7) };

@@ -1,0 +1,106 @@
+/**
+ * Gate: lets a storm of new links in at a pace that those already open do not feel.
+ * From: the listener's sockets.  To: the keeper, `connectsPerSecond` of them, and only while fewer
+ * than `greetingsMax` links have still to say HELLO.
+ * Bound: `connectQueueMax` sockets wait, unread and with nothing allocated for them; what comes
+ * beyond that is refused with `rate-limited`. With 0, a storm is refused at once instead.
+ */
+import type { Socket } from 'node:net';
+import type { Limits } from '../limits.ts';
+import type { Counters } from '../observe/metrics.ts';
+import type { Clock } from './clock.ts';
+
+export interface GateOptions {
+  readonly limits: Limits;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  /** Sockets that the keeper still has room for. */
+  readonly room: () => number;
+  readonly admit: (socket: Socket) => void;
+  readonly refuse: (socket: Socket, reason: 'rate-limited' | 'server-full' | 'draining') => void;
+}
+
+export class Gate {
+  readonly #options: GateOptions;
+  /** Token bucket: links that may be let in now; a whole number or not. */
+  #tokens: number;
+  #filledAt: number;
+  #waiting: Socket[] = [];
+  /** Everything in #waiting before this has been let in. */
+  #head = 0;
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+    this.#tokens = options.limits.connectBurst;
+    this.#filledAt = options.clock.now();
+  }
+
+  /** Sockets that wait. */
+  get size(): number {
+    return this.#waiting.length - this.#head;
+  }
+
+  /** A socket was accepted, not yet read from. */
+  arrive(socket: Socket): void {
+    this.#fill();
+    // Who waits holds a file too: beyond the open-file limit libuv closes sockets unseen.
+    if (this.size >= this.#options.room()) {
+      this.#options.refuse(socket, 'server-full');
+    } else if (this.size === 0 && this.#isOpen()) {
+      this.#admit(socket);
+    } else if (this.size < this.#options.limits.connectQueueMax) {
+      this.#waiting.push(socket);
+      this.#count();
+    } else {
+      this.#options.refuse(socket, 'rate-limited');
+    }
+  }
+
+  /** Let in who waits, the longest waiting first. */
+  tick(): void {
+    if (this.size === 0) return;
+    this.#fill();
+    while (this.size > 0 && this.#isOpen()) {
+      const socket = this.#waiting[this.#head] as Socket;
+      this.#head += 1;
+      this.#admit(socket);
+    }
+    if (this.size === 0) {
+      this.#waiting = [];
+      this.#head = 0;
+    }
+    this.#count();
+  }
+
+  #fill(): void {
+    const { connectsPerSecond, connectBurst } = this.#options.limits;
+    const now = this.#options.clock.now();
+    const earned = ((now - this.#filledAt) * connectsPerSecond) / 1_000;
+    this.#tokens = Math.min(connectBurst, this.#tokens + earned);
+    this.#filledAt = now;
+  }
+
+  #isOpen(): boolean {
+    const { limits, counters } = this.#options;
+    return this.#tokens >= 1 && counters.greetings < limits.greetingsMax;
+  }
+
+  #admit(socket: Socket): void {
+    this.#tokens -= 1;
+    this.#options.admit(socket);
+  }
+
+  #count(): void {
+    this.#options.counters.connectsWaiting = this.size;
+  }
+
+  /** The acceptor stops: refuse who still waits. */
+  close(): void {
+    for (const socket of this.#waiting.slice(this.#head)) {
+      this.#options.refuse(socket, 'draining');
+    }
+    this.#waiting = [];
+    this.#head = 0;
+    this.#count();
+  }
+}

@@ -1,0 +1,122 @@
+/** The gate: how many links a storm may bring in, against a count kept by hand. */
+import type { Socket } from 'node:net';
+import t from 'tap';
+import { Gate } from '../../src/endpoint/gate.ts';
+import { makeLimits } from '../../src/limits.ts';
+import { makeCounters } from '../../src/observe/metrics.ts';
+import { FakeClock } from '../helpers/clock.ts';
+
+const LIMITS = { connectsPerSecond: 100, connectBurst: 10, connectQueueMax: 50, greetingsMax: 30 };
+
+function build(overrides: Partial<typeof LIMITS> = {}, room = 1_000) {
+  const clock = new FakeClock();
+  const counters = makeCounters();
+  const admitted: Socket[] = [];
+  const refused: { socket: Socket; reason: string }[] = [];
+  const gate = new Gate({
+    limits: makeLimits({ ...LIMITS, ...overrides }),
+    counters,
+    clock,
+    room: () => room - admitted.length,
+    admit: (socket) => {
+      counters.greetings += 1;
+      admitted.push(socket);
+    },
+    refuse: (socket, reason) => refused.push({ socket, reason }),
+  });
+  const arrive = (links: number) => {
+    const sockets = Array.from({ length: links }, () => ({}) as Socket);
+    for (const socket of sockets) gate.arrive(socket);
+    return sockets;
+  };
+  return { gate, clock, counters, admitted, refused, arrive };
+}
+
+t.test('gate: a few links after a quiet time are let in at once', async (t) => {
+  const { arrive, admitted, gate } = build();
+
+  arrive(10);
+
+  t.equal(admitted.length, 10);
+  t.equal(gate.size, 0);
+});
+
+t.test('gate: a storm is let in at connectsPerSecond, the longest waiting first', async (t) => {
+  const { arrive, admitted, gate, clock, counters } = build({ greetingsMax: 1_000 });
+  const sockets = arrive(60);
+  t.equal(admitted.length, 10);
+  t.equal(counters.connectsWaiting, 50);
+
+  for (let tick = 0; tick < 20; tick += 1) {
+    clock.advance(10);
+    gate.tick();
+  }
+
+  t.equal(admitted.length, 30, '100 a second for 0.2 s, after the burst');
+  t.ok(admitted.every((socket, i) => socket === sockets[i]));
+  t.equal(counters.connectsWaiting, 30);
+});
+
+t.test('gate: a new link does not overtake those that wait', async (t) => {
+  const { arrive, admitted, gate, clock } = build({ greetingsMax: 1_000 });
+  const sockets = arrive(12);
+  clock.advance(10);
+
+  const late = arrive(1);
+
+  gate.tick();
+  t.equal(admitted.length, 11);
+  t.equal(admitted[10], sockets[10]);
+  t.not(admitted[10], late[0]);
+});
+
+t.test('gate: nobody is let in while greetingsMax links have not said HELLO', async (t) => {
+  const { arrive, admitted, gate, clock, counters } = build();
+  arrive(60);
+  clock.advance(10_000);
+  gate.tick();
+  clock.advance(10_000);
+  gate.tick();
+  clock.advance(10_000);
+  gate.tick();
+  t.equal(admitted.length, 30);
+
+  counters.greetings -= 5;
+  gate.tick();
+
+  t.equal(admitted.length, 35);
+});
+
+t.test('gate: what does not fit the queue is refused, and with 0 everything', async (t) => {
+  const { arrive, refused } = build();
+  arrive(10 + 50 + 7);
+  t.equal(refused.length, 7);
+
+  const strict = build({ connectQueueMax: 0 });
+  strict.arrive(25);
+
+  t.equal(strict.admitted.length, 10);
+  t.equal(strict.refused.length, 15);
+});
+
+t.test('gate: links and those that wait stay below linksMax together', async (t) => {
+  const { arrive, admitted, refused, gate } = build({}, 25);
+
+  arrive(40);
+
+  t.equal(admitted.length, 10);
+  t.equal(gate.size, 15);
+  t.equal(refused.length, 15);
+  t.ok(refused.every(({ reason }) => reason === 'server-full'));
+});
+
+t.test('gate: a stop refuses those that wait', async (t) => {
+  const { arrive, refused, gate, counters } = build();
+  arrive(20);
+
+  gate.close();
+
+  t.equal(refused.length, 10);
+  t.equal(gate.size, 0);
+  t.equal(counters.connectsWaiting, 0);
+});

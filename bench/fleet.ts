@@ -1,0 +1,96 @@
+/**
+ * A whole node under fleets of devices, for benches: `owsla serve`, an echo backend, loadgen runs.
+ * Everything runs as users run it; figures come from /metrics, /proc and loadgen's report.
+ */
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Report } from '../loadgen/report.ts';
+import { type Broker, findBroker } from '../test/helpers/broker.ts';
+import { Server, type ServerOptions } from '../test/helpers/server.ts';
+
+const LOADGEN = new URL('../loadgen/cli.ts', import.meta.url).pathname;
+
+export interface Node {
+  readonly server: Server;
+  readonly broker: Broker;
+  stop(): Promise<void>;
+}
+
+/** A broker, an echo backend and a node. */
+export async function startNode(options: Omit<ServerOptions, 'amqp' | 'prefix'>): Promise<Node> {
+  const broker = await findBroker();
+  const prefix = `bench-${process.pid}`;
+  const server = await Server.start({ ...options, amqp: broker.url, prefix });
+  const backend = fork(new URL('./backendEcho.ts', import.meta.url), [broker.url, prefix]);
+  await once(backend, 'message');
+  return {
+    server,
+    broker,
+    stop: async () => {
+      backend.kill('SIGKILL');
+      await server.stop();
+      await broker.stop();
+    },
+  };
+}
+
+/** A loadgen run under way. */
+export class Fleet {
+  /** Resolves with its report when it has ended. */
+  readonly report: Promise<Report>;
+  readonly #child: ChildProcess;
+
+  /** `flags` as on the command line; `pin` is a processor for taskset. */
+  constructor(server: Server, flags: readonly string[], pin?: number) {
+    const folder = mkdtempSync(join(tmpdir(), 'owsla-bench-'));
+    const json = join(folder, 'report.json');
+    const target = ['--target', `127.0.0.1:${server.port}`];
+    const command = [process.execPath, LOADGEN, 'run', ...target, '--json', json, '--quiet'];
+    const pinned = pin === undefined ? command : ['taskset', '-c', String(pin), ...command];
+    const [file = '', ...args] = [...pinned, ...flags];
+    this.#child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    this.#child.stdout?.on('data', (chunk) => {
+      output += chunk;
+    });
+    this.report = once(this.#child, 'exit').then(() => {
+      try {
+        return JSON.parse(readFileSync(json, 'utf8')) as Report;
+      } catch {
+        throw new Error(`loadgen wrote no report:\n${output}`);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    });
+    process.once('exit', () => this.#child.kill('SIGKILL'));
+  }
+
+  /** Ctrl-C: it ends with a full report. */
+  interrupt(): void {
+    this.#child.kill('SIGINT');
+  }
+}
+
+/** `127.0.0.2-127.0.0.9` for as many links as have to share 28,000 ports an address. */
+export function sourcesFor(links: number, first = 2): string {
+  const addresses = Math.ceil(links / 20_000);
+  return `127.0.0.${first}-127.0.0.${first + addresses - 1}`;
+}
+
+/** The node's series of one metric, a value per acceptor. */
+export async function perAcceptor(server: Server, name: string): Promise<number[]> {
+  const response = await fetch(`http://127.0.0.1:${server.adminPort}/metrics`);
+  const pattern = new RegExp(`^owsla_acceptor_${name}\\{acceptor="\\d+"\\} (\\S+)$`, 'gm');
+  return [...(await response.text()).matchAll(pattern)].map(([, value]) => Number(value));
+}
+
+/** Kernel memory of all TCP sockets, in bytes: the pages of /proc/net/sockstat. */
+export function tcpMemoryBytes(): number {
+  const pages = /^TCP:.* mem (\d+)/m.exec(readFileSync('/proc/net/sockstat', 'utf8'))?.[1];
+  return Number(pages ?? 0) * 4_096;
+}
+
+export const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

@@ -1,0 +1,109 @@
+/**
+ * `make bench-links LINKS=200000`: that many links open at once, 1 % of them talking.
+ * Prints what the connects, the links and the messages cost, and whether each was answered.
+ * Exit 1 unless every link was open for the whole minute and every request was answered.
+ */
+import { parseArgs } from 'node:util';
+import { waitFor } from '../test/helpers/waitFor.ts';
+import { Fleet, perAcceptor, sourcesFor, startNode, sum, tcpMemoryBytes } from './fleet.ts';
+
+const { values } = parseArgs({
+  options: {
+    links: { type: 'string', default: '200000' },
+    seconds: { type: 'string', default: '60' },
+    'connect-rate': { type: 'string', default: '2000' },
+    rate: { type: 'string', default: '500' },
+    acceptors: { type: 'string' },
+  },
+});
+const links = Number(values.links);
+const seconds = Number(values.seconds);
+const talking = Math.ceil(links / 100);
+const idle = links - talking;
+/** An acceptor's open-file limit, less what it keeps, less room for an uneven spread. */
+const LINKS_PER_ACCEPTOR = 17_500;
+const LINKS_PER_WORKER = 19_000;
+const CONNECT_DEADLINE_MS = 900_000;
+
+const acceptors = Number(values.acceptors ?? Math.max(2, Math.ceil(links / LINKS_PER_ACCEPTOR)));
+const workers = Math.max(1, Math.ceil(idle / LINKS_PER_WORKER));
+const figure = (value: number, digits = 0) =>
+  value.toLocaleString('en-US', { maximumFractionDigits: digits });
+const say = (name: string, text: string) => console.log(`${name.padEnd(34)}${text}`);
+
+const node = await startNode({ acceptors, limits: { reportMs: 1_000, scrapeMs: 1_000 } });
+const { server } = node;
+try {
+  say('acceptors / loadgen workers', `${acceptors} / ${workers + 1}`);
+  const rssEmpty = sum(await perAcceptor(server, 'rss_bytes'));
+  const kernelEmpty = tcpMemoryBytes();
+  const begin = performance.now();
+  const connect = ['--connect-rate', values['connect-rate'], '--connect-timeout', '900s'];
+  const sleepers = new Fleet(server, [
+    ...['--devices', String(idle), '--workers', String(workers), ...connect],
+    ...['--source', sourcesFor(idle), '--device-prefix', 'idle-', '--keepalive', '60s'],
+    ...['--duration', '24h', '--rate', '0'],
+  ]);
+  const talkers = new Fleet(server, [
+    ...['--devices', String(talking), ...connect, '--source', '127.0.1.1'],
+    ...['--device-prefix', 'talk-', '--duration', '24h', '--rate', values.rate],
+  ]);
+  const failed = Promise.race([sleepers.report, talkers.report]).then(({ failures }) => {
+    throw new Error(`a fleet ended early: ${failures.join('; ')}`);
+  });
+  failed.catch(() => {});
+  const all = async () => (await server.metric('owsla_links')) >= links;
+  await Promise.race([failed, waitFor(`${links} links`, all, CONNECT_DEADLINE_MS)]);
+  const connectSeconds = (performance.now() - begin) / 1_000;
+  say('links open', figure(links));
+  say('connected in', `${figure(connectSeconds, 1)} s, ${figure(links / connectSeconds)} a second`);
+
+  const cpuBefore = sum(await perAcceptor(server, 'cpu_ms_total'));
+  const messagesBefore = await server.metric('owsla_deliveries_total', 'fate="sent"');
+  const pingsBefore = await server.metric('owsla_messages_in_total', 'type="ping"');
+  let fewest = links;
+  const end = performance.now() + seconds * 1_000;
+  await Promise.race([
+    failed,
+    waitFor(
+      'the minute to pass',
+      async () => {
+        fewest = Math.min(fewest, await server.metric('owsla_links'));
+        return performance.now() >= end;
+      },
+      seconds * 1_000 + 60_000,
+    ),
+  ]);
+  const cpu = sum(await perAcceptor(server, 'cpu_ms_total')) - cpuBefore;
+  const rss = sum(await perAcceptor(server, 'rss_bytes'));
+  const spreadOfLinks = await perAcceptor(server, 'links');
+  const replies = (await server.metric('owsla_deliveries_total', 'fate="sent"')) - messagesBefore;
+  const pings = (await server.metric('owsla_messages_in_total', 'type="ping"')) - pingsBefore;
+  const kernel = tcpMemoryBytes() - kernelEmpty;
+
+  talkers.interrupt();
+  sleepers.interrupt();
+  const [talked, slept] = await Promise.all([talkers.report, sleepers.report]);
+  const { request } = talked.times;
+  say('held for', `${seconds} s, never fewer than ${figure(fewest)} links`);
+  say('RSS per link in the acceptors', `${figure((rss - rssEmpty) / links)} bytes`);
+  say(
+    'RSS of all acceptors',
+    `${figure(rss / 1_048_576)} MiB, empty ${figure(rssEmpty / 1_048_576)}`,
+  );
+  say('kernel TCP memory, both ends', `${figure(kernel / 1_048_576)} MiB`);
+  say('acceptors’ CPU', `${figure(cpu / seconds / 10, 1)} % of a core`);
+  say(
+    '  with',
+    `${figure(replies / seconds)} round trips and ${figure(pings / seconds)} PINGs a second`,
+  );
+  say('round trip p50 / p99 / p99.9', `${request.p50} / ${request.p99} / ${request.p999} ms`);
+  say('links per acceptor', `${Math.min(...spreadOfLinks)} to ${Math.max(...spreadOfLinks)}`);
+  say('requests / replies', `${figure(talked.counts.requests)} / ${figure(talked.counts.replies)}`);
+  const found = Object.entries({ ...slept.findings, ...talked.findings }).filter(([, n]) => n > 0);
+  say('findings', found.length === 0 ? 'none' : found.map(([k, n]) => `${k} ${n}`).join(', '));
+  const isWhole = fewest === links && talked.counts.replies >= talked.counts.requests - 50;
+  if (!isWhole) process.exitCode = 1;
+} finally {
+  await node.stop();
+}

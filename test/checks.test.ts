@@ -1,4 +1,4 @@
-/** The compiler and the linter as tests, so that one count tells all. `make check` runs them too. */
+/** The compiler and the linter as tests, so that one count tells all. Also in `make check`. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';

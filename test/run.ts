@@ -87,9 +87,12 @@ function isBrokerWanted(args: readonly string[]): boolean {
   return files.length === 0 || files.some((file) => readFileSync(file, 'utf8').includes('roker'));
 }
 
-const args = process.argv.slice(2).flatMap(filesOf);
+const given = process.argv.slice(2);
+const args = given.flatMap(filesOf);
 let broker: Broker | undefined;
 try {
+  // With no file at all tap would run everything.
+  if (args.length === 0 && given.length > 0) throw new Error(`no test in ${given.join(' ')}`);
   if (isBrokerWanted(args)) broker = await startBroker();
   const shared = broker === undefined ? {} : shareBroker(broker);
   process.exitCode = await runTap(args, { ...process.env, ...shared });

@@ -304,7 +304,7 @@ t.test(`tidy: functions of src and loadgen have at most ${FUNCTION_LINES_MAX} li
 });
 
 t.test('tidy: no type is any', async (t) => {
-  const rule = /(?:[:<,|&(]\s*|\bas\s+|\bextends\s+)any\b/;
+  const rule = /(?:[:<,|&(]\s*|\bas\s+|\bextends\s+)any(?=[\s;,)>\]|&={[]|$)/;
   const breaches = sources.flatMap(({ path, bare }) =>
     linesOf(path, bare, (line) => (rule.test(line) ? line.trim() : undefined)),
   );

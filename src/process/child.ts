@@ -137,8 +137,7 @@ function send(message: FromChild, done: () => void = () => {}): void {
 }
 
 const child = new Child();
-process.on('SIGINT', () => {});
-process.on('SIGTERM', () => {});
+for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
 process.on('uncaughtException', (error) => child.fail(error));
 process.on('message', (message: ToChild) => child.onMessage(message));
 process.on('disconnect', () => void child.drain(true));

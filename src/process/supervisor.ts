@@ -126,10 +126,10 @@ class Supervisor {
     child.on('message', (message: FromChild) => this.#onMessage(place, message));
     child.on('error', (error) => {
       this.#log.error({ ...told(place), err: error }, 'child channel failed');
-      if (child.pid === undefined) this.#onEnded(place, null, null);
+      if (child.pid === undefined) this.#onEnded(place, child, null, null);
     });
     child.on('exit', (code, signal) => {
-      const onEnded = () => this.#onEnded(place, code, signal);
+      const onEnded = () => this.#onEnded(place, child, code, signal);
       // Its last words may still be in the channel: they are read before the channel closes.
       if (child.connected) child.once('disconnect', onEnded);
       else onEnded();
@@ -199,8 +199,13 @@ class Supervisor {
     place.process?.kill('SIGKILL');
   }
 
-  #onEnded(place: Place, code: number | null, signal: NodeJS.Signals | null): void {
-    if (place.process === undefined) return;
+  #onEnded(
+    place: Place,
+    child: ChildProcess,
+    code: number | null,
+    signal: NodeJS.Signals | null,
+  ): void {
+    if (place.process !== child) return;
     const uptimeMs = Math.round(performance.now() - place.startedAt);
     const last = { ...told(place), code, signal, uptimeMs, figures: place.figures };
     place.process = undefined;

@@ -95,6 +95,39 @@ t.test('Ctrl-C, a signal to the whole process group, drains like SIGTERM', async
   t.same(await cli.exited, { code: 0, signal: null });
 });
 
+t.test('a terminal that is closed, SIGHUP to all, ends in a drain too', async (t) => {
+  const cli = serve(t, broker.url, QUICK, { isGroup: true });
+  await isReady(cli);
+  const [device] = await fleet(cli);
+  const children = cli.children();
+
+  process.kill(-cli.pid, 'SIGHUP');
+
+  t.match(await device?.expect(TYPE.BYE), { reason: 'draining' });
+  await waitFor('the end of every child', () => !children.some(isThere));
+});
+
+t.test('a log that nobody reads any more costs nothing: as in `owsla serve | head`', async (t) => {
+  const cli = serve(t, broker.url, QUICK);
+  await isReady(cli);
+  const devices = await fleet(cli);
+
+  cli.process.stdout?.destroy();
+  process.kill(await pidOf(cli, 'observer'), 'SIGKILL');
+
+  await waitFor(
+    'the observer',
+    () =>
+      childrenOf(cli.pid)
+        .map(commandLineOf)
+        .filter((title) => title.startsWith('owsla observer')).length === 1,
+  );
+  await isReady(cli);
+  t.equal(await figure(cli, 'owsla_links'), DEVICES);
+  t.notOk(devices.some((device) => device.waiting > 0));
+  t.same(await cli.end(), { code: 0, signal: null });
+});
+
 t.test('titles tell what each process is and how many links it has', async (t) => {
   const cli = serve(t, broker.url, QUICK);
   await isReady(cli);

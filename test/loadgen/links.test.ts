@@ -1,0 +1,106 @@
+/** Connecting, keeping alive and coming back: what the server sees of the fleet. */
+import t from 'tap';
+import { TYPE } from '../../src/wire/message.ts';
+import type { Link, Script } from './scriptedServer.ts';
+import { watched } from './watched.ts';
+
+function bye(link: Link, reason: string, retryAfter?: number): boolean {
+  link.send({ type: TYPE.BYE, reason, retryAfter });
+  link.socket.end();
+  return true;
+}
+
+t.test('links: connects come at their rate, over all workers together', async (t) => {
+  const flags = ['--devices', '200', '--connect-rate', '100', '--workers', '2'];
+  const { hellos, report } = await watched({}, [...flags, '--duration', '100ms']);
+
+  const times = [...hellos.values()].flat().sort((a, b) => a - b);
+  // Device k is planned at k / rate: half of them after half the time, whatever the machine does.
+  const half = times[100] ?? 0;
+  t.equal(times.length, 200);
+  t.ok(half > 950 && half < 1_150, `the 100th after ${Math.round(half)} ms`);
+  t.ok(Math.abs(report.links.connectRate - 100) < 8, `${report.links.connectRate} connects/s`);
+});
+
+t.test('links: a storm is all at once, from the source addresses in turn', async (t) => {
+  const sources = new Map<string, number>();
+  const script: Script = {
+    onHello: ({ socket }) => {
+      const source = socket.remoteAddress ?? '';
+      sources.set(source, (sources.get(source) ?? 0) + 1);
+      return false;
+    },
+  };
+  const flags = ['--devices', '300', '--storm', '--source', '127.0.0.2-127.0.0.4'];
+  const { report } = await watched(script, [...flags, '--duration', '100ms', '--workers', '2']);
+
+  t.same([...sources].sort(), [
+    ['127.0.0.2', 100],
+    ['127.0.0.3', 100],
+    ['127.0.0.4', 100],
+  ]);
+  t.equal(report.links.openAtEnd, 300);
+});
+
+t.test('links: after a BYE a device waits retryAfter, then comes back', async (t) => {
+  const gone = new Set<string>();
+  const script: Script = {
+    onRequest: (link) => {
+      if (gone.has(link.deviceId)) return false;
+      gone.add(link.deviceId);
+      return bye(link, 'draining', 700);
+    },
+  };
+  const flags = ['--devices', '4', '--rate', '20', '--duration', '2s', '--allow', 'cut'];
+  const { hellos, report, exitCode } = await watched(script, flags);
+
+  t.equal(exitCode, 0);
+  t.equal(report.links.reconnects, 4);
+  t.match(report.labelled.ends, { 'bye:draining': 4 });
+  t.equal(report.findings.cut, 4);
+  for (const [first = 0, second = 0] of hellos.values()) t.ok(second - first >= 700);
+});
+
+t.test('links: without retryAfter the backoff is jittered and doubles', async (t) => {
+  const script: Script = {
+    onHello: (link) => link.deviceId !== 'lg-000000' && bye(link, 'server-full'),
+  };
+  const flags = ['--devices', '100', '--reconnect', '200ms-60s', '--duration', '3s'];
+  const { hellos, report } = await watched(script, flags);
+
+  hellos.delete('lg-000000');
+  const tries = [...hellos.values()];
+  const waits = (n: number) => tries.flatMap((times) => (times[n] ?? 0) - (times[n - 1] ?? 0));
+  const some = waits(1).filter((ms) => ms > 0);
+  t.ok(Math.max(...some) < 260, 'the first wait is at most 200 ms');
+  t.ok(new Set(some.map((ms) => Math.round(ms / 20))).size > 5, 'and spread');
+  t.ok(Math.max(...waits(3)) > 260, 'later ones are longer');
+  t.equal(report.labelled.connectErrors['bye:server-full'], report.counts.connectFailures);
+});
+
+t.test('links: a device that was taken over stays away for at least its wait', async (t) => {
+  let taken = 0;
+  const script: Script = {
+    onRequest: (link) => {
+      taken += 1;
+      return taken === 1 ? bye(link, 'taken-over') : false;
+    },
+  };
+  const flags = ['--devices', '1', '--rate', '4', '--duration', '2500ms', '--allow', 'cut'];
+  const { hellos } = await watched(script, [
+    ...flags,
+    ...['--taken-over-wait', '1s', '--reconnect', '10ms-20ms'],
+  ]);
+
+  const [first = 0, second = 0] = hellos.get('lg-000000') ?? [];
+  t.ok(second - first >= 1_000, `${second - first} ms`);
+});
+
+t.test('links: an idle device keeps alive with PINGs, as WELCOME asks', async (t) => {
+  const flags = ['--devices', '3', '--duration', '3s'];
+  const { server, report } = await watched({ keepaliveS: 1 }, flags);
+
+  // Every 0.75 s for 3 s: four each, less what the start and the end cut off.
+  t.ok(server.counts.pings >= 9 && server.counts.pings <= 13, `${server.counts.pings} PINGs`);
+  t.equal(report.counts.pongs, report.counts.pings);
+});

@@ -1,0 +1,168 @@
+/** What a run leaves behind: page, HDR log, metrics, comparison; mixes and scenario files. */
+import { execFile } from 'node:child_process';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { HistogramLogReader } from 'hdr-histogram-js';
+import t, { type Test } from 'tap';
+import { ScriptedServer } from './scriptedServer.ts';
+import { runToEnd, spawnRun } from './spawn.ts';
+
+const run = promisify(execFile);
+const CLI = fileURLToPath(new URL('../../loadgen/cli.ts', import.meta.url));
+
+async function serving(t: Test): Promise<string> {
+  const server = new ScriptedServer();
+  const port = await server.listen();
+  t.teardown(() => server.close());
+  return `127.0.0.1:${port}`;
+}
+
+t.test('output: the HDR log reads back to the same percentiles as the report', async (t) => {
+  const target = await serving(t);
+  const file = join(t.testdir(), 'run.hlog');
+  const { report } = await runToEnd([
+    ...['--target', target, '--quiet', '--devices', '20', '--rate', '300', '--duration', '3s'],
+    ...['--hdr', file],
+  ]);
+
+  const reader = new HistogramLogReader(readFileSync(file, 'utf8'), 32);
+  let sum: ReturnType<typeof reader.nextIntervalHistogram> = null;
+  for (let next = reader.nextIntervalHistogram(); next !== null; ) {
+    if (next.tag === 'request') {
+      if (sum === null) sum = next;
+      else sum.add(next);
+    }
+    next = reader.nextIntervalHistogram();
+  }
+  t.equal(sum?.totalCount, 900);
+  t.equal((sum?.getValueAtPercentile(99) ?? 0) / 1_000, report?.times.request.p99);
+});
+
+t.test('output: metrics of the running load can be scraped', async (t) => {
+  const target = await serving(t);
+  const { child, interrupt, ended } = await spawnRun([
+    ...['--target', target, '--devices', '20', '--rate', '100', '--duration', '0'],
+    ...['--prometheus-port', '0'],
+  ]);
+  const url = await new Promise<string>((resolve) => {
+    child.stderr?.on('data', (text: string) => {
+      const found = /metrics at (\S+)/.exec(text)?.[1];
+      if (found !== undefined) resolve(found);
+    });
+  });
+  let page = '';
+  while (!/count\{name="replies"\} [1-9]/.test(page)) page = await (await fetch(url)).text();
+
+  interrupt();
+  const { exitCode } = await ended;
+
+  t.match(page, /owsla_loadgen_links 20/);
+  t.match(page, /owsla_loadgen_findings\{finding="lost"\} 0/);
+  t.match(page, /owsla_loadgen_seconds\{time="request",quantile="0.99"\} 0\.\d+/);
+  t.equal(exitCode, 0, 'Ctrl-C is how an endless run ends');
+});
+
+t.test('output: compare sets two reports side by side and names other plans', async (t) => {
+  const target = await serving(t);
+  const folder = t.testdir();
+  const [a, b] = [join(folder, 'a.json'), join(folder, 'b.json')];
+  for (const [file, rate] of [
+    [a, '50'],
+    [b, '100'],
+  ] as const) {
+    const flags = ['--devices', '5', '--rate', rate, '--duration', '1s'];
+    const { report } = await runToEnd(['--target', target, '--quiet', ...flags]);
+    writeFileSync(file, JSON.stringify(report));
+  }
+
+  const { stdout } = await run(process.execPath, [CLI, 'compare', a, b]);
+
+  t.match(stdout, /the plans differ:\n {2}plan\.rate: .*"from":50.* \/ .*"from":100/);
+  t.match(stdout, /requests\/s +50 +100 +2\.00/);
+  t.match(stdout, /round trip p99 ms/);
+  writeFileSync(b, '{}');
+  await t.rejects(run(process.execPath, [CLI, 'compare', a, b]), /not a report of owsla-loadgen/);
+});
+
+t.test('output: a mix lives by its intervals, and a seed repeats the run', async (t) => {
+  const target = await serving(t);
+  const flags = ['--devices', '100', '--mix', 'thermostat=60,door=40', '--stage', '2s@x30'];
+  const [first, again, other] = [
+    await runToEnd(['--target', target, '--quiet', ...flags]),
+    await runToEnd(['--target', target, '--quiet', ...flags]),
+    await runToEnd(['--target', target, '--quiet', '--seed', '2', ...flags]),
+  ];
+
+  // 60 thermostats every 60 s, 30 times as fast, for 2 s: each reports exactly once.
+  t.equal(first.report?.counts.events, 60);
+  const doors = first.report?.counts.requests ?? 0;
+  t.ok(doors > 80 && doors < 160, `40 doors about every 20 s: ${doors} of 120`);
+  t.equal(again.report?.counts.requests, doors);
+  t.not(other.report?.counts.requests, doors);
+});
+
+t.test('output: think times close the loop: nobody sends before the answer', async (t) => {
+  const target = await serving(t);
+  const { report, exitCode } = await runToEnd([
+    ...['--target', target, '--quiet', '--devices', '50'],
+    ...['--think', '200ms', '--duration', '3s'],
+  ]);
+
+  const expected = (50 * 3_000) / 200;
+  const sent = report?.counts.requests ?? 0;
+  t.equal(exitCode, 0);
+  t.ok(sent > 0.8 * expected && sent < 1.15 * expected, `${sent} of about ${expected}`);
+});
+
+t.test('output: flags win over a scenario, thresholds of both hold', async (t) => {
+  const target = await serving(t);
+  const file = join(t.testdir(), 'mine.yaml');
+  writeFileSync(file, 'options:\n  devices: 500\n  rate: 50\n  failIf: ["replies < 1000"]\n');
+  const { report, exitCode } = await runToEnd([
+    ...['--target', target, '--quiet', '--scenario', file, '--devices', '10', '--duration', '1s'],
+  ]);
+
+  t.equal(report?.plan.devices, 10);
+  t.equal(report?.counts.requests, 50);
+  t.equal(exitCode, 99);
+  t.match(report?.failures, ['threshold replies < 1000: it is 50']);
+});
+
+/** Debian's Chromium, or the reason why there is none. */
+async function chromium(): Promise<string | undefined> {
+  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
+    try {
+      await run(name, ['--version']);
+      return name;
+    } catch {
+      // Not this one.
+    }
+  }
+  return undefined;
+}
+
+const browser = (await chromium()) ?? '';
+const skip = browser === '' ? 'no Chromium on this machine: apt-get install chromium' : false;
+
+t.test('output: the page shows its plots in a real browser', { skip }, async (t) => {
+  const target = await serving(t);
+  const folder = t.testdir();
+  const [page, picture] = [join(folder, 'run.html'), join(folder, 'run.png')];
+  const load = ['--devices', '50', '--rate', '200', '--event-share', '20%', '--duration', '3s'];
+  await runToEnd(['--target', target, '--quiet', ...load, '--html', page]);
+  const headless = ['--headless', '--no-sandbox', '--disable-gpu', `--user-data-dir=${folder}/p`];
+
+  const url = `file://${page}`;
+  const { stdout: dom } = await run(browser, [...headless, '--dump-dom', url]);
+  const shot = [`--screenshot=${picture}`, '--window-size=1300,1500', url];
+  await run(browser, [...headless, ...shot]);
+
+  const html = readFileSync(page, 'utf8');
+  t.notMatch(html, /<script|src=|href=|@import|url\(/, 'it loads nothing');
+  t.notMatch(html, /NaN|undefined|Infinity/);
+  t.equal(dom.match(/<polyline/g)?.length, html.match(/<polyline/g)?.length);
+  t.equal(dom.match(/<svg/g)?.length, 8, 'eight plots');
+  t.ok(statSync(picture).size > 50_000, 'the picture is no blank page');
+});

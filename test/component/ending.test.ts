@@ -95,22 +95,6 @@ onBoth('endpoint: frames before a FIN outlive full routes', {}, async (t, served
   t.same(await device.rest(), []);
 });
 
-onBoth('endpoint: a FIN held up by full routes still gets replies', {}, async (t, served) => {
-  const device = await served.open();
-  served.routes.room = 1;
-  device.send(request(1), event(2));
-  device.socket.end();
-  await until(() => served.routes.handed.length === 1);
-  await settle();
-
-  served.endpoint().send({ type: TYPE.REPLY, id: 1, status: 0, payload: Buffer.from('yes') });
-  t.match(await device.expect(TYPE.REPLY), { id: 1, status: 0 });
-  served.makeRoom();
-
-  t.same(await device.rest(), []);
-  t.same(served.routes.ids(), [1, 2]);
-});
-
 onBoth('endpoint: after our BYE what still comes is discarded', {}, async (t, served) => {
   const device = await served.open();
 

@@ -1,4 +1,8 @@
 /** A full acceptor: links beyond linksMax are told when to come back; live links feel nothing. */
+import type { Socket } from 'node:net';
+import { duplexPair } from 'node:stream';
+import { Gate } from '../../src/endpoint/gate.ts';
+import { makeLimits } from '../../src/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, END, event, hello } from '../helpers/device.ts';
 import { on, onBoth, type Served, settle, until } from '../helpers/keeper.ts';
@@ -127,3 +131,30 @@ on(
     t.equal(served.routes.handed.length, 50);
   },
 );
+
+on('pair', 'gate: a storm beyond it gets BYE rate-limited', {}, async (t, served) => {
+  const { keeper, counters, clock } = served;
+  const gate = new Gate({
+    limits: makeLimits({ connectBurst: 1, connectQueueMax: 0 }),
+    counters,
+    clock,
+    room: () => keeper.room,
+    admit: (socket) => keeper.accept(socket),
+    refuse: (socket, reason) => keeper.refuse(socket, reason),
+  });
+  const devices = Array.from({ length: 3 }, () => {
+    const [ours, theirs] = duplexPair();
+    gate.arrive(ours as Socket);
+    return new Device(theirs);
+  });
+  const [first, ...others] = devices;
+
+  for (const device of others) {
+    t.match(await device.rest(), [{ type: TYPE.BYE, reason: 'rate-limited', retryAfter: 15_000 }]);
+  }
+  first?.send(hello('first'));
+  await first?.expect(TYPE.WELCOME);
+
+  t.equal(counters.closes['rate-limited'], 2);
+  for (const device of devices) device.close();
+});

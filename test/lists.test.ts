@@ -1,0 +1,80 @@
+/**
+ * The closed lists of errors.ts and metrics.ts: each word is explained to firmware engineers, and
+ * produced by at least one test.
+ * From: docs/protocol.md and the text of all tests.  To: one assertion for each word.
+ * Bound: words that no code path can produce yet are listed here, with the reason; as soon as the
+ * source names one, it must leave that list and get its test.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { BYE_REASONS, CLOSE_REASONS, DEVICE_ENDS, ERROR_CODES, STATUS } from '../src/errors.ts';
+import { REPLY_FATES } from '../src/observe/metrics.ts';
+
+const NOT_YET: Readonly<Record<string, string>> = {
+  'auth-failed': 'no token and no certificate is checked yet',
+  'taken-over': 'needs the registrar, which knows the newer link of a device',
+  'broker-lost': 'links stay while the broker is away; nothing gives them up yet',
+};
+
+const root = new URL('..', import.meta.url).pathname;
+
+/** The text of all `.ts` files under a folder that `isWanted`. */
+function textOf(folder: string, isWanted: (name: string) => boolean): string {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && isWanted(name))
+    .map((name) => readFileSync(join(root, folder, name), 'utf8'))
+    .join('\n');
+}
+
+const tests = textOf('test', (name) => name.endsWith('.test.ts') && name !== 'lists.test.ts');
+const source = textOf('src', (name) => name !== 'errors.ts');
+
+function isNamedIn(text: string, word: string): boolean {
+  // As a string, or as the key of a counter.
+  return text.includes(`'${word}'`) || new RegExp(`\\b(?:closes|errors)\\.${word}\\b`).test(text);
+}
+
+const WORDS = [...new Set([...ERROR_CODES, ...CLOSE_REASONS])];
+
+for (const word of WORDS) {
+  const why = NOT_YET[word];
+  if (why === undefined) {
+    t.test(`lists: '${word}' is produced by a test`, async (t) => {
+      t.ok(isNamedIn(tests, word));
+    });
+  } else {
+    t.test(`lists: '${word}' is not produced yet: ${why}`, async (t) => {
+      t.notOk(isNamedIn(source, word), 'no source names it');
+    });
+  }
+}
+
+t.test('lists: what is not produced yet is on the lists', async (t) => {
+  for (const word of Object.keys(NOT_YET)) t.ok((WORDS as string[]).includes(word), word);
+});
+
+t.test('lists: no word stands for two things', async (t) => {
+  const all = [...ERROR_CODES, ...BYE_REASONS, ...DEVICE_ENDS];
+  t.equal(new Set(all).size, all.length);
+});
+
+t.test('lists: every fate of a reply is produced by a test', async (t) => {
+  for (const fate of REPLY_FATES) t.ok(new RegExp(`\\b${fate}['":]`).test(tests), fate);
+});
+
+const page = join(root, 'docs/protocol.md');
+
+t.test(
+  'lists: docs/protocol.md explains every ERROR code, BYE reason and status',
+  { skip: existsSync(page) ? false : 'docs/protocol.md is not written yet' },
+  async (t) => {
+    const text = readFileSync(page, 'utf8');
+    for (const word of [...ERROR_CODES, ...BYE_REASONS]) {
+      t.ok(text.includes(`\`${word}\``), word);
+    }
+    for (const [name, status] of Object.entries(STATUS)) {
+      t.match(text, new RegExp(`^\\|\\s*\`?${status}\`?\\s*\\|`, 'm'), `status ${status}, ${name}`);
+    }
+  },
+);

@@ -61,9 +61,8 @@ export class Cli {
       for (const look of this.#waiting) look();
       return { code, signal };
     });
-    const end = () => this.process.kill('SIGKILL');
-    process.on('exit', end);
-    void this.exited.then(() => process.off('exit', end));
+    const tie = tieTo(this.pid);
+    void this.exited.then(() => tie.kill('SIGKILL'));
   }
 
   get pid(): number {
@@ -114,6 +113,17 @@ export class Cli {
       .map((line) => JSON.stringify(line))
       .join('\n');
   }
+}
+
+/** A shell that reads our pipe: when we end, however we end, it closes, and `pid` is killed. */
+function tieTo(pid: number): ChildProcess {
+  const command = 'read -r _; kill -9 "$0"';
+  const tie = spawn('/bin/sh', ['-c', command, String(pid)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  tie.unref();
+  return tie;
 }
 
 /** Without the variables of whoever runs the tests. */

@@ -23,8 +23,11 @@ export class Flusher {
   }
 }
 
-/** net.Socket's own idle timer tells progress by this field of the handle, and so do we. */
+/** What libuv knows of a socket; net.Socket's own idle timer tells progress by it as well. */
 interface Handle {
+  /** Bytes handed to libuv. */
+  readonly bytesWritten: number;
+  /** Those of them that the kernel has not taken. */
   readonly writeQueueSize: number;
 }
 
@@ -32,8 +35,9 @@ export class Outbox {
   readonly #socket: Socket;
   readonly #flusher: Flusher;
   #isCorked = false;
-  /** What waited when it last changed, and when that was; 0 when nothing waited. */
-  #waitingBytes = 0;
+  /** What the kernel had taken when that last changed. */
+  #takenBytes = 0;
+  /** When that was; 0 when nothing waited. */
   #waitingSince = 0;
 
   constructor(socket: Socket, flusher: Flusher) {
@@ -67,12 +71,13 @@ export class Outbox {
       this.#waitingSince = 0;
       return false;
     }
-    // One large write counts in `writableLength` until its last byte is gone; the handle knows
-    // how much of it is left, so a slow device is not taken for a frozen one.
+    // `writableLength` counts a large write until its last byte is gone, and the queue looks the
+    // same when one write follows another of its size. What was taken only grows, so a slow device
+    // is not taken for a frozen one.
     const handle = (this.#socket as Socket & { _handle?: Handle | null })._handle;
-    const bytes = handle?.writeQueueSize ?? 0;
-    if (this.#waitingSince === 0 || bytes !== this.#waitingBytes) {
-      this.#waitingBytes = bytes;
+    const taken = handle ? handle.bytesWritten - handle.writeQueueSize : 0;
+    if (this.#waitingSince === 0 || taken !== this.#takenBytes) {
+      this.#takenBytes = taken;
       this.#waitingSince = now;
       return false;
     }

@@ -120,15 +120,17 @@ onBoth('outbox: an empty one never stalls, however long it is idle', bounds, asy
   t.equal(served.counters.links, 1);
 });
 
-/** Bytes of the write under way that the kernel has not taken. */
-function unwritten(socket: Socket | undefined): number {
-  return (socket as unknown as { _handle: { writeQueueSize: number } })._handle.writeQueueSize;
+/** Bytes that the kernel has taken. */
+function taken(socket: Socket | undefined): number {
+  type Figures = { _handle: { bytesWritten: number; writeQueueSize: number } };
+  const { bytesWritten, writeQueueSize } = (socket as unknown as Figures)._handle;
+  return bytesWritten - writeQueueSize;
 }
 
 /** Let a device that otherwise does not read take bytes until the kernel can send on. */
 async function sip(device: Device, socket: Socket | undefined): Promise<void> {
-  const before = unwritten(socket);
-  while (unwritten(socket) === before) {
+  const before = taken(socket);
+  while (taken(socket) === before) {
     device.socket.resume();
     await settle();
     device.socket.pause();

@@ -61,10 +61,10 @@ export class Watch {
   }
 
   /** Bind before the first event is sent. Throws UsageError when the broker cannot be had. */
-  async start(url: string, prefix: string): Promise<void> {
+  async start(url: string, prefix: string, triesMax = CONNECT_TRIES): Promise<void> {
     const exchange = names(prefix).events;
     let why = '';
-    for (let tries = 0; tries < CONNECT_TRIES; tries += 1) {
+    for (let tries = 0; tries < triesMax; tries += 1) {
       try {
         await this.#bind(url, exchange);
         return;

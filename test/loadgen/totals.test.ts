@@ -106,6 +106,8 @@ t.test('report: a tool that was late or busy says so in words', async (t) => {
     interval(0, 0, (measures) => {
       measures.counts.requests = 100;
       measures.counts.lateSends = 2;
+      measures.time('sendLag', 10);
+      measures.time('request', 12);
       measures.label('connectErrors', 'EADDRNOTAVAIL');
     }),
   );

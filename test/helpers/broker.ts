@@ -6,7 +6,7 @@
  * Bound: START_DEADLINE_MS to answer an AMQP login; then one sentence with the log's last lines.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -114,9 +114,6 @@ class PrivateBroker implements Broker {
 
   constructor(home: Home) {
     this.home = home;
-    process.on('exit', () => {
-      if (this.#node === undefined || this.#node.hasEnded()) removeFolder(home.folder);
-    });
   }
 
   get url(): string {
@@ -143,8 +140,9 @@ class PrivateBroker implements Broker {
       log: join(folder, 'out.log'),
       folder,
     };
-    // Our own epmd, in the foreground: Erlang would start one that stays behind as a daemon.
-    this.#epmd = await tie(['epmd'], options);
+    // Our own epmd, in the foreground: Erlang would start one that stays behind as a daemon. It
+    // outlives the node, up to our own end, and then its tie removes the folder.
+    this.#epmd ??= await tie(['epmd'], options);
     const node = await tie([join(scripts, 'rabbitmq-server')], options);
     this.#node = node;
     const giveUpAt = Date.now() + START_DEADLINE_MS;
@@ -160,11 +158,11 @@ class PrivateBroker implements Broker {
   }
 
   async stop(): Promise<void> {
-    await this.#end('SIGTERM');
+    await this.#node?.end('SIGTERM');
   }
 
   async kill(): Promise<void> {
-    await this.#end('SIGKILL');
+    await this.#node?.end('SIGKILL');
   }
 
   pause(): void {
@@ -186,11 +184,6 @@ class PrivateBroker implements Broker {
   #running(): Tied {
     if (this.#node === undefined || this.#node.hasEnded()) throw new Error('the broker is down');
     return this.#node;
-  }
-
-  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    await this.#node?.end(signal);
-    await this.#epmd?.end('SIGKILL');
   }
 }
 
@@ -354,8 +347,4 @@ function withoutPassword(text: string): string {
 function lastLines(file: string): string {
   const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
   return text.trim().split('\n').slice(-5).join(' | ');
-}
-
-function removeFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true });
 }

@@ -18,7 +18,7 @@ ARGS ?= --help
 .DEFAULT_GOAL := test
 .PHONY: run test check build bench loadgen clean
 
-$(READY): package.json package-lock.json
+$(READY): package-lock.json
 	@command -v npm >/dev/null || { \
 	  echo 'make: npm is missing: install Node.js 20 or later; npm fetches the pinned Node' >&2; \
 	  exit 1; }

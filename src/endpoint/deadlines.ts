@@ -33,6 +33,10 @@ export class Deadlines<T> {
     return due;
   }
 
+  has(item: T): boolean {
+    return this.#due.has(item);
+  }
+
   delete(item: T): boolean {
     return this.#due.delete(item);
   }

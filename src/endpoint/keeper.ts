@@ -138,6 +138,7 @@ export class Keeper implements EndpointHost {
   }
 
   waitForTime(endpoint: Endpoint): void {
+    if (this.#throttled.has(endpoint)) return;
     this.counters.throttled += 1;
     this.#throttled.add(endpoint, this.clock.now());
   }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { leash } from './leash.ts';
 import { waitFor } from './waitFor.ts';
 
 const CLI = join(import.meta.dirname, '../../src/cli.ts');
@@ -25,11 +26,19 @@ export class Server {
   readonly adminPort: number;
   /** What the node logged so far. */
   readonly log: readonly LogLine[];
+  /** What it wrote to stderr: the last sentence of one that gave up. */
+  readonly errors: readonly string[];
   readonly #process: ChildProcess;
 
-  private constructor(child: ChildProcess, log: readonly LogLine[], ready: LogLine) {
+  private constructor(
+    child: ChildProcess,
+    log: readonly LogLine[],
+    errors: readonly string[],
+    ready: LogLine,
+  ) {
     this.#process = child;
     this.log = log;
+    this.errors = errors;
     this.port = Number(ready.port);
     this.adminPort = Number(ready.adminPort);
   }
@@ -41,36 +50,28 @@ export class Server {
       '--set',
       `${name}=${value}`,
     ]);
-    const child = spawn(
-      process.execPath,
-      [
-        CLI,
-        'serve',
-        '--port',
-        '0',
-        '--admin-port',
-        '0',
-        '--prefix',
-        prefix,
-        ...sets,
-        ...flags,
-      ].concat(['--acceptors', String(acceptors)]),
-      {
-        env: { ...process.env, OWSLA_AMQP: amqp },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      },
-    );
-    process.once('exit', () => child.kill('SIGKILL'));
+    const ports = ['--port', '0', '--admin-port', '0', '--acceptors', String(acceptors)];
+    const args = [CLI, 'serve', ...ports, '--prefix', prefix, ...sets, ...flags];
+    const child = spawn(process.execPath, args, {
+      env: { ...process.env, OWSLA_AMQP: amqp },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    leash(child);
     const log: LogLine[] = [];
+    const errors: string[] = [];
+    createInterface({ input: child.stderr }).on('line', (line) => errors.push(line));
     const ready = await new Promise<LogLine>((resolve, reject) => {
-      child.once('exit', (code) => reject(new Error(`owsla serve ended with ${code}`)));
+      child.once('exit', (code) => {
+        reject(new Error(`owsla serve ended with ${code}: ${errors.join(' ')}`));
+      });
       createInterface({ input: child.stdout }).on('line', (line) => {
         const entry = JSON.parse(line) as LogLine;
         log.push(entry);
         if (entry.role === 'supervisor' && entry.msg === 'ready') resolve(entry);
       });
     });
-    const server = new Server(child, log, ready);
+    const server = new Server(child, log, errors, ready);
     await waitFor('ready health', () => server.isReady());
     return server;
   }
@@ -118,8 +119,9 @@ export class Server {
 
   /** Ends the node at once: for tests that do not look at how it ends. */
   async stop(): Promise<void> {
-    this.signal('SIGTERM');
-    this.signal('SIGTERM');
+    const { exitCode, signalCode, pid } = this.#process;
+    if (exitCode !== null || signalCode !== null || pid === undefined) return;
+    process.kill(-pid, 'SIGKILL');
     await this.ended();
   }
 }

@@ -1,0 +1,19 @@
+/**
+ * Leash: a process group that cannot outlive this process, even when that is killed.
+ * From: a test that has spawned a group leader (`detached`).  To: SIGKILL for the whole group.
+ * A small shell waits for the end of our pipe. Bound: none; it goes with its group.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+
+/** Ties the group that `leader` leads to this process. The leash ends with the leader. */
+export function leash(leader: ChildProcess): void {
+  const script = 'cat >/dev/null; kill -9 -- "-$1" 2>/dev/null';
+  const shell = spawn('/bin/sh', ['-c', script, 'leash', String(leader.pid)], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  shell.unref();
+  shell.stdin.on('error', () => {});
+  if ('unref' in shell.stdin && typeof shell.stdin.unref === 'function') shell.stdin.unref();
+  leader.once('exit', () => shell.stdin.end());
+}

@@ -114,7 +114,7 @@ export function isLimitName(name: string): name is LimitName {
   return Object.hasOwn(LIMIT_SPECS, name);
 }
 
-/** The defaults with `overrides` on top, frozen. Ranges are not checked here: `limitFaults` does. */
+/** The defaults with `overrides` on top, frozen. Ranges are for `limitFaults` to check. */
 export function makeLimits(overrides: Partial<Record<LimitName, number>> = {}): Limits {
   const limits = {} as Record<LimitName, number>;
   for (const name of LIMIT_NAMES) limits[name] = overrides[name] ?? LIMIT_SPECS[name].value;

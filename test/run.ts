@@ -1,7 +1,7 @@
 /**
- * Run: all tests, or the files named, over one private RabbitMQ.
+ * Run: all tests, or the files named, over one RabbitMQ.
  * From: `make test`, `npm test -- FILES`.  To: tap, then a plain report for people and scripts.
- * A broker's start costs seconds, so a whole run shares one; OWSLA_TEST_AMQP names another.
+ * A start costs seconds, so a run shares one broker: what is there already, or a private one.
  * The last line is `N passed, N failed` (`, N skipped`), in assertions, as tap counts them.
  * Bound: tap's timeout per file (.taprc). Exit 1 when anything failed or nothing ran.
  */
@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { globSync, readFileSync } from 'node:fs';
 import { type FinalResults, Parser, type Result } from 'tap-parser';
 import { stringify } from 'yaml';
-import { type Broker, shareBroker, startBroker } from './helpers/broker.ts';
+import { type Broker, findBroker, shareBroker } from './helpers/broker.ts';
 
 interface Tally {
   passed: number;
@@ -93,7 +93,7 @@ let broker: Broker | undefined;
 try {
   // With no file at all tap would run everything.
   if (args.length === 0 && given.length > 0) throw new Error(`no test in ${given.join(' ')}`);
-  if (isBrokerWanted(args)) broker = await startBroker();
+  if (isBrokerWanted(args)) broker = await findBroker();
   const shared = broker === undefined ? {} : shareBroker(broker);
   process.exitCode = await runTap(args, { ...process.env, ...shared });
 } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Codec: the one interface between bytes and messages, so that nothing above `wire/` knows a format.
+ * Codec: the interface between bytes and messages; nothing above `wire/` knows a format.
  * From: the socket's chunks.  To: messages, in order; and messages back to bytes.
  * Bound: a reader holds at most one incomplete frame; a broken one throws ProtocolError.
  */

@@ -65,7 +65,7 @@ function readPayload(): Buffer {
   return present() ? cursor.blob('payload') : EMPTY;
 }
 
-/** Read a map, handing each known key to `take`; `take` returns false for a key it does not know. */
+/** Read a map, handing each key to `take`, which returns false for one that it does not know. */
 function readMap(what: string, take: (key: string) => boolean): void {
   if (!present()) return;
   for (let pairs = cursor.map(what); pairs > 0; pairs -= 1) {

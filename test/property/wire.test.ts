@@ -1,4 +1,4 @@
-/** Frames and messages: however the bytes are cut, the same messages; whatever the bytes, no crash. */
+/** Frames and messages: the same ones however the bytes are cut; whatever the bytes, no crash. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { pack } from 'msgpackr';

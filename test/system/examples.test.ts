@@ -4,15 +4,15 @@
  */
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { names } from '../../src/broker/topology.ts';
-import { Backend } from '../helpers/backend.ts';
-import { findBroker, type Permissions } from '../helpers/broker.ts';
+import { Backend, forgetTopology } from '../helpers/backend.ts';
+import { findBroker } from '../helpers/broker.ts';
 import { Command } from '../helpers/command.ts';
 import { Server } from '../helpers/server.ts';
+import { addUsers } from '../helpers/users.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const STRICT = ['-std=c99', '-Wall', '-Wextra', '-Werror', '-pedantic', '-g'];
@@ -23,44 +23,18 @@ const at = (path: string) => join(ROOT, path);
 const folder = mkdtempSync(join(tmpdir(), 'owsla-examples-'));
 const prefix = `test-${randomUUID()}`;
 
-/** What the page's rabbitmqctl line gives this user, for our prefix. */
-function permissionsOf(user: string): Permissions {
-  const page = readFileSync(at('docs/amqp.md'), 'utf8');
-  const line = page.match(new RegExp(`set_permissions +${user} +'(.*?)' +'(.*?)' +'(.*?)'`));
-  const [, configure = '', write = '', read = ''] = (line ?? []).map((rights) =>
-    rights.replaceAll('owsla', prefix),
-  );
-  return { configure, write, read };
-}
-
 const broker = await findBroker();
-const users: string[] = [];
-
-/** A login with the rights that the page gives `user`. */
-async function login(user: string): Promise<string> {
-  const name = `${prefix}-${user}`;
-  try {
-    const url = await broker.addUser(name, 'secret', permissionsOf(user));
-    users.push(name);
-    return url;
-  } catch (error) {
-    t.comment(`not under the permissions of docs/amqp.md: ${(error as Error).message}`);
-    return broker.url;
-  }
-}
-
-const amqp = await login('owsla');
-const amqpOfBackend = await login('backend');
-const server = await Server.start({ amqp, prefix });
+const users = await addUsers(broker, prefix);
+const amqpOfBackend = users.backend;
+const server = await Server.start({ amqp: users.owsla, prefix });
 
 t.teardown(async () => {
   await server.stop();
   const cleaner = await Backend.connect(broker.url);
-  const { events, requests, unrouted } = names(prefix);
-  for (const name of [events, requests, unrouted]) await cleaner.channel.deleteExchange(name);
-  for (const name of [unrouted, `backend.${prefix}`]) await cleaner.channel.deleteQueue(name);
+  await cleaner.channel.deleteQueue(`backend.${prefix}`);
   await cleaner.close();
-  for (const name of users) await broker.ctl('delete_user', name);
+  await forgetTopology(broker.url, prefix);
+  await users.remove();
   await broker.stop();
   rmSync(folder, { recursive: true, force: true });
 });

@@ -54,6 +54,7 @@ for (const { backend, command, rate, seconds } of cases) {
       await answering.end();
       await server.stop();
       await forgetTopology(broker.url, prefix);
+      await users.remove();
     });
     await answering.prints(/ready/);
     const json = join(t.testdir(), 'report.json');

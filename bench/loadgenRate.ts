@@ -41,10 +41,12 @@ for (const rate of rates) {
   if (report === undefined) throw new Error(stderr);
   const { lateShare, workers } = report.honesty;
   const cpuUs = (1_000 * (workers[0]?.cpuMs ?? 0)) / report.counts.requests;
+  const denied = (workers[0]?.deniedMs ?? 0) / (workers[0]?.wallMs ?? 1);
   const held = lateShare <= LATE_SHARE_MAX && report.ok;
   console.log(
     `${rate}/s: ${report.counts.requests} sent, ${report.counts.replies} checked, ` +
       `${(100 * lateShare).toFixed(2)} % late, ${cpuUs.toFixed(1)} us CPU per message and reply, ` +
+      `without a core ${(100 * denied).toFixed(0)} % of the time, ` +
       `p50 ${report.times.request.p50} ms, p99 ${report.times.request.p99} ms, ` +
       `load average before ${before.toFixed(1)}: ${held ? 'held' : 'NOT held'}`,
   );

@@ -23,6 +23,7 @@ const LATE_SHARE_MAX = 0.01;
 /** A worker starts by compiling its code: a few connects are always late. */
 const LATE_CONNECTS_MAX = 0.1;
 const CPU_SHARE_MAX = 0.9;
+const DENIED_SHARE_MAX = 0.05;
 const LAG_P99_MAX_MS = 20;
 /** Beyond this part of the answers' p99, our own lag makes that figure. */
 const LAG_PART_MAX = 0.25;
@@ -70,6 +71,14 @@ export function honestyOf(plan: Plan, totals: Totals): Honesty {
       remarks.push(
         `worker ${worker + 1}'s event loop was delayed by ${lagP99MaxMs.toFixed(0)} ms (p99 of its ` +
           'worst second): answers were read that much late',
+      );
+    }
+  }
+  for (const { worker, deniedMs, wallMs } of totals.workers) {
+    if (deniedMs > DENIED_SHARE_MAX * wallMs) {
+      remarks.push(
+        `worker ${worker + 1} was ready to run and had no core for ${percent(deniedMs / wallMs)} ` +
+          'of the time: other processes on this machine made it late',
       );
     }
   }

@@ -28,6 +28,8 @@ export interface Gauges {
   /** CPU used since the last interval, and how long that was. */
   readonly cpuMs: number;
   readonly wallMs: number;
+  /** Time in which the worker could have run and the machine ran something else. */
+  readonly deniedMs: number;
   /** Event-loop delay beyond its resolution. */
   readonly lagP99Ms: number;
   readonly lagMaxMs: number;

@@ -68,6 +68,8 @@ export interface Point {
 export interface WorkerSummary {
   readonly worker: number;
   cpuMs: number;
+  /** Time in which it could have run and the machine ran something else. */
+  deniedMs: number;
   wallMs: number;
   cpuShareMax: number;
   lagP99MaxMs: number;
@@ -108,6 +110,7 @@ export class Totals {
     this.workers = this.#last.map((_, worker) => ({
       worker,
       cpuMs: 0,
+      deniedMs: 0,
       wallMs: 0,
       cpuShareMax: 0,
       lagP99MaxMs: 0,
@@ -153,6 +156,7 @@ export class Totals {
     const summary = this.workers[worker];
     if (summary === undefined) return;
     summary.cpuMs += gauges.cpuMs;
+    summary.deniedMs += gauges.deniedMs;
     summary.wallMs += gauges.wallMs;
     // A short last interval says little about a share.
     if (gauges.wallMs > INTERVAL_MS / 2) {

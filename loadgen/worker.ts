@@ -5,6 +5,7 @@
  *
  *   plan -> ready -> connect -> settled -> load -> (drain) -> done -> leave
  */
+import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { nowMs } from './clock.ts';
 import { startFaults } from './faults.ts';
@@ -23,6 +24,17 @@ function tell(message: FromWorker): void {
   process.send?.(message);
 }
 
+/** Milliseconds that this process's main thread has waited for a core, since its start. */
+function deniedMs(): number {
+  try {
+    // Run time, time spent waiting on a run queue, slices: in ns (proc(5)).
+    const [, waitedNs] = readFileSync('/proc/self/schedstat', 'utf8').split(' ');
+    return Number(waitedNs) / 1e6;
+  } catch {
+    return 0;
+  }
+}
+
 class Worker {
   readonly #index: number;
   readonly #fleet: Fleet;
@@ -34,6 +46,7 @@ class Worker {
   #interval = 0;
   #cpu = process.cpuUsage();
   #takenMs = nowMs();
+  #deniedMs = deniedMs();
   #timer: NodeJS.Timeout | undefined;
   #drain: NodeJS.Timeout | undefined;
   #end: NodeJS.Timeout | undefined;
@@ -54,6 +67,7 @@ class Worker {
   connect(atMs: number): void {
     this.#startMs = atMs;
     this.#takenMs = nowMs();
+    this.#deniedMs = deniedMs();
     this.#cpu = process.cpuUsage();
     startFaults(this.#fleet, this.#index, atMs);
     this.#fleet.connect(atMs);
@@ -143,6 +157,8 @@ class Worker {
     this.#cpu = process.cpuUsage();
     const wallMs = now - this.#takenMs;
     this.#takenMs = now;
+    const denied = deniedMs() - this.#deniedMs;
+    this.#deniedMs += denied;
     const beyond = (ns: number): number => Math.max(0, ns / 1e6 - LAG_RESOLUTION_MS);
     const lag = { p99: beyond(this.#lag.percentile(99)), max: beyond(this.#lag.max) };
     this.#lag.reset();
@@ -152,6 +168,7 @@ class Worker {
       pending: this.#fleet.pendingCount,
       cpuMs: (cpu.user + cpu.system) / 1_000,
       wallMs,
+      deniedMs: denied,
       lagP99Ms: lag.p99,
       lagMaxMs: lag.max,
       rssBytes: process.memoryUsage.rss(),

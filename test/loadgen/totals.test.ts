@@ -15,6 +15,7 @@ const GAUGES: Gauges = {
   pending: 0,
   cpuMs: 100,
   wallMs: 1_000,
+  deniedMs: 0,
   lagP99Ms: 1,
   lagMaxMs: 2,
   rssBytes: 1,

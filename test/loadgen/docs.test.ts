@@ -1,0 +1,86 @@
+/** docs/loadgen.md against the tool: no command, flag, finding, figure or exit code is made up. */
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { parse } from 'yaml';
+import { FINDINGS, isNote } from '../../loadgen/findings.ts';
+import { PROFILES } from '../../loadgen/profiles.ts';
+import { EXIT } from '../../loadgen/report.ts';
+import { readScenario } from '../../loadgen/scenario.ts';
+import { type Given, makeOutput, makePlan, OPTION_NAMES, OPTIONS } from '../../loadgen/settings.ts';
+import { FIGURES } from '../../loadgen/thresholds.ts';
+
+const text = readFileSync(new URL('../../docs/loadgen.md', import.meta.url), 'utf8');
+const kebab = (name: string) => name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+
+/** Words of a shell line, single quotes taken off. */
+function words(line: string): string[] {
+  return [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '');
+}
+
+function commands(): string[][] {
+  const blocks = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block ?? '');
+  return blocks.flatMap((block) => block.replaceAll('\\\n', ' ').trim().split('\n')).map(words);
+}
+
+/** The flags of a `run` command as settings; a flag that does not exist throws. */
+function settings(flags: readonly string[]): Given {
+  const given: Given = {};
+  for (let at = 0; at < flags.length; at += 1) {
+    const name = OPTION_NAMES.find((option) => `--${kebab(option)}` === flags[at]);
+    if (name === undefined) throw new Error(`no flag ${flags[at]}`);
+    const { kind } = OPTIONS[name];
+    if (kind === 'flag') given[name] = true;
+    else at += 1;
+    if (kind === 'text') given[name] = flags[at] ?? '';
+    const before = given[name];
+    if (kind === 'list') given[name] = [...(Array.isArray(before) ? before : []), flags[at] ?? ''];
+  }
+  return given;
+}
+
+t.test('docs: every documented run command makes a plan', async (t) => {
+  const runs = commands().filter(([tool, verb]) => tool === 'owsla-loadgen' && verb === 'run');
+
+  t.ok(runs.length >= 8, `${runs.length} commands`);
+  for (const [, , ...flags] of runs) {
+    const given = settings(flags);
+    const scenario = given.scenario === undefined ? undefined : readScenario(`${given.scenario}`);
+    const plan = makePlan({ ...scenario?.options, ...given }, scenario?.profiles ?? [], 1);
+
+    t.ok(plan.devices > 0, flags.join(' '));
+    makeOutput({ ...scenario?.options, ...given });
+  }
+});
+
+t.test('docs: every flag, finding, figure and profile is explained', async (t) => {
+  const flags = OPTION_NAMES.map((name) => `--${kebab(name)}`);
+  const missing = [...flags, ...FIGURES, ...PROFILES.map(({ name }) => name)].filter(
+    (name) => !text.includes(name),
+  );
+
+  t.same(missing, []);
+  for (const name of Object.keys(FINDINGS) as (keyof typeof FINDINGS)[]) {
+    const row = new RegExp(`^\\| \`${name}\` \\|.*\\| ${isNote(name) ? 'no' : 'yes'} \\|$`, 'm');
+    t.match(text, row);
+  }
+});
+
+t.test('docs: the exit codes are those of the tool', async (t) => {
+  const documented = [...text.matchAll(/^\| (\d+) \| \w/gm)].map(([, code]) => Number(code));
+
+  t.same(
+    documented.filter((code) => code !== 20),
+    Object.values(EXIT),
+  );
+});
+
+t.test('docs: the scenario file shown is a right one', async (t) => {
+  const [, block = ''] = /```yaml\n([\s\S]*?)```/.exec(text) ?? [];
+  const file = `${t.testdir({ 'lift.yaml': block })}/lift.yaml`;
+
+  const { options, profiles } = readScenario(file);
+
+  t.ok(parse(block).description);
+  t.equal(makePlan({ ...options, target: '127.0.0.1:1' }, profiles, 1).durationMs, 60_000);
+  t.equal(profiles.length, 2);
+});

@@ -26,6 +26,8 @@ export interface Config {
   /** 0: preflight.ts picks one and puts it here before any child starts. */
   readonly port: number;
   readonly acceptors: number;
+  /** Links of the whole node, shared out evenly; 0: as many as the acceptors take. */
+  readonly maxLinks: number;
   /** URL with user, password and virtual host. */
   readonly amqp: string;
   readonly prefix: string;
@@ -52,6 +54,11 @@ export const OPTION_SPECS = {
     about: 'port that devices connect to; 0 picks one',
   },
   acceptors: { placeholder: 'N', about: 'acceptor processes; one per processor if not given' },
+  'max-links': {
+    default: '0',
+    placeholder: 'N',
+    about: 'links of the node, an equal share per acceptor; 0: as many as fit the open files',
+  },
   amqp: {
     default: 'amqp://guest:guest@127.0.0.1:5672',
     placeholder: 'URL',
@@ -105,6 +112,7 @@ export function makeConfig(...layers: readonly (Layer | Options)[]): Config {
     host,
     port: reader.whole('port', 0, 65_535),
     acceptors: reader.whole('acceptors', 1, 1_024, availableParallelism()),
+    maxLinks: reader.whole('max-links', 0, 100_000_000),
     amqp: reader.amqp(),
     prefix: reader.text('prefix', /^(?!amq\.)[A-Za-z0-9_.-]{1,64}$/, PREFIX_RULE),
     adminHost,
@@ -114,6 +122,9 @@ export function makeConfig(...layers: readonly (Layer | Options)[]): Config {
     logLevel: reader.word('log-level', LOG_LEVELS),
     limits: reader.limits(),
   };
+  if (config.maxLinks !== 0 && config.maxLinks < config.acceptors) {
+    reader.faults.push(`max-links ${config.maxLinks} leaves an acceptor without any link`);
+  }
   if (config.port !== 0 && config.port === config.adminPort && host === adminHost) {
     reader.faults.push(`port and admin-port are both ${config.port}; they need one each`);
   }

@@ -248,7 +248,7 @@ class Acceptor implements RunningAcceptor {
  * beside it, and `notReady` says so until then. Rejects with the listener's error.
  */
 export async function startAcceptor(start: AcceptorStart): Promise<RunningAcceptor> {
-  const acceptor = new Acceptor(start, linksMaxOf(start.config.limits));
+  const acceptor = new Acceptor(start, linksMaxOf(start.config, start.index));
   await acceptor.open();
   return acceptor;
 }

@@ -4,7 +4,8 @@
  * Bound: FILES_RESERVED stay free: beyond the limit the kernel closes new sockets unseen.
  */
 import { readFileSync } from 'node:fs';
-import { FILES_RESERVED, type Limits } from '../limits.ts';
+import type { Config } from '../config.ts';
+import { FILES_RESERVED } from '../limits.ts';
 
 /** The soft open-file limit. Node has already raised it to the hard one. */
 export function openFilesMax(): number {
@@ -17,11 +18,23 @@ export function linksThatFit(filesMax: number): number {
   return filesMax - FILES_RESERVED;
 }
 
-/** Links one acceptor takes: `limits.linksMax`, or with 0 what fits below the open-file limit. */
-export function linksMaxOf(limits: Limits, filesMax: number = openFilesMax()): number {
-  if (limits.linksMax !== 0) return limits.linksMax;
-  return Math.min(linksThatFit(filesMax), LINKS_MAX_UNLIMITED);
+/**
+ * Links that acceptor `index` (1 to `acceptors`) takes: the least of `limits.linksMax`, its share
+ * of `maxLinks`, and what fits below the open-file limit. The shares add up to `maxLinks` exactly.
+ */
+export function linksMaxOf(
+  { limits, maxLinks, acceptors }: LinksConfig,
+  index: number,
+  filesMax: number = openFilesMax(),
+): number {
+  const extra = index <= maxLinks % acceptors ? 1 : 0;
+  const share = maxLinks === 0 ? LINKS_MAX_UNLIMITED : Math.floor(maxLinks / acceptors) + extra;
+  const own = limits.linksMax === 0 ? LINKS_MAX_UNLIMITED : limits.linksMax;
+  return Math.min(share, own, linksThatFit(filesMax));
 }
+
+/** What of a config says how many links there may be. */
+export type LinksConfig = Pick<Config, 'limits' | 'maxLinks' | 'acceptors'>;
 
 /** Where the system sets no limit at all: the largest `linksMax` that can be asked for. */
 const LINKS_MAX_UNLIMITED = 1_000_000;

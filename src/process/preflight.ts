@@ -12,7 +12,7 @@ import type { Config } from '../config.ts';
 import { EXIT, StartError } from '../errors.ts';
 import { FILES_RESERVED } from '../limits.ts';
 import type { Logger } from '../observe/log.ts';
-import { linksThatFit, openFilesMax } from './files.ts';
+import { type LinksConfig, linksMaxOf, linksThatFit, openFilesMax } from './files.ts';
 
 /**
  * Where port 0 is picked: below the ports that systems give to outgoing connections (from 32768 on
@@ -38,11 +38,16 @@ export async function preflight(config: Config, log: Logger): Promise<Config> {
 }
 
 /** Throws unless `filesMax` leaves room for the links that were asked for, at least for one. */
-export function checkFiles({ limits }: Config, filesMax: number): void {
-  const fitting = linksThatFit(filesMax);
-  if (fitting >= Math.max(1, limits.linksMax)) return;
-  const wanted = limits.linksMax === 0 ? 'an acceptor' : `linksMax=${limits.linksMax}`;
-  const needed = Math.max(1, limits.linksMax) + FILES_RESERVED;
+export function checkFiles(config: LinksConfig, filesMax: number): void {
+  const { limits, maxLinks, acceptors } = config;
+  let wanted = 'an acceptor';
+  if (maxLinks !== 0) wanted = `max-links=${maxLinks} over ${acceptors} acceptors`;
+  if (limits.linksMax !== 0) wanted = `linksMax=${limits.linksMax}`;
+  // The first acceptor's share is the largest.
+  const isAsked = limits.linksMax !== 0 || maxLinks !== 0;
+  const links = isAsked ? linksMaxOf(config, 1, Number.POSITIVE_INFINITY) : 1;
+  if (linksThatFit(filesMax) >= links) return;
+  const needed = links + FILES_RESERVED;
   throw new StartError(
     EXIT.config,
     `${wanted} needs ${needed} open files, ${FILES_RESERVED} of them for itself, but the limit is ${filesMax}; raise it (ulimit -n, LimitNOFILE=)`,

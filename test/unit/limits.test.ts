@@ -23,9 +23,14 @@ t.test('every limit outside its range is told with the range and the unit', asyn
 
 t.test('the open-file limit is known here and leaves 256 files', async (t) => {
   t.ok(openFilesMax() > 0);
-  t.equal(linksMaxOf(makeLimits(), 20_000), 19_744);
-  t.equal(linksMaxOf(makeLimits({ linksMax: 100 }), 20_000), 100);
-  t.equal(linksMaxOf(makeLimits(), Number.POSITIVE_INFINITY), 1_000_000);
+  const links = (maxLinks: number, linksMax: number, filesMax: number, index = 1) =>
+    linksMaxOf({ limits: makeLimits({ linksMax }), maxLinks, acceptors: 3 }, index, filesMax);
+  t.equal(links(0, 0, 20_000), 19_744);
+  t.equal(links(0, 100, 20_000), 100);
+  t.equal(links(0, 0, Number.POSITIVE_INFINITY), 1_000_000);
+  t.equal(links(90_000, 0, 20_000), 19_744);
+  const shares = [1, 2, 3].map((index) => links(1_000, 0, 20_000, index));
+  t.same(shares, [334, 333, 333], 'the shares of max-links add up to it');
 });
 
 t.test('links that do not fit below the open-file limit less 256 are refused', async (t) => {

@@ -15,6 +15,7 @@ import { type FromWorker, type Gauges, INTERVAL_MS, type ToWorker } from './ipc.
 import { startLoad } from './load.ts';
 import { Measures } from './measures.ts';
 import type { Plan } from './plan.ts';
+import { warmUp } from './warmUp.ts';
 
 const LAG_RESOLUTION_MS = 10;
 /** How often a worker that sends no more looks whether everything is answered. */
@@ -180,6 +181,7 @@ let worker: Worker | undefined;
 
 function onMessage(message: ToWorker): void {
   if (message.type === 'plan') {
+    warmUp(message.plan);
     worker = new Worker(message.plan, message.worker);
     tell({ type: 'ready', worker: message.worker });
   } else if (message.type === 'connect') {

@@ -46,58 +46,77 @@ function answerP99(totals: Totals): number {
   return percentilesOf(request.totalCount > 0 ? request : event).p99;
 }
 
-/** The tool's own figures and what they mean for the run's. */
-export function honestyOf(plan: Plan, totals: Totals): Honesty {
-  const { counts } = totals;
-  const sent = counts.requests + counts.events;
-  const lateShare = sent === 0 ? 0 : counts.lateSends / sent;
-  const bottleneck: string[] = [];
-  const remarks: string[] = [];
-  const sendLagMs = percentilesOf(totals.times.sendLag);
-  if (lateShare > LATE_SHARE_MAX) {
-    const late =
-      `${percent(lateShare)} of the messages left more than ${LATE_MS} ms after their planned ` +
-      `time (p99 ${sendLagMs.p99.toFixed(1)} ms)`;
-    const isMuch = sendLagMs.p99 > LAG_PART_MAX * answerP99(totals);
-    (isMuch ? bottleneck : remarks).push(late);
-  }
-  for (const { worker, cpuShareMax, lagP99MaxMs } of totals.workers) {
+interface Said {
+  /** Reasons why the tool made the figures. */
+  readonly bottleneck: string[];
+  readonly remarks: string[];
+}
+
+function judgeSends(totals: Totals, lateShare: number, lagP99Ms: number, said: Said): void {
+  if (lateShare <= LATE_SHARE_MAX) return;
+  const late =
+    `${percent(lateShare)} of the messages left more than ${LATE_MS} ms after their planned ` +
+    `time (p99 ${lagP99Ms.toFixed(1)} ms)`;
+  const isMuch = lagP99Ms > LAG_PART_MAX * answerP99(totals);
+  (isMuch ? said.bottleneck : said.remarks).push(late);
+}
+
+function judgeWorkers(workers: readonly WorkerSummary[], said: Said): void {
+  for (const { worker, cpuShareMax, lagP99MaxMs, deniedMs, wallMs } of workers) {
+    const name = `worker ${worker + 1}`;
     if (cpuShareMax > CPU_SHARE_MAX) {
-      bottleneck.push(
-        `worker ${worker + 1} used ${percent(cpuShareMax)} of a core: give more --workers`,
-      );
+      said.bottleneck.push(`${name} used ${percent(cpuShareMax)} of a core: give more --workers`);
     }
     if (lagP99MaxMs > LAG_P99_MAX_MS) {
-      remarks.push(
-        `worker ${worker + 1}'s event loop was delayed by ${lagP99MaxMs.toFixed(0)} ms (p99 of its ` +
-          'worst second): answers were read that much late',
+      said.remarks.push(
+        `${name}'s event loop was delayed by ${lagP99MaxMs.toFixed(0)} ms (p99 of its worst ` +
+          'second): answers were read that much late',
       );
     }
-  }
-  for (const { worker, deniedMs, wallMs } of totals.workers) {
     if (deniedMs > DENIED_SHARE_MAX * wallMs) {
-      remarks.push(
-        `worker ${worker + 1} was ready to run and had no core for ${percent(deniedMs / wallMs)} ` +
-          'of the time: other processes on this machine made it late',
+      said.remarks.push(
+        `${name} was ready to run and had no core for ${percent(deniedMs / wallMs)} of the ` +
+          'time: other processes on this machine made it late',
       );
     }
   }
+}
+
+function judgeConnects(plan: Plan, { counts, labelled }: Totals, said: Said): void {
   for (const [code, advice] of Object.entries(OWN_ERRORS)) {
-    const count = totals.labelled.connectErrors[code] ?? 0;
-    if (count > 0) bottleneck.push(`${count} connects failed on our side (${code}): ${advice}`);
+    const count = labelled.connectErrors[code] ?? 0;
+    if (count > 0)
+      said.bottleneck.push(`${count} connects failed on our side (${code}): ${advice}`);
   }
   if (counts.skipped > 0) {
-    remarks.push(`${counts.skipped} planned messages were skipped: no link was open to send them`);
+    said.remarks.push(
+      `${counts.skipped} planned messages were skipped: no link was open to send them`,
+    );
   }
-  const connects = Math.max(1, counts.attempts);
-  if (plan.connectRate > 0 && counts.lateConnects / connects > LATE_CONNECTS_MAX) {
-    remarks.push(`${percent(counts.lateConnects / connects)} of the connects began late`);
+  const lateConnects = counts.lateConnects / Math.max(1, counts.attempts);
+  if (plan.connectRate > 0 && lateConnects > LATE_CONNECTS_MAX) {
+    said.remarks.push(`${percent(lateConnects)} of the connects began late`);
   }
+}
+
+/** The tool's own figures and what they mean for the run's. */
+export function honestyOf(plan: Plan, totals: Totals): Honesty {
+  const { counts, workers } = totals;
+  const sent = counts.requests + counts.events;
+  const lateShare = sent === 0 ? 0 : counts.lateSends / sent;
+  const sendLagMs = percentilesOf(totals.times.sendLag);
+  const said: Said = { bottleneck: [], remarks: [] };
+  judgeSends(totals, lateShare, sendLagMs.p99, said);
+  judgeWorkers(workers, said);
+  judgeConnects(plan, totals, said);
   const [loadavg1 = 0] = loadavg();
   const cores = availableParallelism();
   if (loadavg1 > 1.5 * cores) {
-    remarks.push(`the machine was crowded: load average ${loadavg1.toFixed(1)} on ${cores} cores`);
+    said.remarks.push(
+      `the machine was crowded: load average ${loadavg1.toFixed(1)} on ${cores} cores`,
+    );
   }
+  const { bottleneck, remarks } = said;
   const sentences =
     bottleneck.length === 0
       ? remarks
@@ -107,7 +126,7 @@ export function honestyOf(plan: Plan, totals: Totals): Honesty {
     sentences,
     lateShare,
     sendLagMs,
-    workers: totals.workers,
+    workers,
     loadavg1,
     cores,
   };

@@ -138,6 +138,7 @@ export function limitFaults(limits: Limits): string[] {
     ['reconnectMinMs', 'reconnectMaxMs'],
     ['heartbeatChildMs', 'childSilenceMs'],
     ['frameBytesMax', 'publishWindowBytes'],
+    ['frameBytesMax', 'outboxHardBytes'],
   ];
   for (const [low, high] of ordered) {
     if (limits[low] > limits[high]) {

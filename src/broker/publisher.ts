@@ -42,8 +42,9 @@ export class Publisher {
   #channel: ConfirmChannel | undefined;
   /** Sent on the present channel, by delivery tag. */
   readonly #window = new Map<number, Slot>();
-  /** Not sent on the present channel: the broker is away, or nacked it. */
+  /** Not sent on the present channel: the broker is away or blocks, or nacked it. */
   #backlog: Slot[] = [];
+  #isBlocked = false;
   #bytes = 0;
   #tag = 0;
   /** Every tag below is settled. */
@@ -68,7 +69,7 @@ export class Publisher {
   publish(publishing: Publishing): void {
     const slot = { publishing, wasSent: false };
     this.#bytes += publishing.body.length;
-    if (this.#channel === undefined) this.#backlog.push(slot);
+    if (this.#channel === undefined || this.#isBlocked) this.#backlog.push(slot);
     else this.#send(this.#channel, slot);
     this.#count();
   }
@@ -99,8 +100,17 @@ export class Publisher {
     this.#window.clear();
   }
 
+  /**
+   * The broker takes nothing for now (memory or disk alarm), or takes it again. What would sit in
+   * TCP buffers until then stays here instead, so that an expired REQUEST is never published.
+   */
+  block(isBlocked: boolean): void {
+    this.#isBlocked = isBlocked;
+    this.#sendBacklog();
+  }
+
   #sendBacklog(): void {
-    if (this.#channel === undefined) return;
+    if (this.#channel === undefined || this.#isBlocked) return;
     const backlog = this.#backlog;
     this.#backlog = [];
     for (const slot of backlog) {

@@ -51,11 +51,4 @@ export class Deadlines<T> {
       this.#onDue(item);
     }
   }
-
-  /** End every item at once, as at the end of the process. */
-  flush(): void {
-    for (const item of [...this.#due.keys()]) {
-      if (this.#due.delete(item)) this.#onDue(item);
-    }
-  }
 }

@@ -43,6 +43,8 @@ export interface EndpointHost {
 
 export type EndpointState = 'greeting' | 'open' | 'draining' | 'closed';
 
+type Obstacle = 'over' | 'in-flight' | 'outbox' | 'room' | 'rate';
+
 const TYPE_NAMES = Object.fromEntries(
   Object.entries(TYPE).map(([name, type]) => [type, name.toLowerCase()]),
 ) as Record<number, string>;
@@ -159,34 +161,36 @@ export class Endpoint {
     this.#host.onClosed(this);
   }
 
-  /** Handle what has been read, as far as back-pressure lets. */
+  /** Handle what has been read, up to the first obstacle. */
   #handle(): void {
+    let obstacle = this.#obstacle();
     try {
-      while (this.#mayHandle()) {
+      while (obstacle === undefined) {
         const message = this.#reader.next();
         if (message === undefined) {
           if (this.#isFinished) this.#end('peer-fin');
           return;
         }
         this.#onMessage(message);
+        obstacle = this.#obstacle();
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#refuse(error);
+      return;
     }
-    if (this.isLive) this.#pause();
+    if (obstacle !== 'over') this.#pause(obstacle);
   }
 
-  #mayHandle(): boolean {
+  /** Why the next message may not be handled now. Each obstacle but 'over' brings a `wake`. */
+  #obstacle(): Obstacle | undefined {
     const { limits } = this.#host;
-    return (
-      this.isLive &&
-      this.inFlight < limits.inFlightMax &&
-      this.#outbox.bytes < limits.outboxSoftBytes &&
-      // HELLO needs no room at the broker.
-      (this.state === 'greeting' || !this.#host.isFull()) &&
-      !this.#isThrottled()
-    );
+    if (!this.isLive) return 'over';
+    if (this.inFlight >= limits.inFlightMax) return 'in-flight';
+    if (this.#outbox.bytes >= limits.outboxSoftBytes) return 'outbox';
+    // HELLO needs no room at the broker.
+    if (this.state === 'open' && this.#host.isFull()) return 'room';
+    return this.#isThrottled() ? 'rate' : undefined;
   }
 
   #isThrottled(): boolean {
@@ -245,7 +249,9 @@ export class Endpoint {
     const { limits, clock } = this.#host;
     this.deviceId = hello.deviceId;
     this.keepaliveMs = ruleKeepalive(hello.keepalive, limits);
-    this.frameBytesMax = hello.frameBytesMax ?? limits.frameBytesMax;
+    // A frame that the outbox cannot hold would close the link, however much the device takes.
+    const frameBytesMax = hello.frameBytesMax ?? limits.frameBytesMax;
+    this.frameBytesMax = Math.min(frameBytesMax, limits.outboxHardBytes / 2);
     this.state = 'open';
     this.#host.onOpen(this);
     this.send({
@@ -336,11 +342,12 @@ export class Endpoint {
     this.wake();
   }
 
-  #pause(): void {
+  /** `release` wakes from 'in-flight'; the other obstacles are waited for here. */
+  #pause(obstacle: Exclude<Obstacle, 'over'>): void {
     const host = this.#host;
-    if (this.#outbox.bytes >= host.limits.outboxSoftBytes) this.#awaitWritable();
-    else if (host.isFull()) host.waitForRoom(this);
-    else if (this.#isThrottled()) host.waitForTime(this);
+    if (obstacle === 'outbox') this.#awaitWritable();
+    else if (obstacle === 'room') host.waitForRoom(this);
+    else if (obstacle === 'rate') host.waitForTime(this);
     if (this.pausedAt !== 0) return;
     this.pausedAt = host.clock.now();
     host.counters.pausedLinks += 1;
@@ -363,8 +370,10 @@ export class Endpoint {
   /** Something gave way: handle what waits, and read on unless that fills the same place again. */
   wake(): void {
     if (this.pausedAt === 0) return;
-    if (!this.#mayHandle()) {
-      if (this.isLive) this.#pause();
+    const obstacle = this.#obstacle();
+    if (obstacle === 'over') return;
+    if (obstacle !== undefined) {
+      this.#pause(obstacle);
       return;
     }
     this.#unpause();

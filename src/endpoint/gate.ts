@@ -40,6 +40,11 @@ export class Gate {
     return this.#waiting.length - this.#head;
   }
 
+  /** Sockets referenced here, in whatever state: never more than `connectQueueMax`. */
+  get held(): number {
+    return this.#waiting.length;
+  }
+
   /** A socket was accepted, not yet read from. */
   arrive(socket: Socket): void {
     this.#fill();
@@ -65,10 +70,9 @@ export class Gate {
       this.#head += 1;
       this.#admit(socket);
     }
-    if (this.size === 0) {
-      this.#waiting = [];
-      this.#head = 0;
-    }
+    // Also while the storm lasts: what has been let in must not stay referenced here.
+    this.#waiting = this.#waiting.slice(this.#head);
+    this.#head = 0;
     this.#count();
   }
 

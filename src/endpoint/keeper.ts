@@ -202,12 +202,13 @@ export class Keeper implements EndpointHost {
     this.#state = 'suspended';
   }
 
-  /** Does any link still have bytes to be taken by its device? */
-  hasOutboxBytes(): boolean {
-    for (let index = 0; index < SHARDS; index += 1) {
-      for (const endpoint of this.registry.shard(index)) {
-        if (endpoint.outboxBytes > 0) return true;
-      }
+  /**
+   * Does a link of this shard still have bytes to be taken by its device? A drain asks shard by
+   * shard and stays with the first that has, so that it never walks the whole fleet in one step.
+   */
+  hasOutboxBytes(shard: number): boolean {
+    for (const endpoint of this.registry.shard(shard)) {
+      if (endpoint.outboxBytes > 0) return true;
     }
     return false;
   }

@@ -62,9 +62,4 @@ export class Registry<E extends Registered> {
   shard(index: number): Iterable<E> {
     return this.#shards[index % SHARDS]?.values() ?? [];
   }
-
-  /** Links per shard, for the heat map. */
-  sizes(): number[] {
-    return this.#shards.map((shard) => shard.size);
-  }
 }

@@ -28,7 +28,7 @@ export const METRICS = {
   connectsWaiting: { kind: 'gauge', help: 'New links that wait to be let in.' },
   sockets: {
     kind: 'gauge',
-    help: 'Device sockets, waiting and lingering ones included: each is an open file.',
+    help: 'Device sockets, lingering ones included; with owsla_connects_waiting, open files.',
   },
   linksMax: { kind: 'gauge', help: 'Links that this acceptor takes.' },
   pausedLinks: { kind: 'gauge', help: 'Links that are not read from, for back-pressure.' },

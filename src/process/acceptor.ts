@@ -47,6 +47,8 @@ type AcceptorState = 'starting' | 'serving' | 'draining';
 
 /** How often a drain looks whether everything under way is done. */
 const DRAIN_LOOK_MS = 20;
+/** How long a drain waits for the broker to say goodbye. */
+const CLOSE_BROKER_MS = 1_000;
 /** A drain's BYEs take at least this long per link, so that few links do not wait long. */
 const DRAIN_MS_PER_LINK = 1;
 
@@ -132,7 +134,9 @@ class Acceptor implements RunningAcceptor {
         counters.brokerLosses += 1;
       },
       onBlocked: (isBlocked) => {
-        if (name === 'publish') counters.brokerBlocked = isBlocked ? 1 : 0;
+        if (name !== 'publish') return;
+        counters.brokerBlocked = isBlocked ? 1 : 0;
+        this.#publisher.block(isBlocked);
       },
       onFatal,
     });
@@ -202,7 +206,8 @@ class Acceptor implements RunningAcceptor {
     log.info({ links: this.#keeper.registry.size, ...this.#underWay() }, 'drain: saying BYE');
     await this.#sayBye();
     await this.#keeper.emptied();
-    await this.#closeBroker();
+    // A broker that does not answer must not hold the process; its queue expires by itself.
+    await Promise.race([this.#closeBroker(), pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
     clearInterval(this.#ticker);
     log.info({ links }, 'drained');
   }
@@ -213,10 +218,16 @@ class Acceptor implements RunningAcceptor {
 
   async #settled(deadlineMs: number): Promise<void> {
     const end = systemClock.now() + deadlineMs;
-    while (systemClock.now() < end) {
+    let shard = 0;
+    while (systemClock.now() < end && shard < SHARDS) {
       const { requests, confirms } = this.#underWay();
-      if (requests === 0 && confirms === 0 && !this.#keeper.hasOutboxBytes()) return;
-      await pause(DRAIN_LOOK_MS);
+      // With nothing under way no outbox can grow, so a shard that is done stays done.
+      if (requests > 0 || confirms > 0 || this.#keeper.hasOutboxBytes(shard)) {
+        await pause(DRAIN_LOOK_MS);
+      } else {
+        shard += 1;
+        await pause(0);
+      }
     }
   }
 

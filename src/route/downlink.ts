@@ -12,8 +12,8 @@ import { ID_MAX } from '../wire/message.ts';
 import type { Requests } from './requests.ts';
 
 const UUID_CHARS = 36;
-/** What a REPLY frame adds to its payload, at most: length, array, type, id, status, bin header. */
-const REPLY_OVERHEAD_BYTES = 20;
+/** What a REPLY adds to its payload, at most: array 1, type 1, id 5, status 3, bin header 5. */
+const REPLY_OVERHEAD_BYTES = 15;
 
 export interface DownlinkOptions {
   readonly registry: Registry<Endpoint>;

@@ -80,7 +80,10 @@ export class Requests {
   answer(request: OpenRequest, status: number, payload: Buffer): boolean {
     const { endpoint, id } = request;
     if (this.find(endpoint, id) !== request) return false;
-    this.#byEndpoint.get(endpoint)?.delete(id);
+    const ofEndpoint = this.#byEndpoint.get(endpoint);
+    ofEndpoint?.delete(id);
+    // A link that asks once an hour keeps no map in between.
+    if (ofEndpoint?.size === 0) this.#byEndpoint.delete(endpoint);
     this.#deadlines.delete(request);
     this.#counters.requestsOpen = this.size;
     endpoint.send({ type: TYPE.REPLY, id, status, payload });

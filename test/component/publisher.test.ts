@@ -353,3 +353,24 @@ t.test('publisher: a confirm that publishes more keeps its books', async (t) => 
   t.same(part.channel.bodies(), ['e1', 'e2', 'e3']);
   t.equal(part.publisher.size, 1);
 });
+
+t.test('publisher: a broker that blocks gets nothing, and no expired one afterwards', async (t) => {
+  const { publisher, publish, channel, unwanted } = build(t);
+  publish('e1');
+  publisher.block(true);
+  publish('r2', 'e3');
+  t.same(
+    channel.published.map(({ body }) => body),
+    ['e1'],
+  );
+  t.equal(publisher.size, 3, 'they count against the window');
+
+  unwanted.add('r2');
+  publisher.block(false);
+
+  t.same(
+    channel.published.map(({ body }) => body),
+    ['e1', 'e3'],
+  );
+  t.equal(channel.published[1]?.options.headers?.resent, undefined, 'it was never sent before');
+});

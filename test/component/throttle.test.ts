@@ -23,6 +23,32 @@ onBoth('throttle: a flood is read at linkMessagesPerSecond', { limits }, async (
   t.ok(served.counters.throttled > 0);
 });
 
+const patient = { limits: { ...limits, stallMs: 3_600_000, keepaliveMs: 3_600_000 } };
+onBoth(
+  'throttle: no link freezes when the clock moves between two looks',
+  patient,
+  async (t, served) => {
+    const { clock } = served;
+    const now = clock.now.bind(clock);
+    // As a real clock does at the worst moment, it moves on each time that it is read.
+    clock.now = () => {
+      clock.advance(1);
+      return now();
+    };
+    const flooding = await served.open('flooding');
+    flooding.send(...Array.from({ length: 2_000 }, () => ({ type: TYPE.PING }) as const));
+    for (let pongs = 0; pongs < 2_000; ) {
+      served.pass(50);
+      await settle();
+      while (flooding.waiting > 0) {
+        await flooding.expect(TYPE.PONG);
+        pongs += 1;
+      }
+    }
+    t.pass('every PING was answered');
+  },
+);
+
 onBoth('throttle: other links feel nothing of a flood', { limits }, async (t, served) => {
   const flooding = await served.open('flooding');
   const quiet = await served.open('quiet');

@@ -43,17 +43,3 @@ t.test('deadlines: the end of an item may end others, and add new ones', async (
   t.same(ended, ['a', 'c']);
   t.equal(deadlines.size, 1, 'a waits again');
 });
-
-t.test('deadlines: flush ends all at once, but not what its end deleted', async (t) => {
-  const ended: string[] = [];
-  const deadlines: Deadlines<string> = new Deadlines<string>(100, (item) => {
-    ended.push(item);
-    deadlines.delete('b');
-  });
-  for (const item of ['a', 'b', 'c']) deadlines.add(item, 0);
-
-  deadlines.flush();
-
-  t.same(ended, ['a', 'c']);
-  t.equal(deadlines.size, 0);
-});

@@ -110,6 +110,19 @@ t.test('gate: links and those that wait stay below linksMax together', async (t)
   t.ok(refused.every(({ reason }) => reason === 'server-full'));
 });
 
+t.test('gate: a storm that lasts leaves nothing behind of those let in', async (t) => {
+  const { gate, clock } = build({ greetingsMax: 1_000_000 }, 1_000_000);
+  for (let i = 0; i < 30; i += 1) gate.arrive({} as Socket);
+  for (let tick = 0; tick < 500; tick += 1) {
+    gate.arrive({} as Socket);
+    clock.advance(10);
+    gate.tick();
+  }
+
+  t.ok(gate.size > 0, 'it was never empty');
+  t.ok(gate.held <= LIMITS.connectQueueMax, `${gate.held} sockets held`);
+});
+
 t.test('gate: a stop refuses those that wait', async (t) => {
   const { arrive, refused, gate, counters } = build();
   arrive(20);

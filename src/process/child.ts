@@ -73,7 +73,11 @@ class Child {
   fail(error: unknown): void {
     if (error instanceof StartError) {
       const { exitCode, message } = error;
-      send({ type: 'fatal', exitCode, sentence: message }, () => process.exit(exitCode));
+      // One that serves is drained by the supervisor with all the others: its links are told.
+      const isServing = this.#running !== undefined && process.connected;
+      send({ type: 'fatal', exitCode, sentence: message }, () => {
+        if (!isServing) process.exit(exitCode);
+      });
       return;
     }
     const log = this.#log;

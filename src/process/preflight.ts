@@ -94,7 +94,8 @@ async function bind(options: ListenOptions): Promise<void> {
 }
 
 const UNBOUND: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'is in use by another process; stop that one or choose another (--port, --admin-port)',
+  EADDRINUSE:
+    'is in use by another process; stop that one or choose another (--port, --admin-port)',
   EACCES: 'may not be opened by this user; choose a port from 1024 up or grant the right',
   EADDRNOTAVAIL: 'cannot be opened: this machine does not have that address',
   ENOTFOUND: 'cannot be opened: there is no such host name',

@@ -145,6 +145,7 @@ class Supervisor {
       place.figures = message.figures;
     } else if (message.type === 'fatal') {
       place.fatal = new StartError(message.exitCode, message.sentence);
+      if (place.state === 'ready') this.#stop(place.fatal);
     } else if (place.state === 'starting') {
       place.state = 'ready';
       const readyMs = Math.round(place.seenAt - place.startedAt);
@@ -290,6 +291,7 @@ class Supervisor {
     if (this.#phase === 'ended') return;
     this.#phase = 'ended';
     clearInterval(this.#tick);
+    for (const place of this.#places()) clearTimeout(place.pause);
     process.off('SIGINT', this.#onSignal);
     process.off('SIGTERM', this.#onSignal);
     removeFolder(this.#folder);

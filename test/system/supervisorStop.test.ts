@@ -51,6 +51,26 @@ t.test(
   },
 );
 
+t.test(
+  'a second signal while a child waits for its restart: it is not started any more',
+  async (t) => {
+    const deeds = { 0: 'crash', '*': 'stubborn' } as const;
+    const cli = startFake(t, 1, deeds, ['restartsMax=7']);
+    await cli.line(isChild('acceptor 1', 'child ready'));
+    // A pause longer than the two signals are apart.
+    await cli.line((line) => line.msg === 'restarting child' && Number(line.afterMs) >= 1_000);
+    cli.process.kill('SIGTERM');
+    await cli.said('stopping');
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    const seen = cli.lines.length;
+
+    cli.process.kill('SIGINT');
+
+    t.same(await cli.exited, { code: 130, signal: null });
+    t.notOk(cli.lines.slice(seen).some(isChild('observer', 'child ended')));
+  },
+);
+
 t.test('the echo of a signal does not cut the drain short', async (t) => {
   const cli = startFake(t, 2);
   await cli.said('ready');

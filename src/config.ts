@@ -5,6 +5,7 @@
  * Bound: everything is checked here, at the start: all faults are told at once, by one StartError.
  */
 import { availableParallelism } from 'node:os';
+import { readAmqpUrl } from './amqpUrl.ts';
 import { EXIT, StartError } from './errors.ts';
 import {
   isLimitName,
@@ -187,12 +188,9 @@ class Reader {
 
   amqp(): string {
     const { raw, told } = this.#find('amqp');
-    const url = URL.canParse(raw) ? new URL(raw) : undefined;
-    const isSpoken = url?.protocol === 'amqp:' || url?.protocol === 'amqps:';
-    if (!isSpoken || !url?.hostname || url.hash !== '') {
-      // Not the value itself: where the shape is broken, the password cannot be found to hide it.
-      this.faults.push(`${told} must be an amqp:// or amqps:// URL with a host`);
-    }
+    const read = readAmqpUrl(raw);
+    // Not the value itself: where the shape is broken, the password cannot be found to hide it.
+    if (typeof read === 'string') this.faults.push(`${told} ${read}`);
     return raw;
   }
 

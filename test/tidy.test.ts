@@ -18,7 +18,13 @@ const TOP_LEVEL = `package.json package-lock.json tsconfig.json Makefile README.
 const ENTRIES = ['src/cli.ts', 'src/process/child.ts', 'loadgen/cli.ts', 'loadgen/worker.ts'];
 
 /** Lists, arithmetic and pure functions that hold no state: free for all layers but the wire's. */
-const BASE = ['src/limits.ts', 'src/errors.ts', 'src/units.ts', 'src/observe/redact.ts'];
+const BASE = [
+  'src/limits.ts',
+  'src/errors.ts',
+  'src/units.ts',
+  'src/amqpUrl.ts',
+  'src/observe/redact.ts',
+];
 const METRICS = 'src/observe/metrics.ts';
 
 interface Layer {
@@ -35,6 +41,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/limits.ts', values: [] },
   { holds: 'src/errors.ts', values: [] },
   { holds: 'src/units.ts', values: [] },
+  { holds: 'src/amqpUrl.ts', values: ['src/units.ts'] },
   { holds: 'src/observe/redact.ts', values: [] },
   { holds: 'src/config.ts', values: [...BASE, 'node:os'] },
   { holds: 'src/wire/', values: [...BASE, 'msgpackr'] },

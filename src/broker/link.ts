@@ -8,6 +8,7 @@
  */
 import { type ChannelModel, connect, type Options, type RecoveringChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
+import { parseAmqpUrl } from '../amqpUrl.ts';
 import { EXIT, type StartError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { refusal } from './refusal.ts';
@@ -29,18 +30,10 @@ export interface LinkOptions {
 
 const RETRY_FACTOR_MAX = 20;
 
-/** The parts of an AMQP URL, with our heartbeat unless the URL has its own. */
+/** What to connect with: the URL's parts, with our heartbeat unless the URL has its own. */
 export function connectOptions(url: string, limits: Limits): Options.Connect {
-  const at = new URL(url);
-  return {
-    protocol: at.protocol.replace(':', ''),
-    hostname: at.hostname,
-    ...(at.port === '' ? {} : { port: Number(at.port) }),
-    username: decodeURIComponent(at.username) || 'guest',
-    password: decodeURIComponent(at.password) || 'guest',
-    vhost: at.pathname.length > 1 ? decodeURIComponent(at.pathname.slice(1)) : '/',
-    heartbeat: Number(at.searchParams.get('heartbeat') ?? Math.ceil(limits.heartbeatMs / 1_000)),
-  };
+  const { heartbeat = Math.ceil(limits.heartbeatMs / 1_000), ...at } = parseAmqpUrl(url);
+  return { ...at, heartbeat };
 }
 
 export class Link {

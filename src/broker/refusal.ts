@@ -3,13 +3,14 @@
  * From: errors of amqplib, at a connect or a declaration.  To: preflight.ts, link.ts.
  * Bound: no sentence holds a password; the cause decides whether waiting can help.
  */
+import { parseAmqpUrl } from '../amqpUrl.ts';
 import { EXIT, StartError } from '../errors.ts';
 import { redact } from '../observe/redact.ts';
 
 /** Where a broker is, without user and password: `127.0.0.1:5672`. */
 export function brokerAddress(amqp: string): string {
-  const url = new URL(amqp);
-  return `${url.hostname}:${url.port || (url.protocol === 'amqps:' ? 5671 : 5672)}`;
+  const { hostname, port } = parseAmqpUrl(amqp);
+  return hostname.includes(':') ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
 /**
@@ -19,7 +20,7 @@ export function brokerAddress(amqp: string): string {
 export function refusal(error: unknown, amqp: string): StartError {
   const text = messageOf(error);
   const address = brokerAddress(amqp);
-  const user = decodeURIComponent(new URL(amqp).username) || 'guest';
+  const { username: user, vhost: ownVhost } = parseAmqpUrl(amqp);
   const mismatch =
     /PRECONDITION_FAILED - inequivalent arg '([^']+)' for (\w+) '([^']+)'[^:]*: (.*)/s;
   const found = mismatch.exec(text);
@@ -41,7 +42,7 @@ export function refusal(error: unknown, amqp: string): StartError {
   // amqplib says no more than this when the broker closes instead of opening the vhost.
   if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(text)) {
     return no(
-      `the broker ${address} did not open vhost '${vhostOf(amqp)}' for user '${user}': it is not there, or the user has no permissions in it`,
+      `the broker ${address} did not open vhost '${ownVhost}' for user '${user}': it is not there, or the user has no permissions in it`,
     );
   }
   if (/ACCESS[_-]REFUSED/.test(text)) {
@@ -88,9 +89,4 @@ function whyUnreachable(error: unknown, text: string): string {
 /** One line, without the broker's own quotes and codes around it. */
 function tidy(text = ''): string {
   return redact(text.replace(/\s+/g, ' ').replace(/^"|"$/g, '').trim());
-}
-
-function vhostOf(amqp: string): string {
-  const path = new URL(amqp).pathname.slice(1);
-  return path === '' ? '/' : decodeURIComponent(path);
 }

@@ -6,6 +6,7 @@
 import { randomInt } from 'node:crypto';
 import { createServer, type ListenOptions } from 'node:net';
 import amqplib from 'amqplib';
+import { connectOptions } from '../broker/link.ts';
 import { brokerAddress, refusal } from '../broker/refusal.ts';
 import { declareUplink, names } from '../broker/topology.ts';
 import type { Config } from '../config.ts';
@@ -122,7 +123,9 @@ async function checkBroker(config: Config, log: Logger): Promise<void> {
 }
 
 async function declareOnce({ amqp, prefix, limits }: Config): Promise<void> {
-  const connection = await amqplib.connect(amqp, { timeout: limits.brokerConnectMs });
+  const connection = await amqplib.connect(connectOptions(amqp, limits), {
+    timeout: limits.brokerConnectMs,
+  });
   try {
     // A refused declaration also arrives as the rejection of declareUplink; here it would throw.
     connection.on('error', () => {});

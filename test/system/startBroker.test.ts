@@ -1,10 +1,11 @@
 /** Start: the broker as `owsla serve` may find it. What it cannot use is one sentence. */
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import amqplib from 'amqplib';
 import t from 'tap';
 import { EXIT } from '../../src/errors.ts';
 import { findBroker } from '../helpers/broker.ts';
+import type { Cli } from '../helpers/cli.ts';
 import { endBroker, listening, PASSWORD, refuses, serve, testPrefix } from '../helpers/serve.ts';
 
 const broker = await findBroker();
@@ -25,6 +26,30 @@ t.test('a broker that cannot be reached: one sentence, exit 69', async (t) => {
   const url = urlWith({ port: `${port}`, password: PASSWORD });
   const sentence = new RegExp(`cannot reach the broker 127.0.0.1:${port}: nothing listens there`);
   await refuses(t, serve(t, url), EXIT.unavailable, sentence);
+});
+
+t.test('an AMQP URL that cannot be decoded: one sentence, exit 64', async (t) => {
+  const url = `amqp://%zz:${PASSWORD}@127.0.0.1:${broker.port}`;
+  await refuses(t, serve(t, url), EXIT.usage, /OWSLA_AMQP has a % in its user/);
+});
+
+t.test('a broker at an IPv6 address: the acceptors reach it as the start did', async (t) => {
+  const relay = relayTo(broker.port);
+  const isThere = await new Promise<boolean>((resolve) => {
+    relay.once('error', () => resolve(false)).listen(0, '::1', () => resolve(true));
+  });
+  if (!isThere) {
+    t.comment('skipped: this machine has no ::1');
+    return;
+  }
+  t.teardown(() => relay.close());
+  const { port } = relay.address() as AddressInfo;
+  const url = urlWith({});
+  const cli = serve(t, url.replace(`127.0.0.1:${broker.port}`, `[::1]:${port}`));
+
+  await allLinksUp(cli);
+
+  t.same(await cli.end(), { code: 0, signal: null });
 });
 
 t.test('a broker that does not answer: one sentence after brokerConnectMs, exit 69', async (t) => {
@@ -90,24 +115,33 @@ t.test(
     const health = await fetch(`http://127.0.0.1:${adminPort}/health/ready`);
     t.equal(health.status, 503);
 
-    const relay = createServer((socket) => {
-      const onward = connect(broker.port, '127.0.0.1');
-      for (const end of [socket, onward]) end.on('error', () => {});
-      socket.pipe(onward).pipe(socket);
-    }).listen(port, '127.0.0.1');
+    const relay = relayTo(broker.port).listen(port, '127.0.0.1');
     t.teardown(() => relay.close());
 
-    for (const acceptor of [1, 2]) {
-      for (const link of ['publish', 'consume']) {
-        await cli.line(
-          (line) =>
-            line.msg === 'broker link up' && line.link === link && line.acceptor === acceptor,
-        );
-      }
-    }
+    await allLinksUp(cli);
     t.same(await cli.end(), { code: 0, signal: null });
   },
 );
+
+/** A server that passes everything on to a port of 127.0.0.1. */
+function relayTo(port: number): Server {
+  return createServer((socket) => {
+    const onward = connect(port, '127.0.0.1');
+    for (const end of [socket, onward]) end.on('error', () => {});
+    socket.pipe(onward).pipe(socket);
+  });
+}
+
+/** Both links of both acceptors. */
+async function allLinksUp(cli: Cli): Promise<void> {
+  for (const acceptor of [1, 2]) {
+    for (const link of ['publish', 'consume']) {
+      await cli.line(
+        (line) => line.msg === 'broker link up' && line.link === link && line.acceptor === acceptor,
+      );
+    }
+  }
+}
 
 async function hasControl(): Promise<boolean> {
   return broker.ctl('list_vhosts').then(

@@ -115,6 +115,24 @@ t.test('a fault never shows the password of the AMQP URL', async (t) => {
   t.equal(makeConfig({ amqp: 'amqps://u:p@h/v' }).amqp, 'amqps://u:p@h/v');
 });
 
+t.test('an AMQP URL that cannot be read is a fault that names the part', async (t) => {
+  const encoding = /amqp has a % in its (user|password|vhost) that begins no percent-encoding/;
+  for (const [part, amqp] of [
+    ['user', 'amqp://%zz:secret@h'],
+    ['password', 'amqp://u:secret%@h'],
+    ['vhost', 'amqp://u:secret@h/50%'],
+  ] as const) {
+    const fault = faultOf({ amqp });
+    t.equal(encoding.exec(fault)?.[1], part, fault);
+    t.notMatch(fault, /secret/);
+  }
+  for (const heartbeat of ['', 'soon', '-1', '1.5', '65536']) {
+    const fault = faultOf({ amqp: `amqp://u:secret@h?heartbeat=${heartbeat}` });
+    t.match(fault, /amqp has a heartbeat that is no whole number of seconds from 0 to 65535/);
+  }
+  t.equal(makeConfig({ amqp: 'amqp://u:50%25@[::1]/?heartbeat=0' }).port, 7_000);
+});
+
 t.test('other values of the wrong kind are refused', async (t) => {
   t.match(faultOf({ acceptors: 0 }), /acceptors must be a whole number from 1/);
   t.match(faultOf({ port: 1.5 }), /port must be a whole number/);

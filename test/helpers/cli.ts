@@ -5,9 +5,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { cleanEnvironment } from './environment.ts';
 
 const CLI = join(import.meta.dirname, '../../src/cli.ts');
 
@@ -42,10 +44,12 @@ export class Cli {
     const command = [process.execPath, script, ...args];
     const sh = ['/bin/sh', '-c', `${before}; exec "$@"`, 'sh'];
     const [file = '', ...rest] = before === undefined ? command : [...sh, ...command];
+    // A short path: Unix sockets lie in a folder within, which a killed supervisor leaves behind.
+    const folder = mkdtempSync(join(tmpdir(), 'ot-'));
     this.process = spawn(file, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: isGroup,
-      env: { ...cleanEnvironment(), ...env },
+      env: { ...cleanEnvironment(), TMPDIR: folder, ...env },
     });
     const { stdout, stderr } = this.process;
     if (!stdout || !stderr) throw new Error('no pipes');
@@ -58,10 +62,11 @@ export class Cli {
     });
     this.exited = once(this.process, 'close').then(([code, signal]) => {
       this.#isOver = true;
+      rmSync(folder, { recursive: true, force: true });
       for (const look of this.#waiting) look();
       return { code, signal };
     });
-    const tie = tieTo(this.pid);
+    const tie = tieTo(this.pid, folder);
     void this.exited.then(() => tie.kill('SIGKILL'));
   }
 
@@ -116,20 +121,14 @@ export class Cli {
 }
 
 /** A shell that reads our pipe: when we end, however we end, it closes, and `pid` is killed. */
-function tieTo(pid: number): ChildProcess {
-  const command = 'read -r _; kill -9 "$0"';
-  const tie = spawn('/bin/sh', ['-c', command, String(pid)], {
+function tieTo(pid: number, folder: string): ChildProcess {
+  const command = 'read -r _; kill -9 "$0"; rm -rf "$1"';
+  const tie = spawn('/bin/sh', ['-c', command, String(pid), folder], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   });
   tie.unref();
   return tie;
-}
-
-/** Without the variables of whoever runs the tests. */
-function cleanEnvironment(): NodeJS.ProcessEnv {
-  const entries = Object.entries(process.env);
-  return Object.fromEntries(entries.filter(([name]) => !name.startsWith('OWSLA_')));
 }
 
 function parseLine(line: string): LogLine {
@@ -164,9 +163,13 @@ function statOf(pid: number): { state: string; parent: number } | undefined {
   }
 }
 
-/** What ps shows of a process. */
+/** What ps shows of a process; nothing of one that has ended meanwhile. */
 export function commandLineOf(pid: number): string {
-  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  } catch {
+    return '';
+  }
 }
 
 function killIfThere(pid: number): void {

@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { cleanEnvironment } from './environment.ts';
 
 export class Command {
   /** Its stdout so far. */
@@ -17,7 +18,7 @@ export class Command {
 
   constructor([file = '', ...args]: readonly string[], env: Record<string, string> = {}) {
     const child = spawn(file, args, {
-      env: { ...process.env, ...env },
+      env: { ...cleanEnvironment(), ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     this.#process = child;

@@ -1,14 +1,15 @@
 /**
  * Leash: a process group that cannot outlive this process, even when that is killed.
- * From: a test that has spawned a group leader (`detached`).  To: SIGKILL for the whole group.
+ * From: a spawned group leader (`detached`) and the folder that it keeps its files in, if any.
+ * To: SIGKILL for the whole group, and the folder's removal.
  * A small shell waits for the end of our pipe. Bound: none; it goes with its group.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 
 /** Ties the group that `leader` leads to this process. The leash ends with the leader. */
-export function leash(leader: ChildProcess): void {
-  const script = 'cat >/dev/null; kill -9 -- "-$1" 2>/dev/null';
-  const shell = spawn('/bin/sh', ['-c', script, 'leash', String(leader.pid)], {
+export function leash(leader: ChildProcess, folder = ''): void {
+  const script = 'cat >/dev/null; kill -9 -- "-$1" 2>/dev/null; [ -z "$2" ] || rm -rf "$2"';
+  const shell = spawn('/bin/sh', ['-c', script, 'leash', String(leader.pid), folder], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });

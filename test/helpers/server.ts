@@ -1,8 +1,11 @@
 /** A real node for tests: `owsla serve` as its own process tree, its log and its metrics. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { cleanEnvironment } from './environment.ts';
 import { leash } from './leash.ts';
 import { waitFor } from './waitFor.ts';
 
@@ -28,15 +31,19 @@ export class Server {
   readonly log: readonly LogLine[];
   /** What it wrote to stderr: the last sentence of one that gave up. */
   readonly errors: readonly string[];
+  /** Its TMPDIR, gone after `stop`: a supervisor that is killed leaves its sockets behind. */
+  readonly folder: string;
   readonly #process: ChildProcess;
 
   private constructor(
     child: ChildProcess,
+    folder: string,
     log: readonly LogLine[],
     errors: readonly string[],
     ready: LogLine,
   ) {
     this.#process = child;
+    this.folder = folder;
     this.log = log;
     this.errors = errors;
     this.port = Number(ready.port);
@@ -52,12 +59,14 @@ export class Server {
     ]);
     const ports = ['--port', '0', '--admin-port', '0', '--acceptors', String(acceptors)];
     const args = [CLI, 'serve', ...ports, '--prefix', prefix, ...sets, ...flags];
+    // A short path: Unix sockets lie in a folder within.
+    const folder = mkdtempSync(join(tmpdir(), 'ot-'));
     const child = spawn(process.execPath, args, {
-      env: { ...process.env, OWSLA_AMQP: amqp },
+      env: { ...cleanEnvironment(), OWSLA_AMQP: amqp, TMPDIR: folder },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
-    leash(child);
+    leash(child, folder);
     const log: LogLine[] = [];
     const errors: string[] = [];
     createInterface({ input: child.stderr }).on('line', (line) => errors.push(line));
@@ -71,7 +80,7 @@ export class Server {
         if (entry.role === 'supervisor' && entry.msg === 'ready') resolve(entry);
       });
     });
-    const server = new Server(child, log, errors, ready);
+    const server = new Server(child, folder, log, errors, ready);
     await waitFor('ready health', () => server.isReady());
     return server;
   }
@@ -120,8 +129,10 @@ export class Server {
   /** Ends the node at once: for tests that do not look at how it ends. */
   async stop(): Promise<void> {
     const { exitCode, signalCode, pid } = this.#process;
-    if (exitCode !== null || signalCode !== null || pid === undefined) return;
-    process.kill(-pid, 'SIGKILL');
-    await this.ended();
+    if (exitCode === null && signalCode === null && pid !== undefined) {
+      process.kill(-pid, 'SIGKILL');
+      await this.ended();
+    }
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -62,9 +62,9 @@ t.test('keepalive is the limit keepaliveMs, in its own layer', async (t) => {
 
 t.test('limits take units of their kind and bare numbers', async (t) => {
   const { limits } = makeConfig({
-    set: { frameBytesMax: '1MiB', greetingMs: '2.5s', requestMs: 700, inFlightMax: '12' },
+    set: { frameBytesMax: '128KiB', greetingMs: '2.5s', requestMs: 700, inFlightMax: '12' },
   });
-  t.match(limits, { frameBytesMax: 1_048_576, greetingMs: 2_500, requestMs: 700, inFlightMax: 12 });
+  t.match(limits, { frameBytesMax: 131_072, greetingMs: 2_500, requestMs: 700, inFlightMax: 12 });
   t.match(faultOf({ set: { frameBytesMax: '10s' } }), /frameBytesMax must be a size/);
   t.match(faultOf({ set: { greetingMs: '1MiB' } }), /greetingMs must be a duration/);
   t.match(faultOf({ set: { inFlightMax: '1s' } }), /inFlightMax must be a whole number/);

@@ -367,6 +367,30 @@ t.test('tidy: the lock file has every optional dependency, or npm ci refuses it'
   t.same(breaches, []);
 });
 
+t.test('tidy: the published package has every file that its programs read', async (t) => {
+  const { files: published } = JSON.parse(readText('package.json')) as { files: string[] };
+  const isPublished = (path: string) =>
+    published.some((entry) => path === entry || path.startsWith(`${entry}/`));
+  const read = files.filter((path) => /^(?:src|loadgen)\//.test(path) && !path.endsWith('.ts'));
+
+  t.ok(read.length > 0);
+  t.same(
+    read.filter((path) => !isPublished(path)),
+    [],
+    'what tsc does not compile is published as it is',
+  );
+  const made = ['dist'];
+  t.same(
+    published.filter(
+      (entry) =>
+        !made.includes(entry) &&
+        !files.some((path) => path === entry || path.startsWith(`${entry}/`)),
+    ),
+    [],
+    'nothing is promised that is not there',
+  );
+});
+
 t.test('tidy: the top level holds only what a newcomer expects there', async (t) => {
   const top = new Set(files.map((path) => path.split('/')[0] ?? ''));
 

@@ -1,13 +1,17 @@
 /**
  * The parts of the hot path, each against the plainest other way to do it.
- * `node bench/micro.ts [--runs 5]`: nanoseconds per operation, contenders in turn.
+ * `node bench/micro.ts [--runs 5]`: nanoseconds per operation, contenders in turn; then, through a
+ * real broker, microseconds per message that is published, confirmed, consumed and acked.
  */
+import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { type Channel, type ConfirmChannel, type ConsumeMessage, connect } from 'amqplib';
 import { pack, unpack } from 'msgpackr';
 import { v4 as uuid } from 'uuid';
 import { Registry } from '../src/endpoint/registry.ts';
 import { type Message, TYPE } from '../src/wire/message.ts';
 import { decode, encode, v1 } from '../src/wire/v1.ts';
+import { findBroker } from '../test/helpers/broker.ts';
 import { heading, ratios, row, spread } from './stats.ts';
 
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '5' } } });
@@ -96,3 +100,105 @@ compare(`find one of ${LINKS} links by a fresh id`, {
 });
 
 if (sink === undefined) throw new Error('nothing was measured');
+
+const MESSAGES = 20_000;
+/** As `publishWindowMax` and `prefetch` bound them in an acceptor. */
+const WINDOW = 1_024;
+
+interface Costs {
+  readonly wallUs: number;
+  /** Of this process: publisher and consumer together, without the broker. */
+  readonly cpuUs: number;
+}
+
+/** Hands `message` to `ack` when its turn is over: then order makes one ack cover all before it. */
+function oncePerTurn(ack: (message: ConsumeMessage) => void) {
+  let last: ConsumeMessage | undefined;
+  return (message: ConsumeMessage) => {
+    if (last === undefined) {
+      queueMicrotask(() => {
+        if (last !== undefined) ack(last);
+        last = undefined;
+      });
+    }
+    last = message;
+  };
+}
+
+/** MESSAGES through one queue, at most WINDOW of them unconfirmed. Per message. */
+async function throughBroker(
+  publishing: ConfirmChannel,
+  consuming: Channel,
+  decided: (message: ConsumeMessage) => void,
+): Promise<Costs> {
+  const queue = `bench-${randomUUID()}`;
+  await consuming.assertQueue(queue, { exclusive: true, autoDelete: true });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let sent = 0;
+  let confirmed = 0;
+  let delivered = 0;
+  const endIfOver = () => {
+    if (confirmed === MESSAGES && delivered === MESSAGES) resolve();
+  };
+  const { consumerTag } = await consuming.consume(queue, (message) => {
+    if (message === null) return;
+    decided(message);
+    delivered += 1;
+    endIfOver();
+  });
+  const publish = () => {
+    while (sent < MESSAGES && sent - confirmed < WINDOW) {
+      sent += 1;
+      publishing.sendToQueue(queue, payload, { messageId: String(sent) }, () => {
+        confirmed += 1;
+        publish();
+        endIfOver();
+      });
+    }
+  };
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  publish();
+  await promise;
+  const wallUs = ((performance.now() - start) * 1_000) / MESSAGES;
+  const { user, system } = process.cpuUsage(cpu);
+  await consuming.cancel(consumerTag);
+  return { wallUs, cpuUs: (user + system) / MESSAGES };
+}
+
+const broker = await findBroker();
+try {
+  const connections = [await connect(broker.url), await connect(broker.url)] as const;
+  const publishing = await connections[0].createConfirmChannel();
+  const consuming = await connections[1].createChannel();
+  await consuming.prefetch(WINDOW);
+  const contenders = {
+    'one ack per turn (ours)': oncePerTurn((message) => consuming.ack(message, true)),
+    'one ack per delivery': (message: ConsumeMessage) => consuming.ack(message),
+  };
+  const costs = Object.entries(contenders).map(([name, decided]) => ({
+    name,
+    decided,
+    runs: [] as Costs[],
+  }));
+  for (const { decided } of costs) await throughBroker(publishing, consuming, decided);
+  for (let run = 0; run < runs; run += 1) {
+    for (const { decided, runs } of costs) {
+      runs.push(await throughBroker(publishing, consuming, decided));
+    }
+  }
+  for (const [column, title] of [
+    ['wallUs', 'publish + consume through amqplib, elapsed'],
+    ['cpuUs', 'publish + consume through amqplib, our CPU'],
+  ] as const) {
+    console.log(heading(title));
+    const figures = costs.map(({ runs }) => runs.map((run) => run[column]));
+    costs.forEach(({ name }, at) => {
+      console.log(row(`  ${name}`, spread(figures[at] ?? []), 'µs'));
+    });
+    console.log(row('  ratio', ratios(figures[0] ?? [], figures[1] ?? [])));
+  }
+  for (const connection of connections) await connection.close();
+} finally {
+  await broker.stop();
+}

@@ -8,7 +8,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 
 /** Ties the group that `leader` leads to this process. The leash ends with the leader. */
 export function leash(leader: ChildProcess, folder = ''): void {
-  const script = 'cat >/dev/null; kill -9 -- "-$1" 2>/dev/null; [ -z "$2" ] || rm -rf "$2"';
+  // `kill -9 -- -1` is beyond some shells, dash among them: the signal has to be named.
+  const script = 'cat >/dev/null; kill -s KILL -- "-$1" 2>/dev/null; [ -z "$2" ] || rm -rf "$2"';
   const shell = spawn('/bin/sh', ['-c', script, 'leash', String(leader.pid), folder], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],

@@ -1,11 +1,30 @@
 /** The node that other tests start: it is theirs alone, and nothing of it stays. */
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
+import { isThere } from '../helpers/cli.ts';
 import { Server } from '../helpers/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
+
+const LEASH = join(import.meta.dirname, '../helpers/leash.ts');
+
+/** Starts a group of two, tells the pids, and waits. */
+const HOLDER = `
+  import { spawn } from 'node:child_process';
+  import { once } from 'node:events';
+  import { leash } from ${JSON.stringify(LEASH)};
+  const stdio = ['ignore', 'pipe', 'inherit'];
+  const script = 'sleep 600 & echo $$ $!; wait';
+  const child = spawn('/bin/sh', ['-c', script], { stdio, detached: true });
+  leash(child, process.argv[1]);
+  const [line] = await once(child.stdout, 'data');
+  console.log(String(line).trim());
+`;
 
 const prefix = `test-${randomUUID()}`;
 const broker = await findBroker();
@@ -36,4 +55,18 @@ t.test('the folder of a node that drained by itself goes too', async (t) => {
 
   t.equal(await server.ended(), 0);
   await waitFor('the folder to go', () => !existsSync(server.folder));
+});
+
+t.test('a leash: when its holder is killed, the group and the folder go', async (t) => {
+  const folder = t.testdir({ socket: '' });
+  const args = ['--input-type=module', '--eval', HOLDER, folder];
+  const holder = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = await once(holder.stdout, 'data');
+  const pids = String(line).trim().split(' ').map(Number);
+  t.ok(pids.length === 2 && pids.every(isThere));
+
+  holder.kill('SIGKILL');
+
+  await waitFor('the end of the group', () => !pids.some(isThere));
+  await waitFor('the folder to go', () => !existsSync(folder));
 });

@@ -1,16 +1,22 @@
 /**
  * Run: the main job on this machine, all parts real. Broker, node, backend, and a fleet.
- * From: `make run [DURATION=15]`.  To: child processes, each ended before this one ends.
+ * From: `make run [DURATION=15]`.  To: child processes that cannot outlive this one, even when it
+ * is killed; they get none of the user's own OWSLA_ variables.
  * The fleet is 800 thermostats that report (EVENT) and 200 door controllers at which badges are
  * shown (REQUEST); the backend is the Ruby one, or the TypeScript one where Ruby cannot be had.
- * Exit 0 only if every message was answered, correctly and on its own link.
+ * Exit 0 only if every message was answered, correctly and on its own link; 130 or 143 after a
+ * signal before the fleet runs. Then a signal ends the fleet, whose report and code are ours.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { findBroker } from '../test/helpers/broker.ts';
+import { cleanEnvironment } from '../test/helpers/environment.ts';
+import { leash } from '../test/helpers/leash.ts';
 
 const HERE = import.meta.dirname;
 const ROOT = join(HERE, '..');
@@ -26,6 +32,21 @@ const { values } = parseArgs({ options: { duration: { type: 'string' } } });
 const duration = values.duration === undefined ? UNTIL_CTRL_C : inSeconds(values.duration);
 
 const children: ChildProcess[] = [];
+let fleet: ChildProcess | undefined;
+/** The exit code of a signal that came while the fleet runs, if it has none of its own. */
+let codeOfSignal: number | undefined;
+
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.on(signal, () => {
+    // Nothing to report before the fleet runs, nor after it: the leashes end what there is.
+    if (fleet === undefined || hasEnded(fleet)) process.exit(code);
+    codeOfSignal = code;
+    fleet.kill('SIGINT');
+  });
+}
 
 function inSeconds(text: string): string {
   return /^\d+$/.test(text) ? `${text}s` : text;
@@ -33,12 +54,15 @@ function inSeconds(text: string): string {
 
 /** A child in a session of its own: Ctrl-C reaches us, and we end things in order. */
 function start(command: string, args: readonly string[], env: Record<string, string> = {}) {
+  // A short path: the node's Unix sockets lie in it.
+  const folder = mkdtempSync(join(tmpdir(), 'or-'));
   const child = spawn(command, args, {
     cwd: ROOT,
-    env: { ...process.env, ...env },
+    env: { ...cleanEnvironment(), TMPDIR: folder, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
     detached: true,
   });
+  leash(child, folder);
   children.push(child);
   return child;
 }
@@ -84,8 +108,12 @@ async function startBackend(env: Record<string, string>): Promise<string> {
   return isRuby ? 'Ruby (bunny)' : 'TypeScript, as Ruby with bunny is not installed';
 }
 
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (hasEnded(child)) return;
   child.kill(signal);
   await once(child, 'exit');
 }
@@ -105,26 +133,21 @@ async function main(): Promise<number> {
     console.log(`admin    http://127.0.0.1:${adminPort}/metrics`);
     console.log(`backend  ${await startBackend(env)}`);
     console.log(`fleet    ${DEVICES} devices, ${SPEED} times as busy as real ones\n`);
-    const fleet = start(process.execPath, [
+    fleet = start(process.execPath, [
       join(ROOT, 'loadgen/cli.ts'),
       'run',
       ...['--target', `127.0.0.1:${port}`, '--devices', String(DEVICES)],
       ...['--mix', 'thermostat=80,door=20', '--stage', `${duration}@x${SPEED}`],
     ]);
     fleet.stdout?.pipe(process.stdout);
-    process.once('SIGINT', () => fleet.kill('SIGINT'));
-    process.once('SIGTERM', () => fleet.kill('SIGINT'));
     const [code, signal] = (await once(fleet, 'exit')) as [number | null, string | null];
     if (signal !== null) console.log(`fleet    ended by ${signal}`);
     await end(node, 'SIGTERM');
-    return code ?? 1;
+    return code ?? codeOfSignal ?? 1;
   } finally {
     await Promise.all(children.map((child) => end(child, 'SIGKILL')));
     await broker.stop();
   }
 }
 
-process.once('exit', () => {
-  for (const child of children) child.kill('SIGKILL');
-});
 process.exitCode = await main();

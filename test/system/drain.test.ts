@@ -9,6 +9,7 @@ import { Backend, echo, forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Device, END, event, request } from '../helpers/device.ts';
 import { Server } from '../helpers/server.ts';
+import { addUsers } from '../helpers/users.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const RETRY_SPREAD_MS = 20_000;
@@ -16,11 +17,13 @@ const RETRY_SPREAD_MS = 20_000;
 const broker = await findBroker();
 const prefix = `test-${randomUUID()}`;
 const at = names(prefix);
-const backend = await Backend.connect(broker.url);
+const users = await addUsers(broker, prefix);
+const backend = await Backend.connect(users.backend);
 const limits = { drainRetryMs: RETRY_SPREAD_MS, drainPaceMs: 300, lingerMs: 100 };
 t.teardown(async () => {
   await backend.close();
   await forgetTopology(broker.url, prefix);
+  await users.remove();
   await broker.stop();
 });
 
@@ -36,7 +39,7 @@ function isRefused(port: number): Promise<boolean> {
 }
 
 t.test('SIGTERM: a REQUEST under way is answered before BYE, and the exit code is 0', async (t) => {
-  const server = await Server.start({ amqp: broker.url, prefix, limits });
+  const server = await Server.start({ amqp: users.owsla, prefix, limits });
   const kept: ConsumeMessage[] = [];
   await backend.on(at.requests, 'waiting.#', (message) => kept.push(message));
   const device = await Device.open(server.port, 'waiting');
@@ -59,7 +62,7 @@ t.test('SIGTERM: a REQUEST under way is answered before BYE, and the exit code i
 });
 
 t.test('SIGINT: 300 links are told over the pace time, with spread retryAfter', async (t) => {
-  const server = await Server.start({ amqp: broker.url, prefix, limits });
+  const server = await Server.start({ amqp: users.owsla, prefix, limits });
   const devices = await Promise.all(
     Array.from({ length: 300 }, (_, i) => Device.open(server.port, `many-${i}`)),
   );
@@ -74,7 +77,7 @@ t.test('SIGINT: 300 links are told over the pace time, with spread retryAfter', 
 });
 
 t.test('a stopping node accepts nobody, and ACKs what it has published', async (t) => {
-  const server = await Server.start({ amqp: broker.url, prefix, limits });
+  const server = await Server.start({ amqp: users.owsla, prefix, limits });
   const kept: ConsumeMessage[] = [];
   await backend.on(at.requests, 'holding.#', (message) => kept.push(message));
   const device = await Device.open(server.port, 'holding');
@@ -92,7 +95,7 @@ t.test('a stopping node accepts nobody, and ACKs what it has published', async (
 
 t.test('a REQUEST that nobody answers holds a stop no longer than drainMs', async (t) => {
   const quick = { ...limits, drainMs: 200, requestMs: 60_000 };
-  const server = await Server.start({ amqp: broker.url, prefix, limits: quick });
+  const server = await Server.start({ amqp: users.owsla, prefix, limits: quick });
   const got = Promise.withResolvers<void>();
   await backend.on(at.requests, 'never.#', () => got.resolve());
   const device = await Device.open(server.port, 'never');

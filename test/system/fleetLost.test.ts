@@ -8,16 +8,19 @@ import { forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Device } from '../helpers/device.ts';
 import { Server } from '../helpers/server.ts';
+import { addUsers } from '../helpers/users.ts';
 
 const LINKS = 3_000;
 const TIMES = 3;
 
 const broker = await findBroker();
 const prefix = `test-${randomUUID()}`;
-const server = await Server.start({ amqp: broker.url, prefix });
+const users = await addUsers(broker, prefix);
+const server = await Server.start({ amqp: users.owsla, prefix });
 t.teardown(async () => {
   await server.stop();
   await forgetTopology(broker.url, prefix);
+  await users.remove();
   await broker.stop();
 });
 

@@ -79,11 +79,11 @@ export class Requests {
   /** Send the one REPLY. Returns false when the request was answered already. */
   answer(request: OpenRequest, status: number, payload: Buffer): boolean {
     const { endpoint, id } = request;
-    if (this.find(endpoint, id) !== request) return false;
     const ofEndpoint = this.#byEndpoint.get(endpoint);
-    ofEndpoint?.delete(id);
+    if (ofEndpoint?.get(id) !== request) return false;
+    ofEndpoint.delete(id);
     // A link that asks once an hour keeps no map in between.
-    if (ofEndpoint?.size === 0) this.#byEndpoint.delete(endpoint);
+    if (ofEndpoint.size === 0) this.#byEndpoint.delete(endpoint);
     this.#deadlines.delete(request);
     this.#counters.requestsOpen = this.size;
     endpoint.send({ type: TYPE.REPLY, id, status, payload });

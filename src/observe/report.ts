@@ -99,13 +99,22 @@ export class Report {
     this.#lag.reset();
     const { user, system } = process.cpuUsage();
     counters.cpuMs = Math.round((user + system) / US_PER_MS);
-    counters.rssBytes = process.memoryUsage.rss();
+    counters.rssBytes = residentBytes() ?? counters.rssBytes;
   }
 }
 
 /** Report `acceptor` until `stop()`. Never throws, and never waits for the observer. */
 export function startReport(start: StartMessage, acceptor: Reported): Report {
   return new Report(start, acceptor);
+}
+
+/** The kernel tells it by a file, so not while this process or the machine has no file left. */
+function residentBytes(): number | undefined {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return undefined;
+  }
 }
 
 function encode(message: ReportMessage): Buffer {

@@ -22,6 +22,8 @@ export interface ServerOptions {
   readonly acceptors?: number;
   readonly limits?: Readonly<Record<string, number>>;
   readonly flags?: readonly string[];
+  /** The limit of open files that the whole node starts with; ours when not given. */
+  readonly openFiles?: number;
 }
 
 export class Server {
@@ -52,16 +54,19 @@ export class Server {
 
   /** Starts a node and waits until its health says ready. */
   static async start(options: ServerOptions): Promise<Server> {
-    const { amqp, prefix, acceptors = 2, limits = {}, flags = [] } = options;
+    const { amqp, prefix, acceptors = 2, limits = {}, flags = [], openFiles } = options;
     const sets = Object.entries({ ...QUICK, ...limits }).flatMap(([name, value]) => [
       '--set',
       `${name}=${value}`,
     ]);
     const ports = ['--port', '0', '--admin-port', '0', '--acceptors', String(acceptors)];
-    const args = [CLI, 'serve', ...ports, '--prefix', prefix, ...sets, ...flags];
+    const serve = [CLI, 'serve', ...ports, '--prefix', prefix, ...sets, ...flags];
+    const command = [process.execPath, ...serve];
+    const fewer = ['/bin/sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh', ...command];
+    const [file = '', ...args] = openFiles === undefined ? command : fewer;
     // A short path: Unix sockets lie in a folder within.
     const folder = mkdtempSync(join(tmpdir(), 'ot-'));
-    const child = spawn(process.execPath, args, {
+    const child = spawn(file, args, {
       env: { ...cleanEnvironment(), OWSLA_AMQP: amqp, TMPDIR: folder },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,

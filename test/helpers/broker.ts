@@ -20,6 +20,8 @@ const LOGIN_DEADLINE_MS = 2_000;
 const POLL_MS = 50;
 const DEFAULT_URL = 'amqp://guest:guest@127.0.0.1:5672';
 const SCRIPT_FOLDERS = ['/usr/lib/rabbitmq/bin', '/opt/homebrew/sbin', '/usr/local/sbin'];
+/** Where a node that starts for the first time looks for a cluster to join. */
+const PEERS = 'cluster_formation.classic_config.nodes';
 const SETUP = join(import.meta.dirname, '../../.ci/setup.sh');
 
 /** Below the range from which Linux takes local ports, so that no client sits on ours. */
@@ -31,6 +33,8 @@ const run = promisify(execFile);
 export interface BrokerOptions {
   /** Further lines of rabbitmq.conf, such as `heartbeat = 5`. */
   readonly conf?: readonly string[];
+  /** A private broker whose cluster this one joins; see cluster.ts. */
+  readonly beside?: Broker;
 }
 
 /** Regular expressions over the names that a user may touch in the vhost `/`. */
@@ -70,6 +74,8 @@ interface Home {
   readonly folder: string;
   readonly scripts: string;
   readonly port: number;
+  /** The first node of a cluster runs it for all, and lends them room in its folder. */
+  readonly hasEpmd: boolean;
   readonly env: Record<string, string>;
 }
 
@@ -142,7 +148,7 @@ class PrivateBroker implements Broker {
     };
     // Our own epmd, in the foreground: Erlang would start one that stays behind as a daemon. It
     // outlives the node, up to our own end, and then its tie removes the folder.
-    this.#epmd ??= await tie(['epmd'], options);
+    if (this.home.hasEpmd) this.#epmd ??= await tie(['epmd'], options);
     const node = await tie([join(scripts, 'rabbitmq-server')], options);
     this.#node = node;
     const giveUpAt = Date.now() + START_DEADLINE_MS;
@@ -214,20 +220,23 @@ function sharedBroker(url: string): Broker {
 async function makeHome(options: BrokerOptions): Promise<Home> {
   const scripts = findScripts();
   if (scripts === undefined) throw new Error('rabbitmq-server is not installed');
-  const folder = mkdtempSync(join(tmpdir(), 'owsla-broker-'));
+  const { beside, conf = [] } = options;
+  const first = beside instanceof PrivateBroker ? beside.home : undefined;
+  const folder = mkdtempSync(join(first?.folder ?? tmpdir(), 'owsla-broker-'));
   const [port, distPort, epmdPort] = await freePorts(3);
   const at = (name: string) => join(folder, name);
   const home: Home = {
     folder,
     scripts,
     port: port ?? 0,
+    hasEpmd: first === undefined,
     env: {
       HOME: folder,
       RABBITMQ_NODENAME: `owsla-${port}@localhost`,
       RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1',
       RABBITMQ_NODE_PORT: `${port}`,
       RABBITMQ_DIST_PORT: `${distPort}`,
-      ERL_EPMD_PORT: `${epmdPort}`,
+      ERL_EPMD_PORT: first?.env.ERL_EPMD_PORT ?? `${epmdPort}`,
       ERL_EPMD_ADDRESS: '127.0.0.1',
       RABBITMQ_MNESIA_BASE: at('data'),
       RABBITMQ_LOG_BASE: at('log'),
@@ -241,10 +250,11 @@ async function makeHome(options: BrokerOptions): Promise<Home> {
       RABBITMQ_PID_FILE: at('pid'),
     },
   };
-  const conf = ['log.file.level = warning', 'disk_free_limit.absolute = 1MB'];
-  writeFileSync(at('rabbitmq.conf'), `${[...conf, ...(options.conf ?? [])].join('\n')}\n`);
+  const ours = ['log.file.level = warning', 'disk_free_limit.absolute = 1MB'];
+  const peers = first === undefined ? [] : [`${PEERS}.1 = ${first.env.RABBITMQ_NODENAME}`];
+  writeFileSync(at('rabbitmq.conf'), `${[...ours, ...peers, ...conf].join('\n')}\n`);
   writeFileSync(at('enabled_plugins'), '[].\n');
-  writeFileSync(at('.erlang.cookie'), `owsla${port}`, { mode: 0o400 });
+  writeFileSync(at('.erlang.cookie'), `owsla${first?.port ?? port}`, { mode: 0o400 });
   writeFileSync(at('home.json'), JSON.stringify(home));
   return home;
 }

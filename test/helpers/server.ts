@@ -105,11 +105,17 @@ export class Server {
     return response.ok;
   }
 
+  /** The text of an admin page, such as /metrics. */
+  async page(path: string): Promise<string> {
+    const response = await fetch(`http://127.0.0.1:${this.adminPort}${path}`);
+    return response.text();
+  }
+
   /** A node-wide figure, as in `metric('owsla_closes_total', 'reason="draining"')`. */
   async metric(name: string, label = ''): Promise<number> {
-    const response = await fetch(`http://127.0.0.1:${this.adminPort}/metrics`);
     const series = label === '' ? name : `${name}{${label}}`;
-    const line = (await response.text()).split('\n').find((line) => line.startsWith(`${series} `));
+    const lines = (await this.page('/metrics')).split('\n');
+    const line = lines.find((line) => line.startsWith(`${series} `));
     return Number(line?.slice(series.length + 1) ?? Number.NaN);
   }
 

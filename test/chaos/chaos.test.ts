@@ -1,0 +1,45 @@
+/**
+ * A cut of the chaos suite: as many faults as fit into some 15 s, in an order from a printed seed.
+ * `make chaos` runs all of them, at full size. What takes longest to come back has tests of its
+ * own: test/fault/brokerRestart.test.ts and blocked.test.ts.
+ */
+import { randomInt } from 'node:crypto';
+import t from 'tap';
+import { chaos } from './chaos.ts';
+import { FAULTS } from './faults.ts';
+import { writeTable } from './table.ts';
+
+const LONG = ['kill -9 the broker, start it again', 'memory alarm at the broker'];
+const seed = Number(process.env.SEED || randomInt(2 ** 31));
+
+t.test(`chaos: every promise is kept through faults (SEED=${seed})`, async (t) => {
+  const faults = Object.fromEntries(
+    Object.entries(FAULTS).filter(([name]) => !LONG.includes(name)),
+  );
+  const outcome = await chaos(
+    {
+      seed,
+      durationMs: 13_000,
+      devices: 200,
+      perSecond: 200,
+      acceptors: 2,
+      nodes: 1,
+      // Short, so that faults are short; deadlines of the test itself are generous.
+      limits: { requestMs: 1_000, heartbeatMs: 1_000 },
+      lateMs: 1_500,
+      calmMs: 500,
+      faults,
+      times: { stoppedMs: 2_000, alarmMs: 0, cutMs: 3_500, awayMs: 500, mannerMs: 1_000 },
+      promptMs: 2_000,
+      backMs: 30_000,
+      graceMs: 15_000,
+      memoryMax: 0,
+    },
+    (line) => t.comment(line),
+  );
+
+  t.comment(writeTable(outcome));
+  t.same(outcome.failures, []);
+  t.ok(outcome.suffered.length >= 1, `${outcome.suffered.length} faults`);
+  t.ok(outcome.books.counts.acks > 0 && outcome.books.counts.requestsGot > 0, 'under load');
+});

@@ -1,0 +1,140 @@
+/**
+ * Chaos: one run: a steady load, one fault after the other in an order that a seed repeats, and
+ * at the end every promise judged.
+ * From: a plan.  To: an outcome; its `failures` are empty when all promises were kept.
+ * Bound: the plan's duration, plus what is under way then; each fault has HEAL_MS to be healed.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { Random } from '../../loadgen/random.ts';
+import { Books, FINDINGS, type Finding, type Span } from './books.ts';
+import type { Fault, Times } from './faults.ts';
+import { readLedgers } from './ledger.ts';
+import { backAfter } from './recovery.ts';
+import { type Highest, Watch } from './watch.ts';
+import { World, type WorldPlan } from './world.ts';
+
+export interface ChaosPlan extends WorldPlan {
+  readonly durationMs: number;
+  /** Load before the first fault, and between two once all is calm. */
+  readonly calmMs: number;
+  readonly faults: Readonly<Record<string, Fault>>;
+  readonly times: Times;
+  /** Full rate means that answers take no longer. */
+  readonly promptMs: number;
+  /** Everything must be back at full rate so long after a fault. */
+  readonly backMs: number;
+  /** What an answer may take beyond its deadline. */
+  readonly graceMs: number;
+  /** Memory at the end, as a multiple of the first minute's; 0: not judged. */
+  readonly memoryMax: number;
+}
+
+export interface Suffered extends Span {
+  readonly name: string;
+  /** Everything was back at full rate, in ms after its end; Infinity: it was not. */
+  readonly backMs: number;
+}
+
+export interface Outcome {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly books: Books;
+  readonly suffered: readonly Suffered[];
+  readonly highest: readonly Highest[];
+  readonly memory: { readonly first: number; readonly last: number };
+  /** One sentence for each promise that was broken. */
+  readonly failures: readonly string[];
+}
+
+const HEAL_MS = 60_000;
+const MINUTE_MS = 60_000;
+const LAST_MS = 20_000;
+
+/** The names of `faults`, all of them before one comes again, in an order that `random` makes. */
+export function* inRandomOrder(names: readonly string[], random: Random): Generator<string> {
+  for (;;) {
+    const left = [...names];
+    while (left.length > 0) yield left.splice(random.below(left.length), 1)[0] as string;
+  }
+}
+
+export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Promise<Outcome> {
+  const world = await World.start(plan);
+  try {
+    const watch = new Watch(() => world.server.page('/metrics'), world.limits);
+    const begin = Date.now();
+    world.fleet.rate(1);
+    const spans = await runFaults(world, plan, begin, tell);
+    const end = Date.now();
+    const memory = {
+      first: watch.memory(begin, begin + MINUTE_MS),
+      last: watch.memory(end - LAST_MS, end),
+    };
+    await world.wind(world.limits.requestMs + plan.graceMs);
+    watch.stop();
+    const books = new Books(readLedgers(world.folder));
+    const { requestMs } = world.limits;
+    const { graceMs, backMs } = plan;
+    const outages = spans.map(({ from, to }) => ({ from, to: to + backMs }));
+    books.close({ requestMs, graceMs, outages, endedAt: Date.now() });
+    const planned = books.planned();
+    const suffered = spans.map((span) => ({
+      ...span,
+      backMs: backAfter(planned, span.to, plan.promptMs),
+    }));
+    const seconds = Math.round((end - begin) / 1_000);
+    const part = { seed: plan.seed, seconds, books, suffered, highest: watch.highest, memory };
+    const failures = [...failuresOf(part, plan), ...watch.breaches];
+    if (failures.length > 0) tell(`the ledgers stay in ${world.folder}`);
+    else world.forget();
+    return { ...part, failures };
+  } finally {
+    await world.stop();
+  }
+}
+
+interface Named extends Span {
+  readonly name: string;
+}
+
+async function runFaults(
+  world: World,
+  plan: ChaosPlan,
+  begin: number,
+  tell: (line: string) => void,
+): Promise<Named[]> {
+  const random = new Random(plan.seed);
+  const spans: Named[] = [];
+  await pause(plan.calmMs);
+  for (const name of inRandomOrder(Object.keys(plan.faults), random)) {
+    const from = Date.now();
+    if (from - begin >= plan.durationMs) break;
+    const at = ((from - begin) / 1_000).toFixed(0).padStart(4);
+    tell(`${at} s  ${name}`);
+    const below = (count: number) => random.below(count);
+    await plan.faults[name]?.(world, { times: plan.times, below });
+    spans.push({ name, from, to: Date.now() });
+    // Whether it came about, the ledger says.
+    await world.fleet.untilCalm(HEAL_MS).catch((error: Error) => tell(`        ${error.message}`));
+    await pause(plan.calmMs);
+  }
+  return spans;
+}
+
+function failuresOf(
+  { books, suffered, memory }: Omit<Outcome, 'failures'>,
+  { backMs, memoryMax }: ChaosPlan,
+): string[] {
+  const failures: string[] = [];
+  for (const [finding, { count, examples }] of books.findings) {
+    failures.push(`${count} ${FINDINGS[finding as Finding]}: ${examples.join('; ')}`);
+  }
+  for (const { name, backMs: took } of suffered) {
+    if (took > backMs) failures.push(`after '${name}' full rate took ${took} ms, not ${backMs}`);
+  }
+  const ratio = memory.last / memory.first;
+  if (memoryMax > 0 && !(ratio <= memoryMax)) {
+    failures.push(`memory at the end was ${ratio.toFixed(2)} times the first minute's`);
+  }
+  return failures;
+}

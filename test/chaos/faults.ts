@@ -1,0 +1,97 @@
+/**
+ * Faults: everything that goes wrong in a chaos run, one function each.
+ * From: chaos.ts, which picks one after the other.  To: the world's processes and connections.
+ * Bound: each is over when its promise resolves; from then on the world must heal by itself.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Manner } from './backend.ts';
+import type { World } from './world.ts';
+
+/** How long faults last, in ms. */
+export interface Times {
+  readonly stoppedMs: number;
+  readonly alarmMs: number;
+  readonly cutMs: number;
+  /** Without a backend, or without a broker, before it is started again. */
+  readonly awayMs: number;
+  /** With a backend that misbehaves. */
+  readonly mannerMs: number;
+}
+
+export interface Means {
+  readonly times: Times;
+  /** 0 up to, not including, `count`. */
+  readonly below: (count: number) => number;
+}
+
+export type Fault = (world: World, means: Means) => Promise<void>;
+
+/** Times the steady rate in a flood. */
+const FLOOD = 5;
+/** Of all memory: the alarm is sure to go off; and what RabbitMQ has by default. */
+const WATERMARKS = { low: '0.0001', usual: '0.4' } as const;
+
+function manner(name: Manner): Fault {
+  return async ({ backend }, { times }) => {
+    backend.behave(name);
+    await pause(times.mannerMs);
+    backend.behave('answer');
+  };
+}
+
+/** By the name that the report shows. */
+export const FAULTS = {
+  'kill -9 the broker, start it again': async ({ broker }, { times }) => {
+    await broker.kill();
+    await pause(times.awayMs);
+    await broker.start();
+  },
+  'SIGSTOP the broker': async ({ broker }, { times }) => {
+    broker.pause();
+    await pause(times.stoppedMs);
+    broker.resume();
+  },
+  'memory alarm at the broker': async ({ broker }, { times }) => {
+    await broker.ctl('set_vm_memory_high_watermark', WATERMARKS.low);
+    await pause(times.alarmMs);
+    await broker.ctl('set_vm_memory_high_watermark', WATERMARKS.usual);
+  },
+  'TCP to the broker cut without FIN': async ({ proxy }, { times }) => {
+    proxy.cut();
+    await pause(times.cutMs);
+    proxy.heal();
+  },
+  'a reply queue is deleted': async (world, { below }) => {
+    const queue = world.replyQueue(1 + below(world.acceptors));
+    await world.atBroker((channel) => channel.deleteQueue(queue));
+  },
+  'kill -9 an acceptor': async (world, { below }) => {
+    process.kill(world.server.childPid(`acceptor ${1 + below(world.acceptors)}`), 'SIGKILL');
+  },
+  'kill -9 the backend, start it again': async ({ backend }, { times }) => {
+    await backend.kill();
+    await pause(times.awayMs);
+    await backend.start();
+  },
+  'a backend that nacks': manner('nack'),
+  'a backend that replies twice': manner('twice'),
+  'a backend that replies garbage': manner('garbage'),
+  'a backend that replies late': manner('late'),
+  'a slow backend while devices flood': async ({ backend, fleet }, { times }) => {
+    backend.behave('slow');
+    fleet.rate(FLOOD);
+    await pause(times.mannerMs);
+    fleet.rate(1);
+    backend.behave('answer');
+  },
+} as const satisfies Record<string, Fault>;
+
+/** For a cluster instead. */
+export const CLUSTER_FAULTS = {
+  'the cluster loses a node and gets it back': async ({ brokers }, { times, below }) => {
+    const node = brokers[below(brokers.length)];
+    await node?.kill();
+    await pause(times.stoppedMs);
+    await node?.start();
+  },
+} as const satisfies Record<string, Fault>;

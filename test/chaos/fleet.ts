@@ -1,0 +1,125 @@
+/**
+ * Fleet: the devices of a run, in a process of their own, sending at a steady rate.
+ * From: its parent, by IPC (fork): what to do.  To: a ledger file; its parent, ten times a second:
+ * how it goes.
+ * Bound: a message that falls due while its device has no link is noted as skipped, never sent
+ * later. Ends with its parent.
+ */
+import { Random } from '../../loadgen/random.ts';
+import { Device } from './device.ts';
+import { LedgerFile } from './ledger.ts';
+
+export interface FleetStart {
+  readonly what: 'start';
+  readonly port: number;
+  readonly devices: number;
+  /** Messages a second, of all devices together. */
+  readonly perSecond: number;
+  /** Share of them that are REQUESTs; the others are EVENTs. */
+  readonly requestShare: number;
+  readonly seed: number;
+  readonly file: string;
+}
+
+export type ToFleet =
+  | FleetStart
+  /** Times the steady rate, from now on; 0 sends nothing. */
+  | { readonly what: 'rate'; readonly factor: number }
+  /** Say BYE on every link and end the process. */
+  | { readonly what: 'end' };
+
+/** How the fleet fares. */
+export interface Fare {
+  readonly open: number;
+  /** Messages without an answer on links that are open. */
+  readonly waiting: number;
+  /** Age of the oldest of them, in ms. */
+  readonly oldestMs: number;
+}
+
+const TICK_MS = 10;
+const TELL_MS = 100;
+/** New links a second, so that the start is no storm. */
+const CONNECTS_PER_SECOND = 1_000;
+const END_MS = 3_000;
+
+class Fleet {
+  readonly #start: FleetStart;
+  readonly #random: Random;
+  readonly #ledger: LedgerFile;
+  readonly #devices: Device[] = [];
+  #factor = 0;
+  /** Messages that are due, a fraction included. */
+  #due = 0;
+  #next = 0;
+  #tickedAt = Date.now();
+
+  constructor(start: FleetStart) {
+    const { port, devices, seed, file } = start;
+    this.#start = start;
+    this.#random = new Random(seed, 1);
+    const jitter = new Random(seed, 2);
+    const ledger = new LedgerFile(file);
+    this.#ledger = ledger;
+    for (let number = 0; number < devices; number += 1) {
+      const device = new Device(number, { port, ledger, random: () => jitter.next() });
+      this.#devices.push(device);
+      setTimeout(() => device.connect(), (number / CONNECTS_PER_SECOND) * 1_000);
+    }
+    setInterval(() => this.#tick(), TICK_MS);
+    setInterval(() => process.send?.(this.#fare()), TELL_MS);
+  }
+
+  rate(factor: number): void {
+    this.#factor = factor;
+    this.#due = 0;
+  }
+
+  #tick(): void {
+    const now = Date.now();
+    this.#due += (this.#start.perSecond * this.#factor * (now - this.#tickedAt)) / 1_000;
+    this.#tickedAt = now;
+    for (; this.#due >= 1; this.#due -= 1) this.#sendOne(now);
+    this.#ledger.flush();
+  }
+
+  #sendOne(now: number): void {
+    const device = this.#devices[this.#next] as Device;
+    this.#next = (this.#next + 1) % this.#devices.length;
+    const isRequest = this.#random.next() < this.#start.requestShare;
+    if (device.state === 'open') device.send(isRequest ? 'request' : 'event', now);
+    else this.#ledger.note({ what: 'skipped', device: device.number, at: now });
+  }
+
+  #fare(): Fare {
+    let open = 0;
+    let waiting = 0;
+    let since = Number.POSITIVE_INFINITY;
+    for (const device of this.#devices) {
+      if (device.state === 'open') open += 1;
+      waiting += device.waiting;
+      since = Math.min(since, device.waitingSince);
+    }
+    return { open, waiting, oldestMs: waiting === 0 ? 0 : Date.now() - since };
+  }
+
+  end(): void {
+    this.#factor = 0;
+    for (const device of this.#devices) device.end();
+    const begin = Date.now();
+    setInterval(() => {
+      const isDown = this.#devices.every(({ state }) => state === 'down');
+      if (!isDown && Date.now() - begin < END_MS) return;
+      this.#ledger.close();
+      process.exit(0);
+    }, TICK_MS);
+  }
+}
+
+let fleet: Fleet | undefined;
+process.on('message', (message: ToFleet) => {
+  if (message.what === 'start') fleet = new Fleet(message);
+  else if (message.what === 'rate') fleet?.rate(message.factor);
+  else fleet?.end();
+});
+process.on('disconnect', () => process.exit(1));

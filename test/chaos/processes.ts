@@ -1,0 +1,119 @@
+/**
+ * Processes: the fleet and the backend as the run sees them, each a process of its own.
+ * From: world.ts and faults.ts, as calls.  To: fleet.ts and backend.ts, by IPC.
+ * Bound: they end with this process, however it ends: their IPC channel closes.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { waitFor } from '../helpers/waitFor.ts';
+import type { BackendStart, Manner, ToBackend } from './backend.ts';
+import type { Fare, FleetStart, ToFleet } from './fleet.ts';
+
+/** Nothing may have waited longer than this for things to count as calm. */
+const CALM_MS = 1_000;
+
+function start(file: string): ChildProcess {
+  return fork(join(import.meta.dirname, file), [], { stdio: 'inherit' });
+}
+
+function isOver({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
+export class FleetProcess {
+  readonly #child = start('fleet.ts');
+  readonly #devices: number;
+  #fare: Fare = { open: 0, waiting: 0, oldestMs: 0 };
+
+  constructor(options: Omit<FleetStart, 'what'>) {
+    this.#devices = options.devices;
+    this.#child.on('message', (fare: Fare) => {
+      this.#fare = fare;
+    });
+    this.#tell({ what: 'start', ...options });
+  }
+
+  #tell(message: ToFleet): void {
+    this.#child.send(message);
+  }
+
+  get fare(): Fare {
+    return this.#fare;
+  }
+
+  /** Times the steady rate; 0 sends nothing. */
+  rate(factor: number): void {
+    this.#tell({ what: 'rate', factor });
+  }
+
+  async untilOpen(deadlineMs: number): Promise<void> {
+    await waitFor('every link to open', () => this.#fare.open === this.#devices, deadlineMs);
+  }
+
+  /** Every link is open, and whatever is under way has not waited long; for a second. */
+  async untilCalm(deadlineMs: number): Promise<void> {
+    let since = performance.now();
+    await waitFor(
+      'everything to be answered again',
+      () => {
+        const { open, oldestMs } = this.#fare;
+        const now = performance.now();
+        if (open < this.#devices || oldestMs > CALM_MS) since = now;
+        return now - since > CALM_MS;
+      },
+      deadlineMs,
+    );
+  }
+
+  async untilAnswered(deadlineMs: number): Promise<void> {
+    await waitFor('the last answers', () => this.#fare.waiting === 0, deadlineMs);
+  }
+
+  /** Ends every link; its ledger is complete then. */
+  async end(): Promise<void> {
+    if (isOver(this.#child)) return;
+    const ended = once(this.#child, 'exit');
+    this.#tell({ what: 'end' });
+    await ended;
+  }
+}
+
+export class BackendProcess {
+  readonly #options: Omit<BackendStart, 'what' | 'file'>;
+  /** The ledger file of the next process. */
+  readonly #file: (life: number) => string;
+  #child: ChildProcess | undefined;
+  #lives = 0;
+
+  constructor(options: Omit<BackendStart, 'what' | 'file'>, file: (life: number) => string) {
+    this.#options = options;
+    this.#file = file;
+  }
+
+  /** Resolves when it consumes. */
+  async start(): Promise<void> {
+    this.#lives += 1;
+    const child = start('backend.ts');
+    this.#child = child;
+    const ready = once(child, 'message');
+    this.#tell({ what: 'start', ...this.#options, file: this.#file(this.#lives) });
+    await ready;
+  }
+
+  #tell(message: ToBackend): void {
+    this.#child?.send(message);
+  }
+
+  behave(manner: Manner): void {
+    this.#tell({ what: 'manner', manner });
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || isOver(child)) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  }
+}

@@ -1,0 +1,53 @@
+/** Gauges against their limits, read off pages of /metrics. */
+import t, { type Test } from 'tap';
+import { makeLimits } from '../../src/limits.ts';
+import { Watch } from './watch.ts';
+
+const MiB = 1_048_576;
+
+/** A page of one acceptor that holds ten links. */
+function page(gauges: Readonly<Record<string, number>>): string {
+  const all = { links: 10, links_max: 1_000, ...gauges };
+  return Object.entries(all)
+    .map(([name, value]) => `owsla_acceptor_${name}{acceptor="1"} ${value}\n`)
+    .join('');
+}
+
+function watching(t: Test): Watch {
+  const watch = new Watch(() => Promise.resolve(''), makeLimits({ publishWindowMax: 100 }));
+  t.teardown(() => watch.stop());
+  return watch;
+}
+
+t.test('watch: a gauge at its limit is within it, one above is a breach, told once', async (t) => {
+  const watch = watching(t);
+
+  watch.judge(page({ confirms_waiting: 100 }), 0);
+  t.same(watch.breaches, []);
+  watch.judge(page({ confirms_waiting: 101 }), 1);
+  watch.judge(page({ confirms_waiting: 102 }), 2);
+
+  t.same(watch.breaches, ['confirms_waiting was 101, above publishWindowMax (100)']);
+  t.match(watch.highest, [{ gauge: 'confirms_waiting', value: 102, most: 100 }]);
+});
+
+t.test('watch: what is bounded per link is judged by the links there are', async (t) => {
+  const watch = watching(t);
+
+  watch.judge(page({ requests_open: 2_560, paused_links: 10 }), 0);
+  t.same(watch.breaches, []);
+  watch.judge(page({ requests_open: 2_561, paused_links: 11 }), 1);
+  t.equal(watch.breaches.length, 2);
+});
+
+t.test('watch: memory is the median of a time, all acceptors together', async (t) => {
+  const watch = watching(t);
+  const sizes = [1, 9, 2, 3];
+  for (const [at, size] of sizes.entries()) {
+    watch.judge(page({ rss_bytes: size * MiB }), at);
+  }
+
+  t.equal(watch.memory(0, 2), 2 * MiB);
+  t.equal(watch.memory(3, 9), 3 * MiB);
+  t.ok(Number.isNaN(watch.memory(4, 9)));
+});

@@ -1,0 +1,151 @@
+/**
+ * Watch: the node's gauges through a run, each against the limit that bounds it.
+ * From: /metrics, every LOOK_MS.  To: the highest value of each gauge, and memory by time.
+ * Bound: one sample of memory each second; a page that does not come is left out.
+ */
+import type { Limits } from '../../src/limits.ts';
+
+const LOOK_MS = 500;
+
+type Gauges = ReadonlyMap<string, number>;
+
+interface Rule {
+  readonly gauge: string;
+  /** The limit's name, for people. */
+  readonly limit: string;
+  readonly most: (limits: Limits, gauges: Gauges) => number;
+}
+
+const links = (gauges: Gauges) => gauges.get('links') ?? 0;
+
+/** Of one acceptor each. */
+const RULES: readonly Rule[] = [
+  {
+    gauge: 'confirms_waiting',
+    limit: 'publishWindowMax',
+    most: (limits) => limits.publishWindowMax,
+  },
+  {
+    gauge: 'confirm_bytes_waiting',
+    limit: 'publishWindowBytes and one frame',
+    most: (limits) => limits.publishWindowBytes + limits.frameBytesMax,
+  },
+  {
+    gauge: 'requests_open',
+    limit: 'inFlightMax of each link',
+    most: (limits, gauges) => limits.inFlightMax * links(gauges),
+  },
+  { gauge: 'paused_links', limit: 'the links', most: (_, gauges) => links(gauges) },
+  {
+    gauge: 'connects_waiting',
+    limit: 'connectQueueMax',
+    most: (limits) => limits.connectQueueMax,
+  },
+  { gauge: 'greetings', limit: 'greetingsMax', most: (limits) => limits.greetingsMax },
+  {
+    gauge: 'sockets',
+    limit: 'linksMax and refusingMax',
+    most: (limits, gauges) => (gauges.get('links_max') ?? 0) + limits.refusingMax,
+  },
+];
+
+export interface Highest {
+  readonly gauge: string;
+  readonly limit: string;
+  /** Highest value in one acceptor, and what the limit allowed it to be. */
+  readonly value: number;
+  readonly most: number;
+}
+
+interface Memory {
+  readonly at: number;
+  readonly bytes: number;
+}
+
+export class Watch {
+  readonly #page: () => Promise<string>;
+  readonly #limits: Limits;
+  readonly #highest = new Map<string, Highest>();
+  readonly #breaches: string[] = [];
+  readonly #memory: Memory[] = [];
+  readonly #timer: NodeJS.Timeout;
+  #isLooking = false;
+
+  /** `page` gives /metrics. */
+  constructor(page: () => Promise<string>, limits: Limits) {
+    this.#page = page;
+    this.#limits = limits;
+    this.#timer = setInterval(() => void this.#look(), LOOK_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  get highest(): Highest[] {
+    return [...this.#highest.values()];
+  }
+
+  /** One sentence for each gauge that was seen above its limit. */
+  get breaches(): readonly string[] {
+    return this.#breaches;
+  }
+
+  /** Median of the acceptors' resident memory between two times; NaN without a sample. */
+  memory(from: number, to: number): number {
+    const bytes = this.#memory
+      .filter(({ at }) => at >= from && at <= to)
+      .map(({ bytes }) => bytes)
+      .sort((a, b) => a - b);
+    return bytes[bytes.length >> 1] ?? Number.NaN;
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      this.judge(await this.#page(), Date.now());
+    } catch {
+      // The observer was busy; the next page says it.
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+
+  /** Take one page of metrics. */
+  judge(page: string, at: number): void {
+    let bytes = 0;
+    for (const gauges of gaugesOf(page).values()) {
+      bytes += gauges.get('rss_bytes') ?? 0;
+      for (const { gauge, limit, most } of RULES) {
+        const value = gauges.get(gauge);
+        if (value !== undefined) {
+          this.#judge({ gauge, limit, value, most: most(this.#limits, gauges) });
+        }
+      }
+    }
+    if (bytes > 0) this.#memory.push({ at, bytes });
+  }
+
+  #judge(seen: Highest): void {
+    const { gauge, limit, value, most } = seen;
+    const highest = this.#highest.get(gauge);
+    if (highest === undefined || value > highest.value) this.#highest.set(gauge, seen);
+    if (value > most && (highest === undefined || highest.value <= highest.most)) {
+      this.#breaches.push(`${gauge} was ${value}, above ${limit} (${most})`);
+    }
+  }
+}
+
+/** The gauges without a label, by acceptor. */
+function gaugesOf(page: string): Map<string, Map<string, number>> {
+  const acceptors = new Map<string, Map<string, number>>();
+  for (const [, name = '', acceptor = '', value] of page.matchAll(
+    /^owsla_acceptor_(\w+)\{acceptor="(\d+)"\} (\S+)$/gm,
+  )) {
+    const gauges = acceptors.get(acceptor) ?? new Map<string, number>();
+    gauges.set(name, Number(value));
+    acceptors.set(acceptor, gauges);
+  }
+  return acceptors;
+}

@@ -5,6 +5,7 @@
 #   make check                  types, lint and layout rules only
 #   make build                  compile to dist/, as published
 #   make bench                  our cost beside the floor's
+#   make bench-links [LINKS=200000]   that many links for a minute, 1 % of them talking; 6 minutes
 #   make loadgen ARGS='run --target 127.0.0.1:7000 --devices 100 --rate 50 --duration 10s'
 
 SHELL := /bin/sh
@@ -13,11 +14,12 @@ export PATH := $(BIN):$(PATH)
 
 READY := node_modules/.owsla-ready
 DURATION ?=
+LINKS ?= 200000
 FILES ?=
 ARGS ?= --help
 
 .DEFAULT_GOAL := test
-.PHONY: run test soak check build bench loadgen clean
+.PHONY: run test soak check build bench bench-links loadgen clean
 
 $(READY): package-lock.json
 	@command -v npm >/dev/null || { \
@@ -54,6 +56,10 @@ build: $(READY)
 bench: $(READY)
 	@.ci/setup.sh broker
 	@npm run --silent bench
+
+bench-links: $(READY)
+	@.ci/setup.sh broker
+	@node bench/links.ts --links $(LINKS)
 
 loadgen: $(READY)
 	@node loadgen/cli.ts $(ARGS)

@@ -43,14 +43,13 @@ export class Fleet {
   readonly report: Promise<Report>;
   readonly #child: ChildProcess;
 
-  /** `flags` as on the command line; `pin` is a processor for taskset. */
-  constructor(server: Server, flags: readonly string[], pin?: number) {
+  /** `flags` as on the command line; `before` is a command to run it by, taskset for one. */
+  constructor(server: Server, flags: readonly string[], before: readonly string[] = []) {
     const folder = mkdtempSync(join(tmpdir(), 'owsla-bench-'));
     const json = join(folder, 'report.json');
     const target = ['--target', `127.0.0.1:${server.port}`];
     const command = [process.execPath, LOADGEN, 'run', ...target, '--json', json, '--quiet'];
-    const pinned = pin === undefined ? command : ['taskset', '-c', String(pin), ...command];
-    const [file = '', ...args] = [...pinned, ...flags];
+    const [file = '', ...args] = [...before, ...command, ...flags];
     this.#child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     this.#child.stdout?.on('data', (chunk) => {
@@ -74,10 +73,12 @@ export class Fleet {
   }
 }
 
-/** `127.0.0.2-127.0.0.9` for as many links as have to share 28,000 ports an address. */
-export function sourcesFor(links: number, first = 2): string {
-  const addresses = Math.ceil(links / 20_000);
-  return `127.0.0.${first}-127.0.0.${first + addresses - 1}`;
+/** Beyond this many links an address, the kernel's search for a free port costs milliseconds. */
+const LINKS_PER_ADDRESS = 2_000;
+
+/** `127.0.<net>.1-127.0.<net>.9` for that many links; at most 254 addresses. */
+export function sourcesFor(links: number, net = 2): string {
+  return `127.0.${net}.1-127.0.${net}.${Math.min(254, Math.ceil(links / LINKS_PER_ADDRESS))}`;
 }
 
 /** The node's series of one metric, a value per acceptor. */

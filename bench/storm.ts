@@ -1,11 +1,15 @@
 /**
  * What a storm costs those who are already there: 1,000 devices exchange requests while 20,000
- * others connect at once. The round trips' p99 in the storm beside the quiet one of the same run.
- * loadgen is pinned to one processor. `node bench/storm.ts [--runs 5] [--devices 20000]`
+ * others connect at once. The round trips' p99 in the storms beside the quiet one of the same run.
+ * loadgen is pinned to one processor; what storms there yields to what measures (nice), or the
+ * figures would be of loadgen's own haste. `node bench/storm.ts [--runs 5] [--devices 20000]`
  */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import type { Report } from '../loadgen/report.ts';
+import { build, type Histogram, HistogramLogReader } from 'hdr-histogram-js';
 import { waitFor } from '../test/helpers/waitFor.ts';
 import { Fleet, type Node, sourcesFor, startNode } from './fleet.ts';
 import { heading, row, spread } from './stats.ts';
@@ -14,93 +18,120 @@ const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '5' },
     devices: { type: 'string', default: '20000' },
-    rate: { type: 'string', default: '2000' },
-    'quiet-seconds': { type: 'string', default: '30' },
+    rate: { type: 'string', default: '1000' },
+    /** Round trips on each side, at least. */
+    samples: { type: 'string', default: '30000' },
     acceptors: { type: 'string', default: '2' },
+    set: { type: 'string', multiple: true, default: [] },
   },
 });
 const devices = Number(values.devices);
+const samples = Number(values.samples);
 const TALKERS = 1_000;
-const LOADGEN_CPU = 1;
+const ON_CPU = ['taskset', '-c', '1'];
 const STORM_DEADLINE_MS = 120_000;
+const STORMS_MAX = 8;
+/** The interval of loadgen's log. */
+const INTERVAL_S = 1;
 
-interface Run {
-  /** Milliseconds. */
-  readonly quiet: number;
-  readonly storm: number;
-  readonly ratio: number;
-  /** From the first connect to the last WELCOME, in seconds. */
-  readonly seconds: number;
-  readonly samples: number;
-}
+/** From and to, in seconds since 1970. */
+type Span = readonly [number, number];
+const nowS = () => Date.now() / 1_000;
+const lengthOf = (spans: readonly Span[]) => spans.reduce((all, [from, to]) => all + to - from, 0);
 
-/** A fleet that talks; resolves when all of it is connected. */
-async function talk(node: Node, name: string): Promise<Fleet> {
-  const before = await node.server.metric('owsla_deliveries_total', 'fate="sent"');
-  const flags = ['--devices', String(TALKERS), '--rate', values.rate, '--duration', '10m'];
-  const fleet = new Fleet(node.server, [...flags, '--device-prefix', name], LOADGEN_CPU);
-  const replies = async () => await node.server.metric('owsla_deliveries_total', 'fate="sent"');
-  await waitFor('the first replies', async () => (await replies()) > before);
-  return fleet;
-}
-
-async function endOf(fleet: Fleet): Promise<Report> {
-  fleet.interrupt();
-  return fleet.report;
-}
-
-/** Connect everybody at once; resolves with the seconds until the last WELCOME. */
-async function storm({ server }: Node): Promise<{ fleet: Fleet; seconds: number }> {
+/** Connect everybody at once; resolves when the last is WELCOMEd. */
+async function storm({ server }: Node, number: number): Promise<{ fleet: Fleet; span: Span }> {
   const hellos = () => server.metric('owsla_messages_in_total', 'type="hello"');
   const before = await hellos();
   const flags = ['--devices', String(devices), '--storm', '--source', sourcesFor(devices)];
   const fleet = new Fleet(
     server,
     [
-      ...[...flags, '--workers', '2', '--device-prefix', 'storm-', '--rate', '0'],
+      ...[...flags, '--workers', '2', '--device-prefix', `storm-${number}-`, '--rate', '0'],
       ...['--duration', '10m', '--connect-timeout', '120s', '--reconnect', '1s-2s'],
     ],
-    LOADGEN_CPU,
+    [...ON_CPU, 'nice', '-n', '19'],
   );
   await waitFor('the first of the storm', async () => (await hellos()) > before);
-  const begin = performance.now();
+  const from = nowS();
   const isIn = async () => (await hellos()) >= before + devices;
   await waitFor('the last of the storm', isIn, STORM_DEADLINE_MS);
-  return { fleet, seconds: (performance.now() - begin) / 1_000 };
+  return { fleet, span: [from, nowS()] };
 }
 
-async function measure(): Promise<Run> {
-  const node = await startNode({ acceptors: Number(values.acceptors) });
+/** The round trips answered within these spans, to the log's whole intervals. */
+function within(log: string, spans: readonly Span[]): Histogram {
+  const sum = build({ numberOfSignificantValueDigits: 3 });
+  const reader = new HistogramLogReader(log);
+  for (let line = reader.nextIntervalHistogram(); line; line = reader.nextIntervalHistogram()) {
+    const histogram = line as Histogram;
+    if (histogram.tag !== 'request') continue;
+    const [from, to] = [histogram.startTimeStampMsec / 1_000, histogram.endTimeStampMsec / 1_000];
+    if (spans.some(([begin, end]) => from < end && to > begin)) sum.add(histogram);
+  }
+  return sum;
+}
+
+async function measure(): Promise<Record<string, number>> {
+  const folder = mkdtempSync(join(tmpdir(), 'owsla-storm-'));
+  const hdr = join(folder, 'talkers.hdr');
+  const limits = Object.fromEntries(values.set.map((text) => text.split('=')));
+  const node = await startNode({ acceptors: Number(values.acceptors), limits });
   try {
-    const quiet = await talk(node, 'quiet-');
-    await pause(Number(values['quiet-seconds']) * 1_000);
-    const before = await endOf(quiet);
-    const stormy = await talk(node, 'stormy-');
-    const { fleet, seconds } = await storm(node);
-    const during = await endOf(stormy);
-    await endOf(fleet);
-    const [calm, rough] = [before.times.request, during.times.request];
+    const flags = ['--devices', String(TALKERS), '--rate', values.rate, '--duration', '1h'];
+    const talkers = new Fleet(node.server, [...flags, '--hdr', hdr], ON_CPU);
+    const sent = () => node.server.metric('owsla_deliveries_total', 'fate="sent"');
+    await waitFor('the fleet to have warmed up', async () => (await sent()) > 5_000);
+    const quiet: Span = [nowS(), nowS() + samples / Number(values.rate) + INTERVAL_S];
+    await pause((quiet[1] - quiet[0]) * 1_000);
+
+    const storms: Span[] = [];
+    while (lengthOf(storms) < samples / Number(values.rate) && storms.length < STORMS_MAX) {
+      const { fleet, span } = await storm(node, storms.length);
+      storms.push(span);
+      // The log's last interval of the storm must not hold what its end costs.
+      await pause(2 * INTERVAL_S * 1_000);
+      fleet.interrupt();
+      await fleet.report;
+    }
+    talkers.interrupt();
+    await talkers.report;
+    const log = readFileSync(hdr, 'utf8');
+    const [calm, rough] = [within(log, [quiet]), within(log, storms)];
+    const msOf = (histogram: Histogram, q: number) => histogram.getValueAtPercentile(q) / 1_000;
     return {
-      quiet: calm.p99,
-      storm: rough.p99,
-      ratio: rough.p99 / calm.p99,
-      seconds,
-      samples: rough.count,
+      quiet50: msOf(calm, 50),
+      storm50: msOf(rough, 50),
+      quiet99: msOf(calm, 99),
+      storm99: msOf(rough, 99),
+      ratio: msOf(rough, 99) / msOf(calm, 99),
+      seconds: Math.max(...storms.map(([from, to]) => to - from)),
+      quietSamples: calm.totalCount,
+      stormSamples: rough.totalCount,
     };
   } finally {
     await node.stop();
+    if (!process.env.KEEP) rmSync(folder, { recursive: true });
+    else console.log(folder);
   }
 }
 
-const runs: Run[] = [];
-for (let run = 0; run < Number(values.runs); run += 1) runs.push(await measure());
+const runs: Record<string, number>[] = [];
+for (let run = 0; run < Number(values.runs); run += 1) {
+  runs.push(await measure());
+  console.log(JSON.stringify(runs.at(-1)));
+}
 console.log(heading(`${devices} devices connect while ${TALKERS} talk`));
-for (const [name, unit] of [
-  ['quiet', 'ms, p99 of the round trips'],
-  ['storm', 'ms, the same in the storm'],
-  ['ratio', 'times'],
-  ['seconds', 's until all are WELCOMEd'],
-  ['samples', 'round trips in the storm'],
+for (const [name, about, unit] of [
+  ['quiet50', 'round trip, quiet', 'ms, p50'],
+  ['storm50', 'round trip, in the storm', 'ms, p50'],
+  ['quiet99', 'round trip, quiet', 'ms, p99'],
+  ['storm99', 'round trip, in the storm', 'ms, p99'],
+  ['ratio', 'p99 in the storm over quiet (goal: 2)', 'times'],
+  ['seconds', 'until all are WELCOMEd (goal: 20)', 's, slowest storm'],
+  ['quietSamples', 'round trips, quiet', ''],
+  ['stormSamples', 'round trips, in the storm', ''],
 ] as const) {
-  console.log(row(name, spread(runs.map((run) => run[name])), unit));
+  const figures = runs.map((run) => run[name] ?? Number.NaN);
+  console.log(row(about, spread(figures), unit));
 }

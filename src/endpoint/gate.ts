@@ -2,8 +2,9 @@
  * Gate: lets a storm of new links in at a pace that those already open do not feel.
  * From: the listener's sockets.  To: the keeper, `connectsPerSecond` of them, and only while fewer
  * than `greetingsMax` links have still to say HELLO.
- * Bound: `connectQueueMax` sockets wait, unread and with nothing allocated for them; what comes
- * beyond that is refused with `rate-limited`. With 0, a storm is refused at once instead.
+ * Bound: `connectQueueMax` sockets wait, unread and with nothing allocated for them, for at most
+ * `connectWaitMs`; what comes beyond that or waits longer is refused with `rate-limited`. With a
+ * `connectQueueMax` of 0, a storm is refused at once instead.
  */
 import type { Socket } from 'node:net';
 import type { Limits } from '../limits.ts';
@@ -20,12 +21,18 @@ export interface GateOptions {
   readonly refuse: (socket: Socket, reason: 'rate-limited' | 'server-full' | 'draining') => void;
 }
 
+interface Waiting {
+  readonly socket: Socket;
+  /** The clock's ms. */
+  readonly since: number;
+}
+
 export class Gate {
   readonly #options: GateOptions;
   /** Token bucket: links that may be let in now; a whole number or not. */
   #tokens: number;
   #filledAt: number;
-  #waiting: Socket[] = [];
+  #waiting: Waiting[] = [];
   /** Everything in #waiting before this has been let in. */
   #head = 0;
 
@@ -54,7 +61,7 @@ export class Gate {
     } else if (this.size === 0 && this.#isOpen()) {
       this.#admit(socket);
     } else if (this.size < this.#options.limits.connectQueueMax) {
-      this.#waiting.push(socket);
+      this.#waiting.push({ socket, since: this.#options.clock.now() });
       this.#count();
     } else {
       this.#options.refuse(socket, 'rate-limited');
@@ -65,8 +72,9 @@ export class Gate {
   tick(): void {
     if (this.size === 0) return;
     this.#fill();
+    this.#refuseStale();
     while (this.size > 0 && this.#isOpen()) {
-      const socket = this.#waiting[this.#head] as Socket;
+      const { socket } = this.#waiting[this.#head] as Waiting;
       this.#head += 1;
       this.#admit(socket);
     }
@@ -74,6 +82,21 @@ export class Gate {
     this.#waiting = this.#waiting.slice(this.#head);
     this.#head = 0;
     this.#count();
+  }
+
+  /**
+   * Whoever has waited that long has mostly given up, and shows it only when read from: letting
+   * them in first would leave no time for those that are still there, for as long as it goes on.
+   */
+  #refuseStale(): void {
+    const { limits, clock, refuse } = this.#options;
+    const before = clock.now() - limits.connectWaitMs;
+    while (this.size > 0) {
+      const { socket, since } = this.#waiting[this.#head] as Waiting;
+      if (since > before) return;
+      this.#head += 1;
+      refuse(socket, 'rate-limited');
+    }
   }
 
   #fill(): void {
@@ -100,7 +123,7 @@ export class Gate {
 
   /** The acceptor stops: refuse who still waits. */
   close(): void {
-    for (const socket of this.#waiting.slice(this.#head)) {
+    for (const { socket } of this.#waiting.slice(this.#head)) {
       this.#options.refuse(socket, 'draining');
     }
     this.#waiting = [];

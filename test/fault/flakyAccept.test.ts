@@ -54,7 +54,7 @@ t.test('listener: a port that cannot be bound rejects with the system’s error'
 });
 
 t.test('listener: suspended, it takes no new links and keeps those it has', async (t) => {
-  const served = new Served('TCP', {});
+  const served = new Served('TCP', { limits: { listenSockets: 1 } });
   const server = await serverOf(() => served.begin());
   const device = await served.open();
 

@@ -73,12 +73,10 @@ t.test('gate: a new link does not overtake those that wait', async (t) => {
 t.test('gate: nobody is let in while greetingsMax links have not said HELLO', async (t) => {
   const { arrive, admitted, gate, clock, counters } = build();
   arrive(60);
-  clock.advance(10_000);
-  gate.tick();
-  clock.advance(10_000);
-  gate.tick();
-  clock.advance(10_000);
-  gate.tick();
+  for (let times = 0; times < 3; times += 1) {
+    clock.advance(1_000);
+    gate.tick();
+  }
   t.equal(admitted.length, 30);
 
   counters.greetings -= 5;
@@ -97,6 +95,23 @@ t.test('gate: what does not fit the queue is refused, and with 0 everything', as
 
   t.equal(strict.admitted.length, 10);
   t.equal(strict.refused.length, 15);
+});
+
+t.test('gate: who waited longer than connectWaitMs is refused, not let in late', async (t) => {
+  const { arrive, admitted, refused, gate, clock } = build({ connectsPerSecond: 1 });
+  const stale = arrive(10 + 20).slice(10);
+  clock.advance(9_000);
+  const fresh = arrive(5);
+  clock.advance(1_000);
+
+  gate.tick();
+
+  t.same(
+    refused.map(({ socket }) => stale.indexOf(socket)),
+    stale.map((_, index) => index),
+  );
+  t.ok(refused.every(({ reason }) => reason === 'rate-limited'));
+  t.ok(admitted.includes(fresh[0] as Socket), 'the first that is still there');
 });
 
 t.test('gate: links and those that wait stay below linksMax together', async (t) => {

@@ -85,6 +85,8 @@ export class Endpoint {
   heardAt: number;
   pausedAt = 0;
   pingedAt = 0;
+  /** Something was written since the outbox was last seen empty. */
+  #hasWritten = false;
 
   readonly #socket: OwnedSocket;
   readonly #host: EndpointHost;
@@ -289,17 +291,16 @@ export class Endpoint {
   send(message: Message): void {
     if (!this.isLive) return;
     const frame = this.#host.codec.encode(message);
-    if (this.#outbox.bytes + frame.length > this.#host.limits.outboxHardBytes) {
-      this.close('outbox-full');
-      return;
-    }
-    this.#write(message, frame);
+    const bytes = this.#outbox.bytes + frame.length;
+    if (bytes > this.#host.limits.outboxHardBytes) this.close('outbox-full');
+    else this.#write(message, frame);
   }
 
   #write(message: Message, frame: Buffer): void {
     const { counters } = this.#host;
     bump(counters.messagesOut, TYPE_NAMES[message.type] as string);
     counters.bytesOut += frame.length;
+    this.#hasWritten = true;
     this.#outbox.write(frame);
   }
 
@@ -384,9 +385,10 @@ export class Endpoint {
   /** Judge the deadlines of an open link; called once per round of the registry. */
   sweep(now: number): void {
     if (this.state !== 'open') return;
-    if (this.#outbox.isStalled(now, this.#host.limits.stallMs)) {
-      this.close('outbox-full');
-      return;
+    // A fleet's sweep costs the memory that it reads: an idle link's outbox and socket are not.
+    if (this.#hasWritten) {
+      if (this.#outbox.isStalled(now, this.#host.limits.stallMs)) this.close('outbox-full');
+      this.#hasWritten = this.#outbox.bytes > 0;
     }
     const verdict = judgeKeepalive(this, now);
     if (verdict === 'dead') this.close('keepalive-timeout');

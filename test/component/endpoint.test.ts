@@ -1,4 +1,5 @@
 /** An open link: PING, ids, ACK and RESULT of the device, and its keepalive. */
+import { SHARDS } from '../../src/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { event, hello, request } from '../helpers/device.ts';
 import { onBoth, settle } from '../helpers/keeper.ts';
@@ -97,6 +98,25 @@ onBoth('endpoint: silence of 1.5 keepalives closes, and not before', {}, async (
 
   t.match(await device.rest(), [{ type: TYPE.BYE, reason: 'keepalive-timeout' }]);
   t.equal(served.counters.closes['keepalive-timeout'], 1);
+});
+
+onBoth('endpoint: one round of the sweep finds whoever is silent', {}, async (t, served) => {
+  const { sweepTickMs } = served.limits;
+  const devices = Array.from({ length: 20 }, (_, index) => `door-${index}`);
+  for (const device of devices) await served.open(device, { keepalive: 10 });
+  const pass = (ticks: number) => {
+    for (let tick = 0; tick < ticks; tick += 1) {
+      served.clock.advance(sweepTickMs);
+      served.keeper.tick();
+    }
+  };
+
+  pass(15_000 / sweepTickMs);
+  t.equal(served.counters.links, devices.length, 'none too early');
+  pass(SHARDS);
+
+  t.equal(served.counters.links, 0);
+  t.equal(served.counters.closes['keepalive-timeout'], devices.length);
 });
 
 onBoth('endpoint: any frame of the device starts its silence anew', {}, async (t, served) => {

@@ -120,6 +120,21 @@ onBoth('outbox: an empty one never stalls, however long it is idle', bounds, asy
   t.equal(served.counters.links, 1);
 });
 
+onBoth('outbox: one that was idle for long stalls like any other', bounds, async (t, served) => {
+  const device = await served.open();
+  await settle();
+  served.pass(30_000);
+  device.socket.pause();
+  await fill(served, 8 * KiB);
+
+  served.pass(1);
+  served.pass(served.limits.stallMs);
+
+  t.equal(served.counters.closes['outbox-full'], 1);
+  served.pass(served.limits.lingerMs);
+  await until(() => served.counters.lingering === 0);
+});
+
 /** Bytes that the kernel has taken. */
 function taken(socket: Socket | undefined): number {
   type Figures = { _handle: { bytesWritten: number; writeQueueSize: number } };

@@ -1,5 +1,6 @@
 /**
- * AMQP URL: the parts of `amqp://USER:PASSWORD@HOST:PORT/VHOST?heartbeat=SECONDS`, decoded.
+ * AMQP URL: the parts of `amqp://USER:PASSWORD@HOST:PORT/VHOST?heartbeat=SECONDS`, decoded; and
+ * the list of them, for a cluster: `URL,URL,URL`.
  * From: config.ts, which refuses a bad one at the start; broker/, which connects and tells of it.
  * To: one reading of it for all of them. Pure.
  * Bound: what cannot be read is a fault in words, never an exception, and holds no part of the URL.
@@ -20,6 +21,11 @@ export interface AmqpUrl {
 
 /** In AMQP it is a short of 16 bits. */
 const HEARTBEAT_MAX = 65_535;
+
+/** The URLs of a list. A comma inside one is written %2C. */
+export function splitAmqpUrls(text: string): string[] {
+  return text.split(',').map((url) => url.trim());
+}
 
 /** The parts of `text`; or, as a string, what is wrong with it: `must be ...`, `has ...`. */
 export function readAmqpUrl(text: string): AmqpUrl | string {

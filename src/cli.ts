@@ -27,6 +27,8 @@ import { didYouMean, writeDuration, writeSize } from './units.ts';
 const VARIABLE_PREFIX = 'OWSLA_';
 const FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
 const FILE_KEYS = [...OPTION_NAMES, 'set'];
+/** Takes several values: as a repeated flag, as a list in the file, or with commas in between. */
+const LIST = 'amqp';
 
 type Arguments = Readonly<Record<string, unknown>>;
 
@@ -115,8 +117,9 @@ function optionsOfFlags(argv: Arguments): Options {
   for (const name of FLAGS) {
     const value = argv[name];
     if (value === undefined || name === 'set') continue;
-    if (Array.isArray(value)) throw new StartError(EXIT.usage, `--${name} is given more than once`);
-    given[name] = value as string | boolean;
+    if (name === LIST) given[name] = [value].flat().join();
+    else if (!Array.isArray(value)) given[name] = value as string | boolean;
+    else throw new StartError(EXIT.usage, `--${name} is given more than once`);
   }
   const set = argv.set as readonly string[] | undefined;
   return { ...given, ...(set ? { set: pairsOf(set, '--set') } : {}) };
@@ -140,7 +143,8 @@ function optionsOfFile(path: string): Options {
       const near = didYouMean(key, FILE_KEYS);
       throw new StartError(EXIT.usage, `${path} has the unknown key ${JSON.stringify(key)}${near}`);
     }
-    if (key === 'set' ? !isMapOfScalars(value) : !isScalar(value)) {
+    if (key === LIST && isListOfText(value)) read[key] = value.join();
+    else if (key === 'set' ? !isMapOfScalars(value) : !isScalar(value)) {
       const rule = key === 'set' ? 'a map of limits' : 'one value';
       throw new StartError(EXIT.usage, `${key} in ${path} must be ${rule}`);
     }
@@ -166,6 +170,10 @@ function isScalar(value: unknown): boolean {
 
 function isMapOfScalars(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.values(value).every(isScalar);
+}
+
+function isListOfText(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }
 
 function pairsOf(pairs: readonly string[], told: string): Record<string, string> {

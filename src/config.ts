@@ -5,7 +5,7 @@
  * Bound: everything is checked here, at the start: all faults are told at once, by one StartError.
  */
 import { availableParallelism } from 'node:os';
-import { readAmqpUrl } from './amqpUrl.ts';
+import { readAmqpUrl, splitAmqpUrls } from './amqpUrl.ts';
 import { EXIT, StartError } from './errors.ts';
 import {
   isLimitName,
@@ -22,6 +22,16 @@ import { didYouMean, parseDuration, parseSize, parseWhole } from './units.ts';
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** hold: links stay, and wait. refuse: they are told to come back later. */
+export const LOSS_POLICIES = ['hold', 'refuse'] as const;
+export type LossPolicy = (typeof LOSS_POLICIES)[number];
+
+export const EVENT_DELIVERIES = ['persistent', 'transient'] as const;
+export type EventDelivery = (typeof EVENT_DELIVERIES)[number];
+
+export const QUEUE_TYPES = ['classic', 'quorum'] as const;
+export type QueueType = (typeof QUEUE_TYPES)[number];
+
 export interface Config {
   readonly host: string;
   /** 0: preflight.ts picks one and puts it here before any child starts. */
@@ -29,8 +39,11 @@ export interface Config {
   readonly acceptors: number;
   /** Links of the whole node, shared out evenly; 0: as many as the acceptors take. */
   readonly maxLinks: number;
-  /** URL with user, password and virtual host. */
-  readonly amqp: string;
+  /** URLs with user, password and virtual host, of one broker or the nodes of one cluster. */
+  readonly amqp: readonly string[];
+  readonly onBrokerLoss: LossPolicy;
+  readonly eventDelivery: EventDelivery;
+  readonly queueType: QueueType;
   readonly prefix: string;
   readonly adminHost: string;
   readonly adminPort: number;
@@ -62,8 +75,24 @@ export const OPTION_SPECS = {
   },
   amqp: {
     default: 'amqp://guest:guest@127.0.0.1:5672',
-    placeholder: 'URL',
-    about: 'the broker; better in OWSLA_AMQP or the file, where ps does not show the password',
+    placeholder: 'URL,URL',
+    about:
+      'the broker, or the nodes of a cluster; better in OWSLA_AMQP or the file: ps shows flags',
+  },
+  'on-broker-loss': {
+    default: 'hold',
+    placeholder: 'POLICY',
+    about: 'hold: links wait for the broker; refuse: they are told to come back later',
+  },
+  'event-delivery': {
+    default: 'persistent',
+    placeholder: 'MODE',
+    about: 'EVENTs are persistent, and outlive the broker, or transient, and are faster',
+  },
+  'queue-type': {
+    default: 'classic',
+    placeholder: 'TYPE',
+    about: 'classic or quorum, for the queues that Owsla declares',
   },
   prefix: { default: 'owsla', placeholder: 'WORD', about: 'first word of all names at the broker' },
   keepalive: { placeholder: 'DURATION', about: 'short for --set keepaliveMs=DURATION' },
@@ -115,6 +144,9 @@ export function makeConfig(...layers: readonly (Layer | Options)[]): Config {
     acceptors: reader.whole('acceptors', 1, 1_024, availableParallelism()),
     maxLinks: reader.whole('max-links', 0, 100_000_000),
     amqp: reader.amqp(),
+    onBrokerLoss: reader.word('on-broker-loss', LOSS_POLICIES),
+    eventDelivery: reader.word('event-delivery', EVENT_DELIVERIES),
+    queueType: reader.word('queue-type', QUEUE_TYPES),
     prefix: reader.text('prefix', /^(?!amq\.)[A-Za-z0-9_.-]{1,64}$/, PREFIX_RULE),
     adminHost,
     adminPort: reader.whole('admin-port', 0, 65_535),
@@ -186,12 +218,14 @@ class Reader {
     return words[0] as W;
   }
 
-  amqp(): string {
+  amqp(): readonly string[] {
     const { raw, told } = this.#find('amqp');
-    const read = readAmqpUrl(raw);
+    const urls = splitAmqpUrls(raw);
+    const faults = urls.map(readAmqpUrl).filter((read) => typeof read === 'string');
     // Not the value itself: where the shape is broken, the password cannot be found to hide it.
-    if (typeof read === 'string') this.faults.push(`${told} ${read}`);
-    return raw;
+    const each = urls.length > 1 ? `, each of the ${urls.length} that its commas separate` : '';
+    for (const fault of new Set(faults)) this.faults.push(`${told} ${fault}${each}`);
+    return Object.freeze(urls);
   }
 
   auth(host: string): 'none' {

@@ -69,6 +69,13 @@ export const LIMIT_SPECS = {
   reconnectMinMs: ms(100, 1, MINUTE, 'first pause between broker connects, doubled each time'),
   reconnectMaxMs: ms(5 * SECOND, 10, HOUR, 'longest pause between broker connects'),
 
+  topologyMs: ms(MINUTE, SECOND, HOUR, 'interval in which the topology is declared again'),
+
+  // A broker that stays away, with --on-broker-loss refuse.
+  brokerLossMs: ms(30 * SECOND, 0, 24 * HOUR, 'time without it before devices are sent away'),
+  brokerLossPaceMs: ms(30 * SECOND, 0, HOUR, 'time over which their BYEs are spread'),
+  brokerLossRetryMs: ms(MINUTE, 0, HOUR, 'spread of retryAfter in these BYEs and refusals'),
+
   // Queues at the broker.
   replyQueueMax: count(100_000, 1, 100_000_000, 'replies waiting for one acceptor'),
   replyQueueExpiresMs: ms(5 * MINUTE, SECOND, 24 * HOUR, 'age of an unused reply queue'),

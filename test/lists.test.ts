@@ -14,7 +14,6 @@ import { REPLY_FATES } from '../src/observe/metrics.ts';
 const NOT_YET: Readonly<Record<string, string>> = {
   'auth-failed': 'no token and no certificate is checked yet',
   'taken-over': 'needs the registrar, which knows the newer link of a device',
-  'broker-lost': 'links stay while the broker is away; nothing gives them up yet',
 };
 
 const root = new URL('..', import.meta.url).pathname;

@@ -52,8 +52,8 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/broker/',
-    values: [...BASE, METRICS, 'amqplib'],
-    types: ['pino'],
+    values: [...BASE, METRICS, 'amqplib', 'node:timers/promises'],
+    types: ['pino', 'node:net'],
   },
   {
     holds: 'src/route/',

@@ -1,26 +1,32 @@
 /**
- * Link: one AMQP connection that comes back by itself.
- * From: acceptor.ts, which says what to set up on it.  To: amqplib, whose recovery it uses.
+ * Link: one AMQP connection that comes back by itself, to the next broker URL that answers.
+ * From: broker.ts, which says what to declare and open on it.  To: amqplib.
  * Bound: pauses from `reconnectMinMs` doubling to `reconnectMaxMs`, with full jitter, for ever;
- * what the broker refuses on principle (other arguments, no permission) ends the process instead.
+ * `brokerConnectMs` for a connect, and again for what is set up on it; CLOSE_MS for a goodbye.
+ * What the broker refuses on principle (other arguments, no permission) ends the process instead.
  *
- *   down --connect, setup--> up --close, heartbeat missed--> down
+ *   pausing --> connecting --connect, declare, open--> up --close, heartbeat missed--> pausing
  */
-import { type ChannelModel, connect, type Options, type RecoveringChannelModel } from 'amqplib';
+import type { Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type ChannelModel, connect, type Options } from 'amqplib';
 import type { Logger } from 'pino';
 import { parseAmqpUrl } from '../amqpUrl.ts';
 import { EXIT, type StartError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
-import { refusal } from './refusal.ts';
+import { brokerAddress, refusal } from './refusal.ts';
 
 export interface LinkOptions {
   /** `publish` or `consume`: the connection's name at the broker, and in metrics and logs. */
   readonly name: string;
-  readonly url: string;
+  /** In the order in which they are tried, round and round. */
+  readonly urls: readonly string[];
   readonly limits: Limits;
   readonly log: Logger;
-  /** Declare, open channels, begin. A rejection closes the connection and tries again later. */
-  readonly setUp: (model: ChannelModel) => Promise<void>;
+  /** What has to exist: before `open`, and again every `topologyMs` while the link is up. */
+  readonly declare: (model: ChannelModel) => Promise<void>;
+  /** Open channels, begin. A rejection closes the connection and tries again later. */
+  readonly open: (model: ChannelModel) => Promise<void>;
   readonly onUp: () => void;
   readonly onDown: () => void;
   /** The broker takes no publishes (memory or disk alarm), or takes them again. */
@@ -28,7 +34,10 @@ export interface LinkOptions {
   readonly onFatal: (error: StartError) => void;
 }
 
-const RETRY_FACTOR_MAX = 20;
+/** 2 to this is beyond any `reconnectMaxMs`. */
+const DOUBLINGS_MAX = 20;
+/** How long the broker has to answer a close. */
+const CLOSE_MS = 1_000;
 
 /** What to connect with: the URL's parts, with our heartbeat unless the URL has its own. */
 export function connectOptions(url: string, limits: Limits): Options.Connect {
@@ -36,93 +45,208 @@ export function connectOptions(url: string, limits: Limits): Options.Connect {
   return { ...at, heartbeat };
 }
 
+/**
+ * The order in which one acceptor tries `urls`: the `index`th comes first (counted round and
+ * round), which spreads acceptors evenly; the rest by chance, which spreads those of a lost node.
+ */
+export function tryOrder(
+  urls: readonly string[],
+  index: number,
+  random: () => number = Math.random,
+): string[] {
+  const first = index % urls.length;
+  const lots = urls.map((url, at) => ({ url, lot: at === first ? -1 : random() }));
+  return lots.sort((a, b) => a.lot - b.lot).map(({ url }) => url);
+}
+
 export class Link {
   readonly #options: LinkOptions;
-  #recovering: RecoveringChannelModel | undefined;
+  readonly #ending = new AbortController();
   #model: ChannelModel | undefined;
+  /** The connection is given up by ourselves: the same URL is good for the next one. */
+  #isReset = false;
+  /** Connects that failed since the last one that succeeded; for the log. */
+  #failures = 0;
 
   constructor(options: LinkOptions) {
     this.#options = options;
   }
 
-  /** Begin to connect; resolves at once. */
-  async start(): Promise<void> {
-    const { name, url, limits } = this.#options;
-    const recovering = await connect(connectOptions(url, limits), {
-      noDelay: true,
-      timeout: limits.brokerConnectMs,
-      clientProperties: { connection_name: `owsla ${name} ${process.pid}` },
-      recovery: {
-        waitForConnect: false,
-        calculateDelay: (attempt) => this.#pauseBefore(attempt),
-        setup: (model: ChannelModel) => this.#setUp(model),
-      },
-    });
-    this.#recovering = recovering;
-    this.#watch(recovering);
+  /** Begin to connect. */
+  start(): void {
+    void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    const { urls, limits } = this.#options;
+    const { signal } = this.#ending;
+    let attempts = 0;
+    let at = 0;
+    while (!signal.aborted) {
+      this.#isReset = false;
+      const upMs = await this.#live(urls[at % urls.length] as string);
+      // A connection that comes and goes at once must not be a hot loop.
+      attempts = upMs >= limits.reconnectMaxMs ? 1 : attempts + 1;
+      if (!this.#isReset) at += 1;
+      await pause(this.#pauseBefore(attempts), undefined, { signal }).catch(() => {});
+    }
   }
 
   #pauseBefore(attempt: number): number {
     const { reconnectMinMs, reconnectMaxMs } = this.#options.limits;
-    const exponent = Math.min(attempt - 1, RETRY_FACTOR_MAX);
+    const exponent = Math.min(attempt - 1, DOUBLINGS_MAX);
     return Math.random() * Math.min(reconnectMaxMs, reconnectMinMs * 2 ** exponent);
   }
 
-  async #setUp(model: ChannelModel): Promise<void> {
-    // Until recovery listens itself, an 'error' without a listener would end the process.
-    model.on('error', () => {});
-    this.#model = model;
+  /** One connection, up to its loss. Gives for how long it was up, in ms. Never rejects. */
+  async #live(url: string): Promise<number> {
+    const { name, limits, log, onUp, onDown, onBlocked } = this.#options;
+    let model: ChannelModel;
     try {
-      await this.#options.setUp(model);
+      model = await connect(connectOptions(url, limits), {
+        noDelay: true,
+        timeout: limits.brokerConnectMs,
+        clientProperties: { connection_name: `owsla ${name} ${process.pid}` },
+      });
     } catch (error) {
-      const why = refusal(error, this.#options.url);
-      // The broker's answer to a declaration was no, and it will be no again.
-      if (why.exitCode === EXIT.config) this.#options.onFatal(why);
-      throw error;
+      this.#failed(url, error);
+      return 0;
+    }
+    this.#model = model;
+    const lost = this.#watch(model);
+    const isUp = !this.#ending.signal.aborted && (await this.#setUp(model, url));
+    const upAt = performance.now();
+    if (isUp) {
+      this.#failures = 0;
+      log.info({ link: name, broker: brokerAddress(url) }, 'broker link up');
+      onUp();
+    } else {
+      void goodbye(model);
+    }
+    const declaring = setInterval(() => void this.#declareAgain(model, url), limits.topologyMs);
+    const why = await lost;
+    clearInterval(declaring);
+    this.#model = undefined;
+    onBlocked(false);
+    if (!isUp) return 0;
+    log.warn({ link: name, broker: brokerAddress(url), why: why.message }, 'broker link lost');
+    onDown();
+    return performance.now() - upAt;
+  }
+
+  #failed(url: string, error: unknown): void {
+    if (this.#ending.signal.aborted) return;
+    const { name, log } = this.#options;
+    this.#failures += 1;
+    // 1st, 2nd, 4th, 8th, ...: a long outage must not flood the log.
+    if ((this.#failures & (this.#failures - 1)) !== 0) return;
+    const why = refusal(error, url).message;
+    log.warn({ link: name, failures: this.#failures, why }, 'broker not reached');
+  }
+
+  async #setUp(model: ChannelModel, url: string): Promise<boolean> {
+    const { limits, declare, open } = this.#options;
+    // A broker that answers no more leaves its calls open; only heartbeats would end them.
+    const late = setTimeout(() => socketOf(model).destroy(SILENT), limits.brokerConnectMs);
+    try {
+      await declare(model);
+      await open(model);
+      return true;
+    } catch (error) {
+      this.#judge(error, url);
+      this.#failed(url, error);
+      return false;
+    } finally {
+      clearTimeout(late);
     }
   }
 
-  #watch(recovering: RecoveringChannelModel): void {
-    const { name, log, onUp, onDown, onBlocked } = this.#options;
-    let failures = 0;
-    recovering.on('connect', () => {
-      failures = 0;
-      log.info({ link: name }, 'broker link up');
-      onUp();
-    });
-    recovering.on('disconnect', (error: Error) => {
-      log.warn({ link: name, why: error.message }, 'broker link lost');
-      onBlocked(false);
-      onDown();
-    });
-    recovering.on('connect-failed', (error: Error) => {
-      failures += 1;
-      // 1st, 2nd, 4th, 8th, ...: a long outage must not flood the log.
-      if ((failures & (failures - 1)) !== 0) return;
-      log.warn({ link: name, failures, why: error.message }, 'broker not reached');
-    });
-    recovering.on('error', () => {});
-    recovering.on('blocked', (reason: string) => {
+  async #declareAgain(model: ChannelModel, url: string): Promise<void> {
+    try {
+      await this.#options.declare(model);
+    } catch (error) {
+      // Whatever else is wrong with the connection shows there.
+      this.#judge(error, url);
+    }
+  }
+
+  /** The broker's answer to a declaration was no, and it will be no again. */
+  #judge(error: unknown, url: string): void {
+    const why = refusal(error, url);
+    if (why.exitCode === EXIT.config) this.#options.onFatal(why);
+  }
+
+  /** Resolves with the reason when the connection is over. */
+  #watch(model: ChannelModel): Promise<Error> {
+    const { name, log, onBlocked } = this.#options;
+    model.on('blocked', (reason: string) => {
       log.warn({ link: name, reason }, 'broker blocks publishes');
       onBlocked(true);
     });
-    recovering.on('unblocked', () => {
+    model.on('unblocked', () => {
       log.info({ link: name }, 'broker takes publishes again');
       onBlocked(false);
+    });
+    return new Promise((resolve) => {
+      let first: Error | undefined;
+      model.on('error', (error: Error) => {
+        first ??= error;
+      });
+      model.once('close', (error?: Error) => {
+        const why = first ?? error ?? new Error('closed');
+        letGo(model, why.message === HEARTBEAT_MISSED ? 0 : CLOSE_MS);
+        resolve(why);
+      });
     });
   }
 
   /** Give this connection up and make a new one: a channel of it has died. */
-  async reset(): Promise<void> {
-    try {
-      await this.#model?.close();
-    } catch {
-      // It was closing already.
-    }
+  reset(): void {
+    this.#isReset = true;
+    if (this.#model) void goodbye(this.#model);
   }
 
-  /** Close for good. */
+  /** Close for good. Takes CLOSE_MS at most. */
   async close(): Promise<void> {
-    await this.#recovering?.close();
+    this.#ending.abort();
+    if (this.#model) await goodbye(this.#model);
   }
+}
+
+const SILENT = new Error('connect ETIMEDOUT');
+/** amqplib's words for it. */
+const HEARTBEAT_MISSED = 'Heartbeat timeout';
+
+/** The socket under a connection, which amqplib leaves to whoever closes it. */
+function socketOf(model: ChannelModel): Socket {
+  return (model.connection as unknown as { stream: Socket }).stream;
+}
+
+/** Close politely; a broker that does not answer in time finds the socket closed. */
+function goodbye(model: ChannelModel): Promise<void> {
+  return new Promise((resolve) => {
+    const late = setTimeout(() => socketOf(model).destroy(SILENT), CLOSE_MS);
+    const done = () => {
+      clearTimeout(late);
+      resolve();
+    };
+    model.once('close', done);
+    // Rejects when it has closed, or is closing already. Without an answer it never settles.
+    model.close().catch(done);
+  });
+}
+
+/**
+ * Drop what a lost connection leaves behind. amqplib says FIN, and TCP would go on to offer a
+ * broker that hung what was written to it: REQUESTs among it, answered with status 1 long ago.
+ */
+function letGo(model: ChannelModel, afterMs: number): void {
+  const socket = socketOf(model);
+  const drop = () => {
+    if (socket.destroyed) return;
+    if ('encrypted' in socket) socket.destroy();
+    else socket.resetAndDestroy();
+  };
+  if (afterMs === 0) drop();
+  else setTimeout(drop, afterMs).unref();
 }

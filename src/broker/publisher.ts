@@ -2,8 +2,8 @@
  * Publisher: messages to the broker, each kept until the broker has confirmed it.
  * From: route/uplink.ts.  To: one confirm channel; it survives the loss of that channel.
  * Bound: `publishWindowMax` messages and `publishWindowBytes` payload bytes wait for confirms,
- * sent or not. At either, `isFull` holds and devices are no longer read. amqplib's own buffer
- * only ever holds what is in this window.
+ * sent or not. At either, `isFull` holds and devices are no longer read. What amqplib's own buffer
+ * or TCP would hold back waits here instead, where it can still be withdrawn.
  */
 import { type ConfirmChannel, IllegalOperationError, type Options } from 'amqplib';
 import type { Limits } from '../limits.ts';
@@ -15,17 +15,14 @@ export interface Publishing {
   readonly exchange: string;
   readonly routingKey: string;
   readonly body: Buffer;
+  /** False: it need not be published again. Such a one is withdrawn, if it was not sent. */
+  isWanted(): boolean;
   /** The properties of this attempt, or `undefined` when it is no longer wanted. */
   properties(isResend: boolean): Options.Publish | undefined;
   /** The broker has it. */
   onConfirm(): void;
   /** The broker refused it: publish it again, or give it up? */
   onNack(): 'again' | 'drop';
-}
-
-interface Slot {
-  readonly publishing: Publishing;
-  wasSent: boolean;
 }
 
 export interface PublisherOptions {
@@ -41,10 +38,17 @@ export class Publisher {
   readonly #options: PublisherOptions;
   #channel: ConfirmChannel | undefined;
   /** Sent on the present channel, by delivery tag. */
-  readonly #window = new Map<number, Slot>();
-  /** Not sent on the present channel: the broker is away or blocks, or nacked it. */
-  #backlog: Slot[] = [];
+  readonly #window = new Map<number, Publishing>();
+  /**
+   * Not sent on the present channel (the broker is away, blocks or takes no bytes), in order; each
+   * with whether an earlier attempt may have reached the broker.
+   */
+  #backlog = new Map<Publishing, boolean>();
+  /** Refused by the broker, and published again after a pause. */
+  #nacked: Publishing[] = [];
   #isBlocked = false;
+  /** amqplib's write buffer is full; its 'drain' ends that. */
+  #isChoked = false;
   #bytes = 0;
   #tag = 0;
   /** Every tag below is settled. */
@@ -57,7 +61,7 @@ export class Publisher {
 
   /** Messages not yet confirmed. */
   get size(): number {
-    return this.#window.size + this.#backlog.length;
+    return this.#window.size + this.#backlog.size + this.#nacked.length;
   }
 
   isFull(): boolean {
@@ -65,18 +69,31 @@ export class Publisher {
     return this.size >= publishWindowMax || this.#bytes >= publishWindowBytes;
   }
 
+  /** The channel that takes messages now, if any does. */
+  get #open(): ConfirmChannel | undefined {
+    return this.#isBlocked || this.#isChoked ? undefined : this.#channel;
+  }
+
   /** Take over `publishing`. Callers ask `isFull` first. */
   publish(publishing: Publishing): void {
-    const slot = { publishing, wasSent: false };
     this.#bytes += publishing.body.length;
-    if (this.#channel === undefined || this.#isBlocked) this.#backlog.push(slot);
-    else this.#send(this.#channel, slot);
+    const channel = this.#open;
+    if (channel === undefined) this.#backlog.set(publishing, false);
+    else this.#send(channel, publishing, false);
     this.#count();
+  }
+
+  /** It is no longer wanted: while it is not on its way to the broker, it gives up its place. */
+  withdraw(publishing: Publishing): void {
+    if (!this.#backlog.delete(publishing)) return;
+    this.#bytes -= publishing.body.length;
+    this.#settled();
   }
 
   /** Use a new channel: what the last one left unconfirmed goes first. */
   open(channel: ConfirmChannel): void {
     this.#channel = channel;
+    this.#isChoked = false;
     this.#tag = 0;
     this.#lowest = 1;
     channel.on('ack', (fields) => {
@@ -84,6 +101,11 @@ export class Publisher {
     });
     channel.on('nack', (fields) => {
       if (channel === this.#channel) this.#onAnswer(fields, false);
+    });
+    channel.on('drain', () => {
+      if (channel !== this.#channel) return;
+      this.#isChoked = false;
+      this.#sendBacklog();
     });
     channel.on('return', (message) => {
       this.#options.counters.returns += 1;
@@ -93,11 +115,18 @@ export class Publisher {
     this.#sendBacklog();
   }
 
-  /** The channel is gone; whatever it did not confirm will be sent again. */
+  /** The channel is gone; whatever it did not confirm and is still wanted will be sent again. */
   down(): void {
     this.#channel = undefined;
-    this.#backlog = [...this.#window.values(), ...this.#backlog];
+    const unsent = this.#backlog;
+    this.#backlog = new Map();
+    for (const publishing of this.#window.values()) {
+      if (publishing.isWanted()) this.#backlog.set(publishing, true);
+      else this.#bytes -= publishing.body.length;
+    }
+    for (const [publishing, wasSent] of unsent) this.#backlog.set(publishing, wasSent);
     this.#window.clear();
+    this.#settled();
   }
 
   /**
@@ -110,36 +139,35 @@ export class Publisher {
   }
 
   #sendBacklog(): void {
-    if (this.#channel === undefined || this.#isBlocked) return;
-    const backlog = this.#backlog;
-    this.#backlog = [];
-    for (const slot of backlog) {
-      if (this.#channel) this.#send(this.#channel, slot);
-      else this.#backlog.push(slot);
+    for (const [publishing, wasSent] of this.#backlog) {
+      const channel = this.#open;
+      if (channel === undefined) break;
+      this.#backlog.delete(publishing);
+      this.#send(channel, publishing, wasSent);
     }
     this.#settled();
   }
 
-  #send(channel: ConfirmChannel, slot: Slot): void {
-    const { publishing, wasSent } = slot;
+  #send(channel: ConfirmChannel, publishing: Publishing, wasSent: boolean): void {
+    const { exchange, routingKey, body, kind } = publishing;
     const { counters } = this.#options;
     const properties = publishing.properties(wasSent);
     if (properties === undefined) {
-      this.#bytes -= publishing.body.length;
+      this.#bytes -= body.length;
       return;
     }
-    this.#tag += 1;
-    this.#window.set(this.#tag, slot);
     try {
-      channel.publish(publishing.exchange, publishing.routingKey, publishing.body, properties);
+      this.#isChoked = !channel.publish(exchange, routingKey, body, properties);
     } catch (error) {
       // The channel is closing and takes nothing; this message waits for the next one.
       if (!(error instanceof IllegalOperationError)) throw error;
+      this.#backlog = new Map([[publishing, wasSent], ...this.#backlog]);
       this.down();
       return;
     }
-    slot.wasSent = true;
-    bump(counters.publishes, publishing.kind);
+    this.#tag += 1;
+    this.#window.set(this.#tag, publishing);
+    bump(counters.publishes, kind);
     if (wasSent) counters.resends += 1;
   }
 
@@ -152,15 +180,14 @@ export class Publisher {
   }
 
   #settle(tag: number, isConfirm: boolean): void {
-    const slot = this.#window.get(tag);
-    if (slot === undefined) return;
+    const publishing = this.#window.get(tag);
+    if (publishing === undefined) return;
     this.#window.delete(tag);
-    const { publishing } = slot;
     const { counters } = this.#options;
     if (isConfirm) counters.confirms += 1;
     else counters.nacks += 1;
     if (!isConfirm && publishing.onNack() === 'again') {
-      this.#backlog.push(slot);
+      this.#nacked.push(publishing);
       this.#retryLater();
       return;
     }
@@ -182,6 +209,8 @@ export class Publisher {
   #retryLater(): void {
     this.#retry ??= setTimeout(() => {
       this.#retry = undefined;
+      for (const publishing of this.#nacked) this.#backlog.set(publishing, true);
+      this.#nacked = [];
       this.#sendBacklog();
     }, this.#options.limits.nackRetryMs);
   }

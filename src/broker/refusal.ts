@@ -27,7 +27,7 @@ export function refusal(error: unknown, amqp: string): StartError {
   if (found) {
     const [, argument, kind, subject, difference] = found;
     return no(
-      `the ${kind} '${subject}' already exists at the broker ${address} with another '${argument}' (${tidy(difference)}); delete it there, or start with the limits it was made with`,
+      `the ${kind} '${subject}' already exists at the broker ${address} with another '${argument}' (${tidy(difference)}); delete it there, or start with the limits and the queue type it was made with`,
     );
   }
   const denied = /ACCESS[_-]REFUSED - .*access to (\w+) '([^']+)' in vhost '([^']*)' refused/s.exec(

@@ -1,10 +1,16 @@
 /**
  * Topology: the names and declarations of every exchange and queue; nobody else spells one.
- * From: the prefix and the limits.  To: link.ts, which declares it on every connect.
+ * From: the prefix and the limits.  To: broker.ts, which declares it on every connect and again
+ * every `topologyMs`; preflight.ts, which proves it at the start.
  * Bound: each queue has a length, an age, or both; what overflows is dropped oldest first.
  */
-import type { Channel } from 'amqplib';
+import type { Channel, ChannelModel } from 'amqplib';
 import type { Limits } from '../limits.ts';
+
+/** AMQP's 404. */
+const NOT_FOUND = 404;
+
+export type QueueType = 'classic' | 'quorum';
 
 export interface Names {
   readonly events: string;
@@ -28,33 +34,69 @@ export function routingKey(deviceId: string, topic: string): string {
   return `${deviceId}.${topic}`;
 }
 
-/** Declare what devices' messages are published to. Rejects with the broker's 406 or 403. */
-export async function declareUplink(channel: Channel, at: Names, limits: Limits): Promise<void> {
+/** RabbitMQ takes no argument at all for classic, as it was before there were others. */
+function typed(type: QueueType): Record<string, string> {
+  return type === 'classic' ? {} : { 'x-queue-type': type };
+}
+
+/**
+ * Declare what devices' messages are published to. Rejects with the broker's 406 or 403; or with
+ * its 404 when the queue is a classic one whose node is down: all the rest is declared by then.
+ */
+export async function declareUplink(
+  channel: Channel,
+  at: Names,
+  limits: Limits,
+  type: QueueType = 'classic',
+): Promise<void> {
   await channel.assertExchange(at.unrouted, 'fanout', { durable: true });
-  await channel.assertQueue(at.unrouted, {
-    durable: true,
-    maxLength: limits.unroutedMax,
-    messageTtl: limits.unroutedAgeMs,
-    arguments: { 'x-overflow': 'drop-head' },
-  });
-  await channel.bindQueue(at.unrouted, at.unrouted, '');
   await channel.assertExchange(at.events, 'topic', {
     durable: true,
     alternateExchange: at.unrouted,
   });
   await channel.assertExchange(at.requests, 'topic', { durable: true });
+  await channel.assertQueue(at.unrouted, {
+    durable: true,
+    maxLength: limits.unroutedMax,
+    messageTtl: limits.unroutedAgeMs,
+    arguments: { 'x-overflow': 'drop-head', ...typed(type) },
+  });
+  await channel.bindQueue(at.unrouted, at.unrouted, '');
 }
 
-/** Declare one acceptor's reply queue. Rejects with the broker's 406 or 403. */
+/** Declare one acceptor's reply queue. Rejects with the broker's 406 or 403, or 404 as above. */
 export async function declareReplies(
   channel: Channel,
   queue: string,
   limits: Limits,
+  type: QueueType = 'classic',
 ): Promise<void> {
   await channel.assertQueue(queue, {
     durable: true,
     expires: limits.replyQueueExpiresMs,
     messageTtl: limits.requestMs,
     maxLength: limits.replyQueueMax,
+    arguments: typed(type),
   });
+}
+
+/**
+ * Declare on a channel of its own, so that a refusal costs no other. Gives false when a durable
+ * queue exists, but the cluster node that holds it is down: only its return makes it usable.
+ */
+export async function declareApart(
+  model: ChannelModel,
+  declare: (channel: Channel) => Promise<void>,
+): Promise<boolean> {
+  const channel = await model.createChannel();
+  // The broker's no also arrives as the rejection of the call; here it would throw.
+  channel.on('error', () => {});
+  try {
+    await declare(channel);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === NOT_FOUND) return false;
+    throw error;
+  }
+  await channel.close();
+  return true;
 }

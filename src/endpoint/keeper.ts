@@ -2,7 +2,8 @@
  * Keeper: an acceptor's endpoints, their deadlines, and who waits for room at the broker.
  * From: the listener's sockets.  To: `Routes`, which carry messages to the broker.
  * Bound: one tick sweeps one shard of the registry and at most SWEEP_MAX deadlines of each kind;
- * `refusingMax` refused links linger at once, more are reset; waiters are at most the links.
+ * `refusingMax` refused links linger at once, more are reset; waiters are at most the links, and
+ * WAKES_MAX of them are woken in one turn.
  */
 import type { Socket } from 'node:net';
 import { v4 as uuid } from 'uuid';
@@ -39,6 +40,9 @@ export interface KeeperOptions {
 /** How long a link that sends too much is not read from, before it is looked at again. */
 const THROTTLE_MS = 50;
 
+/** Links that are woken in one turn of the event loop, at most: some milliseconds' work. */
+const WAKES_MAX = 256;
+
 /** rationing: room is being given to those who wait, in their order. */
 type KeeperState = 'serving' | 'rationing' | 'suspended';
 
@@ -60,6 +64,7 @@ export class Keeper implements EndpointHost {
   #state: KeeperState = 'serving';
   #refusing = 0;
   #shard = 0;
+  #next: NodeJS.Immediate | undefined;
   #onEmpty: (() => void) | undefined;
 
   constructor(options: KeeperOptions) {
@@ -104,7 +109,7 @@ export class Keeper implements EndpointHost {
   }
 
   /** Tell a new device to come back later. Beyond `refusingMax` at once it is told by a reset. */
-  refuse(socket: Socket, reason: ByeReason): void {
+  refuse(socket: Socket, reason: ByeReason, spreadMs = this.limits.serverFullRetryMs): void {
     this.counters.accepts += 1;
     if (this.#refusing >= this.limits.refusingMax) {
       bump(this.counters.closes, reason);
@@ -117,7 +122,7 @@ export class Keeper implements EndpointHost {
       this.#refusing -= 1;
     });
     const endpoint = new Endpoint(uuid(), socket, this);
-    endpoint.close(reason, this.#spread(this.limits.serverFullRetryMs));
+    endpoint.close(reason, this.#spread(spreadMs));
   }
 
   #spread(ms: number): number {
@@ -129,7 +134,7 @@ export class Keeper implements EndpointHost {
   isFull(): boolean {
     if (this.#state === 'suspended' || this.#routes?.isFull() === true) return true;
     // Room goes to those who wait first: else busy links, the first to hear of a confirm, would
-    // take it all and the others starve. `makeRoom` always follows, in the same turn.
+    // take it all and the others starve. `makeRoom` always follows, in the same turn or the next.
     return this.#waiting.size > 0 && this.#state !== 'rationing';
   }
 
@@ -172,17 +177,30 @@ export class Keeper implements EndpointHost {
     this.#checkEmpty();
   }
 
-  /** The routes have room: wake those that wait, the longest waiting first, until it is gone. */
+  /**
+   * The routes have room: wake those that wait, the longest waiting first, until it is gone. Many
+   * of them may have nothing to say: beyond WAKES_MAX the next turn goes on.
+   */
   makeRoom(): void {
     if (this.#state !== 'serving') return;
     this.#state = 'rationing';
+    let wakes = 0;
     for (const endpoint of this.#waiting) {
-      if (this.isFull()) break;
+      if (this.isFull() || wakes === WAKES_MAX) break;
       // Deleted first: whoever fills the room again goes to the end of the line.
       this.#waiting.delete(endpoint);
       endpoint.wake();
+      wakes += 1;
     }
     this.#state = 'serving';
+    if (wakes === WAKES_MAX) this.#goOn();
+  }
+
+  #goOn(): void {
+    this.#next ??= setImmediate(() => {
+      this.#next = undefined;
+      this.makeRoom();
+    });
   }
 
   /** One tick: judge the endpoints of one shard, and end what is overdue. */

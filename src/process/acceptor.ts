@@ -3,13 +3,14 @@
  * From: child.ts, with a config.  To: a listener, two AMQP connections, and back down in reverse.
  * Bound: a stop waits `drainMs` for what is under way, then says BYE over `drainPaceMs`.
  */
+import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Channel, ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
+import { Broker } from '../broker/broker.ts';
 import { Consumer } from '../broker/consumer.ts';
-import { Link } from '../broker/link.ts';
+import { tryOrder } from '../broker/link.ts';
 import { Publisher } from '../broker/publisher.ts';
-import { declareReplies, declareUplink, names } from '../broker/topology.ts';
+import { names } from '../broker/topology.ts';
 import type { Config } from '../config.ts';
 import { systemClock } from '../endpoint/clock.ts';
 import { Gate } from '../endpoint/gate.ts';
@@ -23,6 +24,7 @@ import { Requests } from '../route/requests.ts';
 import { Uplink } from '../route/uplink.ts';
 import { v1 } from '../wire/v1.ts';
 import { linksMaxOf } from './files.ts';
+import { Outage } from './outage.ts';
 
 export interface AcceptorStart {
   readonly config: Config;
@@ -58,22 +60,20 @@ class Acceptor implements RunningAcceptor {
   readonly #keeper: Keeper;
   readonly #requests: Requests;
   readonly #publisher: Publisher;
-  readonly #consumer: Consumer;
-  readonly #links: { readonly publish: Link; readonly consume: Link };
+  readonly #broker: Broker;
   readonly #listener: Listener;
   readonly #gate: Gate;
-  readonly #replyTo: string;
+  readonly #outage: Outage;
   #ticker: NodeJS.Timeout | undefined;
   #state: AcceptorState = 'starting';
 
   constructor(start: AcceptorStart, linksMax: number) {
-    const { config, incarnation } = start;
-    const { limits } = config;
+    const { config, index, incarnation, log, onFatal } = start;
+    const { limits, queueType } = config;
     const counters = this.counters;
     const clock = systemClock;
     const at = names(config.prefix);
     this.#start = start;
-    this.#replyTo = at.acceptor(incarnation);
 
     // Device to broker: listener, keeper with its endpoints, uplink, publisher.
     const keeper = new Keeper({
@@ -84,113 +84,81 @@ class Acceptor implements RunningAcceptor {
       random: Math.random,
       linksMax,
     });
-    const requests = new Requests({ limits, counters, clock });
     const publisher = new Publisher({
       limits,
       counters,
       onRoom: () => keeper.makeRoom(),
       onReturn: (messageId) => downlink.onReturn(messageId),
     });
-    const replyTo = this.#replyTo;
-    keeper.connect(new Uplink({ publisher, requests, names: at, replyTo, clock }));
+    const requests = new Requests({ limits, counters, clock, publisher });
+    const uplink = new Uplink({
+      publisher,
+      requests,
+      names: at,
+      replyTo: () => this.#broker.replyTo,
+      isPersistent: config.eventDelivery === 'persistent',
+      clock,
+    });
+    keeper.connect(uplink);
 
     // Broker to device: consumer, downlink, registry, endpoint.
     const downlink = new Downlink({ registry: keeper.registry, requests, counters });
-    this.#consumer = new Consumer((delivery) => downlink.onDelivery(delivery));
+    const consumer = new Consumer((delivery) => downlink.onDelivery(delivery));
+    const urls = tryOrder(config.amqp, index - 1);
+    const toBroker = { urls, names: at, queueType, incarnation, publisher, consumer, onFatal };
+    this.#broker = new Broker({ ...toBroker, limits, counters, log });
 
     this.#keeper = keeper;
     this.#requests = requests;
     this.#publisher = publisher;
+    this.#outage = this.#outageOf(keeper);
     this.#gate = new Gate({
       limits,
       counters,
       clock,
       room: () => keeper.room,
-      admit: (socket) => keeper.accept(socket),
+      admit: (socket) => this.#admit(socket),
       refuse: (socket, reason) => keeper.refuse(socket, reason),
     });
     this.#listener = new Listener(limits, (socket) => this.#gate.arrive(socket));
-    this.#links = {
-      publish: this.#link('publish', (model) => this.#setUpPublish(model)),
-      consume: this.#link('consume', (model) => this.#setUpConsume(model)),
-    };
   }
 
-  #link(name: 'publish' | 'consume', setUp: (model: ChannelModel) => Promise<void>): Link {
-    const { config, log, onFatal } = this.#start;
-    const { counters } = this;
-    return new Link({
-      name,
-      url: config.amqp,
-      limits: config.limits,
+  #outageOf(keeper: Keeper): Outage {
+    const { config, log } = this.#start;
+    const { limits, onBrokerLoss: policy } = config;
+    return new Outage({
+      policy,
+      limits,
       log,
-      setUp,
-      onUp: () => {
-        counters.brokerUp[name] = 1;
-        counters.brokerConnects += 1;
-      },
-      onDown: () => {
-        counters.brokerUp[name] = 0;
-        counters.brokerLosses += 1;
-      },
-      onBlocked: (isBlocked) => {
-        if (name !== 'publish') return;
-        counters.brokerBlocked = isBlocked ? 1 : 0;
-        this.#publisher.block(isBlocked);
-      },
-      onFatal,
+      closeShard: (shard) => keeper.closeShard(shard, 'broker-lost', limits.brokerLossRetryMs),
     });
   }
 
-  /** A channel that dies takes its connection with it, and recovery sets both up again. */
-  #watch(channel: Channel, link: Link, onDown: () => void): void {
-    channel.on('error', (error: Error) => {
-      this.#start.log.warn({ why: error.message }, 'broker channel failed');
-    });
-    channel.on('close', () => {
-      onDown();
-      void link.reset();
-    });
-  }
-
-  async #setUpPublish(model: ChannelModel): Promise<void> {
-    const { config } = this.#start;
-    const channel = await model.createConfirmChannel();
-    this.#watch(channel, this.#links.publish, () => this.#publisher.down());
-    await declareUplink(channel, names(config.prefix), config.limits);
-    // Here too, so that no REQUEST can be answered before its reply queue exists.
-    await declareReplies(channel, this.#replyTo, config.limits);
-    this.#publisher.open(channel);
-  }
-
-  async #setUpConsume(model: ChannelModel): Promise<void> {
-    const { limits } = this.#start.config;
-    const channel = await model.createChannel();
-    this.#watch(channel, this.#links.consume, () => this.#consumer.down());
-    await declareReplies(channel, this.#replyTo, limits);
-    await this.#consumer.open(channel, this.#replyTo, limits.prefetch, () => {
-      this.#start.log.warn({ queue: this.#replyTo }, 'reply queue was deleted');
-      void this.#links.consume.reset();
-    });
+  /** The gate let it in. It waited there like any other, so that refusals have their pace too. */
+  #admit(socket: Socket): void {
+    if (!this.#outage.isRefusing) this.#keeper.accept(socket);
+    else this.#keeper.refuse(socket, 'broker-lost', this.#start.config.limits.brokerLossRetryMs);
   }
 
   async open(): Promise<void> {
     const { config } = this.#start;
-    await Promise.all([this.#links.publish.start(), this.#links.consume.start()]);
-    this.#ticker = setInterval(() => {
-      this.#gate.tick();
-      this.#keeper.tick();
-      this.#requests.tick();
-    }, config.limits.sweepTickMs);
+    this.#broker.start();
+    this.#ticker = setInterval(() => this.#tick(), config.limits.sweepTickMs);
     await this.#listener.listen(config.host, config.port);
     this.#state = 'serving';
   }
 
+  #tick(): void {
+    // A drain has BYEs of its own to say.
+    if (this.#state === 'serving') this.#outage.tick(this.#broker.isUp, systemClock.now());
+    this.#gate.tick();
+    this.#keeper.tick();
+    this.#requests.tick();
+  }
+
   notReady(): string | undefined {
     if (this.#state !== 'serving') return this.#state;
-    const { publish, consume } = this.counters.brokerUp;
-    if (publish !== 1 || consume !== 1) return 'no broker connection';
-    return undefined;
+    return this.#broker.isUp ? undefined : 'no broker connection';
   }
 
   async drain(): Promise<void> {
@@ -207,7 +175,7 @@ class Acceptor implements RunningAcceptor {
     await this.#sayBye();
     await this.#keeper.emptied();
     // A broker that does not answer must not hold the process; its queue expires by itself.
-    await Promise.race([this.#closeBroker(), pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
+    await Promise.race([this.#broker.close(), pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
     clearInterval(this.#ticker);
     log.info({ links }, 'drained');
   }
@@ -216,13 +184,18 @@ class Acceptor implements RunningAcceptor {
     return { requests: this.#requests.size, confirms: this.#publisher.size };
   }
 
+  /** Confirms come only from a broker that is there; REQUESTs end without it, at their deadline. */
+  #isUnderWay(): boolean {
+    const { requests, confirms } = this.#underWay();
+    return requests > 0 || (confirms > 0 && this.#broker.canPublish);
+  }
+
   async #settled(deadlineMs: number): Promise<void> {
     const end = systemClock.now() + deadlineMs;
     let shard = 0;
     while (systemClock.now() < end && shard < SHARDS) {
-      const { requests, confirms } = this.#underWay();
       // With nothing under way no outbox can grow, so a shard that is done stays done.
-      if (requests > 0 || confirms > 0 || this.#keeper.hasOutboxBytes(shard)) {
+      if (this.#isUnderWay() || this.#keeper.hasOutboxBytes(shard)) {
         await pause(DRAIN_LOOK_MS);
       } else {
         shard += 1;
@@ -245,12 +218,6 @@ class Acceptor implements RunningAcceptor {
     for (let shard = 0; shard < SHARDS; shard += 1) {
       this.#keeper.closeShard(shard, 'draining', drainRetryMs);
     }
-  }
-
-  async #closeBroker(): Promise<void> {
-    this.#publisher.close();
-    await this.#consumer.close(this.#replyTo);
-    await Promise.all([this.#links.publish.close(), this.#links.consume.close()]);
   }
 }
 

@@ -1,14 +1,14 @@
 /**
  * Preflight: proves, before any child is forked, that the node can start.
  * From: cli.ts, with a checked config.  To: the same config with real ports, or one StartError.
- * Bound: `brokerConnectMs` for the broker; nothing it opens stays open.
+ * Bound: `brokerConnectMs` for each step at the brokers, all at once; nothing stays open.
  */
 import { randomInt } from 'node:crypto';
 import { createServer, type ListenOptions } from 'node:net';
 import amqplib from 'amqplib';
-import { connectOptions } from '../broker/link.ts';
+import { connectOptions, tryOrder } from '../broker/link.ts';
 import { brokerAddress, refusal } from '../broker/refusal.ts';
-import { declareUplink, names } from '../broker/topology.ts';
+import { declareApart, declareUplink, names } from '../broker/topology.ts';
 import type { Config } from '../config.ts';
 import { EXIT, StartError } from '../errors.ts';
 import { FILES_RESERVED } from '../limits.ts';
@@ -35,7 +35,9 @@ export async function preflight(config: Config, log: Logger): Promise<Config> {
   await checkReusePort(host, port);
   const adminPort = await checkPort('admin port', adminHost, config.adminPort);
   await checkBroker(config, log);
-  return Object.freeze({ ...config, port, adminPort });
+  // Acceptors spread over the brokers, each beginning with another one: so do nodes by this.
+  const amqp = Object.freeze(tryOrder(config.amqp, randomInt(config.amqp.length)));
+  return Object.freeze({ ...config, amqp, port, adminPort });
 }
 
 /** Throws unless `filesMax` leaves room for the links that were asked for, at least for one. */
@@ -111,27 +113,41 @@ function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }
 
-/** Meet the broker once: name, password, vhost, permissions, and the topology as it should be. */
+/**
+ * Meet each broker once: name, password, vhost, permissions, and the topology as it should be. One
+ * that can be reached is enough to start; one that says no is a fault to be told before it matters.
+ */
 async function checkBroker(config: Config, log: Logger): Promise<void> {
-  try {
-    await declareOnce(config);
-  } catch (error) {
-    const fault = refusal(error, config.amqp);
-    if (!config.waitForBroker || fault.exitCode !== EXIT.unavailable) throw fault;
-    log.warn({ broker: brokerAddress(config.amqp), reason: fault.message }, 'waiting for broker');
+  const { amqp, waitForBroker } = config;
+  const met = await Promise.allSettled(amqp.map((url) => declareOnce(config, url)));
+  const faults = met.flatMap((result, at) => {
+    const url = amqp[at] as string;
+    if (result.status === 'fulfilled') return [];
+    return [{ broker: brokerAddress(url), fault: refusal(result.reason, url) }];
+  });
+  const refused = faults.find(({ fault }) => fault.exitCode !== EXIT.unavailable);
+  if (refused) throw refused.fault;
+  const isNoneThere = faults.length === amqp.length;
+  if (isNoneThere && !waitForBroker) {
+    throw new StartError(EXIT.unavailable, faults.map(({ fault }) => fault.message).join('; '));
+  }
+  for (const { broker, fault } of faults) {
+    const reason = fault.message;
+    log.warn({ broker, reason }, isNoneThere ? 'waiting for broker' : 'broker not reached');
   }
 }
 
-async function declareOnce({ amqp, prefix, limits }: Config): Promise<void> {
-  const connection = await amqplib.connect(connectOptions(amqp, limits), {
+async function declareOnce(config: Config, url: string): Promise<void> {
+  const { prefix, limits, queueType } = config;
+  const connection = await amqplib.connect(connectOptions(url, limits), {
     timeout: limits.brokerConnectMs,
   });
   try {
-    // A refused declaration also arrives as the rejection of declareUplink; here it would throw.
     connection.on('error', () => {});
-    const channel = await connection.createChannel();
-    channel.on('error', () => {});
-    await withinMs(limits.brokerConnectMs, declareUplink(channel, names(prefix), limits));
+    const declared = declareApart(connection, (channel) =>
+      declareUplink(channel, names(prefix), limits, queueType),
+    );
+    await withinMs(limits.brokerConnectMs, declared);
   } finally {
     await withinMs(limits.brokerConnectMs, connection.close()).catch(() => {});
   }

@@ -1,9 +1,11 @@
 /**
  * Requests: the REQUESTs that are open, so that each is answered exactly once.
  * From: uplink opens one; a reply, a return, a nack or the deadline answers it.  To: the endpoint.
- * Bound: `inFlightMax` per link, `requestMs` each; then Owsla answers with status 1.
+ * Bound: `inFlightMax` per link, `requestMs` each; then Owsla answers with status 1. What is
+ * answered gives up its place among the messages that wait for the broker.
  */
 
+import type { Publisher, Publishing } from '../broker/publisher.ts';
 import type { Clock } from '../endpoint/clock.ts';
 import { Deadlines } from '../endpoint/deadlines.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
@@ -19,6 +21,8 @@ export interface OpenRequest {
   readonly id: number;
   /** When it expires, in the clock's monotonic ms. */
   readonly due: number;
+  /** Its way to the broker; set by the uplink. */
+  publishing: Publishing | undefined;
 }
 
 /** Statuses that Owsla gives itself. */
@@ -28,18 +32,21 @@ export interface RequestsOptions {
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
+  readonly publisher: Pick<Publisher, 'withdraw'>;
 }
 
 export class Requests {
   readonly #counters: Counters;
   readonly #clock: Clock;
+  readonly #publisher: Pick<Publisher, 'withdraw'>;
   readonly #requestMs: number;
   readonly #deadlines: Deadlines<OpenRequest>;
   readonly #byEndpoint = new Map<Endpoint, Map<number, OpenRequest>>();
 
-  constructor({ limits, counters, clock }: RequestsOptions) {
+  constructor({ limits, counters, clock, publisher }: RequestsOptions) {
     this.#counters = counters;
     this.#clock = clock;
+    this.#publisher = publisher;
     this.#requestMs = limits.requestMs;
     this.#deadlines = new Deadlines(limits.requestMs, (request) => {
       this.answerOurselves(request, 'timedOut');
@@ -53,7 +60,7 @@ export class Requests {
   /** A REQUEST was received. Ids rise on a link, so the id is not open already. */
   open(endpoint: Endpoint, id: number): OpenRequest {
     const now = this.#clock.now();
-    const request = { endpoint, id, due: now + this.#requestMs };
+    const request = { endpoint, id, due: now + this.#requestMs, publishing: undefined };
     let ofEndpoint = this.#byEndpoint.get(endpoint);
     if (ofEndpoint === undefined) {
       ofEndpoint = new Map();
@@ -87,6 +94,7 @@ export class Requests {
     this.#deadlines.delete(request);
     this.#counters.requestsOpen = this.size;
     endpoint.send({ type: TYPE.REPLY, id, status, payload });
+    this.#withdraw(request);
     endpoint.release();
     return true;
   }
@@ -105,6 +113,11 @@ export class Requests {
     this.#byEndpoint.delete(endpoint);
     for (const request of ofEndpoint.values()) this.#deadlines.delete(request);
     this.#counters.requestsOpen = this.size;
+    for (const request of ofEndpoint.values()) this.#withdraw(request);
+  }
+
+  #withdraw({ publishing }: OpenRequest): void {
+    if (publishing) this.#publisher.withdraw(publishing);
   }
 
   /** Answer what is overdue. */

@@ -18,8 +18,10 @@ export interface UplinkOptions {
   readonly publisher: Publisher;
   readonly requests: Requests;
   readonly names: Names;
-  /** The queue that replies to this acceptor go to. */
-  readonly replyTo: string;
+  /** The queue that replies to this acceptor go to, as of now. */
+  readonly replyTo: () => string;
+  /** EVENTs outlive the broker's restart, in queues that do. */
+  readonly isPersistent: boolean;
   readonly clock: Clock;
 }
 
@@ -61,18 +63,22 @@ interface Uplinked {
 
 class EventPublishing implements Publishing, Uplinked {
   readonly kind = 'event';
-  readonly exchange: string;
   readonly endpoint: Endpoint;
   readonly message: Event;
   readonly peer: string;
   readonly receivedAt: number;
+  readonly #uplink: UplinkOptions;
 
-  constructor(exchange: string, endpoint: Endpoint, message: Event, receivedAt: number) {
-    this.exchange = exchange;
+  constructor(uplink: UplinkOptions, endpoint: Endpoint, message: Event, receivedAt: number) {
+    this.#uplink = uplink;
     this.endpoint = endpoint;
     this.message = message;
     this.peer = endpoint.peer;
     this.receivedAt = receivedAt;
+  }
+
+  get exchange(): string {
+    return this.#uplink.names.events;
   }
 
   get routingKey(): string {
@@ -83,10 +89,15 @@ class EventPublishing implements Publishing, Uplinked {
     return this.message.payload;
   }
 
+  /** Also after its link's end: it was taken. */
+  isWanted(): boolean {
+    return true;
+  }
+
   properties(isResend: boolean): Options.Publish {
     const shared = properties(this, isResend);
     shared.type = 'event';
-    shared.persistent = true;
+    shared.persistent = this.#uplink.isPersistent;
     return shared;
   }
 
@@ -133,6 +144,10 @@ class RequestPublishing implements Publishing, Uplinked {
     return this.message.payload;
   }
 
+  isWanted(): boolean {
+    return this.#uplink.requests.msLeft(this.#open) > 0;
+  }
+
   /** Answered or expired, it is never published again: no door opens late. */
   properties(isResend: boolean): Options.Publish | undefined {
     const { requests, clock, replyTo } = this.#uplink;
@@ -143,7 +158,7 @@ class RequestPublishing implements Publishing, Uplinked {
     shared.persistent = false;
     shared.mandatory = true;
     shared.correlationId = shared.messageId as string;
-    shared.replyTo = replyTo;
+    shared.replyTo = replyTo();
     shared.expiration = msLeft;
     (shared.headers as Record<string, number>).deadline = clock.wall() + msLeft;
     return shared;
@@ -171,15 +186,16 @@ export class Uplink {
   }
 
   onMessage(endpoint: Endpoint, message: Event | Request): void {
-    const { publisher, requests, names, clock } = this.#options;
+    const { publisher, requests, clock } = this.#options;
     const receivedAt = clock.wall();
     if (message.type === TYPE.REQUEST) {
       const open = requests.open(endpoint, message.id);
-      publisher.publish(new RequestPublishing(this.#options, open, message, receivedAt));
+      open.publishing = new RequestPublishing(this.#options, open, message, receivedAt);
+      publisher.publish(open.publishing);
       return;
     }
     if (message.id !== 0) endpoint.hold();
-    publisher.publish(new EventPublishing(names.events, endpoint, message, receivedAt));
+    publisher.publish(new EventPublishing(this.#options, endpoint, message, receivedAt));
   }
 
   onEnd(endpoint: Endpoint): void {

@@ -158,3 +158,12 @@ on('pair', 'gate: a storm beyond it gets BYE rate-limited', {}, async (t, served
   t.equal(counters.closes['rate-limited'], 2);
   for (const device of devices) device.close();
 });
+
+onBoth('keeper: a refusal has its own spread of retryAfter', {}, async (t, served) => {
+  const refuse = served.keeper.refuse.bind(served.keeper);
+  served.keeper.accept = (socket) => refuse(socket, 'broker-lost', 5_000);
+  const refused = await served.connect();
+
+  t.match(await refused.rest(), [{ type: TYPE.BYE, reason: 'broker-lost', retryAfter: 2_500 }]);
+  t.equal(served.counters.closes['broker-lost'], 1);
+});

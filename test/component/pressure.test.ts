@@ -1,7 +1,7 @@
 /** Back-pressure: the in-flight limit and full routes stop reading; nothing is lost or doubled. */
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { type Device, event, hello, request } from '../helpers/device.ts';
-import { onBoth, type Served, settle, until } from '../helpers/keeper.ts';
+import { on, onBoth, type Served, settle, until } from '../helpers/keeper.ts';
 
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 const small = { limits: { inFlightMax: 3 } };
@@ -220,3 +220,27 @@ onBoth('endpoint: pauses of many kinds lose and double nothing', small, async (t
   device.send({ type: TYPE.PING });
   await device.expect(TYPE.PONG);
 });
+
+on(
+  'pair',
+  'keeper: a crowd that waits is woken in turns, nobody is left',
+  {},
+  async (t, served) => {
+    const CROWD = 300;
+    served.routes.room = 0;
+    const devices: Device[] = [];
+    // A link that opens when there is no room waits for it, though it may have nothing to say.
+    for (let i = 0; i < CROWD; i += 1) devices.push(await served.open(`d${i}`));
+    t.equal(served.counters.pausedLinks, CROWD);
+
+    served.makeRoom();
+    const left = served.counters.pausedLinks;
+    t.ok(left > 0 && left < CROWD, `not all in one turn: ${left} left`);
+    devices.at(-1)?.send(event(1));
+    await until(() => served.counters.pausedLinks === 0);
+    for (const device of devices.slice(0, -1)) device.send(event(1));
+    await until(() => served.routes.handed.length === CROWD);
+
+    t.equal(served.counters.pausedLinks, 0);
+  },
+);

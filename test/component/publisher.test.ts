@@ -16,7 +16,7 @@ interface Part {
   rooms: number;
   /** Bodies of publishings that are no longer wanted. */
   readonly unwanted: Set<string>;
-  publish(...bodies: string[]): void;
+  publish(...bodies: string[]): Publishing[];
   /** A new channel takes the place of the last. */
   reopen(): FakeChannel;
 }
@@ -45,6 +45,7 @@ function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
     exchange: 'x',
     routingKey: 'k',
     body: Buffer.from(body),
+    isWanted: () => !unwanted.has(body),
     properties: (isResend) => {
       if (unwanted.has(body)) return undefined;
       return { messageId: body, headers: isResend ? { resent: true } : {} };
@@ -64,9 +65,12 @@ function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
     returned,
     rooms: 0,
     unwanted,
-    publish: (...bodies) => {
-      for (const body of bodies) publisher.publish(publishing(body));
-    },
+    publish: (...bodies) =>
+      bodies.map((body) => {
+        const one = publishing(body);
+        publisher.publish(one);
+        return one;
+      }),
     reopen,
   };
   publisher.open(part.channel.asConfirm);
@@ -373,4 +377,89 @@ t.test('publisher: a broker that blocks gets nothing, and no expired one afterwa
     ['e1', 'e3'],
   );
   t.equal(channel.published[1]?.options.headers?.resent, undefined, 'it was never sent before');
+});
+
+t.test('publisher: what is withdrawn while the broker is away gives up its place', async (t) => {
+  const part = build(t, { publishWindowMax: 3 });
+  const { publisher, counters } = part;
+  publisher.down();
+  const requests = part.publish('r1', 'e2', 'r3');
+  t.equal(publisher.isFull(), true);
+  const { rooms } = part;
+
+  publisher.withdraw(requests[0] as Publishing);
+  publisher.withdraw(requests[0] as Publishing);
+
+  t.equal(publisher.isFull(), false);
+  t.equal(part.rooms, rooms + 1, 'and says so, once');
+  t.match(counters, { confirmsWaiting: 2, confirmBytesWaiting: 4 });
+  t.same(part.reopen().bodies(), ['e2', 'r3']);
+});
+
+t.test('publisher: what is on its way to the broker cannot be withdrawn', async (t) => {
+  const part = build(t);
+  const [request] = part.publish('r1');
+
+  part.publisher.withdraw(request as Publishing);
+  t.equal(part.publisher.size, 1);
+  part.channel.confirm(1);
+
+  t.same(part.confirmed, ['r1']);
+});
+
+t.test('publisher: unwanted when the channel is lost, it gives up its place at once', async (t) => {
+  const part = build(t, { publishWindowMax: 2 });
+  part.publish('r1', 'e2');
+  part.unwanted.add('r1');
+  const { rooms } = part;
+
+  part.publisher.down();
+
+  t.equal(part.publisher.size, 1);
+  t.equal(part.rooms, rooms + 1, 'without waiting for the broker');
+  t.equal(part.counters.confirmBytesWaiting, 2);
+});
+
+t.test('publisher: a full write buffer holds back what can then still be withdrawn', async (t) => {
+  const { publisher, publish, channel } = build(t);
+  channel.chokesAt = 2;
+  const [, , late] = publish('e1', 'e2', 'r3', 'e4');
+  t.same(channel.bodies(), ['e1', 'e2']);
+  t.equal(publisher.size, 4, 'all count against the window');
+
+  publisher.withdraw(late as Publishing);
+  channel.chokesAt = Number.POSITIVE_INFINITY;
+  channel.emit('drain');
+
+  t.same(channel.bodies(), ['e1', 'e2', 'e4']);
+  t.equal(channel.published[2]?.options.headers?.resent, undefined, 'never sent before');
+});
+
+t.test('publisher: a channel lost with a full buffer does not hold up the next', async (t) => {
+  const part = build(t);
+  part.channel.chokesAt = 1;
+  part.publish('e1', 'e2');
+  part.publisher.down();
+
+  const next = part.reopen();
+  part.channel.emit('drain');
+  part.publish('e3');
+
+  t.same(next.bodies(), ['e1', 'e2', 'e3']);
+});
+
+t.test('publisher: a drained buffer does not hurry what was nacked', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const part = build(t);
+  part.channel.chokesAt = 2;
+  part.publish('e1', 'e2', 'e3');
+  part.channel.nack(1);
+  part.channel.chokesAt = Number.POSITIVE_INFINITY;
+  part.channel.emit('drain');
+
+  t.same(part.channel.bodies(), ['e1', 'e2', 'e3']);
+  mock.timers.tick(250);
+
+  t.same(part.channel.bodies(), ['e1', 'e2', 'e3', 'e1']);
 });

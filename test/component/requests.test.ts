@@ -193,3 +193,50 @@ t.test('requests: a REQUEST that no queue takes is answered 2 before its confirm
   t.equal(link.sent.length, 1);
   t.equal(paths.publisher.size, 0);
 });
+
+t.test('requests: expired while the broker is away, it gives up its place there', async (t) => {
+  const paths = new Paths({ requestMs: REQUEST_MS, publishWindowMax: 3 });
+  const link = paths.link();
+  paths.request(link, 1);
+  paths.loseChannel();
+  paths.event(link, 2);
+  paths.request(link, 3);
+  t.equal(paths.publisher.isFull(), true);
+
+  paths.pass(REQUEST_MS);
+
+  t.same(
+    link.sent.map((message) => [message.type, (message as Reply).id]),
+    [
+      [TYPE.REPLY, 1],
+      [TYPE.REPLY, 3],
+    ],
+  );
+  t.equal(paths.publisher.size, 1, 'the EVENT alone waits on');
+  t.same(paths.reopen().bodies().length, 1);
+});
+
+t.test('requests: expired before its channel is lost, it gives up its place then', async (t) => {
+  const paths = new Paths({ requestMs: REQUEST_MS });
+  const link = paths.link();
+  paths.request(link, 1);
+  paths.pass(REQUEST_MS);
+  t.equal(paths.publisher.size, 1, 'the broker may still confirm it');
+
+  paths.loseChannel();
+
+  t.equal(paths.publisher.size, 0);
+  t.same(paths.reopen().bodies(), []);
+});
+
+t.test('requests: those of an ended link give up their places', async (t) => {
+  const paths = new Paths();
+  const link = paths.link();
+  paths.loseChannel();
+  paths.request(link, 1);
+  paths.request(link, 2);
+
+  paths.end(link);
+
+  t.equal(paths.publisher.size, 0);
+});

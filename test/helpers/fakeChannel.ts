@@ -40,6 +40,8 @@ export class FakeChannel extends EventEmitter {
   prefetched = 0;
   queue = '';
   isClosing = false;
+  /** From so many publishes on, the write buffer is full; the test emits 'drain'. */
+  chokesAt = Number.POSITIVE_INFINITY;
   #onMessage: ((message: ConsumeMessage | null) => void) | undefined;
   #tag = 0;
 
@@ -62,7 +64,7 @@ export class FakeChannel extends EventEmitter {
     const headers = { ...options.headers };
     const copy = { ...options, headers };
     this.published.push({ exchange, routingKey, body: body.toString(), options: copy });
-    return true;
+    return this.published.length < this.chokesAt;
   }
 
   async prefetch(count: number): Promise<void> {

@@ -66,18 +66,19 @@ export class Paths {
   constructor(overrides: Partial<Record<LimitName, number>> = {}) {
     const limits = makeLimits(overrides);
     const { counters, clock } = this;
-    this.requests = new Requests({ limits, counters, clock });
     this.publisher = new Publisher({
       limits,
       counters,
       onRoom: () => {},
       onReturn: (messageId) => this.downlink.onReturn(messageId),
     });
+    this.requests = new Requests({ limits, counters, clock, publisher: this.publisher });
     this.uplink = new Uplink({
       publisher: this.publisher,
       requests: this.requests,
       names: names('owsla'),
-      replyTo: 'owsla.acceptor.n1-1',
+      replyTo: () => 'owsla.acceptor.n1-1',
+      isPersistent: true,
       clock,
     });
     this.downlink = new Downlink({ registry: this.registry, requests: this.requests, counters });

@@ -18,7 +18,10 @@ t.test('with no options it is the documented default', async (t) => {
   t.match(config, {
     host: '127.0.0.1',
     port: 7_000,
-    amqp: 'amqp://guest:guest@127.0.0.1:5672',
+    amqp: ['amqp://guest:guest@127.0.0.1:5672'],
+    onBrokerLoss: 'hold',
+    eventDelivery: 'persistent',
+    queueType: 'classic',
     prefix: 'owsla',
     adminHost: '127.0.0.1',
     adminPort: 9_700,
@@ -112,7 +115,33 @@ t.test('a fault never shows the password of the AMQP URL', async (t) => {
     t.match(fault, /amqp must be an amqp:/, amqp);
     t.notMatch(fault, /sec/);
   }
-  t.equal(makeConfig({ amqp: 'amqps://u:p@h/v' }).amqp, 'amqps://u:p@h/v');
+  t.same(makeConfig({ amqp: 'amqps://u:p@h/v' }).amqp, ['amqps://u:p@h/v']);
+});
+
+t.test('several AMQP URLs are a list with commas; a fault in one shows none of them', async (t) => {
+  const { amqp } = makeConfig({ amqp: 'amqp://u:p@a, amqps://u:a%2Cb@b:99/v' });
+  t.same(amqp, ['amqp://u:p@a', 'amqps://u:a%2Cb@b:99/v']);
+  for (const wrong of ['amqp://u:secret@a,', 'amqp://u:secr,et@a', 'http://u:secret@a,amqp://b']) {
+    const fault = faultOf({ amqp: wrong });
+    t.match(fault, /amqp must be an amqp:.* each of the 2 that its commas separate/, wrong);
+    t.notMatch(fault, /secr/);
+  }
+});
+
+t.test('outage policy, event delivery and queue type are words of closed lists', async (t) => {
+  const chosen = {
+    'on-broker-loss': 'refuse',
+    'event-delivery': 'transient',
+    'queue-type': 'quorum',
+  } as const;
+  t.match(makeConfig(chosen), {
+    onBrokerLoss: 'refuse',
+    eventDelivery: 'transient',
+    queueType: 'quorum',
+  });
+  t.match(faultOf({ 'on-broker-loss': 'drop' }), /on-broker-loss must be one of hold, refuse/);
+  t.match(faultOf({ 'event-delivery': '2' }), /event-delivery must be one of persistent, trans/);
+  t.match(faultOf({ 'queue-type': 'stream' }), /queue-type must be one of classic, quorum/);
 });
 
 t.test('an AMQP URL that cannot be read is a fault that names the part', async (t) => {

@@ -1,6 +1,6 @@
-/** Link: what an AMQP URL comes to when amqplib gets it. */
+/** Link: what an AMQP URL comes to when amqplib gets it, and the order of several. */
 import t from 'tap';
-import { connectOptions } from '../../src/broker/link.ts';
+import { connectOptions, tryOrder } from '../../src/broker/link.ts';
 import { makeLimits } from '../../src/limits.ts';
 
 const limits = makeLimits({ heartbeatMs: 10_000 });
@@ -36,3 +36,21 @@ t.test(
 t.test('heartbeat=0 in the URL means none', async (t) => {
   t.equal(connectOptions('amqp://h?heartbeat=0', limits).heartbeat, 0);
 });
+
+t.test('acceptors begin with one URL each, round and round', async (t) => {
+  const urls = ['a', 'b', 'c'];
+  const first = Array.from({ length: 6 }, (_, index) => tryOrder(urls, index)[0]);
+
+  t.same(first, ['a', 'b', 'c', 'a', 'b', 'c']);
+});
+
+t.test(
+  'the other URLs follow by chance: a lost node’s acceptors do not all go to one',
+  async (t) => {
+    const lots = [0.9, 0.1, 0.5];
+    const order = tryOrder(['a', 'b', 'c', 'd'], 1, () => lots.shift() ?? 0);
+
+    t.same(order, ['b', 'c', 'd', 'a']);
+    t.same(tryOrder(['a'], 7), ['a']);
+  },
+);

@@ -43,6 +43,13 @@ t.test('topology: events fall through to a bounded queue of the unrouted', async
   t.same(declared, [
     ['assertExchange', 'owsla.unrouted', 'fanout', { durable: true }],
     [
+      'assertExchange',
+      'owsla.events',
+      'topic',
+      { durable: true, alternateExchange: 'owsla.unrouted' },
+    ],
+    ['assertExchange', 'owsla.requests', 'topic', { durable: true }],
+    [
       'assertQueue',
       'owsla.unrouted',
       {
@@ -53,14 +60,19 @@ t.test('topology: events fall through to a bounded queue of the unrouted', async
       },
     ],
     ['bindQueue', 'owsla.unrouted', 'owsla.unrouted', ''],
-    [
-      'assertExchange',
-      'owsla.events',
-      'topic',
-      { durable: true, alternateExchange: 'owsla.unrouted' },
-    ],
-    ['assertExchange', 'owsla.requests', 'topic', { durable: true }],
   ]);
+});
+
+t.test('topology: quorum queues are asked for by their argument, all else the same', async (t) => {
+  const { channel, declared } = recorder();
+  const type = { arguments: { 'x-queue-type': 'quorum' } };
+
+  await declareUplink(channel, names('owsla'), makeLimits(), 'quorum');
+  await declareReplies(channel, 'owsla.acceptor.n1-3', makeLimits(), 'quorum');
+
+  const queues = declared.filter(([method]) => method === 'assertQueue');
+  t.match(queues[0], ['assertQueue', 'owsla.unrouted', type]);
+  t.match(queues[1], ['assertQueue', 'owsla.acceptor.n1-3', { ...type, expires: 300_000 }]);
 });
 
 t.test('topology: replies wait in a durable queue with an end, an age and a length', async (t) => {
@@ -73,7 +85,7 @@ t.test('topology: replies wait in a durable queue with an end, an age and a leng
     [
       'assertQueue',
       'owsla.acceptor.n1-3',
-      { durable: true, expires: 9_000, messageTtl: 4_000, maxLength: 5 },
+      { durable: true, expires: 9_000, messageTtl: 4_000, maxLength: 5, arguments: {} },
     ],
   ]);
 });

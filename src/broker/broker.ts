@@ -1,0 +1,174 @@
+/**
+ * Broker: the two AMQP connections of one acceptor, and what is declared and opened on each.
+ * From: acceptor.ts.  To: a publisher and a consumer, which outlive the loss of any connection.
+ * Bound: one reply queue is in use at a time. One that a lost cluster node took with it is given up
+ * for a new one; it expires at the broker after `replyQueueExpiresMs`.
+ */
+import type { Channel, ChannelModel } from 'amqplib';
+import type { Logger } from 'pino';
+import type { StartError } from '../errors.ts';
+import type { Limits } from '../limits.ts';
+import type { Counters } from '../observe/metrics.ts';
+import type { Consumer } from './consumer.ts';
+import { Link } from './link.ts';
+import type { Publisher } from './publisher.ts';
+import {
+  declareApart,
+  declareReplies,
+  declareUplink,
+  type Names,
+  type QueueType,
+} from './topology.ts';
+
+export interface BrokerOptions {
+  /** In the order in which they are tried. */
+  readonly urls: readonly string[];
+  readonly names: Names;
+  readonly queueType: QueueType;
+  /** Names this process's reply queue; never used again by another. */
+  readonly incarnation: string;
+  readonly limits: Limits;
+  readonly counters: Counters;
+  readonly log: Logger;
+  readonly publisher: Publisher;
+  readonly consumer: Consumer;
+  readonly onFatal: (error: StartError) => void;
+}
+
+type LinkName = 'publish' | 'consume';
+
+export class Broker {
+  readonly #options: BrokerOptions;
+  readonly #links: Readonly<Record<LinkName, Link>>;
+  #replyTo: string;
+  /** The queue that is consumed now, if any is. */
+  #consumed: string | undefined;
+  /** Reply queues given up so far. */
+  #lostQueues = 0;
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+    this.#replyTo = options.names.acceptor(options.incarnation);
+    this.#links = { publish: this.#link('publish'), consume: this.#link('consume') };
+  }
+
+  /** The queue that replies to this acceptor go to, as of now. */
+  get replyTo(): string {
+    return this.#replyTo;
+  }
+
+  /** Both connections are up. */
+  get isUp(): boolean {
+    const { publish, consume } = this.#options.counters.brokerUp;
+    return publish === 1 && consume === 1;
+  }
+
+  /** Messages are taken, so what is unconfirmed may become confirmed. */
+  get canPublish(): boolean {
+    return this.#options.counters.brokerUp.publish === 1;
+  }
+
+  start(): void {
+    this.#links.publish.start();
+    this.#links.consume.start();
+  }
+
+  #link(name: LinkName): Link {
+    const { urls, limits, counters, log, publisher, onFatal } = this.#options;
+    const opens = {
+      publish: (model: ChannelModel) => this.#openPublish(model),
+      consume: (model: ChannelModel) => this.#openConsume(model),
+    };
+    return new Link({
+      name,
+      urls,
+      limits,
+      log,
+      declare: (model) => this.#declare(model),
+      open: opens[name],
+      onUp: () => {
+        counters.brokerUp[name] = 1;
+        counters.brokerConnects += 1;
+      },
+      onDown: () => {
+        counters.brokerUp[name] = 0;
+        counters.brokerLosses += 1;
+      },
+      onBlocked: (isBlocked) => {
+        if (name !== 'publish') return;
+        counters.brokerBlocked = isBlocked ? 1 : 0;
+        publisher.block(isBlocked);
+      },
+      onFatal,
+    });
+  }
+
+  /** Both connections declare it all, so that no REQUEST goes out before its reply queue exists. */
+  async #declare(model: ChannelModel): Promise<void> {
+    const { names, limits, queueType, log } = this.#options;
+    const isWhole = await declareApart(model, (channel) =>
+      declareUplink(channel, names, limits, queueType),
+    );
+    if (!isWhole) log.warn({ queue: names.unrouted }, 'queue is down with its cluster node');
+    const queue = this.#replyTo;
+    if (await this.#declareReplies(model, queue)) return;
+    this.#giveUp(queue);
+    if (await this.#declareReplies(model, this.#replyTo)) return;
+    throw new Error(`the reply queue ${this.#replyTo} cannot be declared`);
+  }
+
+  #declareReplies(model: ChannelModel, queue: string): Promise<boolean> {
+    const { limits, queueType } = this.#options;
+    return declareApart(model, (channel) => declareReplies(channel, queue, limits, queueType));
+  }
+
+  /** A classic queue is gone for as long as its cluster node is: replies need another one now. */
+  #giveUp(queue: string): void {
+    // The other connection may have seen it first.
+    if (queue !== this.#replyTo) return;
+    const { names, incarnation, log } = this.#options;
+    this.#lostQueues += 1;
+    this.#replyTo = `${names.acceptor(incarnation)}.${this.#lostQueues}`;
+    log.warn({ queue, next: this.#replyTo }, 'reply queue is down with its cluster node');
+    if (this.#consumed !== undefined) this.#links.consume.reset();
+  }
+
+  async #openPublish(model: ChannelModel): Promise<void> {
+    const { publisher } = this.#options;
+    const channel = await model.createConfirmChannel();
+    this.#watch(channel, 'publish', () => publisher.down());
+    publisher.open(channel);
+  }
+
+  async #openConsume(model: ChannelModel): Promise<void> {
+    const { consumer, limits, log } = this.#options;
+    const queue = this.#replyTo;
+    const channel = await model.createChannel();
+    this.#watch(channel, 'consume', () => {
+      this.#consumed = undefined;
+      consumer.down();
+    });
+    this.#consumed = queue;
+    await consumer.open(channel, queue, limits.prefetch, () => {
+      log.warn({ queue }, 'reply queue was deleted');
+      this.#links.consume.reset();
+    });
+  }
+
+  /** A channel that fails takes its connection with it, and one way sets both up again. */
+  #watch(channel: Channel, name: LinkName, onDown: () => void): void {
+    channel.on('error', (error: Error) => {
+      this.#options.log.warn({ link: name, why: error.message }, 'broker channel failed');
+      this.#links[name].reset();
+    });
+    channel.on('close', onDown);
+  }
+
+  /** Delete the reply queue and close both connections. */
+  async close(): Promise<void> {
+    const { publisher, consumer } = this.#options;
+    publisher.close();
+    await consumer.close(this.#replyTo);
+    await Promise.all([this.#links.publish.close(), this.#links.consume.close()]);
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Outage: what becomes of links while the broker stays away, by `--on-broker-loss`.
+ * From: acceptor.ts, with the time and whether the broker is there.  To: BYEs, shard by shard.
+ * Bound: with refuse, they begin after `brokerLossMs` and are spread over `brokerLossPaceMs`; who
+ * is left when the broker comes back stays. With hold, nothing ever happens here.
+ *
+ *   there --broker lost--> away --brokerLossMs, refuse--> refusing
+ *     ^---------------------'------------broker back---------'
+ */
+import type { LossPolicy } from '../config.ts';
+import { type Limits, SHARDS } from '../limits.ts';
+import type { Logger } from '../observe/log.ts';
+
+export interface OutageOptions {
+  readonly policy: LossPolicy;
+  readonly limits: Limits;
+  readonly log: Logger;
+  /** Say BYE to the links of one shard. */
+  readonly closeShard: (shard: number) => void;
+}
+
+export class Outage {
+  readonly #options: OutageOptions;
+  /** Since when the broker is away; undefined while it is there. */
+  #since: number | undefined;
+  /** The next shard to be told; undefined unless refusing. */
+  #shard: number | undefined;
+
+  constructor(options: OutageOptions) {
+    this.#options = options;
+  }
+
+  /** New links are to be refused: the broker has been away for too long. */
+  get isRefusing(): boolean {
+    return this.#shard !== undefined;
+  }
+
+  /** `now` in monotonic ms; called often enough to keep the pace. */
+  tick(isBrokerUp: boolean, now: number): void {
+    const { policy, log } = this.#options;
+    if (isBrokerUp) {
+      if (this.isRefusing) log.info('broker is back: taking links again');
+      this.#since = undefined;
+      this.#shard = undefined;
+      return;
+    }
+    this.#since ??= now;
+    if (policy === 'refuse') this.#refuse(now - this.#since);
+  }
+
+  #refuse(awayMs: number): void {
+    const { limits, log, closeShard } = this.#options;
+    const refusingMs = awayMs - limits.brokerLossMs;
+    if (refusingMs < 0) return;
+    if (this.#shard === undefined) {
+      log.warn(
+        { awayMs: Math.round(awayMs) },
+        'broker stays away: telling links to come back later',
+      );
+      this.#shard = 0;
+    }
+    const paceMs = Math.max(1, limits.brokerLossPaceMs);
+    const due = Math.min(SHARDS, Math.ceil((SHARDS * (refusingMs + 1)) / paceMs));
+    for (; this.#shard < due; this.#shard += 1) closeShard(this.#shard);
+  }
+}

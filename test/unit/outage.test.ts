@@ -1,0 +1,70 @@
+/** Outage: when links are told to come back later, at what pace, and when they are not. */
+import t from 'tap';
+import type { LossPolicy } from '../../src/config.ts';
+import { makeLimits, SHARDS } from '../../src/limits.ts';
+import type { Logger } from '../../src/observe/log.ts';
+import { Outage } from '../../src/process/outage.ts';
+
+const LOSS_MS = 30_000;
+const PACE_MS = 25_600;
+
+function build(policy: LossPolicy, paceMs = PACE_MS): { outage: Outage; told: number[] } {
+  const told: number[] = [];
+  const log = { info: () => {}, warn: () => {} } as unknown as Logger;
+  const limits = makeLimits({ brokerLossMs: LOSS_MS, brokerLossPaceMs: paceMs });
+  const closeShard = (shard: number) => told.push(shard);
+  return { outage: new Outage({ policy, limits, log, closeShard }), told };
+}
+
+const all = Array.from({ length: SHARDS }, (_, shard) => shard);
+
+t.test('hold: however long the broker is away, nobody is told anything', async (t) => {
+  const { outage, told } = build('hold');
+
+  for (let now = 0; now < 100 * LOSS_MS; now += 1_000) outage.tick(false, now);
+
+  t.same(told, []);
+  t.equal(outage.isRefusing, false);
+});
+
+t.test('refuse: not before brokerLossMs, then shard by shard over brokerLossPaceMs', async (t) => {
+  const { outage, told } = build('refuse');
+  outage.tick(true, 0);
+  outage.tick(false, 1_000);
+  outage.tick(false, 1_000 + LOSS_MS - 1);
+  t.equal(outage.isRefusing, false);
+  t.same(told, []);
+
+  outage.tick(false, 1_000 + LOSS_MS);
+  t.equal(outage.isRefusing, true);
+  t.same(told, [0]);
+  outage.tick(false, 1_000 + LOSS_MS + PACE_MS / 2 - 1);
+  t.equal(told.length, SHARDS / 2);
+  outage.tick(false, 1_000 + LOSS_MS + 10 * PACE_MS);
+
+  t.same(told, all, 'every shard, once');
+});
+
+t.test('refuse: the broker comes back: who was not told yet stays', async (t) => {
+  const { outage, told } = build('refuse');
+  outage.tick(false, 0);
+  outage.tick(false, LOSS_MS + 999);
+  outage.tick(true, LOSS_MS + 1_000);
+
+  t.equal(outage.isRefusing, false);
+  t.equal(told.length, 10);
+  outage.tick(false, LOSS_MS + 2_000);
+  outage.tick(false, LOSS_MS + 2_000 + LOSS_MS - 1);
+  t.equal(told.length, 10, 'a new loss has its own time');
+  outage.tick(false, LOSS_MS + 2_000 + LOSS_MS);
+
+  t.same(told.slice(10), [0], 'and begins with the first shard again');
+});
+
+t.test('refuse: without a pace all are told at once', async (t) => {
+  const { outage, told } = build('refuse', 0);
+  outage.tick(false, 0);
+  outage.tick(false, LOSS_MS);
+
+  t.same(told, all);
+});

@@ -56,7 +56,7 @@ export const LIMIT_SPECS = {
   connectWaitMs: ms(10 * SECOND, 10, HOUR, 'time a new link may wait for that; then refused'),
   greetingsMax: count(2_048, 1, 1_000_000, 'links let in that have still to say HELLO'),
   backlog: count(4_096, 1, 65_535, 'accept queue of an acceptor, all its sockets together'),
-  listenSockets: count(8, 1, 64, 'sockets an acceptor listens on: links accepted per loop turn'),
+  listenSockets: count(16, 1, 64, 'sockets an acceptor listens on: links accepted per loop turn'),
   sweepTickMs: ms(8, 1, 1_000, 'one registry shard is swept per tick, all 256 in turn'),
 
   // One AMQP connection.

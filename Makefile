@@ -1,7 +1,7 @@
 # Every target sets itself up on a fresh clone: npm packages, the pinned Node, Debian packages.
 #   make run [DURATION=15]      broker, server, backend and 1,000 devices; until Ctrl-C or DURATION
 #   make test [FILES=...]       types, lint, layout rules, all tests (or FILES); under 10 minutes
-#   make soak                   the main job at full size and the stampede for longer; 4 minutes
+#   make soak                   main job, stampede, churn and lost fleets at full size; 11 minutes
 #   make check                  types, lint and layout rules only
 #   make build                  compile to dist/, as published
 #   make bench                  our cost beside the floor's
@@ -40,11 +40,13 @@ test: $(READY)
 	@.ci/setup.sh
 	@node test/run.ts $(FILES)
 
-# Two backends in one file: 140 s of load, and the starts. --timeout is for each file, in seconds.
+# One after the other: 140 s of load by the main job, 30 s of stampede, 300 s of churn, 10 fleets of
+# 10,000 links, and the starts. --timeout is for each file, in seconds.
 soak: $(READY)
 	@.ci/setup.sh broker ruby
 	@OWSLA_SOAK=1 node test/run.ts --timeout=600 \
-	  test/system/mainJob.test.ts test/fault/stampede.test.ts
+	  test/system/mainJob.test.ts test/system/fleetLost.test.ts \
+	  test/fault/stampede.test.ts test/fault/churn.test.ts
 
 check: $(READY)
 	@npm run --silent check

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { build, type Histogram, HistogramLogReader } from 'hdr-histogram-js';
 import type { Report } from '../loadgen/report.ts';
 import { type Broker, findBroker } from '../test/helpers/broker.ts';
 import { Server, type ServerOptions } from '../test/helpers/server.ts';
@@ -37,10 +38,27 @@ export async function startNode(options: Omit<ServerOptions, 'amqp' | 'prefix'>)
   };
 }
 
+/** From and to, in seconds since 1970. */
+export type Span = readonly [number, number];
+
+/** The round trips answered within `spans`, by the whole seconds of loadgen's log, in µs. */
+function within(log: string, spans: readonly Span[]): Histogram {
+  const sum = build({ numberOfSignificantValueDigits: 3 });
+  const reader = new HistogramLogReader(log);
+  for (let line = reader.nextIntervalHistogram(); line; line = reader.nextIntervalHistogram()) {
+    const histogram = line as Histogram;
+    if (histogram.tag !== 'request') continue;
+    const [from, to] = [histogram.startTimeStampMsec / 1_000, histogram.endTimeStampMsec / 1_000];
+    if (spans.some(([begin, end]) => from < end && to > begin)) sum.add(histogram);
+  }
+  return sum;
+}
+
 /** A loadgen run under way. */
 export class Fleet {
   /** Resolves with its report when it has ended. */
   readonly report: Promise<Report>;
+  #log = '';
   readonly #child: ChildProcess;
 
   /** `flags` as on the command line; `before` is a command to run it by, taskset for one. */
@@ -48,7 +66,9 @@ export class Fleet {
     const folder = mkdtempSync(join(tmpdir(), 'owsla-bench-'));
     const json = join(folder, 'report.json');
     const target = ['--target', `127.0.0.1:${server.port}`];
-    const command = [process.execPath, LOADGEN, 'run', ...target, '--json', json, '--quiet'];
+    const hdr = join(folder, 'times.hdr');
+    const files = ['--json', json, '--hdr', hdr, '--quiet'];
+    const command = [process.execPath, LOADGEN, 'run', ...target, ...files];
     const [file = '', ...args] = [...before, ...command, ...flags];
     this.#child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
@@ -57,6 +77,7 @@ export class Fleet {
     });
     this.report = once(this.#child, 'exit').then(() => {
       try {
+        this.#log = readFileSync(hdr, 'utf8');
         return JSON.parse(readFileSync(json, 'utf8')) as Report;
       } catch {
         throw new Error(`loadgen wrote no report:\n${output}`);
@@ -65,6 +86,11 @@ export class Fleet {
       }
     });
     process.once('exit', () => this.#child.kill('SIGKILL'));
+  }
+
+  /** When it has ended: its round trips within these times only. */
+  roundTrips(spans: readonly Span[]): Histogram {
+    return within(this.#log, spans);
   }
 
   /** Ctrl-C: it ends with a full report. */
@@ -88,10 +114,11 @@ export async function perAcceptor(server: Server, name: string): Promise<number[
   return [...(await response.text()).matchAll(pattern)].map(([, value]) => Number(value));
 }
 
-/** Kernel memory of all TCP sockets, in bytes: the pages of /proc/net/sockstat. */
-export function tcpMemoryBytes(): number {
+/** Kernel memory in bytes: what sockets hold in their buffers, and all of the kernel's objects. */
+export function kernelBytes(): { buffers: number; objects: number } {
   const pages = /^TCP:.* mem (\d+)/m.exec(readFileSync('/proc/net/sockstat', 'utf8'))?.[1];
-  return Number(pages ?? 0) * 4_096;
+  const kib = /^SUnreclaim:\s+(\d+)/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1];
+  return { buffers: Number(pages ?? 0) * 4_096, objects: Number(kib ?? 0) * 1_024 };
 }
 
 export const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

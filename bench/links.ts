@@ -5,7 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { waitFor } from '../test/helpers/waitFor.ts';
-import { Fleet, perAcceptor, sourcesFor, startNode, sum, tcpMemoryBytes } from './fleet.ts';
+import { Fleet, kernelBytes, perAcceptor, type Span, sourcesFor, startNode, sum } from './fleet.ts';
 
 const { values } = parseArgs({
   options: {
@@ -36,7 +36,7 @@ const { server } = node;
 try {
   say('acceptors / loadgen workers', `${acceptors} / ${workers + 1}`);
   const rssEmpty = sum(await perAcceptor(server, 'rss_bytes'));
-  const kernelEmpty = tcpMemoryBytes();
+  const kernelEmpty = kernelBytes();
   const begin = performance.now();
   const connect = ['--connect-rate', values['connect-rate'], '--connect-timeout', '900s'];
   const sleepers = new Fleet(server, [
@@ -62,6 +62,7 @@ try {
   const messagesBefore = await server.metric('owsla_deliveries_total', 'fate="sent"');
   const pingsBefore = await server.metric('owsla_messages_in_total', 'type="ping"');
   let fewest = links;
+  const held: Span = [Date.now() / 1_000, Date.now() / 1_000 + seconds];
   const end = performance.now() + seconds * 1_000;
   await Promise.race([
     failed,
@@ -79,25 +80,29 @@ try {
   const spreadOfLinks = await perAcceptor(server, 'links');
   const replies = (await server.metric('owsla_deliveries_total', 'fate="sent"')) - messagesBefore;
   const pings = (await server.metric('owsla_messages_in_total', 'type="ping"')) - pingsBefore;
-  const kernel = tcpMemoryBytes() - kernelEmpty;
+  const kernel = kernelBytes();
 
   talkers.interrupt();
   sleepers.interrupt();
   const [talked, slept] = await Promise.all([talkers.report, sleepers.report]);
-  const { request } = talked.times;
+  const times = talkers.roundTrips([held]);
+  const ms = (q: number) => figure(times.getValueAtPercentile(q) / 1_000, 1);
   say('held for', `${seconds} s, never fewer than ${figure(fewest)} links`);
   say('RSS per link in the acceptors', `${figure((rss - rssEmpty) / links)} bytes`);
   say(
     'RSS of all acceptors',
     `${figure(rss / 1_048_576)} MiB, empty ${figure(rssEmpty / 1_048_576)}`,
   );
-  say('kernel TCP memory, both ends', `${figure(kernel / 1_048_576)} MiB`);
+  const perLink = (kernel.objects - kernelEmpty.objects) / links;
+  say('kernel memory per link, both ends', `${figure(perLink)} bytes`);
+  const buffers = (kernel.buffers - kernelEmpty.buffers) / 1_048_576;
+  say('  in socket buffers, all links', `${figure(buffers, 1)} MiB`);
   say('acceptors’ CPU', `${figure(cpu / seconds / 10, 1)} % of a core`);
   say(
     '  with',
     `${figure(replies / seconds)} round trips and ${figure(pings / seconds)} PINGs a second`,
   );
-  say('round trip p50 / p99 / p99.9', `${request.p50} / ${request.p99} / ${request.p999} ms`);
+  say('round trip p50 / p99 / p99.9', `${ms(50)} / ${ms(99)} / ${ms(99.9)} ms`);
   say('links per acceptor', `${Math.min(...spreadOfLinks)} to ${Math.max(...spreadOfLinks)}`);
   say('requests / replies', `${figure(talked.counts.requests)} / ${figure(talked.counts.replies)}`);
   const found = Object.entries({ ...slept.findings, ...talked.findings }).filter(([, n]) => n > 0);

@@ -4,14 +4,11 @@
  * loadgen is pinned to one processor; what storms there yields to what measures (nice), or the
  * figures would be of loadgen's own haste. `node bench/storm.ts [--runs 5] [--devices 20000]`
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { build, type Histogram, HistogramLogReader } from 'hdr-histogram-js';
+import type { Histogram } from 'hdr-histogram-js';
 import { waitFor } from '../test/helpers/waitFor.ts';
-import { Fleet, type Node, sourcesFor, startNode } from './fleet.ts';
+import { Fleet, type Node, type Span, sourcesFor, startNode } from './fleet.ts';
 import { heading, row, spread } from './stats.ts';
 
 const { values } = parseArgs({
@@ -34,8 +31,6 @@ const STORMS_MAX = 8;
 /** The interval of loadgen's log. */
 const INTERVAL_S = 1;
 
-/** From and to, in seconds since 1970. */
-type Span = readonly [number, number];
 const nowS = () => Date.now() / 1_000;
 const lengthOf = (spans: readonly Span[]) => spans.reduce((all, [from, to]) => all + to - from, 0);
 
@@ -59,27 +54,12 @@ async function storm({ server }: Node, number: number): Promise<{ fleet: Fleet; 
   return { fleet, span: [from, nowS()] };
 }
 
-/** The round trips answered within these spans, to the log's whole intervals. */
-function within(log: string, spans: readonly Span[]): Histogram {
-  const sum = build({ numberOfSignificantValueDigits: 3 });
-  const reader = new HistogramLogReader(log);
-  for (let line = reader.nextIntervalHistogram(); line; line = reader.nextIntervalHistogram()) {
-    const histogram = line as Histogram;
-    if (histogram.tag !== 'request') continue;
-    const [from, to] = [histogram.startTimeStampMsec / 1_000, histogram.endTimeStampMsec / 1_000];
-    if (spans.some(([begin, end]) => from < end && to > begin)) sum.add(histogram);
-  }
-  return sum;
-}
-
 async function measure(): Promise<Record<string, number>> {
-  const folder = mkdtempSync(join(tmpdir(), 'owsla-storm-'));
-  const hdr = join(folder, 'talkers.hdr');
   const limits = Object.fromEntries(values.set.map((text) => text.split('=')));
   const node = await startNode({ acceptors: Number(values.acceptors), limits });
   try {
     const flags = ['--devices', String(TALKERS), '--rate', values.rate, '--duration', '1h'];
-    const talkers = new Fleet(node.server, [...flags, '--hdr', hdr], ON_CPU);
+    const talkers = new Fleet(node.server, flags, ON_CPU);
     const sent = () => node.server.metric('owsla_deliveries_total', 'fate="sent"');
     await waitFor('the fleet to have warmed up', async () => (await sent()) > 5_000);
     const quiet: Span = [nowS(), nowS() + samples / Number(values.rate) + INTERVAL_S];
@@ -96,8 +76,7 @@ async function measure(): Promise<Record<string, number>> {
     }
     talkers.interrupt();
     await talkers.report;
-    const log = readFileSync(hdr, 'utf8');
-    const [calm, rough] = [within(log, [quiet]), within(log, storms)];
+    const [calm, rough] = [talkers.roundTrips([quiet]), talkers.roundTrips(storms)];
     const msOf = (histogram: Histogram, q: number) => histogram.getValueAtPercentile(q) / 1_000;
     return {
       quiet50: msOf(calm, 50),
@@ -111,7 +90,6 @@ async function measure(): Promise<Record<string, number>> {
     };
   } finally {
     await node.stop();
-    if (!process.env.KEEP) rmSync(folder, { recursive: true });
     else console.log(folder);
   }
 }

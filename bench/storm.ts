@@ -90,7 +90,6 @@ async function measure(): Promise<Record<string, number>> {
     };
   } finally {
     await node.stop();
-    else console.log(folder);
   }
 }
 

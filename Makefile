@@ -2,6 +2,7 @@
 #   make run [DURATION=15]      broker, server, backend and 1,000 devices; until Ctrl-C or DURATION
 #   make test [FILES=...]       types, lint, layout rules, all tests (or FILES); under 10 minutes
 #   make soak                   main job, stampede, churn and lost fleets at full size; 11 minutes
+#   make chaos [DURATION=600s] [SEED=1]   faults in random order, every message accounted for
 #   make check                  types, lint and layout rules only
 #   make build                  compile to dist/, as published
 #   make bench                  our cost beside the floor's
@@ -16,10 +17,11 @@ READY := node_modules/.owsla-ready
 DURATION ?=
 LINKS ?= 200000
 FILES ?=
+SEED ?=
 ARGS ?= --help
 
 .DEFAULT_GOAL := test
-.PHONY: run test soak check build bench bench-links loadgen clean
+.PHONY: run test soak chaos check build bench bench-links loadgen clean
 
 $(READY): package-lock.json
 	@command -v npm >/dev/null || { \
@@ -47,6 +49,11 @@ soak: $(READY)
 	@OWSLA_SOAK=1 node test/run.ts --timeout=600 \
 	  test/system/mainJob.test.ts test/system/fleetLost.test.ts \
 	  test/fault/stampede.test.ts test/fault/churn.test.ts
+
+# DURATION and SEED reach it by the environment; without a SEED it prints the one it took.
+chaos: $(READY)
+	@.ci/setup.sh broker
+	@DURATION=$(DURATION) SEED=$(SEED) node test/chaos/run.ts
 
 check: $(READY)
 	@npm run --silent check

@@ -27,6 +27,7 @@ t.test(`chaos: every promise is kept through faults (SEED=${seed})`, async (t) =
       // Short, so that faults are short; deadlines of the test itself are generous.
       limits: { requestMs: 1_000, heartbeatMs: 1_000 },
       lateMs: 1_500,
+      warmMs: 500,
       calmMs: 500,
       faults,
       times: { stoppedMs: 2_000, alarmMs: 0, cutMs: 3_500, awayMs: 500, mannerMs: 1_000 },

@@ -67,7 +67,8 @@ class Fleet {
       setTimeout(() => device.connect(), (number / CONNECTS_PER_SECOND) * 1_000);
     }
     setInterval(() => this.#tick(), TICK_MS);
-    setInterval(() => process.send?.(this.#fare()), TELL_MS);
+    // A parent that is gone is for `disconnect` to say.
+    setInterval(() => process.send?.(this.#fare(), undefined, undefined, () => {}), TELL_MS);
   }
 
   rate(factor: number): void {

@@ -31,6 +31,7 @@ const one: ChaosPlan = {
   nodes: 1,
   limits: {},
   lateMs: 60_000,
+  warmMs: Math.min(60_000, durationMs / 10),
   calmMs: 5_000,
   faults: FAULTS,
   times: { stoppedMs: 20_000, alarmMs: 10_000, cutMs: 30_000, awayMs: 3_000, mannerMs: 8_000 },

@@ -24,6 +24,10 @@ function seconds(ms: number): string {
   return Number.isFinite(ms) ? `${(ms / 1_000).toFixed(2)} s` : 'never';
 }
 
+function mebibytes(bytes: number): string {
+  return `${(bytes / MiB).toFixed(0)} MiB`;
+}
+
 function statusWord(status: number): string {
   const name = Object.entries(STATUS).find(([, code]) => code === status)?.[0];
   return name === undefined ? `status ${status}` : `status ${status}, ${name}`;
@@ -73,11 +77,8 @@ export function writeTable(outcome: Outcome): string {
     ...highest.map(({ gauge, value, most, limit }) => {
       return row(gauge, value, `at most ${grouped(most)} (${limit})`);
     }),
-    row(
-      'memory of the acceptors, MiB',
-      (memory.last / MiB).toFixed(0),
-      `${ratio} times the first minute's ${(memory.first / MiB).toFixed(0)}`,
-    ),
+    row('memory of the acceptors, collected', mebibytes(memory.last), `${ratio} times the start's`),
+    row('memory of the acceptors, highest', mebibytes(memory.highest)),
     failures.length === 0 ? 'Every promise was kept.' : '',
     ...failures.map((failure) => `BROKEN: ${failure}`),
   ]

@@ -22,10 +22,10 @@ function watching(t: Test): Watch {
 t.test('watch: a gauge at its limit is within it, one above is a breach, told once', async (t) => {
   const watch = watching(t);
 
-  watch.judge(page({ confirms_waiting: 100 }), 0);
+  watch.judge(page({ confirms_waiting: 100 }));
   t.same(watch.breaches, []);
-  watch.judge(page({ confirms_waiting: 101 }), 1);
-  watch.judge(page({ confirms_waiting: 102 }), 2);
+  watch.judge(page({ confirms_waiting: 101 }));
+  watch.judge(page({ confirms_waiting: 102 }));
 
   t.same(watch.breaches, ['confirms_waiting was 101, above publishWindowMax (100)']);
   t.match(watch.highest, [{ gauge: 'confirms_waiting', value: 102, most: 100 }]);
@@ -34,20 +34,19 @@ t.test('watch: a gauge at its limit is within it, one above is a breach, told on
 t.test('watch: what is bounded per link is judged by the links there are', async (t) => {
   const watch = watching(t);
 
-  watch.judge(page({ requests_open: 2_560, paused_links: 10 }), 0);
+  watch.judge(page({ requests_open: 2_560, paused_links: 10 }));
   t.same(watch.breaches, []);
-  watch.judge(page({ requests_open: 2_561, paused_links: 11 }), 1);
+  watch.judge(page({ requests_open: 2_561, paused_links: 11 }));
   t.equal(watch.breaches.length, 2);
 });
 
-t.test('watch: memory is the median of a time, all acceptors together', async (t) => {
+t.test('watch: memory is that of all acceptors together, now and at most', async (t) => {
   const watch = watching(t);
-  const sizes = [1, 9, 2, 3];
-  for (const [at, size] of sizes.entries()) {
-    watch.judge(page({ rss_bytes: size * MiB }), at);
-  }
+  const two = `${page({ rss_bytes: 5 * MiB })}owsla_acceptor_rss_bytes{acceptor="2"} ${MiB}\n`;
 
-  t.equal(watch.memory(0, 2), 2 * MiB);
-  t.equal(watch.memory(3, 9), 3 * MiB);
-  t.ok(Number.isNaN(watch.memory(4, 9)));
+  watch.judge(two);
+  watch.judge(page({ rss_bytes: 2 * MiB }));
+
+  t.equal(watch.bytes, 2 * MiB);
+  t.equal(watch.bytesMax, 6 * MiB);
 });

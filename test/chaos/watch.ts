@@ -1,7 +1,7 @@
 /**
  * Watch: the node's gauges through a run, each against the limit that bounds it.
- * From: /metrics, every LOOK_MS.  To: the highest value of each gauge, and memory by time.
- * Bound: one sample of memory each second; a page that does not come is left out.
+ * From: /metrics, every LOOK_MS.  To: the highest value of each gauge, and memory.
+ * Bound: nothing is kept but the highest; a page that does not come is left out.
  */
 import type { Limits } from '../../src/limits.ts';
 
@@ -57,19 +57,16 @@ export interface Highest {
   readonly most: number;
 }
 
-interface Memory {
-  readonly at: number;
-  readonly bytes: number;
-}
-
 export class Watch {
   readonly #page: () => Promise<string>;
   readonly #limits: Limits;
   readonly #highest = new Map<string, Highest>();
   readonly #breaches: string[] = [];
-  readonly #memory: Memory[] = [];
   readonly #timer: NodeJS.Timeout;
   #isLooking = false;
+  /** Resident memory of the acceptors together, as of the last look; and the highest. */
+  bytes = 0;
+  bytesMax = 0;
 
   /** `page` gives /metrics. */
   constructor(page: () => Promise<string>, limits: Limits) {
@@ -91,20 +88,11 @@ export class Watch {
     return this.#breaches;
   }
 
-  /** Median of the acceptors' resident memory between two times; NaN without a sample. */
-  memory(from: number, to: number): number {
-    const bytes = this.#memory
-      .filter(({ at }) => at >= from && at <= to)
-      .map(({ bytes }) => bytes)
-      .sort((a, b) => a - b);
-    return bytes[bytes.length >> 1] ?? Number.NaN;
-  }
-
   async #look(): Promise<void> {
     if (this.#isLooking) return;
     this.#isLooking = true;
     try {
-      this.judge(await this.#page(), Date.now());
+      this.judge(await this.#page());
     } catch {
       // The observer was busy; the next page says it.
     } finally {
@@ -113,7 +101,7 @@ export class Watch {
   }
 
   /** Take one page of metrics. */
-  judge(page: string, at: number): void {
+  judge(page: string): void {
     let bytes = 0;
     for (const gauges of gaugesOf(page).values()) {
       bytes += gauges.get('rss_bytes') ?? 0;
@@ -124,7 +112,8 @@ export class Watch {
         }
       }
     }
-    if (bytes > 0) this.#memory.push({ at, bytes });
+    this.bytes = bytes;
+    this.bytesMax = Math.max(this.bytesMax, bytes);
   }
 
   #judge(seen: Highest): void {

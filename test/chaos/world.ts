@@ -15,6 +15,7 @@ import { Server } from '../helpers/server.ts';
 import { ToxicProxy } from '../helpers/toxicProxy.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 import { EVENTS_QUEUE, REQUESTS_QUEUE } from './backend.ts';
+import { collectGarbage, DEBUGGABLE, residentBytes } from './memory.ts';
 import { BackendProcess, FleetProcess } from './processes.ts';
 
 export interface WorldPlan {
@@ -80,6 +81,7 @@ export class World {
       acceptors,
       limits,
       flags: nodes > 1 ? ['--queue-type', 'quorum'] : [],
+      env: DEBUGGABLE,
     });
     this.#stops.push(() => server.stop());
     const backend = new BackendProcess(
@@ -150,6 +152,17 @@ export class World {
       (line) => line.child === `acceptor ${index}` && line.msg === 'child ready',
     );
     return names(PREFIX).acceptor(String(ready?.incarnation));
+  }
+
+  /** Resident memory of the acceptors in bytes, once they have collected their garbage. */
+  async memory(): Promise<number> {
+    let bytes = 0;
+    for (let index = 1; index <= this.acceptors; index += 1) {
+      const pid = this.server.childPid(`acceptor ${index}`);
+      await collectGarbage(pid, this.server.errors);
+      bytes += residentBytes(pid);
+    }
+    return bytes;
   }
 
   /** A short visit to the broker, not by way of the proxy. */

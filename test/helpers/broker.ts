@@ -232,6 +232,8 @@ async function makeHome(options: BrokerOptions): Promise<Home> {
     hasEpmd: first === undefined,
     env: {
       HOME: folder,
+      // A VM whose folder goes under it would leave a dump where this process was started.
+      ERL_CRASH_DUMP_SECONDS: '0',
       RABBITMQ_NODENAME: `owsla-${port}@localhost`,
       RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1',
       RABBITMQ_NODE_PORT: `${port}`,

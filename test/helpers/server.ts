@@ -24,6 +24,8 @@ export interface ServerOptions {
   readonly flags?: readonly string[];
   /** The limit of open files that the whole node starts with; ours when not given. */
   readonly openFiles?: number;
+  /** Further variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class Server {
@@ -54,7 +56,7 @@ export class Server {
 
   /** Starts a node and waits until its health says ready. */
   static async start(options: ServerOptions): Promise<Server> {
-    const { amqp, prefix, acceptors = 2, limits = {}, flags = [], openFiles } = options;
+    const { amqp, prefix, acceptors = 2, limits = {}, flags = [], openFiles, env } = options;
     const sets = Object.entries({ ...QUICK, ...limits }).flatMap(([name, value]) => [
       '--set',
       `${name}=${value}`,
@@ -67,7 +69,7 @@ export class Server {
     // A short path: Unix sockets lie in a folder within.
     const folder = mkdtempSync(join(tmpdir(), 'ot-'));
     const child = spawn(file, args, {
-      env: { ...cleanEnvironment(), OWSLA_AMQP: amqp, TMPDIR: folder },
+      env: { ...cleanEnvironment(), OWSLA_AMQP: amqp, TMPDIR: folder, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });

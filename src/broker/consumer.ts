@@ -9,6 +9,8 @@ export class Consumer {
   readonly #onDelivery: (message: ConsumeMessage) => void;
   #channel: Channel | undefined;
   #tag = '';
+  /** Consumers begun so far. */
+  #begun = 0;
   /** The last delivery decided in this turn. Order makes one ack cover all before it. */
   #last: ConsumeMessage | undefined;
 
@@ -27,10 +29,14 @@ export class Consumer {
     this.#channel = channel;
     this.#last = undefined;
     await channel.prefetch(prefetch);
-    const { consumerTag } = await channel.consume(queue, (message) => {
+    const onMessage = (message: ConsumeMessage | null) => {
       if (message === null) onCancel();
       else this.#deliver(channel, message);
-    });
+    };
+    // A connection that we gave up may live on at the broker until it misses our heartbeats. Its
+    // consumer would get every other reply; a newer one has priority over it.
+    this.#begun += 1;
+    const { consumerTag } = await channel.consume(queue, onMessage, { priority: this.#begun });
     this.#tag = consumerTag;
   }
 

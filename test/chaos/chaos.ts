@@ -43,7 +43,7 @@ export interface Outcome {
   readonly books: Books;
   readonly suffered: readonly Suffered[];
   readonly highest: readonly Highest[];
-  /** Resident memory of the acceptors in bytes, collected of garbage; and the highest, as it was. */
+  /** The acceptors' resident memory in bytes, without garbage; and the highest, as it was. */
   readonly memory: { readonly first: number; readonly last: number; readonly highest: number };
   /** One sentence for each promise that was broken. */
   readonly failures: readonly string[];

@@ -16,7 +16,7 @@ const TOLD = /^Debugger listening on (ws:\S+)/;
 /** The debugger's URL of each process that was asked before: it tells it only once. */
 const urls = new Map<number, string>();
 
-/** Resolves when process `pid` has collected. `errors` are the lines of its stderr, as they come. */
+/** Resolves when process `pid` has collected. `errors` are its lines on stderr, as they come. */
 export async function collectGarbage(pid: number, errors: readonly string[]): Promise<void> {
   const url = urls.get(pid) ?? (await openDebugger(pid, errors));
   urls.set(pid, url);

@@ -44,6 +44,11 @@ class Pair {
     this.#far.unpipe(this.#near).pause();
   }
 
+  resetNear(): void {
+    this.cut();
+    this.#near.resetAndDestroy();
+  }
+
   destroy(): void {
     this.#near.resetAndDestroy();
     this.#far.resetAndDestroy();
@@ -112,6 +117,11 @@ export class ToxicProxy {
   resume(): void {
     for (const pair of this.#pairs) pair.resume();
     this.heal();
+  }
+
+  /** RST to the side that had connected; the target is not told, and goes on as if nothing was. */
+  resetNear(): void {
+    for (const pair of this.#pairs) pair.resetNear();
   }
 
   /** RST on every connection. */

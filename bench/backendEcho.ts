@@ -4,7 +4,9 @@ import { names } from '../src/broker/topology.ts';
 
 const [amqp = '', prefix = 'bench'] = process.argv.slice(2);
 process.on('disconnect', () => process.exit());
-const connection = await connect(amqp, { noDelay: true });
+// On a machine that is full of links it may be late with its heartbeats; the broker must bear that.
+const connection = await connect(`${amqp}?heartbeat=600`, { noDelay: true });
+connection.on('error', (error) => console.error(`backend: ${error}`));
 const channel = await connection.createChannel();
 const { queue } = await channel.assertQueue('', { exclusive: true });
 await channel.assertExchange(names(prefix).requests, 'topic', { durable: true });

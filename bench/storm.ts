@@ -4,6 +4,7 @@
  * loadgen is pinned to one processor; what storms there yields to what measures (nice), or the
  * figures would be of loadgen's own haste. `node bench/storm.ts [--runs 5] [--devices 20000]`
  */
+import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Histogram } from 'hdr-histogram-js';
@@ -93,6 +94,14 @@ async function measure(): Promise<Record<string, number>> {
   }
 }
 
+try {
+  // With autogroups on, each session gets its share whatever the nice of its processes.
+  if (readFileSync('/proc/sys/kernel/sched_autogroup_enabled', 'utf8').trim() !== '0') {
+    console.log('warning: the storm does not yield: sysctl kernel.sched_autogroup_enabled=0');
+  }
+} catch {
+  // A kernel without them.
+}
 const runs: Record<string, number>[] = [];
 for (let run = 0; run < Number(values.runs); run += 1) {
   runs.push(await measure());

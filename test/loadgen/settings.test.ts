@@ -138,6 +138,16 @@ const MACHINE: Machine = {
   addresses: new Set(['10.0.0.5']),
 };
 
+t.test('preflight: too many links per source address are warned of', async (t) => {
+  const settings = { devices: '10000', workers: '2' };
+
+  t.match(preflight(plan({ ...settings, source: '127.0.0.2-127.0.0.3' }), MACHINE).warnings, [
+    /^5000 links per --source address.*use 4$/,
+  ]);
+  t.same(preflight(plan({ ...settings, source: '127.0.0.2-127.0.0.9' }), MACHINE).warnings, []);
+  t.same(preflight(plan(settings), MACHINE).warnings, [], 'the kernel picks ports at the connect');
+});
+
 t.test('preflight: what cannot work is refused, with what to change', async (t) => {
   const judgeOf = (given: Given) => preflight(plan(given), MACHINE);
 

@@ -103,6 +103,21 @@ t.test('books: a status of Owsla is an answer; its payload names nothing', async
   t.same(found([request(1), reply(1, 12_000, '', 1)]), {});
 });
 
+t.test(
+  'books: a deadline begins when Owsla reads the REQUEST, if a backend saw when',
+  async (t) => {
+    const read = { publishedAt: 5_001, receivedAt: 5_000, deadline: 15_000 };
+    const entries = (answeredAt: number) => [
+      request(1),
+      got(1, { kind: 'request', ...read }),
+      reply(1, answeredAt, '', 1),
+    ];
+
+    t.same(found(entries(17_000)), {});
+    t.same(found(entries(17_001)), { unanswered: 1 });
+  },
+);
+
 t.test('books: a REQUEST sent in an outage is due after its end', async (t) => {
   const outages = [{ from: 1_500, to: 30_000 }];
 

@@ -107,6 +107,8 @@ export class Books {
     resent: 0,
     /** REQUESTs that reached the backend only after their deadline: published in time. */
     stale: 0,
+    /** Longest time from a message's sending to its answer, in ms. */
+    slowestMs: 0,
   };
   readonly statuses = new Map<number, number>();
   readonly ends = new Map<string, number>();
@@ -261,7 +263,12 @@ export class Books {
   }
 
   #judgeAnswer(message: Message, kind: 'event' | 'request', rules: Rules): void {
-    const lateMs = Math.round(message.answeredAt - dueAt(message.sentAt, rules));
+    const { sentAt, receivedAt, answeredAt } = message;
+    // Its deadline begins when it is read. Of one that no backend has seen we only know this much.
+    const readAt = Number.isFinite(receivedAt) ? Math.max(sentAt, receivedAt) : sentAt;
+    const lateMs = Math.round(answeredAt - dueAt(readAt, rules));
+    const { counts } = this;
+    counts.slowestMs = Math.max(counts.slowestMs, answeredAt - sentAt);
     if (kind === 'request' && lateMs > 0) {
       this.#find('unanswered', `${message.name}: answered ${lateMs} ms after it was due`);
     }
@@ -288,11 +295,11 @@ export class Books {
   }
 }
 
-/** When an answer to what was sent at `sentAt` must have come. */
-export function dueAt(sentAt: number, { requestMs, graceMs, outages }: Rules): number {
-  let readBy = sentAt;
+/** When an answer must have come to what was read at `readAt`, or at the end of an outage then. */
+export function dueAt(readAt: number, { requestMs, graceMs, outages }: Rules): number {
+  let readBy = readAt;
   for (const { from, to } of outages) {
-    if (from <= sentAt + requestMs && to >= sentAt) readBy = Math.max(readBy, to);
+    if (from <= readAt + requestMs && to >= readAt) readBy = Math.max(readBy, to);
   }
   return readBy + requestMs + graceMs;
 }

@@ -61,6 +61,7 @@ export function* inRandomOrder(names: readonly string[], random: Random): Genera
 
 export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Promise<Outcome> {
   const world = await World.start(plan);
+  let isKept = false;
   try {
     const watch = new Watch(() => world.server.page('/metrics'), world.limits);
     const begin = Date.now();
@@ -85,11 +86,12 @@ export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Prom
     const seconds = Math.round((end - begin) / 1_000);
     const part = { seed: plan.seed, seconds, books, suffered, highest: watch.highest, memory };
     const failures = [...failuresOf(part, plan), ...watch.breaches];
-    if (failures.length > 0) tell(`the ledgers stay in ${world.folder}`);
-    else world.forget();
+    isKept = failures.length > 0;
+    if (isKept) tell(`the ledgers stay in ${world.folder}`);
     return { ...part, failures };
   } finally {
     await world.stop();
+    if (!isKept) world.forget();
   }
 }
 

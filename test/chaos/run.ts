@@ -37,7 +37,7 @@ const one: ChaosPlan = {
   times: { stoppedMs: 20_000, alarmMs: 10_000, cutMs: 30_000, awayMs: 3_000, mannerMs: 8_000 },
   promptMs: 1_000,
   backMs: 10_000,
-  graceMs: 2_000,
+  graceMs: 5_000,
   memoryMax: 1.2,
 };
 const cluster: ChaosPlan = {

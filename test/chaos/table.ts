@@ -48,6 +48,7 @@ function ledgerRows({ books }: Outcome): string[] {
     row('  at the backend', counts.requestsGot),
     row('  at the backend after their deadline', counts.stale),
     row('copies at the backend beyond the first', counts.repeats, `${counts.resent} re-sent`),
+    row('longest wait for an answer', seconds(counts.slowestMs)),
     row('without an answer, with their link', counts.cut),
     row('due while the device had no link', counts.skipped),
   ];

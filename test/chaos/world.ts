@@ -65,6 +65,7 @@ export class World {
       await world.#start();
     } catch (error) {
       await world.stop();
+      world.forget();
       throw error;
     }
     return world;

@@ -15,7 +15,8 @@ import { promisify } from 'node:util';
 import { connect } from 'amqplib';
 import { type Tied, tie } from './tied.ts';
 
-const START_DEADLINE_MS = 60_000;
+/** Generous: it only tells a hang from a wait. */
+const START_DEADLINE_MS = 120_000;
 const LOGIN_DEADLINE_MS = 2_000;
 const POLL_MS = 50;
 const DEFAULT_URL = 'amqp://guest:guest@127.0.0.1:5672';

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import type { Server } from 'node:net';
 import t from 'tap';
 import { Listener } from '../../src/endpoint/listener.ts';
@@ -9,6 +10,7 @@ import { makeLimits } from '../../src/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, event } from '../helpers/device.ts';
 import { Served } from '../helpers/keeper.ts';
+import { waitFor } from '../helpers/waitFor.ts';
 
 /** What accept(2) may say of one connection, or of the process. */
 const ERRORS = ['EMFILE', 'ENFILE', 'ECONNABORTED', 'ENETDOWN', 'EPROTO', 'ENOBUFS', 'EPERM'];
@@ -86,12 +88,15 @@ t.test('listener: out of open files it goes on, and takes links when some are fr
   const [line] = await once(few.stdout, 'data');
   const port = Number(String(line));
   const first = await Device.open(port, 'first');
+  const openFiles = () => readdirSync(`/proc/${few.pid}/fd`).length;
+  const before = openFiles();
 
   // A connect succeeds while the server is out of files: the kernel completes it.
   const crowd = await Promise.all(Array.from({ length: 120 }, () => Device.connect(port)));
   first.send({ type: TYPE.PING });
   await first.expect(TYPE.PONG);
   for (const device of crowd) device.close();
+  await waitFor('the crowd’s files to be free', () => openFiles() <= before);
   const last = await Device.open(port, 'last');
 
   for (const device of [first, last]) {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what tests and `make run` need besides npm packages, where that is possible.
 #
-#   .ci/setup.sh [broker] [ruby] [compiler]     (no word: all three)
+#   .ci/setup.sh [broker] [ruby] [compiler] [mosquitto]     (no word: all but mosquitto)
 #
 # Nothing is done for what is there. Debian and Ubuntu as root only: elsewhere one sentence says
 # what to install. Exit 1 only when the broker is missing, since everything else has a stand-in.
@@ -13,12 +13,14 @@ has_broker() { [ -n "${OWSLA_TEST_AMQP:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbi
 has_ruby() { ruby -e 'require "bunny"' 2>/dev/null; }
 has_compiler() { echo '#include <stdio.h>
 int main(void) { return 0; }' | cc -x c -fsyntax-only - 2>/dev/null; }
+has_mosquitto() { command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ]; }
 
 packages_of() {
   case $1 in
     broker) echo rabbitmq-server ;;
     ruby) echo ruby-bunny ;;
     compiler) echo gcc libc6-dev ;;
+    mosquitto) echo mosquitto ;;
     *) echo "setup: unknown word '$1'" >&2; exit 2 ;;
   esac
 }
@@ -69,6 +71,7 @@ for word in "$@"; do
         "stands in" >&2 ;;
     compiler) echo "setup: a C compiler is missing (Debian: gcc libc6-dev): the C example is left" \
         "out" >&2 ;;
+    mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): the benches leave it out" >&2 ;;
   esac
 done
 exit "$code"

@@ -1,0 +1,172 @@
+/**
+ * Keepalive: what the deadlines of idle links cost the acceptors, and how late the dead are found.
+ * First a keeper alone, with all links in one process; then a node whose links are silent, whose
+ * links PING once in 45 s, and among these devices that fall silent for good.
+ * `node bench/keepalive.ts [--links 100000] [--runs 5] [--seconds 15] [--parts keeper,node]`
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { KEEPALIVE_GRACE, LIMIT_SPECS, SHARDS } from '../src/limits.ts';
+import { waitFor } from '../test/helpers/waitFor.ts';
+import type { Silences } from './clientSilent.ts';
+import { Fleet, type Node, sourcesFor, startNode } from './fleet.ts';
+import type { IdleCosts } from './keeperIdle.ts';
+import { cpuUsOf, loadAverages } from './proc.ts';
+import { runClient } from './processes.ts';
+import { heading, row, type Spread, spread } from './stats.ts';
+
+const { values } = parseArgs({
+  options: {
+    links: { type: 'string', default: '100000' },
+    runs: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '15' },
+    silent: { type: 'string', default: '2000' },
+    'connect-rate': { type: 'string', default: '2000' },
+    parts: { type: 'string', default: 'keeper,node' },
+  },
+});
+const links = Number(values.links);
+const runs = Number(values.runs);
+const seconds = Number(values.seconds);
+/** The goal: of one core, for all acceptors together, the pings apart. */
+const CORE_PERCENT_MAX = 2;
+/** An open-file limit of 20,000, less what an acceptor keeps, less room for an uneven spread. */
+const LINKS_PER_PROCESS = 17_500;
+const processes = Math.max(1, Math.ceil(links / LINKS_PER_PROCESS));
+/** Until the garbage of so many connects has been collected. */
+const SETTLE_MS = 20_000;
+const CONNECT_DEADLINE_MS = 600_000;
+/** The shortest that a device may ask for: where lateness weighs most. */
+const SILENT_KEEPALIVE_S = LIMIT_SPECS.keepaliveMinMs.value / 1_000;
+const US_PER_CORE_PERCENT = 10_000;
+
+const percents = (us: readonly number[]) => spread(us.map((each) => each / US_PER_CORE_PERCENT));
+
+function verdict(about: string, isMet: boolean, text: string): void {
+  console.log(`${isMet ? 'met   ' : 'MISSED'}  ${about}: ${text}`);
+}
+
+function verdictOfCore(about: string, { median }: Spread): void {
+  const text = `${median.toFixed(2)} % of a core (goal: ${CORE_PERCENT_MAX})`;
+  verdict(about, median < CORE_PERCENT_MAX, text);
+}
+
+async function measureKeeper(): Promise<void> {
+  const empty: IdleCosts[] = [];
+  const full: IdleCosts[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    for (const count of run % 2 === 0 ? [0, links] : [links, 0]) {
+      const args = [String(count), values.seconds];
+      const costs = await runClient<IdleCosts>('./keeperIdle.ts', args);
+      (count === 0 ? empty : full).push(costs);
+    }
+  }
+  const process = percents(full.map(({ processUs }) => processUs));
+  console.log(heading(`one keeper in a process, ${links} silent links`));
+  console.log(row('ticks', spread(full.map(({ ticks }) => ticks)), 'a second'));
+  console.log(row('ticks alone', percents(full.map(({ tickUs }) => tickUs)), '% of a core'));
+  console.log(row('whole process', process, '% of a core'));
+  const idle = percents(empty.map(({ processUs }) => processUs));
+  console.log(row('whole process, no link', idle, '% of a core'));
+  verdictOfCore('deadlines, timer and all', process);
+}
+
+const acceptorsUs = ({ server }: Node) =>
+  Array.from({ length: processes }, (_, index) => server.childPid(`acceptor ${index + 1}`))
+    .map(cpuUsOf)
+    .reduce((sum, us) => sum + us, 0);
+
+interface Window {
+  /** Processor time of all acceptors per second, in microseconds. */
+  readonly us: number;
+  readonly pings: number;
+}
+
+/** So many stretches of time, one after the other. */
+async function watch(node: Node): Promise<Window[]> {
+  const pings = () => node.server.metric('owsla_messages_in_total', 'type="ping"');
+  const windows: Window[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    const [pingsBefore, from, before] = [await pings(), performance.now(), acceptorsUs(node)];
+    await pause(seconds * 1_000);
+    const passed = (performance.now() - from) / 1_000;
+    const us = (acceptorsUs(node) - before) / passed;
+    windows.push({ us, pings: ((await pings()) - pingsBefore) / passed });
+  }
+  return windows;
+}
+
+/** All links with this keepalive, open and settled. */
+async function fill({ server }: Node, keepalive: string): Promise<Fleet> {
+  const fleet = new Fleet(server, [
+    ...['--devices', String(links), '--workers', String(processes), '--source'],
+    ...[sourcesFor(links), '--connect-rate', values['connect-rate'], '--connect-timeout', '600s'],
+    ...['--keepalive', keepalive, '--rate', '0', '--duration', '24h'],
+  ]);
+  const isFull = async () => (await server.metric('owsla_links')) >= links;
+  await waitFor(`${links} links`, isFull, CONNECT_DEADLINE_MS);
+  await pause(SETTLE_MS);
+  return fleet;
+}
+
+async function empty({ server }: Node, fleet: Fleet): Promise<void> {
+  fleet.interrupt();
+  await fleet.report;
+  const isEmpty = async () => (await server.metric('owsla_sockets')) === 0;
+  await waitFor('no socket', isEmpty, CONNECT_DEADLINE_MS);
+}
+
+/** How late silent devices were told: ms after KEEPALIVE_GRACE keepalives, the earliest first. */
+async function silences({ server }: Node): Promise<number[]> {
+  const args = [String(server.port), values.silent, String(SILENT_KEEPALIVE_S)];
+  const { endedMs } = await runClient<Silences>('./clientSilent.ts', args);
+  const dueMs = SILENT_KEEPALIVE_S * 1_000 * KEEPALIVE_GRACE;
+  return endedMs.map((ms) => ms - dueMs).sort((a, b) => a - b);
+}
+
+async function measureNode(): Promise<void> {
+  const node = await startNode({ acceptors: processes, limits: { reportMs: 1_000 } });
+  try {
+    await pause(SETTLE_MS);
+    const none = await watch(node);
+    const silentFleet = await fill(node, '3600s');
+    const silent = await watch(node);
+    await empty(node, silentFleet);
+    await fill(node, '60s');
+    const pinging = await watch(node);
+    const late = await silences(node);
+    report(none, silent, pinging, late);
+  } finally {
+    await node.stop();
+  }
+}
+
+function report(none: Window[], silent: Window[], pinging: Window[], late: number[]): void {
+  const of = (windows: readonly Window[]) => windows.map(({ us }) => us);
+  const base = spread(of(none)).median;
+  const deadlines = percents(of(silent).map((us) => us - base));
+  const rate = spread(pinging.map(({ pings }) => pings));
+  const pingUs = (spread(of(pinging)).median - spread(of(silent)).median) / rate.median;
+  console.log(heading(`a node with ${processes} acceptors, ${links} links`));
+  console.log(row('acceptors’ CPU, no link', percents(of(none)), '% of a core'));
+  console.log(row('acceptors’ CPU, silent links', percents(of(silent)), '% of a core'));
+  console.log(row('  the deadlines: the difference', deadlines, '% of a core'));
+  console.log(row('acceptors’ CPU, keepalive 60 s', percents(of(pinging)), '% of a core'));
+  console.log(row('  with PINGs', rate, `a second, ${pingUs.toFixed(0)} CPU-µs each`));
+  verdictOfCore('deadlines', deadlines);
+
+  const at = (share: number) => late[Math.floor((late.length - 1) * share)] ?? Number.NaN;
+  const [first, last] = [at(0), at(1)];
+  const roundMs = SHARDS * LIMIT_SPECS.sweepTickMs.value;
+  const found = [at(0), at(0.5), at(1)].map((ms) => (ms / 1_000).toFixed(2)).join(' / ');
+  console.log(`\n${late.length} devices fell silent at a keepalive of ${SILENT_KEEPALIVE_S} s`);
+  console.log(`told so ${found} s (min / median / max) after ${KEEPALIVE_GRACE} keepalives`);
+  verdict('none too early', first >= 0, `${first.toFixed(0)} ms`);
+  const text = `${last.toFixed(0)} ms (a round is ${roundMs} ms, timers’ rounding apart)`;
+  verdict('within a quarter more than a round', last <= roundMs * 1.25, text);
+}
+
+console.log(`node ${process.version}, load averages ${loadAverages().join(' ')}`);
+if (values.parts.includes('keeper')) await measureKeeper();
+if (values.parts.includes('node')) await measureNode();
+console.log(`load averages ${loadAverages().join(' ')}`);

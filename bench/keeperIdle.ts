@@ -1,0 +1,78 @@
+/**
+ * A keeper with N open, silent links over sockets that lead nowhere, ticked as an acceptor does it.
+ * Tells what the process spent over the seconds given, and what of it was in the ticks.
+ */
+
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
+import { systemClock } from '../src/endpoint/clock.ts';
+import { Keeper } from '../src/endpoint/keeper.ts';
+import { makeLimits } from '../src/limits.ts';
+import { makeCounters } from '../src/observe/metrics.ts';
+import { v1 } from '../src/wire/v1.ts';
+import { hello } from '../test/helpers/device.ts';
+
+export interface IdleCosts {
+  /** Processor time of the whole process per second, in microseconds. */
+  readonly processUs: number;
+  /** Time within the ticks per second, in microseconds. */
+  readonly tickUs: number;
+  readonly ticks: number;
+}
+
+/** Takes whatever is written, and says nothing beyond what it is given. */
+class Nowhere extends Duplex {
+  override _read(): void {}
+  override _write(_chunk: Buffer, _encoding: string, done: () => void): void {
+    done();
+  }
+}
+
+const [links = '0', seconds = '10'] = process.argv.slice(2);
+const limits = makeLimits();
+const counters = makeCounters();
+const linksMax = Number.POSITIVE_INFINITY;
+const keeper = new Keeper({
+  codec: v1,
+  limits,
+  counters,
+  clock: systemClock,
+  random: Math.random,
+  linksMax,
+});
+const WAVE = 1_000;
+
+for (let link = 0; link < Number(links); link += 1) {
+  const socket = new Nowhere({ highWaterMark: limits.outboxSoftBytes });
+  keeper.accept(socket as unknown as Socket);
+  socket.push(v1.encode(hello(`device-${link}`, { keepalive: 3_600 })));
+  if (link % WAVE === 0) await pause(1);
+}
+await pause(2_000);
+if (counters.greetings > 0) throw new Error(`${counters.greetings} links have not been greeted`);
+
+let tickUs = 0;
+let ticks = 0;
+const ticker = setInterval(() => {
+  const from = performance.now();
+  keeper.tick();
+  tickUs += (performance.now() - from) * 1_000;
+  ticks += 1;
+}, limits.sweepTickMs);
+// The first rounds compile the code.
+await pause(5_000);
+tickUs = 0;
+ticks = 0;
+const from = performance.now();
+const before = process.cpuUsage();
+await pause(Number(seconds) * 1_000);
+const { user, system } = process.cpuUsage(before);
+const passed = (performance.now() - from) / 1_000;
+clearInterval(ticker);
+if (counters.links !== Number(links)) throw new Error(`only ${counters.links} links are left`);
+process.send?.({
+  processUs: (user + system) / passed,
+  tickUs: tickUs / passed,
+  ticks: ticks / passed,
+} satisfies IdleCosts);

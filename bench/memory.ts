@@ -1,0 +1,148 @@
+/**
+ * Memory: what an idle open link costs an acceptor, as an operator sees it: RSS of a real node's
+ * process over that of the same process empty, with no garbage collection asked for.
+ * A slow ramp beside a storm, each in fresh nodes, and then filling and emptying one again and
+ * again. `node bench/memory.ts [--links 15000] [--runs 3] [--cycles 5] [--hold 75]`
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { waitFor } from '../test/helpers/waitFor.ts';
+import { Fleet, type Node, sourcesFor, startNode } from './fleet.ts';
+import { loadAverages, rssBytesOf } from './proc.ts';
+import { heading, ratios, row, spread } from './stats.ts';
+
+const { values } = parseArgs({
+  options: {
+    links: { type: 'string', default: '15000' },
+    runs: { type: 'string', default: '3' },
+    cycles: { type: 'string', default: '5' },
+    /** Seconds that the links are held before RSS is read: a keepalive and more. */
+    hold: { type: 'string', default: '75' },
+    'ramp-rate': { type: 'string', default: '300' },
+    'cycle-rate': { type: 'string', default: '1500' },
+  },
+});
+const links = Number(values.links);
+const runs = Number(values.runs);
+const holdMs = Number(values.hold) * 1_000;
+/** The goals: bytes a link, storm over ramp, the last cycle over the first. */
+const LINK_BYTES_MAX = 6_000;
+const STORM_RATIO_MAX = 1.1;
+const CYCLE_RATIO_MAX = 1.1;
+const CONNECT_DEADLINE_MS = 300_000;
+/** An empty acceptor that was just started, or just emptied, settles first. */
+const SETTLE_MS = 10_000;
+
+const RAMP = ['--connect-rate', values['ramp-rate']];
+/** Who is refused in the storm comes back soon. */
+const STORM = ['--storm', '--reconnect', '1s-2s'];
+const STEADY = ['--connect-rate', values['cycle-rate']];
+
+const rssOf = ({ server }: Node) => rssBytesOf(server.childPid('acceptor 1'));
+const mib = (bytes: number) => bytes / 1_048_576;
+
+/** Fills the node; resolves when all links have been open for the hold. */
+async function fill({ server }: Node, how: readonly string[]): Promise<Fleet> {
+  const fleet = new Fleet(server, [
+    ...['--devices', String(links), '--source', sourcesFor(links), ...how, '--workers', '2'],
+    ...['--keepalive', '60s', '--rate', '0', '--duration', '24h', '--connect-timeout', '300s'],
+  ]);
+  const isFull = async () => (await server.metric('owsla_links')) >= links;
+  await waitFor(`${links} links`, isFull, CONNECT_DEADLINE_MS);
+  await pause(holdMs);
+  const now = await server.metric('owsla_links');
+  if (now !== links) throw new Error(`${now} links after the hold, not ${links}`);
+  return fleet;
+}
+
+async function empty({ server }: Node, fleet: Fleet): Promise<void> {
+  fleet.interrupt();
+  await fleet.report;
+  const isEmpty = async () => (await server.metric('owsla_sockets')) === 0;
+  await waitFor('no socket', isEmpty, CONNECT_DEADLINE_MS);
+  await pause(SETTLE_MS);
+}
+
+/** A fresh node, empty and full. */
+async function measure(how: readonly string[]): Promise<{ before: number; full: number }> {
+  const node = await startNode({ acceptors: 1, limits: { reportMs: 1_000, scrapeMs: 1_000 } });
+  try {
+    await pause(SETTLE_MS);
+    const before = rssOf(node);
+    const fleet = await fill(node, how);
+    const full = rssOf(node);
+    fleet.interrupt();
+    await fleet.report;
+    return { before, full };
+  } finally {
+    await node.stop();
+  }
+}
+
+/** One node, filled and emptied again and again: its RSS at the end of each. */
+async function measureCycles(): Promise<{ full: number[]; emptied: number[] }> {
+  const node = await startNode({ acceptors: 1, limits: { reportMs: 1_000, scrapeMs: 1_000 } });
+  const full: number[] = [];
+  const emptied: number[] = [];
+  try {
+    await pause(SETTLE_MS);
+    for (let cycle = 0; cycle < Number(values.cycles); cycle += 1) {
+      const fleet = await fill(node, STEADY);
+      full.push(rssOf(node));
+      await empty(node, fleet);
+      emptied.push(rssOf(node));
+    }
+    return { full, emptied };
+  } finally {
+    await node.stop();
+  }
+}
+
+function verdict(about: string, value: number, max: number, text: string): void {
+  console.log(`${value <= max ? 'met   ' : 'MISSED'}  ${about}: ${text}`);
+}
+
+const ramps: { before: number; full: number }[] = [];
+const storms: { before: number; full: number }[] = [];
+console.log(`node ${process.version}, ${links} links, load averages ${loadAverages().join(' ')}`);
+for (let run = 0; run < runs; run += 1) {
+  for (const how of run % 2 === 0 ? [RAMP, STORM] : [STORM, RAMP]) {
+    (how === RAMP ? ramps : storms).push(await measure(how));
+  }
+}
+const perLink = (of: typeof ramps) => of.map(({ before, full }) => (full - before) / links);
+const fulls = (of: typeof ramps) => of.map(({ full }) => mib(full));
+if (runs > 0) {
+  console.log(heading(`one acceptor, ${links} idle links, ${runs} fresh nodes each`));
+  console.log(
+    row('RSS empty', spread([...ramps, ...storms].map(({ before }) => mib(before))), 'MiB'),
+  );
+  console.log(row('RSS after a slow ramp', spread(fulls(ramps)), 'MiB'));
+  console.log(row('RSS after a storm', spread(fulls(storms)), 'MiB'));
+  console.log(row('RSS per link, slow ramp', spread(perLink(ramps)), 'bytes'));
+  console.log(row('RSS per link, storm', spread(perLink(storms)), 'bytes'));
+  const stormRatios = ratios(perLink(storms), perLink(ramps));
+  console.log(row('  ratio', stormRatios));
+  const bytes = spread(perLink(ramps)).median;
+  verdict('bytes per link', bytes, LINK_BYTES_MAX, `${bytes.toFixed(0)} (${LINK_BYTES_MAX})`);
+  const { median } = stormRatios;
+  verdict('storm over ramp', median, STORM_RATIO_MAX, `${median.toFixed(2)} (${STORM_RATIO_MAX})`);
+}
+
+async function cycles(): Promise<void> {
+  const { full, emptied } = await measureCycles();
+  const list = (of: readonly number[]) => of.map((bytes) => mib(bytes).toFixed(0)).join(' ');
+  console.log(`\nfilled and emptied ${full.length} times, RSS in MiB`);
+  console.log(`filled    ${list(full)}`);
+  console.log(`emptied   ${list(emptied)}`);
+  for (const [name, of] of [
+    ['filled', full],
+    ['emptied', emptied],
+  ] as const) {
+    const ratio = (of.at(-1) ?? Number.NaN) / (of[0] ?? Number.NaN);
+    verdict(`last over first, ${name}`, ratio, CYCLE_RATIO_MAX, `${ratio.toFixed(2)}`);
+  }
+}
+
+if (Number(values.cycles) > 0) await cycles();
+console.log(`load averages ${loadAverages().join(' ')}`);

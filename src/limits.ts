@@ -20,6 +20,7 @@ const MiB = 1024 * KiB;
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
 
 function bytes(value: number, min: number, max: number, about: string): LimitSpec {
   return { value, unit: 'bytes', min, max, about };
@@ -62,6 +63,7 @@ export const LIMIT_SPECS = {
   // One AMQP connection.
   publishWindowMax: count(4_096, 1, 1_000_000, 'messages published and not yet confirmed'),
   publishWindowBytes: bytes(16 * MiB, 64 * KiB, 1_024 * MiB, 'payload bytes of these messages'),
+  confirmQuietMs: ms(SECOND, 50, HOUR, 'time without a confirm after which no more is sent'),
   nackRetryMs: ms(250, 10, MINUTE, 'pause before a nacked EVENT is published again'),
   prefetch: count(1_024, 1, 65_535, 'replies delivered and not yet acked'),
   heartbeatMs: ms(10 * SECOND, SECOND, 10 * MINUTE, 'AMQP heartbeat asked of the broker'),
@@ -95,6 +97,20 @@ export const LIMIT_SPECS = {
   restartsMax: count(0, 0, 100_000, 'restarts in restartWindowMs; 0: 5 + ceil(log2(acceptors))'),
   restartWindowMs: ms(10 * SECOND, SECOND, HOUR, 'window of the restart intensity'),
   restartPauseMaxMs: ms(5 * SECOND, 0, MINUTE, 'longest pause before a child is restarted'),
+
+  // Presence.
+  presenceBatchMax: count(1_000, 1, 100_000, 'presence changes in one transaction'),
+  presenceQueueMax: count(10_000, 1, 1_000_000, 'presence changes read and not yet recorded'),
+  presenceStreamBytes: bytes(64 * KiB, KiB, 16 * MiB, 'changes on their way to the registrar'),
+  presenceOutboxMax: count(100_000, 1, 100_000_000, 'presence events kept; above, newest only'),
+  presenceKeepMs: ms(90 * DAY, SECOND, 3_650 * DAY, 'time that an offline device is remembered'),
+  presencePageMax: count(1_000, 1, 10_000, 'devices in one page of a presence query'),
+  presenceQueriesMax: count(16, 1, 1_000, 'presence queries answered at once'),
+  presenceRetryMs: ms(SECOND, 10, HOUR, 'pause before a store that failed is tried again'),
+  presenceClaimMs: ms(MINUTE, 0, HOUR, 'time another registrar may still have the same prefix'),
+  takeoversMax: count(5, 1, 1_000_000, 'takeovers of one device before they are spaced'),
+  takeoverWindowMs: ms(5 * MINUTE, SECOND, DAY, 'quiet time after which that count is 0 again'),
+  takeoverDampMs: ms(10 * SECOND, 0, HOUR, 'least time between two takeovers that are spaced'),
 
   // The observer.
   reportMs: ms(SECOND, 100, MINUTE, 'interval of the acceptors’ reports to the observer'),

@@ -191,11 +191,13 @@ export class Link {
       let first: Error | undefined;
       model.on('error', (error: Error) => {
         first ??= error;
+        if (error.message === HEARTBEAT_MISSED) cutOff(socketOf(model));
       });
       model.once('close', (error?: Error) => {
-        const why = first ?? error ?? new Error('closed');
-        letGo(model, why.message === HEARTBEAT_MISSED ? 0 : CLOSE_MS);
-        resolve(why);
+        const socket = socketOf(model);
+        // Both have said all; a FIN that never comes must not keep it.
+        setTimeout(() => socket.destroy(), CLOSE_MS).unref();
+        resolve(first ?? error ?? new Error('closed'));
       });
     });
   }
@@ -237,16 +239,11 @@ function goodbye(model: ChannelModel): Promise<void> {
 }
 
 /**
- * Drop what a lost connection leaves behind. amqplib says FIN, and TCP would go on to offer a
- * broker that hung what was written to it: REQUESTs among it, answered with status 1 long ago.
+ * Reset a connection to a broker that hangs. amqplib would send FIN, behind all that TCP still
+ * holds for it, and TCP would deliver that when the broker wakes: REQUESTs among it, answered with
+ * status 1 long ago. It has to be done before that FIN.
  */
-function letGo(model: ChannelModel, afterMs: number): void {
-  const socket = socketOf(model);
-  const drop = () => {
-    if (socket.destroyed) return;
-    if ('encrypted' in socket) socket.destroy();
-    else socket.resetAndDestroy();
-  };
-  if (afterMs === 0) drop();
-  else setTimeout(drop, afterMs).unref();
+function cutOff(socket: Socket): void {
+  if ('encrypted' in socket) socket.destroy();
+  else socket.resetAndDestroy();
 }

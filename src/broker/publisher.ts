@@ -2,8 +2,8 @@
  * Publisher: messages to the broker, each kept until the broker has confirmed it.
  * From: route/uplink.ts.  To: one confirm channel; it survives the loss of that channel.
  * Bound: `publishWindowMax` messages and `publishWindowBytes` payload bytes wait for confirms,
- * sent or not. At either, `isFull` holds and devices are no longer read. What amqplib's own buffer
- * or TCP would hold back waits here instead, where it can still be withdrawn.
+ * sent or not. At either, `isFull` holds and devices are no longer read. What a broker that hangs
+ * (`confirmQuietMs`) or amqplib's own buffer would hold up waits here, and can be withdrawn.
  */
 import { type ConfirmChannel, IllegalOperationError, type Options } from 'amqplib';
 import type { Limits } from '../limits.ts';
@@ -28,6 +28,8 @@ export interface Publishing {
 export interface PublisherOptions {
   readonly limits: Limits;
   readonly counters: Counters;
+  /** Monotonic ms. */
+  readonly now?: () => number;
   /** `isFull` no longer holds, or may no longer hold. */
   readonly onRoom: () => void;
   /** A mandatory message came back: no queue is bound for it. */
@@ -36,12 +38,13 @@ export interface PublisherOptions {
 
 export class Publisher {
   readonly #options: PublisherOptions;
+  readonly #now: () => number;
   #channel: ConfirmChannel | undefined;
   /** Sent on the present channel, by delivery tag. */
   readonly #window = new Map<number, Publishing>();
   /**
-   * Not sent on the present channel (the broker is away, blocks or takes no bytes), in order; each
-   * with whether an earlier attempt may have reached the broker.
+   * Not sent on the present channel (the broker is away, blocks, is silent or takes no bytes), in
+   * order; each with whether an earlier attempt may have reached the broker.
    */
   #backlog = new Map<Publishing, boolean>();
   /** Refused by the broker, and published again after a pause. */
@@ -49,6 +52,8 @@ export class Publisher {
   #isBlocked = false;
   /** amqplib's write buffer is full; its 'drain' ends that. */
   #isChoked = false;
+  /** The last confirm or nack; or, later, the time of the only message that waits for one. */
+  #heardAt = 0;
   #bytes = 0;
   #tag = 0;
   /** Every tag below is settled. */
@@ -57,6 +62,7 @@ export class Publisher {
 
   constructor(options: PublisherOptions) {
     this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** Messages not yet confirmed. */
@@ -71,7 +77,16 @@ export class Publisher {
 
   /** The channel that takes messages now, if any does. */
   get #open(): ConfirmChannel | undefined {
-    return this.#isBlocked || this.#isChoked ? undefined : this.#channel;
+    return this.#isBlocked || this.#isChoked || this.#isQuiet() ? undefined : this.#channel;
+  }
+
+  /**
+   * The broker owes an answer and gives none. Should it hang, it will handle what TCP holds for it
+   * when it wakes, be it hours later: no more of that. Its next answer, or its loss, ends this.
+   */
+  #isQuiet(): boolean {
+    if (this.#window.size === 0) return false;
+    return this.#now() - this.#heardAt > this.#options.limits.confirmQuietMs;
   }
 
   /** Take over `publishing`. Callers ask `isFull` first. */
@@ -165,6 +180,7 @@ export class Publisher {
       this.down();
       return;
     }
+    if (this.#window.size === 0) this.#heardAt = this.#now();
     this.#tag += 1;
     this.#window.set(this.#tag, publishing);
     bump(counters.publishes, kind);
@@ -173,10 +189,11 @@ export class Publisher {
 
   #onAnswer(fields: { deliveryTag: number; multiple: boolean }, isConfirm: boolean): void {
     const { deliveryTag, multiple } = fields;
+    this.#heardAt = this.#now();
     const first = multiple ? this.#lowest : deliveryTag;
     for (let tag = first; tag <= deliveryTag; tag += 1) this.#settle(tag, isConfirm);
     while (this.#lowest <= this.#tag && !this.#window.has(this.#lowest)) this.#lowest += 1;
-    this.#settled();
+    this.#sendBacklog();
   }
 
   #settle(tag: number, isConfirm: boolean): void {

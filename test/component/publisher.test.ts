@@ -17,6 +17,8 @@ interface Part {
   /** Bodies of publishings that are no longer wanted. */
   readonly unwanted: Set<string>;
   publish(...bodies: string[]): Publishing[];
+  /** Time passes for the publisher. */
+  pass(ms: number): void;
   /** A new channel takes the place of the last. */
   reopen(): FakeChannel;
 }
@@ -27,9 +29,11 @@ function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
   const nacked: string[] = [];
   const returned: string[] = [];
   const unwanted = new Set<string>();
+  let now = 1_000;
   const publisher = new Publisher({
     limits: makeLimits(limits),
     counters,
+    now: () => now,
     onRoom: () => {
       part.rooms += 1;
     },
@@ -71,6 +75,9 @@ function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
         publisher.publish(one);
         return one;
       }),
+    pass: (ms) => {
+      now += ms;
+    },
     reopen,
   };
   publisher.open(part.channel.asConfirm);
@@ -462,4 +469,35 @@ t.test('publisher: a drained buffer does not hurry what was nacked', async (t) =
   mock.timers.tick(250);
 
   t.same(part.channel.bodies(), ['e1', 'e2', 'e3', 'e1']);
+});
+
+t.test(
+  'publisher: a broker that hangs gets no more, and no expired one when it wakes',
+  async (t) => {
+    const part = build(t, { confirmQuietMs: 1_000 });
+    const { publisher, publish, channel } = part;
+    publish('e1');
+    part.pass(600);
+    publish('e2');
+    part.pass(401);
+    const [, late] = publish('e3', 'r4');
+    t.same(channel.bodies(), ['e1', 'e2'], 'e1 has waited for too long');
+
+    publisher.withdraw(late as Publishing);
+    channel.confirm(1);
+
+    t.same(channel.bodies(), ['e1', 'e2', 'e3'], 'one confirm shows that it lives');
+    t.equal(channel.published[2]?.options.headers?.resent, undefined);
+  },
+);
+
+t.test('publisher: with nothing unconfirmed no silence is too long', async (t) => {
+  const part = build(t, { confirmQuietMs: 1_000 });
+  part.publish('e1');
+  part.channel.confirm(1);
+  part.pass(3_600_000);
+
+  part.publish('e2', 'e3');
+
+  t.same(part.channel.bodies(), ['e1', 'e2', 'e3']);
 });

@@ -1,0 +1,110 @@
+/**
+ * Damper: takeovers of one device may be many, when two boxes share its id; then they are spaced.
+ * From: registrar.ts, before each takeover.  To: the same, later; and a report of such a device.
+ * Bound: after `takeoversMax` takeovers without `takeoverWindowMs` of quiet, one per
+ * `takeoverDampMs`. Meanwhile the device's newest link waits, open, and the row names the older.
+ * TRACKED_MAX devices are watched; beyond that the longest quiet one is forgotten.
+ */
+import type { Limits } from '../limits.ts';
+import type { Up } from './rules.ts';
+
+const TRACKED_MAX = 10_000;
+
+interface Spell {
+  takeovers: number;
+  /** The last takeover, in the clock's ms. */
+  at: number;
+}
+
+export class Damper {
+  readonly #limits: Limits;
+  readonly #spells = new Map<string, Spell>();
+  /** The link that waits to take its device over. Invariant: the newest one seen. */
+  #held = new Map<string, Up>();
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  /** Links that wait. */
+  get size(): number {
+    return this.#held.size;
+  }
+
+  held(device: string): Up | undefined {
+    return this.#held.get(device);
+  }
+
+  /**
+   * Ask before a takeover at `now`. True: do it. False: `up` is kept, and `due` gives it back.
+   * With no place to keep it, it is done.
+   */
+  admits(up: Up, now: number): boolean {
+    const spell = this.#spell(up.device, now);
+    const isCalm = spell.takeovers < this.#limits.takeoversMax;
+    if (!isCalm && now < this.#dueAt(spell) && this.#held.size < TRACKED_MAX) {
+      this.#held.set(up.device, up);
+      return false;
+    }
+    spell.takeovers += 1;
+    spell.at = now;
+    return true;
+  }
+
+  /** Takeovers in the present spell. */
+  takeovers(device: string): number {
+    return this.#spells.get(device)?.takeovers ?? 0;
+  }
+
+  #dueAt(spell: Spell): number {
+    return spell.at + this.#limits.takeoverDampMs;
+  }
+
+  #spell(device: string, now: number): Spell {
+    const known = this.#spells.get(device);
+    const isOver = known === undefined || now - known.at > this.#limits.takeoverWindowMs;
+    const spell = isOver ? { takeovers: 0, at: now } : known;
+    // Moved to the end: the order of the map is that of the last takeovers.
+    this.#spells.delete(device);
+    this.#spells.set(device, spell);
+    if (this.#spells.size > TRACKED_MAX) this.#spells.delete(firstOf(this.#spells.keys()) ?? '');
+    return spell;
+  }
+
+  /** It waits no longer: it was admitted, or it ended. */
+  release(device: string): void {
+    this.#held.delete(device);
+  }
+
+  /** Those whose time has come, at most `max`. They stay held until `release`. */
+  due(now: number, max: number): Up[] {
+    const due: Up[] = [];
+    for (const up of this.#held.values()) {
+      if (due.length === max) break;
+      const spell = this.#spells.get(up.device);
+      if (spell === undefined || now >= this.#dueAt(spell)) due.push(up);
+    }
+    return due;
+  }
+
+  /** Who waits now, for `restore` after a batch that was not recorded. */
+  snapshot(): ReadonlyMap<string, Up> {
+    return new Map(this.#held);
+  }
+
+  restore(held: ReadonlyMap<string, Up>): void {
+    this.#held = new Map(held);
+  }
+
+  /** Let go of an acceptor's links for which `isOver` holds. */
+  drop(acceptor: string, isOver: (connection: string) => boolean): void {
+    for (const up of this.#held.values()) {
+      if (up.acceptor === acceptor && isOver(up.connection)) this.#held.delete(up.device);
+    }
+  }
+}
+
+function firstOf<T>(items: Iterable<T>): T | undefined {
+  for (const item of items) return item;
+  return undefined;
+}

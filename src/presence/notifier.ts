@@ -1,0 +1,143 @@
+/**
+ * Notifier: the presence outbox to the broker; what is confirmed may leave the outbox.
+ * From: events as the registrar has recorded them, or read back from the store.
+ * To: the publisher, in order; and `settledTo`, which the registrar's next transaction deletes to.
+ * Bound: the publisher's window. While it is full events stay in the store only, and are read from
+ * there when it has room.
+ */
+import type { Options } from 'amqplib';
+import type { Publisher, Publishing } from '../broker/publisher.ts';
+import type { Limits } from '../limits.ts';
+import type { Opened, OutboxEvent, Store } from './store.ts';
+import type { Trace } from './trace.ts';
+
+export interface NotifierOptions {
+  readonly store: Pick<Store, 'outbox'>;
+  readonly publisher: Pick<Publisher, 'publish' | 'isFull'>;
+  readonly exchange: string;
+  readonly limits: Limits;
+  readonly trace: Trace;
+  /** Reading the outbox failed; `makeRoom` tries again. */
+  readonly onFault: (error: unknown) => void;
+}
+
+/** `online.<deviceId>`, so that a backend can bind for one device, or one direction. */
+export function presenceKey(device: string, online: boolean): string {
+  return `${online ? 'online' : 'offline'}.${device}`;
+}
+
+class EventPublishing implements Publishing {
+  readonly kind = 'event';
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly body: Buffer;
+  readonly #event: OutboxEvent;
+  readonly #onConfirm: (event: OutboxEvent) => void;
+
+  constructor(exchange: string, event: OutboxEvent, onConfirm: (event: OutboxEvent) => void) {
+    this.exchange = exchange;
+    this.routingKey = presenceKey(event.device, event.online);
+    this.body = Buffer.from(event.body);
+    this.#event = event;
+    this.#onConfirm = onConfirm;
+  }
+
+  isWanted(): boolean {
+    return true;
+  }
+
+  properties(isResend: boolean): Options.Publish {
+    return {
+      appId: 'owsla',
+      type: 'presence',
+      contentType: 'application/json',
+      persistent: true,
+      headers: { device: this.#event.device, ...(isResend ? { resent: true } : {}) },
+    };
+  }
+
+  onConfirm(): void {
+    this.#onConfirm(this.#event);
+  }
+
+  onNack(): 'again' {
+    return 'again';
+  }
+}
+
+export class Notifier {
+  readonly #options: NotifierOptions;
+  /** Events handed to the publisher, by id; in order, as a Set keeps it. */
+  readonly #unconfirmed = new Set<number>();
+  /** All up to here have been handed to the publisher, or are in no outbox any more. */
+  #published = 0;
+  /** The last event that is recorded. */
+  #recorded = 0;
+  #isReading = false;
+
+  constructor(options: NotifierOptions) {
+    this.#options = options;
+  }
+
+  /** All events up to this id are at the broker. */
+  settledTo(): number {
+    for (const oldest of this.#unconfirmed) return oldest - 1;
+    return this.#published;
+  }
+
+  /** The store was opened: what an earlier process left is published first. */
+  onOpen({ lastEvent }: Opened): void {
+    this.#recorded = lastEvent;
+    void this.makeRoom();
+  }
+
+  onCommit(events: readonly OutboxEvent[]): void {
+    const isBehind = this.#published < this.#recorded;
+    this.#recorded = events.at(-1)?.id ?? this.#recorded;
+    if (isBehind) return;
+    for (const event of events) {
+      if (this.#options.publisher.isFull()) return;
+      this.#publish(event);
+    }
+  }
+
+  #publish(event: OutboxEvent): void {
+    const { publisher, exchange, trace } = this.#options;
+    this.#published = event.id;
+    this.#unconfirmed.add(event.id);
+    // tla: Presence!Publish
+    trace('Publish', { device: event.device, event: event.id });
+    publisher.publish(new EventPublishing(exchange, event, ({ id }) => this.#onConfirm(id)));
+  }
+
+  #onConfirm(id: number): void {
+    // tla: Presence!Confirm
+    this.#options.trace('Confirm', { event: id });
+    this.#unconfirmed.delete(id);
+  }
+
+  /** The publisher has room: go on with what only the store has. Never rejects. */
+  async makeRoom(): Promise<void> {
+    const { publisher, store, limits } = this.#options;
+    if (this.#isReading) return;
+    this.#isReading = true;
+    try {
+      while (this.#published < this.#recorded && !publisher.isFull()) {
+        // The store answers in order, so the page holds all that was recorded up to now.
+        const recorded = this.#recorded;
+        const page = await store.outbox(this.#published, limits.presenceBatchMax);
+        for (const event of page) {
+          if (publisher.isFull()) return;
+          this.#publish(event);
+        }
+        // Ids that are in no page have been compacted away.
+        const isLast = page.length < limits.presenceBatchMax;
+        if (isLast) this.#published = Math.max(this.#published, recorded);
+      }
+    } catch (error) {
+      this.#options.onFault(error);
+    } finally {
+      this.#isReading = false;
+    }
+  }
+}

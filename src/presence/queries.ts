@@ -1,0 +1,111 @@
+/**
+ * Queries: answers "is this device connected?" and "who is?" from the store's rows.
+ * From: the query queue, JSON (docs/presence.md).  To: the asker's `reply_to`, JSON.
+ * Bound: `presenceQueriesMax` at once, each acked when answered; `presencePageMax` devices each.
+ */
+import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
+import type { Limits } from '../limits.ts';
+import { eventOf, type Row } from './rules.ts';
+import type { Store } from './store.ts';
+
+export interface QueriesOptions {
+  readonly store: Pick<Store, 'read' | 'page'>;
+  readonly limits: Limits;
+  /** Undefined while the store is not open. */
+  readonly epoch: () => number | undefined;
+  /** Fates of queries, for the metrics. */
+  readonly count: (fate: QueryFate) => void;
+}
+
+export const QUERY_FATES = ['answered', 'bad', 'unavailable', 'nowhere'] as const;
+export type QueryFate = (typeof QUERY_FATES)[number];
+
+type Query = { readonly device: string } | { readonly after: string; readonly limit: number };
+
+export class Queries {
+  readonly #options: QueriesOptions;
+
+  constructor(options: QueriesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Consume `queue`, alone: rejects with the broker's 403 while another registrar does. `onCancel`
+   * is called when the broker ends it, as when the queue was deleted.
+   */
+  async open(channel: Channel, queue: string, onCancel: () => void): Promise<void> {
+    await channel.prefetch(this.#options.limits.presenceQueriesMax);
+    const onMessage = (message: ConsumeMessage | null) => {
+      if (message === null) onCancel();
+      else void this.#onQuery(channel, message);
+    };
+    await channel.consume(queue, onMessage, { exclusive: true });
+  }
+
+  async #onQuery(channel: Channel, message: ConsumeMessage): Promise<void> {
+    const { replyTo, correlationId } = message.properties as {
+      replyTo: unknown;
+      correlationId: unknown;
+    };
+    const [fate, body] = await this.#answer(message.content);
+    this.#options.count(typeof replyTo === 'string' ? fate : 'nowhere');
+    try {
+      if (typeof replyTo === 'string') {
+        channel.publish('', replyTo, Buffer.from(body), {
+          appId: 'owsla',
+          type: 'presence.snapshot',
+          contentType: 'application/json',
+          persistent: false,
+          ...(typeof correlationId === 'string' ? { correlationId } : {}),
+        });
+      }
+      channel.ack(message);
+    } catch (error) {
+      // The channel is gone; the query will be delivered again.
+      if (!(error instanceof IllegalOperationError)) throw error;
+    }
+  }
+
+  async #answer(content: Buffer): Promise<[QueryFate, string]> {
+    const { store, limits, epoch } = this.#options;
+    const query = readQuery(content, limits.presencePageMax);
+    if (typeof query === 'string') return ['bad', failure('bad-query', query)];
+    const now = epoch();
+    if (now === undefined) return ['unavailable', failure('unavailable', 'the store is not open')];
+    try {
+      if ('device' in query) return ['answered', page(now, await store.read([query.device]))];
+      const rows = await store.page(query.after, query.limit);
+      const next = rows.length === query.limit ? rows.at(-1)?.device : undefined;
+      return ['answered', page(now, rows, next)];
+    } catch (error) {
+      return ['unavailable', failure('unavailable', (error as Error).message)];
+    }
+  }
+}
+
+function page(epoch: number, rows: readonly Row[], next?: string): string {
+  const devices = rows.map((row) => eventOf(row, epoch)).join();
+  return `{"epoch":${epoch},"devices":[${devices}],"next":${JSON.stringify(next ?? null)}}`;
+}
+
+function failure(error: string, message: string): string {
+  return JSON.stringify({ error, message });
+}
+
+/** The query; or, as a string, what is wrong with it. */
+export function readQuery(content: Buffer, pageMax: number): Query | string {
+  let given: Record<string, unknown>;
+  try {
+    given = (content.length === 0 ? {} : JSON.parse(content.toString())) as typeof given;
+  } catch {
+    return 'a query is a JSON object';
+  }
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    return 'a query is a JSON object';
+  }
+  const { device, after = '', limit = pageMax } = given;
+  if (device !== undefined) return typeof device === 'string' ? { device } : 'device is a string';
+  if (after !== null && typeof after !== 'string') return 'after is a string';
+  if (!Number.isInteger(limit) || Number(limit) < 1) return 'limit is a whole number from 1 up';
+  return { after: after ?? '', limit: Math.min(Number(limit), pageMax) };
+}

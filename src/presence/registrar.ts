@@ -1,0 +1,342 @@
+/**
+ * Registrar: who is connected, one row per device; the five rules of docs/presence.md at work.
+ * From: acceptors' streams (links that begin and end, hand-overs) and the supervisor's word on who
+ * lives.  To: the store, one transaction per batch; then events to notifier.ts and takeovers back
+ * to the acceptors. No I/O of its own: `work` does one batch, whoever calls it decides when.
+ * Bound: `presenceQueueMax` changes wait; at that `isFull` holds and streams are no longer read.
+ */
+import type { Limits } from '../limits.ts';
+import { Damper } from './damper.ts';
+import {
+  type Change,
+  type Down,
+  eventOf,
+  type Held,
+  isLater,
+  judge,
+  type PresenceReason,
+  type Row,
+  type Up,
+} from './rules.ts';
+import type { Opened, OutboxEvent, Store } from './store.ts';
+import type { Trace } from './trace.ts';
+
+export interface RegistrarOptions {
+  readonly store: Store;
+  /** Names this start of the node; its children's restarts keep it. */
+  readonly node: string;
+  readonly limits: Limits;
+  readonly clock: { now(): number; wall(): number };
+  readonly trace: Trace;
+  /** This link has to close, wherever it is. */
+  readonly onTakeover: (link: Held) => void;
+  /** The store is there; its presence outbox may hold events of before. */
+  readonly onOpen: (opened: Opened) => void;
+  /** These are recorded, and may be published. */
+  readonly onCommit: (events: readonly OutboxEvent[]) => void;
+  /** So many takeovers of one device without a quiet time: several boxes may have its id. */
+  readonly onClone: (device: string, takeovers: number) => void;
+  /** Events up to this id are at the broker. */
+  readonly settledTo: () => number;
+}
+
+/** Rows of one acceptor that are to go offline, page by page. */
+interface Sweep {
+  readonly acceptor: string;
+  /** After a hand-over: the links that are there, later ones too. Absent: none is. */
+  readonly seen?: Set<string>;
+  after: string;
+}
+
+type Step = Change | { readonly kind: 'sweep'; readonly sweep: Sweep };
+
+/** How often rows are looked for that may be forgotten. */
+const FORGET_EVERY_MS = 60_000;
+
+/** What one batch comes to. */
+interface Outcome {
+  readonly rows: Map<string, Row>;
+  readonly changed: Set<string>;
+  readonly events: OutboxEvent[];
+  readonly closes: Held[];
+}
+
+export class Registrar {
+  readonly #options: RegistrarOptions;
+  readonly #damper: Damper;
+  /** Live incarnations, each with its hand-over until that is swept; undefined: not yet told. */
+  #live: Map<string, Sweep | undefined> | undefined;
+  #queue: Step[] = [];
+  readonly #sweeps = new Set<Sweep>();
+  #opened: Opened | undefined;
+  /** Rows of acceptors that ended before this process began have been put on the list. */
+  #isCaughtUp = false;
+  #outbox = 0;
+  #compactAt: number;
+  #floor = 0;
+  #lastEvent = 0;
+  #deletedTo = 0;
+  #forgetAt = 0;
+
+  constructor(options: RegistrarOptions) {
+    this.#options = options;
+    this.#damper = new Damper(options.limits);
+    this.#compactAt = options.limits.presenceOutboxMax;
+  }
+
+  /** No more changes now; `work` makes room. */
+  isFull(): boolean {
+    return this.#queue.length >= this.#options.limits.presenceQueueMax;
+  }
+
+  /** For the metrics. */
+  figures(): { waiting: number; outbox: number; held: number; sweeps: number } {
+    const { size: sweeps } = this.#sweeps;
+    const { size: held } = this.#damper;
+    return { waiting: this.#queue.length, outbox: this.#outbox, held, sweeps };
+  }
+
+  // From the supervisor.
+
+  /** Every live incarnation. One that is missing, and was not before, has been seen to end. */
+  onNode(live: readonly string[]): void {
+    const before = this.#live ?? new Map<string, Sweep | undefined>();
+    this.#live = new Map(live.map((acceptor) => [acceptor, before.get(acceptor)]));
+    for (const acceptor of before.keys()) {
+      if (!this.#live.has(acceptor)) this.#end(acceptor);
+    }
+  }
+
+  /** What its stream still holds is ignored from now on: it is not live. */
+  #end(acceptor: string): void {
+    // tla: Presence!ExitSeen
+    this.#options.trace('ExitSeen', { acceptor });
+    this.#forgetSweeps(acceptor);
+    this.#queue.push({ kind: 'sweep', sweep: { acceptor, after: '' } });
+  }
+
+  // From one acceptor's stream. What is not from a live one is ignored.
+
+  /** May this incarnation speak? One that the supervisor has not named yet may so later. */
+  isLive(acceptor: string): boolean {
+    return this.#live?.has(acceptor) === true;
+  }
+
+  /** It begins to hand over every link it holds. */
+  begin(acceptor: string): void {
+    if (!this.isLive(acceptor)) return;
+    this.#forgetSweeps(acceptor);
+    this.#live?.set(acceptor, { acceptor, seen: new Set(), after: '' });
+  }
+
+  up(link: Omit<Up, 'kind' | 'start'>): void {
+    if (!this.isLive(link.acceptor)) return;
+    // Up to the end of the sweep, for a link that began meanwhile is there too.
+    this.#live?.get(link.acceptor)?.seen?.add(link.connection);
+    // `open` puts the start number in: it may not be known yet.
+    this.#queue.push({ kind: 'up', start: 0, ...link });
+  }
+
+  down(acceptor: string, link: Omit<Down, 'kind'>): void {
+    if (this.isLive(acceptor)) this.#queue.push({ kind: 'down', ...link });
+  }
+
+  /** It has handed over: links of its rows that it did not name are over. */
+  handedOver(acceptor: string): void {
+    const sweep = this.#live?.get(acceptor);
+    if (sweep) this.#queue.push({ kind: 'sweep', sweep });
+  }
+
+  #forgetSweeps(acceptor: string): void {
+    for (const sweep of this.#sweeps) if (sweep.acceptor === acceptor) this.#sweeps.delete(sweep);
+  }
+
+  // The work.
+
+  /**
+   * Do one batch: read, judge, one transaction, then tell. Gives false when nothing is left to do
+   * for now. Rejects with a StoreError when the store fails: nothing is lost, and `work` may be
+   * called again. Never call it while it works.
+   */
+  async work(): Promise<boolean> {
+    const { limits, clock, trace } = this.#options;
+    const { start } = await this.#open();
+    await this.#catchUp();
+    const sweep = firstOf(this.#sweeps);
+    const page = sweep ? await this.#page(sweep) : [];
+    const held = this.#damper.snapshot();
+    const due = this.#damper.due(clock.now(), limits.presenceBatchMax);
+    const taken = this.#queue.splice(0, limits.presenceBatchMax);
+    try {
+      const steps = [...page.flatMap((row) => this.#overOf(row, sweep)), ...due, ...taken];
+      await this.#batch(steps, start);
+    } catch (error) {
+      // What was traced since the last commit has not happened.
+      trace('Rollback', {});
+      this.#queue.unshift(...taken);
+      this.#damper.restore(held);
+      throw error;
+    }
+    if (sweep) this.#swept(sweep, page);
+    await this.#tidy();
+    return this.#queue.length > 0 || this.#sweeps.size > 0;
+  }
+
+  async #open(): Promise<Opened> {
+    if (this.#opened) return this.#opened;
+    const { store, node, clock } = this.#options;
+    const opened = await store.open(node, clock.wall());
+    this.#outbox = opened.outbox;
+    this.#floor = opened.floor;
+    this.#lastEvent = opened.lastEvent;
+    this.#opened = opened;
+    this.#options.onOpen(opened);
+    return opened;
+  }
+
+  /** Acceptors whose end no registrar has recorded: of earlier starts, or while none was there. */
+  async #catchUp(): Promise<void> {
+    if (this.#isCaughtUp || this.#live === undefined) return;
+    for (const acceptor of await this.#options.store.acceptors()) {
+      if (!this.#live.has(acceptor)) this.#end(acceptor);
+    }
+    this.#isCaughtUp = true;
+  }
+
+  #page(sweep: Sweep): Promise<Row[]> {
+    const { store, limits } = this.#options;
+    return store.online(sweep.acceptor, sweep.after, limits.presenceBatchMax);
+  }
+
+  #overOf(row: Row, sweep: Sweep | undefined): Down[] {
+    if (sweep?.seen?.has(row.connection)) return [];
+    const { device, connection } = row;
+    const at = this.#options.clock.wall();
+    return [{ kind: 'down', device, connection, at, reason: this.#reasonOf(row, sweep) }];
+  }
+
+  #reasonOf(row: Row, sweep: Sweep | undefined): PresenceReason {
+    if (sweep?.seen) return 'missed';
+    return row.start === this.#opened?.start ? 'acceptor-ended' : 'node-ended';
+  }
+
+  /** One page of a sweep is done; after the last, the hand-over's set is let go. */
+  #swept(sweep: Sweep, page: readonly Row[]): void {
+    const last = page.at(-1);
+    if (last && page.length >= this.#options.limits.presenceBatchMax) {
+      sweep.after = last.device;
+      return;
+    }
+    this.#sweeps.delete(sweep);
+    if (this.#live?.get(sweep.acceptor) === sweep) this.#live.set(sweep.acceptor, undefined);
+  }
+
+  async #batch(steps: readonly Step[], start: number): Promise<void> {
+    const { store, onCommit, onTakeover, settledTo, trace } = this.#options;
+    const devices = steps.flatMap((step) => (step.kind === 'sweep' ? [] : step.device));
+    const known = devices.length > 0 ? await store.read([...new Set(devices)]) : [];
+    const rows = new Map(known.map((row) => [row.device, row]));
+    const outcome: Outcome = { rows, changed: new Set(), events: [], closes: [] };
+    for (const step of steps) this.#step(step, start, outcome);
+    const { changed, events, closes } = outcome;
+    const settled = settledTo();
+    if (events.length > 0 || settled > this.#deletedTo) {
+      const written = [...changed].map((device) => rows.get(device) as Row);
+      this.#outbox = await store.write({ rows: written, events, settledTo: settled });
+      this.#deletedTo = settled;
+      this.#lastEvent += events.length;
+    }
+    // What was traced since the last of these lines has happened, all at once.
+    if (steps.length > 0) trace('Commit', {});
+    if (events.length > 0) onCommit(events);
+    for (const link of closes) onTakeover(link);
+  }
+
+  get #epoch(): number {
+    return this.#opened?.epoch ?? 0;
+  }
+
+  #step(step: Step, start: number, outcome: Outcome): void {
+    if (step.kind === 'sweep') this.#beginSweep(step.sweep);
+    else if (step.kind === 'up') this.#up({ ...step, start }, outcome);
+    else this.#down(step, outcome);
+  }
+
+  #beginSweep(sweep: Sweep): void {
+    const { acceptor, seen } = sweep;
+    // A later hand-over of the same acceptor tells more, and its end most of all.
+    if (seen && this.#live?.get(acceptor) !== sweep) return;
+    // tla: Presence!HandedOver
+    if (seen) this.#options.trace('HandedOver', { acceptor });
+    this.#sweeps.add(sweep);
+    this.#damper.drop(acceptor, (connection) => seen?.has(connection) !== true);
+  }
+
+  #up(given: Up, outcome: Outcome): void {
+    const { clock, onClone, limits, trace } = this.#options;
+    const { device } = given;
+    const held = this.#damper.held(device);
+    let up = given;
+    if (held && held.connection !== given.connection) {
+      const isNewer = isLater(given, held);
+      up = isNewer ? given : held;
+      outcome.closes.push(isNewer ? held : given);
+    }
+    this.#damper.release(device);
+    const row = outcome.rows.get(device);
+    const { row: next, close } = judge(row, up, this.#floor);
+    if (next?.reason === 'takeover') {
+      if (!this.#damper.admits(up, clock.now())) return;
+      const takeovers = this.#damper.takeovers(device);
+      if (takeovers >= limits.takeoversMax) onClone(device, takeovers);
+    }
+    // tla: Presence!Up
+    trace('Up', { connection: up.connection, device, seq: next?.seq });
+    if (close) outcome.closes.push(close);
+    if (next) this.#change(next, outcome);
+  }
+
+  #down(down: Down, outcome: Outcome): void {
+    const held = this.#damper.held(down.device);
+    if (held?.connection === down.connection) this.#damper.release(down.device);
+    const { row } = judge(outcome.rows.get(down.device), down, this.#floor);
+    // tla: Presence!Down, Presence!Missed, Presence!AcceptorEnded
+    const { connection, device, reason } = down;
+    this.#options.trace('Down', { connection, device, reason, seq: row?.seq });
+    if (!row) return;
+    this.#change(row, outcome);
+    const waiting = this.#damper.held(down.device);
+    // Nobody holds its place any more: no takeover.
+    if (waiting) this.#up(waiting, outcome);
+  }
+
+  #change(row: Row, { rows, changed, events }: Outcome): void {
+    const { device, online } = row;
+    rows.set(device, row);
+    changed.add(device);
+    const id = this.#lastEvent + events.length + 1;
+    events.push({ id, device, online, body: eventOf(row, this.#epoch) });
+  }
+
+  /** What may wait, a little at a time: the outbox's bound, and devices long gone. */
+  async #tidy(): Promise<void> {
+    const { store, limits, clock, trace } = this.#options;
+    if (this.#outbox > this.#compactAt) {
+      // tla: Presence!Compact
+      trace('Compact', {});
+      this.#outbox = await store.compact();
+      // As many devices may have an event each: then the next look is worth it only later.
+      this.#compactAt = Math.max(limits.presenceOutboxMax, Math.ceil(this.#outbox * 1.5));
+    }
+    if (clock.now() < this.#forgetAt) return;
+    const before = clock.wall() - limits.presenceKeepMs;
+    const { forgotten, floor } = await store.forget(before, limits.presenceBatchMax);
+    this.#floor = floor;
+    if (forgotten < limits.presenceBatchMax) this.#forgetAt = clock.now() + FORGET_EVERY_MS;
+  }
+}
+
+function firstOf<T>(items: Iterable<T>): T | undefined {
+  for (const item of items) return item;
+  return undefined;
+}

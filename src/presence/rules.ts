@@ -1,0 +1,115 @@
+/**
+ * Rules: what a link's beginning or end does to its device's row. Pure.
+ * From: registrar.ts, one change and one row at a time.  To: the next row and its event, or a link
+ * that has to close.
+ * Bound: one row per device; a change makes one event or none.
+ */
+import { CLOSE_REASONS } from '../errors.ts';
+
+/** Why a device came online. */
+export const ONLINE_REASONS = ['connected', 'takeover'] as const;
+
+/** Ends that nobody saw from near: what is left is that the link is gone. */
+export const UNSEEN_ENDS = ['missed', 'acceptor-ended', 'node-ended', 'restored'] as const;
+
+/** Why a device is as it is: the closed list of the events' `reason` (docs/presence.md). */
+export const PRESENCE_REASONS = [...ONLINE_REASONS, ...CLOSE_REASONS, ...UNSEEN_ENDS] as const;
+export type PresenceReason = (typeof PRESENCE_REASONS)[number];
+
+/** What is known of one device. `acceptor` is the incarnation that holds, or held, its link. */
+export interface Row {
+  readonly device: string;
+  /** Rises by 1 with every change. */
+  readonly seq: number;
+  readonly online: boolean;
+  /** The last link's connection id, as UUID text. */
+  readonly connection: string;
+  readonly acceptor: string;
+  /** When the link was accepted: the node's start number, then µs of the machine's own clock. */
+  readonly start: number;
+  readonly acceptedUs: number;
+  /** When it changed last, in ms since 1970: for people, and for forgetting. */
+  readonly at: number;
+  readonly reason: PresenceReason;
+}
+
+/** A link began. */
+export interface Up {
+  readonly kind: 'up';
+  readonly device: string;
+  readonly connection: string;
+  readonly acceptor: string;
+  readonly start: number;
+  readonly acceptedUs: number;
+  readonly at: number;
+}
+
+/** A link ended. */
+export interface Down {
+  readonly kind: 'down';
+  readonly device: string;
+  readonly connection: string;
+  readonly at: number;
+  readonly reason: PresenceReason;
+}
+
+export type Change = Up | Down;
+
+/** A link, and who holds it. */
+export interface Held {
+  readonly acceptor: string;
+  readonly connection: string;
+}
+
+export interface Verdict {
+  /** The new row; absent when nothing changes. */
+  readonly row?: Row;
+  /** A link that has to close, because another one is the device's. */
+  readonly close?: Held;
+}
+
+const NOTHING: Verdict = {};
+
+/** What the order of accepts goes by. */
+export type Accepted = Pick<Row, 'start' | 'acceptedUs' | 'connection'>;
+
+/** Is the link `a` accepted after the link `b`? Two of one µs are told apart by their ids. */
+export function isLater(a: Accepted, b: Accepted): boolean {
+  if (a.start !== b.start) return a.start > b.start;
+  if (a.acceptedUs !== b.acceptedUs) return a.acceptedUs > b.acceptedUs;
+  return a.connection > b.connection;
+}
+
+/**
+ * The verdict on `change`, for the device's `row` if it has one. A device without one begins above
+ * `floor`, the highest `seq` that was ever forgotten.
+ */
+export function judge(row: Row | undefined, change: Change, floor: number): Verdict {
+  return change.kind === 'up' ? judgeUp(row, change, floor) : judgeDown(row, change);
+}
+
+function judgeUp(row: Row | undefined, up: Up, floor: number): Verdict {
+  const { kind: _, ...link } = up;
+  if (row === undefined) {
+    return { row: { ...link, seq: floor + 1, online: true, reason: 'connected' } };
+  }
+  // A hand-over shows again what is known.
+  if (row.connection === up.connection && row.online) return NOTHING;
+  // Accepted before, or ended: an ended connection never rises again.
+  if (!isLater(up, row)) return { close: up };
+  const next = { ...link, seq: row.seq + 1, online: true } as const;
+  if (!row.online) return { row: { ...next, reason: 'connected' } };
+  return { row: { ...next, reason: 'takeover' }, close: row };
+}
+
+function judgeDown(row: Row | undefined, down: Down): Verdict {
+  if (row === undefined || !row.online || row.connection !== down.connection) return NOTHING;
+  const { at, reason } = down;
+  return { row: { ...row, seq: row.seq + 1, online: false, at, reason } };
+}
+
+/** The event of a row, as JSON; order is (`epoch`, `seq`). */
+export function eventOf(row: Row, epoch: number): string {
+  const { device, seq, online, connection, acceptor, at, reason } = row;
+  return JSON.stringify({ device, epoch, seq, online, connection, acceptor, at, reason });
+}

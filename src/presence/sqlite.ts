@@ -1,0 +1,113 @@
+/**
+ * Sqlite: the store, embedded: SQLite in a thread of its own.
+ * From: the registrar's process.  To: sqliteThread.ts, by messages, answered in order.
+ * Bound: its callers wait for their answers, so a handful of calls is under way at most. A thread
+ * that dies of a bug takes its process with it: the supervisor starts another.
+ */
+import { dirname, extname, join } from 'node:path';
+import { Worker as Thread } from 'node:worker_threads';
+import type { Row } from './rules.ts';
+import {
+  type Batch,
+  type Opened,
+  type OutboxEvent,
+  type Store,
+  StoreError,
+  type StoreFault,
+} from './store.ts';
+
+/** sqliteThread.ts beside this file, or sqliteThread.js where this is compiled. */
+const ENTRY = join(dirname(import.meta.filename), `sqliteThread${extname(import.meta.filename)}`);
+
+export interface Call {
+  readonly id: number;
+  readonly method: keyof Store;
+  readonly args: readonly unknown[];
+}
+
+export interface Answer {
+  readonly id: number;
+  readonly result?: unknown;
+  readonly fault?: StoreFault;
+  readonly sentence?: string;
+}
+
+interface Waiting {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: StoreError) => void;
+}
+
+export class Sqlite implements Store {
+  readonly #thread: Thread;
+  readonly #waiting = new Map<number, Waiting>();
+  #lastId = 0;
+  #closing: Promise<void> | undefined;
+
+  /** Nothing is touched before `open`. */
+  constructor(folder: string) {
+    this.#thread = new Thread(ENTRY, { workerData: { folder } });
+    this.#thread.on('message', (answer: Answer) => this.#onAnswer(answer));
+  }
+
+  #onAnswer({ id, result, fault, sentence = '' }: Answer): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (fault === undefined) waiting?.resolve(result);
+    else waiting?.reject(new StoreError(fault, sentence));
+  }
+
+  #call<T>(method: keyof Store, ...args: readonly unknown[]): Promise<T> {
+    this.#lastId += 1;
+    const call: Call = { id: this.#lastId, method, args };
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(call.id, { resolve: resolve as Waiting['resolve'], reject });
+      this.#thread.postMessage(call);
+    });
+  }
+
+  open(node: string, now: number): Promise<Opened> {
+    return this.#call('open', node, now);
+  }
+
+  read(devices: readonly string[]): Promise<Row[]> {
+    return this.#call('read', devices);
+  }
+
+  online(acceptor: string, after: string, limit: number): Promise<Row[]> {
+    return this.#call('online', acceptor, after, limit);
+  }
+
+  acceptors(): Promise<string[]> {
+    return this.#call('acceptors');
+  }
+
+  page(after: string, limit: number): Promise<Row[]> {
+    return this.#call('page', after, limit);
+  }
+
+  outbox(after: number, limit: number): Promise<OutboxEvent[]> {
+    return this.#call('outbox', after, limit);
+  }
+
+  write(batch: Batch): Promise<number> {
+    return this.#call('write', batch);
+  }
+
+  compact(): Promise<number> {
+    return this.#call('compact');
+  }
+
+  forget(before: number, limit: number): Promise<{ forgotten: number; floor: number }> {
+    return this.#call('forget', before, limit);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#call('close');
+    await this.#thread.terminate();
+  }
+}

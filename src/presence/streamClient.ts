@@ -1,0 +1,118 @@
+/**
+ * StreamClient: an acceptor's end of its stream to the registrar.
+ * From: teller.ts, which knows what is still to be told.  To: the registrar's Unix socket; and
+ * takeovers back to the acceptor.
+ * Bound: `presenceStreamBytes` are on their way; beyond that the teller keeps state, not changes,
+ * so a registrar that is stopped costs no device anything.
+ *
+ *   away --connect--> up --close, error--> away, RECONNECT_MS later again
+ */
+import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import type { Limits } from '../limits.ts';
+import { encode, FRAME_MESSAGES_MAX, MessageReader, type ToAcceptor } from './messages.ts';
+import type { Teller } from './teller.ts';
+
+const RECONNECT_MS = 100;
+/** Frames written in one turn of the event loop, at most: some milliseconds' work. */
+const FRAMES_PER_TURN = 8;
+
+export interface StreamClientOptions {
+  /** The registrar's Unix socket. */
+  readonly path: string;
+  readonly incarnation: string;
+  readonly limits: Limits;
+  readonly teller: Teller;
+  /** This link's device has a newer one: close it. */
+  readonly onTakeover: (connection: string) => void;
+}
+
+export class StreamClient {
+  readonly #options: StreamClientOptions;
+  #socket: Socket | undefined;
+  #isUp = false;
+  #next: NodeJS.Immediate | undefined;
+  #again: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  #onDone: (() => void) | undefined;
+
+  constructor(options: StreamClientOptions) {
+    this.#options = options;
+  }
+
+  /** The registrar listens. */
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  /** Begin to connect, for ever. */
+  start(): void {
+    const { path, incarnation, limits, teller } = this.#options;
+    const reader = new MessageReader<ToAcceptor>();
+    const options = { path, highWaterMark: limits.presenceStreamBytes };
+    const socket = connect(options as NetConnectOpts);
+    this.#socket = socket;
+    socket.on('connect', () => {
+      socket.write(encode([['hello', incarnation]]));
+      teller.connected();
+      this.#isUp = true;
+      this.wake();
+    });
+    socket.on('data', (chunk) => this.#onData(reader, chunk as Buffer, socket));
+    socket.on('drain', () => this.wake());
+    // 'close' always follows.
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.#isUp = false;
+      teller.lost();
+      this.#onDone?.();
+      if (!this.#isClosed) this.#again = setTimeout(() => this.start(), RECONNECT_MS);
+    });
+  }
+
+  #onData(reader: MessageReader<ToAcceptor>, chunk: Buffer, socket: Socket): void {
+    try {
+      for (const [, connection] of reader.push(chunk)) this.#options.onTakeover(connection);
+    } catch {
+      socket.destroy();
+    }
+  }
+
+  /** There is something to tell: it leaves when the turn ends, with all else of the turn. */
+  wake(): void {
+    if (!this.#isUp) return;
+    this.#next ??= setImmediate(() => {
+      this.#next = undefined;
+      this.#write();
+    });
+  }
+
+  #write(): void {
+    const { teller } = this.#options;
+    const socket = this.#socket;
+    if (!socket || !this.#isUp) return;
+    for (let frames = 0; !teller.isDone; frames += 1) {
+      // Its 'drain' goes on here.
+      if (socket.writableNeedDrain) return;
+      if (frames === FRAMES_PER_TURN) {
+        this.wake();
+        return;
+      }
+      socket.write(encode(teller.take(FRAME_MESSAGES_MAX)));
+    }
+    if (socket.writableLength === 0) this.#onDone?.();
+  }
+
+  /** Tell what is left, for at most `ms`, and end. */
+  async close(ms: number): Promise<void> {
+    if (this.#isUp && !(this.#options.teller.isDone && this.#socket?.writableLength === 0)) {
+      await new Promise<void>((resolve) => {
+        this.#onDone = resolve;
+        setTimeout(resolve, ms);
+        this.wake();
+      });
+    }
+    this.#isClosed = true;
+    clearTimeout(this.#again);
+    this.#socket?.destroySoon();
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * StreamServer: the registrar's end of the acceptors' streams.
+ * From: acceptors, by a Unix socket in the node's private folder.  To: registrar.ts, message by
+ * message; and takeovers back.
+ * Bound: while the registrar is full no stream is read. An acceptor that does not read its
+ * takeovers is cut off at BACK_BYTES_MAX: it comes back and hands over, which says the same.
+ */
+import { rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Logger } from 'pino';
+import { encode, MessageReader, type ToRegistrar } from './messages.ts';
+import type { Registrar } from './registrar.ts';
+import type { Held } from './rules.ts';
+
+const BACK_BYTES_MAX = 1024 * 1024;
+
+interface Stream {
+  readonly socket: Socket;
+  readonly reader: MessageReader<ToRegistrar>;
+  /** The incarnation, after hello. */
+  acceptor: string | undefined;
+}
+
+export interface StreamServerOptions {
+  readonly registrar: Registrar;
+  readonly log: Logger;
+  /** Something was read: there is work. */
+  readonly onMessages: () => void;
+}
+
+export class StreamServer {
+  readonly #options: StreamServerOptions;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #streams = new Map<string, Stream>();
+
+  constructor(options: StreamServerOptions) {
+    this.#options = options;
+    this.#server = createServer((socket) => this.#onStream(socket));
+  }
+
+  /** Acceptors that have a stream. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  async listen(path: string): Promise<void> {
+    // Left over where a registrar before this one crashed.
+    rmSync(path, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(path, resolve);
+    });
+  }
+
+  #onStream(socket: Socket): void {
+    const stream: Stream = { socket, reader: new MessageReader(), acceptor: undefined };
+    this.#sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => this.#onData(stream, chunk as Buffer));
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      const { acceptor } = stream;
+      if (acceptor !== undefined && this.#streams.get(acceptor) === stream) {
+        this.#streams.delete(acceptor);
+      }
+    });
+  }
+
+  #onData(stream: Stream, chunk: Buffer): void {
+    try {
+      for (const message of stream.reader.push(chunk)) this.#onMessage(stream, message);
+    } catch (error) {
+      this.#options.log.error({ err: error, reason: 'bad message' }, 'closing a presence stream');
+      stream.socket.destroy();
+    }
+    if (this.#options.registrar.isFull()) stream.socket.pause();
+    this.#options.onMessages();
+  }
+
+  #onMessage(stream: Stream, message: ToRegistrar): void {
+    const { registrar } = this.#options;
+    const { acceptor } = stream;
+    if (message[0] === 'hello') {
+      this.#onHello(stream, message[1]);
+      return;
+    }
+    // An older stream of an acceptor that has a newer one, or one of an acceptor that has ended.
+    if (acceptor === undefined || this.#streams.get(acceptor) !== stream) return;
+    if (message[0] === 'begin') registrar.begin(acceptor);
+    else if (message[0] === 'end') registrar.handedOver(acceptor);
+    else if (message[0] === 'up') {
+      const [, device, connection, acceptedUs, at] = message;
+      registrar.up({ acceptor, device, connection, acceptedUs, at });
+    } else {
+      const [, device, connection, at, reason] = message;
+      registrar.down(acceptor, { device, connection, at, reason });
+    }
+  }
+
+  /** One that the supervisor has not named yet comes again a moment later. */
+  #onHello(stream: Stream, acceptor: string): void {
+    if (!this.#options.registrar.isLive(acceptor)) {
+      stream.socket.destroy();
+      return;
+    }
+    this.#streams.get(acceptor)?.socket.destroy();
+    stream.acceptor = acceptor;
+    this.#streams.set(acceptor, stream);
+  }
+
+  /** Read on, after the registrar has made room; and from nobody who is not live any more. */
+  makeRoom(): void {
+    const { registrar } = this.#options;
+    for (const [acceptor, { socket }] of this.#streams) {
+      if (!registrar.isLive(acceptor)) socket.destroy();
+      else if (!registrar.isFull()) socket.resume();
+    }
+  }
+
+  /** Tell an acceptor to close a link. One without a stream learns it by its next hand-over. */
+  takeOver({ acceptor, connection }: Held): void {
+    const stream = this.#streams.get(acceptor);
+    if (!stream) return;
+    if (stream.socket.writableLength > BACK_BYTES_MAX) stream.socket.destroy();
+    else stream.socket.write(encode([['takeover', connection]]));
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * Teller: what an acceptor has still to tell the registrar about its links. Pure.
+ * From: links that open and end; streamClient.ts, which asks for messages when the stream takes
+ * some.  To: messages, in an order that keeps rule 1 of docs/presence.md: state, then changes.
+ * Bound: one entry per link that is open, or was when the registrar last listened; never one per
+ * change. A link that begins and ends between two tellings is not told at all.
+ */
+import type { CloseReason } from '../errors.ts';
+import { SHARDS } from '../limits.ts';
+import type { ToRegistrar } from './messages.ts';
+import type { Trace } from './trace.ts';
+
+/** A link, as its endpoint knows it. */
+export interface Link {
+  /** The connection id. */
+  readonly id: string;
+  readonly deviceId: string;
+  /** When it was accepted, in µs of the machine's own clock. */
+  readonly acceptedUs: number;
+}
+
+export interface TellerOptions {
+  /** The open links of one registry shard. */
+  readonly links: (shard: number) => Iterable<Link>;
+  /** µs of the machine's own clock, and ms since 1970. */
+  readonly clock: { us(): number; wall(): number };
+  readonly trace: Trace;
+}
+
+/** What is still to be told of one link, or about the hand-over itself. */
+type Untold =
+  | { readonly what: 'owed' | 'begun'; readonly link: Link }
+  | { readonly what: 'ended'; readonly device: string; readonly reason: CloseReason; at: number }
+  | { readonly what: 'handed-over' };
+
+/** The key of the end of the hand-over, in the order of what is to be told; no id is empty. */
+const HAND_OVER_END = '';
+
+export class Teller {
+  readonly #options: TellerOptions;
+  /**
+   * By connection id, in the order of telling. Invariant while connected: a live link is here, or
+   * has been told, or is in a shard from `#shard` on.
+   */
+  readonly #untold = new Map<string, Untold>();
+  /** The next shard to be handed over; SHARDS when all are. */
+  #shard: number = SHARDS;
+  #isConnected = false;
+
+  constructor(options: TellerOptions) {
+    this.#options = options;
+  }
+
+  /** Nothing is left to tell. */
+  get isDone(): boolean {
+    return this.#untold.size === 0 && this.#shard === SHARDS;
+  }
+
+  /** For the metrics. */
+  get size(): number {
+    return this.#untold.size;
+  }
+
+  onUp(link: Link): void {
+    // tla: Presence!Accept
+    this.#options.trace('Accept', { connection: link.id, device: link.deviceId });
+    if (this.#isConnected) this.#untold.set(link.id, { what: 'begun', link });
+  }
+
+  onDown({ id, deviceId: device }: Link, reason: CloseReason): void {
+    // tla: Presence!End, Presence!TakeOver
+    this.#options.trace('End', { connection: id, device, reason });
+    if (!this.#isConnected) return;
+    const untold = this.#untold.get(id);
+    this.#untold.delete(id);
+    // Not told that it began: no need to tell that it ended.
+    if (untold?.what === 'begun') return;
+    this.#untold.set(id, { what: 'ended', device, reason, at: this.#options.clock.wall() });
+  }
+
+  /** The registrar listens, from now on: begin with everything there is. */
+  connected(): void {
+    // tla: Presence!Connect
+    this.#options.trace('Connect', {});
+    this.#isConnected = true;
+    this.#untold.clear();
+    this.#shard = 0;
+  }
+
+  /** It does not. What it was told and what not is forgotten: it will be told everything again. */
+  lost(): void {
+    // tla: Presence!StreamLost
+    if (this.#isConnected) this.#options.trace('StreamLost', {});
+    this.#isConnected = false;
+    this.#untold.clear();
+    this.#shard = SHARDS;
+  }
+
+  /** The next messages, at most `max` and a `begin`; they count as told. */
+  take(max: number): ToRegistrar[] {
+    const messages: ToRegistrar[] = this.#isConnected && this.#shard === 0 ? [['begin']] : [];
+    this.#owe(max);
+    for (const [id, untold] of this.#untold) {
+      if (messages.length >= max) break;
+      this.#untold.delete(id);
+      messages.push(this.#message(id, untold));
+    }
+    return messages;
+  }
+
+  /** Shard by shard, as the registrar takes them: no step's length grows with the fleet. */
+  #owe(max: number): void {
+    if (!this.#isConnected) return;
+    while (this.#shard < SHARDS && this.#untold.size < max) {
+      for (const link of this.#options.links(this.#shard)) {
+        // One that began since the connect is here by itself, or has been told.
+        if (!this.#untold.has(link.id)) this.#untold.set(link.id, { what: 'owed', link });
+      }
+      this.#shard += 1;
+      if (this.#shard === SHARDS) this.#untold.set(HAND_OVER_END, { what: 'handed-over' });
+    }
+  }
+
+  #message(connection: string, untold: Untold): ToRegistrar {
+    const { trace, clock } = this.#options;
+    if (untold.what === 'handed-over') {
+      // tla: Presence!HandOverEnd
+      trace('HandOverEnd', {});
+      return ['end'];
+    }
+    if (untold.what === 'ended') {
+      const { device, at, reason } = untold;
+      trace('WriteDown', { connection, device });
+      return ['down', device, connection, at, reason];
+    }
+    const { acceptedUs, deviceId: device } = untold.link;
+    // tla: Presence!HandOver
+    trace(untold.what === 'owed' ? 'HandOver' : 'WriteUp', { connection, device });
+    const at = Math.round(clock.wall() - (clock.us() - acceptedUs) / 1_000);
+    return ['up', device, connection, acceptedUs, at];
+  }
+}

@@ -1,0 +1,291 @@
+/**
+ * The presence store's contract, the same cases for each implementation; and what only the
+ * SQLite file can show: another owner, a newer or broken file, a full disk, a restore.
+ */
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import t, { type Test } from 'tap';
+import type { Row } from '../../src/presence/rules.ts';
+import { Sqlite } from '../../src/presence/sqlite.ts';
+import { SqliteFile } from '../../src/presence/sqliteFile.ts';
+import type { OutboxEvent, Store } from '../../src/presence/store.ts';
+import { MemoryStore } from '../helpers/memoryStore.ts';
+
+const NOW = 1_700_000_000_000;
+
+function row(device: string, given: Partial<Row> = {}): Row {
+  return {
+    device,
+    seq: 1,
+    online: true,
+    connection: `connection of ${device}`,
+    acceptor: 'acceptor-1',
+    start: 1,
+    acceptedUs: 123_456_789_012,
+    at: NOW,
+    reason: 'connected',
+    ...given,
+  };
+}
+
+function event(id: number, device: string, online = true): OutboxEvent {
+  return { id, device, online, body: `{"device":"${device}","n":${id}}` };
+}
+
+function folder(t: Test): string {
+  const made = mkdtempSync(join(tmpdir(), 'owsla-store-'));
+  t.teardown(() => rmSync(made, { recursive: true }));
+  return made;
+}
+
+/** Each gives a fresh store, and the same store once more as another process would open it. */
+const IMPLEMENTATIONS: Record<string, (t: Test) => { store: Store; again: () => Store }> = {
+  memory: () => {
+    const store = new MemoryStore();
+    return { store, again: () => store };
+  },
+  SQLite: (t) => {
+    const at = folder(t);
+    return { store: new Sqlite(at), again: () => new Sqlite(at) };
+  },
+};
+
+for (const [name, make] of Object.entries(IMPLEMENTATIONS)) {
+  const test = (promise: string, body: (t: Test, store: Store, again: () => Store) => unknown) =>
+    t.test(`store: ${promise} (${name})`, async (t) => {
+      const { store, again } = make(t);
+      await store.open('node-1', NOW);
+      await body(t, store, again);
+      await store.close();
+    });
+
+  test('rows and events are there after another open; the epoch stays', async (t, store, again) => {
+    const rows = [row('b', { online: false, reason: 'peer-fin' }), row('a')];
+    t.equal(await store.write({ rows, events: [event(1, 'b'), event(2, 'a')], settledTo: 0 }), 2);
+    await store.close();
+
+    const next = again();
+    const opened = await next.open('node-1', NOW + 5);
+
+    t.same(opened, { epoch: NOW, start: 1, floor: 0, lastEvent: 2, outbox: 2 });
+    t.same(await next.read(['a', 'nobody', 'b']), [rows[1], rows[0]]);
+    t.same(await next.outbox(0, 9), [event(1, 'b'), event(2, 'a')]);
+    await next.close();
+  });
+
+  test('the start number rises with another node, not with another process', async (t, store) => {
+    t.match(await store.open('node-1', NOW), { start: 1 });
+    t.match(await store.open('node-2', NOW), { start: 2 });
+    t.match(await store.open('node-3', NOW), { start: 3 });
+  });
+
+  test('a row is written over; pages go by device id', async (t, store) => {
+    const rows = ['c', 'a', 'b'].map((device) => row(device));
+    await store.write({ rows, events: [], settledTo: 0 });
+    const next = row('b', { seq: 2, online: false, reason: 'peer-bye' });
+    await store.write({ rows: [next], events: [], settledTo: 0 });
+
+    t.same(await store.page('', 2), [row('a'), next]);
+    t.same(await store.page('b', 2), [row('c')]);
+    t.same(await store.page('c', 2), []);
+  });
+
+  test('online rows are found by acceptor', async (t, store) => {
+    const rows = [
+      row('a'),
+      row('b', { online: false }),
+      row('c', { acceptor: 'acceptor-2' }),
+      row('d'),
+      row('e'),
+    ];
+    await store.write({ rows, events: [], settledTo: 0 });
+
+    t.same((await store.acceptors()).sort(), ['acceptor-1', 'acceptor-2']);
+    t.same(await store.online('acceptor-1', '', 2), [row('a'), row('d')]);
+    t.same(await store.online('acceptor-1', 'd', 2), [row('e')]);
+    t.same(await store.online('acceptor-3', '', 2), []);
+  });
+
+  test('events leave when they are settled; a page of them begins behind an id', async (t, store) => {
+    const events = [1, 2, 3, 4].map((id) => event(id, `device-${id % 2}`, id % 2 === 0));
+    t.equal(await store.write({ rows: [], events, settledTo: 0 }), 4);
+
+    t.same(await store.outbox(1, 2), [events[1], events[2]]);
+    t.equal(await store.write({ rows: [], events: [event(5, 'x')], settledTo: 3 }), 2);
+    t.same(await store.outbox(0, 9), [events[3], event(5, 'x')]);
+    t.equal(await store.write({ rows: [], events: [], settledTo: 5 }), 0);
+  });
+
+  test('compact keeps the newest event of each device', async (t, store) => {
+    const events = ['a', 'b', 'a', 'a', 'c', 'b'].map((device, at) => event(at + 1, device));
+    await store.write({ rows: [], events, settledTo: 0 });
+
+    t.equal(await store.compact(), 3);
+    t.same(await store.outbox(0, 9), [events[3], events[4], events[5]]);
+    t.equal(await store.write({ rows: [], events: [], settledTo: 4 }), 2);
+  });
+
+  test('the oldest offline rows are forgotten first, and leave their highest seq', async (t, store) => {
+    const rows = [
+      row('old', { online: false, seq: 70, at: NOW - 20 }),
+      row('older', { online: false, seq: 7, at: NOW - 30 }),
+      row('online', { seq: 900, at: NOW - 40 }),
+      row('new', { online: false, seq: 800, at: NOW }),
+    ];
+    await store.write({ rows, events: [], settledTo: 0 });
+
+    t.same(await store.forget(NOW, 1), { forgotten: 1, floor: 7 });
+    t.same(await store.forget(NOW, 9), { forgotten: 1, floor: 70 });
+    t.same(await store.forget(NOW, 9), { forgotten: 0, floor: 70 });
+    t.same(
+      (await store.page('', 9)).map(({ device }) => device),
+      ['new', 'online'],
+    );
+    t.match(await store.open('node-1', NOW), { floor: 70 });
+  });
+}
+
+t.test('store: a second owner of one folder is refused, until the first is gone', async (t) => {
+  const at = folder(t);
+  const first = new Sqlite(at);
+  await first.open('node-1', NOW);
+  const second = new Sqlite(at);
+
+  const refused = { fault: 'locked', message: /belongs to another node that runs/ };
+  await t.rejects(second.open('node-2', NOW), refused);
+  await first.close();
+  t.match(await second.open('node-2', NOW), { start: 2 });
+  await second.close();
+});
+
+t.test('store: a newer file is refused in one sentence, and not touched', async (t) => {
+  const at = folder(t);
+  new SqliteFile(at, NOW).close();
+  const newer = new DatabaseSync(join(at, 'presence.db'));
+  newer.exec('PRAGMA user_version = 99');
+  newer.close();
+
+  const refused = {
+    fault: 'newer',
+    message: /^[^\n]*written by a newer Owsla \(schema 99, [^\n]*$/,
+  };
+  t.throws(() => new SqliteFile(at, NOW), refused);
+});
+
+t.test('store: a file that is no SQLite file, or is damaged inside, is refused', async (t) => {
+  const at = folder(t);
+  const file = join(at, 'presence.db');
+  writeFileSync(file, 'x'.repeat(9_000));
+  t.throws(() => new SqliteFile(at, NOW), { fault: 'corrupt', message: /is no SQLite file/ });
+
+  rmSync(file);
+  const store = new SqliteFile(at, NOW);
+  const rows = Array.from({ length: 2_000 }, (_, n) => row(`device-${n}`));
+  store.write({ rows, events: [], settledTo: 0 });
+  store.close();
+  const damaged = new DatabaseSync(file);
+  const { bytes } =
+    damaged
+      .prepare('SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size')
+      .get() ?? {};
+  damaged.close();
+  const descriptor = openSync(file, 'r+');
+  writeSync(
+    descriptor,
+    Buffer.alloc(16_384, 0xff),
+    0,
+    16_384,
+    Math.floor(Number(bytes) / 8_192) * 4_096,
+  );
+  closeSync(descriptor);
+
+  t.throws(() => new SqliteFile(at, NOW), { fault: 'corrupt', message: /is corrupt/ });
+});
+
+t.test(
+  'store: what a full disk refuses is not written at all, and can be tried again',
+  async (t) => {
+    const at = folder(t);
+    const store = new SqliteFile(at, NOW);
+    store.begin('node-1');
+    const rows = Array.from({ length: 5_000 }, (_, n) => row(`device-${n}`));
+    const events = rows.map(({ device }, n) => event(n + 1, device));
+    const exec = DatabaseSync.prototype.exec;
+    t.teardown(() => {
+      DatabaseSync.prototype.exec = exec;
+    });
+    let pages = 20;
+    DatabaseSync.prototype.exec = function (this: DatabaseSync, sql: string) {
+      if (sql.startsWith('BEGIN')) exec.call(this, `PRAGMA max_page_count = ${pages}`);
+      return exec.call(this, sql);
+    };
+
+    const full = { fault: 'full', message: /the disk is full/ };
+    t.throws(() => store.write({ rows, events, settledTo: 0 }), full);
+    t.same(store.page('', 9), []);
+    t.same(store.outbox(0, 9), []);
+    pages = 1_000_000;
+    t.equal(store.write({ rows, events, settledTo: 0 }), 5_000);
+    store.close();
+  },
+);
+
+t.test('store: a file that may only be read is refused as read-only', async (t) => {
+  const at = folder(t);
+  const store = new SqliteFile(at, NOW);
+  const exec = DatabaseSync.prototype.exec;
+  DatabaseSync.prototype.exec = function (this: DatabaseSync, sql: string) {
+    return exec.call(this, `PRAGMA query_only = ON; ${sql}`);
+  };
+  t.teardown(() => {
+    DatabaseSync.prototype.exec = exec;
+  });
+
+  t.throws(() => store.begin('node-1'), { fault: 'read-only', message: /read-only/ });
+  store.close();
+});
+
+t.test('store: others may read the file while it is owned', async (t) => {
+  const at = folder(t);
+  const store = new SqliteFile(at, NOW);
+  store.write({ rows: [row('a')], events: [], settledTo: 0 });
+
+  const reader = new DatabaseSync(join(at, 'presence.db'), { readOnly: true });
+
+  t.match(reader.prepare('SELECT count(*) AS rows FROM presence').get(), { rows: 1 });
+  reader.close();
+  store.close();
+});
+
+t.test('store: a restore begins a later epoch and says offline of every device', async (t) => {
+  const at = folder(t);
+  const store = new SqliteFile(at, NOW);
+  const rows = Array.from({ length: 2_500 }, (_, n) =>
+    row(`device-${n}`, { seq: n + 1, online: n % 2 === 0 }),
+  );
+  store.write({ rows, events: [event(1, 'device-0')], settledTo: 0 });
+
+  t.same(
+    store.restore(NOW - 5),
+    { epoch: NOW + 1, devices: 2_500 },
+    'later though the clock is not',
+  );
+
+  const events = store.outbox(0, 9_999);
+  t.equal(events.length, 2_500);
+  t.same(JSON.parse(events.find(({ device }) => device === 'device-7')?.body ?? ''), {
+    device: 'device-7',
+    epoch: NOW + 1,
+    seq: 9,
+    online: false,
+    connection: 'connection of device-7',
+    acceptor: 'acceptor-1',
+    at: NOW - 5,
+    reason: 'restored',
+  });
+  t.same(store.acceptors(), []);
+  t.match(store.begin('node-1'), { epoch: NOW + 1, outbox: 2_500, lastEvent: 2_500 });
+  store.close();
+});

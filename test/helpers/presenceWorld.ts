@@ -1,0 +1,346 @@
+/**
+ * A world around the registrar, for property tests: devices, acceptors with their tellers, streams,
+ * a store and a broker, all in memory; every step is taken only when the test says so.
+ * From: a list of steps that fast-check made up.  To: what is true, and what subscribers believe.
+ * Bound: small numbers, so that steps meet each other often.
+ */
+import assert from 'node:assert/strict';
+import type { Publishing } from '../../src/broker/publisher.ts';
+import type { CloseReason } from '../../src/errors.ts';
+import { makeLimits } from '../../src/limits.ts';
+import type { ToRegistrar } from '../../src/presence/messages.ts';
+import { Notifier } from '../../src/presence/notifier.ts';
+import { Registrar } from '../../src/presence/registrar.ts';
+import type { Held, Row } from '../../src/presence/rules.ts';
+import type { Batch } from '../../src/presence/store.ts';
+import { type Link, Teller } from '../../src/presence/teller.ts';
+import { noTrace } from '../../src/presence/trace.ts';
+import { MemoryStore } from './memoryStore.ts';
+
+const LIMITS = makeLimits({
+  presenceBatchMax: 2,
+  presenceQueueMax: 1_000,
+  presenceOutboxMax: 6,
+  takeoversMax: 1,
+  takeoverDampMs: 50,
+});
+const WINDOW = 3;
+const QUIET = { wall: () => 0, us: () => 0 };
+
+export interface Event {
+  readonly device: string;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly online: boolean;
+  readonly connection: string;
+  readonly reason: string;
+}
+
+interface OpenLink extends Link {
+  readonly acceptor: Acceptor;
+}
+
+/** Fails at the test's word, and has written nothing then. */
+class FragileStore extends MemoryStore {
+  failures = 0;
+
+  override async write(batch: Batch) {
+    if (this.failures === 0) return super.write(batch);
+    this.failures -= 1;
+    throw new Error('the store fails');
+  }
+}
+
+/** One incarnation. Its stream holds what was sent and not yet read by the registrar. */
+export class Acceptor {
+  readonly name: string;
+  readonly links = new Map<string, OpenLink>();
+  readonly teller: Teller;
+  stream: ToRegistrar[] | undefined;
+  /** Takeovers on their way here. */
+  back: string[] = [];
+
+  constructor(name: string) {
+    this.name = name;
+    this.teller = new Teller({
+      links: (shard) => (shard === 0 ? this.links.values() : []),
+      clock: QUIET,
+      trace: noTrace,
+    });
+  }
+}
+
+export class World {
+  readonly store = new FragileStore();
+  readonly acceptors: Acceptor[] = [];
+  /** Their streams may hold something still. */
+  readonly dead: Acceptor[] = [];
+  readonly changes: Event[] = [];
+  readonly clones: string[] = [];
+  #registrar: Registrar | undefined;
+  #notifier: Notifier | undefined;
+  #sent: Publishing[] = [];
+  #delivered: Publishing[] = [];
+  #clock = 1;
+  #count = 0;
+  #node = 0;
+  /** Every link that ever was, by device, in the order of accepting. */
+  readonly #accepted: { id: string; device: string }[] = [];
+  #subscribers: Map<string, Event>[] = [];
+
+  constructor(acceptors: number) {
+    this.subscribe();
+    this.startNode(acceptors);
+  }
+
+  /** Everything of the node before is gone; a new one begins. */
+  startNode(acceptors: number): void {
+    this.killRegistrar();
+    this.dead.length = 0;
+    this.#node += 1;
+    this.acceptors.length = 0;
+    for (let at = 0; at < acceptors; at += 1) this.#fork();
+    this.startRegistrar();
+  }
+
+  #fork(): void {
+    this.#count += 1;
+    this.acceptors.push(new Acceptor(`acceptor-${this.#count}`));
+  }
+
+  startRegistrar(): void {
+    if (this.#registrar) return;
+    const clock = { now: () => this.#clock, wall: () => this.#clock };
+    const publisher = {
+      publish: (publishing: Publishing) => void this.#sent.push(publishing),
+      isFull: () => this.#sent.length + this.#delivered.length >= WINDOW,
+    };
+    const notifier = new Notifier({
+      store: this.store,
+      publisher,
+      exchange: 'presence',
+      limits: LIMITS,
+      trace: noTrace,
+      onFault: () => {},
+    });
+    this.#notifier = notifier;
+    this.#registrar = new Registrar({
+      store: this.store,
+      node: `node-${this.#node}`,
+      limits: LIMITS,
+      clock,
+      trace: noTrace,
+      onTakeover: (link) => this.#takeover(link),
+      onOpen: (opened) => notifier.onOpen(opened),
+      onCommit: (events) => {
+        for (const { body } of events) this.changes.push(JSON.parse(body) as Event);
+        notifier.onCommit(events);
+      },
+      onClone: (device) => this.clones.push(device),
+      settledTo: () => notifier.settledTo(),
+    });
+    this.tellNode();
+  }
+
+  /** The supervisor's word. Acceptors that died since are missing in it. */
+  tellNode(): void {
+    this.#registrar?.onNode(this.acceptors.map(({ name }) => name));
+  }
+
+  killRegistrar(): void {
+    this.#registrar = undefined;
+    this.#notifier = undefined;
+    this.#sent = [];
+    this.#delivered = [];
+    for (const acceptor of [...this.acceptors, ...this.dead]) this.cut(acceptor);
+  }
+
+  cut(acceptor: Acceptor): void {
+    acceptor.stream = undefined;
+    acceptor.back = [];
+    acceptor.teller.lost();
+  }
+
+  killAcceptor(at: number): void {
+    const [dead] = this.acceptors.splice(at, 1);
+    if (dead) this.dead.push(dead);
+    this.#fork();
+  }
+
+  connect(device: string, at: number): void {
+    const acceptor = this.acceptors[at] as Acceptor;
+    this.#clock += 1;
+    this.#count += 1;
+    const id = `connection-${this.#count}`;
+    const link = { id, deviceId: device, acceptedUs: this.#clock, acceptor };
+    this.#accepted.push({ id, device });
+    acceptor.links.set(id, link);
+    acceptor.teller.onUp(link);
+  }
+
+  disconnect(acceptor: Acceptor, id: string, reason: CloseReason = 'peer-fin'): void {
+    const link = acceptor.links.get(id);
+    if (!link) return;
+    acceptor.links.delete(id);
+    acceptor.teller.onDown(link, reason);
+  }
+
+  /** The acceptor connects, or sends a little more. */
+  send(acceptor: Acceptor): void {
+    if (!this.#registrar?.isLive(acceptor.name)) return;
+    if (!acceptor.stream) {
+      acceptor.stream = [];
+      acceptor.teller.connected();
+    }
+    acceptor.stream.push(...acceptor.teller.take(2));
+  }
+
+  /** The registrar reads one message: of a dead acceptor's stream too, until it knows. */
+  receive(acceptor: Acceptor): void {
+    const message = acceptor.stream?.shift();
+    const registrar = this.#registrar;
+    const { name } = acceptor;
+    if (!message || !registrar) return;
+    if (message[0] === 'begin') registrar.begin(name);
+    else if (message[0] === 'end') registrar.handedOver(name);
+    else if (message[0] === 'up') {
+      const [, device, connection, acceptedUs, at] = message;
+      registrar.up({ acceptor: name, device, connection, acceptedUs, at });
+    } else if (message[0] === 'down') {
+      const [, device, connection, at, reason] = message;
+      registrar.down(name, { device, connection, at, reason });
+    }
+  }
+
+  #takeover({ acceptor, connection }: Held): void {
+    const to = this.acceptors.find(({ name }) => name === acceptor);
+    if (to?.stream) to.back.push(connection);
+  }
+
+  /** A takeover reaches its acceptor. Never for the newest link of a device. */
+  obey(acceptor: Acceptor): void {
+    const connection = acceptor.back.shift();
+    if (connection === undefined || !acceptor.links.has(connection)) return;
+    const at = this.#accepted.findIndex(({ id }) => id === connection);
+    const device = this.#accepted[at]?.device;
+    const isOld = this.#accepted.slice(at + 1).some((link) => link.device === device);
+    assert.ok(isOld, `${connection} was closed and no newer link of ${device} ever was`);
+    this.disconnect(acceptor, connection, 'taken-over');
+  }
+
+  /** One batch; resolves with false when there is nothing to do, or no registrar. */
+  async work(): Promise<boolean> {
+    try {
+      return (await this.#registrar?.work()) ?? false;
+    } catch (error) {
+      assert.match((error as Error).message, /the store fails/);
+      return true;
+    }
+  }
+
+  /** The registrar dies while its batch is under way: before or after the transaction. */
+  async workAndDie(): Promise<void> {
+    const work = this.work();
+    this.killRegistrar();
+    await work;
+    this.killRegistrar();
+  }
+
+  /** The broker takes one event, and hands it to all; its confirm may still be lost. */
+  deliver(): void {
+    const publishing = this.#sent.shift();
+    if (!publishing) return;
+    this.#delivered.push(publishing);
+    const event = JSON.parse(publishing.body.toString()) as Event;
+    // Some hear it twice.
+    for (const view of this.#subscribers) merge(view, event);
+    merge(this.#subscribers[0] as Map<string, Event>, event);
+  }
+
+  async confirm(at: number): Promise<void> {
+    const [publishing] = this.#delivered.splice(at % Math.max(1, this.#delivered.length), 1);
+    publishing?.onConfirm();
+    await this.#notifier?.makeRoom();
+  }
+
+  /** One more joins late: it hears everything from now on, then asks for all rows. */
+  subscribe(): void {
+    const view = new Map<string, Event>();
+    this.#subscribers.push(view);
+    for (const row of this.store.rows.values()) merge(view, { ...row, epoch: 1 });
+  }
+
+  pass(ms: number): void {
+    this.#clock += ms;
+  }
+
+  get outbox(): number {
+    return this.store.events.length;
+  }
+
+  /** Nothing fails any more, until nothing changes any more. */
+  async settle(): Promise<void> {
+    this.store.failures = 0;
+    this.startRegistrar();
+    for (let round = 0; round < 3; round += 1) {
+      this.tellNode();
+      await this.#settleOnce();
+      this.pass(LIMITS.takeoverDampMs + 1);
+    }
+  }
+
+  async #settleOnce(): Promise<void> {
+    for (let quiet = 0; quiet < 3; quiet += 1) {
+      for (const acceptor of this.acceptors) {
+        this.send(acceptor);
+        while (!acceptor.teller.isDone) this.send(acceptor);
+        while (acceptor.stream?.length) this.receive(acceptor);
+      }
+      while (await this.work());
+      for (const acceptor of this.acceptors) while (acceptor.back.length) this.obey(acceptor);
+      await this.#notifier?.makeRoom();
+      while (this.#sent.length + this.#delivered.length > 0) {
+        this.deliver();
+        await this.confirm(0);
+      }
+    }
+  }
+
+  /** What has to be true once nothing changes any more. */
+  check(): void {
+    for (const row of this.store.rows.values()) this.#checkRow(row);
+    for (const acceptor of this.acceptors) {
+      for (const { id, deviceId } of acceptor.links.values()) {
+        const row = this.store.rows.get(deviceId);
+        assert.deepEqual([row?.online, row?.connection], [true, id], `${id} is open`);
+      }
+    }
+    assert.equal(this.outbox, 0, 'the presence outbox is empty');
+    this.#checkSeqs();
+  }
+
+  #checkRow({ device, online, connection, seq }: Row): void {
+    const links = this.acceptors.flatMap((acceptor) => [...acceptor.links.values()]);
+    const open = links.filter(({ deviceId }) => deviceId === device).map(({ id }) => id);
+    assert.deepEqual(open, online ? [connection] : [], `the open links of ${device}`);
+    for (const [at, view] of this.#subscribers.entries()) {
+      const last = view.get(device);
+      assert.deepEqual([last?.seq, last?.online], [seq, online], `subscriber ${at} of ${device}`);
+    }
+  }
+
+  /** Every change of a row added 1. */
+  #checkSeqs(): void {
+    const seqs = new Map<string, number>();
+    for (const { device, seq } of this.changes) {
+      const known = seqs.get(device);
+      if (known !== undefined) assert.equal(seq, known + 1, device);
+      seqs.set(device, seq);
+    }
+  }
+}
+
+function merge(view: Map<string, Event>, event: Event): void {
+  const known = view.get(event.device);
+  if (!known || event.seq > known.seq) view.set(event.device, event);
+}

@@ -1,0 +1,74 @@
+/**
+ * Presence against what is really true: links come and go, processes die between any two steps,
+ * the store fails, events are doubled; afterwards every subscriber's last word is the truth.
+ */
+import fc from 'fast-check';
+import t from 'tap';
+import { World } from '../helpers/presenceWorld.ts';
+
+const ACCEPTORS = 2;
+const acceptor = fc.nat({ max: ACCEPTORS - 1 });
+const device = fc.constantFrom('door-1', 'door-2', 'door-3');
+
+const step = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('connect' as const), device, acceptor }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('disconnect' as const), acceptor }) },
+  { weight: 9, arbitrary: fc.record({ do: fc.constant('send' as const), acceptor }) },
+  { weight: 9, arbitrary: fc.record({ do: fc.constant('receive' as const), acceptor }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('receiveDead' as const), at: fc.nat(3) }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('obey' as const), acceptor }) },
+  { weight: 9, arbitrary: fc.record({ do: fc.constant('work' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('deliver' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('confirm' as const), at: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('cut' as const), acceptor }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('killAcceptor' as const), acceptor }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('tellNode' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('killRegistrar' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('startRegistrar' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('workAndDie' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('startNode' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('failStore' as const), times: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('subscribe' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(100) }) },
+);
+type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
+
+async function perform(world: World, step: Step): Promise<void> {
+  const at = 'acceptor' in step ? world.acceptors[step.acceptor] : undefined;
+  if (step.do === 'connect') world.connect(step.device, step.acceptor);
+  else if (step.do === 'disconnect' && at) {
+    for (const id of at.links.keys()) return world.disconnect(at, id);
+  } else if (step.do === 'send' && at) world.send(at);
+  else if (step.do === 'receive' && at) world.receive(at);
+  else if (step.do === 'obey' && at) world.obey(at);
+  else if (step.do === 'receiveDead') {
+    const dead = world.dead[step.at];
+    if (dead) world.receive(dead);
+  } else if (step.do === 'cut' && at) world.cut(at);
+  else if (step.do === 'killAcceptor') world.killAcceptor(step.acceptor);
+  else if (step.do === 'work') await world.work();
+  else if (step.do === 'confirm') await world.confirm(step.at);
+  else if (step.do === 'failStore') world.store.failures = step.times;
+  else if (step.do === 'pass') world.pass(step.ms);
+  else if (step.do === 'workAndDie') await world.workAndDie();
+  else if (step.do === 'startNode') world.startNode(ACCEPTORS);
+  else if (step.do === 'deliver') world.deliver();
+  else if (step.do === 'tellNode') world.tellNode();
+  else if (step.do === 'killRegistrar') world.killRegistrar();
+  else if (step.do === 'startRegistrar') world.startRegistrar();
+  else if (step.do === 'subscribe') world.subscribe();
+}
+
+const RUNS = Number(process.env.RUNS ?? 2_000);
+
+t.test('presence: after any steps and crashes, rows, links and subscribers agree', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 120, size: 'max' }), async (steps) => {
+      const world = new World(ACCEPTORS);
+      for (const step of steps) await perform(world, step);
+      await world.settle();
+      world.check();
+    }),
+    { numRuns: RUNS },
+  );
+});

@@ -1,0 +1,116 @@
+/** Teller: state, then changes; one entry per link, however often links come and go. */
+import t from 'tap';
+import { SHARDS } from '../../src/limits.ts';
+import type { ToRegistrar } from '../../src/presence/messages.ts';
+import { type Link, Teller } from '../../src/presence/teller.ts';
+import { noTrace } from '../../src/presence/trace.ts';
+
+/** An acceptor's links, a shard each in turn. */
+class Links {
+  readonly open = new Map<string, Link>();
+  readonly clock = { us: () => 5_000, wall: () => 1_700_000_000_000 };
+  readonly teller = new Teller({
+    links: (shard) => [...this.open.values()].filter(({ id }) => Number(id) % SHARDS === shard),
+    clock: this.clock,
+    trace: noTrace,
+  });
+
+  up(id: number): void {
+    const link = { id: `${id}`, deviceId: `door-${id}`, acceptedUs: 3_000 };
+    this.open.set(link.id, link);
+    this.teller.onUp(link);
+  }
+
+  down(id: number): void {
+    const link = this.open.get(`${id}`);
+    this.open.delete(`${id}`);
+    if (link) this.teller.onDown(link, 'peer-fin');
+  }
+
+  all(max = 10): ToRegistrar[] {
+    const told: ToRegistrar[] = [];
+    while (!this.teller.isDone) told.push(...this.teller.take(max));
+    return told;
+  }
+}
+
+const kinds = (told: readonly ToRegistrar[]) => told.map(([kind, , id]) => [kind, id].join(' '));
+
+t.test('a connect tells every open link between begin and end, and what changes', async (t) => {
+  const links = new Links();
+  for (const id of [1, 300, 2]) links.up(id);
+  t.ok(links.teller.isDone, 'nobody listens: nothing is kept');
+
+  links.teller.connected();
+  const first = links.teller.take(2);
+  links.up(4);
+  links.down(2);
+  const told = [...first, ...links.all()];
+
+  const said = kinds(told);
+  t.equal(said[0], 'begin ');
+  t.same(said.toSorted(), ['begin ', 'down 2', 'end ', 'up 1', 'up 300', 'up 4']);
+  t.ok(said.indexOf('end ') > said.indexOf('up 300'), 'the end comes behind all that was there');
+  t.same(told[1], ['up', 'door-1', '1', 3_000, 1_699_999_999_998]);
+});
+
+t.test('a link that began and ended between two tellings is not told', async (t) => {
+  const links = new Links();
+  links.teller.connected();
+  links.all();
+
+  for (let id = 0; id < 10_000; id += 1) {
+    links.up(id);
+    links.down(id);
+  }
+
+  t.equal(links.teller.size, 0);
+  t.ok(links.teller.isDone);
+});
+
+t.test(
+  'a registrar that takes nothing costs one entry per link, never one per change',
+  async (t) => {
+    const links = new Links();
+    for (let id = 0; id < 100; id += 1) links.up(id);
+    links.teller.connected();
+    links.all();
+
+    for (let round = 0; round < 50; round += 1) {
+      for (let id = 0; id < 100; id += 1) {
+        links.down(round * 100 + id);
+        links.up((round + 1) * 100 + id);
+      }
+    }
+
+    t.equal(links.teller.size, 200, '100 that were told of ended, 100 others are there');
+    const told = links.all();
+    t.equal(told.filter(([kind]) => kind === 'down').length, 100);
+    t.equal(told.filter(([kind]) => kind === 'up').length, 100);
+  },
+);
+
+t.test('an end during the hand-over is told with its reason', async (t) => {
+  const links = new Links();
+  for (const id of [1, 2, 3]) links.up(id);
+  links.teller.connected();
+  links.teller.take(2);
+  links.down(1);
+  links.down(3);
+
+  t.same(kinds(links.all()).toSorted(), ['down 1', 'down 3', 'end ', 'up 2'].toSorted());
+});
+
+t.test('a lost stream is forgotten: the next one begins from what there is', async (t) => {
+  const links = new Links();
+  links.teller.connected();
+  links.all();
+  links.up(1);
+  links.teller.lost();
+  t.ok(links.teller.isDone);
+  links.up(2);
+
+  links.teller.connected();
+
+  t.same(kinds(links.all()), ['begin ', 'up 1', 'up 2', 'end ']);
+});

@@ -8,6 +8,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { stringify } from 'uuid';
+import { STATUS } from '../../src/errors.ts';
 import type { Reader } from '../../src/wire/codec.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode, v1 } from '../../src/wire/v1.ts';
@@ -23,6 +24,8 @@ export interface DeviceOptions {
   readonly ledger: LedgerFile;
   /** 0 to 1. */
   readonly random: () => number;
+  /** A REQUEST was answered with another status than 0. */
+  readonly onRefused: () => void;
 }
 
 export class Device {
@@ -133,6 +136,7 @@ export class Device {
         const { id, status, payload } = message;
         this.#waiting.delete(id);
         ledger.note({ what: 'reply', device, link, id, at, status, of: payload.toString() });
+        if (status !== STATUS.ok) this.#options.onRefused();
         return;
       }
       case TYPE.PING:

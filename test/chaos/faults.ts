@@ -86,12 +86,18 @@ export const FAULTS = {
   },
 } as const satisfies Record<string, Fault>;
 
-/** For a cluster instead. */
-export const CLUSTER_FAULTS = {
-  'the cluster loses a node and gets it back': async ({ brokers }, { times, below }) => {
-    const node = brokers[below(brokers.length)];
-    await node?.kill();
+/** A node of a cluster is killed, and started again. */
+function loseNode(index: number): Fault {
+  return async ({ brokers }, { times }) => {
+    await brokers[index]?.kill();
     await pause(times.stoppedMs);
-    await node?.start();
-  },
+    await brokers[index]?.start();
+  };
+}
+
+/** For a cluster of three instead. */
+export const CLUSTER_FAULTS = {
+  'the cluster loses its first node': loseNode(0),
+  'the cluster loses its second node': loseNode(1),
+  'the cluster loses its third node': loseNode(2),
 } as const satisfies Record<string, Fault>;

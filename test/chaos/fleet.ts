@@ -35,6 +35,8 @@ export interface Fare {
   readonly waiting: number;
   /** Age of the oldest of them, in ms. */
   readonly oldestMs: number;
+  /** Time since a REQUEST was answered with another status than 0, in ms. */
+  readonly wellMs: number;
 }
 
 const TICK_MS = 10;
@@ -53,6 +55,7 @@ class Fleet {
   #due = 0;
   #next = 0;
   #tickedAt = Date.now();
+  #refusedAt = Date.now();
 
   constructor(start: FleetStart) {
     const { port, devices, seed, file } = start;
@@ -62,7 +65,14 @@ class Fleet {
     const ledger = new LedgerFile(file);
     this.#ledger = ledger;
     for (let number = 0; number < devices; number += 1) {
-      const device = new Device(number, { port, ledger, random: () => jitter.next() });
+      const device = new Device(number, {
+        port,
+        ledger,
+        random: () => jitter.next(),
+        onRefused: () => {
+          this.#refusedAt = Date.now();
+        },
+      });
       this.#devices.push(device);
       setTimeout(() => device.connect(), (number / CONNECTS_PER_SECOND) * 1_000);
     }
@@ -101,7 +111,9 @@ class Fleet {
       waiting += device.waiting;
       since = Math.min(since, device.waitingSince);
     }
-    return { open, waiting, oldestMs: waiting === 0 ? 0 : Date.now() - since };
+    const now = Date.now();
+    const oldestMs = waiting === 0 ? 0 : now - since;
+    return { open, waiting, oldestMs, wellMs: now - this.#refusedAt };
   }
 
   end(): void {

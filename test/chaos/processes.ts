@@ -10,7 +10,7 @@ import { waitFor } from '../helpers/waitFor.ts';
 import type { BackendStart, Manner, ToBackend } from './backend.ts';
 import type { Fare, FleetStart, ToFleet } from './fleet.ts';
 
-/** Nothing may have waited longer than this for things to count as calm. */
+/** Nothing may wait longer than this for things to count as calm, and it must stay so as long. */
 const CALM_MS = 1_000;
 
 function start(file: string): ChildProcess {
@@ -24,7 +24,7 @@ function isOver({ exitCode, signalCode }: ChildProcess): boolean {
 export class FleetProcess {
   readonly #child = start('fleet.ts');
   readonly #devices: number;
-  #fare: Fare = { open: 0, waiting: 0, oldestMs: 0 };
+  #fare: Fare = { open: 0, waiting: 0, oldestMs: 0, wellMs: 0 };
 
   constructor(options: Omit<FleetStart, 'what'>) {
     this.#devices = options.devices;
@@ -51,15 +51,15 @@ export class FleetProcess {
     await waitFor('every link to open', () => this.#fare.open === this.#devices, deadlineMs);
   }
 
-  /** Every link is open, and whatever is under way has not waited long; for a second. */
+  /** For a second: every link is open, nothing waits long, and every answer is a good one. */
   async untilCalm(deadlineMs: number): Promise<void> {
     let since = performance.now();
     await waitFor(
       'everything to be answered again',
       () => {
-        const { open, oldestMs } = this.#fare;
+        const { open, oldestMs, wellMs } = this.#fare;
         const now = performance.now();
-        if (open < this.#devices || oldestMs > CALM_MS) since = now;
+        if (open < this.#devices || oldestMs > CALM_MS || wellMs < CALM_MS) since = now;
         return now - since > CALM_MS;
       },
       deadlineMs,

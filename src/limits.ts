@@ -50,7 +50,7 @@ export const LIMIT_SPECS = {
 
   // One acceptor.
   linksMax: count(0, 0, 1_000_000, 'links per acceptor; 0: the open-file limit less 256'),
-  refusingMax: count(128, 1, 16_384, 'refused links that linger at once; more are reset'),
+  refusingMax: count(128, 1, 207, 'refused links that linger at once; more are reset'),
   connectsPerSecond: count(1_500, 1, 1_000_000, 'new links let in per second and acceptor'),
   connectBurst: count(100, 1, 1_000_000, 'new links let in at once after a quiet time'),
   connectQueueMax: count(8_192, 0, 1_000_000, 'new links that wait for that; 0: none, refuse'),
@@ -126,6 +126,9 @@ export const LIMIT_NAMES = Object.keys(LIMIT_SPECS) as readonly LimitName[];
 /** The open files an acceptor keeps for everything but device links. */
 export const FILES_RESERVED = 256;
 
+/** Those of them for the process itself, the broker, the observer and the registrar. */
+const FILES_OWN = 48;
+
 /** Shards of the registry; a connection id's first byte picks one. */
 export const SHARDS = 256;
 
@@ -155,6 +158,13 @@ export function limitFaults(limits: Limits): string[] {
     if (!Number.isInteger(value) || value < min || value > max) {
       faults.push(`${name} must be a whole number from ${min} to ${max} (${unit}), not ${value}`);
     }
+  }
+  const { refusingMax, listenSockets } = limits;
+  if (refusingMax + listenSockets + FILES_OWN > FILES_RESERVED) {
+    faults.push(
+      `refusingMax (${refusingMax}) and listenSockets (${listenSockets}) must fit together into ` +
+        `${FILES_RESERVED - FILES_OWN} open files`,
+    );
   }
   const ordered: [LimitName, LimitName][] = [
     ['keepaliveMinMs', 'keepaliveMs'],

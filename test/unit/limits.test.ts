@@ -40,3 +40,10 @@ t.test('links that do not fit below the open-file limit less 256 are refused', a
   t.doesNotThrow(() => checkFiles(config, 1_256));
   t.throws(() => checkFiles(makeConfig({}), 256), { message: /an acceptor needs 257 open files/ });
 });
+
+t.test('limits: refused links that linger fit into the files kept for other things', async (t) => {
+  t.same(limitFaults(makeLimits({ refusingMax: 192, listenSockets: 16 })), []);
+  t.match(limitFaults(makeLimits({ refusingMax: 192, listenSockets: 17 })), [
+    /^refusingMax \(192\) and listenSockets \(17\) must fit/,
+  ]);
+});

@@ -71,7 +71,7 @@ for word in "$@"; do
         "stands in" >&2 ;;
     compiler) echo "setup: a C compiler is missing (Debian: gcc libc6-dev): the C example is left" \
         "out" >&2 ;;
-    mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): the benches leave it out" >&2 ;;
+    mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): benches leave it out" >&2 ;;
   esac
 done
 exit "$code"

@@ -46,13 +46,19 @@ class Pair {
 
   resetNear(): void {
     this.cut();
-    this.#near.resetAndDestroy();
+    reset(this.#near);
   }
 
   destroy(): void {
-    this.#near.resetAndDestroy();
-    this.#far.resetAndDestroy();
+    reset(this.#near);
+    reset(this.#far);
   }
+}
+
+/** RST, unless FIN is on its way: Node 26 would never close such a socket, and hang at its end. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 export class ToxicProxy {

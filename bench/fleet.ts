@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, type Histogram, HistogramLogReader } from 'hdr-histogram-js';
 import type { Report } from '../loadgen/report.ts';
+import { type Names, names } from '../src/broker/topology.ts';
 import { type Broker, findBroker } from '../test/helpers/broker.ts';
 import { Server, type ServerOptions } from '../test/helpers/server.ts';
 
@@ -17,19 +18,24 @@ const LOADGEN = new URL('../loadgen/cli.ts', import.meta.url).pathname;
 export interface Node {
   readonly server: Server;
   readonly broker: Broker;
+  readonly names: Names;
   stop(): Promise<void>;
 }
+
+let nodes = 0;
 
 /** A broker, an echo backend and a node. */
 export async function startNode(options: Omit<ServerOptions, 'amqp' | 'prefix'>): Promise<Node> {
   const broker = await findBroker();
-  const prefix = `bench-${process.pid}`;
+  nodes += 1;
+  const prefix = `bench-${process.pid}-${nodes}`;
   const server = await Server.start({ ...options, amqp: broker.url, prefix });
   const backend = fork(new URL('./backendEcho.ts', import.meta.url), [broker.url, prefix]);
   await once(backend, 'message');
   return {
     server,
     broker,
+    names: names(prefix),
     stop: async () => {
       backend.kill('SIGKILL');
       await server.stop();

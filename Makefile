@@ -7,6 +7,7 @@
 #   make build                  compile to dist/, as published
 #   make bench                  our cost beside the floor's
 #   make bench-links [LINKS=200000]   that many links for a minute, 1 % of them talking; 6 minutes
+#   make bench-peers [BENCH='--rounds 1 --links 2000']   beside brokers of MQTT; 15 minutes
 #   make loadgen ARGS='run --target 127.0.0.1:7000 --devices 100 --rate 50 --duration 10s'
 
 SHELL := /bin/sh
@@ -18,10 +19,11 @@ DURATION ?=
 LINKS ?= 200000
 FILES ?=
 SEED ?=
+BENCH ?=
 ARGS ?= --help
 
 .DEFAULT_GOAL := test
-.PHONY: run test soak chaos check build bench bench-links loadgen clean
+.PHONY: run test soak chaos check build bench bench-links bench-peers loadgen clean
 
 $(READY): package-lock.json
 	@command -v npm >/dev/null || { \
@@ -69,6 +71,12 @@ bench: $(READY)
 bench-links: $(READY)
 	@.ci/setup.sh broker
 	@node bench/links.ts --links $(LINKS)
+
+# BENCH has further flags: docs/performance.md, which is made anew.
+bench-peers: $(READY)
+	@.ci/setup.sh broker mosquitto
+	@node bench/peers/run.ts $(BENCH)
+	@node bench/peers/report.ts
 
 loadgen: $(READY)
 	@node loadgen/cli.ts $(ARGS)

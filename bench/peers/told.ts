@@ -1,0 +1,43 @@
+/** Told: a forked script of this folder that answers each message with one of its own. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+
+export class Told {
+  readonly #child: ChildProcess;
+  readonly #file: string;
+
+  constructor(file: string, args: readonly string[]) {
+    this.#file = file;
+    this.#child = fork(join(import.meta.dirname, file), args);
+  }
+
+  /** Its next message. Rejects with what it says of an error, and when it ends instead. */
+  async next<Answer>(): Promise<Answer> {
+    const ending = new AbortController();
+    const { signal } = ending;
+    try {
+      const [answer] = (await Promise.race([
+        once(this.#child, 'message', { signal }),
+        once(this.#child, 'exit', { signal }).then(() => {
+          throw new Error(`${this.#file} ended`);
+        }),
+      ])) as [Answer & { error?: string }];
+      if (answer.error !== undefined) throw new Error(answer.error);
+      return answer;
+    } finally {
+      ending.abort();
+    }
+  }
+
+  ask<Answer>(message: object): Promise<Answer> {
+    this.#child.send(message);
+    return this.next<Answer>();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    this.#child.kill('SIGKILL');
+    await once(this.#child, 'exit');
+  }
+}

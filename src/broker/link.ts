@@ -23,7 +23,10 @@ export interface LinkOptions {
   readonly urls: readonly string[];
   readonly limits: Limits;
   readonly log: Logger;
-  /** What has to exist: before `open`, and again every `topologyMs` while the link is up. */
+  /**
+   * What has to exist: before `open`, and again every `topologyMs` while the link is up; a refusal
+   * then is only logged, until the next connect.
+   */
   readonly declare: (model: ChannelModel) => Promise<void>;
   /** Open channels, begin. A rejection closes the connection and tries again later. */
   readonly open: (model: ChannelModel) => Promise<void>;
@@ -101,6 +104,7 @@ export class Link {
   /** One connection, up to its loss. Gives for how long it was up, in ms. Never rejects. */
   async #live(url: string): Promise<number> {
     const { name, limits, log, onUp, onDown, onBlocked } = this.#options;
+    const broker = brokerAddress(url);
     let model: ChannelModel;
     try {
       model = await connect(connectOptions(url, limits), {
@@ -109,7 +113,7 @@ export class Link {
         clientProperties: { connection_name: `owsla ${name} ${process.pid}` },
       });
     } catch (error) {
-      this.#failed(url, error);
+      this.#failed(refusal(error, url));
       return 0;
     }
     this.#model = model;
@@ -118,29 +122,29 @@ export class Link {
     const upAt = performance.now();
     if (isUp) {
       this.#failures = 0;
-      log.info({ link: name, broker: brokerAddress(url) }, 'broker link up');
+      log.info({ link: name, broker }, 'broker link up');
       onUp();
     } else {
       void goodbye(model);
     }
-    const declaring = setInterval(() => void this.#declareAgain(model, url), limits.topologyMs);
+    const over = new AbortController();
+    if (isUp) void this.#keepDeclared(model, url, over.signal);
     const why = await lost;
-    clearInterval(declaring);
+    over.abort();
     this.#model = undefined;
     onBlocked(false);
-    if (!isUp) return 0;
-    log.warn({ link: name, broker: brokerAddress(url), why: why.message }, 'broker link lost');
+    if (!isUp || this.#ending.signal.aborted) return 0;
+    log.warn({ link: name, broker, why: why.message }, 'broker link lost');
     onDown();
     return performance.now() - upAt;
   }
 
-  #failed(url: string, error: unknown): void {
+  #failed({ message: why }: StartError): void {
     if (this.#ending.signal.aborted) return;
     const { name, log } = this.#options;
     this.#failures += 1;
     // 1st, 2nd, 4th, 8th, ...: a long outage must not flood the log.
     if ((this.#failures & (this.#failures - 1)) !== 0) return;
-    const why = refusal(error, url).message;
     log.warn({ link: name, failures: this.#failures, why }, 'broker not reached');
   }
 
@@ -153,27 +157,28 @@ export class Link {
       await open(model);
       return true;
     } catch (error) {
-      this.#judge(error, url);
-      this.#failed(url, error);
+      const why = refusal(error, url);
+      // The broker's answer to a declaration was no, and it will be no again.
+      if (why.exitCode === EXIT.config) this.#options.onFatal(why);
+      this.#failed(why);
       return false;
     } finally {
       clearTimeout(late);
     }
   }
 
-  async #declareAgain(model: ChannelModel, url: string): Promise<void> {
-    try {
-      await this.#options.declare(model);
-    } catch (error) {
-      // Whatever else is wrong with the connection shows there.
-      this.#judge(error, url);
+  /** What somebody deleted is declared again. A refusal is told; links are served all the same. */
+  async #keepDeclared(model: ChannelModel, url: string, over: AbortSignal): Promise<void> {
+    const { name, limits, log, declare } = this.#options;
+    while (!over.aborted) {
+      try {
+        await pause(limits.topologyMs, undefined, { signal: over });
+        await declare(model);
+      } catch (error) {
+        if (over.aborted) return;
+        log.error({ link: name, reason: refusal(error, url).message }, 'topology not as declared');
+      }
     }
-  }
-
-  /** The broker's answer to a declaration was no, and it will be no again. */
-  #judge(error: unknown, url: string): void {
-    const why = refusal(error, url);
-    if (why.exitCode === EXIT.config) this.#options.onFatal(why);
   }
 
   /** Resolves with the reason when the connection is over. */
@@ -244,6 +249,7 @@ function goodbye(model: ChannelModel): Promise<void> {
  * status 1 long ago. It has to be done before that FIN.
  */
 function cutOff(socket: Socket): void {
-  if ('encrypted' in socket) socket.destroy();
+  // Node refuses to reset what has said FIN, and leaves it open for good.
+  if ('encrypted' in socket || socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();
 }

@@ -76,7 +76,7 @@ export class Publisher {
   }
 
   /** The channel that takes messages now, if any does. */
-  get #open(): ConfirmChannel | undefined {
+  get #writable(): ConfirmChannel | undefined {
     return this.#isBlocked || this.#isChoked || this.#isQuiet() ? undefined : this.#channel;
   }
 
@@ -92,7 +92,7 @@ export class Publisher {
   /** Take over `publishing`. Callers ask `isFull` first. */
   publish(publishing: Publishing): void {
     this.#bytes += publishing.body.length;
-    const channel = this.#open;
+    const channel = this.#writable;
     if (channel === undefined) this.#backlog.set(publishing, false);
     else this.#send(channel, publishing, false);
     this.#count();
@@ -155,7 +155,7 @@ export class Publisher {
 
   #sendBacklog(): void {
     for (const [publishing, wasSent] of this.#backlog) {
-      const channel = this.#open;
+      const channel = this.#writable;
       if (channel === undefined) break;
       this.#backlog.delete(publishing);
       this.#send(channel, publishing, wasSent);

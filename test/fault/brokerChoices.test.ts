@@ -1,17 +1,21 @@
 /** Choices of durability at a real broker: delivery modes, queue types, and their conflict. */
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { EXIT } from '../../src/errors.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Backend, echo, forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
+import { Cli } from '../helpers/cli.ts';
 import { Device, event, request } from '../helpers/device.ts';
-import { refuses, serve } from '../helpers/serve.ts';
+import { endBroker, listening, refuses, serve, testPrefix } from '../helpers/serve.ts';
 import { Server } from '../helpers/server.ts';
 
 const broker = await findBroker();
-t.teardown(() => broker.stop());
+t.teardown(() => endBroker(broker));
 
 interface Seen {
   readonly event: unknown;
@@ -80,4 +84,30 @@ t.test('another queue type than before: one sentence that names it, exit 78', as
     `the queue '${prefix}.unrouted' already exists .* another 'x-queue-type' .*the queue type`,
   );
   await refuses(t, cli, EXIT.config, sentence);
+});
+
+t.test('several brokers: as a repeated flag, with commas, as a list in the file', async (t) => {
+  const { server, port } = await listening(t);
+  server.close();
+  const gone = `amqp://guest:guest@127.0.0.1:${port}`;
+  const folder = mkdtempSync(join(tmpdir(), 'owsla-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'owsla.yaml');
+  writeFileSync(file, `amqp:\n  - ${gone}\n  - ${broker.url}\n`);
+  const ways: [string, string[]][] = [
+    [gone, ['--amqp', gone, '--amqp', broker.url]],
+    [`${gone}, ${broker.url}`, []],
+  ];
+  for (const [amqp, args] of ways) {
+    const cli = serve(t, amqp, ['--acceptors', '1', ...args]);
+    t.match(await cli.said('broker not reached'), { broker: `127.0.0.1:${port}` });
+    await cli.said('ready');
+    await cli.destroy();
+  }
+  await refuses(t, serve(t, gone), EXIT.unavailable, /cannot reach the broker/);
+  const ports = ['--port', '0', '--admin-port', '0', '--acceptors', '1'];
+  const cli = new Cli(['serve', ...ports, '--prefix', testPrefix, '--config', file]);
+  t.teardown(() => cli.destroy());
+  t.match(await cli.said('broker not reached'), { broker: `127.0.0.1:${port}` });
+  await cli.said('ready');
 });

@@ -49,7 +49,7 @@ function connections(): number {
   const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n');
   return rows
     .map((row) => row.trim().split(/\s+/))
-    .filter((row) => row[2]?.endsWith(`:${port}`) && row[3] !== '06').length;
+    .filter((row) => row[2] === `0100007F:${port}` && row[3] !== '06').length;
 }
 
 t.test('a cable pulled without a FIN: found by heartbeats, healed, and nothing lost', async (t) => {

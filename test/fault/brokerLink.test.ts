@@ -1,0 +1,128 @@
+/** One AMQP connection and its URLs: which is tried next, and that no silence is waited out. */
+import type { ChannelModel } from 'amqplib';
+import type { Logger } from 'pino';
+import t, { type Test } from 'tap';
+import { Link } from '../../src/broker/link.ts';
+import { makeLimits } from '../../src/limits.ts';
+import { findBroker } from '../helpers/broker.ts';
+import { ToxicProxy } from '../helpers/toxicProxy.ts';
+import { waitFor } from '../helpers/waitFor.ts';
+
+const broker = await findBroker();
+t.teardown(() => broker.stop());
+
+interface Part {
+  readonly link: Link;
+  /** Two ways to the broker; the link's URLs, in this order. */
+  readonly ways: readonly [ToxicProxy, ToxicProxy];
+  /** The way of each connection so far, as an index. */
+  readonly ups: readonly number[];
+  readonly downs: readonly number[];
+}
+
+async function start(
+  t: Test,
+  declare: (model: ChannelModel, ways: Part['ways']) => Promise<void> = async () => {},
+): Promise<Part> {
+  const ways = [await ToxicProxy.start(broker.port), await ToxicProxy.start(broker.port)] as const;
+  const ups: number[] = [];
+  const downs: number[] = [];
+  const note = (line: { broker?: string }, message: string) => {
+    const at = ways.findIndex(({ port }) => line.broker === `127.0.0.1:${port}`);
+    if (message === 'broker link up') ups.push(at);
+    if (message === 'broker link lost') downs.push(at);
+  };
+  const link = new Link({
+    name: 'test',
+    urls: ways.map((way) => way.urlFor(broker.url)),
+    limits: makeLimits({ brokerConnectMs: 500, reconnectMinMs: 10, reconnectMaxMs: 50 }),
+    log: { info: note, warn: note, error: note } as unknown as Logger,
+    declare: (model) => declare(model, ways),
+    open: async () => {},
+    onUp: () => {},
+    onDown: () => {},
+    onBlocked: () => {},
+    onFatal: () => {},
+  });
+  link.start();
+  t.teardown(async () => {
+    await link.close();
+    for (const way of ways) way.stop();
+  });
+  return { link, ways, ups, downs };
+}
+
+t.test('a connection that is lost goes to the next URL, and round again', async (t) => {
+  const { ways, ups, downs } = await start(t);
+
+  for (let connects = 1; connects <= 4; connects += 1) {
+    await waitFor(`connect ${connects}`, () => ups.length === connects);
+    ways[(connects - 1) % 2]?.reset();
+    await waitFor(`loss ${connects}`, () => downs.length === connects);
+  }
+  await waitFor('connect 5', () => ups.length === 5);
+
+  t.same(ups, [0, 1, 0, 1, 0]);
+});
+
+t.test('one that is given up for a failed channel goes to the same URL', async (t) => {
+  const { link, ups } = await start(t);
+
+  for (let connects = 1; connects <= 3; connects += 1) {
+    await waitFor(`connect ${connects}`, () => ups.length === connects);
+    link.reset();
+  }
+  await waitFor('connect 4', () => ups.length === 4);
+
+  t.same(ups, [0, 0, 0, 0]);
+});
+
+t.test('a broker that falls silent while it is set up: the next URL is tried', async (t) => {
+  let tries = 0;
+  const { ups } = await start(t, async (model, ways) => {
+    tries += 1;
+    if (tries === 1) ways[0].cut();
+    await model.createChannel();
+  });
+
+  await waitFor('a connect', () => ups.length === 1);
+
+  t.same(ups, [1]);
+});
+
+t.test('a failed set-up whose close is never answered: the next URL is tried', async (t) => {
+  let tries = 0;
+  const { ups } = await start(t, async (_, ways) => {
+    tries += 1;
+    if (tries > 1) return;
+    ways[0].cut();
+    throw new Error('no');
+  });
+
+  await waitFor('a connect', () => ups.length === 1);
+
+  t.same(ups, [1]);
+});
+
+t.test('a broker that is silent from the first byte: the next URL is tried', async (t) => {
+  const { ways, ups, downs } = await start(t);
+  await waitFor('a connect', () => ups.length === 1);
+  ways[1].cut();
+  ways[0].reset();
+  await waitFor('its loss', () => downs.length === 1);
+
+  await waitFor('the next', () => ups.length === 2);
+
+  t.same(ups, [0, 0], 'past the one that did not answer');
+});
+
+t.test('closed while the broker is silent, it is over after a second all the same', async (t) => {
+  const { link, ways, ups, downs } = await start(t);
+  await waitFor('a connect', () => ups.length === 1);
+  ways[0].cut();
+
+  await link.close();
+
+  t.same(ups, [0], 'no other is made');
+  t.same(downs, [], 'and it is no loss');
+});

@@ -116,6 +116,8 @@ export class Link {
       this.#failed(refusal(error, url));
       return 0;
     }
+    // Closed again before anybody could listen: no event of it will come.
+    if (socketOf(model).writableEnded) return 0;
     this.#model = model;
     const lost = this.#watch(model);
     const isUp = !this.#ending.signal.aborted && (await this.#setUp(model, url));

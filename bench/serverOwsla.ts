@@ -1,5 +1,6 @@
 /** One acceptor as `owsla serve` runs it, in a process that tells its CPU time and memory. */
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { pino } from 'pino';
 import { makeConfig } from '../src/config.ts';
 import { startAcceptor } from '../src/process/acceptor.ts';
@@ -21,6 +22,8 @@ await serve(async ({ amqp, prefix }) => {
   const config = makeConfig({ amqp, prefix, port: String(port) });
   const acceptor = await startAcceptor({
     config,
+    // Where no registrar listens.
+    folder: tmpdir(),
     index: 1,
     incarnation: `bench-${process.pid}`,
     log: pino({ level: 'silent' }),

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
  * Cli: the `owsla` command; the only reader of argv and environment.
- * From: flags, OWSLA_ variables, one file.  To: config.ts, then preflight.ts and supervisor.ts.
+ * From: flags, OWSLA_ variables, one file.  To: config.ts, then preflight.ts and supervisor.ts, or
+ * presenceCommand.ts.
  * Bound: what it does not know it refuses; a StartError is one line on stderr and an exit code.
  */
 import { readFileSync } from 'node:fs';
@@ -13,6 +14,7 @@ import {
   makeConfig,
   OPTION_NAMES,
   OPTION_SPECS,
+  type OptionName,
   type OptionSpec,
   type Options,
 } from './config.ts';
@@ -21,6 +23,7 @@ import { LIMIT_NAMES, LIMIT_SPECS, type LimitUnit } from './limits.ts';
 import { makeLogger } from './observe/log.ts';
 import { redact } from './observe/redact.ts';
 import { preflight } from './process/preflight.ts';
+import { restorePresence, watchPresence } from './process/presenceCommand.ts';
 import { supervise } from './process/supervisor.ts';
 import { didYouMean, writeDuration, writeSize } from './units.ts';
 
@@ -30,6 +33,8 @@ const FILE_KEYS = [...OPTION_NAMES, 'set'];
 /** Takes several values: as a repeated flag, as a list in the file, or with commas in between. */
 const LIST = 'amqp';
 
+const COMMANDS = ['serve', 'presence', 'limits'];
+
 type Arguments = Readonly<Record<string, unknown>>;
 
 function commands(args: readonly string[]): Argv {
@@ -38,7 +43,13 @@ function commands(args: readonly string[]): Argv {
     .usage('Holds the TCP links of a device fleet and joins them to backends that speak AMQP.')
     .command('serve', 'take device links until told to stop', serveOptions, (argv) => serve(argv))
     .command('limits', 'print every limit that --set takes', {}, printLimits)
-    .demandCommand(1, 1, 'say what to do: owsla serve, or owsla limits', 'one command at a time')
+    .command(
+      'presence',
+      'print who comes and goes, as it happens: one JSON object per line',
+      (y) => presenceOptions(y, ['amqp', 'prefix']).command(restoreCommand),
+      watch,
+    )
+    .demandCommand(1, 2, SAY_WHAT, 'one command at a time')
     .strict()
     .locale('en')
     .parserConfiguration({
@@ -54,6 +65,36 @@ function commands(args: readonly string[]): Argv {
       throw error ?? new StartError(EXIT.usage, tellUsage(message ?? 'bad usage'));
     })
     .exitProcess(true);
+}
+
+const SAY_WHAT = 'say what to do: owsla serve, owsla presence, or owsla limits';
+
+const restoreCommand = {
+  command: 'restore',
+  describe: 'after the presence store came from a backup: begin a new epoch, all offline',
+  builder: (y: Argv) => presenceOptions(y, ['data-dir']),
+  handler: restore,
+};
+
+function presenceOptions(y: Argv, names: readonly OptionName[]): Argv {
+  for (const name of names) {
+    const { about, placeholder }: OptionSpec = OPTION_SPECS[name];
+    y.option(name, { type: 'string', requiresArg: true, describe: `${placeholder}: ${about}` });
+  }
+  return y.option('config', { type: 'string', requiresArg: true, describe: 'as for serve' });
+}
+
+async function watch(argv: Arguments): Promise<void> {
+  process.title = 'owsla presence';
+  // Whoever reads it may stop in the middle, as head does.
+  process.stdout.on('error', () => process.exit(EXIT.ok));
+  await watchPresence(makeConfig(...layersOf(argv, process.env)), (line) => {
+    process.stdout.write(`${line}\n`);
+  });
+}
+
+function restore(argv: Arguments): void {
+  process.stdout.write(`${restorePresence(makeConfig(...layersOf(argv, process.env)))}\n`);
 }
 
 function serveOptions(y: Argv): Argv {
@@ -210,7 +251,7 @@ function tellUsage(message: string): string {
   const words = unknown[2].split(', ');
   const told = words.map((word) => {
     if (unknown[1] === 'command' || !process.argv.some((given) => given.startsWith(`--${word}`))) {
-      return `there is no command or argument ${quote(word)}${didYouMean(word, ['serve', 'limits'])}`;
+      return `there is no command or argument ${quote(word)}${didYouMean(word, COMMANDS)}`;
     }
     if (LIMIT_NAMES.some((name) => name === word)) {
       return `--${word} is a limit: write --set ${word}=VALUE`;

@@ -5,6 +5,7 @@
  * Bound: everything is checked here, at the start: all faults are told at once, by one StartError.
  */
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { readAmqpUrl, splitAmqpUrls } from './amqpUrl.ts';
 import { EXIT, StartError } from './errors.ts';
 import {
@@ -45,6 +46,10 @@ export interface Config {
   readonly eventDelivery: EventDelivery;
   readonly queueType: QueueType;
   readonly prefix: string;
+  /** Absolute path of what outlives the node; '': the node's own folder, which does not. */
+  readonly dataDir: string;
+  /** Folder for traces of the presence protocol; '': none. */
+  readonly traceDir: string;
   readonly adminHost: string;
   readonly adminPort: number;
   readonly auth: 'none';
@@ -95,6 +100,14 @@ export const OPTION_SPECS = {
     about: 'classic or quorum, for the queues that Owsla declares',
   },
   prefix: { default: 'owsla', placeholder: 'WORD', about: 'first word of all names at the broker' },
+  'data-dir': {
+    placeholder: 'FOLDER',
+    about: 'what outlives a restart: who was connected; without it each start forgets that',
+  },
+  'trace-dir': {
+    placeholder: 'FOLDER',
+    about: 'writes each step of the presence protocol there, for checks against tla/',
+  },
   keepalive: { placeholder: 'DURATION', about: 'short for --set keepaliveMs=DURATION' },
   'admin-host': {
     default: '127.0.0.1',
@@ -148,6 +161,8 @@ export function makeConfig(...layers: readonly (Layer | Options)[]): Config {
     eventDelivery: reader.word('event-delivery', EVENT_DELIVERIES),
     queueType: reader.word('queue-type', QUEUE_TYPES),
     prefix: reader.text('prefix', /^(?!amq\.)[A-Za-z0-9_.-]{1,64}$/, PREFIX_RULE),
+    dataDir: reader.folder('data-dir'),
+    traceDir: reader.folder('trace-dir'),
     adminHost,
     adminPort: reader.whole('admin-port', 0, 65_535),
     auth: reader.auth(host),
@@ -190,6 +205,11 @@ class Reader {
     const { raw, told } = this.#find(name);
     if (!shape.test(raw)) this.faults.push(`${told} must be ${rule}, not ${quote(raw)}`);
     return raw;
+  }
+
+  folder(name: OptionName): string {
+    const { raw, isGiven } = this.#find(name);
+    return isGiven && raw !== '' ? resolve(raw) : '';
   }
 
   whole(name: OptionName, min: number, max: number, otherwise?: number): number {

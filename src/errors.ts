@@ -44,6 +44,16 @@ export const CLOSE_REASONS: readonly CloseReason[] = [
   ...DEVICE_ENDS,
 ];
 
+/** Why a device came online. */
+export const ONLINE_REASONS = ['connected', 'takeover'] as const;
+
+/** Ends that nobody saw from near: what is left is that the link is gone. */
+export const UNSEEN_ENDS = ['missed', 'acceptor-ended', 'node-ended', 'restored'] as const;
+
+/** Why a device is online or not: the `reason` of presence events (docs/presence.md). */
+export const PRESENCE_REASONS = [...ONLINE_REASONS, ...CLOSE_REASONS, ...UNSEEN_ENDS] as const;
+export type PresenceReason = (typeof PRESENCE_REASONS)[number];
+
 /** Status of a REPLY (docs/protocol.md). 100 to 65535 belong to the backends. */
 export const STATUS = {
   ok: 0,

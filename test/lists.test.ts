@@ -8,12 +8,21 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { BYE_REASONS, CLOSE_REASONS, DEVICE_ENDS, ERROR_CODES, STATUS } from '../src/errors.ts';
-import { REPLY_FATES } from '../src/observe/metrics.ts';
+import {
+  BYE_REASONS,
+  CLOSE_REASONS,
+  DEVICE_ENDS,
+  ERROR_CODES,
+  ONLINE_REASONS,
+  PRESENCE_REASONS,
+  STATUS,
+  UNSEEN_ENDS,
+} from '../src/errors.ts';
+import { QUERY_FATES, REPLY_FATES } from '../src/observe/metrics.ts';
+import { STORE_FAULTS } from '../src/presence/store.ts';
 
 const NOT_YET: Readonly<Record<string, string>> = {
   'auth-failed': 'no token and no certificate is checked yet',
-  'taken-over': 'needs the registrar, which knows the newer link of a device',
 };
 
 const root = new URL('..', import.meta.url).pathname;
@@ -60,6 +69,21 @@ t.test('lists: no word stands for two things', async (t) => {
 
 t.test('lists: every fate of a reply is named in a test', async (t) => {
   for (const fate of REPLY_FATES) t.ok(new RegExp(`\\b${fate}['":]`).test(tests), fate);
+});
+
+t.test(
+  'lists: every reason of presence, fate of a query and fault of a store is named',
+  async (t) => {
+    for (const word of [...ONLINE_REASONS, ...UNSEEN_ENDS, ...QUERY_FATES, ...STORE_FAULTS]) {
+      t.ok(new RegExp(`['"]${word}['"]`).test(tests), word);
+    }
+  },
+);
+
+t.test('lists: docs/presence.md explains every reason, fate of a query and fault', async (t) => {
+  const text = readFileSync(join(root, 'docs/presence.md'), 'utf8');
+  for (const word of [...PRESENCE_REASONS, ...STORE_FAULTS])
+    t.ok(text.includes(`\`${word}\``), word);
 });
 
 const page = join(root, 'docs/protocol.md');

@@ -49,7 +49,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/units.ts', values: [] },
   { holds: 'src/amqpUrl.ts', values: ['src/units.ts'] },
   { holds: 'src/observe/redact.ts', values: [] },
-  { holds: 'src/config.ts', values: [...BASE, 'node:os'] },
+  { holds: 'src/config.ts', values: [...BASE, 'node:os', 'node:path'] },
   { holds: 'src/wire/', values: [...BASE, 'msgpackr'] },
   {
     holds: 'src/endpoint/',

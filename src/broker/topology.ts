@@ -1,7 +1,7 @@
 /**
  * Topology: the names and declarations of every exchange and queue; nobody else spells one.
- * From: the prefix and the limits.  To: broker.ts, which declares it on every connect and again
- * every `topologyMs`; preflight.ts, which proves it at the start.
+ * From: the prefix and the limits.  To: broker.ts and presence/, which declare it on every connect
+ * and again every `topologyMs`; preflight.ts, which proves it at the start.
  * Bound: each queue has a length, an age, or both; what overflows is dropped oldest first.
  */
 import type { Channel, ChannelModel } from 'amqplib';
@@ -16,6 +16,8 @@ export interface Names {
   readonly events: string;
   readonly unrouted: string;
   readonly requests: string;
+  readonly presence: string;
+  readonly presenceQuery: string;
   /** The reply queue of one acceptor process. */
   readonly acceptor: (incarnation: string) => string;
 }
@@ -25,6 +27,8 @@ export function names(prefix: string): Names {
     events: `${prefix}.events`,
     unrouted: `${prefix}.unrouted`,
     requests: `${prefix}.requests`,
+    presence: `${prefix}.presence`,
+    presenceQuery: `${prefix}.presence.query`,
     acceptor: (incarnation) => `${prefix}.acceptor.${incarnation}`,
   };
 }
@@ -32,6 +36,11 @@ export function names(prefix: string): Names {
 /** Bind `*.hvac.#` for a topic of every device, `door-17.#` for all of one device. */
 export function routingKey(deviceId: string, topic: string): string {
   return `${deviceId}.${topic}`;
+}
+
+/** Bind `online.#` for one direction, `*.door-17` for one device. */
+export function presenceKey(deviceId: string, isOnline: boolean): string {
+  return `${isOnline ? 'online' : 'offline'}.${deviceId}`;
 }
 
 /** RabbitMQ takes no argument at all for classic, as it was before there were others. */
@@ -62,6 +71,22 @@ export async function declareUplink(
     arguments: { 'x-overflow': 'drop-head', ...typed(type) },
   });
   await channel.bindQueue(at.unrouted, at.unrouted, '');
+}
+
+/** Declare where presence is told, and asked for. Rejects with the broker's 406, 403 or 404. */
+export async function declarePresence(
+  channel: Channel,
+  at: Names,
+  limits: Limits,
+  type: QueueType = 'classic',
+): Promise<void> {
+  await channel.assertExchange(at.presence, 'topic', { durable: true });
+  await channel.assertQueue(at.presenceQuery, {
+    durable: true,
+    maxLength: limits.presenceQueueMax,
+    messageTtl: limits.requestMs,
+    arguments: { 'x-overflow': 'drop-head', ...typed(type) },
+  });
 }
 
 /** Declare one acceptor's reply queue. Rejects with the broker's 406 or 403, or 404 as above. */

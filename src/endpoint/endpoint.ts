@@ -72,6 +72,8 @@ function onSocketError(): void {}
 export class Endpoint {
   /** The connection id, as UUID text. */
   readonly id: string;
+  /** When its socket was accepted, in the clock's µs: of a device's links the latest is its own. */
+  readonly acceptedUs: number;
   state: EndpointState = 'greeting';
   /** Empty before HELLO. */
   deviceId = '';
@@ -99,8 +101,9 @@ export class Endpoint {
   /** The device's FIN came while frames before it were still waiting to be handled. */
   #isFinished = false;
 
-  constructor(id: string, socket: Socket, host: EndpointHost) {
+  constructor(id: string, socket: Socket, host: EndpointHost, acceptedUs: number) {
     this.id = id;
+    this.acceptedUs = acceptedUs;
     this.#host = host;
     this.#reader = host.codec.reader(host.limits.frameBytesMax);
     this.#outbox = new Outbox(socket, host.flusher);
@@ -138,8 +141,6 @@ export class Endpoint {
   get outboxBytes(): number {
     return this.#outbox.bytes;
   }
-
-  // From the device.
 
   receive(chunk: Buffer): void {
     this.#host.counters.bytesIn += chunk.length;
@@ -329,8 +330,6 @@ export class Endpoint {
   destroy(): void {
     this.#socket.destroy();
   }
-
-  // Back-pressure.
 
   /** One more message of this link is under way: an EVENT un-ACKed, a REQUEST unanswered. */
   hold(): void {

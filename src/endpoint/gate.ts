@@ -17,15 +17,18 @@ export interface GateOptions {
   readonly clock: Clock;
   /** Sockets that the keeper still has room for. */
   readonly room: () => number;
-  readonly admit: (socket: Socket) => void;
+  /** `acceptedUs`: when it came, in the clock's µs. */
+  readonly admit: (socket: Socket, acceptedUs: number) => void;
   readonly refuse: (socket: Socket, reason: 'rate-limited' | 'server-full' | 'draining') => void;
 }
 
 interface Waiting {
   readonly socket: Socket;
-  /** The clock's ms. */
-  readonly since: number;
+  /** The clock's µs. */
+  readonly acceptedUs: number;
 }
+
+const US_PER_MS = 1_000;
 
 export class Gate {
   readonly #options: GateOptions;
@@ -59,9 +62,9 @@ export class Gate {
     if (this.size >= this.#options.room()) {
       this.#options.refuse(socket, 'server-full');
     } else if (this.size === 0 && this.#isOpen()) {
-      this.#admit(socket);
+      this.#admit(socket, this.#options.clock.us());
     } else if (this.size < this.#options.limits.connectQueueMax) {
-      this.#waiting.push({ socket, since: this.#options.clock.now() });
+      this.#waiting.push({ socket, acceptedUs: this.#options.clock.us() });
       this.#count();
     } else {
       this.#options.refuse(socket, 'rate-limited');
@@ -74,9 +77,9 @@ export class Gate {
     this.#fill();
     this.#refuseStale();
     while (this.size > 0 && this.#isOpen()) {
-      const { socket } = this.#waiting[this.#head] as Waiting;
+      const { socket, acceptedUs } = this.#waiting[this.#head] as Waiting;
       this.#head += 1;
-      this.#admit(socket);
+      this.#admit(socket, acceptedUs);
     }
     // Also while the storm lasts: what has been let in must not stay referenced here.
     this.#waiting = this.#waiting.slice(this.#head);
@@ -90,10 +93,10 @@ export class Gate {
    */
   #refuseStale(): void {
     const { limits, clock, refuse } = this.#options;
-    const before = clock.now() - limits.connectWaitMs;
+    const before = clock.us() - limits.connectWaitMs * US_PER_MS;
     while (this.size > 0) {
-      const { socket, since } = this.#waiting[this.#head] as Waiting;
-      if (since > before) return;
+      const { socket, acceptedUs } = this.#waiting[this.#head] as Waiting;
+      if (acceptedUs > before) return;
       this.#head += 1;
       refuse(socket, 'rate-limited');
     }
@@ -112,9 +115,9 @@ export class Gate {
     return this.#tokens >= 1 && counters.greetings < limits.greetingsMax;
   }
 
-  #admit(socket: Socket): void {
+  #admit(socket: Socket, acceptedUs: number): void {
     this.#tokens -= 1;
-    this.#options.admit(socket);
+    this.#options.admit(socket, acceptedUs);
   }
 
   #count(): void {

@@ -27,6 +27,12 @@ export interface Routes {
   onEnd(endpoint: Endpoint): void;
 }
 
+/** Who is told of links that opened (HELLO was accepted) and of the ends of these. */
+export interface Presence {
+  onUp(endpoint: Endpoint): void;
+  onDown(endpoint: Endpoint, reason: CloseReason): void;
+}
+
 export interface KeeperOptions {
   readonly codec: Codec;
   readonly limits: Limits;
@@ -61,6 +67,7 @@ export class Keeper implements EndpointHost {
   readonly #throttled: Deadlines<Endpoint>;
   readonly #waiting = new Set<Endpoint>();
   #routes: Routes | undefined;
+  #presence: Presence | undefined;
   #state: KeeperState = 'serving';
   #refusing = 0;
   #shard = 0;
@@ -84,8 +91,9 @@ export class Keeper implements EndpointHost {
   }
 
   /** Set once, before the first socket: keeper and routes need each other. */
-  connect(routes: Routes): void {
+  connect(routes: Routes, presence?: Presence): void {
     this.#routes = routes;
+    this.#presence = presence;
   }
 
   /** Sockets that fit below `linksMax`. One that lingers takes up room until it is gone. */
@@ -94,14 +102,14 @@ export class Keeper implements EndpointHost {
   }
 
   /** Own an accepted socket from now on. A full acceptor says so and lets it go. */
-  accept(socket: Socket): void {
+  accept(socket: Socket, acceptedUs: number = this.clock.us()): void {
     if (this.room <= 0) {
       this.refuse(socket, 'server-full');
       return;
     }
     this.counters.accepts += 1;
     this.counters.sockets += 1;
-    const endpoint = new Endpoint(uuid(), socket, this);
+    const endpoint = new Endpoint(uuid(), socket, this, acceptedUs);
     this.registry.register(endpoint);
     this.counters.links += 1;
     this.#greetings.add(endpoint, this.clock.now());
@@ -121,7 +129,7 @@ export class Keeper implements EndpointHost {
     socket.once('close', () => {
       this.#refusing -= 1;
     });
-    const endpoint = new Endpoint(uuid(), socket, this);
+    const endpoint = new Endpoint(uuid(), socket, this, this.clock.us());
     endpoint.close(reason, this.#spread(spreadMs));
   }
 
@@ -151,6 +159,7 @@ export class Keeper implements EndpointHost {
   onOpen(endpoint: Endpoint): void {
     this.#greetings.delete(endpoint);
     this.counters.greetings = this.#greetings.size;
+    this.#presence?.onUp(endpoint);
   }
 
   onMessage(endpoint: Endpoint, message: Event | Request): void {
@@ -168,6 +177,7 @@ export class Keeper implements EndpointHost {
     this.#lingering.add(endpoint, this.clock.now());
     this.counters.lingering = this.#lingering.size;
     this.#routes?.onEnd(endpoint);
+    if (endpoint.deviceId !== '') this.#presence?.onDown(endpoint, reason);
   }
 
   onClosed(endpoint: Endpoint): void {

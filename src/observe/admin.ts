@@ -15,7 +15,8 @@ const BODY_BYTES_MAX = 1_024;
 const INDEX = `Owsla
 
 /health/live   200 while the node's processes are looked after, else 503
-/health/ready  200 while every acceptor takes links and has the broker, else 503 and why
+/health/ready  200 while every acceptor takes links and has the broker, else 503 and why;
+               with 200, "degraded" says what else does not work
 /metrics       figures in the Prometheus text format
 `;
 
@@ -45,7 +46,9 @@ export function makeAdmin(
   admin.get('/health/ready', (_, reply) => {
     const reasons = ledger.unready(clock());
     const isReady = reasons.length === 0;
-    return reply.code(isReady ? 200 : 503).send({ ready: isReady, reasons });
+    const degraded = isReady ? ledger.degraded() : [];
+    const more = degraded.length === 0 ? {} : { degraded };
+    return reply.code(isReady ? 200 : 503).send({ ready: isReady, reasons, ...more });
   });
   admin.get('/metrics', async (_, reply) => {
     reply.type(exposition.contentType);

@@ -7,11 +7,20 @@
  */
 import { readFile } from 'node:fs/promises';
 import { Counter, Gauge, Registry } from 'prom-client';
-import { type Ledger, METRIC_LIST, merge, valuesOf } from './ledger.ts';
-import { type Counters, type MetricName, type MetricSpec, makeCounters } from './metrics.ts';
+import { CHILD_ROLES } from '../process/ipc.ts';
+import {
+  type Figures,
+  type Ledger,
+  METRIC_LIST,
+  merge,
+  PRESENCE_LIST,
+  type SpecList,
+  valuesOf,
+} from './ledger.ts';
+import { type MetricSpec, makeCounters } from './metrics.ts';
 
 /** Where a node's figure is its worst acceptor's, for a sum would mean nothing. */
-const WORST_OF: readonly MetricName[] = ['loopLagMs'];
+const WORST_OF: readonly string[] = ['loopLagMs'];
 
 /** Of /proc/net/netstat: connections that the kernel dropped because an accept queue was full. */
 const KERNEL_COUNTERS = {
@@ -19,17 +28,17 @@ const KERNEL_COUNTERS = {
   ListenDrops: 'Connections dropped by listening sockets, on the whole machine.',
 } as const;
 
-const CHILD_ROLES = ['acceptor', 'observer'] as const;
-
 type Family = Counter<string> | Gauge<string>;
+type Families = Map<string, Family>;
 
 export class Exposition {
   readonly #ledger: Ledger;
   readonly #scrapeMs: number;
   readonly #registry = new Registry();
-  readonly #totals = new Map<MetricName, Family>();
-  readonly #each = new Map<MetricName, Family>();
-  readonly #kernel = new Map<string, Family>();
+  readonly #totals: Families;
+  readonly #each: Families;
+  readonly #presence: Families;
+  readonly #kernel: Families = new Map();
   readonly #ready: Family;
   readonly #restarts: Family;
   #page: Promise<string> | undefined;
@@ -38,15 +47,9 @@ export class Exposition {
   constructor(ledger: Ledger, scrapeMs: number) {
     this.#ledger = ledger;
     this.#scrapeMs = scrapeMs;
-    for (const [name, spec] of METRIC_LIST) {
-      const label = spec.label === undefined ? [] : [spec.label];
-      const snake = snakeCase(name);
-      const end = spec.kind === 'counter' ? '_total' : '';
-      this.#totals.set(name, this.#family(spec.kind, `owsla_${snake}${end}`, spec.help, label));
-      const labels = ['acceptor', ...label];
-      const each = this.#family(spec.kind, `owsla_acceptor_${snake}${end}`, spec.help, labels);
-      this.#each.set(name, each);
-    }
+    this.#totals = this.#families(METRIC_LIST, 'owsla_', []);
+    this.#each = this.#families(METRIC_LIST, 'owsla_acceptor_', ['acceptor']);
+    this.#presence = this.#families(PRESENCE_LIST, 'owsla_presence_', []);
     for (const [name, help] of Object.entries(KERNEL_COUNTERS)) {
       const snake = `owsla_kernel_${snakeCase(name)}_total`;
       this.#kernel.set(name, this.#family('counter', snake, help, []));
@@ -73,10 +76,13 @@ export class Exposition {
     const acceptors = this.#ledger.acceptors();
     const total = makeCounters();
     for (const [index, figures] of acceptors) {
-      for (const kind of ['counter', 'gauge'] as const) merge(total, figures, kind, combine);
+      for (const kind of ['counter', 'gauge'] as const) {
+        merge(METRIC_LIST, total, figures, kind, combine);
+      }
       this.#fill(this.#each, figures, { acceptor: String(index) });
     }
     this.#fill(this.#totals, total, {});
+    this.#fill(this.#presence, this.#ledger.presence(), {}, PRESENCE_LIST);
     setTo(this.#ready, {}, this.#ledger.unready(now).length === 0 ? 1 : 0);
     for (const role of CHILD_ROLES) {
       setTo(this.#restarts, { role }, this.#ledger.restarts()[role]);
@@ -86,10 +92,25 @@ export class Exposition {
     return this.#registry.metrics();
   }
 
-  #fill(families: Map<MetricName, Family>, figures: Counters, labels: Record<string, string>) {
-    for (const [name, spec] of METRIC_LIST) {
+  #families(specs: SpecList, prefix: string, labels: readonly string[]): Families {
+    const families: Families = new Map();
+    for (const [name, { kind, help, label }] of specs) {
+      const full = `${prefix}${snakeCase(name)}${kind === 'counter' ? '_total' : ''}`;
+      const own = label === undefined ? [] : [label];
+      families.set(name, this.#family(kind, full, help, [...labels, ...own]));
+    }
+    return families;
+  }
+
+  #fill(
+    families: Families,
+    figures: Figures,
+    labels: Record<string, string>,
+    specs: SpecList = METRIC_LIST,
+  ): void {
+    for (const [name, spec] of specs) {
       const family = families.get(name);
-      for (const [value, number] of valuesOf(figures[name])) {
+      for (const [value, number] of valuesOf(figures[name] ?? 0)) {
         const own = spec.label === undefined ? {} : { [spec.label]: value };
         if (family) setTo(family, { ...labels, ...own }, number);
       }
@@ -102,7 +123,7 @@ export class Exposition {
   }
 }
 
-function combine(a: number, b: number, name: MetricName): number {
+function combine(a: number, b: number, name: string): number {
   return WORST_OF.includes(name) ? Math.max(a, b) : a + b;
 }
 

@@ -1,8 +1,9 @@
 /**
- * Ledger: the last figures of each acceptor, and those of its ended processes. Pure.
+ * Ledger: the last figures of each acceptor and of the registrar, and of their ended processes.
+ * Pure.
  * From: observer.ts, with reports and the supervisor's word on who is alive.
  * To: exposition.ts (totals that never fall) and the health answers.
- * Bound: one entry per acceptor, whatever the number of restarts.
+ * Bound: one entry per process of the node, whatever the number of restarts.
  */
 import type { ChildState, NodeMessage } from '../process/ipc.ts';
 import {
@@ -11,18 +12,29 @@ import {
   type MetricName,
   type MetricSpec,
   makeCounters,
+  makePresenceCounters,
+  PRESENCE_METRICS,
+  type PresenceCounters,
 } from './metrics.ts';
 import type { ReportMessage } from './report.ts';
+
+export const METRIC_LIST = Object.entries(METRICS) as readonly [MetricName, MetricSpec][];
+export const PRESENCE_LIST = Object.entries(PRESENCE_METRICS) as SpecList;
 
 /** A report counts as current for this many intervals. */
 const FRESH_INTERVALS = 3;
 
+/** Any process's figures: a number each, or a number per label value. */
+export type Figures = Record<string, number | Record<string, number>>;
+export type SpecList = readonly (readonly [string, MetricSpec])[];
+
 interface Entry {
+  readonly specs: SpecList;
   /** What the supervisor says. */
   state: ChildState;
   incarnation: string | undefined;
   /** Counters of ended incarnations; its gauges are 0. */
-  readonly base: Counters;
+  readonly base: Figures;
   last: ReportMessage | undefined;
   reportedAt: number;
 }
@@ -32,22 +44,23 @@ export interface Unready {
   readonly reason: string;
 }
 
+/** Works, and something does not. */
+export interface Degraded {
+  readonly part: 'presence';
+  readonly reason: string;
+}
+
 export class Ledger {
   readonly #reportMs: number;
   readonly #entries = new Map<number, Entry>();
+  readonly #registrar = makeEntry(PRESENCE_LIST, makePresenceCounters());
   #node: NodeMessage | undefined;
   #heardAt = Number.NEGATIVE_INFINITY;
 
   constructor(acceptors: number, reportMs: number) {
     this.#reportMs = reportMs;
     for (let index = 1; index <= acceptors; index += 1) {
-      this.#entries.set(index, {
-        state: 'ended',
-        incarnation: undefined,
-        base: makeCounters(),
-        last: undefined,
-        reportedAt: Number.NEGATIVE_INFINITY,
-      });
+      this.#entries.set(index, makeEntry(METRIC_LIST, makeCounters()));
     }
   }
 
@@ -56,11 +69,11 @@ export class Ledger {
     this.#node = node;
     this.#heardAt = now;
     for (const { role, index, state, incarnation } of node.children) {
-      const entry = role === 'acceptor' ? this.#entries.get(index) : undefined;
-      if (!entry) continue;
+      const entry = role === 'registrar' ? this.#registrar : this.#entries.get(index);
+      if (!entry || role === 'observer') continue;
       entry.state = state;
       if (entry.incarnation === incarnation) continue;
-      if (entry.last) addCounters(entry.base, entry.last.snapshot);
+      if (entry.last) mergeKind(entry, entry.base, entry.last.snapshot, 'counter');
       entry.last = undefined;
       entry.incarnation = incarnation;
     }
@@ -68,7 +81,7 @@ export class Ledger {
 
   /** Take a report, if the supervisor says that its incarnation lives; else it is ignored. */
   onReport(report: ReportMessage, now: number): void {
-    const entry = this.#entries.get(report.index);
+    const entry = report.index === 0 ? this.#registrar : this.#entries.get(report.index);
     if (!entry || entry.incarnation !== report.incarnation) return;
     entry.last = report;
     entry.reportedAt = now;
@@ -77,17 +90,17 @@ export class Ledger {
   /** Figures of each acceptor since the observer's start; gauges of a dead one are 0. */
   acceptors(): Map<number, Counters> {
     const figures = new Map<number, Counters>();
-    for (const [index, { base, last }] of this.#entries) {
-      const sum = structuredClone(base);
-      if (last) addCounters(sum, last.snapshot);
-      if (last) copyGauges(sum, last.snapshot);
-      figures.set(index, sum);
-    }
+    for (const [index, entry] of this.#entries) figures.set(index, totalOf(entry) as Counters);
     return figures;
   }
 
+  /** The registrar's figures, kept the same way. */
+  presence(): PresenceCounters {
+    return totalOf(this.#registrar) as PresenceCounters;
+  }
+
   restarts(): NodeMessage['restarts'] {
-    return this.#node?.restarts ?? { acceptor: 0, observer: 0 };
+    return this.#node?.restarts ?? { acceptor: 0, registrar: 0, observer: 0 };
   }
 
   /** The supervisor has been heard within `silenceMs`. */
@@ -108,36 +121,51 @@ export class Ledger {
     }
     return unready;
   }
+
+  /** What does not work while devices are served all the same. */
+  degraded(): Degraded[] {
+    const { state, last } = this.#registrar;
+    if (state !== 'ready') return [{ part: 'presence', reason: `registrar ${state}` }];
+    const reason = last?.notReady;
+    return reason === undefined ? [] : [{ part: 'presence', reason }];
+  }
 }
 
-export const METRIC_LIST = Object.entries(METRICS) as readonly [MetricName, MetricSpec][];
+function makeEntry(specs: SpecList, base: Figures): Entry {
+  const reportedAt = Number.NEGATIVE_INFINITY;
+  return { specs, state: 'ended', incarnation: undefined, base, last: undefined, reportedAt };
+}
+
+function totalOf(entry: Entry): Figures {
+  const sum = structuredClone(entry.base);
+  if (entry.last) mergeKind(entry, sum, entry.last.snapshot, 'counter');
+  if (entry.last) mergeKind(entry, sum, entry.last.snapshot, 'gauge');
+  return sum;
+}
+
+/** Counters are added up, gauges are as they are now. */
+function mergeKind({ specs }: Entry, into: Figures, from: Figures, kind: MetricSpec['kind']) {
+  merge(specs, into, from, kind, (a, b) => (kind === 'counter' ? a + b : b));
+}
 
 /** A figure as its labelled values; one that has no label has the single value ''. */
 export function valuesOf(figure: number | Readonly<Record<string, number>>): [string, number][] {
   return typeof figure === 'number' ? [['', figure]] : Object.entries(figure);
 }
 
-function addCounters(sum: Counters, more: Readonly<Counters>): void {
-  merge(sum, more, 'counter', (a, b) => a + b);
-}
-
-function copyGauges(to: Counters, from: Readonly<Counters>): void {
-  merge(to, from, 'gauge', (_, b) => b);
-}
-
 /** Merge the figures of one kind into `into`. A report with figures missing adds nothing there. */
 export function merge(
-  into: Counters,
-  from: Readonly<Counters>,
+  specs: SpecList,
+  into: Figures,
+  from: Readonly<Figures>,
   kind: MetricSpec['kind'],
-  combine: (a: number, b: number, name: MetricName) => number,
+  combine: (a: number, b: number, name: string) => number,
 ): void {
-  const target = into as Record<MetricName, number | Record<string, number>>;
-  for (const [name, spec] of METRIC_LIST) {
-    if (spec.kind !== kind || from[name] === undefined) continue;
-    const mine = target[name];
+  for (const [name, spec] of specs) {
+    const mine = into[name];
+    if (spec.kind !== kind || from[name] === undefined || mine === undefined) continue;
     if (typeof mine === 'number') {
-      target[name] = combine(mine, Number(from[name]), name);
+      into[name] = combine(mine, Number(from[name]), name);
       continue;
     }
     for (const [label, value] of valuesOf(from[name])) {

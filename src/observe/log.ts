@@ -12,7 +12,7 @@ import { redact } from './redact.ts';
 
 export type { Logger } from 'pino';
 
-export type Role = 'supervisor' | 'acceptor' | 'observer';
+export type Role = 'supervisor' | 'acceptor' | 'registrar' | 'observer';
 
 const STDOUT = 1;
 const LOG_BYTES_MAX = 1024 * 1024;

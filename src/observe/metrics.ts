@@ -3,7 +3,7 @@
  * From: endpoint, broker and route modules add to a `Counters`.  To: report.ts takes snapshots.
  * Bound: labels come from closed lists; never a device, a topic or an address.
  */
-import { CLOSE_REASONS, ERROR_CODES, STATUS } from '../errors.ts';
+import { CLOSE_REASONS, ERROR_CODES, PRESENCE_REASONS, STATUS } from '../errors.ts';
 import { TYPE } from '../wire/message.ts';
 
 export interface MetricSpec {
@@ -20,6 +20,10 @@ const KINDS = ['event', 'request'];
 /** Fates of a delivery from the reply queue. */
 export const REPLY_FATES = ['sent', 'late', 'no-link', 'garbage', 'too-long'] as const;
 export type ReplyFate = (typeof REPLY_FATES)[number];
+
+/** Fates of a presence query; `nowhere`: it named no queue for the answer. */
+export const QUERY_FATES = ['answered', 'bad', 'unavailable', 'nowhere'] as const;
+export type QueryFate = (typeof QUERY_FATES)[number];
 
 /** Names are `owsla_<name>` in snake case; counters end in `_total`. */
 export const METRICS = {
@@ -106,27 +110,76 @@ export const METRICS = {
   cpuMs: { kind: 'counter', help: 'Processor time used, in ms.' },
 } as const satisfies Record<string, MetricSpec>;
 
+/** The registrar's, of which a node has one: `owsla_presence_<name>`. */
+export const PRESENCE_METRICS = {
+  changes: {
+    kind: 'counter',
+    help: 'Changes of a device’s presence, by reason.',
+    label: 'reason',
+    values: PRESENCE_REASONS,
+  },
+  takeovers: { kind: 'counter', help: 'Links told to close, for their device has a newer one.' },
+  clones: {
+    kind: 'counter',
+    help: 'Takeovers of a device that had takeoversMax without a quiet time.',
+  },
+  held: { kind: 'gauge', help: 'Links that wait to take such a device over.' },
+  waiting: { kind: 'gauge', help: 'Changes read from acceptors and not yet recorded.' },
+  outbox: { kind: 'gauge', help: 'Events recorded and not yet known to be at the broker.' },
+  publishes: { kind: 'counter', help: 'Events handed to the broker, re-sends included.' },
+  confirms: { kind: 'counter', help: 'Publisher confirms of events.' },
+  queries: {
+    kind: 'counter',
+    help: 'Presence queries, by fate.',
+    label: 'fate',
+    values: QUERY_FATES,
+  },
+  streams: { kind: 'gauge', help: 'Acceptors that have a stream to the registrar.' },
+  brokerUp: { kind: 'gauge', help: '1 while the registrar’s AMQP connection is up.' },
+  degraded: { kind: 'gauge', help: '1 while changes are not recorded: the log says why.' },
+  loopLagMs: {
+    kind: 'gauge',
+    help: 'Event-loop delay of the registrar over the last report interval, in ms.',
+    label: 'quantile',
+    values: ['p50', 'p99', 'max'],
+  },
+  rssBytes: { kind: 'gauge', help: 'Resident memory of the registrar.' },
+  cpuMs: { kind: 'counter', help: 'Processor time the registrar used, in ms.' },
+} as const satisfies Record<string, MetricSpec>;
+
+type Specs = Readonly<Record<string, MetricSpec>>;
+
+/** Figures by their specs: a number each, or a number per label value. */
+type Figures<S extends Specs> = {
+  -readonly [N in keyof S]: S[N] extends { values: readonly string[] }
+    ? Record<string, number>
+    : number;
+};
+
 export type MetricName = keyof typeof METRICS;
 
-type Labelled = {
-  [N in MetricName]: (typeof METRICS)[N] extends { values: readonly string[] } ? N : never;
-}[MetricName];
-
-/** One acceptor's figures: a number each, or a number per label value. */
-export type Counters = {
-  [N in MetricName]: N extends Labelled ? Record<string, number> : number;
-};
+/** One acceptor's figures. */
+export type Counters = Figures<typeof METRICS>;
+export type PresenceCounters = Figures<typeof PRESENCE_METRICS>;
 
 /** A snapshot as it travels to the observer. */
 export type Snapshot = Readonly<Counters>;
 
+function makeFigures<S extends Specs>(specs: S): Figures<S> {
+  const figures: Record<string, number | Record<string, number>> = {};
+  for (const [name, spec] of Object.entries(specs)) {
+    figures[name] = spec.values ? Object.fromEntries(spec.values.map((value) => [value, 0])) : 0;
+  }
+  return figures as Figures<S>;
+}
+
 /** All figures at zero. */
 export function makeCounters(): Counters {
-  const counters: Record<string, number | Record<string, number>> = {};
-  for (const [name, spec] of Object.entries(METRICS) as [string, MetricSpec][]) {
-    counters[name] = spec.values ? Object.fromEntries(spec.values.map((value) => [value, 0])) : 0;
-  }
-  return counters as Counters;
+  return makeFigures(METRICS);
+}
+
+export function makePresenceCounters(): PresenceCounters {
+  return makeFigures(PRESENCE_METRICS);
 }
 
 /** Add one to the figure of a label value. The value must be on the metric's closed list. */

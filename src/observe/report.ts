@@ -1,5 +1,5 @@
 /**
- * Report: sends one acceptor's figures to the observer.
+ * Report: sends an acceptor's or the registrar's figures to the observer.
  * From: a Counters object and `notReady`, read every `reportMs`.
  * To: the observer's Unix socket, as frames (wire/frame.ts) of one MessagePack map each.
  * Bound: at most one unsent report: while the observer is slow or gone, reports are skipped. The
@@ -10,20 +10,24 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { pack } from 'msgpackr';
 import { observerSocket, type StartMessage } from '../process/ipc.ts';
 import { HEADER_BYTES } from '../wire/frame.ts';
-import type { Counters, Snapshot } from './metrics.ts';
+import type { Counters, PresenceCounters, Snapshot } from './metrics.ts';
 
-/** What one acceptor says about itself. */
+/** What one process says about itself. */
 export interface ReportMessage {
+  /** 1 up for acceptors, 0 for the registrar. */
   readonly index: number;
   readonly incarnation: string;
   /** Why it is not ready; absent when it is. */
   readonly notReady?: string;
-  readonly snapshot: Snapshot;
+  readonly snapshot: Snapshot | Readonly<PresenceCounters>;
 }
 
-/** The part of an acceptor that is reported. */
+/** Figures that every process has. */
+type Measured = Pick<Counters, 'loopLagMs' | 'cpuMs' | 'rssBytes'>;
+
+/** The part of a process that is reported. */
 export interface Reported {
-  readonly counters: Counters;
+  readonly counters: Counters | PresenceCounters;
   notReady(): string | undefined;
 }
 
@@ -35,14 +39,14 @@ const LAST_MS = 500;
 
 export class Report {
   readonly #start: StartMessage;
-  readonly #acceptor: Reported;
+  readonly #reported: Reported;
   readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
   readonly #timer: NodeJS.Timeout;
   #socket: Socket | undefined;
 
-  constructor(start: StartMessage, acceptor: Reported) {
+  constructor(start: StartMessage, reported: Reported) {
     this.#start = start;
-    this.#acceptor = acceptor;
+    this.#reported = reported;
     this.#lag.enable();
     this.#timer = setInterval(() => this.send(), start.config.limits.reportMs).unref();
     this.send();
@@ -84,14 +88,14 @@ export class Report {
 
   #message(): ReportMessage {
     const { index, incarnation } = this.#start;
-    const notReady = this.#acceptor.notReady();
-    const snapshot = this.#acceptor.counters;
+    const notReady = this.#reported.notReady();
+    const snapshot = this.#reported.counters;
     return { index, incarnation, ...(notReady === undefined ? {} : { notReady }), snapshot };
   }
 
   /** The figures that only the process itself can tell. */
   #measure(): void {
-    const { counters } = this.#acceptor;
+    const counters: Measured = this.#reported.counters;
     const lagMs = (ns: number) => Math.max(0, ns / NS_PER_MS - LAG_RESOLUTION_MS);
     counters.loopLagMs.p50 = lagMs(this.#lag.percentile(50));
     counters.loopLagMs.p99 = lagMs(this.#lag.percentile(99));
@@ -103,9 +107,9 @@ export class Report {
   }
 }
 
-/** Report `acceptor` until `stop()`. Never throws, and never waits for the observer. */
-export function startReport(start: StartMessage, acceptor: Reported): Report {
-  return new Report(start, acceptor);
+/** Report it until `stop()`. Never throws, and never waits for the observer. */
+export function startReport(start: StartMessage, reported: Reported): Report {
+  return new Report(start, reported);
 }
 
 /** The kernel tells it by a file, so not while this process or the machine has no file left. */

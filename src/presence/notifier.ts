@@ -7,6 +7,7 @@
  */
 import type { Options } from 'amqplib';
 import type { Publisher, Publishing } from '../broker/publisher.ts';
+import { presenceKey } from '../broker/topology.ts';
 import type { Limits } from '../limits.ts';
 import type { Opened, OutboxEvent, Store } from './store.ts';
 import type { Trace } from './trace.ts';
@@ -19,11 +20,6 @@ export interface NotifierOptions {
   readonly trace: Trace;
   /** Reading the outbox failed; `makeRoom` tries again. */
   readonly onFault: (error: unknown) => void;
-}
-
-/** `online.<deviceId>`, so that a backend can bind for one device, or one direction. */
-export function presenceKey(device: string, online: boolean): string {
-  return `${online ? 'online' : 'offline'}.${device}`;
 }
 
 class EventPublishing implements Publishing {
@@ -118,8 +114,8 @@ export class Notifier {
 
   /** The publisher has room: go on with what only the store has. Never rejects. */
   async makeRoom(): Promise<void> {
+    if (this.#isReading || this.#published >= this.#recorded) return;
     const { publisher, store, limits } = this.#options;
-    if (this.#isReading) return;
     this.#isReading = true;
     try {
       while (this.#published < this.#recorded && !publisher.isFull()) {

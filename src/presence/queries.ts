@@ -5,6 +5,7 @@
  */
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 import type { Limits } from '../limits.ts';
+import type { QueryFate } from '../observe/metrics.ts';
 import { eventOf, type Row } from './rules.ts';
 import type { Store } from './store.ts';
 
@@ -17,8 +18,11 @@ export interface QueriesOptions {
   readonly count: (fate: QueryFate) => void;
 }
 
-export const QUERY_FATES = ['answered', 'bad', 'unavailable', 'nowhere'] as const;
-export type QueryFate = (typeof QUERY_FATES)[number];
+/** What of a question's properties matters. */
+interface Asker {
+  readonly replyTo?: string;
+  readonly correlationId?: string;
+}
 
 type Query = { readonly device: string } | { readonly after: string; readonly limit: number };
 
@@ -43,20 +47,17 @@ export class Queries {
   }
 
   async #onQuery(channel: Channel, message: ConsumeMessage): Promise<void> {
-    const { replyTo, correlationId } = message.properties as {
-      replyTo: unknown;
-      correlationId: unknown;
-    };
+    const { replyTo = '', correlationId } = message.properties as Asker;
     const [fate, body] = await this.#answer(message.content);
-    this.#options.count(typeof replyTo === 'string' ? fate : 'nowhere');
+    this.#options.count(replyTo === '' ? 'nowhere' : fate);
     try {
-      if (typeof replyTo === 'string') {
+      if (replyTo !== '') {
         channel.publish('', replyTo, Buffer.from(body), {
           appId: 'owsla',
           type: 'presence.snapshot',
           contentType: 'application/json',
           persistent: false,
-          ...(typeof correlationId === 'string' ? { correlationId } : {}),
+          ...(correlationId === undefined ? {} : { correlationId }),
         });
       }
       channel.ack(message);

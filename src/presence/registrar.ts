@@ -5,7 +5,9 @@
  * to the acceptors. No I/O of its own: `work` does one batch, whoever calls it decides when.
  * Bound: `presenceQueueMax` changes wait; at that `isFull` holds and streams are no longer read.
  */
+import type { PresenceReason } from '../errors.ts';
 import type { Limits } from '../limits.ts';
+import { bump, type PresenceCounters } from '../observe/metrics.ts';
 import { Damper } from './damper.ts';
 import {
   type Change,
@@ -14,7 +16,6 @@ import {
   type Held,
   isLater,
   judge,
-  type PresenceReason,
   type Row,
   type Up,
 } from './rules.ts';
@@ -28,6 +29,7 @@ export interface RegistrarOptions {
   readonly limits: Limits;
   readonly clock: { now(): number; wall(): number };
   readonly trace: Trace;
+  readonly counters: Pick<PresenceCounters, 'changes' | 'takeovers'>;
   /** This link has to close, wherever it is. */
   readonly onTakeover: (link: Held) => void;
   /** The store is there; its presence outbox may hold events of before. */
@@ -58,7 +60,10 @@ interface Outcome {
   readonly rows: Map<string, Row>;
   readonly changed: Set<string>;
   readonly events: OutboxEvent[];
+  readonly reasons: PresenceReason[];
   readonly closes: Held[];
+  /** That begin when all before them is recorded, and not sooner. */
+  readonly sweeps: Sweep[];
 }
 
 export class Registrar {
@@ -232,13 +237,20 @@ export class Registrar {
   }
 
   async #batch(steps: readonly Step[], start: number): Promise<void> {
-    const { store, onCommit, onTakeover, settledTo, trace } = this.#options;
+    const { store, onCommit, onTakeover, settledTo, trace, counters } = this.#options;
     const devices = steps.flatMap((step) => (step.kind === 'sweep' ? [] : step.device));
     const known = devices.length > 0 ? await store.read([...new Set(devices)]) : [];
     const rows = new Map(known.map((row) => [row.device, row]));
-    const outcome: Outcome = { rows, changed: new Set(), events: [], closes: [] };
+    const outcome: Outcome = {
+      rows,
+      changed: new Set(),
+      events: [],
+      reasons: [],
+      closes: [],
+      sweeps: [],
+    };
     for (const step of steps) this.#step(step, start, outcome);
-    const { changed, events, closes } = outcome;
+    const { changed, events, reasons, closes, sweeps } = outcome;
     const settled = settledTo();
     if (events.length > 0 || settled > this.#deletedTo) {
       const written = [...changed].map((device) => rows.get(device) as Row);
@@ -249,6 +261,9 @@ export class Registrar {
     // What was traced since the last of these lines has happened, all at once.
     if (steps.length > 0) trace('Commit', {});
     if (events.length > 0) onCommit(events);
+    for (const sweep of sweeps) this.#sweeps.add(sweep);
+    for (const reason of reasons) bump(counters.changes, reason);
+    counters.takeovers += closes.length;
     for (const link of closes) onTakeover(link);
   }
 
@@ -257,18 +272,18 @@ export class Registrar {
   }
 
   #step(step: Step, start: number, outcome: Outcome): void {
-    if (step.kind === 'sweep') this.#beginSweep(step.sweep);
+    if (step.kind === 'sweep') this.#beginSweep(step.sweep, outcome);
     else if (step.kind === 'up') this.#up({ ...step, start }, outcome);
     else this.#down(step, outcome);
   }
 
-  #beginSweep(sweep: Sweep): void {
+  #beginSweep(sweep: Sweep, { sweeps }: Outcome): void {
     const { acceptor, seen } = sweep;
     // A later hand-over of the same acceptor tells more, and its end most of all.
     if (seen && this.#live?.get(acceptor) !== sweep) return;
     // tla: Presence!HandedOver
     if (seen) this.#options.trace('HandedOver', { acceptor });
-    this.#sweeps.add(sweep);
+    sweeps.push(sweep);
     this.#damper.drop(acceptor, (connection) => seen?.has(connection) !== true);
   }
 
@@ -310,8 +325,9 @@ export class Registrar {
     if (waiting) this.#up(waiting, outcome);
   }
 
-  #change(row: Row, { rows, changed, events }: Outcome): void {
-    const { device, online } = row;
+  #change(row: Row, { rows, changed, events, reasons }: Outcome): void {
+    const { device, online, reason } = row;
+    reasons.push(reason);
     rows.set(device, row);
     changed.add(device);
     const id = this.#lastEvent + events.length + 1;

@@ -4,17 +4,7 @@
  * that has to close.
  * Bound: one row per device; a change makes one event or none.
  */
-import { CLOSE_REASONS } from '../errors.ts';
-
-/** Why a device came online. */
-export const ONLINE_REASONS = ['connected', 'takeover'] as const;
-
-/** Ends that nobody saw from near: what is left is that the link is gone. */
-export const UNSEEN_ENDS = ['missed', 'acceptor-ended', 'node-ended', 'restored'] as const;
-
-/** Why a device is as it is: the closed list of the events' `reason` (docs/presence.md). */
-export const PRESENCE_REASONS = [...ONLINE_REASONS, ...CLOSE_REASONS, ...UNSEEN_ENDS] as const;
-export type PresenceReason = (typeof PRESENCE_REASONS)[number];
+import type { PresenceReason } from '../errors.ts';
 
 /** What is known of one device. `acceptor` is the incarnation that holds, or held, its link. */
 export interface Row {

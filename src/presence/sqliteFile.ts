@@ -8,7 +8,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { eventOf, type PresenceReason, type Row } from './rules.ts';
+import type { PresenceReason } from '../errors.ts';
+import { eventOf, type Row } from './rules.ts';
 import { type Batch, type Opened, type OutboxEvent, StoreError, type StoreFault } from './store.ts';
 
 /** Rises when an older Owsla could not read the file any more. */
@@ -66,14 +67,18 @@ const SQL = {
 type Statements = Record<keyof typeof SQL, StatementSync>;
 
 /** SQLite's result codes, without their extensions: https://sqlite.org/rescode.html */
+const BUSY = 5;
 const FAULTS: Readonly<Record<number, readonly [StoreFault, string]>> = {
-  5: ['locked', 'is locked by another process'],
+  5: ['unusable', 'is locked by another program'],
   8: ['read-only', 'cannot be written: it, its folder or its file system is read-only'],
   11: ['corrupt', 'is corrupt; restore it from a backup, or start with another data folder'],
   13: ['full', 'cannot be written: the disk is full'],
   14: ['unusable', 'cannot be opened; its folder must be there and writable'],
   26: ['corrupt', 'is no SQLite file; restore it from a backup, or remove it'],
 };
+
+/** How long a program that reads the file, such as a backup, may hold up a write. */
+const BUSY_MS = 2_000;
 
 /** How many rows `restore` changes between two looks at the file. */
 const RESTORE_ROWS = 1_000;
@@ -258,8 +263,7 @@ function takeLock(folder: string): DatabaseSync {
     return lock;
   } catch (error) {
     lock?.close();
-    const fault = faultOf(error, file);
-    if (!(fault instanceof StoreError && fault.fault === 'locked')) throw fault;
+    if ((error as { errcode?: number }).errcode !== BUSY) throw faultOf(error, file);
     throw new StoreError(
       'locked',
       `the data folder ${folder} belongs to another node that runs; give this one its own`,
@@ -268,7 +272,7 @@ function takeLock(folder: string): DatabaseSync {
 }
 
 function openDatabase(file: string, now: number): DatabaseSync {
-  const database = new DatabaseSync(file);
+  const database = new DatabaseSync(file, { timeout: BUSY_MS });
   try {
     database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
       PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;`);

@@ -4,7 +4,7 @@
  * To: one file per process, when a folder was named; else nowhere, at the cost of an empty call.
  * Bound: none: it is for tests. Lines are written before the step goes on, so a kill loses none.
  */
-import { openSync, writeSync } from 'node:fs';
+import { mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** `action` is the step's name in tla/Presence.tla. */
@@ -13,10 +13,11 @@ export type Trace = (action: string, fields: Readonly<Record<string, unknown>>) 
 export const noTrace: Trace = () => {};
 
 /**
- * Traces of this process into `folder`, which exists: `<process>.ndjson`. `us` of a line is the
+ * Traces of this process into `folder`, made if need be: `<process>.ndjson`. `us` of a line is the
  * machine's own clock, the same for all processes.
  */
 export function traceTo(folder: string, who: string): Trace {
+  mkdirSync(folder, { recursive: true });
   const file = openSync(join(folder, `${who}.ndjson`), 'a');
   return (action, fields) => {
     const us = Number(process.hrtime.bigint() / 1_000n);

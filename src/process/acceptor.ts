@@ -13,17 +13,22 @@ import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
 import type { Config } from '../config.ts';
 import { systemClock } from '../endpoint/clock.ts';
+import type { Endpoint } from '../endpoint/endpoint.ts';
 import { Gate } from '../endpoint/gate.ts';
 import { Keeper } from '../endpoint/keeper.ts';
 import { Listener } from '../endpoint/listener.ts';
 import type { StartError } from '../errors.ts';
 import { SHARDS } from '../limits.ts';
 import { type Counters, makeCounters } from '../observe/metrics.ts';
+import { StreamClient } from '../presence/streamClient.ts';
+import { Teller } from '../presence/teller.ts';
+import { noTrace, traceTo } from '../presence/trace.ts';
 import { Downlink } from '../route/downlink.ts';
 import { Requests } from '../route/requests.ts';
 import { Uplink } from '../route/uplink.ts';
 import { v1 } from '../wire/v1.ts';
 import { linksMaxOf } from './files.ts';
+import { registrarSocket } from './ipc.ts';
 import { Outage } from './outage.ts';
 
 export interface AcceptorStart {
@@ -32,6 +37,8 @@ export interface AcceptorStart {
   readonly index: number;
   /** Names this process's reply queue; never used again by another. */
   readonly incarnation: string;
+  /** Private folder of this node's Unix sockets. */
+  readonly folder: string;
   readonly log: Logger;
   /** This process cannot go on: one sentence for the operator. */
   readonly onFatal: (error: StartError) => void;
@@ -51,6 +58,8 @@ type AcceptorState = 'starting' | 'serving' | 'draining';
 const DRAIN_LOOK_MS = 20;
 /** How long a drain waits for the broker to say goodbye. */
 const CLOSE_BROKER_MS = 1_000;
+/** How long a drain waits for the registrar to read the last ends. */
+const CLOSE_STREAM_MS = 500;
 /** A drain's BYEs take at least this long per link, so that few links do not wait long. */
 const DRAIN_MS_PER_LINK = 1;
 
@@ -64,6 +73,7 @@ class Acceptor implements RunningAcceptor {
   readonly #listener: Listener;
   readonly #gate: Gate;
   readonly #outage: Outage;
+  readonly #stream: StreamClient;
   #ticker: NodeJS.Timeout | undefined;
   #state: AcceptorState = 'starting';
 
@@ -99,7 +109,7 @@ class Acceptor implements RunningAcceptor {
       isPersistent: config.eventDelivery === 'persistent',
       clock,
     });
-    keeper.connect(uplink);
+    this.#stream = this.#streamOf(keeper, uplink);
 
     // Broker to device: consumer, downlink, registry, endpoint.
     const downlink = new Downlink({ registry: keeper.registry, requests, counters });
@@ -117,10 +127,37 @@ class Acceptor implements RunningAcceptor {
       counters,
       clock,
       room: () => keeper.room,
-      admit: (socket) => this.#admit(socket),
+      admit: (socket, acceptedUs) => this.#admit(socket, acceptedUs),
       refuse: (socket, reason) => keeper.refuse(socket, reason),
     });
     this.#listener = new Listener(limits, (socket) => this.#gate.arrive(socket));
+  }
+
+  /** The registrar hears of every link; of a takeover it tells us. */
+  #streamOf(keeper: Keeper, uplink: Uplink): StreamClient {
+    const { config, incarnation, folder } = this.#start;
+    const { registry } = keeper;
+    const trace = config.traceDir === '' ? noTrace : traceTo(config.traceDir, incarnation);
+    const links = (shard: number) => openLinks(registry.shard(shard));
+    const teller = new Teller({ links, clock: systemClock, trace });
+    const stream = new StreamClient({
+      path: registrarSocket(folder),
+      incarnation,
+      limits: config.limits,
+      teller,
+      onTakeover: (connection) => registry.find(connection)?.close('taken-over'),
+    });
+    keeper.connect(uplink, {
+      onUp: (endpoint) => {
+        teller.onUp(endpoint);
+        stream.wake();
+      },
+      onDown: (endpoint, reason) => {
+        teller.onDown(endpoint, reason);
+        stream.wake();
+      },
+    });
+    return stream;
   }
 
   #outageOf(keeper: Keeper): Outage {
@@ -135,14 +172,15 @@ class Acceptor implements RunningAcceptor {
   }
 
   /** The gate let it in. It waited there like any other, so that refusals have their pace too. */
-  #admit(socket: Socket): void {
-    if (!this.#outage.isRefusing) this.#keeper.accept(socket);
+  #admit(socket: Socket, acceptedUs: number): void {
+    if (!this.#outage.isRefusing) this.#keeper.accept(socket, acceptedUs);
     else this.#keeper.refuse(socket, 'broker-lost', this.#start.config.limits.brokerLossRetryMs);
   }
 
   async open(): Promise<void> {
     const { config } = this.#start;
     this.#broker.start();
+    this.#stream.start();
     this.#ticker = setInterval(() => this.#tick(), config.limits.sweepTickMs);
     await this.#listener.listen(config.host, config.port);
     this.#state = 'serving';
@@ -174,6 +212,7 @@ class Acceptor implements RunningAcceptor {
     log.info({ links: this.#keeper.registry.size, ...this.#underWay() }, 'drain: saying BYE');
     await this.#sayBye();
     await this.#keeper.emptied();
+    await this.#stream.close(CLOSE_STREAM_MS);
     // A broker that does not answer must not hold the process; its queue expires by itself.
     await Promise.race([this.#broker.close(), pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
     clearInterval(this.#ticker);
@@ -219,6 +258,11 @@ class Acceptor implements RunningAcceptor {
       this.#keeper.closeShard(shard, 'draining', drainRetryMs);
     }
   }
+}
+
+/** Those that have said HELLO. */
+function* openLinks(endpoints: Iterable<Endpoint>): Iterable<Endpoint> {
+  for (const endpoint of endpoints) if (endpoint.state === 'open') yield endpoint;
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Child: the entry of every forked process; becomes an acceptor or the observer.
- * From: the supervisor's start message.  To: acceptor.ts or observer.ts, then signs of life back.
+ * Child: the entry of every forked process; becomes an acceptor, the registrar or the observer.
+ * From: the supervisor's start message.  To: one of these, then signs of life back.
  * Bound: a drain takes at most the limits' time and END_MARGIN_MS; then the process ends anyway.
  *
  * Signals to the process group are the supervisor's business and ignored here. When the channel to
@@ -113,6 +113,10 @@ async function become(
   if (start.role === 'observer') {
     const { startObserver } = await import('../observe/observer.ts');
     return startObserver(start, log);
+  }
+  if (start.role === 'registrar') {
+    const { startRegistrar } = await import('./registrar.ts');
+    return startRegistrar(start, log, onFatal);
   }
   const { startAcceptor } = await import('./acceptor.ts');
   const { startReport } = await import('../observe/report.ts');

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, StartError } from '../errors.ts';
-import { observerSocket } from './ipc.ts';
+import { registrarSocket } from './ipc.ts';
 
 /** unix(7): 108 bytes with the closing NUL; less on other systems. */
 const SOCKET_PATH_MAX = process.platform === 'linux' ? 107 : 103;
@@ -15,7 +15,7 @@ const SOCKET_PATH_MAX = process.platform === 'linux' ? 107 : 103;
 /** A new folder (0700). Throws a StartError (config) when there cannot be one for sockets. */
 export function makeFolder(parent: string = tmpdir()): string {
   const pattern = join(parent, 'owsla-');
-  if (Buffer.byteLength(observerSocket(`${pattern}123456`)) > SOCKET_PATH_MAX) {
+  if (Buffer.byteLength(registrarSocket(`${pattern}123456`)) > SOCKET_PATH_MAX) {
     throw new StartError(
       EXIT.config,
       `${parent} is too long a path for sockets; set TMPDIR to a shorter one`,

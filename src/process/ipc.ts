@@ -8,16 +8,19 @@ import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import type { ExitCode } from '../errors.ts';
 
-export type ChildRole = 'acceptor' | 'observer';
+export const CHILD_ROLES = ['acceptor', 'registrar', 'observer'] as const;
+export type ChildRole = (typeof CHILD_ROLES)[number];
 
 /** What every child is told once, before it does anything. */
 export interface StartMessage {
   readonly type: 'start';
   readonly role: ChildRole;
   readonly config: Config;
-  /** Acceptors: 1 to config.acceptors. The observer: 0. */
+  /** Acceptors: 1 to config.acceptors. The others: 0. */
   readonly index: number;
   readonly incarnation: string;
+  /** Names this start of the node: the same for all its children, and never used again. */
+  readonly node: string;
   /** Private folder (0700) of this node's Unix sockets. */
   readonly folder: string;
 }
@@ -33,7 +36,10 @@ export interface ChildFacts {
 
 export type ChildState = 'pausing' | 'starting' | 'ready' | 'stopping' | 'killed' | 'ended';
 
-/** The whole state of the node, for the observer; a sign of the supervisor's life. */
+/**
+ * The whole state of the node, for observer and registrar; a sign of the supervisor's life. An
+ * acceptor is in it before it begins, and its incarnation until its exit has been seen.
+ */
 export interface NodeMessage {
   readonly type: 'node';
   readonly isStopping: boolean;
@@ -58,6 +64,11 @@ export interface RunningChild {
   onNode(node: NodeMessage): void;
   /** End gracefully; resolves when nothing is left to do. */
   drain(): Promise<void>;
+}
+
+/** The registrar's socket inside the node's folder. */
+export function registrarSocket(folder: string): string {
+  return join(folder, 'registrar.sock');
 }
 
 /** The observer's socket inside the node's folder. */

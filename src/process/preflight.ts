@@ -8,11 +8,13 @@ import { createServer, type ListenOptions } from 'node:net';
 import amqplib from 'amqplib';
 import { connectOptions, tryOrder } from '../broker/link.ts';
 import { brokerAddress, refusal } from '../broker/refusal.ts';
-import { declareApart, declareUplink, names } from '../broker/topology.ts';
+import { declareApart, declarePresence, declareUplink, names } from '../broker/topology.ts';
 import type { Config } from '../config.ts';
 import { EXIT, StartError } from '../errors.ts';
 import { FILES_RESERVED } from '../limits.ts';
 import type { Logger } from '../observe/log.ts';
+import { SqliteFile } from '../presence/sqliteFile.ts';
+import { StoreError } from '../presence/store.ts';
 import { type LinksConfig, linksMaxOf, linksThatFit, openFilesMax } from './files.ts';
 
 /**
@@ -24,9 +26,9 @@ const PICKED_MAX = 19_999;
 const PICKS_MAX = 100;
 
 /**
- * Check files, ports and broker, in this order. The returned config has the ports that were free.
- * Throws the StartError of the first check that fails; an unreachable broker only warns when
- * `waitForBroker` is set.
+ * Check files, ports, presence store and broker, in this order. The returned config has the ports
+ * that were free. Throws the StartError of the first check that fails; an unreachable broker only
+ * warns when `waitForBroker` is set.
  */
 export async function preflight(config: Config, log: Logger): Promise<Config> {
   checkFiles(config, openFilesMax());
@@ -34,6 +36,7 @@ export async function preflight(config: Config, log: Logger): Promise<Config> {
   const port = await checkPort('port', host, config.port);
   await checkReusePort(host, port);
   const adminPort = await checkPort('admin port', adminHost, config.adminPort);
+  checkStore(config.dataDir, log);
   await checkBroker(config, log);
   // Acceptors spread over the brokers, each beginning with another one: so do nodes by this.
   const amqp = Object.freeze(tryOrder(config.amqp, randomInt(config.amqp.length)));
@@ -113,6 +116,21 @@ function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }
 
+/** Throws unless the presence store can be opened and written, and belongs to nobody else. */
+function checkStore(dataDir: string, log: Logger): void {
+  if (dataDir === '') {
+    const reason = 'without --data-dir, who was connected is forgotten at each start';
+    log.warn({ reason }, 'presence is not kept');
+    return;
+  }
+  try {
+    new SqliteFile(dataDir, Date.now()).close();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    throw new StartError(EXIT.config, error.message);
+  }
+}
+
 /**
  * Meet each broker once: name, password, vhost, permissions, and the topology as it should be. One
  * that can be reached is enough to start; one that says no is a fault to be told before it matters.
@@ -144,9 +162,13 @@ async function declareOnce(config: Config, url: string): Promise<void> {
   });
   try {
     connection.on('error', () => {});
-    const declared = declareApart(connection, (channel) =>
-      declareUplink(channel, names(prefix), limits, queueType),
-    );
+    const at = names(prefix);
+    const declared = declareApart(connection, async (channel) => {
+      await declareUplink(channel, at, limits, queueType);
+      // To nobody: only to learn whether presence queries may be answered.
+      channel.publish('', `${at.presenceQuery}.nobody`, Buffer.alloc(0));
+      await declarePresence(channel, at, limits, queueType);
+    });
     await withinMs(limits.brokerConnectMs, declared);
   } finally {
     await withinMs(limits.brokerConnectMs, connection.close()).catch(() => {});

@@ -1,5 +1,5 @@
 /**
- * Supervisor: forks the observer and the acceptors, restarts and drains them; nothing else.
+ * Supervisor: forks observer, registrar and acceptors, restarts and drains them; nothing else.
  * From: cli.ts, with a config that preflight.ts has proved; signals; children's messages and exits.
  * To: children, by IPC and SIGKILL; the caller, by an exit code or one StartError.
  * Bound: restart.ts's intensity, then it gives up; childReadyMs, childSilenceMs and the drain's
@@ -72,10 +72,13 @@ class Supervisor {
   readonly #entry: string;
   readonly #onEnd: (outcome: number | StartError) => void;
   readonly #folder = makeFolder();
+  /** Names this start of the node. */
+  readonly #node = uuid();
   readonly #observer: Place = makePlace('observer', 0);
+  readonly #registrar: Place = makePlace('registrar', 0);
   readonly #acceptors: readonly Place[];
-  /** running -> draining (acceptors) -> closing (observer) -> ended. */
-  #phase: 'running' | 'draining' | 'closing' | 'ended' = 'running';
+  /** running -> draining (acceptors) -> recording (registrar) -> closing (observer) -> ended. */
+  #phase: 'running' | 'draining' | 'recording' | 'closing' | 'ended' = 'running';
   #restarts: RestartState = NO_RESTARTS;
   #outcome: number | StartError = EXIT.ok;
   #isAnnounced = false;
@@ -104,11 +107,10 @@ class Supervisor {
     for (const place of this.#places()) this.#fork(place);
     this.#setTitle();
     this.#tick = setInterval(() => this.#onTick(), this.#config.limits.heartbeatChildMs);
-    this.#tellNode();
   }
 
   #places(): readonly Place[] {
-    return [this.#observer, ...this.#acceptors];
+    return [this.#observer, this.#registrar, ...this.#acceptors];
   }
 
   #fork(place: Place): void {
@@ -135,8 +137,9 @@ class Supervisor {
       else onEnded();
     });
     const { role, index } = place;
-    const folder = this.#folder;
-    tell(place, { type: 'start', role, config: this.#config, index, incarnation, folder });
+    const start = { role, index, incarnation, node: this.#node, folder: this.#folder };
+    tell(place, { type: 'start', config: this.#config, ...start });
+    this.#tellNode();
   }
 
   #onMessage(place: Place, message: FromChild): void {
@@ -150,8 +153,8 @@ class Supervisor {
       place.state = 'ready';
       const readyMs = Math.round(place.seenAt - place.startedAt);
       this.#log.info({ ...told(place), childPid: place.process?.pid, readyMs }, 'child ready');
-      this.#announce();
       this.#tellNode();
+      this.#announce();
     }
   }
 
@@ -215,6 +218,7 @@ class Supervisor {
     const isCrash = code !== EXIT.ok;
     if (this.#phase !== 'running') {
       this.#log[isCrash ? 'warn' : 'info'](last, 'child ended');
+      this.#tellNode();
       this.#stopStep();
       return;
     }
@@ -278,9 +282,16 @@ class Supervisor {
     tell(place, { type: 'drain' });
   }
 
-  /** The observer outlives the acceptors: it shows the drain, and counts it to the end. */
+  /**
+   * The registrar outlives the acceptors, to record their links' ends; and the observer both: it
+   * shows the drain, and counts it to the end.
+   */
   #stopStep(): void {
     if (this.#phase === 'draining' && this.#acceptors.every(hasEnded)) {
+      this.#phase = 'recording';
+      this.#drain(this.#registrar);
+    }
+    if (this.#phase === 'recording' && hasEnded(this.#registrar)) {
       this.#phase = 'closing';
       this.#drain(this.#observer);
     }
@@ -306,10 +317,12 @@ class Supervisor {
       children: this.#places().map(facts),
       restarts: {
         observer: this.#observer.restarts,
+        registrar: this.#registrar.restarts,
         acceptor: this.#acceptors.reduce((sum, { restarts }) => sum + restarts, 0),
       },
     };
     tell(this.#observer, message);
+    tell(this.#registrar, message);
   }
 }
 

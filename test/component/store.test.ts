@@ -247,6 +247,16 @@ t.test('store: a file that may only be read is refused as read-only', async (t) 
   store.close();
 });
 
+t.test('store: a data folder that cannot be made or written is unusable', async (t) => {
+  const at = folder(t);
+  writeFileSync(join(at, 'file'), '');
+
+  t.throws(() => new SqliteFile(join(at, 'file', 'sub'), NOW), {
+    fault: 'unusable',
+    message: /ENOTDIR/,
+  });
+});
+
 t.test('store: others may read the file while it is owned', async (t) => {
   const at = folder(t);
   const store = new SqliteFile(at, NOW);

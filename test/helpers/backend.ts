@@ -8,10 +8,10 @@ export async function forgetTopology(amqp: string, prefix: string): Promise<void
   const at = names(prefix);
   const connection = await connect(amqp);
   const channel = await connection.createChannel();
-  for (const exchange of [at.events, at.requests, at.unrouted]) {
+  for (const exchange of [at.events, at.requests, at.unrouted, at.presence]) {
     await channel.deleteExchange(exchange);
   }
-  await channel.deleteQueue(at.unrouted);
+  for (const queue of [at.unrouted, at.presenceQuery]) await channel.deleteQueue(queue);
   await connection.close();
 }
 

@@ -12,6 +12,10 @@ export class FakeClock implements Clock {
     return 1_700_000_000_000 + this.#ms;
   }
 
+  us(): number {
+    return this.#ms * 1_000;
+  }
+
   advance(ms: number): void {
     this.#ms += ms;
   }

@@ -118,6 +118,11 @@ export class FakeChannel extends EventEmitter {
     }
   }
 
+  /** A message with properties of every kind. */
+  deliverRaw(message: ConsumeMessage): void {
+    this.#onMessage?.(message);
+  }
+
   cancelByBroker(): void {
     this.#onMessage?.(null);
   }

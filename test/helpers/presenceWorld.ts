@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import type { Publishing } from '../../src/broker/publisher.ts';
 import type { CloseReason } from '../../src/errors.ts';
 import { makeLimits } from '../../src/limits.ts';
+import { makePresenceCounters } from '../../src/observe/metrics.ts';
 import type { ToRegistrar } from '../../src/presence/messages.ts';
 import { Notifier } from '../../src/presence/notifier.ts';
 import { Registrar } from '../../src/presence/registrar.ts';
@@ -130,6 +131,7 @@ export class World {
       limits: LIMITS,
       clock,
       trace: noTrace,
+      counters: makePresenceCounters(),
       onTakeover: (link) => this.#takeover(link),
       onOpen: (opened) => notifier.onOpen(opened),
       onCommit: (events) => {

@@ -74,7 +74,7 @@ t.test('a killed supervisor: every child drains, says BYE, and ends by itself', 
   const [device] = await fleet(cli);
   const children = cli.children();
   t.equal(readdirSync(folder).length, 1, 'the folder of its sockets');
-  t.equal(children.length, 3);
+  t.equal(children.length, 4);
 
   process.kill(cli.pid, 'SIGKILL');
 
@@ -143,5 +143,6 @@ t.test('titles tell what each process is and how many links it has', async (t) =
   await waitFor('links in the titles', () => links() === DEVICES);
   t.ok(titles().includes(`owsla supervisor :${port} up=2/2`), titles().join('\n'));
   t.ok(titles().includes(`owsla observer :${adminPort}`), titles().join('\n'));
+  t.ok(titles().includes('owsla registrar outbox=0'), titles().join('\n'));
   t.equal((await page(cli, '/health/live')).status, 200);
 });

@@ -117,7 +117,7 @@ t.test('no process shows the broker’s password in its command line', async (t)
   const good = serve(t, broker.url, ['--amqp', broker.url]);
   await good.said('ready');
   const shown = [good.pid, ...good.children()].map(commandLineOf);
-  t.equal(shown.length, 4);
+  t.equal(shown.length, 5);
   t.notMatch(shown.join('\n'), 'amqp:');
   t.match(shown[0], /^owsla supervisor :\d+/);
   t.ok(

@@ -3,21 +3,27 @@ import t from 'tap';
 import { isThere } from '../helpers/cli.ts';
 import { isChild, startFake } from '../helpers/fakeNode.ts';
 
-t.test('SIGTERM and SIGINT drain every child and exit 0; the observer goes last', async (t) => {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    const cli = startFake(t, 3);
-    await cli.said('ready');
-    const children = cli.children();
+t.test(
+  'SIGTERM and SIGINT drain every child and exit 0; registrar and observer last',
+  async (t) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      const cli = startFake(t, 3);
+      await cli.said('ready');
+      const children = cli.children();
 
-    t.same(await cli.end(signal), { code: 0, signal: null }, signal);
+      t.same(await cli.end(signal), { code: 0, signal: null }, signal);
 
-    const ended = cli.lines.filter(({ msg }) => msg === 'child ended');
-    t.equal(ended.length, 4);
-    t.equal(ended.at(-1)?.child, 'observer');
-    t.equal(cli.stderr, '');
-    t.notOk(children.some(isThere));
-  }
-});
+      const ended = cli.lines.filter(({ msg }) => msg === 'child ended');
+      t.equal(ended.length, 5);
+      t.same(
+        ended.slice(-2).map(({ child }) => child),
+        ['registrar', 'observer'],
+      );
+      t.equal(cli.stderr, '');
+      t.notOk(children.some(isThere));
+    }
+  },
+);
 
 t.test('a child that does not end within the drain’s time is killed', async (t) => {
   const quick = ['drainMs=0', 'drainPaceMs=0', 'lingerMs=10ms'];
@@ -46,7 +52,7 @@ t.test(
     cli.process.kill('SIGINT');
 
     t.same(await cli.exited, { code: 130, signal: null });
-    t.equal(children.length, 3);
+    t.equal(children.length, 4);
     t.notOk(children.some(isThere));
   },
 );

@@ -15,7 +15,7 @@ function node(acceptors: Partial<ChildFacts>[], more: Partial<NodeMessage> = {})
   return {
     type: 'node',
     isStopping: false,
-    restarts: { acceptor: 0, observer: 0 },
+    restarts: { acceptor: 0, registrar: 0, observer: 0 },
     children,
     ...more,
   };

@@ -224,3 +224,24 @@ t.test('a device that was forgotten comes back above every seq that was', async 
     [3, 3],
   );
 });
+
+t.test(
+  'an end that was seen while the store failed is recorded behind what came before',
+  async (t) => {
+    const world = new World(1);
+    deliverAll(world, 0);
+    await world.work();
+    world.connect('door-1', 0);
+    const [dying] = world.acceptors;
+    world.send(dying as never);
+    world.receive(dying as never);
+    world.killAcceptor(0);
+    world.tellNode();
+    world.store.failures = 1;
+
+    await world.work();
+    await quiet(world);
+
+    t.match(world.changes, [{ online: true }, { online: false, reason: 'acceptor-ended' }]);
+  },
+);

@@ -1,0 +1,88 @@
+/**
+ * PresenceCommand: what `owsla presence` and `owsla presence restore` do.
+ * From: cli.ts, with a config.  To: events of the broker, line by line; the store, while no node
+ * has it.
+ * Bound: the queue is the broker's, for this connection only; it holds WATCHED_MAX events for a
+ * reader that does not read, then the oldest go.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import amqplib, { type ChannelModel } from 'amqplib';
+import { connectOptions } from '../broker/link.ts';
+import { brokerAddress, refusal } from '../broker/refusal.ts';
+import { names } from '../broker/topology.ts';
+import type { Config } from '../config.ts';
+import { EXIT, StartError } from '../errors.ts';
+import { SqliteFile } from '../presence/sqliteFile.ts';
+import { StoreError } from '../presence/store.ts';
+
+const WATCHED_MAX = 100_000;
+const WATCH_PREFETCH = 256;
+
+/**
+ * Print every presence event, until the broker goes away: rejects then, or when it cannot be
+ * reached, or has no such exchange, with a StartError.
+ */
+export async function watchPresence(config: Config, print: (line: string) => void): Promise<void> {
+  const { presence } = names(config.prefix);
+  const [model, url] = await connectToOne(config);
+  const address = brokerAddress(url);
+  const lost = new Promise<never>((_, reject) => {
+    model.on('error', () => {});
+    model.once('close', () => {
+      reject(new StartError(EXIT.unavailable, `the broker ${address} went away`));
+    });
+  });
+  const channel = await model.createChannel();
+  channel.on('error', () => {});
+  try {
+    await channel.checkExchange(presence);
+    const { queue } = await channel.assertQueue('', { exclusive: true, maxLength: WATCHED_MAX });
+    await channel.bindQueue(queue, presence, '#');
+    await channel.prefetch(WATCH_PREFETCH);
+    await channel.consume(queue, (message) => {
+      if (message === null) return;
+      print(message.content.toString());
+      channel.ack(message);
+    });
+  } catch (error) {
+    const { code } = error as { code?: number };
+    if (code !== 404) throw refusal(error, url);
+    const sentence = `the broker ${address} has no exchange '${presence}': start owsla serve first, or see --prefix`;
+    throw new StartError(EXIT.unavailable, sentence);
+  }
+  await lost;
+}
+
+/** The first broker that answers. */
+async function connectToOne({ amqp, limits }: Config): Promise<[ChannelModel, string]> {
+  const faults: StartError[] = [];
+  for (const url of amqp) {
+    try {
+      const timeout = limits.brokerConnectMs;
+      return [await amqplib.connect(connectOptions(url, limits), { timeout }), url];
+    } catch (error) {
+      faults.push(refusal(error, url));
+    }
+  }
+  const told = faults.map(({ message }) => message).join('; ');
+  throw new StartError(faults[0]?.exitCode ?? EXIT.unavailable, told);
+}
+
+/** Begin a new epoch; gives a sentence about it. Throws a StartError while a node has the store. */
+export function restorePresence({ dataDir }: Config): string {
+  if (dataDir === '') throw new StartError(EXIT.usage, 'say which store: --data-dir FOLDER');
+  if (!existsSync(join(dataDir, 'presence.db'))) {
+    throw new StartError(EXIT.config, `there is no presence store in ${dataDir}`);
+  }
+  try {
+    const now = Date.now();
+    const store = new SqliteFile(dataDir, now);
+    const { epoch, devices } = store.restore(now);
+    store.close();
+    return `a new epoch, ${epoch}: ${devices} devices are told offline when owsla serve starts`;
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    throw new StartError(EXIT.config, error.message);
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * Registrar process: one per node, put together; records presence and tells it.
+ * From: child.ts, with a config; acceptors' streams; the supervisor's word on who lives.
+ * To: the store, the broker, acceptors (takeovers), the observer (figures).
+ * Bound: a store that fails is tried again every `presenceRetryMs`; until then nothing is recorded
+ * or told, acceptors keep what they have to tell, and devices are served as before.
+ */
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { tryOrder } from '../broker/link.ts';
+import { Publisher } from '../broker/publisher.ts';
+import { names } from '../broker/topology.ts';
+import { systemClock } from '../endpoint/clock.ts';
+import { EXIT, StartError } from '../errors.ts';
+import type { Logger } from '../observe/log.ts';
+import { bump, makeCounters, makePresenceCounters } from '../observe/metrics.ts';
+import { startReport } from '../observe/report.ts';
+import { Notifier } from '../presence/notifier.ts';
+import { PresenceBroker } from '../presence/presenceBroker.ts';
+import { Queries } from '../presence/queries.ts';
+import { Registrar } from '../presence/registrar.ts';
+import { Sqlite } from '../presence/sqlite.ts';
+import { type Opened, StoreError } from '../presence/store.ts';
+import { StreamServer } from '../presence/streamServer.ts';
+import { noTrace, traceTo } from '../presence/trace.ts';
+import { type NodeMessage, type RunningChild, registrarSocket, type StartMessage } from './ipc.ts';
+
+/** How often it looks for what no message brings: confirms, waiting links, a failed store. */
+const TICK_MS = 100;
+/** How long a stop waits for the last events' confirms. Others wait in the store. */
+const LAST_EVENTS_MS = 2_000;
+const CLOSE_BROKER_MS = 1_000;
+/** One line of this kind in so many ms: the devices concerned may be many. */
+const CLONE_LOG_MS = 1_000;
+
+class RegistrarProcess implements RunningChild {
+  readonly #start: StartMessage;
+  readonly #log: Logger;
+  readonly #onFatal: (error: unknown) => void;
+  readonly #counters = makePresenceCounters();
+  /** Of our AMQP connection; the parts that mean something here go to #counters. */
+  readonly #amqp = makeCounters();
+  readonly #store: Sqlite;
+  readonly #registrar: Registrar;
+  readonly #notifier: Notifier;
+  readonly #broker: PresenceBroker;
+  readonly #server: StreamServer;
+  readonly #report: ReturnType<typeof startReport>;
+  #ticker: NodeJS.Timeout | undefined;
+  #epoch: number | undefined;
+  #isWorking = false;
+  /** Why nothing is recorded. */
+  #fault: StoreError | undefined;
+  #retryAt = 0;
+  #clonesLoggedAt = 0;
+
+  constructor(start: StartMessage, log: Logger, onFatal: (error: unknown) => void) {
+    const { config, folder, incarnation, node } = start;
+    const { limits, traceDir, queueType } = config;
+    this.#start = start;
+    this.#log = log;
+    this.#onFatal = onFatal;
+    const trace = traceDir === '' ? noTrace : traceTo(traceDir, `registrar-${incarnation}`);
+    const at = names(config.prefix);
+    const store = new Sqlite(config.dataDir || join(folder, 'presence'));
+
+    // Acceptors to store: streams, registrar.
+    const registrar = new Registrar({
+      store,
+      node,
+      limits,
+      clock: systemClock,
+      trace,
+      counters: this.#counters,
+      onOpen: (opened) => this.#onOpen(opened),
+      onCommit: (events) => notifier.onCommit(events),
+      onTakeover: (link) => server.takeOver(link),
+      onClone: (device, takeovers) => this.#tellClone(device, takeovers),
+      settledTo: () => notifier.settledTo(),
+    });
+    const server = new StreamServer({ registrar, log, onMessages: () => this.#wake() });
+
+    // Store to broker: notifier, publisher; and queries.
+    const publisher = new Publisher({
+      limits,
+      counters: this.#amqp,
+      onRoom: () => void notifier.makeRoom(),
+      onReturn: () => {},
+    });
+    const notifier = new Notifier({
+      store,
+      publisher,
+      exchange: at.presence,
+      limits,
+      trace,
+      onFault: (error) => this.#failed(error),
+    });
+    const queries = new Queries({
+      store,
+      limits,
+      epoch: () => this.#epoch,
+      count: (fate) => bump(this.#counters.queries, fate),
+    });
+    const urls = tryOrder(config.amqp, 0);
+    const toBroker = { urls, names: at, queueType, publisher, queries, onFatal };
+    this.#broker = new PresenceBroker({ ...toBroker, limits, log });
+
+    this.#store = store;
+    this.#registrar = registrar;
+    this.#notifier = notifier;
+    this.#server = server;
+    const notReady = () => this.#degraded();
+    this.#report = startReport(start, { counters: this.#counters, notReady });
+  }
+
+  async open(): Promise<void> {
+    await this.#work();
+    const isOurs = !(this.#fault && isFatal(this.#fault));
+    if (!isOurs) throw new StartError(EXIT.config, this.#fault?.message ?? '');
+    await this.#server.listen(registrarSocket(this.#start.folder));
+    this.#broker.start();
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  #onOpen(opened: Opened): void {
+    this.#epoch = opened.epoch;
+    this.#log.info({ ...opened }, 'presence store open');
+    this.#notifier.onOpen(opened);
+  }
+
+  // The work.
+
+  #tick(): void {
+    this.#count();
+    if (this.#fault === undefined || performance.now() >= this.#retryAt) this.#wake();
+    void this.#notifier.makeRoom();
+  }
+
+  #wake(): void {
+    if (this.#isWorking || (this.#fault && performance.now() < this.#retryAt)) return;
+    void this.#work().catch(this.#onFatal);
+  }
+
+  /** Batch after batch, until nothing is left to do. */
+  async #work(): Promise<void> {
+    this.#isWorking = true;
+    try {
+      while (await this.#registrar.work()) this.#server.makeRoom();
+      if (this.#fault) this.#log.info('presence store works again');
+      this.#fault = undefined;
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#isWorking = false;
+    }
+    this.#server.makeRoom();
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof StoreError)) throw error;
+    const { limits } = this.#start.config;
+    const { fault, message: why } = error;
+    if (this.#fault?.fault !== fault) this.#log.error({ fault, why }, 'presence store failed');
+    this.#fault = error;
+    // What a corrupt file says of other devices is no better.
+    const isOver = fault === 'corrupt' && this.#epoch !== undefined;
+    const retryMs = isOver ? Number.POSITIVE_INFINITY : limits.presenceRetryMs;
+    this.#retryAt = performance.now() + retryMs;
+  }
+
+  #tellClone(device: string, takeovers: number): void {
+    this.#counters.clones += 1;
+    const now = performance.now();
+    if (now - this.#clonesLoggedAt < CLONE_LOG_MS) return;
+    this.#clonesLoggedAt = now;
+    this.#log.warn({ device, takeovers }, 'several links fight for one device id: a cloned box?');
+  }
+
+  // The child.
+
+  onNode({ children }: NodeMessage): void {
+    const live = children.flatMap(({ role, incarnation }) =>
+      role === 'acceptor' && incarnation !== undefined ? [incarnation] : [],
+    );
+    this.#registrar.onNode(live);
+    this.#server.makeRoom();
+    this.#wake();
+  }
+
+  #degraded(): string | undefined {
+    return this.#fault?.message ?? this.#broker.refused;
+  }
+
+  #count(): void {
+    const counters = this.#counters;
+    const { waiting, outbox, held } = this.#registrar.figures();
+    Object.assign(counters, { waiting, outbox, held, streams: this.#server.size });
+    counters.publishes = this.#amqp.publishes.event ?? 0;
+    counters.confirms = this.#amqp.confirms;
+    counters.brokerUp = this.#broker.isUp ? 1 : 0;
+    counters.degraded = this.#degraded() === undefined ? 0 : 1;
+  }
+
+  title(): string {
+    return `owsla registrar outbox=${this.#registrar.figures().outbox}`;
+  }
+
+  figures(): Record<string, number> {
+    return { ...this.#registrar.figures(), streams: this.#server.size };
+  }
+
+  /** Record what has been told, and wait a little for the last confirms. */
+  async drain(): Promise<void> {
+    const end = performance.now() + LAST_EVENTS_MS;
+    const isBusy = () => {
+      const { waiting, outbox, sweeps } = this.#registrar.figures();
+      return waiting + sweeps > 0 || this.#isWorking || (outbox > 0 && this.#broker.isUp);
+    };
+    this.#wake();
+    while (this.#fault === undefined && isBusy() && performance.now() < end) {
+      await pause(TICK_MS / 10);
+      this.#wake();
+    }
+    clearInterval(this.#ticker);
+    const { outbox } = this.#registrar.figures();
+    this.#log.info({ outbox }, 'registrar drained');
+    await this.#server.close();
+    await Promise.race([this.#broker.close(), pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
+    this.#count();
+    await this.#report.stop();
+    await this.#store.close();
+  }
+}
+
+/** Another start of the registrar would meet the same: the node cannot go on. */
+function isFatal({ fault }: StoreError): boolean {
+  return fault === 'locked' || fault === 'newer';
+}
+
+/**
+ * Start the registrar in this process; resolves when acceptors can reach it. Rejects with a
+ * StartError (config) when its store belongs to another node, or to a newer Owsla.
+ */
+export async function startRegistrar(
+  start: StartMessage,
+  log: Logger,
+  onFatal: (error: unknown) => void,
+): Promise<RunningChild> {
+  const registrar = new RegistrarProcess(start, log, onFatal);
+  await registrar.open();
+  return registrar;
+}

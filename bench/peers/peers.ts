@@ -43,6 +43,8 @@ export interface Contender {
   readonly dialect: DialectName;
   /** It is measured at its full number of links only. */
   readonly isFullOnly?: true;
+  /** It takes minutes to end thousands of links: round trips are measured with all of them only. */
+  readonly endsSlowly?: true;
   /** `shared` is the AMQP broker of all that need one. */
   start(shared: Broker): Promise<Peer>;
 }
@@ -278,6 +280,7 @@ export const CONTENDERS: readonly Contender[] = [
     title: 'RabbitMQ’s MQTT plugin',
     short: 'RabbitMQ MQTT',
     dialect: 'mqtt',
+    endsSlowly: true,
     start: rabbitmq,
   },
 ];

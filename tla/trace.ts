@@ -1,0 +1,264 @@
+/**
+ * Trace: lines that the real processes wrote, as a TLA+ module for PresenceTrace.tla to judge.
+ * From: JSON lines, any number of files, in any order.  To: the module's text and its .cfg.
+ * Bound: TLC copies its state at each line; some thousand lines are a minute's work.
+ *
+ * A line is one protocol step, named as its action in Presence.tla:
+ *   {"us": 81, "process": "...", "action": "Up", "connection": "...", "device": "d", "seq": 4}
+ * `us` is the machine's monotonic clock, one for all processes; a line is written when the step is
+ * done and before anybody else can see it. `process` is the acceptor's incarnation; lines of
+ * any other process name the acceptor they speak of, or a connection. By whom, and what else:
+ *
+ *   acceptor   Accept      connection, device, acceptedUs: the link is open
+ *              End         connection, reason: it is closed ('taken-over': by a notice)
+ *              Connect, HandOverEnd, StreamLost
+ *              HandOver, WriteUp, WriteDown      connection: written to the stream
+ *   registrar  RegistrarStart                    before acceptors can connect
+ *              Up          connection, device, seq of the row, absent when it did not change
+ *              Hold        connection, device: an up that has to wait, or lost to one that waits
+ *              Down        connection, device, reason, seq as above; for 'missed',
+ *                          'acceptor-ended' and 'node-ended' no acceptor has said so
+ *              HandedOver  acceptor: its hand-over is complete
+ *              ExitSeen    acceptor: nothing of its stream is judged from here on
+ *              Commit, Rollback                  all of the five kinds above since the last of
+ *                          these lines has happened, all at once; or has not
+ *              Publish, Confirm                  device, seq of the event
+ *              Compact
+ *   anybody    NodeStart   before a node is started again after all of it died
+ *              Rest        at the end, when all is quiet: every row has to be right
+ *
+ * What nobody can log is put in: AcceptorStart before an incarnation's first line, AcceptorExit
+ * before its exit is seen, RegistrarCrash before another RegistrarStart.
+ */
+
+export interface TraceLine {
+  readonly us: number;
+  readonly process: string;
+  readonly action: string;
+  readonly [field: string]: unknown;
+}
+
+/** A line of the module. */
+type Step = Record<string, string | number> & { action: string };
+
+export interface TraceModule {
+  readonly module: string;
+  readonly config: string;
+  /** The steps that are judged; TLC prints how many of them it can explain. */
+  readonly steps: readonly Step[];
+}
+
+const BY_ACCEPTOR = ['Connect', 'HandOver', 'HandOverEnd', 'WriteUp', 'WriteDown', 'StreamLost'];
+const IN_BATCH = ['Up', 'Hold', 'Down', 'HandedOver', 'ExitSeen'];
+const UNSEEN: Readonly<Record<string, string>> = {
+  missed: 'Missed',
+  'acceptor-ended': 'AcceptorEnded',
+  'node-ended': 'AcceptorEnded',
+};
+
+/** The lines of a file. Throws on a line that is none, but for a last one that was cut off. */
+export function parseTrace(text: string): TraceLine[] {
+  const lines = text.split('\n');
+  const tail = lines.pop() ?? '';
+  if (tail !== '' && isJson(tail)) lines.push(tail);
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as TraceLine);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const text = (value: unknown) => String(value ?? '');
+
+class Generator {
+  readonly steps: Step[] = [];
+  readonly devices = new Set<string>();
+  readonly #acceptors = new Map<string, number>();
+  readonly #connections = new Map<string, { number: number; acceptor: number; device: string }>();
+  readonly #ticks: ReadonlyMap<string, number>;
+  /** Acceptors whose exit nobody has seen. */
+  #alive = new Set<number>();
+  /** What the registrar has done since its last Commit. */
+  #batch: Step[] = [];
+  #isRegistrarUp = true;
+  #hasBegun = false;
+
+  constructor(lines: readonly TraceLine[]) {
+    const accepted = lines.filter(({ action }) => action === 'Accept');
+    const when = (line: TraceLine) => Number(line.acceptedUs ?? line.us);
+    accepted.sort(
+      (a, b) => when(a) - when(b) || (text(a.connection) < text(b.connection) ? -1 : 1),
+    );
+    this.#ticks = new Map(accepted.map(({ connection }, at) => [text(connection), at + 1]));
+  }
+
+  #step(action: string, fields: Record<string, string | number> = {}): void {
+    this.steps.push({ action, skip: 0, ...fields });
+  }
+
+  /** The acceptor's number; its start is put in when it is new. */
+  #acceptor(incarnation: string): number {
+    const known = this.#acceptors.get(incarnation);
+    if (known !== undefined) return known;
+    const acceptor = this.#acceptors.size + 1;
+    this.#acceptors.set(incarnation, acceptor);
+    this.#alive.add(acceptor);
+    this.#step('AcceptorStart', { acceptor });
+    return acceptor;
+  }
+
+  #link(line: TraceLine) {
+    const link = this.#connections.get(text(line.connection));
+    if (!link)
+      throw new Error(`a line names a link that was never accepted: ${JSON.stringify(line)}`);
+    const { number: connection, acceptor, device } = link;
+    return { connection, acceptor, device };
+  }
+
+  add(line: TraceLine): void {
+    const { action } = line;
+    if (action === 'NodeStart') this.#nodeStart();
+    else if (action === 'RegistrarStart') this.#registrarStart();
+    else if (action === 'Accept') this.#accept(line);
+    else if (action === 'End') this.#end(line);
+    else if (BY_ACCEPTOR.includes(action)) this.#byAcceptor(line);
+    else if (IN_BATCH.includes(action)) this.#inBatch(line);
+    else if (action === 'Commit') this.#commit(0);
+    else if (action === 'Rollback') this.#batch = [];
+    else if (action === 'Compact' || action === 'Rest') this.#step(action);
+    else if (action === 'Publish' || action === 'Confirm') {
+      const device = text(line.device);
+      this.devices.add(device);
+      this.#step(action, { device, seq: Number(line.seq) });
+    } else throw new Error(`no such action: ${JSON.stringify(line)}`);
+    this.#hasBegun = true;
+  }
+
+  /** The first one is the beginning. */
+  #nodeStart(): void {
+    if (!this.#hasBegun) return;
+    this.#perhapsCommit();
+    this.#step('NodeStart');
+    this.#alive.clear();
+    this.#isRegistrarUp = false;
+  }
+
+  #registrarStart(): void {
+    this.#perhapsCommit();
+    // The specification begins with one.
+    if (this.#isRegistrarUp && this.#hasBegun) this.#step('RegistrarCrash');
+    if (!this.#isRegistrarUp || this.#hasBegun) this.#step('RegistrarStart');
+    this.#isRegistrarUp = true;
+  }
+
+  #accept(line: TraceLine): void {
+    const [connection, device] = [text(line.connection), text(line.device)];
+    const acceptor = this.#acceptor(line.process);
+    const number = this.#connections.size + 1;
+    this.#connections.set(connection, { number, acceptor, device });
+    this.devices.add(device);
+    this.#step('Accept', { acceptor, device, tick: this.#ticks.get(connection) ?? 0 });
+  }
+
+  #end(line: TraceLine): void {
+    const { connection } = this.#link(line);
+    this.#step(line.reason === 'taken-over' ? 'TakeOver' : 'End', { connection });
+  }
+
+  #byAcceptor(line: TraceLine): void {
+    const acceptor = this.#acceptor(line.process);
+    const link = line.connection === undefined ? {} : this.#link(line);
+    this.#step(line.action, { acceptor, ...link });
+  }
+
+  #inBatch(line: TraceLine): void {
+    const { action } = line;
+    if (action === 'HandedOver' || action === 'ExitSeen') {
+      this.#batch.push({ action, acceptor: this.#acceptor(text(line.acceptor)), skip: 0 });
+      return;
+    }
+    const isUnseen = action === 'Down' && text(line.reason) in UNSEEN;
+    // A row that names another link by now: nothing was done.
+    if (isUnseen && line.seq === undefined) return;
+    const named = isUnseen ? UNSEEN[text(line.reason)] : action;
+    const seq = line.seq === undefined ? 0 : Number(line.seq);
+    this.#batch.push({ action: text(named), ...this.#link(line), seq, skip: 0 });
+  }
+
+  /** `skip`: may it be that nothing of it happened? */
+  #commit(skip: number): void {
+    const [first] = this.#batch;
+    const from = this.steps.length;
+    for (const step of this.#batch) {
+      const { action, acceptor } = step;
+      if (action === 'ExitSeen' && this.#alive.delete(Number(acceptor))) {
+        this.#step('AcceptorExit', { acceptor: Number(acceptor) });
+      }
+      this.steps.push(step);
+    }
+    this.#batch = [];
+    const begin = this.steps[from];
+    if (first && begin && skip > 0) begin.skip = this.steps.length - from;
+  }
+
+  /** The registrar died before it could say whether its last transaction was committed. */
+  #perhapsCommit(): void {
+    this.#commit(1);
+  }
+
+  finish(): void {
+    this.#perhapsCommit();
+  }
+}
+
+function literal(value: string | number): string {
+  return typeof value === 'number' ? String(value) : JSON.stringify(value);
+}
+
+/**
+ * The module `name` of these lines, and the .cfg to check it with; it extends PresenceTrace.
+ * Throws on a line that cannot be of such a trace.
+ */
+export function traceModule(name: string, lines: readonly TraceLine[]): TraceModule {
+  const sorted = [...lines].sort((a, b) => a.us - b.us);
+  const generator = new Generator(sorted);
+  for (const line of sorted) generator.add(line);
+  generator.finish();
+  const { steps } = generator;
+  const records = steps.map((step) => {
+    const fields = Object.entries(step).map(([field, value]) => `${field} |-> ${literal(value)}`);
+    return `  [${fields.join(', ')}]`;
+  });
+  const devices = [...generator.devices].map(literal);
+  const module = `---- MODULE ${name} ----
+EXTENDS PresenceTrace
+TheDevices == {${devices.join(', ')}}
+TheLines == <<
+${records.join(',\n')}
+>>
+====
+`;
+  return { module, config: CONFIG, steps };
+}
+
+const CONFIG = `CONSTANTS
+  Devices <- TheDevices
+  Lines <- TheLines
+  Early = {}
+  Late = {}
+  Acceptors = 1000000
+  Accepts = 0
+  Kinds = {"registrar", "acceptor", "stream", "node"}
+  Faults = 1000000
+  OutboxMax = 0
+  Damps = TRUE
+  Events = TRUE
+  Without = "nothing"
+SPECIFICATION TraceSpec
+CHECK_DEADLOCK FALSE
+`;

@@ -154,8 +154,10 @@ function connectBlock(figures: Figures): string {
   const cpuUs = ({ connects }: Stage) => whole(connects.cpuUs);
   return tableOf(figures.peers, [
     over('links a second', ({ connects }) => connects.perSecond),
-    over('server CPU-µs a connect', cpuUs),
-    ratio('times Owsla’s', cpuUs),
+    over('CPU-µs a connect: server', ({ connects }) => connects.cpuUs.server),
+    over('aside', ({ connects }) => connects.cpuUs.aside),
+    over('broker behind', ({ connects }) => connects.cpuUs.broker),
+    ratio('server and aside, times Owsla’s', cpuUs),
     percent('the client’s core', ({ connects }) => connects.clientShare),
   ]);
 }

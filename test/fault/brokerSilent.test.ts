@@ -34,6 +34,8 @@ t.teardown(async () => {
   await forgetTopology(broker.url, prefix);
   await broker.stop();
 });
+/** Two of the acceptor, one of the registrar. */
+const CONNECTIONS = 3;
 const asked: string[] = [];
 await backend.on(at.requests, '#', (message, channel) => {
   asked.push(message.content.toString());
@@ -68,7 +70,7 @@ t.test('a cable pulled without a FIN: found by heartbeats, healed, and nothing l
   for (const _ of ids.slice(1)) await device.expect(TYPE.ACK);
 
   await server.untilMetric('owsla_paused_links', '', (value) => value === 0);
-  await waitFor('what hung to be gone', () => connections() === 2);
+  await waitFor('what hung to be gone', () => connections() === CONNECTIONS);
   device.send(request(1_000, 'door.open', 'in time'));
   t.match(await device.expect(TYPE.REPLY), { id: 1_000, status: 0 });
   t.same(asked, ['in time'], 'what was answered with status 1 never reached the backend');

@@ -36,7 +36,7 @@ t.test('a node dies: links stay, EVENTs and REQUESTs go on through the other', a
   await backend.channel.assertQueue(SINK, { durable: true });
   await backend.channel.bindQueue(SINK, at.events, '#');
   await backend.on(at.requests, '*.badge', echo);
-  const up = server.log.filter(({ msg }) => msg === 'broker link up');
+  const up = server.log.filter(({ role, msg }) => role === 'acceptor' && msg === 'broker link up');
   t.same(
     up.map(({ broker }) => broker).toSorted(),
     [first, first, second, second].map(({ port }) => `127.0.0.1:${port}`).toSorted(),

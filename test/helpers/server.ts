@@ -57,17 +57,18 @@ export class Server {
   /** Starts a node and waits until its health says ready. */
   static async start(options: ServerOptions): Promise<Server> {
     const { amqp, prefix, acceptors = 2, limits = {}, flags = [], openFiles, env } = options;
+    // A short path: Unix sockets lie in a folder within.
+    const folder = mkdtempSync(join(tmpdir(), 'ot-'));
     const sets = Object.entries({ ...QUICK, ...limits }).flatMap(([name, value]) => [
       '--set',
       `${name}=${value}`,
     ]);
     const ports = ['--port', '0', '--admin-port', '0', '--acceptors', String(acceptors)];
-    const serve = [CLI, 'serve', ...ports, '--prefix', prefix, ...sets, ...flags];
+    const store = flags.includes('--data-dir') ? [] : ['--data-dir', join(folder, 'data')];
+    const serve = [CLI, 'serve', ...ports, '--prefix', prefix, ...store, ...sets, ...flags];
     const command = [process.execPath, ...serve];
     const fewer = ['/bin/sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh', ...command];
     const [file = '', ...args] = openFiles === undefined ? command : fewer;
-    // A short path: Unix sockets lie in a folder within.
-    const folder = mkdtempSync(join(tmpdir(), 'ot-'));
     const child = spawn(file, args, {
       env: { ...cleanEnvironment(), OWSLA_AMQP: amqp, TMPDIR: folder, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -73,6 +73,12 @@ export async function declareUplink(
   await channel.bindQueue(at.unrouted, at.unrouted, '');
 }
 
+/**
+ * How long a question about presence waits for an answer, in ms. No limit: nodes of one prefix share
+ * the queue, and those with another `requestMs` could not declare it.
+ */
+const QUERY_TTL_MS = 10_000;
+
 /** Declare where presence is told, and asked for. Rejects with the broker's 406, 403 or 404. */
 export async function declarePresence(
   channel: Channel,
@@ -84,7 +90,7 @@ export async function declarePresence(
   await channel.assertQueue(at.presenceQuery, {
     durable: true,
     maxLength: limits.presenceQueueMax,
-    messageTtl: limits.requestMs,
+    messageTtl: QUERY_TTL_MS,
     arguments: { 'x-overflow': 'drop-head', ...typed(type) },
   });
 }

@@ -74,7 +74,7 @@ export async function declareUplink(
 }
 
 /**
- * How long a question about presence waits for an answer, in ms. No limit: nodes of one prefix share
+ * How long a question about presence waits for an answer, in ms. No limit: nodes of a prefix share
  * the queue, and those with another `requestMs` could not declare it.
  */
 const QUERY_TTL_MS = 10_000;

@@ -40,7 +40,7 @@ t.test('a test’s node has none of our OWSLA_ variables, and its folder goes wi
   });
   const server = await Server.start({ amqp: broker.url, prefix });
   t.teardown(() => server.stop());
-  t.equal(readdirSync(server.folder).length, 1, 'the folder of its sockets');
+  t.equal(readdirSync(server.folder).length, 2, 'the folder of its sockets, and its store');
 
   await server.stop();
 

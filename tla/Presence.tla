@@ -52,6 +52,7 @@ VARIABLES
   registrar,  \* does it run?
   shown,      \* links that it was told of on the streams of now
   handed,     \* incarnations whose hand-over is complete
+  sweeping,   \* ended ones whose rows are on their way offline
   held,       \* per device: the link that has to wait with its takeover, or 0
 
   \* The store: survives everything.
@@ -73,7 +74,7 @@ VARIABLES
 truth == <<links, open>>
 node == <<start, tick, born, alive, ended>>
 streams == <<state, untold, stream, notices>>
-memory == <<registrar, shown, handed, held>>
+memory == <<registrar, shown, handed, sweeping, held>>
 store == <<row, outbox, floor>>
 subscribers == <<phase, queue, answer, view>>
 vars == <<truth, node, streams, memory, store, flight, subscribers, faults>>
@@ -107,7 +108,8 @@ Began(n) ==
   /\ untold = <<>>
   /\ stream = [i \in 1 .. n |-> <<>>]
   /\ notices = {}
-  /\ registrar = TRUE /\ shown = {} /\ handed = 1 .. n /\ held = [d \in Devices |-> 0]
+  /\ registrar = TRUE /\ shown = {} /\ handed = 1 .. n /\ sweeping = {}
+  /\ held = [d \in Devices |-> 0]
   /\ row = [d \in Devices |-> NoRow] /\ outbox = {} /\ floor = 0
   /\ flight = {}
   /\ phase = [s \in Subscribers |-> IF s \in Early THEN "joined" ELSE "away"]
@@ -233,7 +235,7 @@ AcceptorExit(i) ==
 ExitSeen(i) ==
   /\ i \in Incarnations \ ended /\ registrar
   /\ IF Has("exitSeen") THEN i \notin alive ELSE state[i] = "off"
-  /\ ended' = ended \union {i}
+  /\ ended' = ended \union {i} /\ sweeping' = sweeping \union {i}
   /\ stream' = IF Has("ignoreRest") THEN [stream EXCEPT ![i] = <<>>] ELSE stream
   /\ held' = [d \in Devices |-> IF held[d] \in LinksOf(i) THEN 0 ELSE held[d]]
   /\ UNCHANGED <<truth, start, tick, born, alive, state, untold, notices, registrar, shown,
@@ -251,7 +253,8 @@ AcceptorStart ==
 
 \* The registrar's memory is lost, and with it its streams and its link to the broker.
 RegistrarLost ==
-  /\ registrar' = FALSE /\ shown' = {} /\ handed' = {} /\ held' = [d \in Devices |-> 0]
+  /\ registrar' = FALSE /\ shown' = {} /\ handed' = {} /\ sweeping' = {}
+  /\ held' = [d \in Devices |-> 0]
   /\ state' = [i \in Incarnations |-> "off"]
   /\ stream' = [i \in Incarnations |-> <<>>]
   /\ Untold(Incarnations)
@@ -263,8 +266,11 @@ RegistrarCrash ==
   /\ registrar /\ Fault("registrar") /\ RegistrarLost
   /\ UNCHANGED <<truth, node, row, floor, subscribers>>
 
+\* It looks for what an earlier one did not get done.
 RegistrarStart ==
   /\ ~registrar /\ registrar' = TRUE
+  /\ sweeping' =
+       {i \in ended : \E d \in Devices : row[d].online /\ links[row[d].connection].acceptor = i}
   /\ UNCHANGED <<truth, node, streams, shown, handed, held, store, flight, subscribers, faults>>
 
 \* Everything dies at once and is started again, perhaps after a reboot. All that ran is over.
@@ -331,7 +337,8 @@ Up(i) ==
      /\ shown' = shown \union {c}
      /\ held' = [held EXCEPT ![links[c].device] = 0]
      /\ Judge(c, Notice(Waiting(c)))
-  /\ UNCHANGED <<truth, node, state, untold, registrar, handed, flight, subscribers, faults>>
+  /\ UNCHANGED <<truth, node, state, untold, registrar, handed, sweeping, flight, subscribers,
+                 faults>>
 
 \* A device whose links take over from each other again and again is damped: its newest link has
 \* to wait, open, and the row still names the older one.
@@ -346,15 +353,15 @@ Hold(i) ==
         ELSE /\ Takes(c) /\ row[d].online
              /\ notices' = notices \union Notice(Waiting(c))
              /\ held' = [held EXCEPT ![d] = c]
-  /\ UNCHANGED <<truth, node, state, untold, registrar, handed, store, flight, subscribers,
-                 faults>>
+  /\ UNCHANGED <<truth, node, state, untold, registrar, handed, sweeping, store, flight,
+                 subscribers, faults>>
 
 \* Its time has come, or the row went offline.
 HeldUp(d) ==
   /\ registrar /\ held[d] # 0
   /\ held' = [held EXCEPT ![d] = 0]
   /\ Judge(held[d], {})
-  /\ UNCHANGED <<truth, node, state, untold, stream, registrar, shown, handed, flight,
+  /\ UNCHANGED <<truth, node, state, untold, stream, registrar, shown, handed, sweeping, flight,
                  subscribers, faults>>
 
 \* down(c) applies only while the row names c.
@@ -366,7 +373,7 @@ Down(i) ==
      /\ held' = IF held[d] = c THEN [held EXCEPT ![d] = 0] ELSE held
      /\ IF row[d].online /\ (row[d].connection = c \/ ~Has("downNamed"))
         THEN Record(d, Over(d)) ELSE UNCHANGED store
-  /\ UNCHANGED <<truth, node, state, untold, notices, registrar, shown, handed, flight,
+  /\ UNCHANGED <<truth, node, state, untold, notices, registrar, shown, handed, sweeping, flight,
                  subscribers, faults>>
 
 \* Rule 1: a newer stream begins; what the one before had shown counts no more.
@@ -374,7 +381,7 @@ Begin(i) ==
   /\ IsNext(i, "begin") /\ Read(i)
   /\ shown' = shown \ LinksOf(i)
   /\ handed' = handed \ {i}
-  /\ UNCHANGED <<truth, node, state, untold, notices, registrar, held, store, flight,
+  /\ UNCHANGED <<truth, node, state, untold, notices, registrar, sweeping, held, store, flight,
                  subscribers, faults>>
 
 \* The hand-over is complete; ...
@@ -382,7 +389,7 @@ HandedOver(i) ==
   /\ IsNext(i, "all") /\ Read(i)
   /\ handed' = handed \union {i}
   /\ held' = [d \in Devices |-> IF held[d] \in LinksOf(i) \ shown THEN 0 ELSE held[d]]
-  /\ UNCHANGED <<truth, node, state, untold, notices, registrar, shown, store, flight,
+  /\ UNCHANGED <<truth, node, state, untold, notices, registrar, shown, sweeping, store, flight,
                  subscribers, faults>>
 
 \* ... what it did not show is over. Row by row: an acceptor has many.
@@ -395,16 +402,23 @@ Missed(d) ==
   /\ Record(d, Over(d))
   /\ UNCHANGED <<truth, node, streams, memory, flight, subscribers, faults>>
 
-\* Rule 5: the rows of an ended acceptor go offline one by one, each only while it names it.
+\* Rule 5: the rows of an ended acceptor go offline one by one, each only while it names it, ...
 IsOrphan(d) ==
   LET mayEnd == IF Has("exitNamed") THEN {row[d].connection}
                 ELSE {c \in Connections : links[c].device = d} IN
-  Has("exitRows") /\ row[d].online /\ \E c \in mayEnd : links[c].acceptor \in ended
+  Has("exitRows") /\ row[d].online /\ \E c \in mayEnd : links[c].acceptor \in sweeping
 
 AcceptorEnded(d) ==
   /\ registrar /\ IsOrphan(d)
   /\ Record(d, Over(d))
   /\ UNCHANGED <<truth, node, streams, memory, flight, subscribers, faults>>
+
+\* ... until none names it any more. Nobody looks again.
+Swept(i) ==
+  /\ i \in sweeping /\ \A d \in Devices : ~(IsOrphan(d) /\ links[row[d].connection].acceptor = i)
+  /\ sweeping' = sweeping \ {i}
+  /\ UNCHANGED <<truth, node, streams, registrar, shown, handed, held, store, flight, subscribers,
+                 faults>>
 
 \* A device that was offline for days is forgotten, but not how far any of them had counted.
 IsQuiet(d) ==
@@ -526,7 +540,7 @@ System ==
   \/ AcceptorStart \/ RegistrarStart \/ Compact
   \/ \E i \in AllIncarnations :
        \/ Connect(i) \/ HandOverEnd(i) \/ ExitSeen(i)
-       \/ Begin(i) \/ Up(i) \/ Down(i) \/ HandedOver(i) \/ PublishAhead(i)
+       \/ Begin(i) \/ Up(i) \/ Down(i) \/ HandedOver(i) \/ Swept(i) \/ PublishAhead(i)
   \/ \E c \in AllConnections : HandOver(c) \/ WriteUp(c) \/ WriteDown(c) \/ TakeOver(c)
   \/ \E d \in Devices : HeldUp(d) \/ Missed(d) \/ AcceptorEnded(d)
   \/ \E d \in Devices, n \in AllSeqs : Publish(d, n) \/ Confirm(d, n)
@@ -552,7 +566,7 @@ AtRest ==
   /\ \A i \in Incarnations : stream[i] = <<>>
   /\ \A c \in Connections : untold[c] = "nothing"
   /\ notices = {}
-  /\ \A d \in Devices : held[d] = 0 /\ ~IsOrphan(d) /\ ~IsMissed(d)
+  /\ sweeping = {} /\ \A d \in Devices : held[d] = 0 /\ ~IsMissed(d)
   /\ outbox = {} /\ flight = {}
   /\ \A s \in Subscribers : phase[s] \in {"away", "joined"} /\ queue[s] = {}
 

@@ -49,7 +49,9 @@ LineStreamLost == Is("StreamLost") /\ (ToNobody \/ StreamLost(Line.acceptor))
 
 LineAcceptorStart == Is("AcceptorStart") /\ AcceptorStart /\ born' = Line.acceptor
 LineAcceptorExit == Is("AcceptorExit") /\ AcceptorExit(Line.acceptor)
-LineExitSeen == Is("ExitSeen") /\ ExitSeen(Line.acceptor)
+\* A registrar that came later says it again.
+LineExitSeen ==
+  Is("ExitSeen") /\ IF Line.acceptor \in ended THEN Nothing ELSE ExitSeen(Line.acceptor)
 LineRegistrarCrash == Is("RegistrarCrash") /\ RegistrarCrash
 LineRegistrarStart == Is("RegistrarStart") /\ RegistrarStart
 LineNodeStart == Is("NodeStart") /\ NodeStart

@@ -7,7 +7,7 @@
 import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { check, whyNot } from './tlc.ts';
+import { check, fetched } from './tlc.ts';
 import { parseTrace, type TraceLine, traceModule } from './trace.ts';
 
 const JUDGE_SECONDS = 1_800;
@@ -57,7 +57,7 @@ export function readTrace(path: string): TraceLine[] {
 }
 
 async function main(paths: readonly string[]): Promise<number> {
-  const why = await whyNot();
+  const why = await fetched();
   if (why !== undefined) {
     console.error(`tla: ${why}`);
     return 1;

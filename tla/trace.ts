@@ -128,7 +128,7 @@ class Generator {
     else if (action === 'End') this.#end(line);
     else if (BY_ACCEPTOR.includes(action)) this.#byAcceptor(line);
     else if (IN_BATCH.includes(action)) this.#inBatch(line);
-    else if (action === 'Commit') this.#commit(0);
+    else if (action === 'Commit') this.#commit(true);
     else if (action === 'Rollback') this.#batch = [];
     else if (action === 'Compact' || action === 'Rest') this.#step(action);
     else if (action === 'Publish' || action === 'Confirm') {
@@ -142,14 +142,14 @@ class Generator {
   /** The first one is the beginning. */
   #nodeStart(): void {
     if (!this.#hasBegun) return;
-    this.#perhapsCommit();
+    this.finish();
     this.#step('NodeStart');
     this.#alive.clear();
     this.#isRegistrarUp = false;
   }
 
   #registrarStart(): void {
-    this.#perhapsCommit();
+    this.finish();
     // The specification begins with one.
     if (this.#isRegistrarUp && this.#hasBegun) this.#step('RegistrarCrash');
     if (!this.#isRegistrarUp || this.#hasBegun) this.#step('RegistrarStart');
@@ -190,29 +190,21 @@ class Generator {
     this.#batch.push({ action: text(named), ...this.#link(line), seq, skip: 0 });
   }
 
-  /** `skip`: may it be that nothing of it happened? */
-  #commit(skip: number): void {
-    const [first] = this.#batch;
-    const from = this.steps.length;
-    for (const step of this.#batch) {
-      const { action, acceptor } = step;
-      if (action === 'ExitSeen' && this.#alive.delete(Number(acceptor))) {
-        this.#step('AcceptorExit', { acceptor: Number(acceptor) });
-      }
-      this.steps.push(step);
+  /** `isSure`: it is known to have happened. */
+  #commit(isSure: boolean): void {
+    for (const { action, acceptor } of this.#batch) {
+      const isEnd = action === 'ExitSeen' && this.#alive.delete(Number(acceptor));
+      if (isEnd) this.#step('AcceptorExit', { acceptor: Number(acceptor) });
     }
+    const [first] = this.#batch;
+    if (first && !isSure) first.skip = this.#batch.length;
+    this.steps.push(...this.#batch);
     this.#batch = [];
-    const begin = this.steps[from];
-    if (first && begin && skip > 0) begin.skip = this.steps.length - from;
   }
 
-  /** The registrar died before it could say whether its last transaction was committed. */
-  #perhapsCommit(): void {
-    this.#commit(1);
-  }
-
+  /** The registrar died, or the trace ends, before it could say that its batch was committed. */
   finish(): void {
-    this.#perhapsCommit();
+    this.#commit(false);
   }
 }
 

@@ -5,10 +5,11 @@
  *   ./device 127.0.0.1 7000 door-17 --event hvac.temp 21.5 --request door.open please
  *
  * Sends each message until it is answered, over as many links as that takes, and prints what comes
- * back; without messages it just stays connected. The protocol is docs/protocol.md, and vectors.c
- * checks this file against the test vectors at that page's end.
- * Reading order: MessagePack out, MessagePack in, messages, one link, reconnecting.
- * Bound: frames of FRAME_MAX bytes and two buffers for them; nothing else grows.
+ * back; without messages it just stays connected. The COMMAND `door.open` opens its door, once
+ * however often it comes. The protocol is docs/protocol.md, and vectors.c checks this file against
+ * the test vectors at that page's end.
+ * Reading order: MessagePack out, MessagePack in, messages, commands, one link, reconnecting.
+ * Bound: frames of FRAME_MAX bytes, two buffers for them, KEYS answers; nothing else grows.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
@@ -27,7 +28,8 @@
 #include <unistd.h>
 
 enum { HELLO = 1, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESULT, BYE, ERROR };
-enum { HEADER = 4, FRAME_MAX = 4096, KEEPALIVE_WISH = 60, STATUS_REFUSED = 3 };
+enum { HEADER = 4, FRAME_MAX = 4096, KEEPALIVE_WISH = 60, KEYS = 16, KEY = 16 };
+enum { STATUS_OK = 0, STATUS_REFUSED = 3 };
 enum { GREETING_MS = 10000, HELD_MS = 60000, WAIT_MIN_MS = 1000, WAIT_MAX_MS = 120000 };
 
 /* ---- MessagePack out: frames are built in place, behind those that still wait. ---- */
@@ -204,14 +206,18 @@ static bool send_message(unsigned type, uint32_t id, const char *topic, const ch
 static void send_plain(unsigned type) { begin(type, 1), end(FRAME_MAX); } /* PING, PONG */
 static void send_bye(const char *reason) { begin(BYE, 2), put_str(reason), end(FRAME_MAX); }
 
-static void send_result(uint64_t id, unsigned status)
+static void send_ack(uint64_t id) { begin(ACK, 2), put_uint(id), end(FRAME_MAX); }
+
+static void send_result(uint64_t id, unsigned status, const char *text) /* text: NULL for none */
 {
-    begin(RESULT, 3), put_uint(id), put_uint(status), end(FRAME_MAX);
+    begin(RESULT, text ? 4 : 3), put_uint(id), put_uint(status);
+    if (text) put_bin(text, strlen(text));
+    end(FRAME_MAX);
 }
 
 struct message { /* the bytes point into the frame */
-    uint64_t type, id, status, keepalive, frame_max, time, retry_after;
-    struct bytes connection, payload, word, text; /* word: reason of a BYE, code of an ERROR */
+    uint64_t type, id, status, keepalive, frame_max, time, retry_after, expires_in;
+    struct bytes connection, topic, payload, key, word, text; /* word: of a BYE or an ERROR */
     bool has_retry;
 };
 
@@ -220,13 +226,16 @@ static bool is(struct bytes bytes, const char *text)
     return bytes.length == strlen(text) && memcmp(bytes.at, text, bytes.length) == 0;
 }
 
-static void decode_options(struct reader *r, struct message *m)
+/* The map of a WELCOME or a COMMAND: no key of the one means something in the other. */
+static void decode_map(struct reader *r, struct message *m)
 {
     for (uint64_t pairs = get(r, MAP); pairs > 0 && !r->broken; pairs--) {
         struct bytes key = get_bytes(r);
         if (is(key, "keepalive")) m->keepalive = get(r, UINT);
         else if (is(key, "frameBytesMax")) m->frame_max = get(r, UINT);
         else if (is(key, "time")) m->time = get(r, UINT);
+        else if (is(key, "key")) m->key = get_bytes(r);
+        else if (is(key, "expiresIn")) m->expires_in = get(r, UINT);
         else skip(r, 3);
     }
 }
@@ -242,10 +251,14 @@ static bool decode(const uint8_t *frame, size_t length, struct message *m)
         if (must(&r)) m->id = get(&r, UINT);
     if (m->type == WELCOME) {
         if (must(&r)) m->connection = get_bytes(&r);
-        if (has(&r)) decode_options(&r, m);
+        if (has(&r)) decode_map(&r, m);
     } else if (m->type == REPLY) {
         if (must(&r)) m->status = get(&r, UINT);
         if (has(&r)) m->payload = get_bytes(&r);
+    } else if (m->type == COMMAND) {
+        if (must(&r)) m->topic = get_bytes(&r);
+        if (has(&r)) m->payload = get_bytes(&r);
+        if (has(&r)) decode_map(&r, m);
     } else if (m->type == BYE) {
         if (has(&r)) m->word = get_bytes(&r);
         if (has(&r)) m->retry_after = get(&r, UINT), m->has_retry = true;
@@ -256,6 +269,42 @@ static bool decode(const uint8_t *frame, size_t length, struct message *m)
     }
     while (r.left-- > 0 && !r.broken) skip(&r, 2); /* elements that a later version adds */
     return !r.broken && r.at == r.end;
+}
+
+/* ---- Commands: acted upon once, however often each of them comes. ---- */
+
+/* The last answers, by key. They outlive links. Firmware keeps them in flash as well, and writes
+   the key before it acts: if power fails in between, the door stayed shut. */
+static struct answer { uint8_t key[KEY]; unsigned status; const char *text; } answers[KEYS];
+static unsigned acted; /* how often; the next answer's place is acted % KEYS */
+
+static const struct answer *find_answer(struct bytes key)
+{
+    for (unsigned i = 0; i < KEYS && i < acted; i++)
+        if (memcmp(answers[i].key, key.at, KEY) == 0) return &answers[i];
+    return NULL;
+}
+
+static const struct answer *open_door(const struct message *m)
+{
+    struct answer *answer = &answers[acted++ % KEYS];
+    memcpy(answer->key, m->key.at, KEY);
+    printf("command %.*s: %.*s\n", SHOW(m->topic), SHOW(m->payload)); /* the door opens here */
+    answer->status = STATUS_OK, answer->text = "opened";
+    return answer;
+}
+
+static void on_command(const struct message *m)
+{
+    if (m->key.length != KEY || !is(m->topic, "door.open")) {
+        send_result(m->id, STATUS_REFUSED, NULL); /* this device takes no other */
+        return;
+    }
+    const struct answer *answer = find_answer(m->key);
+    send_ack(m->id); /* it has arrived; worth a frame of its own where acting takes time */
+    if (answer) printf("again %.*s\n", SHOW(m->topic));
+    else answer = open_door(m);
+    send_result(m->id, answer->status, answer->text);
 }
 
 /* ---- One link, from connect to its end. ---- */
@@ -295,7 +344,7 @@ static void on_message(const struct message *m)
         printf("welcome, keepalive %" PRIu64 " s\n", m->keepalive);
         break;
     case PING: send_plain(PONG); break;
-    case COMMAND: send_result(m->id, STATUS_REFUSED); break; /* this device takes none */
+    case COMMAND: on_command(m); break;
     case ACK: case REPLY:
         if (!conn.waiting || m->id != conn.id) break;
         conn.waiting = false;

@@ -4,8 +4,9 @@
  *   node examples/device.ts 127.0.0.1 7000 door-17 --event hvac.temp 21.5 --request door.open now
  *
  * Does what device.c does: sends each message until it is answered, over as many links as that
- * takes, and prints what comes back; without messages it just stays connected. docs/protocol.md.
- * Bound: one message at a time waits for its answer; one incomplete frame is kept.
+ * takes, and prints what comes back; without messages it just stays connected. The COMMAND
+ * `door.open` opens its door, once however often it comes. docs/protocol.md.
+ * Bound: one message at a time waits for its answer; an incomplete frame and KEYS answers are kept.
  */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,7 +18,10 @@ const [HELLO, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESULT, 
 const HEADER = 4;
 const FRAME_MAX = 4_096;
 const KEEPALIVE_WISH = 60;
+const STATUS_OK = 0;
 const STATUS_REFUSED = 3;
+const KEYS = 16;
+const KEY_BYTES = 16;
 const GREETING_MS = 10_000;
 const HELD_MS = 60_000;
 const WAIT_MIN_MS = 1_000;
@@ -61,6 +65,32 @@ class Work {
   }
 }
 
+/** The fields of a COMMAND behind its type. */
+type Command = [id: number, topic: string, payload?: Uint8Array, meta?: { key?: Uint8Array }];
+
+interface Answer {
+  readonly status: number;
+  readonly payload: Buffer;
+}
+
+/**
+ * The last answers, by key. They outlive links. Firmware keeps them in flash as well, and writes
+ * the key before it acts: if power fails in between, the door stayed shut.
+ */
+class Answers {
+  readonly #answers = new Map<string, Answer>();
+
+  find(key: string): Answer | undefined {
+    return this.#answers.get(key);
+  }
+
+  keep(key: string, answer: Answer): void {
+    this.#answers.set(key, answer);
+    const [oldest = ''] = this.#answers.keys();
+    if (this.#answers.size > KEYS) this.#answers.delete(oldest);
+  }
+}
+
 /** One link, from connect to its end. */
 class Link {
   openedAt = 0;
@@ -69,6 +99,7 @@ class Link {
 
   readonly #socket: Socket;
   readonly #work: Work;
+  readonly #answers: Answers;
   #rest: Buffer = Buffer.alloc(0);
   #keepaliveMs = 0;
   #frameBytesMax = 0;
@@ -77,8 +108,9 @@ class Link {
   #heardAt = Date.now();
   #sentAt = Date.now();
 
-  constructor(host: string, port: number, deviceId: string, work: Work) {
+  constructor(host: string, port: number, deviceId: string, work: Work, answers: Answers) {
     this.#work = work;
+    this.#answers = answers;
     this.#socket = connect({ host, port, noDelay: true });
     this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on('error', (error) => console.log(`link: ${error.message}`));
@@ -130,8 +162,9 @@ class Link {
   #onMessage([type, ...fields]: [number, ...unknown[]]): void {
     if (type === WELCOME) this.#onWelcome(fields as [Buffer, Record<string, number>]);
     else if (type === PING) this.#send([PONG]);
-    else if (type === COMMAND) this.#send([RESULT, fields[0], STATUS_REFUSED]);
-    else if (type === ACK || type === REPLY) {
+    else if (type === COMMAND) {
+      this.#onCommand(fields as Command);
+    } else if (type === ACK || type === REPLY) {
       this.#onAnswer(type, fields as [number, number?, Uint8Array?]);
     } else if (type === ERROR) {
       console.log(`error ${fields[0]}: ${fields[1]}`);
@@ -150,6 +183,23 @@ class Link {
     this.#keepaliveMs = (options.keepalive ?? KEEPALIVE_WISH) * 1_000;
     this.#frameBytesMax = options.frameBytesMax ?? FRAME_MAX;
     console.log(`welcome, keepalive ${options.keepalive} s`);
+  }
+
+  #onCommand([id, topic, payload, meta]: Command): void {
+    const key = Buffer.from(meta?.key ?? []);
+    if (key.length !== KEY_BYTES || topic !== 'door.open') {
+      this.#send([RESULT, id, STATUS_REFUSED]); // this device takes no other
+      return;
+    }
+    let answer = this.#answers.find(key.toString('hex'));
+    this.#send([ACK, id]); // it has arrived; worth a frame of its own where acting takes time
+    if (answer) console.log(`again ${topic}`);
+    else {
+      console.log(`command ${topic}: ${Buffer.from(payload ?? []).toString()}`); // it opens here
+      answer = { status: STATUS_OK, payload: Buffer.from('opened') };
+      this.#answers.keep(key.toString('hex'), answer);
+    }
+    this.#send([RESULT, id, answer.status, answer.payload]);
   }
 
   #onAnswer(type: number, [id, ...rest]: [number, number?, Uint8Array?]): void {
@@ -203,8 +253,9 @@ function waitMs({ reason, retryAfter }: Link, failures: number): number {
 }
 
 async function run(host: string, port: number, deviceId: string, work: Work): Promise<number> {
+  const answers = new Answers();
   for (let failures = 0; ; failures += 1) {
-    const link = new Link(host, port, deviceId, work);
+    const link = new Link(host, port, deviceId, work, answers);
     await link.run();
     if (work.isDone) return work.failed === 0 ? 0 : 1;
     if (link.openedAt > 0 && Date.now() - link.openedAt >= HELD_MS) failures = 0;

@@ -58,9 +58,21 @@ class ScriptedLink {
     return hello;
   }
 
+  /** Send a COMMAND; the two frames that answer it. */
+  async command(id: number, key: number): Promise<(Message | undefined)[]> {
+    this.write(encode(doorOpen(id, key)));
+    return [await this.next(), await this.next()];
+  }
+
   end(): void {
     this.#socket.end();
   }
+}
+
+/** COMMAND `door.open`, its key and payload this number. */
+function doorOpen(id: number, key: number) {
+  const what = { topic: 'door.open', payload: Buffer.from(String(key)) };
+  return { type: TYPE.COMMAND, id, ...what, key: Buffer.alloc(16, key), expiresIn: 5_000 };
 }
 
 function welcome(keepalive: number): Buffer {
@@ -257,16 +269,77 @@ for (const { name, skip, command } of devices) {
     },
   );
 
-  t.test(`${name}: refuses a COMMAND, as a device that takes none`, { skip }, async (t) => {
+  t.test(
+    `${name}: acts once on a COMMAND that comes again, on this link or the next`,
+    {
+      skip,
+    },
+    async (t) => {
+      const device = run();
+      t.teardown(() => device.end('SIGKILL'));
+      const first = await nextLink();
+      await first.welcome();
+      const answers = [await first.command(9, 1), await first.command(10, 1)];
+      first.write(encode({ type: TYPE.BYE, reason: 'draining', retryAfter: 30 }));
+      first.end();
+      const second = await nextLink();
+      await second.welcome();
+      answers.push(await second.command(1, 1));
+      await second.command(2, 2);
+      second.end();
+
+      for (const [at, id] of [9, 10, 1].entries()) {
+        t.match(answers[at], [
+          { type: TYPE.ACK, id },
+          { type: TYPE.RESULT, id, status: 0, payload: Buffer.from('opened') },
+        ]);
+      }
+      await device.prints(/next in 30 ms\n.*\nagain door\.open\ncommand door\.open: 2\n/);
+      t.match(device.output, /keepalive 60 s\ncommand door\.open: 1\nagain door\.open\nbye/);
+    },
+  );
+
+  t.test(`${name}: remembers the last 16 keys, and no more`, { skip }, async (t) => {
     const device = run();
     t.teardown(() => device.end('SIGKILL'));
     const link = await nextLink();
     await link.welcome();
-    const command = { id: 9, topic: 'door.open', payload: Buffer.from('now') };
-    const meta = { key: Buffer.alloc(16, 1), expiresIn: 5_000 };
-    link.write(encode({ type: TYPE.COMMAND, ...command, ...meta }));
-
-    t.match(await link.next(), { type: TYPE.RESULT, id: 9, status: 3 });
+    for (let key = 1; key <= 17; key += 1) await link.command(key, key);
+    await link.command(18, 17);
+    await link.command(19, 2);
+    await link.command(20, 1);
     link.end();
+
+    const acted = [...Array(17).keys()].map((at) => `command door.open: ${at + 1}`);
+    await device.prints(/again door\.open\ncommand/);
+    t.strictSame(device.output.split('\n').slice(1, 21), [
+      ...acted,
+      'again door.open',
+      'again door.open',
+      'command door.open: 1',
+    ]);
   });
+
+  t.test(
+    `${name}: refuses a COMMAND that it does not know or that has no key`,
+    {
+      skip,
+    },
+    async (t) => {
+      const device = run();
+      t.teardown(() => device.end('SIGKILL'));
+      const link = await nextLink();
+      await link.welcome();
+      const open = doorOpen(5, 1);
+      link.write(encode({ ...open, topic: 'door.shut' }));
+      link.write(encode({ ...open, id: 6, key: undefined }));
+      link.write(encode({ ...open, id: 7, key: Buffer.alloc(15) }));
+
+      for (const id of [5, 6, 7]) t.match(await link.next(), { type: TYPE.RESULT, id, status: 3 });
+      await link.command(8, 1);
+      link.end();
+      await device.prints(/command/);
+      t.equal(device.output, 'welcome, keepalive 60 s\ncommand door.open: 1\n');
+    },
+  );
 }

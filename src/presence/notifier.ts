@@ -10,7 +10,7 @@ import type { Publisher, Publishing } from '../broker/publisher.ts';
 import { presenceKey } from '../broker/topology.ts';
 import type { Limits } from '../limits.ts';
 import type { Opened, OutboxEvent, Store } from './store.ts';
-import type { Trace } from './trace.ts';
+import { noTrace, type Trace } from './trace.ts';
 
 export interface NotifierOptions {
   readonly store: Pick<Store, 'outbox'>;
@@ -28,14 +28,14 @@ class EventPublishing implements Publishing {
   readonly routingKey: string;
   readonly body: Buffer;
   readonly #event: OutboxEvent;
-  readonly #onConfirm: (event: OutboxEvent) => void;
+  readonly onConfirm: () => void;
 
-  constructor(exchange: string, event: OutboxEvent, onConfirm: (event: OutboxEvent) => void) {
+  constructor(exchange: string, event: OutboxEvent, onConfirm: () => void) {
     this.exchange = exchange;
     this.routingKey = presenceKey(event.device, event.online);
     this.body = Buffer.from(event.body);
     this.#event = event;
-    this.#onConfirm = onConfirm;
+    this.onConfirm = onConfirm;
   }
 
   isWanted(): boolean {
@@ -52,13 +52,15 @@ class EventPublishing implements Publishing {
     };
   }
 
-  onConfirm(): void {
-    this.#onConfirm(this.#event);
-  }
-
   onNack(): 'again' {
     return 'again';
   }
+}
+
+/** What a trace tells of an event. */
+function wordOf({ body }: OutboxEvent): { device: string; seq: number } {
+  const { device, seq } = JSON.parse(body) as { device: string; seq: number };
+  return { device, seq };
 }
 
 export class Notifier {
@@ -102,14 +104,15 @@ export class Notifier {
     this.#published = event.id;
     this.#unconfirmed.add(event.id);
     // tla: Presence!Publish
-    trace('Publish', { device: event.device, event: event.id });
-    publisher.publish(new EventPublishing(exchange, event, ({ id }) => this.#onConfirm(id)));
+    if (trace !== noTrace) trace('Publish', wordOf(event));
+    publisher.publish(new EventPublishing(exchange, event, () => this.#onConfirm(event)));
   }
 
-  #onConfirm(id: number): void {
+  #onConfirm(event: OutboxEvent): void {
+    const { trace } = this.#options;
     // tla: Presence!Confirm
-    this.#options.trace('Confirm', { event: id });
-    this.#unconfirmed.delete(id);
+    if (trace !== noTrace) trace('Confirm', wordOf(event));
+    this.#unconfirmed.delete(event.id);
   }
 
   /** The publisher has room: go on with what only the store has. Never rejects. */

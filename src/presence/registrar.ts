@@ -114,8 +114,6 @@ export class Registrar {
 
   /** What its stream still holds is ignored from now on: it is not live. */
   #end(acceptor: string): void {
-    // tla: Presence!ExitSeen
-    this.#options.trace('ExitSeen', { acceptor });
     this.#forgetSweeps(acceptor);
     this.#queue.push({ kind: 'sweep', sweep: { acceptor, after: '' } });
   }
@@ -261,7 +259,7 @@ export class Registrar {
     // What was traced since the last of these lines has happened, all at once.
     if (steps.length > 0) trace('Commit', {});
     if (events.length > 0) onCommit(events);
-    for (const sweep of sweeps) this.#sweeps.add(sweep);
+    for (const sweep of sweeps) if (this.#isCurrent(sweep)) this.#sweeps.add(sweep);
     for (const reason of reasons) bump(counters.changes, reason);
     counters.takeovers += closes.length;
     for (const link of closes) onTakeover(link);
@@ -279,12 +277,16 @@ export class Registrar {
 
   #beginSweep(sweep: Sweep, { sweeps }: Outcome): void {
     const { acceptor, seen } = sweep;
-    // A later hand-over of the same acceptor tells more, and its end most of all.
-    if (seen && this.#live?.get(acceptor) !== sweep) return;
-    // tla: Presence!HandedOver
-    if (seen) this.#options.trace('HandedOver', { acceptor });
+    if (!this.#isCurrent(sweep)) return;
+    // tla: Presence!HandedOver, Presence!ExitSeen
+    this.#options.trace(seen ? 'HandedOver' : 'ExitSeen', { acceptor });
     sweeps.push(sweep);
     this.#damper.drop(acceptor, (connection) => seen?.has(connection) !== true);
+  }
+
+  /** A later hand-over of the same acceptor tells more, and its end most of all. */
+  #isCurrent(sweep: Sweep): boolean {
+    return sweep.seen === undefined || this.#live?.get(sweep.acceptor) === sweep;
   }
 
   #up(given: Up, outcome: Outcome): void {
@@ -296,12 +298,16 @@ export class Registrar {
       const isNewer = isLater(given, held);
       up = isNewer ? given : held;
       outcome.closes.push(isNewer ? held : given);
+      if (!isNewer) trace('Hold', { connection: given.connection, device });
     }
     this.#damper.release(device);
     const row = outcome.rows.get(device);
     const { row: next, close } = judge(row, up, this.#floor);
     if (next?.reason === 'takeover') {
-      if (!this.#damper.admits(up, clock.now())) return;
+      if (!this.#damper.admits(up, clock.now())) {
+        trace('Hold', { connection: up.connection, device });
+        return;
+      }
       const takeovers = this.#damper.takeovers(device);
       if (takeovers >= limits.takeoversMax) onClone(device, takeovers);
     }

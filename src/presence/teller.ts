@@ -62,8 +62,9 @@ export class Teller {
   }
 
   onUp(link: Link): void {
+    const { id: connection, deviceId: device, acceptedUs } = link;
     // tla: Presence!Accept
-    this.#options.trace('Accept', { connection: link.id, device: link.deviceId });
+    this.#options.trace('Accept', { connection, device, acceptedUs });
     if (this.#isConnected) this.#untold.set(link.id, { what: 'begun', link });
   }
 

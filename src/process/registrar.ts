@@ -22,7 +22,7 @@ import { Registrar } from '../presence/registrar.ts';
 import { Sqlite } from '../presence/sqlite.ts';
 import { type Opened, StoreError } from '../presence/store.ts';
 import { StreamServer } from '../presence/streamServer.ts';
-import { noTrace, traceTo } from '../presence/trace.ts';
+import { noTrace, type Trace, traceTo } from '../presence/trace.ts';
 import { type NodeMessage, type RunningChild, registrarSocket, type StartMessage } from './ipc.ts';
 
 /** How often it looks for what no message brings: confirms, waiting links, a failed store. */
@@ -40,6 +40,7 @@ class RegistrarProcess implements RunningChild {
   readonly #counters = makePresenceCounters();
   /** Of our AMQP connection; the parts that mean something here go to #counters. */
   readonly #amqp = makeCounters();
+  readonly #trace: Trace;
   readonly #store: Sqlite;
   readonly #registrar: Registrar;
   readonly #notifier: Notifier;
@@ -61,6 +62,7 @@ class RegistrarProcess implements RunningChild {
     this.#log = log;
     this.#onFatal = onFatal;
     const trace = traceDir === '' ? noTrace : traceTo(traceDir, `registrar-${incarnation}`);
+    this.#trace = trace;
     const at = names(config.prefix);
     const store = new Sqlite(config.dataDir || join(folder, 'presence'));
 
@@ -114,6 +116,8 @@ class RegistrarProcess implements RunningChild {
   }
 
   async open(): Promise<void> {
+    // tla: Presence!RegistrarStart
+    this.#trace('RegistrarStart', {});
     await this.#work();
     const isOurs = !(this.#fault && isFatal(this.#fault));
     if (!isOurs) throw new StartError(EXIT.config, this.#fault?.message ?? '');

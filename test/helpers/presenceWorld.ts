@@ -41,14 +41,54 @@ interface OpenLink extends Link {
   readonly acceptor: Acceptor;
 }
 
-/** Fails at the test's word, and has written nothing then. */
-class FragileStore extends MemoryStore {
-  failures = 0;
+/** The store as one registrar process reaches it: what a dead process asked is never answered. */
+class Handle extends MemoryStore {
+  isDead = false;
+  readonly #world: World;
 
-  override async write(batch: Batch) {
-    if (this.failures === 0) return super.write(batch);
-    this.failures -= 1;
-    throw new Error('the store fails');
+  constructor(world: World) {
+    super();
+    this.#world = world;
+  }
+
+  /** A turn later, as from a thread. */
+  async #answer<T>(ask: (store: MemoryStore) => Promise<T>): Promise<T> {
+    await undefined;
+    if (this.isDead) return new Promise(() => {});
+    const answer = await ask(this.#world.store);
+    return this.isDead ? new Promise(() => {}) : answer;
+  }
+
+  override open(node: string, now: number) {
+    return this.#answer((store) => store.open(node, now));
+  }
+
+  override read(devices: readonly string[]) {
+    return this.#answer((store) => store.read(devices));
+  }
+
+  override online(acceptor: string, after: string, limit: number) {
+    return this.#answer((store) => store.online(acceptor, after, limit));
+  }
+
+  override acceptors() {
+    return this.#answer((store) => store.acceptors());
+  }
+
+  override outbox(after: number, limit: number) {
+    return this.#answer((store) => store.outbox(after, limit));
+  }
+
+  override write(batch: Batch) {
+    return this.#answer((store) => this.#world.write(store, batch));
+  }
+
+  override compact() {
+    return this.#answer((store) => store.compact());
+  }
+
+  override forget(before: number, limit: number) {
+    return this.#answer((store) => store.forget(before, limit));
   }
 }
 
@@ -72,13 +112,18 @@ export class Acceptor {
 }
 
 export class World {
-  readonly store = new FragileStore();
+  readonly store = new MemoryStore();
+  /** So many writes fail, and have written nothing then. */
+  failures = 0;
   readonly acceptors: Acceptor[] = [];
   /** Their streams may hold something still. */
   readonly dead: Acceptor[] = [];
   readonly changes: Event[] = [];
   readonly clones: string[] = [];
   #registrar: Registrar | undefined;
+  #handle: Handle | undefined;
+  /** A batch that is under way. */
+  #work: Promise<boolean> | undefined;
   #notifier: Notifier | undefined;
   #sent: Publishing[] = [];
   #delivered: Publishing[] = [];
@@ -116,8 +161,10 @@ export class World {
       publish: (publishing: Publishing) => void this.#sent.push(publishing),
       isFull: () => this.#sent.length + this.#delivered.length >= WINDOW,
     };
+    const handle = new Handle(this);
+    this.#handle = handle;
     const notifier = new Notifier({
-      store: this.store,
+      store: handle,
       publisher,
       exchange: 'presence',
       limits: LIMITS,
@@ -126,7 +173,7 @@ export class World {
     });
     this.#notifier = notifier;
     this.#registrar = new Registrar({
-      store: this.store,
+      store: handle,
       node: `node-${this.#node}`,
       limits: LIMITS,
       clock,
@@ -134,10 +181,7 @@ export class World {
       counters: makePresenceCounters(),
       onTakeover: (link) => this.#takeover(link),
       onOpen: (opened) => notifier.onOpen(opened),
-      onCommit: (events) => {
-        for (const { body } of events) this.changes.push(JSON.parse(body) as Event);
-        notifier.onCommit(events);
-      },
+      onCommit: (events) => notifier.onCommit(events),
       onClone: (device) => this.clones.push(device),
       settledTo: () => notifier.settledTo(),
     });
@@ -149,7 +193,18 @@ export class World {
     this.#registrar?.onNode(this.acceptors.map(({ name }) => name));
   }
 
+  async write(store: MemoryStore, batch: Batch): Promise<number> {
+    if (this.failures > 0) {
+      this.failures -= 1;
+      throw new Error('the store fails');
+    }
+    for (const { body } of batch.events) this.changes.push(JSON.parse(body) as Event);
+    return store.write(batch);
+  }
+
   killRegistrar(): void {
+    if (this.#handle) this.#handle.isDead = true;
+    this.#work = undefined;
     this.#registrar = undefined;
     this.#notifier = undefined;
     this.#sent = [];
@@ -230,22 +285,27 @@ export class World {
     this.disconnect(acceptor, connection, 'taken-over');
   }
 
-  /** One batch; resolves with false when there is nothing to do, or no registrar. */
-  async work(): Promise<boolean> {
+  /** A batch begins; other steps may come before it is done. */
+  startWork(): void {
+    this.#work ??= this.#batch();
+  }
+
+  async #batch(): Promise<boolean> {
+    const registrar = this.#registrar;
     try {
-      return (await this.#registrar?.work()) ?? false;
+      return (await registrar?.work()) ?? false;
     } catch (error) {
       assert.match((error as Error).message, /the store fails/);
       return true;
+    } finally {
+      if (registrar === this.#registrar) this.#work = undefined;
     }
   }
 
-  /** The registrar dies while its batch is under way: before or after the transaction. */
-  async workAndDie(): Promise<void> {
-    const work = this.work();
-    this.killRegistrar();
-    await work;
-    this.killRegistrar();
+  /** One batch, to its end; resolves with false when there is nothing to do, or no registrar. */
+  async work(): Promise<boolean> {
+    this.startWork();
+    return (await this.#work) ?? false;
   }
 
   /** The broker takes one event, and hands it to all; its confirm may still be lost. */
@@ -282,7 +342,7 @@ export class World {
 
   /** Nothing fails any more, until nothing changes any more. */
   async settle(): Promise<void> {
-    this.store.failures = 0;
+    this.failures = 0;
     this.startRegistrar();
     for (let round = 0; round < 3; round += 1) {
       this.tellNode();

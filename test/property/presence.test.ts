@@ -17,7 +17,7 @@ const step = fc.oneof(
   { weight: 9, arbitrary: fc.record({ do: fc.constant('receive' as const), acceptor }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('receiveDead' as const), at: fc.nat(3) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('obey' as const), acceptor }) },
-  { weight: 9, arbitrary: fc.record({ do: fc.constant('work' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('work' as const) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('deliver' as const) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('confirm' as const), at: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('cut' as const), acceptor }) },
@@ -25,7 +25,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('tellNode' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('killRegistrar' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('startRegistrar' as const) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('workAndDie' as const) }) },
+  { weight: 9, arbitrary: fc.record({ do: fc.constant('startWork' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('startNode' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('failStore' as const), times: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('subscribe' as const) }) },
@@ -48,9 +48,9 @@ async function perform(world: World, step: Step): Promise<void> {
   else if (step.do === 'killAcceptor') world.killAcceptor(step.acceptor);
   else if (step.do === 'work') await world.work();
   else if (step.do === 'confirm') await world.confirm(step.at);
-  else if (step.do === 'failStore') world.store.failures = step.times;
+  else if (step.do === 'failStore') world.failures = step.times;
   else if (step.do === 'pass') world.pass(step.ms);
-  else if (step.do === 'workAndDie') await world.workAndDie();
+  else if (step.do === 'startWork') world.startWork();
   else if (step.do === 'startNode') world.startNode(ACCEPTORS);
   else if (step.do === 'deliver') world.deliver();
   else if (step.do === 'tellNode') world.tellNode();

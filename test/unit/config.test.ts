@@ -162,6 +162,12 @@ t.test('an AMQP URL that cannot be read is a fault that names the part', async (
   t.equal(makeConfig({ amqp: 'amqp://u:50%25@[::1]/?heartbeat=0' }).port, 7_000);
 });
 
+t.test('folders are absolute paths; none is none', async (t) => {
+  t.match(makeConfig({}), { dataDir: '', traceDir: '' });
+  t.equal(makeConfig({ 'data-dir': '/var/lib/owsla' }).dataDir, '/var/lib/owsla');
+  t.equal(makeConfig({ 'data-dir': 'data' }).dataDir, `${process.cwd()}/data`);
+});
+
 t.test('other values of the wrong kind are refused', async (t) => {
   t.match(faultOf({ acceptors: 0 }), /acceptors must be a whole number from 1/);
   t.match(faultOf({ port: 1.5 }), /port must be a whole number/);

@@ -177,7 +177,7 @@ t.test('a spaced link outlives a store that fails under it', async (t) => {
   const [, elder] = world.acceptors;
   for (const id of elder?.links.keys() ?? []) world.disconnect(elder as never, id);
   deliverAll(world, 1);
-  world.store.failures = 2;
+  world.failures = 2;
   await world.work();
   t.equal(world.changes.length, 2);
   await world.work();
@@ -237,7 +237,7 @@ t.test(
     world.receive(dying as never);
     world.killAcceptor(0);
     world.tellNode();
-    world.store.failures = 1;
+    world.failures = 1;
 
     await world.work();
     await quiet(world);
@@ -245,3 +245,34 @@ t.test(
     t.match(world.changes, [{ online: true }, { online: false, reason: 'acceptor-ended' }]);
   },
 );
+
+t.test('a hand-over that was recorded while the next one began takes nobody offline', async (t) => {
+  const world = new World(2);
+  for (let at = 1; at <= 4; at += 1) world.connect(`door-${at}`, 0);
+  await quiet(world);
+  const [acceptor] = world.acceptors;
+  if (!acceptor) return;
+  const [first, second, third] = acceptor.links.keys();
+  world.cut(acceptor);
+  do world.send(acceptor);
+  while (!acceptor.teller.isDone);
+  // All but the end; then a change, so that the batch of the end has something to write.
+  while (acceptor.stream && acceptor.stream.length > 1) world.receive(acceptor);
+  world.connect('door-5', 1);
+  deliverAll(world, 1);
+  world.receive(acceptor);
+  const write = world.write.bind(world);
+  world.write = async (store, batch) => {
+    world.write = write;
+    world.cut(acceptor);
+    for (const gone of [first, second, third]) world.disconnect(acceptor, String(gone));
+    world.connect('door-9', 0);
+    deliverAll(world, 0);
+    return write(store, batch);
+  };
+
+  await quiet(world);
+
+  const ends = world.changes.filter(({ online }) => !online);
+  t.same(ends.map(({ device }) => device).toSorted(), ['door-1', 'door-2', 'door-3']);
+});

@@ -1,0 +1,169 @@
+/** The stream between an acceptor and the registrar, over a real Unix socket. */
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import t, { type Test } from 'tap';
+import { type LimitName, makeLimits } from '../../src/limits.ts';
+import { makePresenceCounters } from '../../src/observe/metrics.ts';
+import { Registrar } from '../../src/presence/registrar.ts';
+import { StreamClient } from '../../src/presence/streamClient.ts';
+import { StreamServer } from '../../src/presence/streamServer.ts';
+import { type Link, Teller } from '../../src/presence/teller.ts';
+import { noTrace } from '../../src/presence/trace.ts';
+import { FakeClock } from '../helpers/clock.ts';
+import { MemoryStore } from '../helpers/memoryStore.ts';
+import { waitFor } from '../helpers/waitFor.ts';
+
+const clock = new FakeClock();
+
+async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'owsla-stream-'));
+  const path = join(folder, 'registrar.sock');
+  const limits = makeLimits(overrides);
+  const store = new MemoryStore();
+  const errors: object[] = [];
+  const registrar = new Registrar({
+    store,
+    node: 'node-1',
+    limits,
+    clock,
+    trace: noTrace,
+    counters: makePresenceCounters(),
+    onOpen: () => {},
+    onCommit: () => {},
+    onTakeover: (link) => server.takeOver(link),
+    onClone: () => {},
+    settledTo: () => 0,
+  });
+  const log = pino({}, { write: (line) => errors.push(JSON.parse(line)) });
+  const server = new StreamServer({ registrar, log, onMessages: () => {} });
+  await server.listen(path);
+  const work = async () => {
+    while (await registrar.work()) server.makeRoom();
+    server.makeRoom();
+  };
+  const acceptor = (incarnation: string) => {
+    const links = new Map<string, Link>();
+    const told: string[] = [];
+    const teller = new Teller({
+      links: (shard) => (shard === 0 ? links.values() : []),
+      clock,
+      trace: noTrace,
+    });
+    const onTakeover = (connection: string) => told.push(connection);
+    const client = new StreamClient({ path, incarnation, limits, teller, onTakeover });
+    client.start();
+    t.teardown(() => client.close(0));
+    const up = (id: string, deviceId: string) => {
+      const link = { id, deviceId, acceptedUs: links.size + told.length };
+      links.set(id, link);
+      teller.onUp(link);
+      client.wake();
+    };
+    return { client, teller, told, up };
+  };
+  t.teardown(async () => {
+    await server.close();
+    rmSync(folder, { recursive: true });
+  });
+  return { path, registrar, server, store, errors, work, acceptor };
+}
+
+t.test('links reach the registrar, and a takeover the acceptor', async (t) => {
+  const { registrar, store, work, acceptor } = await build(t);
+  registrar.onNode(['a', 'b']);
+  const [a, b] = [acceptor('a'), acceptor('b')];
+  await waitFor('both streams', () => a.client.isUp && b.client.isUp);
+  clock.advance(1);
+  a.up('connection-1', 'door-17');
+  await waitFor('told', async () => {
+    await work();
+    return store.rows.has('door-17');
+  });
+  b.up('connection-0', 'other');
+  b.up('connection-2', 'door-17');
+  await waitFor('taken over', async () => {
+    await work();
+    return a.told.length === 1;
+  });
+
+  t.same(a.told, ['connection-1']);
+  t.match(store.rows.get('door-17'), { connection: 'connection-2', acceptor: 'b', seq: 2 });
+});
+
+t.test('an acceptor that the supervisor has not named yet comes again until it is', async (t) => {
+  const { registrar, server, store, work, acceptor } = await build(t);
+  registrar.onNode([]);
+  const a = acceptor('a');
+  a.up('connection-1', 'door-17');
+  await waitFor('a try', () => a.client.isUp);
+  await waitFor('its refusal', () => !a.client.isUp);
+  t.equal(server.size, 0);
+
+  registrar.onNode(['a']);
+
+  await waitFor('told', async () => {
+    await work();
+    return store.rows.has('door-17');
+  });
+  t.equal(server.size, 1);
+});
+
+t.test('a stream of an acceptor that has ended is closed', async (t) => {
+  const { registrar, server, acceptor } = await build(t);
+  registrar.onNode(['a']);
+  const a = acceptor('a');
+  await waitFor('its stream', () => server.size === 1);
+
+  registrar.onNode([]);
+  server.makeRoom();
+
+  await waitFor('its end', () => server.size === 0 && !a.client.isUp);
+  t.pass('closed');
+});
+
+t.test('a stream that breaks the format is closed and logged; others go on', async (t) => {
+  const { path, registrar, server, errors, store, work, acceptor } = await build(t);
+  registrar.onNode(['a']);
+  const a = acceptor('a');
+  await waitFor('its stream', () => server.size === 1);
+  for (const bytes of ['ffffffff00', '0000000200', '00000001c1', '00000002918f']) {
+    const socket = connect(path);
+    socket.on('error', () => {});
+    socket.write(Buffer.from(bytes, 'hex'));
+    if (bytes === '0000000200') socket.end();
+    await once(socket, 'close');
+  }
+  a.up('connection-1', 'door-17');
+  await waitFor('told', async () => {
+    await work();
+    return store.rows.has('door-17');
+  });
+
+  t.ok(errors.length >= 2);
+  t.match(errors[0], { reason: 'bad message' });
+});
+
+t.test('a registrar that is full reads no more, and loses nothing', async (t) => {
+  const limits = { presenceQueueMax: 100, presenceBatchMax: 50, presenceStreamBytes: 1_024 };
+  const { registrar, store, work, acceptor } = await build(t, limits);
+  registrar.onNode(['a']);
+  const a = acceptor('a');
+  await waitFor('its stream', () => a.client.isUp);
+
+  const links = 50_000;
+  for (let at = 0; at < links; at += 1) a.up(`connection-${at}`, `device-${at}`);
+  await waitFor('a full registrar', () => registrar.isFull());
+  const { waiting } = registrar.figures();
+  t.ok(a.teller.size > links / 2, `${a.teller.size} of ${links} still wait at the acceptor`);
+  t.ok(waiting < 10_000, `${waiting} at the registrar`);
+
+  await waitFor('all of them', async () => {
+    await work();
+    return store.rows.size === links;
+  });
+  t.ok(a.teller.isDone);
+});

@@ -26,7 +26,7 @@ after = ''
 asker = link.create_channel.default_exchange # bunny: one channel per thread
 ask = { routing_key: "#{NAME}.presence.query", reply_to: queue.name, persistent: false }
 loop do
-  asker.publish({ after: after }.to_json, ask) if after
+  asker.publish({ after: after }.to_json, ask.dup) if after # bunny empties it
   after = Timeout.timeout(after && 15) { todo.pop }
 rescue Timeout::Error # Owsla is away, and the question gone after 10 s: ask again
 end

@@ -46,6 +46,9 @@ export async function watchPresence(config: Config, print: (line: string) => voi
       channel.ack(message);
     });
   } catch (error) {
+    // A connection that stays would keep this process alive, with nothing left to do.
+    void model.close().catch(() => {});
+    lost.catch(() => {});
     const { code } = error as { code?: number };
     if (code !== 404) throw refusal(error, url);
     const sentence = `the broker ${address} has no exchange '${presence}': start owsla serve first, or see --prefix`;

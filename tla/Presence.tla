@@ -420,14 +420,16 @@ Swept(i) ==
   /\ UNCHANGED <<truth, node, streams, registrar, shown, handed, held, store, flight, subscribers,
                  faults>>
 
-\* A device that was offline for days is forgotten, but not how far any of them had counted.
+\* A device that was offline for days is forgotten, but not how far any of them had counted. In
+\* days all that is under way comes to its end, and whoever has bound a queue has asked as well.
 IsQuiet(d) ==
   /\ held[d] = 0
   /\ \A c \in Connections : links[c].device = d => c \notin open /\ untold[c] = "nothing"
   /\ \A i \in Incarnations : \A n \in DOMAIN stream[i] :
        IsChange(stream[i][n]) => links[stream[i][n].connection].device # d
   /\ \A e \in outbox \union flight : e.device # d
-  /\ \A s \in Subscribers : phase[s] # "asked" /\ \A e \in queue[s] : e.device # d
+  /\ \A s \in Subscribers :
+       phase[s] \in {"away", "joined"} /\ \A e \in queue[s] : e.device # d
 
 Forget(d) ==
   /\ registrar /\ row[d] # NoRow /\ ~row[d].online /\ IsQuiet(d) /\ Fault("forget")

@@ -70,8 +70,12 @@ LineUp ==
   /\ \/ IsNextOf(Line.acceptor, "up", Line.connection) /\ Up(Line.acceptor)
      \/ held[Line.device] = Line.connection /\ HeldUp(Line.device)
   /\ SeqFits(Line.device)
+\* An older one came, and was outdone: the one that waits goes on waiting.
+WaitsOn == held[Line.device] = Line.connection /\ Nothing
 LineHold ==
-  Is("Hold") /\ IsNextOf(Line.acceptor, "up", Line.connection) /\ Hold(Line.acceptor)
+  /\ Is("Hold")
+  /\ \/ WaitsOn
+     \/ IsNextOf(Line.acceptor, "up", Line.connection) /\ Hold(Line.acceptor)
 LineDown ==
   /\ Is("Down")
   /\ IsNextOf(Line.acceptor, "down", Line.connection) /\ Down(Line.acceptor)

@@ -56,6 +56,13 @@ export function readTrace(path: string): TraceLine[] {
   return files.flatMap((file) => parseTrace(readFileSync(file, 'utf8')));
 }
 
+/** A verdict for people. */
+export function verdictLine(name: string, verdict: Verdict): string {
+  const { isAccepted, explained, steps, unexplained, seconds } = verdict;
+  const outcome = isAccepted ? 'a behaviour of Presence' : `REJECTED at ${unexplained}`;
+  return `${name}: ${explained} of ${steps} steps, ${seconds.toFixed(0)} s: ${outcome}`;
+}
+
 async function main(paths: readonly string[]): Promise<number> {
   const why = await fetched();
   if (why !== undefined) {
@@ -64,10 +71,9 @@ async function main(paths: readonly string[]): Promise<number> {
   }
   let rejected = 0;
   for (const path of paths) {
-    const { isAccepted, explained, steps, unexplained, seconds } = await judge(readTrace(path));
-    const outcome = isAccepted ? 'a behaviour of Presence' : `REJECTED at ${unexplained}`;
-    console.log(`${path}: ${explained} of ${steps} steps, ${seconds.toFixed(0)} s: ${outcome}`);
-    if (!isAccepted) rejected += 1;
+    const verdict = await judge(readTrace(path));
+    console.log(verdictLine(path, verdict));
+    if (!verdict.isAccepted) rejected += 1;
   }
   return rejected === 0 ? 0 : 1;
 }

@@ -24,11 +24,13 @@
  *                          these lines has happened, all at once; or has not
  *              Publish, Confirm                  device, seq of the event
  *              Compact
- *   anybody    NodeStart   before a node is started again after all of it died
- *              Rest        at the end, when all is quiet: every row has to be right
+ *   supervisor NodeStart                         all that ran before has ended; the first of them
+ *                          is the beginning
+ *              AcceptorExit acceptor: it was seen to end
+ *   a test     Rest        at the end, when all is quiet: every row has to be right
  *
- * What nobody can log is put in: AcceptorStart before an incarnation's first line, AcceptorExit
- * before its exit is seen, RegistrarCrash before another RegistrarStart.
+ * What nobody logs is put in: AcceptorStart before an incarnation's first line, AcceptorExit
+ * before its exit is recorded, RegistrarCrash before another RegistrarStart.
  */
 
 export interface TraceLine {
@@ -85,7 +87,8 @@ class Generator {
   #alive = new Set<number>();
   /** What the registrar has done since its last Commit. */
   #batch: Step[] = [];
-  #isRegistrarUp = true;
+  /** The specification begins with one, so the first one's start is no step. */
+  #registrar: 'first' | 'up' | 'down' = 'first';
   #hasBegun = false;
 
   constructor(lines: readonly TraceLine[]) {
@@ -126,6 +129,7 @@ class Generator {
     else if (action === 'RegistrarStart') this.#registrarStart();
     else if (action === 'Accept') this.#accept(line);
     else if (action === 'End') this.#end(line);
+    else if (action === 'AcceptorExit') this.#exit(this.#acceptors.get(text(line.acceptor)));
     else if (BY_ACCEPTOR.includes(action)) this.#byAcceptor(line);
     else if (IN_BATCH.includes(action)) this.#inBatch(line);
     else if (action === 'Commit') this.#commit(true);
@@ -145,15 +149,14 @@ class Generator {
     this.finish();
     this.#step('NodeStart');
     this.#alive.clear();
-    this.#isRegistrarUp = false;
+    this.#registrar = 'down';
   }
 
   #registrarStart(): void {
     this.finish();
-    // The specification begins with one.
-    if (this.#isRegistrarUp && this.#hasBegun) this.#step('RegistrarCrash');
-    if (!this.#isRegistrarUp || this.#hasBegun) this.#step('RegistrarStart');
-    this.#isRegistrarUp = true;
+    if (this.#registrar === 'up') this.#step('RegistrarCrash');
+    if (this.#registrar !== 'first') this.#step('RegistrarStart');
+    this.#registrar = 'up';
   }
 
   #accept(line: TraceLine): void {
@@ -163,6 +166,12 @@ class Generator {
     this.#connections.set(connection, { number, acceptor, device });
     this.devices.add(device);
     this.#step('Accept', { acceptor, device, tick: this.#ticks.get(connection) ?? 0 });
+  }
+
+  /** At the first sign of it. One that never wrote a line is not worth a step. */
+  #exit(acceptor: number | undefined): void {
+    if (acceptor === undefined || !this.#alive.delete(acceptor)) return;
+    this.#step('AcceptorExit', { acceptor });
   }
 
   #end(line: TraceLine): void {
@@ -193,8 +202,7 @@ class Generator {
   /** `isSure`: it is known to have happened. */
   #commit(isSure: boolean): void {
     for (const { action, acceptor } of this.#batch) {
-      const isEnd = action === 'ExitSeen' && this.#alive.delete(Number(acceptor));
-      if (isEnd) this.#step('AcceptorExit', { acceptor: Number(acceptor) });
+      if (action === 'ExitSeen') this.#exit(Number(acceptor));
     }
     const [first] = this.#batch;
     if (first && !isSure) first.skip = this.#batch.length;

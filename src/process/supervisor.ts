@@ -18,6 +18,7 @@ import { v7 as uuid } from 'uuid';
 import type { Config } from '../config.ts';
 import { EXIT, StartError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
+import { noTrace, type Trace, traceTo } from '../presence/trace.ts';
 import { drainTimeMs, END_MARGIN_MS } from './drain.ts';
 import { makeFolder, removeFolder } from './folder.ts';
 import type { ChildRole, ChildState, Figures, FromChild, NodeMessage, ToChild } from './ipc.ts';
@@ -74,6 +75,7 @@ class Supervisor {
   readonly #folder = makeFolder();
   /** Names this start of the node. */
   readonly #node = uuid();
+  readonly #trace: Trace;
   readonly #observer: Place = makePlace('observer', 0);
   readonly #registrar: Place = makePlace('registrar', 0);
   readonly #acceptors: readonly Place[];
@@ -96,12 +98,16 @@ class Supervisor {
     this.#log = log;
     this.#entry = entry;
     this.#onEnd = onEnd;
+    const { traceDir } = config;
+    this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
     this.#acceptors = Array.from({ length: config.acceptors }, (_, at) =>
       makePlace('acceptor', at + 1),
     );
   }
 
   run(): void {
+    // tla: Presence!NodeStart
+    this.#trace('NodeStart', {});
     process.on('SIGINT', this.#onSignal);
     process.on('SIGTERM', this.#onSignal);
     for (const place of this.#places()) this.#fork(place);
@@ -212,6 +218,8 @@ class Supervisor {
     if (place.process !== child) return;
     const uptimeMs = Math.round(performance.now() - place.startedAt);
     const last = { ...told(place), code, signal, uptimeMs, figures: place.figures };
+    // tla: Presence!AcceptorExit
+    if (place.role === 'acceptor') this.#trace('AcceptorExit', { acceptor: place.incarnation });
     place.process = undefined;
     place.incarnation = undefined;
     place.state = 'ended';

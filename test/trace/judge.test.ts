@@ -53,6 +53,7 @@ t.test(
 
 t.test('trace: a batch that its registrar did not live to commit may have happened', async (t) => {
   const { steps } = traceModule('T', [
+    { us: 0, process: 'r', action: 'RegistrarStart' },
     { us: 1, process: 'a', action: 'Accept', connection: 'c', device: 'd' },
     { us: 2, process: 'r', action: 'Up', connection: 'c', device: 'd', seq: 1 },
     { us: 3, process: 'r', action: 'Up', connection: 'c', device: 'd' },

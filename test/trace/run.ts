@@ -1,0 +1,58 @@
+/**
+ * Run: fault scenarios on real processes, each trace judged by TLC: `make tla-trace`.
+ * From: names of scenarios, or none for all.  To: stdout, a line each; exit 1 when a trace is no
+ * behaviour of tla/Presence.tla, or TLC cannot run. `--keep FOLDER` keeps the traces, as one file
+ * each, for `make tla-trace TRACES=...`.
+ * Bound: JUDGE_SECONDS (judge.ts) for each trace.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { judge, verdictLine } from '../../tla/judge.ts';
+import { fetched } from '../../tla/tlc.ts';
+import type { TraceLine } from '../../tla/trace.ts';
+import { type Broker, findBroker } from '../helpers/broker.ts';
+import { SCENARIOS, type Scenario } from './scenarios.ts';
+import { Stage } from './stage.ts';
+
+async function traceOf(broker: Broker, scenario: Scenario): Promise<TraceLine[]> {
+  const stage = await Stage.start(broker);
+  try {
+    await scenario(stage);
+    await stage.rest();
+    return stage.trace();
+  } finally {
+    await stage.stop();
+  }
+}
+
+function keep(folder: string, name: string, lines: readonly TraceLine[]): void {
+  mkdirSync(folder, { recursive: true });
+  const text = lines.toSorted((a, b) => a.us - b.us).map((line) => `${JSON.stringify(line)}\n`);
+  writeFileSync(join(folder, `${name}.ndjson`), text.join(''));
+}
+
+const { values, positionals } = parseArgs({
+  options: { keep: { type: 'string' } },
+  allowPositionals: true,
+});
+const names = positionals.length > 0 ? positionals : Object.keys(SCENARIOS);
+const why = await fetched();
+if (why !== undefined) {
+  console.error(`tla: ${why}`);
+  process.exit(1);
+}
+const broker = await findBroker();
+try {
+  for (const name of names) {
+    const scenario = SCENARIOS[name];
+    if (scenario === undefined) throw new Error(`no scenario ${name}`);
+    const lines = await traceOf(broker, scenario);
+    if (values.keep !== undefined) keep(values.keep, name, lines);
+    const verdict = await judge(lines);
+    console.log(verdictLine(name, verdict));
+    if (!verdict.isAccepted) process.exitCode = 1;
+  }
+} finally {
+  await broker.stop();
+}

@@ -1,0 +1,122 @@
+/**
+ * Scenarios: what goes wrong with a node, done to a real one.
+ * From: run.ts and scenarios.test.ts, with a stage.  To: the stage's trace, which ends at rest.
+ * Bound: some hundred lines each, so that TLC needs seconds.
+ */
+import type { Stage } from './stage.ts';
+
+export type Scenario = (stage: Stage) => Promise<void>;
+
+const DOORS = ['door-1', 'door-2', 'door-3', 'door-4', 'door-5', 'door-6'];
+
+async function connectAll(stage: Stage): Promise<void> {
+  for (const door of DOORS) await stage.connect(door);
+}
+
+/** A link comes after a link, through any acceptor; too many of them are spaced. */
+const takeover: Scenario = async (stage) => {
+  for (let link = 0; link < 8; link += 1) {
+    await stage.connect('door-1');
+    await stage.connect(`door-${2 + (link % 2)}`);
+  }
+  stage.disconnect('door-2');
+};
+
+const acceptorKilled: Scenario = async (stage) => {
+  await connectAll(stage);
+  const pid = stage.pidOf('acceptor 1');
+  stage.signal('acceptor 1', 'SIGKILL');
+  stage.disconnect('door-1');
+  await stage.connect('door-2');
+  await stage.comeBack('acceptor 1', pid);
+  await stage.reconnectLost();
+};
+
+/** Twice, and each time devices come, go and come back while it is away. */
+const registrarKilled: Scenario = async (stage) => {
+  await connectAll(stage);
+  for (const door of ['door-1', 'door-2']) {
+    const pid = stage.pidOf('registrar');
+    stage.signal('registrar', 'SIGKILL');
+    stage.disconnect(door);
+    await stage.connect('door-3');
+    await stage.connect(`new-${door}`);
+    await stage.comeBack('registrar', pid);
+    await stage.connect('door-4');
+  }
+};
+
+/** An acceptor dies while no registrar is there to hear of it. */
+const bothKilled: Scenario = async (stage) => {
+  await connectAll(stage);
+  const pids = [stage.pidOf('registrar'), stage.pidOf('acceptor 1')] as const;
+  stage.signal('registrar', 'SIGKILL');
+  await stage.connect('door-1');
+  await stage.connect('door-7');
+  stage.signal('acceptor 1', 'SIGKILL');
+  await stage.comeBack('registrar', pids[0]);
+  await stage.comeBack('acceptor 1', pids[1]);
+  await stage.reconnectLost();
+};
+
+/** It hears nothing for a while; then everything at once. */
+const registrarStopped: Scenario = async (stage) => {
+  await connectAll(stage);
+  stage.signal('registrar', 'SIGSTOP');
+  stage.disconnect('door-1');
+  await stage.connect('door-2');
+  stage.disconnect('door-3');
+  await stage.connect('door-3');
+  stage.signal('registrar', 'SIGCONT');
+};
+
+/** Above its bound the presence outbox keeps only the newest events. */
+const brokerCut: Scenario = async (stage) => {
+  await connectAll(stage);
+  await stage.heard(DOORS.length);
+  stage.proxy.cut();
+  for (const door of ['door-1', 'door-2', 'door-1']) {
+    stage.disconnect(door);
+    await stage.connect(door);
+  }
+  stage.proxy.reset();
+  await stage.connect('door-3');
+  stage.proxy.heal();
+};
+
+const everythingDies: Scenario = async (stage) => {
+  await connectAll(stage);
+  await stage.connect('door-1');
+  await stage.restart();
+  await stage.connect('door-1');
+  await stage.connect('door-2');
+};
+
+/** In any order, one upon the other: whatever is under way when the next one comes. */
+const allAtOnce: Scenario = async (stage) => {
+  await connectAll(stage);
+  const registrar = stage.pidOf('registrar');
+  const acceptor = stage.pidOf('acceptor 2');
+  stage.proxy.reset();
+  stage.disconnect('door-1');
+  stage.signal('acceptor 2', 'SIGKILL');
+  await stage.connect('door-2');
+  stage.signal('registrar', 'SIGKILL');
+  stage.disconnect('door-3');
+  await stage.comeBack('registrar', registrar);
+  await stage.comeBack('acceptor 2', acceptor);
+  await stage.reconnectLost();
+  stage.signal('registrar', 'SIGKILL');
+  await stage.connect('door-1');
+};
+
+export const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  takeover,
+  acceptorKilled,
+  registrarKilled,
+  bothKilled,
+  registrarStopped,
+  brokerCut,
+  everythingDies,
+  allAtOnce,
+};

@@ -1,0 +1,161 @@
+/**
+ * Stage: a real node whose processes write traces, its devices, and a subscriber; for scenarios.ts.
+ * From: scenarios, which connect, cut and kill.  To: the trace, one folder of .ndjson files.
+ * `rest` waits until all is quiet and says so in the trace: then every row has to be right.
+ * Bound: the waits' deadline (waitFor.ts); `stop` ends the node and removes its files.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'uuid';
+import { traceTo } from '../../src/presence/trace.ts';
+import { TYPE, type Welcome } from '../../src/wire/message.ts';
+import { readTrace } from '../../tla/judge.ts';
+import type { TraceLine } from '../../tla/trace.ts';
+import type { Broker } from '../helpers/broker.ts';
+import { Device, END, hello } from '../helpers/device.ts';
+import { Server } from '../helpers/server.ts';
+import { Subscriber } from '../helpers/subscriber.ts';
+import { ToxicProxy } from '../helpers/toxicProxy.ts';
+import { waitFor } from '../helpers/waitFor.ts';
+
+/** Small enough that takeovers are damped and the presence outbox is compacted. */
+const LIMITS = { takeoversMax: 3, takeoverDampMs: 300, presenceOutboxMax: 5 };
+let stages = 0;
+
+export class Stage {
+  readonly #folder: string;
+  readonly #broker: Broker;
+  readonly #prefix: string;
+  readonly #proxy: ToxicProxy;
+  readonly #subscriber: Subscriber;
+  #server: Server;
+  /** Per device: its newest link, while that is open. */
+  readonly #links = new Map<string, { readonly device: Device; readonly connection: string }>();
+
+  private constructor(
+    folder: string,
+    broker: Broker,
+    prefix: string,
+    proxy: ToxicProxy,
+    server: Server,
+    subscriber: Subscriber,
+  ) {
+    this.#folder = folder;
+    this.#broker = broker;
+    this.#prefix = prefix;
+    this.#proxy = proxy;
+    this.#server = server;
+    this.#subscriber = subscriber;
+  }
+
+  static async start(broker: Broker): Promise<Stage> {
+    const folder = mkdtempSync(join(tmpdir(), 'owsla-stage-'));
+    stages += 1;
+    const prefix = `trace-${process.pid}-${stages}`;
+    const proxy = await ToxicProxy.start(broker.port);
+    const server = await serve(folder, proxy.urlFor(broker.url), prefix);
+    const subscriber = await Subscriber.start(broker.url, prefix);
+    return new Stage(folder, broker, prefix, proxy, server, subscriber);
+  }
+
+  /** Between the node and the broker. */
+  get proxy(): ToxicProxy {
+    return this.#proxy;
+  }
+
+  /**
+   * Through whichever acceptor the kernel picks; once more, as any device, if that one dies just
+   * then. An older link of it stays as it is.
+   */
+  async connect(name: string): Promise<void> {
+    const device = await Device.connect(this.#server.port);
+    device.send(hello(name));
+    const first = await device.next();
+    if (first === END) return this.connect(name);
+    assert.equal(first.type, TYPE.WELCOME);
+    this.#links.set(name, { device, connection: stringify((first as Welcome).connectionId) });
+  }
+
+  disconnect(name: string): void {
+    this.#links.get(name)?.device.close();
+    this.#links.delete(name);
+  }
+
+  /** SIGKILL, and whatever else a signal does. A killed child comes back by itself. */
+  signal(child: 'registrar' | 'acceptor 1' | 'acceptor 2', signal: NodeJS.Signals): void {
+    process.kill(this.#server.childPid(child), signal);
+  }
+
+  /** A killed acceptor's devices connect again; an acceptor is there for them. */
+  async reconnectLost(): Promise<void> {
+    for (const [name, { device }] of [...this.#links]) {
+      if (device.socket.closed) await this.connect(name);
+    }
+  }
+
+  /** Everything dies at once, and is started again on the same store. */
+  async restart(): Promise<void> {
+    // All its children are in its group.
+    await this.#server.stop();
+    this.#links.clear();
+    const url = this.#proxy.urlFor(this.#broker.url);
+    this.#server = await serve(this.#folder, url, this.#prefix);
+  }
+
+  /** The child has been killed, and its successor is ready. */
+  async comeBack(child: string, pid: number): Promise<void> {
+    await waitFor(`another ${child}`, () => this.pidOf(child) !== pid);
+  }
+
+  pidOf(child: string): number {
+    return this.#server.childPid(child);
+  }
+
+  trace(): TraceLine[] {
+    return readTrace(join(this.#folder, 'trace'));
+  }
+
+  /** The subscriber has heard of `count` changes. */
+  async heard(count: number): Promise<void> {
+    await waitFor(`${count} events`, () => this.#subscriber.heard.length >= count);
+  }
+
+  /** All that is under way comes to its end, and the trace says so. */
+  async rest(): Promise<void> {
+    await waitFor('the truth', () => this.#isTrue());
+    await waitFor('every confirm', () => isConfirmed(this.trace()));
+    traceTo(join(this.#folder, 'trace'), 'test')('Rest', {});
+  }
+
+  /** Does the subscriber know each device's open link, and of no other? */
+  #isTrue(): boolean {
+    const online = this.#subscriber.online();
+    const isAll = online.join() === [...this.#links.keys()].toSorted().join();
+    const { view } = this.#subscriber;
+    return isAll && online.every((d) => view.get(d)?.connection === this.#links.get(d)?.connection);
+  }
+
+  async stop(): Promise<void> {
+    await this.#subscriber.close();
+    await this.#server.stop();
+    this.#proxy.stop();
+    rmSync(this.#folder, { recursive: true });
+  }
+}
+
+function serve(folder: string, amqp: string, prefix: string): Promise<Server> {
+  const flags = ['--data-dir', join(folder, 'data'), '--trace-dir', join(folder, 'trace')];
+  return Server.start({ amqp, prefix, acceptors: 2, limits: LIMITS, flags });
+}
+
+/** Has the broker confirmed all that was published? */
+function isConfirmed(lines: readonly TraceLine[]): boolean {
+  const open = new Set<string>();
+  for (const { action, device, seq } of lines.toSorted((a, b) => a.us - b.us)) {
+    if (action === 'Publish') open.add(`${device} ${seq}`);
+    if (action === 'Confirm') open.delete(`${device} ${seq}`);
+  }
+  return open.size === 0;
+}

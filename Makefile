@@ -9,7 +9,7 @@
 #   make bench-links [LINKS=200000]   that many links for a minute, 1 % of them talking; 6 minutes
 #   make bench-peers [BENCH='--rounds 1 --links 2000']   beside brokers of MQTT; 15 minutes
 #   make tla | tla-deep | tla-mutants      the specifications: quick, hours, and without each rule
-#   make tla-trace TRACES='FOLDER...'      are these traces behaviours of tla/Presence.tla?
+#   make tla-trace [TRACES='FOLDER...']    is what real processes do, or did, as tla/ has it?
 #   make loadgen ARGS='run --target 127.0.0.1:7000 --devices 100 --rate 50 --duration 10s'
 
 SHELL := /bin/sh
@@ -22,7 +22,7 @@ LINKS ?= 200000
 FILES ?=
 SEED ?=
 BENCH ?=
-TRACES ?= test/trace/good.ndjson
+TRACES ?=
 ARGS ?= --help
 
 .DEFAULT_GOAL := test
@@ -94,7 +94,7 @@ tla-mutants: $(READY)
 	@nice -n 19 node tla/mutants.ts
 
 tla-trace: $(READY)
-	@node tla/judge.ts $(TRACES)
+	@$(if $(TRACES),node tla/judge.ts $(TRACES),.ci/setup.sh broker && node test/trace/run.ts)
 
 loadgen: $(READY)
 	@node loadgen/cli.ts $(ARGS)

@@ -11,20 +11,8 @@ import { parseArgs } from 'node:util';
 import { judge, verdictLine } from '../../tla/judge.ts';
 import { fetched } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
-import { type Broker, findBroker } from '../helpers/broker.ts';
-import { SCENARIOS, type Scenario } from './scenarios.ts';
-import { Stage } from './stage.ts';
-
-async function traceOf(broker: Broker, scenario: Scenario): Promise<TraceLine[]> {
-  const stage = await Stage.start(broker);
-  try {
-    await scenario(stage);
-    await stage.rest();
-    return stage.trace();
-  } finally {
-    await stage.stop();
-  }
-}
+import { findBroker } from '../helpers/broker.ts';
+import { NAMES, traceOf } from './scenarios.ts';
 
 function keep(folder: string, name: string, lines: readonly TraceLine[]): void {
   mkdirSync(folder, { recursive: true });
@@ -36,7 +24,7 @@ const { values, positionals } = parseArgs({
   options: { keep: { type: 'string' } },
   allowPositionals: true,
 });
-const names = positionals.length > 0 ? positionals : Object.keys(SCENARIOS);
+const names = positionals.length > 0 ? positionals : NAMES;
 const why = await fetched();
 if (why !== undefined) {
   console.error(`tla: ${why}`);
@@ -45,9 +33,7 @@ if (why !== undefined) {
 const broker = await findBroker();
 try {
   for (const name of names) {
-    const scenario = SCENARIOS[name];
-    if (scenario === undefined) throw new Error(`no scenario ${name}`);
-    const lines = await traceOf(broker, scenario);
+    const lines = await traceOf(broker, name);
     if (values.keep !== undefined) keep(values.keep, name, lines);
     const verdict = await judge(lines);
     console.log(verdictLine(name, verdict));

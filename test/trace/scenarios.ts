@@ -1,11 +1,13 @@
 /**
  * Scenarios: what goes wrong with a node, done to a real one.
- * From: run.ts and scenarios.test.ts, with a stage.  To: the stage's trace, which ends at rest.
+ * From: run.ts and scenarios.test.ts.  To: the trace, which ends at rest.
  * Bound: some hundred lines each, so that TLC needs seconds.
  */
-import type { Stage } from './stage.ts';
+import type { TraceLine } from '../../tla/trace.ts';
+import type { Broker } from '../helpers/broker.ts';
+import { Stage } from './stage.ts';
 
-export type Scenario = (stage: Stage) => Promise<void>;
+type Scenario = (stage: Stage) => Promise<void>;
 
 const DOORS = ['door-1', 'door-2', 'door-3', 'door-4', 'door-5', 'door-6'];
 
@@ -110,7 +112,7 @@ const allAtOnce: Scenario = async (stage) => {
   await stage.connect('door-1');
 };
 
-export const SCENARIOS: Readonly<Record<string, Scenario>> = {
+const SCENARIOS: Readonly<Record<string, Scenario>> = {
   takeover,
   acceptorKilled,
   registrarKilled,
@@ -120,3 +122,19 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   everythingDies,
   allAtOnce,
 };
+
+export const NAMES = Object.keys(SCENARIOS);
+
+/** What the processes of a node wrote meanwhile. Rejects when the name is none of NAMES. */
+export async function traceOf(broker: Broker, name: string): Promise<TraceLine[]> {
+  const scenario = SCENARIOS[name];
+  if (scenario === undefined) throw new Error(`no such scenario: ${name}`);
+  const stage = await Stage.start(broker);
+  try {
+    await scenario(stage);
+    await stage.rest();
+    return stage.trace();
+  } finally {
+    await stage.stop();
+  }
+}

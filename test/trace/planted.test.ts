@@ -1,0 +1,97 @@
+/**
+ * A bug planted in the real parts: events are published before their transaction is committed.
+ * Their trace is no behaviour of tla/Presence.tla; without the bug it is.
+ */
+import t from 'tap';
+import type { Publishing } from '../../src/broker/publisher.ts';
+import { makeLimits } from '../../src/limits.ts';
+import { makePresenceCounters } from '../../src/observe/metrics.ts';
+import { Notifier } from '../../src/presence/notifier.ts';
+import { Registrar } from '../../src/presence/registrar.ts';
+import type { Batch, OutboxEvent } from '../../src/presence/store.ts';
+import { type Link, Teller } from '../../src/presence/teller.ts';
+import type { Trace } from '../../src/presence/trace.ts';
+import { judge } from '../../tla/judge.ts';
+import { whyNot } from '../../tla/tlc.ts';
+import type { TraceLine } from '../../tla/trace.ts';
+import { MemoryStore } from '../helpers/memoryStore.ts';
+
+const skip = (await whyNot()) ?? false;
+const limits = makeLimits({});
+const clock = { now: () => 0, wall: () => 0, us: () => 0 };
+
+/** A store whose owner hears of a batch before it is written. */
+class Hasty extends MemoryStore {
+  readonly #onWrite: (events: readonly OutboxEvent[]) => void;
+
+  constructor(onWrite: (events: readonly OutboxEvent[]) => void) {
+    super();
+    this.#onWrite = onWrite;
+  }
+
+  override write(batch: Batch): Promise<number> {
+    this.#onWrite(batch.events);
+    return super.write(batch);
+  }
+}
+
+/** One acceptor, one device that connects, and all that follows. */
+async function traced(isHasty: boolean): Promise<TraceLine[]> {
+  const lines: TraceLine[] = [];
+  const as =
+    (process: string): Trace =>
+    (action, fields) =>
+      void lines.push({ us: lines.length, process, action, ...fields });
+  const sent: Publishing[] = [];
+  const publisher = { publish: (event: Publishing) => void sent.push(event), isFull: () => false };
+  const publish = (events: readonly OutboxEvent[]) => notifier.onCommit(events);
+  const store = new Hasty(isHasty ? publish : () => {});
+  const trace = as('registrar');
+  const onFault = (error: unknown) => t.fail(String(error));
+  const notifier = new Notifier({ store, publisher, exchange: '', limits, trace, onFault });
+  const registrar = new Registrar({
+    store,
+    node: 'node',
+    limits,
+    clock,
+    trace,
+    counters: makePresenceCounters(),
+    onOpen: (opened) => notifier.onOpen(opened),
+    onCommit: isHasty ? () => {} : publish,
+    onTakeover: () => {},
+    onClone: () => {},
+    settledTo: () => notifier.settledTo(),
+  });
+  const links: Link[] = [];
+  const teller = new Teller({ links: (at) => (at === 0 ? links : []), clock, trace: as('a') });
+
+  registrar.onNode(['a']);
+  teller.connected();
+  const link = { id: 'c', deviceId: 'door', acceptedUs: 1 };
+  links.push(link);
+  teller.onUp(link);
+  for (const message of teller.take(10)) {
+    if (message[0] === 'begin') registrar.begin('a');
+    if (message[0] === 'end') registrar.handedOver('a');
+    if (message[0] !== 'up') continue;
+    const [, device, connection, acceptedUs, at] = message;
+    registrar.up({ acceptor: 'a', device, connection, acceptedUs, at });
+  }
+  while (await registrar.work());
+  for (const publishing of sent) publishing.onConfirm();
+  as('test')('Rest', {});
+  return lines;
+}
+
+t.test('planted: the real registrar and notifier do what tla/ says', { skip }, async (t) => {
+  const { isAccepted, unexplained } = await judge(await traced(false));
+
+  t.ok(isAccepted, String(unexplained));
+});
+
+t.test('planted: an event published before its commit is rejected there', { skip }, async (t) => {
+  const { isAccepted, unexplained } = await judge(await traced(true));
+
+  t.notOk(isAccepted);
+  t.match(unexplained, /"Publish".*"seq":1/);
+});

@@ -1,4 +1,5 @@
 %w[bunny json timeout].each { |name| require name } # apt install ruby-bunny, or gem install bunny
+$stdout.sync = true
 NAME = ENV.fetch('OWSLA_PREFIX', 'owsla')
 link = Bunny.new(ENV.fetch('OWSLA_AMQP', 'amqp://127.0.0.1'), network_recovery_interval: 1).start
 view = {} # device => its last event: everything that is known
@@ -21,7 +22,6 @@ queue.bind("#{NAME}.presence", routing_key: '#').subscribe(manual_ack: true) do 
   view.delete_if { |_, e| e['epoch'] < epoch } if word['devices'] && !word['next'] # an old store's
   channel.ack(delivery.delivery_tag)
 end
-$stdout.sync = true
 after = ''
 asker = link.create_channel.default_exchange # bunny: one channel per thread
 ask = { routing_key: "#{NAME}.presence.query", reply_to: queue.name, persistent: false }

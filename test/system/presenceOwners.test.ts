@@ -8,15 +8,17 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t, { type Test } from 'tap';
 import { EXIT } from '../../src/errors.ts';
+import { TYPE } from '../../src/wire/message.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Cli } from '../helpers/cli.ts';
 import { Device } from '../helpers/device.ts';
-import { endBroker, isReady, refuses, serve, testPrefix } from '../helpers/serve.ts';
+import { endBroker, figure, isReady, refuses, serve, testPrefix } from '../helpers/serve.ts';
 import { Subscriber } from '../helpers/subscriber.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** Generous: it only tells a hang from a wait. */
 const LONG_MS = 60_000;
+const DAMP_MS = 1_000;
 const broker = await findBroker();
 t.teardown(() => endBroker(broker));
 
@@ -34,7 +36,8 @@ async function connect(t: Test, cli: Cli, deviceId: string): Promise<Device> {
 
 const folder = newFolder(t);
 const flags = ['--data-dir', folder];
-const first = serve(t, broker.url, [...flags, '--acceptors', '1']);
+const damped = ['--set', 'takeoversMax=2', '--set', `takeoverDampMs=${DAMP_MS}ms`];
+const first = serve(t, broker.url, [...flags, '--acceptors', '1', ...damped]);
 await isReady(first);
 const subscriber = await Subscriber.start(broker.url, testPrefix);
 t.teardown(() => subscriber.close());
@@ -114,6 +117,30 @@ t.test('owsla presence: what it cannot do is one sentence', async (t) => {
     t.match(cli.stderr, /^owsla: [^\n]+\n$/, 'exactly one line');
   }
 });
+
+t.test(
+  'boxes that fight for one id: takeovers are spaced and reported, the newest wins',
+  async (t) => {
+    const began = performance.now();
+    const links: Device[] = [];
+    for (let at = 0; at < 20; at += 1) links.push(await connect(t, first, 'cloned'));
+
+    const [last, ...others] = links.toReversed();
+    for (const other of others) await other.rest();
+    last?.send({ type: TYPE.PING });
+    await last?.expect(TYPE.PONG);
+    await waitFor('takeovers', () => Number(subscriber.view.get('cloned')?.seq) >= 3, LONG_MS);
+    const spells = Math.ceil((performance.now() - began) / DAMP_MS);
+    const takeovers = Number(subscriber.view.get('cloned')?.seq) - 1;
+    t.ok(takeovers <= 2 + spells, `${takeovers} takeovers by 20 links`);
+    t.match(await first.said('several links fight for one device id: a cloned box?'), {
+      level: 'warn',
+      device: 'cloned',
+    });
+    const clones = async () => (await figure(first, 'owsla_presence_clones_total')) > 0;
+    await waitFor('the metric', clones, LONG_MS);
+  },
+);
 
 t.test('restore: a new epoch, everybody is offline, and the next link counts on', async (t) => {
   await connect(t, first, 'door-17');

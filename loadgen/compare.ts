@@ -31,8 +31,9 @@ interface Row {
   readonly write: (value: number) => string;
 }
 
-function percentileRows(name: string, a: Percentiles, b: Percentiles): Row[] {
-  if (a.count === 0 && b.count === 0) return [];
+/** Empty where neither has any, or one report is older than this sort of time. */
+function percentileRows(name: string, a?: Percentiles, b?: Percentiles): Row[] {
+  if (a === undefined || b === undefined || a.count + b.count === 0) return [];
   const columns = ['p50', 'p90', 'p99', 'p999', 'max'] as const;
   return columns.map((column) => ({
     name: `${name} ${column} ms`,
@@ -60,6 +61,8 @@ function rowsOf(a: Report, b: Report): Row[] {
     ...percentileRows('round trip', a.times.request, b.times.request),
     ...percentileRows('  uncorrected', a.times.requestRaw, b.times.requestRaw),
     ...percentileRows('event to ACK', a.times.event, b.times.event),
+    ...percentileRows('command to act', a.times.command, b.times.command),
+    ...percentileRows('command to result', a.times.outcome, b.times.outcome),
     ...percentileRows('connect', a.times.connect, b.times.connect),
     count('skipped', ({ counts }) => counts.skipped),
     ...[

@@ -9,11 +9,12 @@
  * process; a device gets a reader of its own only while a frame is incomplete.
  */
 import net from 'node:net';
-import { ProtocolError } from '../src/errors.ts';
+import { ProtocolError, STATUS } from '../src/errors.ts';
 import { FrameReader } from '../src/wire/frame.ts';
-import { type Message, TYPE } from '../src/wire/message.ts';
+import { type Command, type Message, TYPE } from '../src/wire/message.ts';
 import { decode, encode, VERSION } from '../src/wire/v1.ts';
 import { nowMs } from './clock.ts';
+import { KEY_BYTES, Keys } from './keys.ts';
 import { Ledger, type LedgerHost } from './ledger.ts';
 import { KIND } from './payload.ts';
 import { FRAME_BYTES_MAX } from './plan.ts';
@@ -33,6 +34,8 @@ export interface DeviceHost extends LedgerHost {
   onConnected(device: Device): void;
   onOpen(device: Device): void;
   onEnd(device: Device, end: End): void;
+  /** It acts on a command; true: it loses its link instead of answering. */
+  onActed(device: Device, payload: Buffer): boolean;
   /** `device` has bytes to write; `flush` it at the end of this turn. */
   onQueued(device: Device): void;
 }
@@ -61,6 +64,9 @@ export class Device {
   keepaliveMs = 0;
   /** It misbehaves on purpose: its times and unanswered messages say nothing about the server. */
   isFaulty = false;
+  /** It connects once and sleeps until the fleet wakes it; `isAsleep` until then. */
+  isSleeper = false;
+  isAsleep = false;
   lastSentMs = 0;
   #startedConnectMs = 0;
   #socket: net.Socket | undefined;
@@ -73,6 +79,8 @@ export class Device {
   #isOurEnd = false;
   #readPauseMs = 0;
   // These go on across links.
+  /** Missing until the first command. */
+  #keys: Keys | undefined;
   #seq = 0;
   #requests = 0;
   #events = 0;
@@ -264,8 +272,7 @@ export class Device {
         measures.counts.pongs += 1;
         return;
       case TYPE.COMMAND:
-        measures.counts.commands += 1;
-        this.write(encode({ type: TYPE.ACK, id: message.id }));
+        this.#onCommand(message);
         return;
       case TYPE.BYE:
         this.#reason = `bye:${message.reason}`;
@@ -277,6 +284,25 @@ export class Device {
       default:
         this.#host.findings.add('badFrames', this.id, () => `type ${message.type} from the server`);
     }
+  }
+
+  /** Act, unless this command was acted upon before; answer in both cases. */
+  #onCommand({ id, payload, key }: Command): void {
+    const { counts } = this.#host.measures;
+    counts.commands += 1;
+    if (this.state !== 'open') return;
+    if (key?.length !== KEY_BYTES) {
+      this.#host.findings.add('badFrames', this.id, () => `COMMAND ${id} without a key`);
+      return;
+    }
+    this.#keys ??= new Keys();
+    if (!this.#keys.isNew(key)) counts.commandsAgain += 1;
+    else if (this.#host.onActed(this, payload)) {
+      this.close('reset');
+      return;
+    }
+    const ack = encode({ type: TYPE.ACK, id });
+    this.write(Buffer.concat([ack, encode({ type: TYPE.RESULT, id, status: STATUS.ok, payload })]));
   }
 
   #onWelcome(keepaliveS: number): void {

@@ -57,7 +57,7 @@ class Faults {
     this.#random = new Random(fleet.plan.seed ^ 0xfa17, worker);
     for (const device of fleet.devices) {
       const role = roleOf(this.#plan, fleet.plan.seed, device.index);
-      if (role === undefined) continue;
+      if (role === undefined || device.isSleeper) continue;
       this.#roles.set(device.index, role);
       device.isFaulty = true;
     }

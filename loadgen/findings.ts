@@ -1,6 +1,7 @@
 /**
  * Findings: what was wrong with the answers, each kind counted and shown by examples.
- * From: device.ts (and the event watch).  To: the report's integrity section, the exit code.
+ * From: device.ts, commandLedger.ts, the event watch.  To: the report's integrity section, the exit
+ * code.
  * Bound: EXAMPLES_MAX examples per kind and worker; the counts go on.
  */
 
@@ -10,18 +11,33 @@ export const FINDINGS = {
   cut: 'messages unanswered when the other side ended their link',
   doubled: 'second answers to the same message',
   wrong: 'replies with an unexpected status or payload',
-  misrouted: "replies with another device's payload, or to an id this link never sent",
+  misrouted: "answers with another device's payload, or to what was never asked",
   badFrames: 'frames of the server that break the protocol',
   vanished: 'events that were ACKed and never delivered',
+  twice: 'commands acted upon more than once',
+  elsewhere: 'commands acted upon by another device than theirs',
+  disordered: 'kept commands acted upon after a later one of their device',
+  unsettled: 'commands without a final outcome in time',
+  contradicted: 'commands with two different final outcomes',
+  denied: 'commands acted upon, told as never sent',
+  unacted: 'commands told as done that nobody acted upon',
   late: 'answers that came after their message had been given up',
   redelivered: 'events delivered more than once',
   reordered: 'replies that overtook an earlier one on their link',
+  unheard: 'commands acted upon, told as expired: their result did not arrive',
+  repeated: 'final outcomes told once more',
 } as const;
 export type Finding = keyof typeof FINDINGS;
 export const FINDING_NAMES = Object.keys(FINDINGS) as readonly Finding[];
 
 /** These are notes: at-least-once delivery and concurrent backends allow them. */
-export const NOTES = ['late', 'redelivered', 'reordered'] as const satisfies readonly Finding[];
+export const NOTES = [
+  'late',
+  'redelivered',
+  'reordered',
+  'unheard',
+  'repeated',
+] as const satisfies readonly Finding[];
 export type Note = (typeof NOTES)[number];
 export type Wrong = Exclude<Finding, Note>;
 

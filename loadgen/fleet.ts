@@ -38,6 +38,8 @@ export class Fleet implements DeviceHost {
   onAnswered: (index: number, now: number) => void = () => {};
   onOpened: (device: Device, now: number) => void = () => {};
   onConnected: (device: Device) => void = (device) => device.write(device.hello());
+  /** A device acts on a command with this payload; true: it loses its link instead of answering. */
+  onActed: (device: Device, payload: Buffer) => boolean = () => false;
   onDueElse: (due: Due, device: Device, now: number) => void = () => {};
   /** Called once, when every device's first try has had its outcome. */
   onSettledAll: () => void = () => {};
@@ -69,7 +71,10 @@ export class Fleet implements DeviceHost {
       onTurnEnd: (now) => this.#flush(now),
     });
     for (let index = worker; index < plan.devices; index += plan.workers) {
-      this.devices.push(new Device(index, deviceId(plan, index), this));
+      const device = new Device(index, deviceId(plan, index), this);
+      device.isSleeper = new Random(plan.seed ^ 0x51ee, index).next() < plan.sleep.share;
+      device.isAsleep = device.isSleeper;
+      this.devices.push(device);
     }
     this.#unsettled = this.devices.length;
     this.#sourceAt = worker;
@@ -129,9 +134,23 @@ export class Fleet implements DeviceHost {
       this.welcomes += 1;
     }
     this.#settle(device);
+    if (device.isAsleep) {
+      // The server knows it now.
+      this.retire(device);
+      device.state = 'muted';
+      device.close('bye');
+      return;
+    }
     const waitMs = device.keepaliveMs * KEEPALIVE_SHARE;
     if (waitMs > 0) this.pacer.at(now + waitMs, DUE.keepalive, device.index, device.link);
     this.onOpened(device, now);
+  }
+
+  /** A sleeper connects; from now on it is a device like the others. */
+  wake(device: Device, plannedMs: number, now: number): void {
+    device.isAsleep = false;
+    this.measures.counts.wakes += 1;
+    this.start(device, plannedMs, now);
   }
 
   /** Put something on the agenda for this link of `device`, `waitMs` from now. */
@@ -163,7 +182,8 @@ export class Fleet implements DeviceHost {
       }
     }
     this.#settle(device);
-    if (this.#isStopping || !this.plan.reconnect.isOn) return;
+    if (this.#isStopping || (device.isAsleep && end.wasOpen)) return;
+    if (!this.plan.reconnect.isOn) return;
     const waitMs = this.#backoff(device, end);
     this.pacer.at(nowMs() + waitMs, DUE.reconnect, device.index, device.link);
   }

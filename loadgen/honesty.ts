@@ -102,7 +102,7 @@ function judgeConnects(plan: Plan, { counts, labelled }: Totals, said: Said): vo
 /** The tool's own figures and what they mean for the run's. */
 export function honestyOf(plan: Plan, totals: Totals): Honesty {
   const { counts, workers } = totals;
-  const sent = counts.requests + counts.events;
+  const sent = counts.requests + counts.events + counts.commandsPublished;
   const lateShare = sent === 0 ? 0 : counts.lateSends / sent;
   const sendLagMs = percentilesOf(totals.times.sendLag);
   const said: Said = { bottleneck: [], remarks: [] };

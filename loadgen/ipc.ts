@@ -3,6 +3,7 @@
  * From: manager.ts and worker.ts.  To: each other, over the fork's channel.
  * Bound: a worker speaks once per interval, whatever the load; nothing per message.
  */
+import type { CommandBroker } from './commandPublisher.ts';
 import type { Example, FindingCounts } from './findings.ts';
 import type { Taken } from './measures.ts';
 import type { Plan } from './plan.ts';
@@ -11,7 +12,12 @@ import type { Plan } from './plan.ts';
 export const INTERVAL_MS = 1_000;
 
 export type ToWorker =
-  | { readonly type: 'plan'; readonly plan: Plan; readonly worker: number }
+  | {
+      readonly type: 'plan';
+      readonly plan: Plan;
+      readonly worker: number;
+      readonly commandBroker: CommandBroker | undefined;
+    }
   /** Begin to connect at `atMs`; intervals count from there. */
   | { readonly type: 'connect'; readonly atMs: number }
   | { readonly type: 'load'; readonly atMs: number }

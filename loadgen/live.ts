@@ -17,6 +17,10 @@ export function writeLive(point: Point, totals: Totals): string {
   if (attempts > 0) parts.push(`connects ${grouped(attempts)}/s`);
   if (requests + replies > 0) parts.push(`req ${grouped(requests)}/s`, `rep ${grouped(replies)}/s`);
   if (events + acks > 0) parts.push(`ev ${grouped(events)}/s`, `ack ${grouped(acks)}/s`);
+  const { commandsPublished, commandsActed } = counts;
+  if (commandsPublished + commandsActed > 0) {
+    parts.push(`cmd ${grouped(commandsPublished)}/s`, `act ${grouped(commandsActed)}/s`);
+  }
   const now = times.request ?? times.event;
   if (now !== undefined) {
     const soFar = percentilesOf(

@@ -9,6 +9,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { nowMs } from './clock.ts';
+import type { CommandBroker } from './commandPublisher.ts';
 import type { FromWorker, ToWorker } from './ipc.ts';
 import { durationOf } from './load.ts';
 import type { Plan } from './plan.ts';
@@ -49,6 +50,7 @@ export class Manager {
   /** Events without an ACK: device index and number, in turn. */
   readonly unacked: number[] = [];
   readonly #plan: Plan;
+  readonly #commandBroker: CommandBroker | undefined;
   readonly #seats: Seat[] = [];
   readonly #timers = new Set<NodeJS.Timeout>();
   #phase: Phase = 'starting';
@@ -62,8 +64,9 @@ export class Manager {
   #noLinkSinceMs: number | undefined;
   #resolve: (ended: Ended) => void = () => {};
 
-  constructor(plan: Plan) {
+  constructor(plan: Plan, commandBroker?: CommandBroker) {
     this.#plan = plan;
+    this.#commandBroker = commandBroker;
     this.totals = new Totals(plan.workers);
   }
 
@@ -132,7 +135,12 @@ export class Manager {
     child.on('message', (message) => this.#onMessage(seat, message as FromWorker));
     child.on('error', () => {});
     child.on('exit', (code, signal) => this.#onExit(seat, worker, code, signal));
-    this.#tell(seat, { type: 'plan', plan: this.#plan, worker });
+    this.#tell(seat, {
+      type: 'plan',
+      plan: this.#plan,
+      worker,
+      commandBroker: this.#commandBroker,
+    });
   }
 
   #tell({ child, isGone }: Seat, message: ToWorker): void {

@@ -24,6 +24,10 @@ export const COUNTERS = [
   'pings',
   'pongs',
   'commands',
+  'commandsPublished',
+  'commandsActed',
+  'commandsAgain',
+  'commandsSkipped',
   'skipped',
   'excused',
   'lateSends',
@@ -31,11 +35,19 @@ export const COUNTERS = [
   'bytesOut',
   'bytesIn',
   'faults',
+  'wakes',
 ] as const;
 export type CounterName = (typeof COUNTERS)[number];
 export type Counts = Record<CounterName, number>;
 
-export const LABELLED = ['ends', 'errors', 'connectErrors', 'statuses', 'faults'] as const;
+export const LABELLED = [
+  'ends',
+  'errors',
+  'connectErrors',
+  'statuses',
+  'faults',
+  'outcomes',
+] as const;
 export type LabelledName = (typeof LABELLED)[number];
 export type Labelled = Record<LabelledName, Record<string, number>>;
 
@@ -48,6 +60,8 @@ export const TIMES = [
   'connect',
   'connectRaw',
   'sendLag',
+  'command',
+  'outcome',
 ] as const;
 export type TimeName = (typeof TIMES)[number];
 
@@ -71,7 +85,7 @@ export function newCounts(): Counts {
 }
 
 export function newLabelled(): Labelled {
-  return { ends: {}, errors: {}, connectErrors: {}, statuses: {}, faults: {} };
+  return { ends: {}, errors: {}, connectErrors: {}, statuses: {}, faults: {}, outcomes: {} };
 }
 
 /** What a worker did since it was last asked; plain values that an IPC channel carries. */

@@ -46,6 +46,28 @@ export interface FaultPlan {
   readonly rebootEveryMs: number;
 }
 
+/** Commands to the devices, from a backend that the workers play. */
+export interface CommandPlan {
+  /** Commands a second; Ramp pieces. */
+  readonly rate: readonly RampPiece[];
+  readonly isOn: boolean;
+  /** Share that is kept until its deadline; the others are now or never. */
+  readonly keptShare: number;
+  readonly deadlineMs: number;
+  readonly topic: string;
+  readonly to: 'all' | 'awake' | 'asleep';
+  /** Share of acts after which the device loses its link before it answers. */
+  readonly cutShare: number;
+}
+
+/** Devices that connect once, and then sleep. */
+export interface SleepPlan {
+  readonly share: number;
+  /** When they wake, from the start of the load; to 0: never. */
+  readonly wakeFromMs: number;
+  readonly wakeToMs: number;
+}
+
 export interface Plan {
   readonly host: string;
   readonly port: number;
@@ -82,6 +104,8 @@ export interface Plan {
   /** Poll instead of sleeping the last millisecond: more exact sends for a whole core. */
   readonly spin: boolean;
   readonly faults: FaultPlan;
+  readonly commands: CommandPlan;
+  readonly sleep: SleepPlan;
 }
 
 /** Messages without an answer that one device may have; above it, it is passed over. */

@@ -57,7 +57,12 @@ export interface Report {
     readonly connectRate: number;
     readonly reconnects: number;
   };
-  readonly rates: { readonly requests: number; readonly replies: number; readonly acks: number };
+  readonly rates: {
+    readonly requests: number;
+    readonly replies: number;
+    readonly acks: number;
+    readonly commands: number;
+  };
   readonly counts: Counts;
   readonly labelled: Labelled;
   readonly unansweredAtEnd: number;
@@ -101,13 +106,13 @@ function rate(count: number, seconds: number): number {
 /** Names of thresholds and what they mean in a report. */
 function figure(report: Omit<Report, Verdict>, name: string): number | undefined {
   const { counts, findings, notes, links, labelled } = report;
-  const percentile = /^(rt|event|connect)(_raw)?_([a-z0-9]+)$/.exec(name);
+  const percentile = /^(rt|event|connect|command|outcome)(_raw)?_([a-z0-9]+)$/.exec(name);
   if (percentile !== null && name !== 'connect_rate' && name !== 'connect_failures') {
-    const base = percentile[1] === 'rt' ? 'request' : (percentile[1] as 'event' | 'connect');
+    const base = percentile[1] === 'rt' ? 'request' : (percentile[1] as TimeName);
     const times = report.times[percentile[2] === undefined ? base : (`${base}Raw` as TimeName)];
     return times.count === 0 ? undefined : times[percentile[3] as keyof Percentiles];
   }
-  const sent = counts.requests + counts.events;
+  const sent = counts.requests + counts.events + counts.commandsPublished;
   const figures: Record<string, number | undefined> = {
     ...findings,
     ...notes,
@@ -122,6 +127,8 @@ function figure(report: Omit<Report, Verdict>, name: string): number | undefined
     replies: counts.replies,
     events: counts.events,
     acks: counts.acks,
+    commands: counts.commandsPublished,
+    acted: counts.commandsActed,
     request_rate: report.rates.requests,
     reply_rate: report.rates.replies,
     ack_rate: report.rates.acks,
@@ -195,6 +202,7 @@ export function makeReport(
       requests: rate(counts.requests, loadS),
       replies: rate(counts.replies, loadS),
       acks: rate(counts.acks, loadS),
+      commands: rate(counts.commandsPublished, loadS),
     },
     counts: { ...counts },
     labelled: totals.labelled,

@@ -5,6 +5,7 @@
  */
 import { lookup } from 'node:dns/promises';
 import { writeFile } from 'node:fs/promises';
+import { type CommandBroker, checkCommands } from './commandPublisher.ts';
 import { HdrLog } from './hdrLog.ts';
 import { writeHtml } from './html.ts';
 import { Live } from './live.ts';
@@ -83,6 +84,17 @@ async function writeFiles(report: Report, output: Output): Promise<void> {
   if (htmlFile !== undefined) await writeFile(htmlFile, writeHtml(report));
 }
 
+/** Where to publish commands, proved; `undefined` when there are none. Throws UsageError. */
+async function commandBrokerOf(
+  { commands }: Plan,
+  { amqp, prefix }: Output,
+): Promise<CommandBroker | undefined> {
+  if (!commands.isOn) return undefined;
+  if (amqp === undefined) throw new UsageError('--command-rate: --amqp is needed to publish them');
+  await checkCommands({ url: amqp, prefix });
+  return { url: amqp, prefix };
+}
+
 /** Show, log and serve each point as it comes. */
 function observe(manager: Manager, live: Live | undefined, hdr: HdrLog | undefined): void {
   manager.totals.onPoint = (point, histograms) => {
@@ -100,7 +112,8 @@ export async function run(wanted: Plan, output: Output): Promise<Report> {
   const warnings = checked(plan);
   const watch = output.amqp === undefined ? undefined : new Watch(plan);
   await watch?.start(output.amqp ?? '', output.prefix);
-  const manager = new Manager(plan);
+  const commandBroker = await commandBrokerOf(plan, output);
+  const manager = new Manager(plan, commandBroker);
   const { totals } = manager;
   const { prometheusPort: port, hdrFile } = output;
   const scraped = port === undefined ? undefined : await servePrometheus(port, totals);

@@ -33,6 +33,7 @@ const LINKS = 'Links:';
 const LOAD = 'Load:';
 const CHECKS = 'Checks:';
 const FAULTS = 'Faults on purpose:';
+const COMMANDS = 'Commands:';
 const OUTPUT = 'Output:';
 const RUN = 'Run:';
 
@@ -75,12 +76,24 @@ export const OPTIONS = {
   loadFrom: text(LOAD, 'start messages when all are connected, or at the start', 'connected'),
   spin: flag(LOAD, 'poll for the exact moment to send; costs a core per worker'),
 
+  commandRate: text(COMMANDS, 'commands a second to the devices, over --amqp', '0'),
+  commandKept: text(COMMANDS, 'share kept until the deadline; the others are now or never', '50%'),
+  commandDeadline: text(COMMANDS, 'time in which a device may take a command', '10s'),
+  commandTopic: text(COMMANDS, 'topic of COMMANDs', 'door.open'),
+  commandTo: text(COMMANDS, 'whom they are for: all, awake or asleep', 'all'),
+  commandCut: text(COMMANDS, 'share after which the device loses its link unanswered', '0'),
+  asleep: text(
+    COMMANDS,
+    'share of devices that connect and sleep: 20%, or 20%@30s-40s to wake',
+    '0',
+  ),
+
   expect: text(CHECKS, 'of replies: echo (same payload), ok (status 0) or any', 'echo'),
   timeout: text(CHECKS, 'age at which an unanswered message is lost', '15s'),
   allow: text(CHECKS, 'findings that do not fail the run: lost,cut,...'),
   failIf: list(CHECKS, "threshold, e.g. 'rt_p99 > 20ms'; crossed: exit code 99; repeatable"),
   giveUp: text(CHECKS, 'end when no link has been open for so long; 0: never', '10s'),
-  amqp: text(CHECKS, 'broker: watch the events exchange for lost and doubled events'),
+  amqp: text(CHECKS, 'broker: watch the events exchange, and publish commands'),
   prefix: text(CHECKS, "prefix of the server's AMQP names", 'owsla'),
 
   halfOpen: text(FAULTS, 'share of links that fall silent without FIN', '0'),
@@ -213,6 +226,35 @@ function faults(read: Reader): Plan['faults'] {
   return plan;
 }
 
+function commands(read: Reader, durationMs: number): Plan['commands'] {
+  const perSecond = number('--command-rate', read.text('commandRate'));
+  const piece = { durationMs: durationMs === 0 ? ENDLESS_MS : durationMs };
+  return {
+    rate: [{ ...piece, from: perSecond, to: perSecond }],
+    isOn: perSecond > 0,
+    keptShare: share('--command-kept', read.text('commandKept')),
+    deadlineMs: duration('--command-deadline', read.text('commandDeadline')),
+    topic: read.text('commandTopic'),
+    to: oneOf('--command-to', read.text('commandTo'), ['all', 'awake', 'asleep'] as const),
+    cutShare: share('--command-cut', read.text('commandCut')),
+  };
+}
+
+function sleep(read: Reader): Plan['sleep'] {
+  const [ofDevices = '', wake, more] = read.text('asleep').split('@');
+  const wakeUp = wake === undefined ? { min: 0, max: 0 } : durations('--asleep', wake);
+  const plan = {
+    share: share('--asleep', ofDevices),
+    wakeFromMs: wakeUp.min,
+    wakeToMs: wakeUp.max,
+  };
+  if (more !== undefined || (wake !== undefined && plan.wakeToMs === 0)) {
+    throw new UsageError(`--asleep: '${read.text('asleep')}' is not SHARE or SHARE@FROM-TO`);
+  }
+  if (plan.share === 1) throw new UsageError('--asleep: some devices have to stay awake');
+  return plan;
+}
+
 function profiles(read: Reader, given: readonly Profile[]): readonly Profile[] {
   const think = read.maybe('think');
   const mix = read.maybe('mix');
@@ -238,6 +280,7 @@ export function makePlan(given: Given, own: readonly Profile[], run: number): Pl
   const keepalive = read.maybe('keepalive');
   const source = read.maybe('source');
   const devices = whole('--devices', read.text('devices'), 1, 10_000_000);
+  const load = ramps(read);
   const plan: Plan = {
     ...hostPort('--target', target),
     run,
@@ -250,7 +293,7 @@ export function makePlan(given: Given, own: readonly Profile[], run: number): Pl
     connectTimeoutMs: duration('--connect-timeout', read.text('connectTimeout')),
     sources: source === undefined ? [] : addresses('--source', source),
     reconnect: reconnect(read),
-    ...ramps(read),
+    ...load,
     loadFrom: oneOf('--load-from', read.text('loadFrom'), ['connected', 'start'] as const),
     eventShare: share('--event-share', read.text('eventShare')),
     topic: read.text('topic'),
@@ -262,6 +305,8 @@ export function makePlan(given: Given, own: readonly Profile[], run: number): Pl
     giveUpMs: duration('--give-up', read.text('giveUp')),
     spin: read.flag('spin'),
     faults: faults(read),
+    commands: commands(read, load.durationMs),
+    sleep: sleep(read),
   };
   if (!/^[A-Za-z0-9_-]{0,40}$/.test(plan.devicePrefix)) {
     throw new UsageError('--device-prefix: at most 40 of A-Z a-z 0-9 _ -');

@@ -48,6 +48,8 @@ function timeRows({ times }: Report): string[] {
     ['event to ACK', times.event],
     ['  uncorrected (from the send)', times.eventRaw],
     ['connect to WELCOME', times.connect],
+    ['command to act', times.command],
+    ['command to result', times.outcome],
     ['send lag (ours)', times.sendLag],
   ];
   const shown = rows.filter(([, { count }]) => count > 0);
@@ -75,6 +77,25 @@ function linkRows({ links, counts, labelled, plan }: Report): string[] {
   return rows;
 }
 
+function commandRows(
+  counts: Report['counts'],
+  rates: Report['rates'],
+  { outcomes }: Report['labelled'],
+): string[] {
+  const { commandsPublished, commandsActed, commandsAgain, commandsSkipped, wakes } = counts;
+  const rows: string[] = [];
+  if (commandsPublished > 0) {
+    rows.push(
+      `commands    ${grouped(commandsPublished)} published (${grouped(rates.commands)}/s), ` +
+        `${grouped(commandsActed)} acted upon, ${grouped(commandsAgain)} came again`,
+    );
+    rows.push(`  outcomes  ${writeLabels(outcomes)}`);
+  }
+  if (commandsSkipped > 0) rows.push(`  skipped   ${grouped(commandsSkipped)}: no broker`);
+  if (wakes > 0) rows.push(`  woke up   ${grouped(wakes)} devices`);
+  return rows;
+}
+
 function messageRows({ counts, rates, labelled, unansweredAtEnd, watched }: Report): string[] {
   const rows: string[] = [];
   if (counts.requests > 0) {
@@ -99,6 +120,7 @@ function messageRows({ counts, rates, labelled, unansweredAtEnd, watched }: Repo
         `them again (${grouped(watched.unmarked)} not marked as such)`,
     );
   }
+  rows.push(...commandRows(counts, rates, labelled));
   if (counts.skipped > 0) rows.push(`  skipped   ${grouped(counts.skipped)}: no open link`);
   if (counts.excused > 0) {
     rows.push(

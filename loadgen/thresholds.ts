@@ -29,7 +29,8 @@ export interface Judged {
   readonly crossed: boolean;
 }
 
-const PERCENTILE = /^(rt|event|connect)(_raw)?_(p50|p90|p99|p999|p9999|max|mean)$/;
+const PERCENTILE =
+  /^(?:(?:rt|event|connect)(?:_raw)?|command|outcome)_(?:p50|p90|p99|p999|p9999|max|mean)$/;
 
 /** Names of figures besides the percentiles; `figures.ts` gives their values. */
 export const FIGURES = [
@@ -40,9 +41,18 @@ export const FIGURES = [
   'wrong',
   'misrouted',
   'vanished',
+  'twice',
+  'elsewhere',
+  'disordered',
+  'unsettled',
+  'contradicted',
+  'denied',
+  'unacted',
   'late',
   'redelivered',
   'reordered',
+  'unheard',
+  'repeated',
   'skipped',
   'late_sends',
   'connect_rate',
@@ -54,6 +64,8 @@ export const FIGURES = [
   'replies',
   'events',
   'acks',
+  'commands',
+  'acted',
   'request_rate',
   'reply_rate',
   'ack_rate',
@@ -79,7 +91,7 @@ export function parseThreshold(text: string): Threshold {
   const [, figure = '', operator = '', limit = ''] = match;
   if (!isFigure(figure)) {
     throw new UsageError(
-      `--fail-if: no figure '${figure}'; there are rt_p99, event_p99, connect_p99 (p50 p90 p99 ` +
+      `--fail-if: no figure '${figure}'; there are rt_p99, event_p99, connect_p99, command_p99, outcome_p99 (p50 p90 p99 ` +
         `p999 p9999 max mean, also rt_raw_p99) and ${FIGURES.join(', ')}`,
     );
   }

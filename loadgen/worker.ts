@@ -8,6 +8,8 @@
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { nowMs } from './clock.ts';
+import type { CommandBroker } from './commandPublisher.ts';
+import { Commands, WakeUps } from './commands.ts';
 import { startFaults } from './faults.ts';
 import { Findings } from './findings.ts';
 import { Fleet } from './fleet.ts';
@@ -43,6 +45,8 @@ class Worker {
   readonly #findings = new Findings();
   readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
   readonly #timeoutMs: number;
+  readonly #settled: Promise<void>;
+  readonly #commands: Commands | undefined;
   #startMs = 0;
   #interval = 0;
   #cpu = process.cpuUsage();
@@ -53,14 +57,16 @@ class Worker {
   #end: NodeJS.Timeout | undefined;
   #isDone = false;
 
-  constructor(plan: Plan, index: number) {
+  constructor(plan: Plan, index: number, commandBroker: CommandBroker | undefined) {
     this.#index = index;
     this.#timeoutMs = plan.timeoutMs;
     this.#fleet = new Fleet(plan, index, this.#measures, this.#findings);
-    this.#fleet.onSettledAll = () => {
-      const { welcomes } = this.#fleet;
-      tell({ type: 'settled', worker: index, welcomes });
-    };
+    this.#settled = new Promise((resolve) => {
+      this.#fleet.onSettledAll = resolve;
+    });
+    if (commandBroker !== undefined) {
+      this.#commands = new Commands(this.#fleet, index, commandBroker);
+    }
     process.title = `owsla-loadgen worker ${index + 1}/${plan.workers}`;
     this.#lag.enable();
   }
@@ -71,12 +77,18 @@ class Worker {
     this.#deniedMs = deniedMs();
     this.#cpu = process.cpuUsage();
     startFaults(this.#fleet, this.#index, atMs);
+    void Promise.all([this.#settled, this.#commands?.connect()]).then(() => {
+      const { welcomes } = this.#fleet;
+      tell({ type: 'settled', worker: this.#index, welcomes });
+    });
     this.#fleet.connect(atMs);
     this.#schedule();
   }
 
   load(atMs: number): void {
     const endMs = startLoad(this.#fleet, this.#index, atMs);
+    this.#commands?.start(this.#index, atMs);
+    this.#fleet.addBackground(new WakeUps(this.#fleet, atMs));
     if (endMs === Number.POSITIVE_INFINITY) return;
     this.#end = setTimeout(() => this.#finish(), endMs - nowMs());
   }
@@ -90,7 +102,8 @@ class Worker {
   /** The load's time is over: send what was planned before its end and is late. */
   #finish(): void {
     this.#fleet.stopBackground();
-    this.#awaitAnswers(this.#timeoutMs);
+    const { commands } = this.#fleet.plan;
+    this.#awaitAnswers(this.#timeoutMs + (commands.isOn ? commands.deadlineMs : 0));
   }
 
   #awaitAnswers(graceMs: number): void {
@@ -100,7 +113,7 @@ class Worker {
     const untilMs = nowMs() + graceMs;
     const look = (): void => {
       const isAllSent = pacer.isMuted || pacer.isExhausted;
-      if ((!isAllSent || this.#fleet.pendingCount > 0) && nowMs() < untilMs) return;
+      if ((!isAllSent || this.#pendingCount > 0) && nowMs() < untilMs) return;
       clearInterval(this.#drain);
       this.#done(graceMs);
     };
@@ -108,8 +121,9 @@ class Worker {
     look();
   }
 
-  leave(): void {
+  async leave(): Promise<void> {
     this.#fleet.stop();
+    await this.#commands?.publisher.stop();
     // Whatever is written now leaves the process before it exits; FINs are the kernel's.
     setImmediate(() => process.exit(0));
   }
@@ -119,7 +133,10 @@ class Worker {
     this.#isDone = true;
     clearTimeout(this.#timer);
     // A full wait proves a loss; a run that was cut short proves nothing about what is still open.
-    if (graceMs >= this.#timeoutMs) this.#fleet.expireAll(nowMs());
+    if (graceMs >= this.#timeoutMs) {
+      this.#fleet.expireAll(nowMs());
+      this.#commands?.ledger.expire(Number.POSITIVE_INFINITY);
+    }
     this.#report();
     const eventsSent = this.#fleet.devices.map((device) => device.eventsSent);
     const { unacked } = this.#fleet;
@@ -133,6 +150,7 @@ class Worker {
 
   #onInterval(): void {
     this.#fleet.sweep(nowMs());
+    this.#commands?.ledger.expire(nowMs());
     this.#report();
     this.#interval = Math.max(
       this.#interval + 1,
@@ -152,6 +170,10 @@ class Worker {
     });
   }
 
+  get #pendingCount(): number {
+    return this.#fleet.pendingCount + (this.#commands?.ledger.openCount ?? 0);
+  }
+
   #gauges(): Gauges {
     const now = nowMs();
     const cpu = process.cpuUsage(this.#cpu);
@@ -166,7 +188,7 @@ class Worker {
     return {
       open: this.#fleet.open.length,
       connecting: this.#fleet.connecting,
-      pending: this.#fleet.pendingCount,
+      pending: this.#pendingCount,
       cpuMs: (cpu.user + cpu.system) / 1_000,
       wallMs,
       deniedMs: denied,
@@ -182,7 +204,7 @@ let worker: Worker | undefined;
 function onMessage(message: ToWorker): void {
   if (message.type === 'plan') {
     warmUp(message.plan);
-    worker = new Worker(message.plan, message.worker);
+    worker = new Worker(message.plan, message.worker, message.commandBroker);
     tell({ type: 'ready', worker: message.worker });
   } else if (message.type === 'connect') {
     worker?.connect(message.atMs);
@@ -191,7 +213,7 @@ function onMessage(message: ToWorker): void {
   } else if (message.type === 'stop') {
     worker?.stop(message.graceMs);
   } else {
-    worker?.leave();
+    void worker?.leave();
   }
 }
 

@@ -18,6 +18,8 @@ export interface Names {
   readonly requests: string;
   readonly presence: string;
   readonly presenceQuery: string;
+  /** An exchange, and a queue. */
+  readonly commands: string;
   /** The reply queue of one acceptor process. */
   readonly acceptor: (incarnation: string) => string;
 }
@@ -29,6 +31,7 @@ export function names(prefix: string): Names {
     requests: `${prefix}.requests`,
     presence: `${prefix}.presence`,
     presenceQuery: `${prefix}.presence.query`,
+    commands: `${prefix}.commands`,
     acceptor: (incarnation) => `${prefix}.acceptor.${incarnation}`,
   };
 }

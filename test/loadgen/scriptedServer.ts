@@ -7,10 +7,12 @@ import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { FrameReader } from '../../src/wire/frame.ts';
 import {
+  type Ack,
   type Event,
   type Hello,
   type Message,
   type Request,
+  type Result,
   TYPE,
 } from '../../src/wire/message.ts';
 import { decode, encode } from '../../src/wire/v1.ts';
@@ -27,6 +29,9 @@ export interface Script {
   onHello?(link: Link, hello: Hello): boolean;
   onRequest?(link: Link, request: Request): boolean;
   onEvent?(link: Link, event: Event): boolean;
+  onAck?(link: Link, ack: Ack): void;
+  onResult?(link: Link, result: Result): void;
+  onEnd?(link: Link): void;
   onBytes?(link: Link, bytes: Buffer): void;
   keepaliveS?: number;
 }
@@ -87,7 +92,10 @@ export class ScriptedServer {
       }
     });
     socket.on('error', () => {});
-    socket.on('close', () => this.links.delete(link));
+    socket.on('close', () => {
+      this.links.delete(link);
+      this.#script.onEnd?.(link);
+    });
   }
 
   #onMessage(link: Link, message: Message): void {
@@ -111,6 +119,10 @@ export class ScriptedServer {
     } else if (message.type === TYPE.PING) {
       counts.pings += 1;
       link.send({ type: TYPE.PONG });
+    } else if (message.type === TYPE.ACK) {
+      this.#script.onAck?.(link, message);
+    } else if (message.type === TYPE.RESULT) {
+      this.#script.onResult?.(link, message);
     } else if (message.type === TYPE.BYE) {
       counts.byes += 1;
     }

@@ -11,6 +11,7 @@ import { check, type Found, fetched } from './tlc.ts';
 export const QUICK = ['Presence', 'PresenceLive', 'PresenceEvents', 'Routing', 'Lease'];
 export const DEEP = [
   'PresenceDeep',
+  'PresenceFaultsDeep',
   'PresenceLiveDeep',
   'PresenceEventsDeep',
   'PresenceFleetDeep',

@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { judge, verdictLine } from '../../tla/judge.ts';
 import { fetched } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
-import { findBroker } from '../helpers/broker.ts';
+import { type Broker, findBroker } from '../helpers/broker.ts';
 import { NAMES, traceOf } from './scenarios.ts';
 
 function keep(folder: string, name: string, lines: readonly TraceLine[]): void {
@@ -30,8 +30,9 @@ if (why !== undefined) {
   console.error(`tla: ${why}`);
   process.exit(1);
 }
-const broker = await findBroker();
+let broker: Broker | undefined;
 try {
+  broker = await findBroker();
   for (const name of names) {
     const lines = await traceOf(broker, name);
     if (values.keep !== undefined) keep(values.keep, name, lines);
@@ -39,6 +40,9 @@ try {
     console.log(verdictLine(name, verdict));
     if (!verdict.isAccepted) process.exitCode = 1;
   }
+} catch (error) {
+  console.error(`tla-trace: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
 } finally {
-  await broker.stop();
+  await broker?.stop();
 }

@@ -61,14 +61,13 @@ async function measureKeeper(): Promise<void> {
       (count === 0 ? empty : full).push(costs);
     }
   }
-  const process = percents(full.map(({ processUs }) => processUs));
   console.log(heading(`one keeper in a process, ${links} silent links`));
   console.log(row('ticks', spread(full.map(({ ticks }) => ticks)), 'a second'));
   console.log(row('ticks alone', percents(full.map(({ tickUs }) => tickUs)), '% of a core'));
-  console.log(row('whole process', process, '% of a core'));
+  const whole = percents(full.map(({ processUs }) => processUs));
+  console.log(row('whole process', whole, '% of a core'));
   const idle = percents(empty.map(({ processUs }) => processUs));
   console.log(row('whole process, no link', idle, '% of a core'));
-  verdictOfCore('deadlines, timer and all', process);
 }
 
 const acceptorsUs = ({ server }: Node) =>

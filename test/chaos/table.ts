@@ -40,12 +40,12 @@ function ledgerRows({ books }: Outcome): string[] {
     ...[...ends].map(([reason, count]) => row(`  ended: ${reason}`, count)),
     row('EVENTs sent', counts.events),
     row('  ACKed', counts.acks),
-    row('  at the backend', counts.eventsGot),
+    row('  at the backend, copies too', counts.eventsGot),
     row('REQUESTs sent', counts.requests),
     ...[...statuses]
       .sort(([a], [b]) => a - b)
       .map(([status, count]) => row(`  answered: ${statusWord(status)}`, count)),
-    row('  at the backend', counts.requestsGot),
+    row('  at the backend, copies too', counts.requestsGot),
     row('  at the backend after their deadline', counts.stale),
     row('copies at the backend beyond the first', counts.repeats, `${counts.resent} re-sent`),
     row('longest wait for an answer', seconds(counts.slowestMs)),

@@ -86,7 +86,7 @@ class RegistrarProcess implements RunningChild {
     const publisher = new Publisher({
       limits,
       counters: this.#amqp,
-      onRoom: () => void notifier.makeRoom(),
+      onRoom: () => this.#tell(),
       onReturn: () => {},
     });
     const notifier = new Notifier({
@@ -136,22 +136,34 @@ class RegistrarProcess implements RunningChild {
 
   #tick(): void {
     this.#count();
-    if (this.#fault === undefined || performance.now() >= this.#retryAt) this.#wake();
-    void this.#notifier.makeRoom();
+    this.#wake();
+    this.#tell();
+  }
+
+  /** No fault, or one that is to be tried again by now. */
+  #mayTry(): boolean {
+    return this.#fault === undefined || performance.now() >= this.#retryAt;
   }
 
   #wake(): void {
-    if (this.#isWorking || (this.#fault && performance.now() < this.#retryAt)) return;
-    void this.#work().catch(this.#onFatal);
+    if (!this.#isWorking && this.#mayTry()) void this.#work().catch(this.#onFatal);
+  }
+
+  /** Events that only the store has, unless it is not to be believed. */
+  #tell(): void {
+    if (this.#mayTry()) void this.#notifier.makeRoom();
   }
 
   /** Batch after batch, until nothing is left to do. */
   async #work(): Promise<void> {
     this.#isWorking = true;
     try {
-      while (await this.#registrar.work()) this.#server.makeRoom();
-      if (this.#fault) this.#log.info('presence store works again');
-      this.#fault = undefined;
+      // A reader may meet a fault while a batch goes well: that fault stands.
+      while (this.#mayTry() && (await this.#registrar.work())) this.#server.makeRoom();
+      if (this.#fault && this.#mayTry()) {
+        this.#log.info('presence store works again');
+        this.#fault = undefined;
+      }
     } catch (error) {
       this.#failed(error);
     } finally {

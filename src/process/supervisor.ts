@@ -33,6 +33,13 @@ type StopSignal = keyof typeof SIGNAL_EXIT;
 /** child.ts beside this file, or child.js where this is compiled. */
 const CHILD_ENTRY = join(dirname(import.meta.filename), `child${extname(import.meta.filename)}`);
 
+/**
+ * A storm makes V8's new space grow to its limit, 16 MiB by default, and it gives little of that
+ * back: a fleet that came at once would cost a quarter more memory than one that came slowly.
+ * In MiB. The flags that the supervisor was started with come after it, and so rule.
+ */
+const CHILD_FLAGS = ['--max-semi-space-size=4'];
+
 /** A place in the node, filled by one process after another. */
 interface Place {
   readonly role: ChildRole;
@@ -121,7 +128,10 @@ class Supervisor {
 
   #fork(place: Place): void {
     const incarnation = uuid();
-    const child = fork(this.#entry, [], { stdio: 'inherit' });
+    const child = fork(this.#entry, [], {
+      stdio: 'inherit',
+      execArgv: [...CHILD_FLAGS, ...process.execArgv],
+    });
     Object.assign(place, {
       state: 'starting',
       process: child,

@@ -4,7 +4,10 @@
  * Bound: ProtocolError costs one link, BrokerError one AMQP connection, StartError one process.
  */
 
-/** Codes of ERROR frames (docs/protocol.md). Each ends the link but `not-supported`. */
+/**
+ * Codes of ERROR frames (docs/protocol.md). Each ends the link but `not-supported`, which is there
+ * for later versions.
+ */
 export const ERROR_CODES = [
   'bad-frame',
   'frame-too-long',
@@ -64,13 +67,38 @@ export const STATUS = {
   failed: 5,
 } as const;
 
-/** The device broke the protocol: costs its link (or nothing, for `not-supported`). */
+/**
+ * What became of a command: the `type` of its outcomes (docs/commands.md). `delivered` may come
+ * first; of the others exactly one follows, and is final.
+ */
+export const OUTCOMES = ['delivered', 'result', 'offline', 'expired', 'refused'] as const;
+export type OutcomeType = (typeof OUTCOMES)[number];
+
+/** Why a command was refused: it was not sent, and will not be. */
+export const REFUSALS = [
+  'bad-device',
+  'bad-topic',
+  'bad-deadline',
+  'past-deadline',
+  'too-long',
+  'unknown-device',
+  'busy',
+  'device-full',
+  'full',
+] as const;
+export type Refusal = (typeof REFUSALS)[number];
+
+/** Why a command expired. Only after `not-sent` is it certain that the device has not acted. */
+export const EXPIRIES = ['not-sent', 'no-answer', 'no-result', 'link-lost', 'unknown'] as const;
+export type Expiry = (typeof EXPIRIES)[number];
+
+/** The device broke the protocol: costs its link. */
 export class ProtocolError extends Error {
-  readonly code: ErrorCode;
+  readonly code: FatalCode;
   /** The message the error speaks of, where one is known. */
   readonly id: number | undefined;
 
-  constructor(code: ErrorCode, message: string, id?: number) {
+  constructor(code: FatalCode, message: string, id?: number) {
     super(message);
     this.name = 'ProtocolError';
     this.code = code;

@@ -112,6 +112,18 @@ export const LIMIT_SPECS = {
   takeoverWindowMs: ms(5 * MINUTE, SECOND, DAY, 'quiet time after which that count is 0 again'),
   takeoverDampMs: ms(10 * SECOND, 0, HOUR, 'least time between two takeovers that are spaced'),
 
+  // Commands.
+  commandPrefetch: count(2_048, 1, 65_535, 'commands taken from the broker and not yet settled'),
+  commandQueueMax: count(100_000, 1, 100_000_000, 'commands waiting at the broker'),
+  commandBytesMax: bytes(64 * KiB, 0, 16 * MiB, 'largest payload of a command'),
+  commandResultMs: ms(30 * SECOND, 50, DAY, 'time a device has for RESULT once it has a COMMAND'),
+  commandAgeMaxMs: ms(30 * DAY, SECOND, 3_650 * DAY, 'farthest deadline of a kept command'),
+  commandsPerDeviceMax: count(100, 1, 100_000, 'kept commands of one device'),
+  commandsKeptMax: count(250_000, 1, 100_000_000, 'kept commands of all devices'),
+  commandWindowMax: count(8, 1, 15, 'kept commands sent to a device and not yet answered'),
+  commandRetryMs: ms(SECOND, 10, HOUR, 'pause before a kept command is tried on a busy link again'),
+  commandRememberMs: ms(10 * MINUTE, SECOND, DAY, 'time that an ended kept command is remembered'),
+
   // The observer.
   reportMs: ms(SECOND, 100, MINUTE, 'interval of the acceptors’ reports to the observer'),
   adminConnectionsMax: count(256, 1, 65_535, 'admin HTTP connections; more are closed'),

@@ -13,8 +13,11 @@ import {
   CLOSE_REASONS,
   DEVICE_ENDS,
   ERROR_CODES,
+  EXPIRIES,
   ONLINE_REASONS,
+  OUTCOMES,
   PRESENCE_REASONS,
+  REFUSALS,
   STATUS,
   UNSEEN_ENDS,
 } from '../src/errors.ts';
@@ -23,6 +26,7 @@ import { STORE_FAULTS } from '../src/presence/store.ts';
 
 const NOT_YET: Readonly<Record<string, string>> = {
   'auth-failed': 'no token and no certificate is checked yet',
+  'not-supported': 'all of version 1 is; it is there for later ones',
 };
 
 const root = new URL('..', import.meta.url).pathname;
@@ -77,6 +81,21 @@ t.test(
     for (const word of [...ONLINE_REASONS, ...UNSEEN_ENDS, ...QUERY_FATES, ...STORE_FAULTS]) {
       t.ok(new RegExp(`['"]${word}['"]`).test(tests), word);
     }
+  },
+);
+
+t.test('lists: every outcome of a command, and every reason of one, is named', async (t) => {
+  for (const word of [...OUTCOMES, ...REFUSALS, ...EXPIRIES]) {
+    t.ok(new RegExp(`['"]${word}['"]`).test(tests), word);
+  }
+});
+
+t.test(
+  'lists: docs/commands.md explains every outcome of a command, and every reason',
+  async (t) => {
+    const text = readFileSync(join(root, 'docs/commands.md'), 'utf8');
+    for (const word of [...OUTCOMES, ...REFUSALS, ...EXPIRIES])
+      t.ok(text.includes(`\`${word}\``), word);
   },
 );
 

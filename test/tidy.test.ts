@@ -71,7 +71,19 @@ const LAYERS: readonly Layer[] = [
       'src/broker/topology.ts',
       'uuid',
     ],
-    types: ['src/broker/', 'src/presence/store.ts', 'amqplib'],
+    types: ['src/broker/', 'src/presence/messages.ts', 'amqplib'],
+  },
+  {
+    holds: 'src/command/',
+    values: [
+      ...BASE,
+      METRICS,
+      'src/wire/v1.ts',
+      'src/broker/publisher.ts',
+      'amqplib',
+      'node:crypto',
+    ],
+    types: ['src/presence/'],
   },
   {
     holds: 'src/presence/',
@@ -88,7 +100,7 @@ const LAYERS: readonly Layer[] = [
       'node:sqlite',
       'node:worker_threads',
     ],
-    types: ['src/config.ts', 'pino'],
+    types: ['src/config.ts', 'src/command/', 'pino'],
   },
   {
     holds: 'src/observe/',
@@ -116,6 +128,7 @@ const LAYERS: readonly Layer[] = [
       'src/broker/',
       'src/route/',
       'src/presence/',
+      'src/command/',
       'src/observe/',
       'amqplib',
       'uuid',

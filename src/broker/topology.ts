@@ -2,7 +2,8 @@
  * Topology: the names and declarations of every exchange and queue; nobody else spells one.
  * From: the prefix and the limits.  To: broker.ts and presence/, which declare it on every connect
  * and again every `topologyMs`; preflight.ts, which proves it at the start.
- * Bound: each queue has a length, an age, or both; what overflows is dropped oldest first.
+ * Bound: each queue has a length, an age, or both; what overflows is dropped oldest first, but
+ * commands are refused to their sender.
  */
 import type { Channel, ChannelModel } from 'amqplib';
 import type { Limits } from '../limits.ts';
@@ -96,6 +97,26 @@ export async function declarePresence(
     messageTtl: QUERY_TTL_MS,
     arguments: { 'x-overflow': 'drop-head', ...typed(type) },
   });
+}
+
+/**
+ * Declare where commands are published. A full queue refuses: dropping the oldest would lose what
+ * somebody waits for. It has no age: how long a command is wanted is its sender's to say. Rejects
+ * with the broker's 406, 403 or 404.
+ */
+export async function declareCommands(
+  channel: Channel,
+  at: Names,
+  limits: Limits,
+  type: QueueType = 'classic',
+): Promise<void> {
+  await channel.assertExchange(at.commands, 'topic', { durable: true });
+  await channel.assertQueue(at.commands, {
+    durable: true,
+    maxLength: limits.commandQueueMax,
+    arguments: { 'x-overflow': 'reject-publish', ...typed(type) },
+  });
+  await channel.bindQueue(at.commands, at.commands, '#');
 }
 
 /** Declare one acceptor's reply queue. Rejects with the broker's 406 or 403, or 404 as above. */

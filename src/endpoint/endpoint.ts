@@ -15,7 +15,8 @@ import { type ByeReason, type CloseReason, type FatalCode, ProtocolError } from 
 import type { Limits } from '../limits.ts';
 import { bump, type Counters } from '../observe/metrics.ts';
 import type { Codec, Reader } from '../wire/codec.ts';
-import { type Event, type Hello, type Message, type Request, TYPE } from '../wire/message.ts';
+import type { Ack, Event, Hello, Message, Request, Result } from '../wire/message.ts';
+import { TYPE } from '../wire/message.ts';
 import type { Clock } from './clock.ts';
 import { judgeKeepalive, ruleKeepalive } from './keepalive.ts';
 import { type Flusher, Outbox } from './outbox.ts';
@@ -35,6 +36,8 @@ export interface EndpointHost {
   /** HELLO was accepted. */
   onOpen(endpoint: Endpoint): void;
   onMessage(endpoint: Endpoint, message: Event | Request): void;
+  /** An answer to a COMMAND; or to none, for an id is the device's word. */
+  onAnswer(endpoint: Endpoint, message: Ack | Result): void;
   /** The link is over: no message will come, none can be sent. Called once per endpoint. */
   onEnd(endpoint: Endpoint, reason: CloseReason): void;
   /** The socket is gone. */
@@ -233,10 +236,8 @@ export class Endpoint {
       case TYPE.PONG:
         break;
       case TYPE.ACK:
-        this.#host.counters.strayAcks += 1;
-        break;
       case TYPE.RESULT:
-        this.#report(new ProtocolError('not-supported', 'no COMMANDs yet', message.id));
+        this.#host.onAnswer(this, message);
         break;
       case TYPE.BYE:
         this.#end('peer-bye');
@@ -274,16 +275,11 @@ export class Endpoint {
     this.#lastId = id;
   }
 
-  /** Tell the device what was wrong. */
-  #report(error: ProtocolError): void {
-    bump(this.#host.counters.errors, error.code);
-    this.send({ type: TYPE.ERROR, code: error.code, message: error.message, id: error.id });
-  }
-
-  /** The same, and end the link. */
-  #refuse(error: ProtocolError): void {
-    this.#report(error);
-    if (error.code !== 'not-supported') this.close(error.code);
+  /** Tell the device what was wrong, and end the link. */
+  #refuse({ code, message, id }: ProtocolError): void {
+    bump(this.#host.counters.errors, code);
+    this.send({ type: TYPE.ERROR, code, message, id });
+    this.close(code);
   }
 
   // To the device.

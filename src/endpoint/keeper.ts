@@ -11,7 +11,7 @@ import type { ByeReason, CloseReason } from '../errors.ts';
 import { type Limits, SHARDS } from '../limits.ts';
 import { bump, type Counters } from '../observe/metrics.ts';
 import type { Codec } from '../wire/codec.ts';
-import type { Event, Request } from '../wire/message.ts';
+import type { Ack, Event, Request, Result } from '../wire/message.ts';
 import type { Clock } from './clock.ts';
 import { Deadlines } from './deadlines.ts';
 import { Endpoint, type EndpointHost } from './endpoint.ts';
@@ -23,6 +23,7 @@ export interface Routes {
   /** No more messages now; `Keeper.makeRoom` says when there is room again. */
   isFull(): boolean;
   onMessage(endpoint: Endpoint, message: Event | Request): void;
+  onAnswer(endpoint: Endpoint, message: Ack | Result): void;
   /** The link is over: nothing can be sent to it any more. */
   onEnd(endpoint: Endpoint): void;
 }
@@ -164,6 +165,10 @@ export class Keeper implements EndpointHost {
 
   onMessage(endpoint: Endpoint, message: Event | Request): void {
     this.#routes?.onMessage(endpoint, message);
+  }
+
+  onAnswer(endpoint: Endpoint, message: Ack | Result): void {
+    this.#routes?.onAnswer(endpoint, message);
   }
 
   onEnd(endpoint: Endpoint, reason: CloseReason): void {

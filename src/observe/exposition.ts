@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { CHILD_ROLES } from '../process/ipc.ts';
 import {
+  COMMAND_LIST,
   type Figures,
   type Ledger,
   METRIC_LIST,
@@ -38,6 +39,7 @@ export class Exposition {
   readonly #totals: Families;
   readonly #each: Families;
   readonly #presence: Families;
+  readonly #commands: Families;
   readonly #kernel: Families = new Map();
   readonly #ready: Family;
   readonly #restarts: Family;
@@ -50,6 +52,7 @@ export class Exposition {
     this.#totals = this.#families(METRIC_LIST, 'owsla_', []);
     this.#each = this.#families(METRIC_LIST, 'owsla_acceptor_', ['acceptor']);
     this.#presence = this.#families(PRESENCE_LIST, 'owsla_presence_', []);
+    this.#commands = this.#families(COMMAND_LIST, 'owsla_command_', []);
     for (const [name, help] of Object.entries(KERNEL_COUNTERS)) {
       const snake = `owsla_kernel_${snakeCase(name)}_total`;
       this.#kernel.set(name, this.#family('counter', snake, help, []));
@@ -82,7 +85,9 @@ export class Exposition {
       this.#fill(this.#each, figures, { acceptor: String(index) });
     }
     this.#fill(this.#totals, total, {});
-    this.#fill(this.#presence, this.#ledger.presence(), {}, PRESENCE_LIST);
+    const registrar = this.#ledger.registrar();
+    this.#fill(this.#presence, registrar, {}, PRESENCE_LIST);
+    this.#fill(this.#commands, registrar, {}, COMMAND_LIST);
     setTo(this.#ready, {}, this.#ledger.unready(now).length === 0 ? 1 : 0);
     for (const role of CHILD_ROLES) {
       setTo(this.#restarts, { role }, this.#ledger.restarts()[role]);

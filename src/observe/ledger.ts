@@ -7,19 +7,22 @@
  */
 import type { ChildState, NodeMessage } from '../process/ipc.ts';
 import {
+  COMMAND_METRICS,
   type Counters,
   METRICS,
   type MetricName,
   type MetricSpec,
+  makeCommandCounters,
   makeCounters,
   makePresenceCounters,
   PRESENCE_METRICS,
-  type PresenceCounters,
+  type RegistrarCounters,
 } from './metrics.ts';
 import type { ReportMessage } from './report.ts';
 
 export const METRIC_LIST = Object.entries(METRICS) as readonly [MetricName, MetricSpec][];
 export const PRESENCE_LIST = Object.entries(PRESENCE_METRICS) as SpecList;
+export const COMMAND_LIST = Object.entries(COMMAND_METRICS) as SpecList;
 
 /** A report counts as current for this many intervals. */
 const FRESH_INTERVALS = 3;
@@ -53,7 +56,10 @@ export interface Degraded {
 export class Ledger {
   readonly #reportMs: number;
   readonly #entries = new Map<number, Entry>();
-  readonly #registrar = makeEntry(PRESENCE_LIST, makePresenceCounters());
+  readonly #registrar = makeEntry([...PRESENCE_LIST, ...COMMAND_LIST], {
+    ...makePresenceCounters(),
+    ...makeCommandCounters(),
+  });
   #node: NodeMessage | undefined;
   #heardAt = Number.NEGATIVE_INFINITY;
 
@@ -95,8 +101,8 @@ export class Ledger {
   }
 
   /** The registrar's figures, kept the same way. */
-  presence(): PresenceCounters {
-    return totalOf(this.#registrar) as PresenceCounters;
+  registrar(): RegistrarCounters {
+    return totalOf(this.#registrar) as RegistrarCounters;
   }
 
   restarts(): NodeMessage['restarts'] {

@@ -3,7 +3,15 @@
  * From: endpoint, broker and route modules add to a `Counters`.  To: report.ts takes snapshots.
  * Bound: labels come from closed lists; never a device, a topic or an address.
  */
-import { CLOSE_REASONS, ERROR_CODES, PRESENCE_REASONS, STATUS } from '../errors.ts';
+import {
+  CLOSE_REASONS,
+  ERROR_CODES,
+  EXPIRIES,
+  OUTCOMES,
+  PRESENCE_REASONS,
+  REFUSALS,
+  STATUS,
+} from '../errors.ts';
 import { TYPE } from '../wire/message.ts';
 
 export interface MetricSpec {
@@ -66,6 +74,7 @@ export const METRICS = {
   bytesIn: { kind: 'counter', help: 'Bytes read from devices.' },
   bytesOut: { kind: 'counter', help: 'Bytes handed to device sockets.' },
   strayAcks: { kind: 'counter', help: 'ACKs from devices for nothing that was sent.' },
+  strayResults: { kind: 'counter', help: 'RESULTs from devices for nothing that is open.' },
   publishes: {
     kind: 'counter',
     help: 'Messages handed to the broker, re-sends included.',
@@ -147,6 +156,39 @@ export const PRESENCE_METRICS = {
   cpuMs: { kind: 'counter', help: 'Processor time the registrar used, in ms.' },
 } as const satisfies Record<string, MetricSpec>;
 
+/** The registrar's too, about commands: `owsla_command_<name>`. No name is in both lists. */
+export const COMMAND_METRICS = {
+  received: {
+    kind: 'counter',
+    help: 'Commands taken from the broker, repeated ones too.',
+    label: 'kind',
+    values: ['transient', 'kept'],
+  },
+  sent: { kind: 'counter', help: 'COMMANDs handed to acceptors, repeated ones too.' },
+  outcomes: {
+    kind: 'counter',
+    help: 'What became of commands.',
+    label: 'type',
+    values: OUTCOMES,
+  },
+  refusals: {
+    kind: 'counter',
+    help: 'Commands refused, by reason.',
+    label: 'reason',
+    values: REFUSALS,
+  },
+  expiries: {
+    kind: 'counter',
+    help: 'Commands expired, by reason.',
+    label: 'reason',
+    values: EXPIRIES,
+  },
+  lateAnswers: { kind: 'counter', help: 'ACKs and RESULTs for commands that had ended.' },
+  kept: { kind: 'gauge', help: 'Kept commands that have not ended.' },
+  open: { kind: 'gauge', help: 'Transient commands sent and not yet answered.' },
+  outcomesWaiting: { kind: 'gauge', help: 'Outcomes that the broker has not confirmed.' },
+} as const satisfies Record<string, MetricSpec>;
+
 type Specs = Readonly<Record<string, MetricSpec>>;
 
 /** Figures by their specs: a number each, or a number per label value. */
@@ -161,6 +203,9 @@ export type MetricName = keyof typeof METRICS;
 /** One acceptor's figures. */
 export type Counters = Figures<typeof METRICS>;
 export type PresenceCounters = Figures<typeof PRESENCE_METRICS>;
+export type CommandCounters = Figures<typeof COMMAND_METRICS>;
+/** All that the registrar reports. */
+export type RegistrarCounters = PresenceCounters & CommandCounters;
 
 /** A snapshot as it travels to the observer. */
 export type Snapshot = Readonly<Counters>;
@@ -180,6 +225,10 @@ export function makeCounters(): Counters {
 
 export function makePresenceCounters(): PresenceCounters {
   return makeFigures(PRESENCE_METRICS);
+}
+
+export function makeCommandCounters(): CommandCounters {
+  return makeFigures(COMMAND_METRICS);
 }
 
 /** Add one to the figure of a label value. The value must be on the metric's closed list. */

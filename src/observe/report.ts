@@ -10,7 +10,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { pack } from 'msgpackr';
 import { observerSocket, type StartMessage } from '../process/ipc.ts';
 import { HEADER_BYTES } from '../wire/frame.ts';
-import type { Counters, PresenceCounters, Snapshot } from './metrics.ts';
+import type { Counters, RegistrarCounters, Snapshot } from './metrics.ts';
 
 /** What one process says about itself. */
 export interface ReportMessage {
@@ -19,7 +19,7 @@ export interface ReportMessage {
   readonly incarnation: string;
   /** Why it is not ready; absent when it is. */
   readonly notReady?: string;
-  readonly snapshot: Snapshot | Readonly<PresenceCounters>;
+  readonly snapshot: Snapshot | Readonly<RegistrarCounters>;
 }
 
 /** Figures that every process has. */
@@ -27,7 +27,7 @@ type Measured = Pick<Counters, 'loopLagMs' | 'cpuMs' | 'rssBytes'>;
 
 /** The part of a process that is reported. */
 export interface Reported {
-  readonly counters: Counters | PresenceCounters;
+  readonly counters: Counters | RegistrarCounters;
   notReady(): string | undefined;
 }
 

@@ -6,26 +6,66 @@
  *   acceptor                                  registrar
  *     hello, begin, up..., end  ---------------->       every link it holds, at each connect
  *     up, down  ------------------------------->        then changes, in order
- *       <---------------------------------------  takeover
+ *       <---------------------------------------  takeover, command
+ *     taken, result, unsent  ------------------>        what became of a command
  */
 import { pack, unpack } from 'msgpackr';
+import type { Unsent } from '../command/port.ts';
 import type { CloseReason } from '../errors.ts';
 import { FrameReader, HEADER_BYTES } from '../wire/frame.ts';
 
 export const FRAME_MESSAGES_MAX = 128;
-export const FRAME_BYTES_MAX = 256 * 1024;
+/** A frame is closed when its payloads have so many bytes: it may have one payload more. */
+const FRAME_BYTES = 256 * 1024;
+/** The longest payload there can be, and a frame around it. */
+export const FRAME_BYTES_MAX = 17 * 1024 * 1024;
 
 export type ToRegistrar =
   | readonly ['hello', incarnation: string]
   | readonly ['begin']
   | readonly ['end']
   | readonly ['up', device: string, connection: string, acceptedUs: number, at: number]
-  | readonly ['down', device: string, connection: string, at: number, reason: CloseReason];
+  | readonly ['down', device: string, connection: string, at: number, reason: CloseReason]
+  | readonly ['taken', key: string]
+  | readonly ['result', key: string, status: number, payload: Buffer]
+  | readonly ['unsent', key: string, device: string, why: Unsent];
 
-export type ToAcceptor = readonly ['takeover', connection: string];
+export type ToAcceptor =
+  | readonly ['takeover', connection: string]
+  | readonly [
+      'command',
+      device: string,
+      connection: string,
+      key: string,
+      topic: string,
+      payload: Buffer,
+      expiresIn: number,
+    ];
 
-/** A list of messages as one frame. */
+/** A list of messages as frames: usually one; more when they are many, or their payloads long. */
 export function encode(messages: readonly (ToRegistrar | ToAcceptor)[]): Buffer {
+  const frames: Buffer[] = [];
+  let list: (ToRegistrar | ToAcceptor)[] = [];
+  let bytes = 0;
+  for (const message of messages) {
+    list.push(message);
+    bytes += payloadBytes(message);
+    if (list.length < FRAME_MESSAGES_MAX && bytes < FRAME_BYTES) continue;
+    frames.push(encodeFrame(list));
+    list = [];
+    bytes = 0;
+  }
+  if (list.length > 0 || frames.length === 0) frames.push(encodeFrame(list));
+  return frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames);
+}
+
+/** The bytes in it that may be many. */
+export function payloadBytes(message: ToRegistrar | ToAcceptor): number {
+  if (message[0] === 'command') return message[5].length;
+  return message[0] === 'result' ? message[3].length : 0;
+}
+
+function encodeFrame(messages: readonly (ToRegistrar | ToAcceptor)[]): Buffer {
   const payload = pack(messages);
   const header = Buffer.allocUnsafe(HEADER_BYTES);
   header.writeUInt32BE(payload.length);

@@ -1,6 +1,7 @@
 /**
  * PresenceBroker: the registrar's AMQP connection, and its claim on the prefix.
- * From: registrar process.  To: publisher (events out) and queries (questions in).
+ * From: registrar process.  To: publisher (events out), queries (questions in), and the desk
+ * (commands in, outcomes out).
  * Bound: only who consumes the query queue, alone, publishes. Another registrar with the same
  * prefix is waited out for `presenceClaimMs`, as it may be our own that only the broker still sees;
  * then this node ends.
@@ -9,7 +10,14 @@ import type { Channel, ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
 import { Link } from '../broker/link.ts';
 import type { Publisher } from '../broker/publisher.ts';
-import { declareApart, declarePresence, type Names, type QueueType } from '../broker/topology.ts';
+import {
+  declareApart,
+  declareCommands,
+  declarePresence,
+  type Names,
+  type QueueType,
+} from '../broker/topology.ts';
+import type { Desk } from '../command/desk.ts';
 import { EXIT, StartError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Queries } from './queries.ts';
@@ -23,6 +31,7 @@ export interface PresenceBrokerOptions {
   readonly log: Logger;
   readonly publisher: Publisher;
   readonly queries: Queries;
+  readonly desk: Pick<Desk, 'open' | 'block' | 'close'>;
   readonly onFatal: (error: StartError) => void;
 }
 
@@ -38,7 +47,7 @@ export class PresenceBroker {
 
   constructor(options: PresenceBrokerOptions) {
     this.#options = options;
-    const { urls, limits, log, publisher, onFatal } = options;
+    const { urls, limits, log, publisher, desk, onFatal } = options;
     this.#link = new Link({
       name: 'presence',
       urls,
@@ -52,7 +61,10 @@ export class PresenceBroker {
       onDown: () => {
         this.#isUp = false;
       },
-      onBlocked: (isBlocked) => publisher.block(isBlocked),
+      onBlocked: (isBlocked) => {
+        publisher.block(isBlocked);
+        desk.block(isBlocked);
+      },
       onFatal,
     });
   }
@@ -77,6 +89,10 @@ export class PresenceBroker {
       declarePresence(channel, names, limits, queueType),
     );
     if (!isWhole) log.warn({ queue: names.presenceQuery }, 'queue is down with its cluster node');
+    const isThere = await declareApart(model, (channel) =>
+      declareCommands(channel, names, limits, queueType),
+    );
+    if (!isThere) log.warn({ queue: names.commands }, 'queue is down with its cluster node');
   }
 
   /** The claim first: of two registrars with one prefix only one may publish. */
@@ -98,6 +114,17 @@ export class PresenceBroker {
     this.#watch(channel);
     channel.on('close', () => publisher.down());
     publisher.open(channel);
+    await this.#openCommands(model);
+  }
+
+  async #openCommands(model: ChannelModel): Promise<void> {
+    const { desk, names, log } = this.#options;
+    const channel = await model.createConfirmChannel();
+    this.#watch(channel);
+    await desk.open(channel, names.commands, () => {
+      log.warn({ queue: names.commands }, 'command queue was deleted');
+      this.#link.reset();
+    });
   }
 
   #refuse(): never {
@@ -122,6 +149,7 @@ export class PresenceBroker {
 
   async close(): Promise<void> {
     this.#options.publisher.close();
+    this.#options.desk.close();
     await this.#link.close();
   }
 }

@@ -5,6 +5,8 @@
  * to the acceptors. No I/O of its own: `work` does one batch, whoever calls it decides when.
  * Bound: `presenceQueueMax` changes wait; at that `isFull` holds and streams are no longer read.
  */
+
+import type { CommandWrites } from '../command/rows.ts';
 import type { PresenceReason } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { bump, type PresenceCounters } from '../observe/metrics.ts';
@@ -21,6 +23,16 @@ import {
 } from './rules.ts';
 import type { Opened, OutboxEvent, Store } from './store.ts';
 import type { Trace } from './trace.ts';
+
+/** Who writes in the same transactions. After `prepare` one of the others is called. */
+export interface Companion {
+  /** It has something to write, or to read. */
+  readonly isBusy: boolean;
+  prepare(): Promise<CommandWrites | undefined>;
+  /** All of the batch is on disk; these rows are what it found or wrote. */
+  committed(rows: Iterable<Row>): void;
+  rolledBack(): void;
+}
 
 export interface RegistrarOptions {
   readonly store: Store;
@@ -40,6 +52,7 @@ export interface RegistrarOptions {
   readonly onClone: (device: string, takeovers: number) => void;
   /** Events up to this id are at the broker. */
   readonly settledTo: () => number;
+  readonly companion?: Companion;
 }
 
 /** Rows of one acceptor that are to go offline, page by page. */
@@ -178,11 +191,13 @@ export class Registrar {
       trace('Rollback', {});
       this.#queue.unshift(...taken);
       this.#damper.restore(held);
+      this.#options.companion?.rolledBack();
       throw error;
     }
     if (sweep) this.#swept(sweep, page);
     await this.#tidy();
-    return this.#queue.length > 0 || this.#sweeps.size > 0;
+    const isBusy = this.#options.companion?.isBusy === true;
+    return this.#queue.length > 0 || this.#sweeps.size > 0 || isBusy;
   }
 
   async #open(): Promise<Opened> {
@@ -235,7 +250,7 @@ export class Registrar {
   }
 
   async #batch(steps: readonly Step[], start: number): Promise<void> {
-    const { store, onCommit, onTakeover, settledTo, trace, counters } = this.#options;
+    const { store, onCommit, onTakeover, settledTo, trace, counters, companion } = this.#options;
     const devices = steps.flatMap((step) => (step.kind === 'sweep' ? [] : step.device));
     const known = devices.length > 0 ? await store.read([...new Set(devices)]) : [];
     const rows = new Map(known.map((row) => [row.device, row]));
@@ -250,15 +265,22 @@ export class Registrar {
     for (const step of steps) this.#step(step, start, outcome);
     const { changed, events, reasons, closes, sweeps } = outcome;
     const settled = settledTo();
-    if (events.length > 0 || settled > this.#deletedTo) {
+    const commands = await companion?.prepare();
+    if (events.length > 0 || settled > this.#deletedTo || commands) {
       const written = [...changed].map((device) => rows.get(device) as Row);
-      this.#outbox = await store.write({ rows: written, events, settledTo: settled });
+      this.#outbox = await store.write({
+        rows: written,
+        events,
+        settledTo: settled,
+        ...(commands && { commands }),
+      });
       this.#deletedTo = settled;
       this.#lastEvent += events.length;
     }
     // What was traced since the last of these lines has happened, all at once.
     if (steps.length > 0) trace('Commit', {});
     if (events.length > 0) onCommit(events);
+    companion?.committed(rows.values());
     for (const sweep of sweeps) if (this.#isCurrent(sweep)) this.#sweeps.add(sweep);
     for (const reason of reasons) bump(counters.changes, reason);
     counters.takeovers += closes.length;

@@ -6,7 +6,9 @@
  */
 import { dirname, extname, join } from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
+import type { CommandRow, OpenCommands, StoredOutcome } from '../command/rows.ts';
 import type { Row } from './rules.ts';
+import { bytesOf } from './sqliteCommands.ts';
 import {
   type Batch,
   type Opened,
@@ -101,6 +103,28 @@ export class Sqlite implements Store {
     return this.#call('forget', before, limit);
   }
 
+  openCommands(): Promise<OpenCommands> {
+    return this.#call('openCommands');
+  }
+
+  async findCommands(keys: readonly string[]): Promise<CommandRow[]> {
+    return withBuffers(await this.#call<CommandRow[]>('findCommands', keys));
+  }
+
+  async waitingCommands(
+    of: readonly { device: string; after: number; limit: number }[],
+  ): Promise<CommandRow[]> {
+    return withBuffers(await this.#call<CommandRow[]>('waitingCommands', of));
+  }
+
+  async dueCommands(now: number, limit: number): Promise<CommandRow[]> {
+    return withBuffers(await this.#call<CommandRow[]>('dueCommands', now, limit));
+  }
+
+  async outcomes(after: number, limit: number): Promise<StoredOutcome[]> {
+    return withBuffers(await this.#call<StoredOutcome[]>('outcomes', after, limit));
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -110,4 +134,9 @@ export class Sqlite implements Store {
     await this.#call('close');
     await this.#thread.terminate();
   }
+}
+
+/** A Buffer arrives from the thread as plain bytes. */
+function withBuffers<T extends { readonly payload: Buffer }>(rows: readonly T[]): T[] {
+  return rows.map((row) => ({ ...row, payload: bytesOf(row.payload) }));
 }

@@ -8,12 +8,14 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import type { CommandRow, OpenCommands, StoredOutcome } from '../command/rows.ts';
 import type { PresenceReason } from '../errors.ts';
 import { eventOf, type Row } from './rules.ts';
+import { CREATE_COMMANDS, SqliteCommands } from './sqliteCommands.ts';
 import { type Batch, type Opened, type OutboxEvent, StoreError, type StoreFault } from './store.ts';
 
 /** Rises when an older Owsla could not read the file any more. */
-const SCHEMA = 1;
+const SCHEMA = 2;
 
 const CREATE = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
@@ -36,8 +38,10 @@ const CREATE = `
     online INTEGER NOT NULL,
     body TEXT NOT NULL
   ) STRICT;
-  PRAGMA user_version = ${SCHEMA};
 `;
+
+/** What each schema adds to the one before; the first makes the file. */
+const UPGRADES: readonly string[] = [CREATE, CREATE_COMMANDS];
 
 const COLUMNS = 'device, seq, online, connection, acceptor, start, acceptedUs, at, reason';
 
@@ -88,6 +92,7 @@ export class SqliteFile {
   readonly #lock: DatabaseSync;
   readonly #database: DatabaseSync;
   readonly #sql: Statements;
+  readonly #commands: SqliteCommands;
   #outbox: number;
 
   /** Opens, and creates what is not there. Throws a StoreError; nothing is left open then. */
@@ -103,6 +108,7 @@ export class SqliteFile {
     }
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, this.#database.prepare(sql)]);
     this.#sql = Object.fromEntries(prepared) as Statements;
+    this.#commands = new SqliteCommands(this.#database);
     this.#outbox = this.#count().events;
   }
 
@@ -144,16 +150,37 @@ export class SqliteFile {
     return this.#guard(() => this.#sql.outbox.all(after, limit).map(asEvent));
   }
 
-  write({ rows, events, settledTo }: Batch): number {
+  write({ rows, events, settledTo, commands }: Batch): number {
     const left = this.#transaction(() => {
       for (const row of rows) this.#sql.write.run(...fieldsOf(row));
       for (const { id, device, online, body } of events) {
         this.#sql.addEvent.run(id, device, Number(online), body);
       }
+      if (commands) this.#commands.write(commands);
       return this.#outbox + events.length - Number(this.#sql.settle.run(settledTo).changes);
     });
     this.#outbox = left;
     return left;
+  }
+
+  openCommands(): OpenCommands {
+    return this.#guard(() => this.#commands.open());
+  }
+
+  findCommands(keys: readonly string[]): CommandRow[] {
+    return this.#guard(() => this.#commands.find(keys));
+  }
+
+  waitingCommands(of: Parameters<SqliteCommands['waiting']>[0]): CommandRow[] {
+    return this.#guard(() => this.#commands.waiting(of));
+  }
+
+  dueCommands(now: number, limit: number): CommandRow[] {
+    return this.#guard(() => this.#commands.due(now, limit));
+  }
+
+  outcomes(after: number, limit: number): StoredOutcome[] {
+    return this.#guard(() => this.#commands.outcomes(after, limit));
   }
 
   compact(): number {
@@ -177,13 +204,15 @@ export class SqliteFile {
 
   /**
    * The file came back from a backup: begin a new epoch, above every event that was sent since, and
-   * say of every device that it is offline. Gives the new epoch and the number of devices.
+   * say of every device that it is offline. Its commands are forgotten: some may have been acted
+   * upon since. Gives the new epoch and the number of devices.
    */
   restore(now: number): { epoch: number; devices: number } {
     return this.#transaction(() => {
       const epoch = Math.max(now, this.epoch + 1);
       this.#sql.setMeta.run('epoch', epoch);
       this.#sql.settle.run(this.#count().last);
+      this.#commands.clear();
       let devices = 0;
       for (let rows = this.page('', RESTORE_ROWS); rows.length > 0; ) {
         for (const { seq, ...row } of rows) {
@@ -283,7 +312,7 @@ function openDatabase(file: string, now: number): DatabaseSync {
         `${file} was written by a newer Owsla (schema ${schema}, this one knows ${SCHEMA}); use that one, or another data folder`,
       );
     }
-    if (schema === 0) create(database, now);
+    if (schema < SCHEMA) upgrade(database, schema, now);
     const told = database.prepare('PRAGMA quick_check(1)').get()?.quick_check;
     if (told !== 'ok') throw new StoreError('corrupt', `${file} is corrupt: ${told}`);
     return database;
@@ -293,14 +322,17 @@ function openDatabase(file: string, now: number): DatabaseSync {
   }
 }
 
-function create(database: DatabaseSync, now: number): void {
+/** All of it or nothing: a kill in between leaves the file as it was. */
+function upgrade(database: DatabaseSync, schema: number, now: number): void {
   database.exec('BEGIN IMMEDIATE');
-  database.exec(CREATE);
-  const set = database.prepare(SQL.setMeta);
-  set.run('epoch', now);
-  set.run('start', 0);
-  set.run('floor', 0);
-  database.exec('COMMIT');
+  for (const sql of UPGRADES.slice(schema)) database.exec(sql);
+  if (schema === 0) {
+    const set = database.prepare(SQL.setMeta);
+    set.run('epoch', now);
+    set.run('start', 0);
+    set.run('floor', 0);
+  }
+  database.exec(`PRAGMA user_version = ${SCHEMA}; COMMIT`);
 }
 
 /** What went wrong with `file`, as one sentence. Our own bugs pass through as they are. */

@@ -1,10 +1,12 @@
 /**
- * Store: what keeps presence over the end of every process; the interface and its faults.
+ * Store: what keeps presence and kept commands over the end of every process; the interface and
+ * its faults.
  * From: registrar.ts, notifier.ts and queries.ts.  To: sqlite.ts; a server for several nodes later.
  * Bound: one owner at a time: a second `open` fails with 'locked'. Every read has a limit.
  *
  * test/component/store.test.ts is the contract in tests; each implementation has to pass it.
  */
+import type { CommandStore, CommandWrites } from '../command/rows.ts';
 import type { Row } from './rules.ts';
 
 /** One event of the presence outbox: recorded, and not yet known to be at the broker. */
@@ -37,9 +39,10 @@ export interface Batch {
   readonly events: readonly OutboxEvent[];
   /** Events up to this id are at the broker and leave the presence outbox. */
   readonly settledTo: number;
+  readonly commands?: CommandWrites;
 }
 
-export interface Store {
+export interface Store extends CommandStore {
   /**
    * Open for the node `node`, a name that each start of a node makes anew. Creates what is not
    * there. `now` in ms since 1970. Rejects with a StoreError, and may then be tried again.

@@ -1,7 +1,7 @@
 /**
  * StreamClient: an acceptor's end of its stream to the registrar.
- * From: teller.ts, which knows what is still to be told.  To: the registrar's Unix socket; and
- * takeovers back to the acceptor.
+ * From: teller.ts, which knows what is still to be told; answers to COMMANDs.  To: the registrar's
+ * Unix socket; takeovers and COMMANDs back to the acceptor.
  * Bound: `presenceStreamBytes` are on their way; beyond that the teller keeps state, not changes,
  * so a registrar that is stopped costs no device anything.
  *
@@ -9,10 +9,20 @@
  */
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import type { Limits } from '../limits.ts';
-import { encode, FRAME_MESSAGES_MAX, MessageReader, type ToAcceptor } from './messages.ts';
+import {
+  encode,
+  FRAME_MESSAGES_MAX,
+  MessageReader,
+  payloadBytes,
+  type ToAcceptor,
+  type ToRegistrar,
+} from './messages.ts';
 import type { Teller } from './teller.ts';
 
 const RECONNECT_MS = 100;
+/** Payloads of answers on their way; the registrar that does not take them is connected to anew. */
+const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+const ANSWERS_MAX = 10_000;
 /** Frames written in one turn of the event loop, at most: some milliseconds' work. */
 const FRAMES_PER_TURN = 8;
 
@@ -24,12 +34,16 @@ export interface StreamClientOptions {
   readonly teller: Teller;
   /** This link's device has a newer one: close it. */
   readonly onTakeover: (connection: string) => void;
+  readonly onCommand: (command: Extract<ToAcceptor, readonly ['command', ...unknown[]]>) => void;
 }
 
 export class StreamClient {
   readonly #options: StreamClientOptions;
   #socket: Socket | undefined;
   #isUp = false;
+  /** What became of commands: told before anything else, and forgotten with the stream. */
+  #answers: ToRegistrar[] = [];
+  #answerBytes = 0;
   #next: NodeJS.Immediate | undefined;
   #again: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -63,6 +77,8 @@ export class StreamClient {
     socket.on('error', () => {});
     socket.on('close', () => {
       this.#isUp = false;
+      this.#answers = [];
+      this.#answerBytes = 0;
       teller.lost();
       this.#onDone?.();
       if (!this.#isClosed) this.#again = setTimeout(() => this.start(), RECONNECT_MS);
@@ -71,10 +87,27 @@ export class StreamClient {
 
   #onData(reader: MessageReader<ToAcceptor>, chunk: Buffer, socket: Socket): void {
     try {
-      for (const [, connection] of reader.push(chunk)) this.#options.onTakeover(connection);
+      for (const message of reader.push(chunk)) {
+        if (message[0] === 'takeover') this.#options.onTakeover(message[1]);
+        else this.#options.onCommand(message);
+      }
     } catch {
       socket.destroy();
     }
+  }
+
+  /**
+   * Tell what became of a command. Nobody hears it while the registrar is away: then commands that
+   * matter are sent again after the next hand-over. The same holds when it does not read.
+   */
+  answer(message: ToRegistrar): void {
+    if (!this.#isUp) return;
+    this.#answers.push(message);
+    this.#answerBytes += payloadBytes(message);
+    if (this.#answers.length > ANSWERS_MAX || this.#answerBytes > ANSWER_BYTES_MAX) {
+      this.#socket?.destroy();
+    }
+    this.wake();
   }
 
   /** There is something to tell: it leaves when the turn ends, with all else of the turn. */
@@ -89,7 +122,12 @@ export class StreamClient {
   #write(): void {
     const { teller } = this.#options;
     const socket = this.#socket;
-    if (!socket || !this.#isUp) return;
+    if (!socket || !this.#isUp || socket.destroyed) return;
+    if (this.#answers.length > 0 && !socket.writableNeedDrain) {
+      socket.write(encode(this.#answers));
+      this.#answers = [];
+      this.#answerBytes = 0;
+    }
     for (let frames = 0; !teller.isDone; frames += 1) {
       // Its 'drain' goes on here.
       if (socket.writableNeedDrain) return;

@@ -1,14 +1,23 @@
 /**
  * StreamServer: the registrar's end of the acceptors' streams.
  * From: acceptors, by a Unix socket in the node's private folder.  To: registrar.ts, message by
- * message; and takeovers back.
- * Bound: while the registrar is full no stream is read. An acceptor that does not read its
- * takeovers is cut off at BACK_BYTES_MAX: it comes back and hands over, which says the same.
+ * message, and commands.ts; takeovers and COMMANDs back.
+ * Bound: while the registrar is full no stream is read. An acceptor that does not read gets no
+ * COMMAND above half of BACK_BYTES_MAX, and is cut off there: it comes back and hands over, which
+ * says the same.
  */
 import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { encode, MessageReader, type ToRegistrar } from './messages.ts';
+import type { FromAcceptor } from '../command/commands.ts';
+import type { Sent } from '../command/port.ts';
+import {
+  encode,
+  MessageReader,
+  payloadBytes,
+  type ToAcceptor,
+  type ToRegistrar,
+} from './messages.ts';
 import type { Registrar } from './registrar.ts';
 import type { Held } from './rules.ts';
 
@@ -19,11 +28,16 @@ interface Stream {
   readonly reader: MessageReader<ToRegistrar>;
   /** The incarnation, after hello. */
   acceptor: string | undefined;
+  /** COMMANDs that leave when the turn ends, and their payloads' bytes. */
+  commands: ToAcceptor[];
+  commandBytes: number;
 }
 
 export interface StreamServerOptions {
   readonly registrar: Registrar;
   readonly log: Logger;
+  /** What became of a command. */
+  readonly onAnswer: (message: FromAcceptor) => void;
   /** Something was read: there is work. */
   readonly onMessages: () => void;
 }
@@ -54,7 +68,9 @@ export class StreamServer {
   }
 
   #onStream(socket: Socket): void {
-    const stream: Stream = { socket, reader: new MessageReader(), acceptor: undefined };
+    const reader = new MessageReader<ToRegistrar>();
+    const commands = { commands: [], commandBytes: 0 };
+    const stream: Stream = { socket, reader, acceptor: undefined, ...commands };
     this.#sockets.add(socket);
     socket.on('error', () => {});
     socket.on('data', (chunk) => this.#onData(stream, chunk as Buffer));
@@ -92,9 +108,11 @@ export class StreamServer {
     else if (message[0] === 'up') {
       const [, device, connection, acceptedUs, at] = message;
       registrar.up({ acceptor, device, connection, acceptedUs, at });
-    } else {
+    } else if (message[0] === 'down') {
       const [, device, connection, at, reason] = message;
       registrar.down(acceptor, { device, connection, at, reason });
+    } else {
+      this.#options.onAnswer(message);
     }
   }
 
@@ -124,6 +142,27 @@ export class StreamServer {
     if (!stream) return;
     if (stream.socket.writableLength > BACK_BYTES_MAX) stream.socket.destroy();
     else stream.socket.write(encode([['takeover', connection]]));
+  }
+
+  /** Hand a COMMAND to an acceptor; all of a turn go in one write. */
+  send(acceptor: string, message: ToAcceptor): Sent {
+    const stream = this.#streams.get(acceptor);
+    if (!stream) return 'gone';
+    const bytes = payloadBytes(message);
+    // An empty stream takes a payload of any size.
+    const waiting = stream.socket.writableLength + stream.commandBytes;
+    if (waiting > 0 && waiting + bytes > BACK_BYTES_MAX / 2) return 'busy';
+    if (stream.commands.length === 0) process.nextTick(() => this.#flush(stream));
+    stream.commands.push(message);
+    stream.commandBytes += bytes;
+    return 'sent';
+  }
+
+  #flush(stream: Stream): void {
+    const { commands, socket } = stream;
+    stream.commands = [];
+    stream.commandBytes = 0;
+    if (!socket.destroyed) socket.write(encode(commands));
   }
 
   async close(): Promise<void> {

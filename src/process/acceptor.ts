@@ -15,7 +15,7 @@ import type { Config } from '../config.ts';
 import { systemClock } from '../endpoint/clock.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import { Gate } from '../endpoint/gate.ts';
-import { Keeper } from '../endpoint/keeper.ts';
+import { Keeper, type Routes } from '../endpoint/keeper.ts';
 import { Listener } from '../endpoint/listener.ts';
 import type { StartError } from '../errors.ts';
 import { SHARDS } from '../limits.ts';
@@ -23,6 +23,7 @@ import { type Counters, makeCounters } from '../observe/metrics.ts';
 import { StreamClient } from '../presence/streamClient.ts';
 import { Teller } from '../presence/teller.ts';
 import { noTrace, traceTo } from '../presence/trace.ts';
+import { Commands, type FromLink } from '../route/commands.ts';
 import { Downlink } from '../route/downlink.ts';
 import { Requests } from '../route/requests.ts';
 import { Uplink } from '../route/uplink.ts';
@@ -74,6 +75,7 @@ class Acceptor implements RunningAcceptor {
   readonly #gate: Gate;
   readonly #outage: Outage;
   readonly #stream: StreamClient;
+  readonly #commands: Commands;
   #ticker: NodeJS.Timeout | undefined;
   #state: AcceptorState = 'starting';
 
@@ -86,14 +88,8 @@ class Acceptor implements RunningAcceptor {
     this.#start = start;
 
     // Device to broker: listener, keeper with its endpoints, uplink, publisher.
-    const keeper = new Keeper({
-      codec: v1,
-      limits,
-      counters,
-      clock,
-      random: Math.random,
-      linksMax,
-    });
+    const { random } = Math;
+    const keeper = new Keeper({ codec: v1, limits, counters, clock, random, linksMax });
     const publisher = new Publisher({
       limits,
       counters,
@@ -109,6 +105,9 @@ class Acceptor implements RunningAcceptor {
       isPersistent: config.eventDelivery === 'persistent',
       clock,
     });
+    // Registrar to device, and back: stream, commands, registry, endpoint.
+    const tell = (message: FromLink) => this.#stream.answer(message);
+    this.#commands = new Commands({ registry: keeper.registry, limits, counters, tell });
     this.#stream = this.#streamOf(keeper, uplink);
 
     // Broker to device: consumer, downlink, registry, endpoint.
@@ -146,8 +145,9 @@ class Acceptor implements RunningAcceptor {
       limits: config.limits,
       teller,
       onTakeover: (connection) => registry.find(connection)?.close('taken-over'),
+      onCommand: (command) => this.#commands.onCommand(command),
     });
-    keeper.connect(uplink, {
+    keeper.connect(this.#routes(uplink), {
       onUp: (endpoint) => {
         teller.onUp(endpoint);
         stream.wake();
@@ -158,6 +158,19 @@ class Acceptor implements RunningAcceptor {
       },
     });
     return stream;
+  }
+
+  #routes(uplink: Uplink): Routes {
+    const commands = this.#commands;
+    return {
+      isFull: () => uplink.isFull(),
+      onMessage: (endpoint, message) => uplink.onMessage(endpoint, message),
+      onAnswer: (endpoint, message) => commands.onAnswer(endpoint, message),
+      onEnd: (endpoint) => {
+        uplink.onEnd(endpoint);
+        commands.onEnd(endpoint);
+      },
+    };
   }
 
   #outageOf(keeper: Keeper): Outage {
@@ -207,6 +220,7 @@ class Acceptor implements RunningAcceptor {
     this.#listener.suspend();
     this.#gate.close();
     this.#keeper.suspend();
+    this.#commands.suspend();
     log.info({ links, ...this.#underWay() }, 'drain: waiting for what is under way');
     await this.#settled(config.limits.drainMs);
     log.info({ links: this.#keeper.registry.size, ...this.#underWay() }, 'drain: saying BYE');

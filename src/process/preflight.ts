@@ -8,7 +8,13 @@ import { createServer, type ListenOptions } from 'node:net';
 import amqplib from 'amqplib';
 import { connectOptions, tryOrder } from '../broker/link.ts';
 import { brokerAddress, refusal } from '../broker/refusal.ts';
-import { declareApart, declarePresence, declareUplink, names } from '../broker/topology.ts';
+import {
+  declareApart,
+  declareCommands,
+  declarePresence,
+  declareUplink,
+  names,
+} from '../broker/topology.ts';
 import type { Config } from '../config.ts';
 import { EXIT, StartError } from '../errors.ts';
 import { FILES_RESERVED } from '../limits.ts';
@@ -168,6 +174,7 @@ async function declareOnce(config: Config, url: string): Promise<void> {
       // To nobody: only to learn whether presence queries may be answered.
       channel.publish('', `${at.presenceQuery}.nobody`, Buffer.alloc(0));
       await declarePresence(channel, at, limits, queueType);
+      await declareCommands(channel, at, limits, queueType);
     });
     await withinMs(limits.brokerConnectMs, declared);
   } finally {

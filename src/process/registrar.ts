@@ -10,17 +10,25 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { tryOrder } from '../broker/link.ts';
 import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
+import type { FromAcceptor } from '../command/commands.ts';
+import { Desk } from '../command/desk.ts';
 import { systemClock } from '../endpoint/clock.ts';
 import { EXIT, StartError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
-import { bump, makeCounters, makePresenceCounters } from '../observe/metrics.ts';
+import {
+  bump,
+  makeCommandCounters,
+  makeCounters,
+  makePresenceCounters,
+  type QueryFate,
+} from '../observe/metrics.ts';
 import { startReport } from '../observe/report.ts';
 import { Notifier } from '../presence/notifier.ts';
 import { PresenceBroker } from '../presence/presenceBroker.ts';
 import { Queries } from '../presence/queries.ts';
 import { Registrar } from '../presence/registrar.ts';
 import { Sqlite } from '../presence/sqlite.ts';
-import { type Opened, StoreError } from '../presence/store.ts';
+import { type Opened, type Store, StoreError } from '../presence/store.ts';
 import { StreamServer } from '../presence/streamServer.ts';
 import { noTrace, type Trace, traceTo } from '../presence/trace.ts';
 import { type NodeMessage, type RunningChild, registrarSocket, type StartMessage } from './ipc.ts';
@@ -37,11 +45,12 @@ class RegistrarProcess implements RunningChild {
   readonly #start: StartMessage;
   readonly #log: Logger;
   readonly #onFatal: (error: unknown) => void;
-  readonly #counters = makePresenceCounters();
+  readonly #counters = { ...makePresenceCounters(), ...makeCommandCounters() };
   /** Of our AMQP connection; the parts that mean something here go to #counters. */
   readonly #amqp = makeCounters();
   readonly #trace: Trace;
   readonly #store: Sqlite;
+  readonly #desk: Desk;
   readonly #registrar: Registrar;
   readonly #notifier: Notifier;
   readonly #broker: PresenceBroker;
@@ -50,6 +59,7 @@ class RegistrarProcess implements RunningChild {
   #ticker: NodeJS.Timeout | undefined;
   #epoch: number | undefined;
   #isWorking = false;
+  #next: NodeJS.Immediate | undefined;
   /** Why nothing is recorded. */
   #fault: StoreError | undefined;
   #retryAt = 0;
@@ -66,6 +76,9 @@ class RegistrarProcess implements RunningChild {
     const at = names(config.prefix);
     const store = new Sqlite(config.dataDir || join(folder, 'presence'));
 
+    // Broker to acceptors, and back: commands, by the registrar's transactions.
+    const desk = this.#deskOf(store, (acceptor, message) => server.send(acceptor, message));
+
     // Acceptors to store: streams, registrar.
     const registrar = new Registrar({
       store,
@@ -79,8 +92,11 @@ class RegistrarProcess implements RunningChild {
       onTakeover: (link) => server.takeOver(link),
       onClone: (device, takeovers) => this.#tellClone(device, takeovers),
       settledTo: () => notifier.settledTo(),
+      companion: desk.commands,
     });
-    const server = new StreamServer({ registrar, log, onMessages: () => this.#wake() });
+    const onAnswer = (message: FromAcceptor) => desk.commands.onAnswer(message);
+    const onMessages = () => this.#wake();
+    const server = new StreamServer({ registrar, log, onAnswer, onMessages });
 
     // Store to broker: notifier, publisher; and queries.
     const publisher = new Publisher({
@@ -97,22 +113,37 @@ class RegistrarProcess implements RunningChild {
       trace,
       onFault: (error) => this.#failed(error),
     });
-    const queries = new Queries({
-      store,
-      limits,
-      epoch: () => this.#epoch,
-      count: (fate) => bump(this.#counters.queries, fate),
-    });
+    const queries = this.#queriesOf(store);
     const urls = tryOrder(config.amqp, 0);
-    const toBroker = { urls, names: at, queueType, publisher, queries, onFatal };
+    const toBroker = { urls, names: at, queueType, publisher, queries, desk, onFatal };
     this.#broker = new PresenceBroker({ ...toBroker, limits, log });
 
     this.#store = store;
+    this.#desk = desk;
     this.#registrar = registrar;
     this.#notifier = notifier;
     this.#server = server;
     const notReady = () => this.#degraded();
     this.#report = startReport(start, { counters: this.#counters, notReady });
+  }
+
+  #queriesOf(store: Store): Queries {
+    const { limits } = this.#start.config;
+    const count = (fate: QueryFate) => bump(this.#counters.queries, fate);
+    return new Queries({ store, limits, epoch: () => this.#epoch, count });
+  }
+
+  #deskOf(store: Store, send: StreamServer['send']): Desk {
+    return new Desk({
+      store,
+      limits: this.#start.config.limits,
+      counters: this.#counters,
+      wall: systemClock.wall,
+      send,
+      wake: () => this.#wakeSoon(),
+      mayRead: () => this.#mayTry(),
+      onFault: (error) => this.#failed(error),
+    });
   }
 
   async open(): Promise<void> {
@@ -138,6 +169,15 @@ class RegistrarProcess implements RunningChild {
     this.#count();
     this.#wake();
     this.#tell();
+    this.#desk.tick();
+  }
+
+  /** All commands of a turn in one transaction. */
+  #wakeSoon(): void {
+    this.#next ??= setImmediate(() => {
+      this.#next = undefined;
+      this.#wake();
+    });
   }
 
   /** No fault, or one that is to be tried again by now. */
@@ -230,8 +270,10 @@ class RegistrarProcess implements RunningChild {
     const end = performance.now() + LAST_EVENTS_MS;
     const isBusy = () => {
       const { waiting, outbox, sweeps } = this.#registrar.figures();
-      return waiting + sweeps > 0 || this.#isWorking || (outbox > 0 && this.#broker.isUp);
+      const untold = outbox + this.#desk.outcomesWaiting;
+      return waiting + sweeps > 0 || this.#isWorking || (untold > 0 && this.#broker.isUp);
     };
+    await Promise.race([this.#desk.suspend(), pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
     this.#wake();
     while (this.#fault === undefined && isBusy() && performance.now() < end) {
       await pause(TICK_MS / 10);

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t, { type Test } from 'tap';
+import type { CommandRow, CommandWrites, StoredOutcome } from '../../src/command/rows.ts';
 import type { Row } from '../../src/presence/rules.ts';
 import { Sqlite } from '../../src/presence/sqlite.ts';
 import { SqliteFile } from '../../src/presence/sqliteFile.ts';
@@ -32,6 +33,46 @@ function row(device: string, given: Partial<Row> = {}): Row {
 
 function event(id: number, device: string, online = true): OutboxEvent {
   return { id, device, online, body: `{"device":"${device}","n":${id}}` };
+}
+
+function command(id: number, device: string, given: Partial<CommandRow> = {}): CommandRow {
+  return {
+    id,
+    key: id.toString(16).padStart(32, '0'),
+    device,
+    topic: 'door.open',
+    payload: Buffer.from(`payload ${id}`),
+    due: NOW + 1_000 + id,
+    replyTo: 'backend.outcomes',
+    correlationId: `correlation-${id}`,
+    state: 'waiting',
+    status: 0,
+    reason: '',
+    at: NOW,
+    ...given,
+  };
+}
+
+function outcome(id: number, given: Partial<StoredOutcome> = {}): StoredOutcome {
+  return {
+    id,
+    type: 'result',
+    device: 'door-1',
+    key: 'ab'.repeat(16),
+    replyTo: 'backend.outcomes',
+    correlationId: `correlation-${id}`,
+    status: 100,
+    reason: '',
+    payload: Buffer.from([0, 255, id]),
+    isKept: true,
+    ...given,
+  };
+}
+
+/** A transaction that is about commands only. */
+function about(given: Partial<CommandWrites>) {
+  const nothing = { rows: [], outcomes: [], settledTo: 0, forgetBefore: 0 };
+  return { rows: [], events: [], settledTo: 0, commands: { ...nothing, ...given } };
 }
 
 function folder(t: Test): string {
@@ -125,6 +166,77 @@ for (const [name, make] of Object.entries(IMPLEMENTATIONS)) {
     t.equal(await store.compact(), 3);
     t.same(await store.outbox(0, 9), [events[3], events[4], events[5]]);
     t.equal(await store.write({ rows: [], events: [], settledTo: 4 }), 2);
+  });
+
+  test('commands are there after another open, in order, with their bytes', async (t, store, again) => {
+    const rows = [
+      command(1, 'a'),
+      command(2, 'b'),
+      command(3, 'a'),
+      command(4, 'a', { state: 'taken' }),
+      command(5, 'c', { state: 'expired', reason: 'not-sent' }),
+    ];
+    await store.write(about({ rows, outcomes: [outcome(1)] }));
+    await store.close();
+
+    const next = again();
+    await next.open('node-1', NOW);
+
+    const { devices, ...last } = await next.openCommands();
+    t.same(last, { lastCommand: 5, lastOutcome: 1 });
+    t.same(
+      devices.toSorted((a, b) => (a.device < b.device ? -1 : 1)),
+      [
+        { device: 'a', waiting: 2, taken: 1 },
+        { device: 'b', waiting: 1, taken: 0 },
+      ],
+    );
+    const of = (device: string, after = 0) => ({ device, after, limit: 2 });
+    t.same(await next.waitingCommands([of('b'), of('a')]), [rows[1], rows[0], rows[2]]);
+    t.same(await next.waitingCommands([of('a', 1), of('nobody')]), [rows[2]]);
+    const keys = [rows[4]?.key ?? '', 'unknown'];
+    t.same(await next.findCommands(keys), [rows[4]], 'an ended one too');
+    t.same(await next.outcomes(0, 9), [outcome(1)]);
+    await next.close();
+  });
+
+  test('a command is written over; what is due comes earliest first', async (t, store) => {
+    const rows = [
+      command(1, 'a', { due: NOW + 3 }),
+      command(2, 'a', { due: NOW + 2 }),
+      command(3, 'b', { due: NOW + 9 }),
+      command(4, 'b', { due: NOW + 1 }),
+    ];
+    await store.write(about({ rows }));
+    const taken = command(2, 'a', { due: NOW + 1, state: 'taken', at: NOW + 1 });
+    const ended = command(4, 'b', { state: 'result', status: 100, payload: Buffer.from('ok') });
+    await store.write(about({ rows: [taken, ended] }));
+
+    t.same(await store.dueCommands(NOW + 3, 9), [taken, rows[0]]);
+    t.same(await store.dueCommands(NOW + 3, 1), [taken]);
+    t.same(await store.waitingCommands([{ device: 'a', after: 0, limit: 9 }]), [rows[0]]);
+    const [found] = await store.findCommands([ended.key]);
+    t.match(found, { state: 'result', status: 100 });
+    t.equal(found?.payload.toString(), 'ok');
+  });
+
+  test('outcomes leave when they are settled; ended commands are forgotten', async (t, store) => {
+    const rows = [
+      command(1, 'a', { state: 'result', at: NOW - 9 }),
+      command(2, 'a', { state: 'refused', reason: 'too-long', at: NOW }),
+      command(3, 'a', { at: NOW - 9 }),
+    ];
+    const outcomes = [1, 2, 3].map((id) => outcome(id, { type: 'delivered' }));
+    await store.write(about({ rows, outcomes }));
+    await store.write(about({ outcomes: [outcome(4)], settledTo: 2, forgetBefore: NOW }));
+
+    t.same(await store.outcomes(0, 9), [outcomes[2], outcome(4)]);
+    t.same(await store.outcomes(3, 9), [outcome(4)]);
+    const known = await store.findCommands(rows.map(({ key }) => key));
+    t.same(
+      known.map(({ id }) => id),
+      [2, 3],
+    );
   });
 
   test('the oldest offline rows are forgotten first, and leave their highest seq', async (t, store) => {
@@ -297,5 +409,33 @@ t.test('store: a restore begins a later epoch and says offline of every device',
   });
   t.same(store.acceptors(), []);
   t.match(store.begin('node-1'), { epoch: NOW + 1, outbox: 2_500, lastEvent: 2_500 });
+  store.close();
+});
+
+t.test('store: a file of schema 1 gets room for commands, and keeps its rows', async (t) => {
+  const at = folder(t);
+  const before = new SqliteFile(at, NOW);
+  before.write({ rows: [row('a')], events: [event(1, 'a')], settledTo: 0 });
+  before.close();
+  const older = new DatabaseSync(join(at, 'presence.db'));
+  older.exec('DROP TABLE commands; DROP TABLE outcomes; PRAGMA user_version = 1');
+  older.close();
+
+  const store = new SqliteFile(at, NOW + 5);
+  store.write(about({ rows: [command(1, 'a')] }));
+
+  t.match(store.begin('node-1'), { epoch: NOW, outbox: 1 });
+  t.same(store.read(['a']), [row('a')]);
+  t.match(store.openCommands(), { lastCommand: 1 });
+  store.close();
+});
+
+t.test('store: a restore forgets commands: they may have been acted upon since', async (t) => {
+  const store = new SqliteFile(folder(t), NOW);
+  store.write(about({ rows: [command(1, 'a')], outcomes: [outcome(1)] }));
+
+  store.restore(NOW + 5);
+
+  t.same(store.openCommands(), { devices: [], lastCommand: 0, lastOutcome: 0 });
   store.close();
 });

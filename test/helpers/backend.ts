@@ -8,10 +8,11 @@ export async function forgetTopology(amqp: string, prefix: string): Promise<void
   const at = names(prefix);
   const connection = await connect(amqp);
   const channel = await connection.createChannel();
-  for (const exchange of [at.events, at.requests, at.unrouted, at.presence]) {
+  for (const exchange of [at.events, at.requests, at.unrouted, at.presence, at.commands]) {
     await channel.deleteExchange(exchange);
   }
-  for (const queue of [at.unrouted, at.presenceQuery]) await channel.deleteQueue(queue);
+  for (const queue of [at.unrouted, at.presenceQuery, at.commands])
+    await channel.deleteQueue(queue);
   await connection.close();
 }
 

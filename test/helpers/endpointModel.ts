@@ -201,9 +201,7 @@ export class EndpointModel {
         break;
       case 'pong':
       case 'ack':
-        break;
       case 'result':
-        this.heard.push('error not-supported');
         break;
       case 'bye':
         this.#end('peer-bye');

@@ -5,7 +5,7 @@
  */
 import type { Endpoint } from '../../src/endpoint/endpoint.ts';
 import type { Routes } from '../../src/endpoint/keeper.ts';
-import type { Event, Request } from '../../src/wire/message.ts';
+import type { Ack, Event, Request, Result } from '../../src/wire/message.ts';
 
 export interface Handed {
   readonly endpoint: Endpoint;
@@ -14,6 +14,7 @@ export interface Handed {
 
 export class FakeRoutes implements Routes {
   readonly handed: Handed[] = [];
+  readonly answers: (Ack | Result)[] = [];
   readonly ended: Endpoint[] = [];
   /** Messages with an id that were handed on and not yet released, the oldest first. */
   readonly held: Handed[] = [];
@@ -29,6 +30,10 @@ export class FakeRoutes implements Routes {
     if (message.id === 0) return;
     endpoint.hold();
     this.held.push({ endpoint, message });
+  }
+
+  onAnswer(_endpoint: Endpoint, message: Ack | Result): void {
+    this.answers.push(message);
   }
 
   onEnd(endpoint: Endpoint): void {

@@ -3,6 +3,13 @@
  * From: property tests.  To: the Store interface; `crash` decides what outlives a process.
  * Bound: none. Calls answer in order, each in a later turn, as a thread's would.
  */
+import {
+  type CommandRow,
+  type CommandWrites,
+  isOver,
+  type OpenCommands,
+  type StoredOutcome,
+} from '../../src/command/rows.ts';
 import type { Row } from '../../src/presence/rules.ts';
 import type { Batch, Opened, OutboxEvent, Store } from '../../src/presence/store.ts';
 
@@ -10,6 +17,8 @@ export class MemoryStore implements Store {
   readonly rows = new Map<string, Row>();
   events: OutboxEvent[] = [];
   floor = 0;
+  readonly commands = new Map<number, CommandRow>();
+  toTell: StoredOutcome[] = [];
   #epoch: number | undefined;
   #start = 0;
   #node = '';
@@ -49,7 +58,8 @@ export class MemoryStore implements Store {
     return this.events.filter(({ id }) => id > after).slice(0, limit);
   }
 
-  async write({ rows, events, settledTo }: Batch): Promise<number> {
+  async write({ rows, events, settledTo, commands }: Batch): Promise<number> {
+    if (commands) this.#writeCommands(commands);
     for (const row of rows) this.rows.set(row.device, row);
     this.events.push(...events);
     this.events = this.events.filter(({ id }) => id > settledTo);
@@ -72,6 +82,56 @@ export class MemoryStore implements Store {
       this.floor = Math.max(this.floor, seq);
     }
     return { forgotten: stale.length, floor: this.floor };
+  }
+
+  #writeCommands({ rows, outcomes, settledTo, forgetBefore }: CommandWrites): void {
+    for (const row of rows) this.commands.set(row.id, row);
+    this.toTell.push(...outcomes);
+    this.toTell = this.toTell.filter(({ id }) => id > settledTo);
+    for (const { id, state, at } of this.commands.values()) {
+      if (isOver(state) && at < forgetBefore) this.commands.delete(id);
+    }
+  }
+
+  #inOrder(): CommandRow[] {
+    return [...this.commands.values()].sort((a, b) => a.id - b.id);
+  }
+
+  async openCommands(): Promise<OpenCommands> {
+    const devices = new Map<string, { device: string; waiting: number; taken: number }>();
+    for (const { device, state } of this.commands.values()) {
+      if (isOver(state)) continue;
+      const known = devices.get(device) ?? { device, waiting: 0, taken: 0 };
+      devices.set(device, known);
+      if (state === 'waiting') known.waiting += 1;
+      else known.taken += 1;
+    }
+    const lastCommand = Math.max(0, ...this.commands.keys());
+    const lastOutcome = this.toTell.at(-1)?.id ?? 0;
+    return { devices: [...devices.values()], lastCommand, lastOutcome };
+  }
+
+  async findCommands(keys: readonly string[]): Promise<CommandRow[]> {
+    const rows = this.#inOrder();
+    return keys.flatMap((key) => rows.filter((row) => row.key === key));
+  }
+
+  async waitingCommands(
+    of: readonly { device: string; after: number; limit: number }[],
+  ): Promise<CommandRow[]> {
+    const rows = this.#inOrder().filter(({ state }) => state === 'waiting');
+    return of.flatMap(({ device, after, limit }) =>
+      rows.filter((row) => row.device === device && row.id > after).slice(0, limit),
+    );
+  }
+
+  async dueCommands(now: number, limit: number): Promise<CommandRow[]> {
+    const rows = this.#inOrder().filter(({ state, due }) => !isOver(state) && due <= now);
+    return rows.sort((a, b) => a.due - b.due).slice(0, limit);
+  }
+
+  async outcomes(after: number, limit: number): Promise<StoredOutcome[]> {
+    return this.toTell.filter(({ id }) => id > after).slice(0, limit);
   }
 
   async close(): Promise<void> {}

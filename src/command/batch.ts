@@ -1,0 +1,60 @@
+/**
+ * Batch: what one transaction makes of kept commands, and what follows it.
+ * From: kept.ts, which fills it.  To: the store; then kept.ts again, once it is on disk.
+ * Bound: `presenceBatchMax` of each kind.
+ */
+import type { Refusal } from '../errors.ts';
+import type { Command } from './command.ts';
+import type { Answer } from './judge.ts';
+import type { Lane } from './lane.ts';
+import type { Delivery } from './port.ts';
+import type { CommandRow, Outcome, StoredOutcome } from './rows.ts';
+
+export interface Arrived {
+  readonly command: Command;
+  readonly delivery: Delivery;
+  /** It was refused before anybody looked at its device. */
+  readonly refusal: Refusal | undefined;
+}
+
+export interface Load {
+  readonly lane: Lane;
+  readonly generation: number;
+  readonly device: string;
+  readonly after: number;
+  readonly limit: number;
+}
+
+/** What one transaction is made of, and what follows it. */
+export interface Batch {
+  readonly arrived: readonly Arrived[];
+  readonly answers: readonly Answer[];
+  readonly loads: readonly Load[];
+  readonly rows: Map<string, CommandRow>;
+  readonly changed: Set<string>;
+  readonly told: Outcome[];
+  readonly outcomes: StoredOutcome[];
+  /** In order, once it is on record. */
+  readonly steps: (() => void)[];
+  /** Lanes that may go on. */
+  readonly touched: Set<string>;
+  /** New ones to keep by device, new rows, and how many of these are to keep. */
+  readonly added: Map<string, number>;
+  count: number;
+  kept: number;
+  settledTo: number;
+}
+
+export function makeBatch(
+  arrived: readonly Arrived[],
+  answers: readonly Answer[],
+  loads: readonly Load[],
+): Batch {
+  const made = { rows: new Map(), changed: new Set<string>(), told: [], outcomes: [], steps: [] };
+  const lanes = { touched: new Set<string>(), added: new Map<string, number>() };
+  return { arrived, answers, loads, ...made, ...lanes, count: 0, kept: 0, settledTo: 0 };
+}
+
+export function keep(rows: Map<string, CommandRow>, found: readonly CommandRow[]): void {
+  for (const row of found) rows.set(row.key, row);
+}

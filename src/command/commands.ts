@@ -1,0 +1,194 @@
+/**
+ * Commands: which command goes where, and what becomes of it. Pure: its port does the rest.
+ * From: the broker's deliveries, the registrar's rows (who is connected), acceptors' answers.
+ * To: transients.ts and kept.ts, which decide.
+ * Bound: a link per connected device, in memory; the keys of the last `commandPrefetch` concluded
+ * deliveries, twice over, in case the broker gives them again.
+ */
+import type { ConsumeMessage } from 'amqplib';
+import type { Limits } from '../limits.ts';
+import type { CommandCounters } from '../observe/metrics.ts';
+import type { ToRegistrar } from '../presence/messages.ts';
+import type { Companion } from '../presence/registrar.ts';
+import type { Row } from '../presence/rules.ts';
+import { readCommand } from './command.ts';
+import { Kept, type KeptOptions } from './kept.ts';
+import type { Delivery, Link, Port } from './port.ts';
+import type { CommandWrites, Outcome } from './rows.ts';
+import { Transients } from './transients.ts';
+
+export interface CommandsOptions
+  extends Pick<KeptOptions, 'store' | 'wall' | 'newKey' | 'onOpen' | 'onCommit' | 'settledTo'> {
+  readonly port: Port;
+  readonly limits: Limits;
+  readonly counters: CommandCounters;
+}
+
+/** What acceptors say of commands. */
+export type FromAcceptor = Extract<
+  ToRegistrar,
+  readonly ['taken' | 'result' | 'unsent', ...unknown[]]
+>;
+
+export class Commands implements Companion {
+  readonly #options: CommandsOptions;
+  readonly #links = new Map<string, Link>();
+  readonly #transients: Transients;
+  readonly #kept: Kept;
+  /** Keys of concluded deliveries, the oldest first. */
+  readonly #concluded = new Set<string>();
+
+  constructor(options: CommandsOptions) {
+    const { port, limits, wall, store, newKey, onOpen, onCommit, settledTo, counters } = options;
+    this.#options = options;
+    const onEnd = (key: string, outcome: Outcome) => this.#remember(key, outcome);
+    this.#transients = new Transients({ port, limits, wall, onEnd });
+    this.#kept = new Kept({
+      port,
+      store,
+      limits,
+      wall,
+      newKey,
+      onOpen,
+      settledTo,
+      link: (device) => this.#links.get(device),
+      onCommit: (told, stored) => {
+        for (const outcome of told) this.#count(outcome);
+        onCommit(told, stored);
+      },
+      onLate: () => {
+        counters.lateAnswers += 1;
+      },
+    });
+  }
+
+  /** For the metrics. */
+  figures(): { kept: number; open: number; links: number } {
+    return { kept: this.#kept.size, open: this.#transients.size, links: this.#links.size };
+  }
+
+  #remember(key: string, outcome: Outcome): void {
+    this.#count(outcome);
+    this.#concluded.delete(key);
+    this.#concluded.add(key);
+    if (this.#concluded.size <= this.#options.limits.commandPrefetch * 2) return;
+    for (const oldest of this.#concluded) {
+      this.#concluded.delete(oldest);
+      return;
+    }
+  }
+
+  #count({ type, reason }: Outcome): void {
+    const { outcomes, refusals, expiries } = this.#options.counters;
+    outcomes[type] = (outcomes[type] ?? 0) + 1;
+    if (type === 'refused') refusals[reason] = (refusals[reason] ?? 0) + 1;
+    if (type === 'expired') expiries[reason] = (expiries[reason] ?? 0) + 1;
+  }
+
+  // From the broker.
+
+  /** Decide about one message. Never throws, whatever its sender wrote. */
+  onDelivery(message: ConsumeMessage, delivery: Delivery): void {
+    const { limits, wall, counters, port } = this.#options;
+    const { command, refusal } = readCommand(message, limits, wall());
+    const { key, isKept } = command;
+    const kind = isKept ? 'kept' : 'transient';
+    counters.received[kind] = (counters.received[kind] ?? 0) + 1;
+    if (isKept) this.#kept.begin(command, delivery, refusal);
+    else if (delivery.isRedelivered && this.#concluded.has(key)) port.settleAgain(key, delivery);
+    else if (refusal) this.#transients.refuse(command, delivery, refusal);
+    else this.#transient(command, delivery);
+  }
+
+  #transient(given: ReturnType<typeof readCommand>['command'], delivery: Delivery): void {
+    const { port, newKey } = this.#options;
+    const { device, isNamed, deadline } = given;
+    let command = given;
+    if (delivery.isRedelivered) {
+      if (this.#transients.adopt(given.key, delivery)) return;
+      // An earlier process may have sent it, or not.
+      this.#transients.expire(command, delivery, 'unknown');
+      return;
+    }
+    if (this.#transients.has(given.key)) {
+      if (isNamed) {
+        port.settle(delivery);
+        return;
+      }
+      command = { ...given, key: newKey() };
+    }
+    if (delivery.isStale && deadline === undefined) {
+      this.#transients.expire(command, delivery, 'not-sent');
+    } else if (this.#kept.admits(device)) {
+      this.#transients.begin(command, delivery, this.#links.get(device));
+    } else {
+      this.#transients.refuse(command, delivery, 'busy');
+    }
+  }
+
+  /** The broker will deliver again what was not settled. */
+  channelLost(): void {
+    this.#kept.channelLost();
+  }
+
+  // From acceptors.
+
+  onAnswer(message: FromAcceptor): void {
+    const [what, key] = message;
+    if (what === 'unsent') {
+      const [, , device, why] = message;
+      if (this.#transients.unsent(key, why)) return;
+      if (why === 'too-long') this.#kept.answered({ what: why, key });
+      else if (why === 'busy') this.#kept.refusedByLink(device);
+    } else if (what === 'taken') {
+      if (!this.#transients.taken(key)) this.#kept.answered({ what, key });
+    } else {
+      const [, , status, payload] = message;
+      if (this.#transients.result(key, status, payload)) return;
+      this.#kept.answered({ what, key, status, payload });
+    }
+  }
+
+  // Time.
+
+  tick(): void {
+    this.#transients.tick();
+    this.#kept.tick();
+  }
+
+  // The registrar's companion.
+
+  get isBusy(): boolean {
+    return this.#kept.isBusy;
+  }
+
+  prepare(): Promise<CommandWrites | undefined> {
+    return this.#kept.prepare();
+  }
+
+  committed(rows: Iterable<Row>): void {
+    this.#kept.committed();
+    for (const row of rows) this.#onRow(row);
+  }
+
+  rolledBack(): void {
+    this.#kept.rolledBack();
+  }
+
+  /** Who is connected, as it is on record. A hand-over shows again what is known. */
+  #onRow({ device, online, acceptor, connection }: Row): void {
+    const before = this.#links.get(device);
+    if (!online) {
+      this.#links.delete(device);
+      this.#transients.linked(device, undefined);
+      if (before) this.#kept.unlinked(device);
+      return;
+    }
+    if (before?.connection !== connection) {
+      this.#links.set(device, { acceptor, connection });
+      this.#transients.linked(device, connection);
+      this.#kept.unlinked(device);
+    }
+    this.#kept.linked(device);
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * Desk: commands put together: the queue, the decisions, the outcomes.
+ * From: one channel of the registrar's AMQP connection, which consumes and publishes both, so that
+ * the broker sees a delivery settled before it sees the outcome.
+ * To: acceptors' streams; the store, as the registrar's companion.
+ * Bound: `commandPrefetch` deliveries not yet settled: then the broker keeps the rest.
+ */
+import { randomBytes } from 'node:crypto';
+import { type ConfirmChannel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
+import { Publisher } from '../broker/publisher.ts';
+import type { Limits } from '../limits.ts';
+import { type CommandCounters, makeCounters } from '../observe/metrics.ts';
+import type { ToAcceptor } from '../presence/messages.ts';
+import type { Store } from '../presence/store.ts';
+import { Commands } from './commands.ts';
+import { Outcomes } from './outcomes.ts';
+import type { Delivery, Link, Port, Sending, Sent } from './port.ts';
+
+export interface DeskOptions {
+  readonly store: Store;
+  readonly limits: Limits;
+  readonly counters: CommandCounters;
+  /** ms since 1970. */
+  readonly wall: () => number;
+  readonly send: (acceptor: string, message: ToAcceptor) => Sent;
+  /** There is something to record. */
+  readonly wake: () => void;
+  /** The store is to be believed, as far as is known. */
+  readonly mayRead: () => boolean;
+  readonly onFault: (error: unknown) => void;
+}
+
+/** A delivery can be settled only on the channel that it came by. */
+interface Tagged extends Delivery {
+  readonly channel: ConfirmChannel;
+  readonly message: ConsumeMessage;
+}
+
+const KEY_BYTES = 16;
+
+export class Desk implements Port {
+  readonly commands: Commands;
+  readonly #options: DeskOptions;
+  readonly #publisher: Publisher;
+  readonly #outcomes: Outcomes;
+  #channel: ConfirmChannel | undefined;
+  #tag = '';
+
+  constructor(options: DeskOptions) {
+    const { store, limits, counters, wall, mayRead, onFault } = options;
+    this.#options = options;
+    this.#publisher = new Publisher({
+      limits,
+      counters: makeCounters(),
+      onRoom: () => void this.#outcomes.makeRoom(),
+      onReturn: () => {},
+    });
+    const publisher = this.#publisher;
+    this.#outcomes = new Outcomes({ store, publisher, limits, wall, mayRead, onFault });
+    this.commands = new Commands({
+      port: this,
+      limits,
+      counters,
+      store,
+      wall,
+      newKey: () => randomBytes(KEY_BYTES).toString('hex'),
+      onOpen: (opened) => this.#outcomes.onOpen(opened),
+      onCommit: (_, stored) => this.#outcomes.onCommit(stored),
+      settledTo: () => this.#outcomes.settledTo(),
+    });
+  }
+
+  // The channel.
+
+  /** Consume `queue`; `onCancel` is called when the broker ends that, as when it was deleted. */
+  async open(channel: ConfirmChannel, queue: string, onCancel: () => void): Promise<void> {
+    const { limits } = this.#options;
+    this.#channel = channel;
+    channel.on('close', () => this.#down(channel));
+    this.#publisher.open(channel);
+    await channel.prefetch(limits.commandPrefetch);
+    // Those that are there already came while nobody took them, or were delivered before.
+    let stale = Number.POSITIVE_INFINITY;
+    const onMessage = (message: ConsumeMessage | null) => {
+      if (message === null) {
+        onCancel();
+        return;
+      }
+      const isStale = stale > 0;
+      const isRedelivered = message.fields.redelivered;
+      const delivery: Tagged = { channel, message, isRedelivered, isStale };
+      this.commands.onDelivery(message, delivery);
+      stale -= 1;
+      if (stale === 0) this.#outcomes.nothingComesAgain();
+    };
+    // Alone: once that is granted, what an earlier channel had not settled is back in the queue.
+    const { consumerTag } = await channel.consume(queue, onMessage, { exclusive: true });
+    this.#tag = consumerTag;
+    // What came before the answer to this is not in its count.
+    stale = (await channel.checkQueue(queue)).messageCount;
+    if (stale === 0) this.#outcomes.nothingComesAgain();
+  }
+
+  #down(channel: ConfirmChannel): void {
+    if (channel !== this.#channel) return;
+    this.#channel = undefined;
+    this.#outcomes.takeBack();
+    this.#publisher.down();
+    this.commands.channelLost();
+  }
+
+  block(isBlocked: boolean): void {
+    this.#publisher.block(isBlocked);
+  }
+
+  /** Take no more from the queue: the broker keeps it for who comes next. */
+  async suspend(): Promise<void> {
+    try {
+      await this.#channel?.cancel(this.#tag);
+    } catch {
+      // The broker went away, and takes the consumer with it.
+    }
+  }
+
+  close(): void {
+    this.#publisher.close();
+  }
+
+  /** Outcomes that the broker has not confirmed. */
+  get outcomesWaiting(): number {
+    return this.#publisher.size + this.#outcomes.size;
+  }
+
+  tick(): void {
+    this.commands.tick();
+    void this.#outcomes.makeRoom();
+    const { counters } = this.#options;
+    const { kept, open } = this.commands.figures();
+    Object.assign(counters, { kept, open, outcomesWaiting: this.outcomesWaiting });
+  }
+
+  // Port.
+
+  send({ acceptor, connection }: Link, device: string, sending: Sending): Sent {
+    const { key, topic, payload, expiresIn } = sending;
+    const { send, counters } = this.#options;
+    const sent = send(acceptor, ['command', device, connection, key, topic, payload, expiresIn]);
+    if (sent === 'sent') counters.sent += 1;
+    return sent;
+  }
+
+  settle(delivery: Delivery): void {
+    const { channel, message } = delivery as Tagged;
+    if (channel !== this.#channel) return;
+    try {
+      channel.ack(message);
+    } catch (error) {
+      // It is closing; what is not settled comes again on the next one.
+      if (!(error instanceof IllegalOperationError)) throw error;
+    }
+  }
+
+  conclude(delivery: Delivery, outcome: Parameters<Outcomes['tell']>[0]): void {
+    // Of a lost channel: the broker gives it again, and then it is settled.
+    const isHere = (delivery as Tagged).channel === this.#channel;
+    if (isHere) this.#outcomes.tell(outcome, () => this.settle(delivery));
+    else this.#outcomes.hold(outcome);
+  }
+
+  settleAgain(key: string, delivery: Delivery): void {
+    this.#outcomes.again(key, () => this.settle(delivery));
+  }
+
+  tell(outcome: Parameters<Outcomes['tell']>[0]): void {
+    this.#outcomes.tell(outcome);
+  }
+
+  wake(): void {
+    this.#options.wake();
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Judge: what a kept command becomes, by itself: when it arrives, is answered, or is due. Pure.
+ * From: kept.ts, with the row as the store has it.  To: the next row, and what its sender is told.
+ * Bound: a row that ended stays as it ended: never two different final outcomes.
+ */
+import type { Expiry, Refusal } from '../errors.ts';
+import type { Limits } from '../limits.ts';
+import { type Command, outcomeOf } from './command.ts';
+import type { Delivery } from './port.ts';
+import { type CommandRow, isOver, type Outcome } from './rows.ts';
+
+/** What a device, or its acceptor, says of a command. */
+export type Answer =
+  | { readonly what: 'taken'; readonly key: string }
+  | {
+      readonly what: 'result';
+      readonly key: string;
+      readonly status: number;
+      readonly payload: Buffer;
+    }
+  | { readonly what: 'too-long'; readonly key: string };
+
+export interface Verdict {
+  readonly row: CommandRow;
+  readonly outcome: Outcome;
+}
+
+/** The state of things that a new command meets. */
+export interface Meeting {
+  /** What is known under its key. */
+  readonly row: CommandRow | undefined;
+  /** Commands that have not ended: of its device, and of all. */
+  readonly ofDevice: number;
+  readonly ofAll: number;
+  /** Its device has a link, or had one. */
+  readonly isDeviceKnown: boolean;
+  readonly refusal: Refusal | undefined;
+}
+
+/** Keep it; it is one that we have; or why not. */
+export type Arrival = 'keep' | 'repeat' | Refusal;
+
+export function judgeArrival(
+  command: Command,
+  { isRedelivered }: Delivery,
+  { row, ofDevice, ofAll, isDeviceKnown, refusal }: Meeting,
+  now: number,
+  limits: Limits,
+): Arrival {
+  // First of all: what is known is not judged again, however late the broker gives it again.
+  // One without a name that only looks the same is another.
+  if (row && (isRedelivered || command.isNamed)) return 'repeat';
+  if (refusal) return refusal;
+  if (Number(command.deadline) <= now) return 'past-deadline';
+  if (!isDeviceKnown) return 'unknown-device';
+  if (ofDevice >= limits.commandsPerDeviceMax) return 'device-full';
+  return ofAll >= limits.commandsKeptMax ? 'full' : 'keep';
+}
+
+/** Bytes that are the row's own, and do not keep alive what they came with. */
+function ownBytes(payload: Buffer): Buffer {
+  return Buffer.from(new Uint8Array(payload).buffer);
+}
+
+/** A new row. */
+export function rowOf(id: number, key: string, command: Command, now: number): CommandRow {
+  const { device, topic, payload, deadline = now, replyTo, correlationId } = command;
+  const to = { replyTo, correlationId };
+  const rest = { state: 'waiting', status: 0, reason: '', at: now } as const;
+  return { id, key, device, topic, payload: ownBytes(payload), due: deadline, ...to, ...rest };
+}
+
+/** A refusal is on record too: judged again, the same command might be taken. */
+export function judgeRefused(row: CommandRow, reason: Refusal): Verdict {
+  const outcome = outcomeOf({ ...row, isKept: true }, 'refused', { reason });
+  return { row: { ...row, payload: outcome.payload, state: 'refused', reason }, outcome };
+}
+
+/** Undefined: it changes nothing, for the command has ended, or has been ACKed before. */
+export function judgeAnswer(
+  row: CommandRow | undefined,
+  answer: Answer,
+  now: number,
+  limits: Limits,
+): Verdict | undefined {
+  if (row === undefined || isOver(row.state)) return undefined;
+  const told = { ...row, isKept: true };
+  if (answer.what === 'taken') {
+    if (row.state === 'taken') return undefined;
+    const due = Math.min(row.due, now + limits.commandResultMs);
+    return { row: { ...row, state: 'taken', due, at: now }, outcome: outcomeOf(told, 'delivered') };
+  }
+  if (answer.what === 'too-long') {
+    const reason = 'too-long';
+    const outcome = outcomeOf(told, 'refused', { reason });
+    return { row: { ...row, state: 'refused', reason, at: now }, outcome };
+  }
+  const { status } = answer;
+  const payload = ownBytes(answer.payload);
+  const outcome = outcomeOf(told, 'result', { status, payload });
+  return { row: { ...row, state: 'result', status, payload, at: now }, outcome };
+}
+
+/** It is due. `wasSent`: its device may have it. */
+export function judgeDue(row: CommandRow, wasSent: boolean, now: number): Verdict | undefined {
+  if (isOver(row.state) || row.due > now) return undefined;
+  let reason: Expiry = wasSent ? 'no-answer' : 'not-sent';
+  if (row.state === 'taken') reason = 'no-result';
+  const outcome = outcomeOf({ ...row, isKept: true }, 'expired', { reason });
+  return { row: { ...row, state: 'expired', reason, at: now }, outcome };
+}
+
+/** The final outcome of a row, once more, for whoever asks now; undefined while it has none. */
+export function endOf(row: CommandRow, to: Command): Outcome | undefined {
+  const { state, status, reason, payload } = row;
+  if (state === 'waiting' || state === 'taken') return undefined;
+  const more = state === 'result' ? { status, payload } : { reason };
+  return outcomeOf({ ...to, key: row.key }, state, more);
+}

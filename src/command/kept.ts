@@ -1,0 +1,387 @@
+/**
+ * Kept: commands that are stored before the broker may forget them, and sent until they are taken.
+ * From: commands.ts.  To: the store, in presence's own transactions (`prepare`, then `committed` or
+ * `rolledBack`); to links, window by window (lane.ts); and outcomes, once they are on record.
+ * Bound: `commandsPerDeviceMax` per device and `commandsKeptMax` in all, beyond that `refused`;
+ * `presenceBatchMax` of each kind in a transaction. In memory: a number per device that has
+ * commands, and the payloads of one window of those that are connected.
+ */
+import type { Refusal } from '../errors.ts';
+import type { Limits } from '../limits.ts';
+import type { Row } from '../presence/rules.ts';
+import { type Arrived, type Batch, keep, type Load, makeBatch } from './batch.ts';
+import type { Command } from './command.ts';
+import {
+  type Answer,
+  endOf,
+  judgeAnswer,
+  judgeArrival,
+  judgeDue,
+  judgeRefused,
+  rowOf,
+  type Verdict,
+} from './judge.ts';
+import { Lane } from './lane.ts';
+import type { Delivery, Link, Port } from './port.ts';
+import type {
+  CommandRow,
+  CommandStore,
+  CommandWrites,
+  OpenCommands,
+  Outcome,
+  StoredOutcome,
+} from './rows.ts';
+
+export interface KeptOptions {
+  readonly port: Port;
+  readonly store: CommandStore & { read(devices: readonly string[]): Promise<Row[]> };
+  readonly limits: Limits;
+  /** ms since 1970. */
+  readonly wall: () => number;
+  readonly link: (device: string) => Link | undefined;
+  /** 16 bytes that were never used, in hexadecimal. */
+  readonly newKey: () => string;
+  readonly onOpen: (opened: OpenCommands) => void;
+  /** These are recorded: all that were told, and those of them that somebody waits for. */
+  readonly onCommit: (told: readonly Outcome[], stored: readonly StoredOutcome[]) => void;
+  /** An answer that changed nothing: its command had ended. */
+  readonly onLate: () => void;
+  /** Outcomes up to this id are at the broker. */
+  readonly settledTo: () => number;
+}
+
+/** How often the store is asked what is due. */
+const LOOK_MS = 100;
+const FORGET_EVERY_MS = 10_000;
+
+export class Kept {
+  readonly #options: KeptOptions;
+  readonly #lanes = new Map<string, Lane>();
+  #arrived: Arrived[] = [];
+  #answers: Answer[] = [];
+  /** Devices whose next rows are to be read. */
+  readonly #wanting = new Set<string>();
+  /** Devices whose link had no room, and when to try again. */
+  readonly #busy = new Map<string, number>();
+  #batch: Batch | undefined;
+  #isOpen = false;
+  /** Commands that have not ended. */
+  #size = 0;
+  #lastCommand = 0;
+  #lastOutcome = 0;
+  #deletedTo = 0;
+  #lookAt = 0;
+  #forgetAt = 0;
+
+  constructor(options: KeptOptions) {
+    this.#options = options;
+  }
+
+  /** Commands on record that have not ended. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** There is something to record, or to read. */
+  get isBusy(): boolean {
+    return this.#arrived.length + this.#answers.length + this.#wanting.size > 0;
+  }
+
+  // What happens.
+
+  begin(command: Command, delivery: Delivery, refusal?: Refusal): void {
+    this.#arrived.push({ command, delivery, refusal });
+    this.#options.port.wake();
+  }
+
+  /** What has not been recorded yet will be delivered again. */
+  channelLost(): void {
+    this.#arrived = [];
+  }
+
+  answered(answer: Answer): void {
+    this.#answers.push(answer);
+    this.#options.port.wake();
+  }
+
+  /** May a transient go to this device now? */
+  admits(device: string): boolean {
+    return this.#lanes.get(device)?.admits() ?? true;
+  }
+
+  /** The device's link is another one now, or none. */
+  unlinked(device: string): void {
+    this.#busy.delete(device);
+    this.#lanes.get(device)?.unlink();
+  }
+
+  /** The device's link is there: new, or of an acceptor that does not know what was sent to it. */
+  linked(device: string): void {
+    const lane = this.#lanes.get(device);
+    if (!lane) return;
+    for (const row of lane.window.values()) this.#send(lane, row);
+    this.#pump(lane);
+  }
+
+  /** The link did not take a command: try again a little later. */
+  refusedByLink(device: string): void {
+    const { wall, limits } = this.#options;
+    if (!this.#busy.has(device)) this.#busy.set(device, wall() + limits.commandRetryMs);
+  }
+
+  tick(): void {
+    const now = this.#options.wall();
+    for (const [device, at] of this.#busy) {
+      if (at > now) continue;
+      this.#busy.delete(device);
+      this.linked(device);
+    }
+  }
+
+  // To the links.
+
+  #pump(lane: Lane): void {
+    const { wall, link, port } = this.#options;
+    if (link(lane.device) === undefined) return;
+    for (let row = lane.next(wall()); row; row = lane.next(wall())) {
+      if (!this.#send(lane, row)) return;
+      lane.sent();
+    }
+    if (lane.wants() === undefined) return;
+    this.#wanting.add(lane.device);
+    port.wake();
+  }
+
+  #send({ device }: Lane, { key, topic, payload, due }: CommandRow): boolean {
+    const { port, link, wall } = this.#options;
+    const to = link(device);
+    const expiresIn = due - wall();
+    // The end of one that is due is about to be recorded.
+    if (to === undefined || expiresIn <= 0) return false;
+    const sent = port.send(to, device, { key, topic, payload, expiresIn });
+    // One without a stream comes back with a hand-over, which sends all of it again.
+    if (sent === 'busy') this.refusedByLink(device);
+    return sent === 'sent';
+  }
+
+  // To the store.
+
+  /** What the next transaction has to write, if anything; reads what that needs. */
+  async prepare(): Promise<CommandWrites | undefined> {
+    await this.#open();
+    const { store, limits, wall } = this.#options;
+    const max = limits.presenceBatchMax;
+    const now = wall();
+    const arrived = this.#arrived.splice(0, max);
+    const answers = this.#answers.splice(0, max);
+    const loads = this.#takeLoads(max);
+    const batch = makeBatch(arrived, answers, loads);
+    this.#batch = batch;
+    const keys = [...arrived.map(({ command }) => command.key), ...answers.map(({ key }) => key)];
+    if (keys.length > 0) keep(batch.rows, await store.findCommands([...new Set(keys)]));
+    const known = await this.#strangers(arrived);
+    for (const one of arrived) this.#arrive(batch, one, known, now);
+    for (const answer of answers) this.#answer(batch, answer, now);
+    await this.#end(batch, now);
+    await this.#load(batch, loads);
+    return this.#writes(batch, now);
+  }
+
+  async #open(): Promise<void> {
+    if (this.#isOpen) return;
+    const { store, limits, onOpen } = this.#options;
+    const opened = await store.openCommands();
+    for (const { device, waiting, taken } of opened.devices) {
+      const suspects = Math.min(waiting, limits.commandWindowMax);
+      const lane = new Lane(device, limits.commandWindowMax, suspects);
+      lane.waiting = waiting;
+      lane.taken = taken;
+      this.#lanes.set(device, lane);
+      this.#size += waiting + taken;
+    }
+    this.#lastCommand = opened.lastCommand;
+    this.#lastOutcome = opened.lastOutcome;
+    this.#isOpen = true;
+    onOpen(opened);
+    for (const lane of this.#lanes.values()) this.#pump(lane);
+  }
+
+  #takeLoads(max: number): Load[] {
+    const loads: Load[] = [];
+    for (const device of this.#wanting) {
+      if (loads.length === max) break;
+      this.#wanting.delete(device);
+      const lane = this.#lanes.get(device);
+      const wants = lane?.wants();
+      if (!lane || !wants) continue;
+      lane.isLoading = true;
+      loads.push({ lane, generation: lane.generation, ...wants });
+    }
+    return loads;
+  }
+
+  /** Devices of new commands that have no link, but had one. */
+  async #strangers(arrived: readonly Arrived[]): Promise<Set<string>> {
+    const { store, link } = this.#options;
+    const devices = new Set(arrived.map(({ command }) => command.device));
+    const away = [...devices].filter((device) => link(device) === undefined);
+    const rows = away.length > 0 ? await store.read(away) : [];
+    return new Set(rows.map(({ device }) => device));
+  }
+
+  #arrive(batch: Batch, arrived: Arrived, known: ReadonlySet<string>, now: number): void {
+    const { port, limits, link, newKey } = this.#options;
+    const { command, delivery, refusal } = arrived;
+    const { device } = command;
+    const row = batch.rows.get(command.key);
+    const lane = this.#lanes.get(device);
+    const added = batch.added.get(device) ?? 0;
+    const ofDevice = (lane ? lane.waiting + lane.taken : 0) + added;
+    const ofAll = this.#size + batch.kept;
+    const isDeviceKnown = known.has(device) || link(device) !== undefined;
+    const meeting = { row, ofDevice, ofAll, isDeviceKnown, refusal };
+    const arrival = judgeArrival(command, delivery, meeting, now, limits);
+    if (arrival === 'repeat') {
+      // One that its sender repeats may have missed the end.
+      const end = row && !delivery.isRedelivered ? endOf(row, command) : undefined;
+      if (end) this.#tell(batch, end);
+      batch.steps.push(() => port.settle(delivery));
+      return;
+    }
+    batch.count += 1;
+    const next = rowOf(this.#lastCommand + batch.count, row ? newKey() : command.key, command, now);
+    if (arrival === 'keep') {
+      this.#change(batch, next);
+      batch.added.set(device, added + 1);
+      batch.kept += 1;
+      batch.steps.push(() => this.#added(next));
+    } else {
+      const refused = judgeRefused(next, arrival);
+      this.#change(batch, refused.row);
+      this.#tell(batch, refused.outcome);
+    }
+    batch.steps.push(() => port.settle(delivery));
+  }
+
+  #answer(batch: Batch, answer: Answer, now: number): void {
+    const { limits, onLate } = this.#options;
+    const verdict = judgeAnswer(batch.rows.get(answer.key), answer, now, limits);
+    if (verdict) this.#judged(batch, verdict);
+    else batch.steps.push(onLate);
+  }
+
+  async #end(batch: Batch, now: number): Promise<void> {
+    if (this.#size === 0 || now < this.#lookAt) return;
+    const { store, limits } = this.#options;
+    const due = await store.dueCommands(now, limits.presenceBatchMax);
+    this.#lookAt = due.length === limits.presenceBatchMax ? now : now + LOOK_MS;
+    for (const found of due) {
+      const row = batch.rows.get(found.key) ?? found;
+      batch.rows.set(row.key, row);
+      const wasSent = this.#lanes.get(row.device)?.maySent(row.key) === true;
+      const verdict = judgeDue(row, wasSent, now);
+      if (verdict) this.#judged(batch, verdict);
+    }
+  }
+
+  async #load(batch: Batch, loads: readonly Load[]): Promise<void> {
+    if (loads.length === 0) return;
+    const wanted = loads.map(({ device, after, limit }) => ({ device, after, limit }));
+    const found = await this.#options.store.waitingCommands(wanted);
+    const rows = Map.groupBy(found, ({ device }) => device);
+    batch.steps.unshift(() => {
+      for (const { lane, device, generation } of loads) {
+        const ofLane = rows.get(device) ?? [];
+        lane.loaded(ofLane, generation);
+        batch.touched.add(device);
+      }
+    });
+  }
+
+  #judged(batch: Batch, { row, outcome }: Verdict): void {
+    const before = batch.rows.get(row.key)?.state;
+    this.#change(batch, row);
+    this.#tell(batch, outcome);
+    batch.steps.push(() => this.#moved(row, before));
+    batch.touched.add(row.device);
+  }
+
+  #change(batch: Batch, row: CommandRow): void {
+    batch.rows.set(row.key, row);
+    batch.changed.add(row.key);
+    batch.touched.add(row.device);
+  }
+
+  #tell({ told, outcomes }: Batch, outcome: Outcome): void {
+    told.push(outcome);
+    if (outcome.replyTo === '') return;
+    outcomes.push({ ...outcome, id: this.#lastOutcome + outcomes.length + 1 });
+  }
+
+  #writes(batch: Batch, now: number): CommandWrites | undefined {
+    const { settledTo, limits } = this.#options;
+    const { rows, changed, outcomes } = batch;
+    batch.settledTo = settledTo();
+    const isForgetting = now >= this.#forgetAt && this.#lastCommand > 0;
+    const isWriting = changed.size + outcomes.length > 0 || batch.settledTo > this.#deletedTo;
+    if (!isWriting && !isForgetting) return undefined;
+    const forgetBefore = isForgetting ? now - limits.commandRememberMs : 0;
+    if (isForgetting) this.#forgetAt = now + FORGET_EVERY_MS;
+    const written = [...changed].map((key) => rows.get(key) as CommandRow);
+    return { rows: written, outcomes, settledTo: batch.settledTo, forgetBefore };
+  }
+
+  /** The transaction is on disk. */
+  committed(): void {
+    const batch = this.#batch;
+    if (!batch) return;
+    this.#batch = undefined;
+    this.#deletedTo = batch.settledTo;
+    this.#lastOutcome += batch.outcomes.length;
+    this.#lastCommand += batch.count;
+    for (const step of batch.steps) step();
+    if (batch.told.length > 0) this.#options.onCommit(batch.told, batch.outcomes);
+    for (const device of batch.touched) {
+      const lane = this.#lanes.get(device);
+      if (lane) this.#pump(lane);
+    }
+  }
+
+  /** It is not; all of it will be tried again. */
+  rolledBack(): void {
+    const batch = this.#batch;
+    if (!batch) return;
+    this.#batch = undefined;
+    this.#lookAt = 0;
+    this.#arrived.unshift(...batch.arrived);
+    this.#answers.unshift(...batch.answers);
+    for (const { lane, generation, device } of batch.loads) {
+      if (lane.generation === generation) lane.isLoading = false;
+      this.#wanting.add(device);
+    }
+  }
+
+  // What is on record.
+
+  #added(row: CommandRow): void {
+    const { limits, link } = this.#options;
+    const { device } = row;
+    let lane = this.#lanes.get(device);
+    if (!lane) {
+      lane = new Lane(device, limits.commandWindowMax);
+      this.#lanes.set(device, lane);
+    }
+    lane.add(row, link(device) !== undefined);
+    this.#size += 1;
+  }
+
+  #moved(row: CommandRow, before: CommandRow['state'] | undefined): void {
+    const lane = this.#lanes.get(row.device);
+    if (!lane) return;
+    if (before === 'waiting') lane.left(row.key);
+    else lane.taken -= 1;
+    if (row.state === 'taken') lane.taken += 1;
+    else this.#size -= 1;
+    if (lane.isEmpty) this.#lanes.delete(row.device);
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * Lane: the kept commands of one device: which of them its link has, and which may follow. Pure.
+ * From: kept.ts.  To: the next rows to send, in order.
+ * Bound: one window of `commandWindowMax` at a time; the next begins when all of it is answered, so
+ * a command that may come to a device again is among the last KEYS it has seen. A device
+ * remembers so many keys, and acts upon none of them twice.
+ */
+import type { CommandRow } from './rows.ts';
+
+/** Keys that a device remembers: part of the protocol. */
+export const KEYS = 16;
+
+export class Lane {
+  readonly device: string;
+  /** Commands of it in the store, by state. */
+  waiting = 0;
+  taken = 0;
+  /** Sent on this link, and their answer not yet on record. */
+  readonly window = new Map<string, CommandRow>();
+  /** The rows that follow, in order, as far as they have been read. */
+  ready: CommandRow[] = [];
+  /**
+   * How many of the first that wait may have been sent before: on an earlier link, or by an earlier
+   * process. While there are any, they go one at a time, and nothing else goes.
+   */
+  suspects: number;
+  isLoading = false;
+  /** Rises with every link: what was read for an earlier one is not for this one. */
+  generation = 0;
+  readonly #windowMax: number;
+  /** Rows and transients that the present window has had. */
+  #begun = 0;
+  #transients = 0;
+  /** The last row in `window` or `ready`, ever on this link. */
+  #readTo = 0;
+
+  constructor(device: string, windowMax: number, suspects = 0) {
+    this.device = device;
+    this.#windowMax = windowMax;
+    this.suspects = suspects;
+  }
+
+  get isEmpty(): boolean {
+    return this.waiting === 0 && this.taken === 0;
+  }
+
+  get #max(): number {
+    return this.suspects > 0 ? 1 : this.#windowMax;
+  }
+
+  /** Waiting rows that only the store has. */
+  get #unread(): number {
+    return this.waiting - this.window.size - this.ready.length;
+  }
+
+  /** What to read now, if anything. */
+  wants(): { device: string; after: number; limit: number } | undefined {
+    if (this.isLoading || this.ready.length > 0 || this.#unread <= 0) return undefined;
+    if (this.#begun >= this.#max) return undefined;
+    return { device: this.device, after: this.#readTo, limit: this.#windowMax };
+  }
+
+  /** These were read, for the link of `generation`. */
+  loaded(rows: readonly CommandRow[], generation: number): void {
+    if (generation !== this.generation) return;
+    this.isLoading = false;
+    // Nothing there: whatever was counted on is gone, and must not be asked for again.
+    if (rows.length === 0) this.waiting = this.window.size + this.ready.length;
+    for (const row of rows) this.#push(row);
+  }
+
+  /** A new row. While older ones wait in the store it waits there too. */
+  add(row: CommandRow, isLinked: boolean): void {
+    const isNext = this.#unread === 0 && this.ready.length < this.#windowMax;
+    this.waiting += 1;
+    if (isLinked && isNext && !this.isLoading) this.#push(row);
+  }
+
+  #push(row: CommandRow): void {
+    this.ready.push(row);
+    this.#readTo = Math.max(this.#readTo, row.id);
+  }
+
+  /** The next row that may be sent now; `sent` or not at all. */
+  next(now: number): CommandRow | undefined {
+    const [row] = this.ready;
+    // One that is due stays until its end is on record.
+    if (row === undefined || this.#begun >= this.#max || row.due <= now) return undefined;
+    return row;
+  }
+
+  /** The row that `next` gave is on its way. */
+  sent(): void {
+    const row = this.ready.shift();
+    if (row === undefined) return;
+    this.#begun += 1;
+    this.window.set(row.key, row);
+  }
+
+  /** May a transient go between? Counts it when it may. */
+  admits(): boolean {
+    if (this.suspects > 0) return false;
+    if (this.window.size === 0) return true;
+    if (this.#transients >= KEYS - this.#windowMax) return false;
+    this.#transients += 1;
+    return true;
+  }
+
+  /** It no longer waits: that is on record. */
+  left(key: string): void {
+    this.waiting -= 1;
+    this.ready = this.ready.filter((row) => row.key !== key);
+    if (this.waiting === 0) this.suspects = 0;
+    if (!this.window.delete(key)) return;
+    this.suspects = Math.max(0, this.suspects - 1);
+    if (this.window.size > 0) return;
+    this.#begun = 0;
+    this.#transients = 0;
+  }
+
+  /** Its device may have it. */
+  maySent(key: string): boolean {
+    return this.suspects > 0 || this.window.has(key);
+  }
+
+  /** The link is another one, or none. */
+  unlink(): void {
+    this.suspects = Math.max(this.suspects, this.window.size);
+    this.window.clear();
+    this.ready = [];
+    this.isLoading = false;
+    this.generation += 1;
+    this.#begun = 0;
+    this.#transients = 0;
+    this.#readTo = 0;
+  }
+}

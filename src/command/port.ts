@@ -1,0 +1,52 @@
+/**
+ * Port: what commands need of the process around them; the tests bring their own.
+ * From: transients.ts and kept.ts.  To: acceptors' streams and the broker (desk.ts).
+ * Bound: none of its own: every call is decided at once, and none waits.
+ */
+import type { Outcome } from './rows.ts';
+
+/** A device's link, and the acceptor that holds it. */
+export interface Link {
+  readonly acceptor: string;
+  readonly connection: string;
+}
+
+/** A command on its way to a link. */
+export interface Sending {
+  readonly key: string;
+  readonly topic: string;
+  readonly payload: Buffer;
+  /** How long it is still wanted, in ms. */
+  readonly expiresIn: number;
+}
+
+/** gone: the acceptor has no stream. busy: that has no room. In both cases nothing was sent. */
+export type Sent = 'sent' | 'gone' | 'busy';
+
+/** Why an acceptor did not send: no such link, no room in its outbox, too long for its device. */
+export type Unsent = 'gone' | 'busy' | 'too-long';
+
+/** One message of the command queue, which the broker gives again until it is settled. */
+export interface Delivery {
+  /** It was delivered before: what became of it then is not always known. */
+  readonly isRedelivered: boolean;
+  /** It lay in the queue before anybody consumed it, for how long is not known. */
+  readonly isStale: boolean;
+}
+
+export interface Port {
+  send(link: Link, device: string, sending: Sending): Sent;
+  /** Its fate is on record: the broker may forget it. */
+  settle(delivery: Delivery): void;
+  /**
+   * The same, and then tell `outcome`, in this order: what is told twice for want of a settled
+   * delivery could be two different things.
+   */
+  conclude(delivery: Delivery, outcome: Outcome): void;
+  /** The delivery of a command that was concluded comes again: it is settled, its outcome told. */
+  settleAgain(key: string, delivery: Delivery): void;
+  /** Tell an outcome that is not final. */
+  tell(outcome: Outcome): void;
+  /** There is something to record. */
+  wake(): void;
+}

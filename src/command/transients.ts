@@ -1,0 +1,157 @@
+/**
+ * Transients: commands that are sent now or never, and at most once. Pure.
+ * From: commands.ts.  To: a link, or an outcome at once; later ACK, RESULT, the link's end or the
+ * deadline make the outcome.
+ * Bound: their deliveries are settled only with the final outcome, so the broker's prefetch bounds
+ * them; LINK_MAX unanswered ones per device, beyond that `refused` with `busy`. Payloads are not
+ * kept: nothing is ever sent again.
+ */
+import type { Expiry, Refusal } from '../errors.ts';
+import type { Limits } from '../limits.ts';
+import { type Command, outcomeOf } from './command.ts';
+import type { Delivery, Link, Port, Unsent } from './port.ts';
+import type { Outcome } from './rows.ts';
+
+/** Unanswered ones of one device. As many keys as it remembers. */
+const LINK_MAX = 16;
+const EMPTY = Buffer.alloc(0);
+
+interface Open {
+  readonly command: Command;
+  readonly connection: string;
+  /** The broker's last delivery of it. */
+  delivery: Delivery;
+  readonly due: number;
+  isTaken: boolean;
+}
+
+export interface TransientsOptions {
+  readonly port: Port;
+  readonly limits: Limits;
+  /** ms since 1970. */
+  readonly wall: () => number;
+  /** Its delivery is concluded: should the broker give it again, that is only settled. */
+  readonly onEnd: (key: string, outcome: Outcome) => void;
+}
+
+export class Transients {
+  readonly #options: TransientsOptions;
+  readonly #open = new Map<string, Open>();
+  readonly #byDevice = new Map<string, Set<Open>>();
+
+  constructor(options: TransientsOptions) {
+    this.#options = options;
+  }
+
+  /** Unanswered ones. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  has(key: string): boolean {
+    return this.#open.has(key);
+  }
+
+  /** It is open already: `delivery` is the one to settle from now on. */
+  adopt(key: string, delivery: Delivery): boolean {
+    const open = this.#open.get(key);
+    if (open === undefined) return false;
+    open.delivery = delivery;
+    return true;
+  }
+
+  /** Send it to its device's link, or say at once why not. Gives true when it was sent. */
+  begin(command: Command, delivery: Delivery, link: Link | undefined): boolean {
+    const { port, limits, wall } = this.#options;
+    const { device, key, topic, payload, deadline = Number.POSITIVE_INFINITY } = command;
+    const now = wall();
+    const ofDevice = this.#byDevice.get(device);
+    if (deadline <= now) return this.refuse(command, delivery, 'past-deadline');
+    if (link === undefined) return this.#conclude(command, delivery, 'offline');
+    if (ofDevice && ofDevice.size >= LINK_MAX) return this.refuse(command, delivery, 'busy');
+    const due = Math.min(deadline, now + limits.commandResultMs);
+    const sent = port.send(link, device, { key, topic, payload, expiresIn: due - now });
+    if (sent === 'gone') return this.#conclude(command, delivery, 'offline');
+    if (sent === 'busy') return this.refuse(command, delivery, 'busy');
+    const { connection } = link;
+    const open: Open = {
+      command: { ...command, payload: EMPTY },
+      connection,
+      delivery,
+      due,
+      isTaken: false,
+    };
+    this.#open.set(key, open);
+    if (ofDevice) ofDevice.add(open);
+    else this.#byDevice.set(device, new Set([open]));
+    return true;
+  }
+
+  refuse(command: Command, delivery: Delivery, reason: Refusal): false {
+    return this.#conclude(command, delivery, 'refused', { reason });
+  }
+
+  expire(command: Command, delivery: Delivery, reason: Expiry): false {
+    return this.#conclude(command, delivery, 'expired', { reason });
+  }
+
+  #conclude(
+    command: Command,
+    delivery: Delivery,
+    ...[type, more]: [Outcome['type'], Partial<Outcome>?]
+  ): false {
+    const outcome = outcomeOf(command, type, more);
+    this.#options.onEnd(command.key, outcome);
+    this.#options.port.conclude(delivery, outcome);
+    return false;
+  }
+
+  #end(open: Open, ...told: [Outcome['type'], Partial<Outcome>?]): void {
+    const { command, delivery } = open;
+    this.#open.delete(command.key);
+    const ofDevice = this.#byDevice.get(command.device);
+    ofDevice?.delete(open);
+    if (ofDevice?.size === 0) this.#byDevice.delete(command.device);
+    this.#conclude(command, delivery, ...told);
+  }
+
+  // From its device. Each gives false when no such command is open.
+
+  taken(key: string): boolean {
+    const open = this.#open.get(key);
+    if (open === undefined) return false;
+    if (!open.isTaken) this.#options.port.tell(outcomeOf(open.command, 'delivered'));
+    open.isTaken = true;
+    return true;
+  }
+
+  result(key: string, status: number, payload: Buffer): boolean {
+    const open = this.#open.get(key);
+    if (open) this.#end(open, 'result', { status, payload });
+    return open !== undefined;
+  }
+
+  unsent(key: string, why: Unsent): boolean {
+    const open = this.#open.get(key);
+    if (open === undefined) return false;
+    if (why === 'gone') this.#end(open, 'offline');
+    else this.#end(open, 'refused', { reason: why });
+    return true;
+  }
+
+  /** The device's link is another one now, or none: no answer can come from the one before. */
+  linked(device: string, connection: string | undefined): void {
+    for (const open of this.#byDevice.get(device) ?? []) {
+      if (open.connection !== connection) this.#end(open, 'expired', { reason: 'link-lost' });
+    }
+  }
+
+  /** End what is due. */
+  tick(): void {
+    const now = this.#options.wall();
+    for (const open of this.#open.values()) {
+      const reason = open.isTaken ? 'no-result' : 'no-answer';
+      if (open.due <= now) this.#end(open, 'expired', { reason });
+    }
+  }
+}

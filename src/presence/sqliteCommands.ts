@@ -1,0 +1,155 @@
+/**
+ * SqliteCommands: kept commands and their outcomes, in the same SQLite file as presence.
+ * From: sqliteFile.ts, within its transactions and guards.  To: two tables, all their SQL here.
+ * Bound: a transaction forgets at most FORGET_ROWS commands that have ended.
+ */
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { CommandRow, CommandWrites, OpenCommands, StoredOutcome } from '../command/rows.ts';
+
+const FORGET_ROWS = 20_000;
+
+const LIVE = `state IN ('waiting', 'taken')`;
+
+export const CREATE_COMMANDS = `
+  CREATE TABLE commands (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    device TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    due INTEGER NOT NULL,
+    replyTo TEXT NOT NULL,
+    correlationId TEXT NOT NULL,
+    state TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX commandsWaiting ON commands (device, id) WHERE state = 'waiting';
+  CREATE INDEX commandsDue ON commands (due) WHERE ${LIVE};
+  CREATE INDEX commandsEnded ON commands (at) WHERE NOT ${LIVE};
+  CREATE TABLE outcomes (
+    id INTEGER PRIMARY KEY,
+    type TEXT NOT NULL,
+    device TEXT NOT NULL,
+    key TEXT NOT NULL,
+    replyTo TEXT NOT NULL,
+    correlationId TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    payload BLOB NOT NULL
+  ) STRICT;
+`;
+
+const COLUMNS =
+  'id, key, device, topic, payload, due, replyTo, correlationId, state, status, reason, at';
+
+const SQL = {
+  live: `SELECT device, sum(state = 'waiting') AS waiting, sum(state = 'taken') AS taken
+    FROM commands WHERE ${LIVE} GROUP BY device`,
+  lastCommand: 'SELECT coalesce(max(id), 0) AS last FROM commands',
+  lastOutcome: 'SELECT coalesce(max(id), 0) AS last FROM outcomes',
+  find: `SELECT ${COLUMNS} FROM commands WHERE key = ?`,
+  waiting: `SELECT ${COLUMNS} FROM commands
+    WHERE state = 'waiting' AND device = ? AND id > ? ORDER BY id LIMIT ?`,
+  due: `SELECT ${COLUMNS} FROM commands WHERE ${LIVE} AND due <= ? ORDER BY due LIMIT ?`,
+  write: `INSERT INTO commands (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET
+      payload = excluded.payload, due = excluded.due, state = excluded.state,
+      status = excluded.status, reason = excluded.reason, at = excluded.at`,
+  forget: `DELETE FROM commands WHERE id IN
+    (SELECT id FROM commands WHERE NOT ${LIVE} AND at < ? ORDER BY at LIMIT ${FORGET_ROWS})`,
+  addOutcome: `INSERT INTO outcomes
+    (id, type, device, key, replyTo, correlationId, status, reason, payload)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  outcomes: 'SELECT * FROM outcomes WHERE id > ? ORDER BY id LIMIT ?',
+  settle: 'DELETE FROM outcomes WHERE id <= ?',
+  clearCommands: 'DELETE FROM commands',
+  clearOutcomes: 'DELETE FROM outcomes',
+} as const;
+
+type Statements = Record<keyof typeof SQL, StatementSync>;
+type Found = Record<string, unknown>;
+
+export class SqliteCommands {
+  readonly #sql: Statements;
+
+  constructor(database: DatabaseSync) {
+    const prepared = Object.entries(SQL).map(([name, sql]) => [name, database.prepare(sql)]);
+    this.#sql = Object.fromEntries(prepared) as Statements;
+  }
+
+  open(): OpenCommands {
+    const devices = this.#sql.live.all() as unknown as OpenCommands['devices'];
+    const lastCommand = Number(this.#sql.lastCommand.get()?.last);
+    const lastOutcome = Number(this.#sql.lastOutcome.get()?.last);
+    return { devices, lastCommand, lastOutcome };
+  }
+
+  find(keys: readonly string[]): CommandRow[] {
+    return keys.flatMap((key) => this.#sql.find.all(key).map(asCommand));
+  }
+
+  waiting(of: readonly { device: string; after: number; limit: number }[]): CommandRow[] {
+    return of.flatMap(({ device, after, limit }) =>
+      this.#sql.waiting.all(device, after, limit).map(asCommand),
+    );
+  }
+
+  due(now: number, limit: number): CommandRow[] {
+    return this.#sql.due.all(now, limit).map(asCommand);
+  }
+
+  outcomes(after: number, limit: number): StoredOutcome[] {
+    return this.#sql.outcomes.all(after, limit).map(asOutcome);
+  }
+
+  write({ rows, outcomes, settledTo, forgetBefore }: CommandWrites): void {
+    for (const row of rows) {
+      const { id, key, device, topic, payload, due, replyTo, correlationId } = row;
+      const { state, status, reason, at } = row;
+      const where = [replyTo, correlationId] as const;
+      this.#sql.write.run(
+        id,
+        key,
+        device,
+        topic,
+        payload,
+        due,
+        ...where,
+        state,
+        status,
+        reason,
+        at,
+      );
+    }
+    for (const outcome of outcomes) {
+      const { id, type, device, key, replyTo, correlationId, status, reason, payload } = outcome;
+      const where = [device, key, replyTo, correlationId] as const;
+      this.#sql.addOutcome.run(id, type, ...where, status, reason, payload);
+    }
+    this.#sql.settle.run(settledTo);
+    if (forgetBefore > 0) this.#sql.forget.run(forgetBefore);
+  }
+
+  /** After a restore: what a backup holds may have been acted upon since. */
+  clear(): void {
+    this.#sql.clearCommands.run();
+    this.#sql.clearOutcomes.run();
+  }
+}
+
+function asCommand(found: Found): CommandRow {
+  return { ...(found as unknown as CommandRow), payload: bytesOf(found.payload) };
+}
+
+function asOutcome(found: Found): StoredOutcome {
+  const outcome = found as unknown as StoredOutcome;
+  return { ...outcome, payload: bytesOf(found.payload), isKept: true };
+}
+
+/** SQLite gives plain bytes, and so does a message between threads: the same memory as a Buffer. */
+export function bytesOf(payload: unknown): Buffer {
+  const { buffer, byteOffset, byteLength } = payload as Uint8Array<ArrayBuffer>;
+  return Buffer.from(buffer, byteOffset, byteLength);
+}

@@ -1,0 +1,130 @@
+/**
+ * Commands: from the registrar's stream to the socket of one device, and its answers back.
+ * From: StreamClient, one COMMAND at a time; endpoints, their ACKs and RESULTs.
+ * To: the endpoint that the connection id names; the registrar, what became of it.
+ * Bound: OPEN_MAX COMMANDs of a link are known by their ids, the oldest is forgotten: its answer
+ * is a stray one then. A link whose outbox is above its soft bound takes no COMMAND.
+ */
+import type { Endpoint } from '../endpoint/endpoint.ts';
+import type { Registry } from '../endpoint/registry.ts';
+import type { Limits } from '../limits.ts';
+import type { Counters } from '../observe/metrics.ts';
+import type { ToAcceptor, ToRegistrar } from '../presence/messages.ts';
+import { type Ack, ID_MAX, type Result, TYPE } from '../wire/message.ts';
+
+/** Four times what a device remembers. */
+const OPEN_MAX = 64;
+/** What a COMMAND adds to topic and payload, at most: id, key, expiresIn, their names, headers. */
+const COMMAND_OVERHEAD_BYTES = 64;
+
+export type ToLink = Extract<ToAcceptor, readonly ['command', ...unknown[]]>;
+export type FromLink = Extract<ToRegistrar, readonly ['taken' | 'result' | 'unsent', ...unknown[]]>;
+
+export interface CommandsOptions {
+  readonly registry: Registry<Endpoint>;
+  readonly limits: Limits;
+  readonly counters: Counters;
+  /** The registrar is to hear this. */
+  readonly tell: (message: FromLink) => void;
+}
+
+interface Open {
+  readonly key: string;
+  isTaken: boolean;
+}
+
+export class Commands {
+  readonly #options: CommandsOptions;
+  /** COMMANDs without a RESULT, by id, in order; of links that have any. */
+  readonly #links = new Map<Endpoint, Map<number, Open>>();
+  #lastId = 0;
+  #isSuspended = false;
+
+  constructor(options: CommandsOptions) {
+    this.#options = options;
+  }
+
+  /** Send no more: all links are about to end. */
+  suspend(): void {
+    this.#isSuspended = true;
+  }
+
+  onCommand([, device, connection, key, topic, payload, expiresIn]: ToLink): void {
+    const { registry, limits, tell } = this.#options;
+    const endpoint = registry.find(connection);
+    if (endpoint?.state !== 'open' || this.#isSuspended) {
+      tell(['unsent', key, device, 'gone']);
+      return;
+    }
+    const known = this.#find(endpoint, key);
+    if (known) {
+      // The registrar is another one, or did not hear: its device has this COMMAND.
+      if (known.isTaken) tell(['taken', key]);
+      return;
+    }
+    const bytes = topic.length + payload.length + COMMAND_OVERHEAD_BYTES;
+    if (bytes > endpoint.frameBytesMax) {
+      tell(['unsent', key, device, 'too-long']);
+      return;
+    }
+    const { outboxBytes } = endpoint;
+    if (outboxBytes >= limits.outboxSoftBytes || outboxBytes + bytes > limits.outboxHardBytes) {
+      tell(['unsent', key, device, 'busy']);
+      return;
+    }
+    const id = this.#open(endpoint, key);
+    const key16 = Buffer.from(key, 'hex');
+    endpoint.send({ type: TYPE.COMMAND, id, topic, payload, key: key16, expiresIn });
+  }
+
+  #find(endpoint: Endpoint, key: string): Open | undefined {
+    for (const open of this.#links.get(endpoint)?.values() ?? []) {
+      if (open.key === key) return open;
+    }
+    return undefined;
+  }
+
+  #open(endpoint: Endpoint, key: string): number {
+    // One counter for all links: on each it rises, and no link has to keep one.
+    this.#lastId = this.#lastId === ID_MAX ? 1 : this.#lastId + 1;
+    let ofLink = this.#links.get(endpoint);
+    if (ofLink === undefined) {
+      ofLink = new Map();
+      this.#links.set(endpoint, ofLink);
+    }
+    if (ofLink.size === OPEN_MAX) {
+      for (const oldest of ofLink.keys()) {
+        ofLink.delete(oldest);
+        break;
+      }
+    }
+    ofLink.set(this.#lastId, { key, isTaken: false });
+    return this.#lastId;
+  }
+
+  /** An ACK or a RESULT. One for nothing that is open is counted, and that is all. */
+  onAnswer(endpoint: Endpoint, message: Ack | Result): void {
+    const { counters, tell } = this.#options;
+    const ofLink = this.#links.get(endpoint);
+    const open = ofLink?.get(message.id);
+    if (message.type === TYPE.RESULT) {
+      if (!ofLink || !open) {
+        counters.strayResults += 1;
+        return;
+      }
+      ofLink.delete(message.id);
+      if (ofLink.size === 0) this.#links.delete(endpoint);
+      tell(['result', open.key, message.status, message.payload]);
+    } else if (open && !open.isTaken) {
+      open.isTaken = true;
+      tell(['taken', open.key]);
+    } else {
+      counters.strayAcks += 1;
+    }
+  }
+
+  /** The link is over: the registrar hears of that by itself. */
+  onEnd(endpoint: Endpoint): void {
+    this.#links.delete(endpoint);
+  }
+}

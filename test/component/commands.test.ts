@@ -1,0 +1,187 @@
+/** An acceptor's part in commands: COMMAND frames, answers by id, and what is not sent at all. */
+import type { Test } from 'tap';
+import { Commands, type CommandsOptions, type FromLink } from '../../src/route/commands.ts';
+import { type Message, TYPE } from '../../src/wire/message.ts';
+import type { Device } from '../helpers/device.ts';
+import { on, type Served, settle } from '../helpers/keeper.ts';
+
+const KEY = '00112233445566778899aabbccddeeff';
+const EMPTY = Buffer.alloc(0);
+
+interface Parts {
+  readonly commands: Commands;
+  readonly told: FromLink[];
+  readonly device: Device;
+  /** As the registrar does. */
+  command(key: string, payload?: Buffer): void;
+  /** The PONG behind what was sent: all of it has been handled. */
+  handled(): Promise<void>;
+}
+
+async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts> {
+  const told: FromLink[] = [];
+  const { registry } = served.keeper;
+  const { limits, counters } = served;
+  const tell: CommandsOptions['tell'] = (message) => told.push(message);
+  const commands = new Commands({ registry, limits, counters, tell });
+  const device = await served.open('door-17', hello);
+  served.routes.onAnswer = (endpoint, message) => commands.onAnswer(endpoint, message);
+  const { id } = served.endpoint();
+  return {
+    commands,
+    told,
+    device,
+    command: (key, payload = EMPTY) =>
+      commands.onCommand(['command', 'door-17', id, key, 'door.open', payload, 5_000]),
+    handled: async () => {
+      device.send({ type: TYPE.PING });
+      await device.expect(TYPE.PONG);
+    },
+  };
+}
+
+const keyOf = (n: number) => n.toString(16).padStart(32, '0');
+const result = (id: number, text = 'done'): Message => ({
+  type: TYPE.RESULT,
+  id,
+  status: 100,
+  payload: Buffer.from(text),
+});
+
+function test(promise: string, body: (t: Test, parts: Parts, served: Served) => Promise<void>) {
+  on('TCP', `commands: ${promise}`, {}, async (t, served) => body(t, await make(served), served));
+}
+
+test('a COMMAND frame has key and time; ACK and RESULT come back by its id', async (t, parts) => {
+  const { device, told, command, handled } = parts;
+  command(KEY, Buffer.from([0, 255]));
+
+  const got = await device.expect(TYPE.COMMAND);
+  device.send({ type: TYPE.ACK, id: got.id }, result(got.id));
+  await handled();
+
+  t.match(got, { topic: 'door.open', payload: Buffer.from([0, 255]), expiresIn: 5_000 });
+  t.equal(got.key?.toString('hex'), KEY);
+  t.same(told, [
+    ['taken', KEY],
+    ['result', KEY, 100, Buffer.from('done')],
+  ]);
+});
+
+test('ids rise; each answer goes to its own COMMAND, in any order', async (t, parts) => {
+  const { device, told, command, handled } = parts;
+  const ids: number[] = [];
+  for (let n = 1; n <= 3; n += 1) {
+    command(keyOf(n));
+    ids.push((await device.expect(TYPE.COMMAND)).id);
+  }
+  device.send(...ids.toReversed().map((id) => result(id)));
+  await handled();
+
+  t.ok(Number(ids[0]) < Number(ids[1]) && Number(ids[1]) < Number(ids[2]));
+  t.same(
+    told.map(([, key]) => key),
+    [3, 2, 1].map(keyOf),
+  );
+});
+
+test('a stray, second or late answer is counted, and costs nothing', async (t, parts, served) => {
+  const { device, told, command, handled } = parts;
+  command(KEY);
+  const { id } = await device.expect(TYPE.COMMAND);
+  const ack: Message = { type: TYPE.ACK, id };
+  device.send(
+    { type: TYPE.ACK, id: id + 9 },
+    result(id + 9),
+    ack,
+    ack,
+    result(id),
+    result(id),
+    ack,
+  );
+  await handled();
+
+  t.equal(told.length, 2);
+  t.equal(served.counters.strayAcks, 3);
+  t.equal(served.counters.strayResults, 2);
+});
+
+test('one that the link has is not sent again; its ACK is told again', async (t, parts) => {
+  const { device, told, command, handled } = parts;
+  command(KEY);
+  const { id } = await device.expect(TYPE.COMMAND);
+  command(KEY);
+  await handled();
+  t.same(told, []);
+  device.send({ type: TYPE.ACK, id });
+  await handled();
+  command(KEY);
+  t.same(told, [
+    ['taken', KEY],
+    ['taken', KEY],
+  ]);
+
+  device.send(result(id));
+  await handled();
+  command(KEY);
+
+  t.not((await device.expect(TYPE.COMMAND)).id, id, 'answered for good: it is new to the link');
+});
+
+test('no such link, one that has ended, a stop: unsent, gone', async (t, parts, served) => {
+  const { device, commands, told, command } = parts;
+  const stranger = '0b54f3a2-8f5e-4b7f-9f3e-52a1f8d4c001';
+  commands.onCommand(['command', 'door-99', stranger, KEY, 'door.open', EMPTY, 5_000]);
+  commands.suspend();
+  command(KEY);
+  await settle();
+
+  t.same(told, [
+    ['unsent', KEY, 'door-99', 'gone'],
+    ['unsent', KEY, 'door-17', 'gone'],
+  ]);
+  t.equal(device.waiting, 0);
+  t.equal(served.counters.messagesOut.command, 0);
+});
+
+on('TCP', 'commands: longer than its device takes: unsent, too-long', {}, async (t, served) => {
+  const options = { frameBytesMax: 300 } as Partial<Message>;
+  const { device, told, command } = await make(served, options);
+  command(keyOf(1), Buffer.alloc(228));
+  command(keyOf(2), Buffer.alloc(227));
+
+  t.match(await device.expect(TYPE.COMMAND), { payload: Buffer.alloc(227) });
+  t.same(told, [['unsent', keyOf(1), 'door-17', 'too-long']]);
+});
+
+const narrow = { limits: { outboxSoftBytes: 1_024, outboxHardBytes: 262_144 } };
+on(
+  'TCP',
+  'commands: a link that takes nothing: unsent, busy; it stays',
+  narrow,
+  async (t, served) => {
+    const { device, told, command } = await make(served);
+    device.socket.pause();
+    for (let n = 1; told.length === 0 && n < 10_000; n += 1) {
+      command(keyOf(n), Buffer.alloc(32_768));
+      await settle();
+    }
+
+    t.match(told, [['unsent', String, 'door-17', 'busy']]);
+    t.equal(served.endpoint().state, 'open');
+  },
+);
+
+test('a link remembers its last 64 COMMANDs', async (t, parts, served) => {
+  const { device, told, command, handled } = parts;
+  const ids: number[] = [];
+  for (let n = 1; n <= 65; n += 1) {
+    command(keyOf(n));
+    ids.push((await device.expect(TYPE.COMMAND)).id);
+  }
+  device.send(...ids.map((id) => result(id)));
+  await handled();
+
+  t.equal(told.length, 64);
+  t.equal(served.counters.strayResults, 1);
+});

@@ -1,0 +1,88 @@
+/**
+ * A device that obeys: reconnects, acts upon each COMMAND once, and answers a known key as before.
+ * From: the test.  To: a node's port; every act, with its payload, in order.
+ * Bound: it remembers KEYS keys, over its reconnects, as docs/protocol.md asks of devices.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Command, type Message, TYPE } from '../../src/wire/message.ts';
+import { Device, END } from './device.ts';
+
+const KEYS = 16;
+const RETRY_MS = 50;
+
+export interface ObedientOptions {
+  /** Its RESULT's payload; undefined: it ACKs and says no more. */
+  readonly result?: (command: Command) => string | undefined;
+  /** ACK before RESULT. */
+  readonly acks?: boolean;
+}
+
+export class Obedient {
+  readonly deviceId: string;
+  /** Payloads acted upon, in order. */
+  readonly acts: string[] = [];
+  /** COMMANDs that came, known ones too. */
+  received = 0;
+  readonly #port: number;
+  readonly #options: ObedientOptions;
+  readonly #keys: string[] = [];
+  #device: Device | undefined;
+  #isAsleep = false;
+
+  constructor(port: number, deviceId: string, options: ObedientOptions = {}) {
+    this.#port = port;
+    this.deviceId = deviceId;
+    this.#options = options;
+  }
+
+  /** Connect, and come back whenever the link ends, until `sleep`. Resolves when it is open. */
+  async wake(): Promise<void> {
+    this.#isAsleep = false;
+    const device = await this.#connect();
+    if (device) void this.#live(device);
+  }
+
+  async #connect(): Promise<Device | undefined> {
+    while (!this.#isAsleep) {
+      try {
+        this.#device = await Device.open(this.#port, this.deviceId);
+        return this.#device;
+      } catch {
+        await pause(RETRY_MS);
+      }
+    }
+    return undefined;
+  }
+
+  async #live(device: Device): Promise<void> {
+    for (let item = await device.next(); item !== END; item = await device.next()) {
+      if (item.type === TYPE.COMMAND) this.#obey(device, item);
+    }
+    if (this.#device !== device || this.#isAsleep) return;
+    await this.wake();
+  }
+
+  #obey(device: Device, command: Command): void {
+    const { acks = true, result = () => 'done' } = this.#options;
+    const key = command.key?.toString('hex') ?? '';
+    this.received += 1;
+    if (!this.#keys.includes(key)) {
+      this.#keys.push(key);
+      if (this.#keys.length > KEYS) this.#keys.shift();
+      this.acts.push(command.payload.toString());
+    }
+    const { id } = command;
+    const text = result(command);
+    const answers: Message[] = [];
+    if (acks) answers.push({ type: TYPE.ACK, id });
+    if (text !== undefined) {
+      answers.push({ type: TYPE.RESULT, id, status: 100, payload: Buffer.from(text) });
+    }
+    if (answers.length > 0) device.send(...answers);
+  }
+
+  sleep(): void {
+    this.#isAsleep = true;
+    this.#device?.close();
+  }
+}

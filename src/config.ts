@@ -102,7 +102,7 @@ export const OPTION_SPECS = {
   prefix: { default: 'owsla', placeholder: 'WORD', about: 'first word of all names at the broker' },
   'data-dir': {
     placeholder: 'FOLDER',
-    about: 'what outlives a restart: who was connected; without it each start forgets that',
+    about: 'what outlives a restart: who was connected, kept commands; without it all is forgotten',
   },
   'trace-dir': {
     placeholder: 'FOLDER',

@@ -94,9 +94,7 @@ class RegistrarProcess implements RunningChild {
       settledTo: () => notifier.settledTo(),
       companion: desk.commands,
     });
-    const onAnswer = (message: FromAcceptor) => desk.commands.onAnswer(message);
-    const onMessages = () => this.#wake();
-    const server = new StreamServer({ registrar, log, onAnswer, onMessages });
+    const server = this.#serverOf(registrar, desk);
 
     // Store to broker: notifier, publisher; and queries.
     const publisher = new Publisher({
@@ -113,9 +111,9 @@ class RegistrarProcess implements RunningChild {
       trace,
       onFault: (error) => this.#failed(error),
     });
-    const queries = this.#queriesOf(store);
     const urls = tryOrder(config.amqp, 0);
-    const toBroker = { urls, names: at, queueType, publisher, queries, desk, onFatal };
+    const parts = { publisher, desk, queries: this.#queriesOf(store) };
+    const toBroker = { urls, names: at, queueType, ...parts, onFatal };
     this.#broker = new PresenceBroker({ ...toBroker, limits, log });
 
     this.#store = store;
@@ -125,6 +123,16 @@ class RegistrarProcess implements RunningChild {
     this.#server = server;
     const notReady = () => this.#degraded();
     this.#report = startReport(start, { counters: this.#counters, notReady });
+  }
+
+  #serverOf(registrar: Registrar, { commands }: Desk): StreamServer {
+    const onAnswer = (message: FromAcceptor) => commands.onAnswer(message);
+    return new StreamServer({
+      registrar,
+      log: this.#log,
+      onAnswer,
+      onMessages: () => this.#wake(),
+    });
   }
 
   #queriesOf(store: Store): Queries {

@@ -39,7 +39,9 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     settledTo: () => 0,
   });
   const log = pino({}, { write: (line) => errors.push(JSON.parse(line)) });
-  const server = new StreamServer({ registrar, log, onMessages: () => {} });
+  const answers: unknown[][] = [];
+  const onAnswer = (message: readonly unknown[]) => answers.push([...message]);
+  const server = new StreamServer({ registrar, log, onAnswer, onMessages: () => {} });
   await server.listen(path);
   const work = async () => {
     while (await registrar.work()) server.makeRoom();
@@ -54,7 +56,9 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
       trace: noTrace,
     });
     const onTakeover = (connection: string) => told.push(connection);
-    const client = new StreamClient({ path, incarnation, limits, teller, onTakeover });
+    const commands: unknown[][] = [];
+    const onCommand = (message: readonly unknown[]) => commands.push([...message]);
+    const client = new StreamClient({ path, incarnation, limits, teller, onTakeover, onCommand });
     client.start();
     t.teardown(() => client.close(0));
     const up = (id: string, deviceId: string) => {
@@ -63,13 +67,13 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
       teller.onUp(link);
       client.wake();
     };
-    return { client, teller, told, up };
+    return { client, teller, told, commands, up };
   };
   t.teardown(async () => {
     await server.close();
     rmSync(folder, { recursive: true });
   });
-  return { path, registrar, server, store, errors, work, acceptor };
+  return { path, registrar, server, store, errors, answers, work, acceptor };
 }
 
 t.test('links reach the registrar, and a takeover the acceptor', async (t) => {
@@ -166,4 +170,43 @@ t.test('a registrar that is full reads no more, and loses nothing', async (t) =>
     return store.rows.size === links;
   });
   t.ok(a.teller.isDone);
+});
+
+const KEY = 'ab'.repeat(16);
+
+t.test('commands reach their acceptor in order, and answers the registrar', async (t) => {
+  const { registrar, server, answers, acceptor } = await build(t);
+  registrar.onNode(['a', 'b']);
+  const [a, b] = [acceptor('a'), acceptor('b')];
+  await waitFor('both streams', () => server.size === 2 && a.client.isUp && b.client.isUp);
+  // More than fits one frame, and one payload longer than a frame of many.
+  const payloads = Array.from({ length: 300 }, (_, at) => Buffer.alloc(at === 7 ? 400_000 : 4, at));
+  const sent = payloads.map((payload, at) =>
+    server.send('a', ['command', 'door-17', 'connection-1', KEY, `t${at}`, payload, 5_000]),
+  );
+  await waitFor('all of them', () => a.commands.length === sent.filter((s) => s === 'sent').length);
+  for (const payload of payloads) a.client.answer(['result', KEY, 100, payload]);
+  await waitFor('all answers', () => answers.length === 300);
+
+  t.ok(sent.every((s) => s === 'sent'));
+  t.same(a.commands[7], ['command', 'door-17', 'connection-1', KEY, 't7', payloads[7], 5_000]);
+  t.same(
+    a.commands.map(([, , , , topic]) => topic),
+    payloads.map((_, at) => `t${at}`),
+  );
+  t.same(answers[299], ['result', KEY, 100, payloads[299]]);
+  t.same(b.commands, []);
+  t.equal(server.send('c', ['command', 'd', 'c', KEY, 't', Buffer.alloc(0), 1]), 'gone');
+});
+
+t.test('a stream that is full takes no command, and one that is empty any', async (t) => {
+  const { registrar, server, acceptor } = await build(t);
+  registrar.onNode(['a']);
+  const a = acceptor('a');
+  await waitFor('its stream', () => server.size === 1 && a.client.isUp);
+  const long = Buffer.alloc(1_000_000);
+
+  t.equal(server.send('a', ['command', 'd', 'c', KEY, 't', long, 1]), 'sent');
+  t.equal(server.send('a', ['command', 'd', 'c', KEY, 't', long, 1]), 'busy');
+  await waitFor('the first', () => a.commands.length === 1);
 });

@@ -1,0 +1,321 @@
+/** Commands, decision by decision: what is refused and why, what goes on the way, what is told. */
+import type { ConsumeMessage } from 'amqplib';
+import t from 'tap';
+import { readCommand } from '../../src/command/command.ts';
+import { Commands } from '../../src/command/commands.ts';
+import type { Delivery, Port, Sent } from '../../src/command/port.ts';
+import type { Outcome, StoredOutcome } from '../../src/command/rows.ts';
+import { type LimitName, makeLimits } from '../../src/limits.ts';
+import { makeCommandCounters } from '../../src/observe/metrics.ts';
+import type { Row } from '../../src/presence/rules.ts';
+import { MemoryStore } from '../helpers/memoryStore.ts';
+
+const NOW = 1_700_000_000_000;
+const EMPTY = Buffer.alloc(0);
+
+function row(device: string, connection: string | undefined): Row {
+  const rest = { seq: 1, start: 1, acceptedUs: 1, at: NOW, reason: 'connected' } as const;
+  const online = connection !== undefined;
+  return { device, online, connection: connection ?? '', acceptor: 'acceptor-1', ...rest };
+}
+
+interface Order {
+  readonly device?: string;
+  readonly keepMs?: number;
+  readonly isRedelivered?: boolean;
+  readonly isStale?: boolean;
+  readonly properties?: Readonly<Record<string, unknown>>;
+}
+
+/** Commands around a store in memory; `sent` decides what happens on the way to links. */
+function make(limits: Partial<Record<LimitName, number>> = {}) {
+  const store = new MemoryStore();
+  const told: Outcome[] = [];
+  const stored: StoredOutcome[] = [];
+  const settled: Delivery[] = [];
+  const sent: { connection: string; key: string; payload: string }[] = [];
+  const world = { now: NOW, way: 'sent' as Sent, count: 0 };
+  const port: Port = {
+    send: ({ connection }, _, { key, payload }) => {
+      if (world.way === 'sent') sent.push({ connection, key, payload: payload.toString() });
+      return world.way;
+    },
+    settle: (delivery) => void settled.push(delivery),
+    conclude: (delivery, outcome) => {
+      settled.push(delivery);
+      told.push(outcome);
+    },
+    settleAgain: (_, delivery) => void settled.push(delivery),
+    tell: (outcome) => void told.push(outcome),
+    wake: () => {},
+  };
+  const counters = makeCommandCounters();
+  const commands = new Commands({
+    port,
+    store,
+    counters,
+    limits: makeLimits(limits),
+    wall: () => world.now,
+    newKey: () => {
+      world.count += 1;
+      return `fresh-${world.count}`;
+    },
+    onOpen: () => {},
+    onCommit: (_, outcomes) => void stored.push(...outcomes),
+    settledTo: () => 0,
+  });
+  const work = async (...rows: Row[]) => {
+    for (const one of rows) store.rows.set(one.device, one);
+    const writes = await commands.prepare();
+    if (writes) await store.write({ rows: [], events: [], settledTo: 0, commands: writes });
+    commands.committed(rows);
+  };
+  const send = (text: string, order: Order = {}) => {
+    const { device = 'door-17', keepMs, isRedelivered = false, isStale = false } = order;
+    const headers = keepMs === undefined ? {} : { deadline: world.now + keepMs };
+    const deliveryMode = keepMs === undefined ? 1 : 2;
+    const ids = { messageId: text, correlationId: text, replyTo: 'backend' };
+    const properties = { type: 'door.open', ...ids, deliveryMode, headers, ...order.properties };
+    const message = { content: Buffer.from(text), fields: { routingKey: device }, properties };
+    commands.onDelivery(message as unknown as ConsumeMessage, { isRedelivered, isStale });
+  };
+  /** `type` and `reason` of all that was told. */
+  const ends = () => [...told, ...stored].map(({ type, reason }) => [type, reason]);
+  return { store, world, commands, counters, told, stored, settled, sent, work, send, ends };
+}
+
+t.test('commands: bounds per device and in all: device-full, full', async (t) => {
+  const { work, send, stored, counters } = make({ commandsPerDeviceMax: 2, commandsKeptMax: 3 });
+  await work(row('door-1', undefined), row('door-2', undefined));
+  for (const text of ['a', 'b', 'c']) send(text, { device: 'door-1', keepMs: 1_000 });
+  for (const text of ['d', 'e']) send(text, { device: 'door-2', keepMs: 1_000 });
+  await work();
+
+  t.match(stored, [
+    { correlationId: 'c', type: 'refused', reason: 'device-full' },
+    { correlationId: 'e', type: 'refused', reason: 'full' },
+  ]);
+  t.equal(counters.refusals.full, 1);
+  t.equal(counters.refusals['device-full'], 1);
+});
+
+t.test('commands: nothing is settled before it is on record', async (t) => {
+  const { work, send, settled, sent, commands } = make();
+  await work(row('door-17', 'connection-1'));
+  send('a', { keepMs: 1_000 });
+  await commands.prepare();
+  commands.rolledBack();
+  t.same([settled.length, sent.length], [0, 0]);
+
+  await work();
+
+  t.same([settled.length, sent.length], [1, 1]);
+});
+
+t.test('commands: a repeated one is no second one, and hears the end again', async (t) => {
+  const { work, send, commands, sent, stored, settled } = make();
+  await work(row('door-17', 'connection-1'));
+  send('a', { keepMs: 1_000 });
+  await work();
+  send('a', { keepMs: 1_000, isRedelivered: true });
+  send('a', { keepMs: 1_000 });
+  await work();
+  t.equal(sent.length, 1);
+  commands.onAnswer(['result', sent[0]?.key ?? '', 100, Buffer.from('done')]);
+  await work();
+  send('a', { keepMs: 1_000, properties: { replyTo: 'another' } });
+  await work();
+
+  t.equal(sent.length, 1);
+  t.equal(settled.length, 4);
+  t.match(stored, [
+    { type: 'result', replyTo: 'backend', status: 100, payload: Buffer.from('done') },
+    { type: 'result', replyTo: 'another', status: 100, payload: Buffer.from('done') },
+  ]);
+});
+
+t.test(
+  'commands: two without a name that look the same are two, redelivered ones one',
+  async (t) => {
+    const { work, send, sent } = make();
+    await work(row('door-17', 'connection-1'));
+    const nameless = { keepMs: 1_000, properties: { messageId: undefined } };
+    send('a', nameless);
+    await work();
+    send('a', { ...nameless, isRedelivered: true });
+    await work();
+    t.equal(sent.length, 1);
+    send('a', nameless);
+    await work();
+
+    t.equal(sent.length, 2);
+    t.not(sent[0]?.key, sent[1]?.key);
+  },
+);
+
+t.test('commands: an ACK that is repeated, or late, tells nothing new', async (t) => {
+  const { world, work, send, commands, sent, ends, counters } = make({ commandResultMs: 500 });
+  await work(row('door-17', 'connection-1'));
+  send('a', { keepMs: 10_000 });
+  await work();
+  const key = sent[0]?.key ?? '';
+  commands.onAnswer(['taken', key]);
+  commands.onAnswer(['taken', key]);
+  await work();
+  world.now += 501;
+  await work();
+  commands.onAnswer(['result', key, 0, EMPTY]);
+  await work();
+
+  t.same(ends(), [
+    ['delivered', ''],
+    ['expired', 'no-result'],
+  ]);
+  t.equal(counters.lateAnswers, 2);
+});
+
+t.test('commands: kept, sent and never answered: expired at the deadline, no-answer', async (t) => {
+  const { world, work, send, ends } = make();
+  await work(row('door-17', 'connection-1'));
+  send('a', { keepMs: 1_000 });
+  await work();
+  await work(row('door-17', undefined));
+  world.now += 1_000;
+  await work();
+
+  t.same(ends(), [['expired', 'no-answer']]);
+});
+
+t.test('commands: transient, redelivered by the broker to another process: unknown', async (t) => {
+  const { work, send, sent, ends } = make();
+  await work(row('door-17', 'connection-1'));
+  send('a', { isRedelivered: true });
+
+  t.same(ends(), [['expired', 'unknown']]);
+  t.equal(sent.length, 0);
+});
+
+t.test('commands: transient, in the queue for who knows how long: not-sent', async (t) => {
+  const { world, work, send, sent, ends } = make();
+  await work(row('door-17', 'connection-1'));
+  send('a', { isStale: true });
+  send('b', { isStale: true, properties: { headers: { deadline: world.now + 10 } } });
+
+  t.same(ends(), [['expired', 'not-sent']]);
+  t.match(sent, [{ payload: 'b' }]);
+});
+
+t.test('commands: transient: 16 of a device may be unanswered, the next is busy', async (t) => {
+  const { work, send, sent, ends, world } = make();
+  await work(row('door-17', 'connection-1'));
+  for (let n = 1; n <= 17; n += 1) send(String(n));
+  t.equal(sent.length, 16);
+  world.way = 'busy';
+  send('other', { device: 'door-18' });
+  await work(row('door-18', 'connection-2'));
+  send('next', { device: 'door-18' });
+
+  t.same(ends(), [
+    ['refused', 'busy'],
+    ['offline', ''],
+    ['refused', 'busy'],
+  ]);
+});
+
+t.test('commands: the acceptor did not send: offline, busy, too-long', async (t) => {
+  const { work, send, sent, commands, ends } = make();
+  await work(row('door-17', 'connection-1'));
+  for (const why of ['gone', 'busy', 'too-long'] as const) {
+    send(why);
+    commands.onAnswer(['unsent', sent.at(-1)?.key ?? '', 'door-17', why]);
+  }
+  send('kept', { keepMs: 1_000 });
+  await work();
+  commands.onAnswer(['unsent', sent.at(-1)?.key ?? '', 'door-17', 'too-long']);
+  await work();
+
+  t.same(ends(), [
+    ['offline', ''],
+    ['refused', 'busy'],
+    ['refused', 'too-long'],
+    ['refused', 'too-long'],
+  ]);
+});
+
+t.test('commands: kept, a busy link is tried again a little later', async (t) => {
+  const { world, work, send, sent, commands } = make({ commandRetryMs: 100 });
+  await work(row('door-17', 'connection-1'));
+  send('a', { keepMs: 10_000 });
+  await work();
+  commands.onAnswer(['unsent', sent[0]?.key ?? '', 'door-17', 'busy']);
+  commands.tick();
+  t.equal(sent.length, 1);
+  world.now += 101;
+  commands.tick();
+
+  t.equal(sent.length, 2);
+  t.equal(sent[0]?.key, sent[1]?.key);
+});
+
+t.test(
+  'commands: one window at a time; on the next link what it may have, one by one',
+  async (t) => {
+    const { work, send, sent, commands } = make({ commandWindowMax: 3 });
+    await work(row('door-17', 'connection-1'));
+    for (const text of ['a', 'b', 'c', 'd', 'e']) send(text, { keepMs: 10_000 });
+    await work();
+    await work();
+    const payloads = () => sent.map(({ payload }) => payload).join('');
+    t.equal(payloads(), 'abc');
+    commands.onAnswer(['result', sent[0]?.key ?? '', 0, EMPTY]);
+    await work();
+    t.equal(payloads(), 'abc', 'two are not answered');
+
+    await work(row('door-17', 'connection-2'));
+    await work();
+    t.equal(payloads(), 'abcb');
+    send('now');
+    t.equal(payloads(), 'abcb', 'no transient goes between');
+    commands.onAnswer(['taken', sent[3]?.key ?? '']);
+    await work();
+    t.equal(payloads(), 'abcbc');
+    commands.onAnswer(['taken', sent[4]?.key ?? '']);
+    await work();
+    await work();
+    t.equal(payloads(), 'abcbcde');
+  },
+);
+
+t.test('commands: after a restart of the process nothing that was kept is forgotten', async (t) => {
+  const before = make();
+  await before.work(row('door-17', 'connection-1'));
+  for (const text of ['a', 'b']) before.send(text, { keepMs: 10_000 });
+  await before.work();
+
+  const after = make();
+  Object.assign(after.store, { commands: before.store.commands });
+  await after.work(row('door-17', 'connection-1'));
+  await after.work();
+  await after.work();
+  const [first] = after.sent;
+  t.match(first, { payload: 'a', key: before.sent[0]?.key });
+  t.equal(after.sent.length, 1, 'one by one: it may have them');
+});
+
+t.test(
+  'commands: the key is that of device and message_id, whatever else it carries',
+  async (t) => {
+    const limits = makeLimits();
+    const keyOf = (device: string, messageId: string | undefined, text = '') => {
+      const properties = { messageId, type: 't', headers: {} };
+      const message = { content: Buffer.from(text), fields: { routingKey: device }, properties };
+      return readCommand(message as unknown as ConsumeMessage, limits, NOW).command.key;
+    };
+
+    t.match(keyOf('d', 'm'), /^[0-9a-f]{32}$/);
+    t.equal(keyOf('d', 'm', 'a'), keyOf('d', 'm', 'b'));
+    t.not(keyOf('d', 'm'), keyOf('e', 'm'));
+    t.not(keyOf('d', undefined, 'a'), keyOf('d', undefined, 'b'));
+    t.equal(keyOf('d', undefined, 'a'), keyOf('d', undefined, 'a'));
+  },
+);

@@ -22,10 +22,12 @@ import { EXIT, StartError } from './errors.ts';
 import { LIMIT_NAMES, LIMIT_SPECS, type LimitUnit } from './limits.ts';
 import { makeLogger } from './observe/log.ts';
 import { redact } from './observe/redact.ts';
+import { columnsOf, listDevices } from './process/listDevices.ts';
 import { preflight } from './process/preflight.ts';
 import { restorePresence, watchPresence } from './process/presenceCommand.ts';
+import { lineOf, sendCommand } from './process/sendCommand.ts';
 import { supervise } from './process/supervisor.ts';
-import { didYouMean, writeDuration, writeSize } from './units.ts';
+import { didYouMean, parseDuration, writeDuration, writeSize } from './units.ts';
 
 const VARIABLE_PREFIX = 'OWSLA_';
 const FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
@@ -33,7 +35,7 @@ const FILE_KEYS = [...OPTION_NAMES, 'set'];
 /** Takes several values: as a repeated flag, as a list in the file, or with commas in between. */
 const LIST = 'amqp';
 
-const COMMANDS = ['serve', 'presence', 'limits'];
+const COMMANDS = ['serve', 'presence', 'devices', 'command', 'limits'];
 
 type Arguments = Readonly<Record<string, unknown>>;
 
@@ -49,6 +51,8 @@ function commands(args: readonly string[]): Argv {
       (y) => presenceOptions(y, ['amqp', 'prefix']).command(restoreCommand),
       watch,
     )
+    .command(devicesCommand)
+    .command(commandCommand)
     .demandCommand(1, 2, SAY_WHAT, 'one command at a time')
     .strict()
     .locale('en')
@@ -67,7 +71,7 @@ function commands(args: readonly string[]): Argv {
     .exitProcess(true);
 }
 
-const SAY_WHAT = 'say what to do: owsla serve, owsla presence, or owsla limits';
+const SAY_WHAT = `say what to do: ${COMMANDS.map((name) => `owsla ${name}`).join(', ')}`;
 
 const restoreCommand = {
   command: 'restore',
@@ -95,6 +99,74 @@ async function watch(argv: Arguments): Promise<void> {
 
 function restore(argv: Arguments): void {
   process.stdout.write(`${restorePresence(makeConfig(...layersOf(argv, process.env)))}\n`);
+}
+
+const devicesCommand = {
+  command: 'devices [device]',
+  describe: 'print who is connected, since when and where: one device, or all',
+  builder: (y: Argv) =>
+    askOptions(y)
+      .positional('device', { type: 'string', describe: 'a device id' })
+      .epilog('Exit code: 0 online, or all were printed; 3 offline; 4 never seen.'),
+  handler: devices,
+};
+
+const commandCommand = {
+  command: 'command <device> <topic> [payload]',
+  describe: 'send a command to a device, and print what became of it',
+  builder: (y: Argv) =>
+    askOptions(y)
+      .positional('device', { type: 'string', describe: 'a device id' })
+      .positional('topic', { type: 'string', describe: 'such as door.open' })
+      .positional('payload', { type: 'string', default: '', describe: 'text' })
+      .option('wait', {
+        type: 'string',
+        requiresArg: true,
+        default: '5s',
+        describe: "the command's deadline",
+      })
+      .option('keep', {
+        type: 'boolean',
+        describe: 'keep it until then for a device that is away; else it is now or never',
+      })
+      .epilog(
+        'Exit code: 0 done (status 0), 2 another status, 3 offline, 4 expired, 5 refused, 6 not told.',
+      ),
+  handler: command,
+};
+
+function askOptions(y: Argv): Argv {
+  return presenceOptions(y, ['amqp', 'prefix']).option('json', {
+    type: 'boolean',
+    describe: 'one JSON object per line',
+  });
+}
+
+async function devices(argv: Arguments): Promise<void> {
+  process.title = 'owsla devices';
+  process.stdout.on('error', () => process.exit(EXIT.ok));
+  const config = makeConfig(...layersOf(argv, process.env));
+  const write = argv.json ? JSON.stringify : columnsOf;
+  process.exitCode = await listDevices(config, textOf(argv.device), (row) => {
+    process.stdout.write(`${write(row)}\n`);
+  });
+}
+
+async function command(argv: Arguments): Promise<void> {
+  process.title = 'owsla command';
+  const config = makeConfig(...layersOf(argv, process.env));
+  const wait = textOf(argv.wait) ?? '';
+  const waitMs = parseDuration(wait);
+  if (!waitMs)
+    throw new StartError(EXIT.usage, `--wait takes a time such as 5s, not ${quote(wait)}`);
+  const [device = '', topic = '', payload = ''] = [argv.device, argv.topic, argv.payload].map(
+    String,
+  );
+  const write = argv.json ? JSON.stringify : lineOf;
+  const sending = { device, topic, payload, waitMs, isKept: argv.keep === true };
+  process.exitCode = await sendCommand(config, sending, (told) => {
+    process.stdout.write(`${write(told)}\n`);
+  });
 }
 
 function serveOptions(y: Argv): Argv {

@@ -7,14 +7,12 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import amqplib, { type ChannelModel } from 'amqplib';
-import { connectOptions } from '../broker/link.ts';
-import { brokerAddress, refusal } from '../broker/refusal.ts';
 import { names } from '../broker/topology.ts';
 import type { Config } from '../config.ts';
 import { EXIT, StartError } from '../errors.ts';
 import { SqliteFile } from '../presence/sqliteFile.ts';
 import { StoreError } from '../presence/store.ts';
+import { connectToOne, lossOf, sentenceOf } from './oneBroker.ts';
 
 const WATCHED_MAX = 100_000;
 const WATCH_PREFETCH = 256;
@@ -26,13 +24,7 @@ const WATCH_PREFETCH = 256;
 export async function watchPresence(config: Config, print: (line: string) => void): Promise<void> {
   const { presence } = names(config.prefix);
   const [model, url] = await connectToOne(config);
-  const address = brokerAddress(url);
-  const lost = new Promise<never>((_, reject) => {
-    model.on('error', () => {});
-    model.once('close', () => {
-      reject(new StartError(EXIT.unavailable, `the broker ${address} went away`));
-    });
-  });
+  const lost = lossOf(model, url);
   const channel = await model.createChannel();
   channel.on('error', () => {});
   try {
@@ -48,28 +40,9 @@ export async function watchPresence(config: Config, print: (line: string) => voi
   } catch (error) {
     // A connection that stays would keep this process alive, with nothing left to do.
     void model.close().catch(() => {});
-    lost.catch(() => {});
-    const { code } = error as { code?: number };
-    if (code !== 404) throw refusal(error, url);
-    const sentence = `the broker ${address} has no exchange '${presence}': start owsla serve first, or see --prefix`;
-    throw new StartError(EXIT.unavailable, sentence);
+    throw sentenceOf(error, url, `exchange '${presence}'`);
   }
   await lost;
-}
-
-/** The first broker that answers. */
-async function connectToOne({ amqp, limits }: Config): Promise<[ChannelModel, string]> {
-  const faults: StartError[] = [];
-  for (const url of amqp) {
-    try {
-      const timeout = limits.brokerConnectMs;
-      return [await amqplib.connect(connectOptions(url, limits), { timeout }), url];
-    } catch (error) {
-      faults.push(refusal(error, url));
-    }
-  }
-  const told = faults.map(({ message }) => message).join('; ');
-  throw new StartError(faults[0]?.exitCode ?? EXIT.unavailable, told);
 }
 
 /** Begin a new epoch; gives a sentence about it. Throws a StartError while a node has the store. */

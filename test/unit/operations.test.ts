@@ -7,6 +7,8 @@ import { EXIT } from '../../src/errors.ts';
 import { isLimitName } from '../../src/limits.ts';
 import { Exposition } from '../../src/observe/exposition.ts';
 import { Ledger } from '../../src/observe/ledger.ts';
+import { DEVICES_EXIT } from '../../src/process/listDevices.ts';
+import { COMMAND_EXIT } from '../../src/process/sendCommand.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
 
@@ -19,6 +21,15 @@ t.test('every flag has its line', async (t) => {
 t.test('every exit code has its line', async (t) => {
   for (const code of [...Object.values(EXIT), 130, 143]) {
     t.match(page, new RegExp(`^\\| (\\d+, )?${code}(, \\d+)? \\|`, 'm'), String(code));
+  }
+});
+
+t.test('every exit code of owsla command and owsla devices has its line', async (t) => {
+  const [, table = ''] = page.split('| of `owsla command` |');
+  for (const code of Object.values(COMMAND_EXIT))
+    t.match(table, new RegExp(`^\\| ${code} \\| \\S`, 'm'));
+  for (const code of Object.values(DEVICES_EXIT)) {
+    t.match(table, new RegExp(`^\\| ${code} \\|[^|]+\\| \\S`, 'm'));
   }
 });
 

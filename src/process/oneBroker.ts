@@ -1,0 +1,76 @@
+/**
+ * OneBroker: a connection for a command of the operator's, which ends with it.
+ * From: presenceCommand.ts, sendCommand.ts, listDevices.ts.  To: the first broker that answers.
+ * Bound: `brokerConnectMs` per broker; nothing is tried twice: somebody waits at a terminal.
+ */
+import amqplib, { type Channel, type ChannelModel } from 'amqplib';
+import { connectOptions } from '../broker/link.ts';
+import { brokerAddress, refusal } from '../broker/refusal.ts';
+import type { Config } from '../config.ts';
+import { EXIT, StartError } from '../errors.ts';
+
+/** AMQP's 404. */
+export const NOT_FOUND = 404;
+
+/** RabbitMQ's direct reply-to: answers come to the channel that asked. No queue, and no right. */
+export const REPLY_TO = 'amq.rabbitmq.reply-to';
+
+/** The first broker that answers, and its URL. Rejects with a StartError that names each fault. */
+export async function connectToOne({ amqp, limits }: Config): Promise<[ChannelModel, string]> {
+  const faults: StartError[] = [];
+  for (const url of amqp) {
+    try {
+      const timeout = limits.brokerConnectMs;
+      return [await amqplib.connect(connectOptions(url, limits), { timeout }), url];
+    } catch (error) {
+      faults.push(refusal(error, url));
+    }
+  }
+  const told = faults.map(({ message }) => message).join('; ');
+  throw new StartError(faults[0]?.exitCode ?? EXIT.unavailable, told);
+}
+
+/** Rejects with a StartError when the broker goes away. */
+export function lossOf(model: ChannelModel, url: string): Promise<never> {
+  const lost = new Promise<never>((_, reject) => {
+    model.on('error', () => {});
+    model.once('close', () => {
+      reject(new StartError(EXIT.unavailable, `the broker ${brokerAddress(url)} went away`));
+    });
+  });
+  lost.catch(() => {});
+  return lost;
+}
+
+/** The broker's refusal as one sentence; after a 404, that what is `missing` is not there. */
+export function sentenceOf(error: unknown, url: string, missing: string): StartError {
+  const { code } = error as { code?: number };
+  if (error instanceof StartError) return error;
+  if (code !== NOT_FOUND) return refusal(error, url);
+  const sentence = `the broker ${brokerAddress(url)} has no ${missing}: start owsla serve first, or see --prefix`;
+  return new StartError(EXIT.unavailable, sentence);
+}
+
+/**
+ * Run `ask` on a channel of the first broker, its answers handed to `onReply`; then disconnect.
+ * Rejects with a StartError when the broker cannot be had, goes away, or has not what is `missing`.
+ */
+export async function withBroker<Channels extends Channel, Answer>(
+  config: Config,
+  missing: string,
+  open: (model: ChannelModel) => Promise<Channels>,
+  ask: (channel: Channels, refused: Promise<never>) => Promise<Answer>,
+): Promise<Answer> {
+  const [model, url] = await connectToOne(config);
+  const lost = lossOf(model, url);
+  try {
+    const channel = await open(model);
+    const refused = new Promise<never>((_, reject) => channel.once('error', reject));
+    refused.catch(() => {});
+    return await Promise.race([ask(channel, refused), refused, lost]);
+  } catch (error) {
+    throw sentenceOf(error, url, missing);
+  } finally {
+    await model.close().catch(() => {});
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * `owsla command`, `owsla devices` and examples/unlock.rb: what they print, and their exit codes.
+ * The outcomes come from a script by the device's name; who is connected from a real node.
+ */
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import t from 'tap';
+import { names } from '../../src/broker/topology.ts';
+import { Backend } from '../helpers/backend.ts';
+import { findBroker } from '../helpers/broker.ts';
+import { Command } from '../helpers/command.ts';
+import { Device } from '../helpers/device.ts';
+import { Server } from '../helpers/server.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const broker = await findBroker();
+t.teardown(() => broker.stop());
+
+interface Outcome {
+  readonly type: string;
+  readonly headers?: Readonly<Record<string, unknown>>;
+  readonly payload?: Buffer;
+}
+
+const delivered: Outcome = { type: 'delivered' };
+const opened = { type: 'result', headers: { status: 0 }, payload: Buffer.from('opened') };
+const jammed = { type: 'result', headers: { status: 142 }, payload: Buffer.from([0xff]) };
+
+/** By the device's name: what its sender is told, the last lines and the exit code. */
+const CASES: readonly [string, readonly Outcome[], string, number][] = [
+  ['opens', [delivered, opened], 'result 0 opened', 0],
+  ['jams', [delivered, jammed], 'result 142', 2],
+  ['away', [{ type: 'offline' }], 'offline', 3],
+  ['late', [{ type: 'expired', headers: { reason: 'not-sent' } }], 'expired not-sent', 4],
+  ['busy', [{ type: 'refused', headers: { reason: 'full' } }], 'refused full', 5],
+];
+
+interface Asked {
+  readonly topic: string;
+  readonly payload: string;
+  readonly isKept: boolean;
+  readonly leftMs: number;
+}
+
+/** A node as far as commands are concerned; what it was last asked. */
+async function scripted(t: { teardown(end: () => Promise<void>): void }) {
+  const prefix = `test-${randomUUID()}`;
+  const { commands } = names(prefix);
+  const node = await Backend.connect(broker.url);
+  await node.channel.assertExchange(commands, 'topic');
+  const asked = new Map<string, Asked>();
+  await node.on(commands, '#', ({ fields, properties, content }, channel) => {
+    const { type, replyTo, correlationId, deliveryMode, headers } = properties;
+    asked.set(fields.routingKey, {
+      topic: String(type),
+      payload: content.toString(),
+      isKept: deliveryMode === 2,
+      leftMs: Number(headers?.deadline) - Date.now(),
+    });
+    const [, outcomes = []] = CASES.find(([name]) => name === fields.routingKey) ?? [];
+    for (const { payload = Buffer.alloc(0), ...rest } of outcomes) {
+      channel.sendToQueue(String(replyTo), payload, { correlationId, ...rest });
+    }
+  });
+  t.teardown(async () => {
+    await node.channel.deleteExchange(commands);
+    await node.close();
+  });
+  return { env: { OWSLA_AMQP: broker.url, OWSLA_PREFIX: prefix }, asked };
+}
+
+function owsla(env: Record<string, string>, ...args: string[]): Command {
+  return new Command([process.execPath, join(ROOT, 'src/cli.ts'), ...args], env);
+}
+
+t.test('owsla command: each final outcome has its line and its exit code', async (t) => {
+  const { env, asked } = await scripted(t);
+  const runs = CASES.map(([name]) => owsla(env, 'command', name, 'door.open', 'please', '--keep'));
+
+  for (const [at, [name, , line, code]] of CASES.entries()) {
+    t.equal(await runs[at]?.exit, code, name);
+    t.match(runs[at]?.output, new RegExp(`^${line}.* \\(\\d+ ms\\)\n$`, 'm'));
+  }
+  t.match(asked.get('opens'), { topic: 'door.open', payload: 'please', isKept: true });
+});
+
+t.test('owsla command: now or never unless --keep, and --wait is the deadline', async (t) => {
+  const { env, asked } = await scripted(t);
+  const untold = owsla(env, 'command', 'nobody', 'door.open', '--wait', '100ms');
+  const json = owsla(env, 'command', 'jams', 'door.open', '--json', '--wait', '1m');
+
+  t.equal(await json.exit, 2);
+  t.match(
+    json.output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line)),
+    [
+      { outcome: 'delivered', ms: Number },
+      { outcome: 'result', status: 142, payloadBase64: '/w==', ms: Number },
+    ],
+  );
+  const { isKept, leftMs = 0, payload } = asked.get('jams') ?? {};
+  t.match({ isKept, payload }, { isKept: false, payload: '' });
+  t.ok(leftMs > 30_000 && leftMs <= 60_000, `${leftMs} ms`);
+  t.equal(await untold.exit, 6, 'nobody said anything');
+});
+
+t.test('owsla command, owsla devices: without a node, one sentence and 69', async (t) => {
+  const env = { OWSLA_AMQP: broker.url, OWSLA_PREFIX: 'no-such-prefix' };
+  const runs = [owsla(env, 'command', 'door-17', 'door.open'), owsla(env, 'devices')];
+
+  for (const run of runs) t.equal(await run.exit, 69);
+});
+
+const noBunny = (() => {
+  try {
+    execFileSync('ruby', ['-e', "require 'bunny'"], { stdio: 'ignore' });
+    return false;
+  } catch {
+    return 'no ruby with bunny on this machine';
+  }
+})();
+
+t.test('unlock.rb: prints each outcome, and ends with its code', { skip: noBunny }, async (t) => {
+  const { env, asked } = await scripted(t);
+  const script = join(ROOT, 'examples/unlock.rb');
+  const runs = CASES.map(([name]) => new Command(['ruby', script, name, '3'], env));
+
+  for (const [at, [name, , line, code]] of CASES.entries()) {
+    t.equal(await runs[at]?.exit, code, name);
+    t.match(runs[at]?.output, new RegExp(`^${line}`, 'm'));
+  }
+  t.match(asked.get('opens'), { topic: 'door.open', payload: 'please', isKept: true });
+  t.ok(Number(asked.get('opens')?.leftMs) <= 3_000);
+});
+
+t.test('owsla devices: who is connected, since when and where', async (t) => {
+  const prefix = `test-${randomUUID()}`;
+  const server = await Server.start({ amqp: broker.url, prefix, acceptors: 1 });
+  t.teardown(() => server.stop());
+  const env = { OWSLA_AMQP: broker.url, OWSLA_PREFIX: prefix };
+  const gone = await Device.open(server.port, 'door-18');
+  gone.close();
+  const device = await Device.open(server.port, 'door-17');
+  await server.untilMetric('owsla_presence_changes_total', 'reason="peer-fin"', (n) => n === 1);
+  await server.untilMetric('owsla_presence_changes_total', 'reason="connected"', (n) => n === 2);
+  const all = owsla(env, 'devices');
+  const one = owsla(env, 'devices', 'door-17', '--json');
+  const away = owsla(env, 'devices', 'door-18');
+  const unknown = owsla(env, 'devices', 'door-19');
+
+  t.equal(await all.exit, 0);
+  t.match(all.output, /^door-17 +online +20\S+Z +connected +acceptor=\S+ +connection=\S+/m);
+  t.match(all.output, /^door-18 +offline +20\S+Z +peer-fin /m);
+  t.equal(await one.exit, 0);
+  t.match(JSON.parse(one.output), { device: 'door-17', online: true, reason: 'connected' });
+  t.equal(await away.exit, 3);
+  t.equal(await unknown.exit, 4);
+  t.equal(unknown.output, '');
+  device.close();
+});

@@ -97,7 +97,7 @@ t.test('a kept command waits for a device that comes back', { timeout: 30_000 },
   t.equal(await never.exit, 3, never.output);
 
   const kept = owsla('command', 'door-19', 'door.open', 'later', '--keep', '--wait', '20s');
-  await server.untilMetric('owsla_commands_kept', '', (count) => count === 1);
+  await server.untilMetric('owsla_command_kept', '', (count) => count === 1);
   const second = await connect(t, command, 'door-19');
 
   t.equal(await kept.exit, 0, kept.output);

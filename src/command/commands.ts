@@ -67,6 +67,11 @@ export class Commands implements Companion {
     return { kept: this.#kept.size, open: this.#transients.size, links: this.#links.size };
   }
 
+  /** Kept commands of this device that have not ended. */
+  countOf(device: string): number {
+    return this.#kept.countOf(device);
+  }
+
   #remember(key: string, outcome: Outcome): void {
     this.#count(outcome);
     this.#concluded.delete(key);

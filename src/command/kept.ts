@@ -104,6 +104,12 @@ export class Kept {
     this.#options.port.wake();
   }
 
+  /** Commands of this device that have not ended. */
+  countOf(device: string): number {
+    const lane = this.#lanes.get(device);
+    return lane === undefined ? 0 : lane.waiting + lane.taken;
+  }
+
   /** May a transient go to this device now? */
   admits(device: string): boolean {
     return this.#lanes.get(device)?.admits() ?? true;

@@ -1,6 +1,7 @@
 /**
  * Queries: answers "is this device connected?" and "who is?" from the store's rows.
- * From: the query queue, JSON (docs/presence.md).  To: the asker's `reply_to`, JSON.
+ * From: the query queue, JSON (docs/presence.md).  To: the asker's `reply_to`, JSON; each row with
+ * its device's pending commands.
  * Bound: `presenceQueriesMax` at once, each acked when answered; `presencePageMax` devices each.
  */
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
@@ -14,6 +15,8 @@ export interface QueriesOptions {
   readonly limits: Limits;
   /** Undefined while the store is not open. */
   readonly epoch: () => number | undefined;
+  /** How many kept commands of a device have not ended. */
+  readonly commandsOf: (device: string) => number;
   /** Fates of queries, for the metrics. */
   readonly count: (fate: QueryFate) => void;
 }
@@ -74,19 +77,20 @@ export class Queries {
     const now = epoch();
     if (now === undefined) return ['unavailable', failure('unavailable', 'the store is not open')];
     try {
-      if ('device' in query) return ['answered', page(now, await store.read([query.device]))];
+      if ('device' in query) return ['answered', this.#page(now, await store.read([query.device]))];
       const rows = await store.page(query.after, query.limit);
       const next = rows.length === query.limit ? rows.at(-1)?.device : undefined;
-      return ['answered', page(now, rows, next)];
+      return ['answered', this.#page(now, rows, next)];
     } catch (error) {
       return ['unavailable', failure('unavailable', (error as Error).message)];
     }
   }
-}
 
-function page(epoch: number, rows: readonly Row[], next?: string): string {
-  const devices = rows.map((row) => eventOf(row, epoch)).join();
-  return `{"epoch":${epoch},"devices":[${devices}],"next":${JSON.stringify(next ?? null)}}`;
+  #page(epoch: number, rows: readonly Row[], next?: string): string {
+    const { commandsOf } = this.#options;
+    const devices = rows.map((row) => eventOf(row, epoch, { commands: commandsOf(row.device) }));
+    return `{"epoch":${epoch},"devices":[${devices}],"next":${JSON.stringify(next ?? null)}}`;
+  }
 }
 
 function failure(error: string, message: string): string {

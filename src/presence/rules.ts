@@ -98,8 +98,12 @@ function judgeDown(row: Row | undefined, down: Down): Verdict {
   return { row: { ...row, seq: row.seq + 1, online: false, at, reason } };
 }
 
-/** The event of a row, as JSON; order is (`epoch`, `seq`). */
-export function eventOf(row: Row, epoch: number): string {
+/** The event of a row, as JSON, with fields besides; order is (`epoch`, `seq`). */
+export function eventOf(
+  row: Row,
+  epoch: number,
+  more: Readonly<Record<string, number>> = {},
+): string {
   const { device, seq, online, connection, acceptor, at, reason } = row;
-  return JSON.stringify({ device, epoch, seq, online, connection, acceptor, at, reason });
+  return JSON.stringify({ device, epoch, seq, online, connection, acceptor, at, reason, ...more });
 }

@@ -138,7 +138,8 @@ class RegistrarProcess implements RunningChild {
   #queriesOf(store: Store): Queries {
     const { limits } = this.#start.config;
     const count = (fate: QueryFate) => bump(this.#counters.queries, fate);
-    return new Queries({ store, limits, epoch: () => this.#epoch, count });
+    const commandsOf = (device: string) => this.#desk.commands.countOf(device);
+    return new Queries({ store, limits, epoch: () => this.#epoch, commandsOf, count });
   }
 
   #deskOf(store: Store, send: StreamServer['send']): Desk {

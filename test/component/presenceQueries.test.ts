@@ -38,7 +38,8 @@ async function ask(
   const fates: string[] = [];
   const limits = makeLimits({ presencePageMax: 2 });
   const count = (fate: string) => fates.push(fate);
-  const queries = new Queries({ store, limits, epoch: () => epoch, count });
+  const commandsOf = (device: string) => (device === 'b' ? 2 : 0);
+  const queries = new Queries({ store, limits, epoch: () => epoch, commandsOf, count });
   const channel = new FakeChannel();
   await queries.open(channel.asChannel, 'owsla.presence.query', () => {});
   const content = Buffer.from(typeof given === 'string' ? given : JSON.stringify(given));
@@ -58,7 +59,10 @@ t.test('a page goes on where the one before ended; the last has no next', async 
   t.same(first.fates, ['answered']);
   t.match(first.body, {
     epoch: EPOCH,
-    devices: [{ device: 'a', epoch: EPOCH, seq: 1 }, { device: 'b' }],
+    devices: [
+      { device: 'a', epoch: EPOCH, seq: 1, commands: 0 },
+      { device: 'b', commands: 2 },
+    ],
     next: 'b',
   });
   t.match(first.answer, { exchange: '', routingKey: 'asker' });

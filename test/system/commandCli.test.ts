@@ -155,7 +155,7 @@ t.test('owsla devices: who is connected, since when and where', async (t) => {
   t.match(all.output, /^door-17 +online +20\S+Z +connected +acceptor=\S+ +connection=\S+/m);
   t.match(all.output, /^door-18 +offline +20\S+Z +peer-fin /m);
   t.equal(await one.exit, 0);
-  t.match(JSON.parse(one.output), { device: 'door-17', online: true, reason: 'connected' });
+  t.match(JSON.parse(one.output), { device: 'door-17', online: true, commands: 0 });
   t.equal(await away.exit, 3);
   t.equal(await unknown.exit, 4);
   t.equal(unknown.output, '');

@@ -94,10 +94,12 @@ t.test('a kept command waits for a device that comes back', { timeout: 30_000 },
   await first.end('SIGKILL');
   await server.untilMetric('owsla_links', '', (links) => links === 0);
   const never = owsla('command', 'door-19', 'door.open', 'never');
-  t.equal(await never.exit, 3, never.output);
-
   const kept = owsla('command', 'door-19', 'door.open', 'later', '--keep', '--wait', '20s');
   await server.untilMetric('owsla_command_kept', '', (count) => count === 1);
+  const asked = owsla('devices', 'door-19');
+  t.equal(await never.exit, 3, never.output);
+  t.equal(await asked.exit, 3);
+  t.match(asked.output, /^door-19 +offline .* commands=1$/m);
   const second = await connect(t, command, 'door-19');
 
   t.equal(await kept.exit, 0, kept.output);

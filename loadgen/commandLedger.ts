@@ -176,7 +176,11 @@ export class CommandLedger {
       if (entry.dueMs >= before) continue;
       this.#open.delete(number);
       const acts = entry.acts === 0 ? 'not acted upon' : 'acted upon';
-      this.#add('unsettled', entry.device, () => `${name(entry)}, ${acts}`);
+      this.#add(
+        entry.isKept ? 'unsettled' : 'untold',
+        entry.device,
+        () => `${name(entry)}, ${acts}`,
+      );
     }
   }
 

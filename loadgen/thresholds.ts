@@ -45,6 +45,7 @@ export const FIGURES = [
   'elsewhere',
   'disordered',
   'unsettled',
+  'untold',
   'contradicted',
   'denied',
   'unacted',

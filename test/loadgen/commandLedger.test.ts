@@ -101,13 +101,14 @@ t.test(
 t.test('command ledger: no final outcome within deadline and --timeout', async (t) => {
   const bench = new Bench();
   for (const number of [1, 2]) bench.publish(number);
+  bench.publish(3, false);
   bench.tell(1, 'offline');
 
   bench.ledger.expire(2_000);
   t.same(bench.found(), {});
   bench.ledger.expire(2_001);
 
-  t.same(bench.found(), { unsettled: 1 });
+  t.same(bench.found(), { unsettled: 1, untold: 1 });
   t.equal(bench.ledger.openCount, 0);
 });
 

@@ -132,7 +132,7 @@ t.test('unlock.rb: prints each outcome, and ends with its code', { skip: noBunny
     t.equal(await runs[at]?.exit, code, name);
     t.match(runs[at]?.output, new RegExp(`^${line}`, 'm'));
   }
-  t.match(asked.get('opens'), { topic: 'door.open', payload: 'please', isKept: true });
+  t.match(asked.get('opens'), { topic: 'door.open', payload: 'please', isKept: false });
   t.ok(Number(asked.get('opens')?.leftMs) <= 3_000);
 });
 

@@ -77,6 +77,7 @@ export const OPTIONS = {
   spin: flag(LOAD, 'poll for the exact moment to send; costs a core per worker'),
 
   commandRate: text(COMMANDS, 'commands a second to the devices, over --amqp', '0'),
+  commandTime: text(COMMANDS, 'publish for so long; default: for the whole load'),
   commandKept: text(COMMANDS, 'share kept until the deadline; the others are now or never', '50%'),
   commandDeadline: text(COMMANDS, 'time in which a device may take a command', '10s'),
   commandTopic: text(COMMANDS, 'topic of COMMANDs', 'door.open'),
@@ -228,9 +229,11 @@ function faults(read: Reader): Plan['faults'] {
 
 function commands(read: Reader, durationMs: number): Plan['commands'] {
   const perSecond = number('--command-rate', read.text('commandRate'));
-  const piece = { durationMs: durationMs === 0 ? ENDLESS_MS : durationMs };
+  const loadMs = durationMs === 0 ? ENDLESS_MS : durationMs;
+  const wish = read.maybe('commandTime');
+  const wishMs = wish === undefined ? loadMs : duration('--command-time', wish);
   return {
-    rate: [{ ...piece, from: perSecond, to: perSecond }],
+    rate: [{ durationMs: Math.min(loadMs, wishMs), from: perSecond, to: perSecond }],
     isOn: perSecond > 0,
     keptShare: share('--command-kept', read.text('commandKept')),
     deadlineMs: duration('--command-deadline', read.text('commandDeadline')),

@@ -57,6 +57,10 @@ const REFUSED: [Given, RegExp][] = [
   [{ expect: 'magic' }, /--expect: 'magic' is not echo, ok, any/],
   [{ source: '127.0.0.9-127.0.0.2' }, /--source: '127.0.0.9-127.0.0.2'/],
   [{ halfOpen: '0.6', garbage: '0.6' }, /at most 1/],
+  [{ asleep: '20%@0s' }, /--asleep: '20%@0s' is not SHARE or SHARE@FROM-TO/],
+  [{ asleep: '20%@' }, /--asleep: '' is no duration/],
+  [{ asleep: '100%' }, /--asleep: some devices have to stay awake/],
+  [{ commandTo: 'nobody' }, /--command-to: 'nobody' is not all, awake, asleep/],
   [{ reboot: '10%' }, /--reboot: '10%' is not SHARE@INTERVAL/],
   [{ devicePrefix: 'a b' }, /--device-prefix/],
   [{ keepalive: '1500ms' }, /--keepalive: whole seconds/],
@@ -159,4 +163,13 @@ t.test('preflight: what cannot work is refused, with what to change', async (t) 
   t.match(judgeOf({ source: '10.0.0.5,10.0.0.6' }).faults, [/10.0.0.6 is no address/]);
   t.match(judgeOf({ devices: '9000', storm: true }).warnings, [/somaxconn/]);
   t.match(judgeOf({ devices: '100', workers: '4' }).warnings, [/leave none/]);
+});
+
+t.test('settings: commands and sleepers', async (t) => {
+  const ways = { commandRate: '200', commandTime: '30s', commandKept: '25%', commandTo: 'asleep' };
+  const { commands, sleep } = plan({ ...ways, duration: '60s', asleep: '20%@30s-40s' });
+
+  t.match(commands, { isOn: true, keptShare: 0.25, deadlineMs: 10_000, to: 'asleep' });
+  t.same(commands.rate, [{ durationMs: 30_000, from: 200, to: 200 }]);
+  t.same(sleep, { share: 0.2, wakeFromMs: 30_000, wakeToMs: 40_000 });
 });

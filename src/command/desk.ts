@@ -45,6 +45,12 @@ export class Desk implements Port {
   readonly #outcomes: Outcomes;
   #channel: ConfirmChannel | undefined;
   #tag = '';
+  #queue = '';
+  /** Messages to come that lay in the queue before we consumed it. */
+  #stale = 0;
+  /** The channel that is known to be the queue's only one. */
+  #granted: ConfirmChannel | undefined;
+  #isLooking = false;
 
   constructor(options: DeskOptions) {
     const { store, limits, counters, wall, mayRead, onFault } = options;
@@ -79,31 +85,51 @@ export class Desk implements Port {
     channel.on('close', () => this.#down(channel));
     this.#publisher.open(channel);
     await channel.prefetch(limits.commandPrefetch);
-    // Those that are there already came while nobody took them, or were delivered before.
-    let stale = Number.POSITIVE_INFINITY;
+    this.#queue = queue;
+    this.#stale = Number.POSITIVE_INFINITY;
     const onMessage = (message: ConsumeMessage | null) => {
-      if (message === null) {
-        onCancel();
-        return;
-      }
-      const isStale = stale > 0;
-      const isRedelivered = message.fields.redelivered;
-      const delivery: Tagged = { channel, message, isRedelivered, isStale };
-      this.commands.onDelivery(message, delivery);
-      stale -= 1;
-      if (stale === 0) this.#outcomes.nothingComesAgain();
+      if (message === null) onCancel();
+      else this.#onMessage(channel, message);
     };
     // Alone: once that is granted, what an earlier channel had not settled is back in the queue.
     const { consumerTag } = await channel.consume(queue, onMessage, { exclusive: true });
     this.#tag = consumerTag;
-    // What came before the answer to this is not in its count.
-    stale = (await channel.checkQueue(queue)).messageCount;
-    if (stale === 0) this.#outcomes.nothingComesAgain();
+    this.#granted = channel;
+    await this.#look();
+  }
+
+  #onMessage(channel: ConfirmChannel, message: ConsumeMessage): void {
+    const isRedelivered = message.fields.redelivered;
+    const delivery: Tagged = { channel, message, isRedelivered, isStale: this.#stale > 0 };
+    this.#stale -= 1;
+    // What the broker gives again has its old place, before all that it never gave.
+    if (!isRedelivered) this.#outcomes.nothingComesAgain();
+    this.commands.onDelivery(message, delivery);
+  }
+
+  /**
+   * How much of what lay in the queue at `open` is still there? At most what is there now: what
+   * came out of it was delivered before this answer.
+   */
+  async #look(): Promise<void> {
+    const channel = this.#granted;
+    if (channel === undefined || this.#stale <= 0 || this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      const { messageCount } = await channel.checkQueue(this.#queue);
+      if (channel !== this.#granted) return;
+      this.#stale = Math.min(this.#stale, messageCount);
+      if (messageCount === 0) this.#outcomes.nothingComesAgain();
+    } finally {
+      this.#isLooking = false;
+    }
   }
 
   #down(channel: ConfirmChannel): void {
     if (channel !== this.#channel) return;
     this.#channel = undefined;
+    this.#granted = undefined;
+    this.#stale = 0;
     this.#outcomes.takeBack();
     this.#publisher.down();
     this.commands.channelLost();
@@ -133,6 +159,8 @@ export class Desk implements Port {
 
   tick(): void {
     this.commands.tick();
+    // A channel that fails is opened anew.
+    this.#look().catch(() => {});
     void this.#outcomes.makeRoom();
     const { counters } = this.#options;
     const { kept, open } = this.commands.figures();

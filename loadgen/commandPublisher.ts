@@ -13,6 +13,7 @@ import { UsageError } from './units.ts';
 const UNCONFIRMED_MAX = 20_000;
 const QUEUE_AGE_MS = 600_000;
 const PREFETCH = 2_000;
+const HEARTBEAT_S = '5';
 const RETRY_MS = 500;
 const TRIES = 20;
 const KEPT = 2;
@@ -97,7 +98,10 @@ export class CommandPublisher {
 
   /** One connection's life. */
   async #serve(onReady: () => void): Promise<void> {
-    const connection = await amqp.connect(this.#broker.url, { noDelay: true });
+    const url = new URL(this.#broker.url);
+    // A connection of ours that only the broker believes in takes outcomes away for twice that.
+    if (!url.searchParams.has('heartbeat')) url.searchParams.set('heartbeat', HEARTBEAT_S);
+    const connection = await amqp.connect(url.href, { noDelay: true });
     this.#connection = connection;
     const closed = new Promise<void>((resolve) => connection.once('close', () => resolve()));
     connection.on('error', () => {});

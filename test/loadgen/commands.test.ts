@@ -57,7 +57,7 @@ t.test('commands: each thing that a node can do wrong is found, and fails the ru
     'hold-until-next',
   ];
   const flags = ['--devices', '2', '--command-rate', '60', '--command-kept', '1'];
-  const waits = ['--duration', '1s', '--command-deadline', '500ms', '--timeout', '500ms'];
+  const waits = ['--duration', '1s', '--command-deadline', '2s', '--timeout', '500ms'];
   const { report, exitCode, stdout } = await against([...flags, ...waits], (order) => {
     return order % 3 === 0 ? misdeeds[order / 3 - 1] : undefined;
   });

@@ -12,6 +12,10 @@ export class Told {
     this.#child = fork(join(import.meta.dirname, file), args);
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   /** Its next message. Rejects with what it says of an error, and when it ends instead. */
   async next<Answer>(): Promise<Answer> {
     const ending = new AbortController();

@@ -1,0 +1,159 @@
+/**
+ * Pair: this tree beside another one, such as a worktree of the commit before: CPU-µs of each of
+ * the node's processes a connect, an end, a round trip and an event.
+ * Both nodes are up at once, on one broker, and work in short turns, one after the other, so that
+ * what else the machine does hits both alike; ratios are of a turn's pair.
+ * `node bench/pair.ts --base DIR [--change DIR] [--turns 10] [--warm 12] [--links 1500]
+ *   [--rounds 3000] [--work connect,round,event] [--env NAME=VALUE]`; `bare` or `floor` may stand
+ * for a DIR, and --env is for the change only.
+ */
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { startBroker } from '../test/helpers/broker.ts';
+import { loopbackNet } from '../test/helpers/loopback.ts';
+import type { Answer, Ask } from './peers/client.ts';
+import { cpuUsOf, treeOf } from './peers/machine.ts';
+import { Told } from './peers/told.ts';
+import { heading, ratios, row, spread } from './stats.ts';
+
+const { values } = parseArgs({
+  options: {
+    base: { type: 'string', default: 'bare' },
+    change: { type: 'string', default: join(import.meta.dirname, '..') },
+    turns: { type: 'string', default: '10' },
+    /** Turns that do not count: V8 compiles for some 15,000 links. */
+    warm: { type: 'string', default: '12' },
+    links: { type: 'string', default: '1500' },
+    rounds: { type: 'string', default: '3000' },
+    work: { type: 'string', default: 'connect,round,event' },
+    env: { type: 'string', default: '' },
+  },
+});
+const turns = Number(values.turns);
+const warm = Number(values.warm);
+const WINDOW = 64;
+const TALKERS = 200;
+const RATE = 1_000;
+const EVENT_WINDOW = 5;
+/** A node is at rest when it takes less than this share of a core for so long. */
+const REST_SHARE = 0.1;
+const REST_LOOK_MS = 200;
+const OPEN_GATE = { connectsPerSecond: 1_000_000, connectBurst: 1_000_000 };
+
+type Pids = Readonly<Record<string, readonly number[]>>;
+/** CPU-µs of one thing, by process. */
+type Costs = Readonly<Record<string, number>>;
+
+interface Side {
+  readonly pids: Pids;
+  readonly idle: Told;
+  readonly talkers: Told;
+  readonly costs: Record<string, Costs[]>;
+  stop(): Promise<void>;
+}
+
+const broker = await startBroker();
+
+function clients(dialect: string, port: number): Pick<Side, 'idle' | 'talkers'> {
+  const client = (name: string) =>
+    new Told('client.ts', [dialect, String(port), name, loopbackNet()]);
+  return { idle: client('idle'), talkers: client('talk') };
+}
+
+async function startBare(name: string, prefix: string): Promise<Side> {
+  const file = name === 'bare' ? 'serverBare.ts' : 'serverFloor.ts';
+  const told = new Told(file, [broker.url, prefix]);
+  const { port } = await told.next<{ port: number }>();
+  const pids = { acceptor: [told.pid], broker: [broker.pid] };
+  return { pids, ...clients('bare', port), costs: {}, stop: () => told.stop() };
+}
+
+async function startNode(dir: string, prefix: string, env: Record<string, string>): Promise<Side> {
+  const { Server } = await import(join(dir, 'test/helpers/server.ts'));
+  const limits = { ...OPEN_GATE, reportMs: 1_000, scrapeMs: 1_000 };
+  const server = await Server.start({ amqp: broker.url, prefix, acceptors: 1, limits, env });
+  const acceptor = [server.childPid('acceptor 1')];
+  const registrar = [server.childPid('registrar')];
+  const others = treeOf(server.pid).filter((pid) => ![...acceptor, ...registrar].includes(pid));
+  const pids = { acceptor, registrar, others, broker: [broker.pid] };
+  return { pids, ...clients('owsla', server.port), costs: {}, stop: () => server.stop() };
+}
+
+async function start(what: string, name: string, env: Record<string, string>): Promise<Side> {
+  const prefix = `pair-${process.pid}-${name}`;
+  const isBare = what === 'bare' || what === 'floor';
+  const side = isBare ? await startBare(what, prefix) : await startNode(what, prefix, env);
+  if (what === 'bare') return side;
+  const backend = new Told('backend.ts', ['amqp', 'owsla', broker.url, prefix]);
+  await backend.next();
+  await side.talkers.ask({ do: 'open', links: TALKERS, window: WINDOW } satisfies Ask);
+  const stop = () => Promise.all([side.stop(), backend.stop()]).then(() => {});
+  return { ...side, stop };
+}
+
+const usage = (pids: Pids): Costs =>
+  Object.fromEntries(Object.entries(pids).map(([name, of]) => [name, cpuUsOf(of)]));
+
+async function rest({ pids: { broker: _, ...own } }: Side): Promise<void> {
+  for (let share = 1; share > REST_SHARE; ) {
+    const before = cpuUsOf(Object.values(own).flat());
+    await pause(REST_LOOK_MS);
+    share = (cpuUsOf(Object.values(own).flat()) - before) / REST_LOOK_MS / 1_000;
+  }
+}
+
+/** What `ask` costs, until the node is at rest again. */
+async function measure(side: Side, name: string, told: Told, ask: Ask): Promise<void> {
+  const before = usage(side.pids);
+  const { sent } = await told.ask<Answer>(ask);
+  await rest(side);
+  const after = usage(side.pids);
+  const costs = Object.entries(after).map(([of, us]) => [of, (us - (before[of] ?? 0)) / sent]);
+  side.costs[name] ??= [];
+  side.costs[name].push(Object.fromEntries(costs));
+}
+
+const WORK: Readonly<Record<string, (side: Side) => Promise<void>>> = {
+  connect: async (side) => {
+    const links = Number(values.links);
+    await measure(side, 'connect', side.idle, { do: 'open', links, window: WINDOW });
+    await measure(side, 'end', side.idle, { do: 'close', keep: 0 });
+  },
+  round: async (side) => {
+    const seconds = Number(values.rounds) / RATE;
+    await measure(side, 'round', side.talkers, { do: 'rounds', rate: RATE, seconds });
+  },
+  event: (side) =>
+    measure(side, 'event', side.talkers, { do: 'events', window: EVENT_WINDOW, seconds: 1 }),
+};
+
+const sides: Side[] = [];
+try {
+  const env = Object.fromEntries(values.env === '' ? [] : [values.env.split(/=(.*)/s)]);
+  sides.push(await start(values.base, 'base', {}), await start(values.change, 'change', env));
+  for (let turn = -warm; turn < turns; turn += 1) {
+    for (const name of values.work.split(',')) {
+      for (const side of turn % 2 === 0 ? sides : sides.toReversed()) await WORK[name]?.(side);
+    }
+    if (turn >= 0) continue;
+    for (const side of sides) for (const of of Object.values(side.costs)) of.pop();
+  }
+  const [base, change] = sides as [Side, Side];
+  for (const [name, costs] of Object.entries(change.costs)) {
+    console.log(heading(`CPU-µs of one ${name}, ${turns} turns`));
+    for (const process of Object.keys(change.pids)) {
+      const of = (all: readonly Costs[]) => all.map((one) => one[process] ?? Number.NaN);
+      const [ours, theirs] = [of(costs), of(base.costs[name] ?? [])];
+      console.log(row(`${process}, base`, spread(theirs)));
+      console.log(row(`${process}, change`, spread(ours)));
+      console.log(row('  ratio', ratios(ours, theirs)));
+    }
+  }
+} finally {
+  for (const side of sides) {
+    await side.stop();
+    await Promise.all([side.idle.stop(), side.talkers.stop()]);
+  }
+  await broker.kill();
+}

@@ -17,7 +17,10 @@ export interface Publishing {
   readonly body: Buffer;
   /** False: it need not be published again. Such a one is withdrawn, if it was not sent. */
   isWanted(): boolean;
-  /** The properties of this attempt, or `undefined` when it is no longer wanted. */
+  /**
+   * The properties of this attempt, or `undefined` when it is no longer wanted. They are good until
+   * another message is asked for its own: headers may be one object for all.
+   */
   properties(isResend: boolean): Options.Publish | undefined;
   /** The broker has it. */
   onConfirm(): void;

@@ -22,6 +22,9 @@ export interface NotifierOptions {
   readonly onFault: (error: unknown) => void;
 }
 
+/** The headers of the event that is being published: always one object, as in route/uplink.ts. */
+const headers: { device: string; resent: true | undefined } = { device: '', resent: undefined };
+
 class EventPublishing implements Publishing {
   readonly kind = 'event';
   readonly exchange: string;
@@ -43,12 +46,14 @@ class EventPublishing implements Publishing {
   }
 
   properties(isResend: boolean): Options.Publish {
+    headers.device = this.#event.device;
+    headers.resent = isResend || undefined;
     return {
       appId: 'owsla',
       type: 'presence',
       contentType: 'application/json',
       persistent: true,
-      headers: { device: this.#event.device, ...(isResend ? { resent: true } : {}) },
+      headers,
     };
   }
 

@@ -60,8 +60,11 @@ export class FakeChannel extends EventEmitter {
 
   publish(exchange: string, routingKey: string, body: Buffer, options: Options.Publish): boolean {
     this.#check();
-    // The headers as they are now: amqplib encodes them at once.
-    const headers = { ...options.headers };
+    // The headers as they are now: amqplib encodes them at once, those that are defined.
+    const defined = Object.entries(options.headers ?? {}).filter(
+      ([, value]) => value !== undefined,
+    );
+    const headers = Object.fromEntries(defined);
     const copy = { ...options, headers };
     this.published.push({ exchange, routingKey, body: body.toString(), options: copy });
     return this.published.length < this.chokesAt;

@@ -4,8 +4,8 @@
  * Both nodes are up at once, on one broker, and work in short turns, one after the other, so that
  * what else the machine does hits both alike; ratios are of a turn's pair.
  * `node bench/pair.ts --base DIR [--change DIR] [--turns 10] [--warm 12] [--links 1500]
- *   [--window 64] [--rounds 3000] [--work connect,round,event] [--env NAME=VALUE]`; `bare` or `floor` may stand
- * for a DIR, and --env is for the change only.
+ *   [--window 64] [--rounds 3000] [--work connect,round,event] [--env NAME=VALUE]`
+ * `bare` or `floor` may stand for a DIR; --env is for the change only.
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -10,7 +10,6 @@
  * draining: our BYE and FIN are on their way; what still comes is read and discarded.
  */
 import type { Socket } from 'node:net';
-import { parse } from 'uuid';
 import { type ByeReason, type CloseReason, type FatalCode, ProtocolError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { bump, type Counters } from '../observe/metrics.ts';
@@ -260,7 +259,7 @@ export class Endpoint {
     this.#host.onOpen(this);
     this.send({
       type: TYPE.WELCOME,
-      connectionId: Buffer.from(parse(this.id)),
+      connectionId: Buffer.from(this.id.replaceAll('-', ''), 'hex'),
       keepalive: this.keepaliveMs / 1_000,
       frameBytesMax: limits.frameBytesMax,
       time: clock.wall(),

@@ -38,7 +38,7 @@ export class Commander {
   }
 
   static async connect(amqp: string, prefix: string): Promise<Commander> {
-    const model = await connect(amqp);
+    const model = await connect(amqp, { noDelay: true });
     model.on('error', () => {});
     const channel = await model.createConfirmChannel();
     channel.on('error', () => {});

@@ -11,7 +11,7 @@ import { type Constants, check, type Found, fetched, withConstants } from './tlc
 const MUTANT_SECONDS = 900;
 
 export interface Mutant {
-  readonly spec: 'Presence' | 'Routing' | 'Lease';
+  readonly spec: 'Presence' | 'Routing' | 'Lease' | 'Commands';
   /** The name that `Without` gives it. */
   readonly rule: string;
   /** What the rule says. */
@@ -22,6 +22,10 @@ export interface Mutant {
 const ROWS = { Events: 'FALSE', Early: '{}', Accepts: '2' };
 const EVENTS = { Events: 'TRUE', Early: '{"s"}', Acceptors: '1', Accepts: '1' };
 const LATE = { ...EVENTS, Early: '{}', Late: '{"s"}' };
+const KEPT = { Kept: '{"k"}', Transient: '{}' };
+const TRANSIENT = { Kept: '{}', Transient: '{"t"}' };
+/** A device that remembers only one key: two commands are enough to make it forget. */
+const FORGETS = { Keys: '1', Links: '2' };
 const kinds = (...names: string[]) => ({
   Kinds: `{${names.map((name) => `"${name}"`).join(', ')}}`,
 });
@@ -176,6 +180,102 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'onlyNamed',
     says: '5: a link is asserted again only if its row still names it',
   },
+  {
+    spec: 'Commands',
+    rule: 'holdBack',
+    says: 'an end whose settling is in doubt is told when its delivery has come again',
+    constants: { ...TRANSIENT, Links: '0', Faults: '2', ...kinds('channel', 'registrar') },
+  },
+  {
+    spec: 'Commands',
+    rule: 'settleFirst',
+    says: 'a transient command is settled before its end is told',
+    constants: { ...TRANSIENT, Links: '0', ...kinds('registrar') },
+  },
+  {
+    spec: 'Commands',
+    rule: 'neverAgain',
+    says: 'a transient command that comes again, and is not known, is not sent',
+    constants: { ...TRANSIENT, Links: '1', ...kinds('registrar') },
+  },
+  {
+    spec: 'Commands',
+    rule: 'storeFirst',
+    says: 'a kept command is stored before it is settled',
+    constants: { ...KEPT, Links: '0', ...kinds('registrar') },
+  },
+  {
+    spec: 'Commands',
+    rule: 'knownOnce',
+    says: 'a kept command that is known is not judged again',
+    constants: { ...KEPT, Links: '0', ...kinds('channel') },
+  },
+  {
+    spec: 'Commands',
+    rule: 'outcomeStored',
+    says: 'an end is recorded with its row, and survives the registrar',
+    constants: { ...KEPT, Links: '0', ...kinds('registrar') },
+  },
+  {
+    spec: 'Commands',
+    rule: 'commitFirst',
+    says: 'an end is told after its transaction, not before',
+    constants: { ...KEPT, Links: '1', ...kinds() },
+  },
+  {
+    spec: 'Commands',
+    rule: 'confirm',
+    says: "an end leaves the store only after the broker's confirm",
+    constants: { ...KEPT, Links: '0', ...kinds('channel') },
+  },
+  {
+    spec: 'Commands',
+    rule: 'endStays',
+    says: 'a row that ended stays as it ended',
+    constants: { ...KEPT, Links: '1', ...kinds() },
+  },
+  {
+    spec: 'Commands',
+    rule: 'takenStays',
+    says: 'what was ACKed is never sent again',
+    constants: { ...FORGETS, ...kinds() },
+  },
+  {
+    spec: 'Commands',
+    rule: 'window',
+    says: 'one window at a time: the next is sent when all of it is answered',
+    constants: { ...FORGETS, Kept: '{"k", "l"}', Transient: '{}', ...kinds() },
+  },
+  {
+    spec: 'Commands',
+    rule: 'between',
+    says: 'between its commands go only so many transient ones as the keys allow',
+    constants: { ...FORGETS, ...kinds() },
+  },
+  {
+    spec: 'Commands',
+    rule: 'suspects',
+    says: 'what may have been sent before goes first, one at a time, and alone',
+    constants: { ...FORGETS, ...kinds() },
+  },
+  {
+    spec: 'Commands',
+    rule: 'sameKey',
+    says: 'a command has the same key whenever it is sent',
+    constants: { ...KEPT, Links: '2', ...kinds() },
+  },
+  {
+    spec: 'Commands',
+    rule: 'rememberFirst',
+    says: 'the device remembers a key before it acts',
+    constants: { ...KEPT, Links: '2', ...kinds('device') },
+  },
+  {
+    spec: 'Commands',
+    rule: 'expiresIn',
+    says: 'the device does not act when `expiresIn` is over',
+    constants: { ...KEPT, Links: '1', ...kinds() },
+  },
 ];
 
 /** The promises that a mutant may break. Those that merely restate a rule would catch too much. */
@@ -183,6 +283,8 @@ const PROMISES: Readonly<Record<Mutant['spec'], string>> = {
   Presence: 'SPECIFICATION Spec\nINVARIANTS RightAtRest NewestKept\n',
   Routing: 'SPECIFICATION Spec\nINVARIANTS RightLink RightRequest OpenLink ExactlyOne NeverStale\n',
   Lease: 'SPECIFICATION Spec\nINVARIANTS RightAtRest NewestKept\n',
+  Commands:
+    'SPECIFICATION Spec\nINVARIANTS Once TransientOnce OneEnd NotSentIsSure InTime NeverLost\n',
 };
 
 function test({ spec, rule, constants }: Mutant): Promise<Found> {

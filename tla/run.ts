@@ -8,7 +8,15 @@ import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { check, type Found, fetched } from './tlc.ts';
 
-export const QUICK = ['Presence', 'PresenceLive', 'PresenceEvents', 'Routing', 'Lease'];
+export const QUICK = [
+  'Presence',
+  'PresenceLive',
+  'PresenceEvents',
+  'Routing',
+  'Lease',
+  'Commands',
+  'CommandsLive',
+];
 export const DEEP = [
   'PresenceDeep',
   'PresenceFaultsDeep',
@@ -17,13 +25,14 @@ export const DEEP = [
   'PresenceFleetDeep',
   'RoutingDeep',
   'LeaseDeep',
+  'CommandsDeep',
 ];
 const QUICK_SECONDS = 600;
 const DEEP_SECONDS = 4 * 3_600;
 
 /** The module that a .cfg is for: the longest of these names that it begins with. */
 const specOf = (name: string) =>
-  ['Presence', 'Routing', 'Lease'].find((spec) => name.startsWith(spec)) ?? name;
+  ['Presence', 'Routing', 'Lease', 'Commands'].find((spec) => name.startsWith(spec)) ?? name;
 
 function line(name: string, { verdict, states, distinct, depth, seconds }: Found): string {
   const [all, different] = [states, distinct].map((count) => count.toLocaleString('en'));

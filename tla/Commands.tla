@@ -1,0 +1,559 @@
+------------------------------ MODULE Commands ------------------------------
+(***************************************************************************)
+(* What becomes of a command: it is acted upon, once, or its sender is     *)
+(* told why not, while links, processes and the broker's channel are lost  *)
+(* at any moment.                                                          *)
+(*                                                                         *)
+(*   broker --delivery--> registrar --down--> acceptor --wire--> device    *)
+(*          <--channel---           <---up---          <--back--           *)
+(*                            |                                            *)
+(*                          store (rows of kept commands, outcomes)        *)
+(*                                                                         *)
+(* One device, as commands for different ones never meet. Who is connected *)
+(* is what Presence.tla is about: here the registrar learns it (Learn).    *)
+(* A command stands for its key, which is the same whenever it is sent.    *)
+(* docs/presence-spec.md shows how to read and run it.                     *)
+(***************************************************************************)
+EXTENDS Naturals, Sequences, FiniteSets
+
+CONSTANTS
+  Kept, Transient,  \* the commands
+  Due,        \* when all of them expire, on the clock `now`
+  Horizon,    \* when that clock stops
+  Keys,       \* how many keys the device remembers
+  Window,     \* how many kept commands are sent and not yet answered
+  Links,      \* how many links the device will ever have
+  Kinds,      \* which faults may happen
+  Faults,     \* how many of them, in any mixture
+  Without     \* the rule left out, to see what it is good for; or "nothing"
+
+VARIABLES
+  now,        \* the clock. Registrar and acceptor share it; the device measures spans by its own
+
+  \* The broker. It delivers again what it has not seen settled.
+  queue,      \* commands that wait
+  again,      \* those of them that were delivered before
+  unsettled,  \* delivered on the channel of now
+  channel,    \* written to the broker, in order, and not yet there: acks, and outcomes
+  told,       \* [c, end]: what the senders have heard; final outcomes only
+
+  \* The store: survives everything.
+  row,        \* per kept command: "none", "waiting", "taken" (ACKed), or its end
+  order,      \* kept commands in the order in which they were stored
+  outbox,     \* [c, end]: outcomes recorded, and not yet confirmed
+
+  \* The registrar's memory.
+  registrar,  \* does it run?
+  known,      \* the device's link, as the registrar knows it; 0: none
+  open,       \* transient commands sent on the link `known`, and not ended
+  ended,      \* per transient command: the end that this process gave it, or "none"
+  heldBack,   \* those whose end is not told until their delivery has come again
+  flight,     \* [c, end]: outcomes published on the channel of now, and not confirmed
+  window,     \* kept commands sent on this link, the answer not yet on record
+  begun,      \* how many kept, and how many transient, commands the present window has had
+  between,
+  suspects,   \* how many of the first that wait may have been sent before
+  dropped,    \* settled before it is stored: in mutants only
+
+  \* The stream between the registrar and the acceptor of the link.
+  stream,     \* is there one?
+  shown,      \* has its hand-over shown the link?
+  down, up,
+
+  \* The acceptor, and its link.
+  link,       \* the device's link, numbered in order; 0: none
+  links,      \* how many there were
+  atLink,     \* commands sent on it and not yet answered by RESULT
+  ackedAt,    \* those of them that were ACKed
+  wire, back, \* frames on their way to the device, and its answers
+
+  \* The device.
+  keys,       \* the last keys, the newest last
+  doing,      \* [c, link, until]: what it has taken, and not yet done
+  acted,      \* per command, how often it was acted upon
+
+  \* What only this specification sees.
+  written,    \* commands that were ever put into a frame
+  twice,      \* was a transient one, twice?
+  late,       \* was anything acted upon later than its frame allows?
+  faults
+
+broker == <<queue, again, unsettled, channel, told>>
+store == <<row, order, outbox>>
+lane == <<window, begun, between, suspects>>
+memory == <<registrar, known, open, ended, heldBack, flight, dropped>>
+streams == <<stream, shown, down, up>>
+atAcceptor == <<link, links, atLink, ackedAt, wire, back>>
+device == <<keys, doing, acted>>
+seen == <<written, twice, late>>
+vars == <<now, broker, store, lane, memory, streams, atAcceptor, device, seen, faults>>
+
+Has(rule) == Without # rule
+Fault(kind) == kind \in Kinds /\ faults < Faults /\ faults' = faults + 1
+
+All == Kept \union Transient
+IsOver(state) == state \notin {"none", "waiting", "taken"}
+End(c, end) == [c |-> c, end |-> end]
+Range(s) == {s[n] : n \in DOMAIN s}
+Max(a, b) == IF a > b THEN a ELSE b
+Min(a, b) == IF a < b THEN a ELSE b
+Prefixes(s) == {SubSeq(s, 1, n) : n \in 0 .. Len(s)}
+Only(s, set) == SelectSeq(s, LAMBDA c : c \in set)
+
+Waiting(r) == {c \in Kept : r[c] = "waiting"}
+
+Init ==
+  /\ now = 0
+  /\ queue = All /\ again = {} /\ unsettled = {} /\ channel = <<>> /\ told = {}
+  /\ row = [c \in Kept |-> "none"] /\ order = <<>> /\ outbox = {}
+  /\ registrar = TRUE /\ known = 0 /\ open = {} /\ ended = [c \in Transient |-> "none"]
+  /\ heldBack = {} /\ flight = {} /\ dropped = {}
+  /\ window = {} /\ begun = 0 /\ between = 0 /\ suspects = 0
+  /\ stream = TRUE /\ shown = TRUE /\ down = <<>> /\ up = <<>>
+  /\ link = 0 /\ links = 0 /\ atLink = {} /\ ackedAt = {} /\ wire = <<>> /\ back = <<>>
+  /\ keys = <<>> /\ doing = {} /\ acted = [c \in All |-> 0]
+  /\ written = {} /\ twice = FALSE /\ late = FALSE /\ faults = 0
+
+Tick ==
+  /\ now < Horizon /\ now' = now + 1
+  /\ UNCHANGED <<broker, store, lane, memory, streams, atAcceptor, device, seen, faults>>
+
+-----------------------------------------------------------------------------
+(* The channel to the broker: what is written to it arrives in order, or not at all. *)
+
+Ack(c) == [what |-> "ack", c |-> c, end |-> "none"]
+Tell(c, end) == [what |-> "tell", c |-> c, end |-> end]
+Wrote(messages) == channel' = channel \o messages
+
+\* The broker reads the next.
+Arrive ==
+  /\ channel # <<>>
+  /\ channel' = Tail(channel)
+  /\ LET m == Head(channel) IN
+     IF m.what = "ack"
+     THEN unsettled' = unsettled \ {m.c} /\ UNCHANGED told
+     ELSE told' = told \union {End(m.c, m.end)} /\ UNCHANGED unsettled
+  /\ UNCHANGED <<now, queue, again, store, lane, memory, streams, atAcceptor, device, seen, faults>>
+
+\* What is recorded is published, once on each channel, until it is confirmed.
+Publish(c) ==
+  /\ registrar
+  /\ \E o \in outbox \ flight :
+       /\ o.c = c
+       /\ Wrote(<<Tell(c, o.end)>>)
+       /\ flight' = flight \union {o}
+       /\ outbox' = IF Has("confirm") THEN outbox ELSE outbox \ {o}
+  /\ UNCHANGED <<now, queue, again, unsettled, told, row, order, lane, registrar, known, open,
+                 ended, heldBack, dropped, streams, atAcceptor, device, seen, faults>>
+
+Confirm(c) ==
+  /\ \E o \in flight :
+       /\ o.c = c /\ Tell(c, o.end) \notin Range(channel)
+       /\ flight' = flight \ {o} /\ outbox' = outbox \ {o}
+  /\ UNCHANGED <<now, broker, row, order, lane, registrar, known, open, ended, heldBack, dropped,
+                 streams, atAcceptor, device, seen, faults>>
+
+\* All that was not settled comes back into the queue.
+Requeued == /\ queue' = queue \union unsettled
+            /\ again' = again \union unsettled
+            /\ unsettled' = {} /\ channel' = <<>>
+
+\* The channel is lost, and there is a new one. Which of its acks have arrived is not known: so the
+\* ends of transient commands that were not confirmed are held back until that shows.
+ChannelLost ==
+  /\ registrar /\ Fault("channel")
+  /\ Requeued /\ flight' = {}
+  /\ LET unsure == {o.c : o \in flight} \intersect Transient IN
+     IF Has("holdBack")
+     THEN heldBack' = heldBack \union unsure /\ UNCHANGED outbox
+     ELSE outbox' = outbox \union {End(c, ended[c]) : c \in unsure} /\ UNCHANGED heldBack
+  /\ UNCHANGED <<now, told, row, order, lane, registrar, known, open, ended, dropped, streams,
+                 atAcceptor, device, seen>>
+
+\* All that the broker gives again has come: other deliveries were settled.
+NothingComesAgain ==
+  /\ registrar /\ heldBack # {} /\ again = {}
+  /\ \E c \in heldBack :
+       /\ heldBack' = heldBack \ {c}
+       /\ Wrote(<<Tell(c, ended[c])>>)
+       /\ flight' = flight \union {End(c, ended[c])}
+  /\ UNCHANGED <<now, queue, again, unsettled, told, store, lane, registrar, known, open, ended,
+                 dropped, streams, atAcceptor, device, seen, faults>>
+
+-----------------------------------------------------------------------------
+(* Ends. *)
+
+\* Of transient commands: settled, then told, on one channel. If their deliveries are of a channel
+\* that was lost, they will come again, and then they are settled.
+ConcludeAll(ends) ==
+  LET Both(c, end) == IF Has("settleFirst") THEN <<Ack(c), Tell(c, end)>>
+                      ELSE <<Tell(c, end), Ack(c)>>
+      here == {e \in ends : e.c \in unsettled'}
+      Chain[rest \in SUBSET here] ==
+        IF rest = {} THEN <<>>
+        ELSE LET e == CHOOSE e \in rest : TRUE IN Both(e.c, e.end) \o Chain[rest \ {e}]
+  IN /\ Wrote(Chain[here])
+     /\ ended' = [c \in Transient |->
+          IF \E e \in ends : e.c = c THEN (CHOOSE e \in ends : e.c = c).end ELSE ended[c]]
+     /\ flight' = flight \union here
+     /\ heldBack' = heldBack \union {e.c : e \in ends \ here}
+     /\ open' = open \ {e.c : e \in ends}
+
+NoEnd == UNCHANGED <<channel, ended, flight, heldBack, open>>
+
+\* Of kept ones: the row and its outcome in one transaction. A row that ended stays as it ended.
+Recorded(c, state) ==
+  /\ row' = [row EXCEPT ![c] = state]
+  /\ outbox' = IF IsOver(state) THEN outbox \union {End(c, state)} ELSE outbox
+
+\* What waits behind c may follow, once all of its window is answered.
+Left(c) ==
+  LET rest == window \ {c} IN
+  /\ window' = rest
+  /\ suspects' = IF Waiting(row') = {} THEN 0
+                 ELSE IF c \in window THEN Max(suspects, 1) - 1 ELSE suspects
+  /\ IF c \in window /\ rest = {} THEN begun' = 0 /\ between' = 0 ELSE UNCHANGED <<begun, between>>
+
+\* c is due, or was ACKed and no RESULT came in time. "not-sent" says that it was never in a frame.
+WasSent(c) == c \in window \/ (suspects > 0 /\ Has("suspects"))
+Expire(c) ==
+  /\ registrar
+  /\ \/ /\ c \in Kept /\ row[c] \in {"waiting", "taken"} /\ now >= Due
+        /\ Recorded(c, IF row[c] = "taken" THEN "no-result"
+                       ELSE IF WasSent(c) THEN "no-answer" ELSE "not-sent")
+        /\ Left(c) /\ NoEnd
+        /\ UNCHANGED unsettled
+     \/ /\ c \in open /\ now >= Due
+        /\ UNCHANGED <<unsettled, row, outbox, lane>>
+        /\ ConcludeAll({End(c, "no-answer")})
+  /\ UNCHANGED <<now, queue, again, told, order, registrar, known, dropped, streams, atAcceptor,
+                 device, seen, faults>>
+
+-----------------------------------------------------------------------------
+(* From the broker. *)
+
+Frame(c, l) == [c |-> c, link |-> l, sent |-> now]
+
+\* May a transient command go between kept ones? So many that the window's first key is remembered.
+Admits ==
+  /\ suspects = 0 \/ ~Has("suspects")
+  /\ window = {} \/ between < Keys - Window \/ ~Has("between")
+
+\* A kept command: on record, then settled. One that is known is not judged again; its end is told
+\* once more if its sender repeats it.
+DeliverKept(c) ==
+  /\ IF row[c] # "none" /\ Has("knownOnce")
+     THEN /\ outbox' = IF IsOver(row[c]) /\ c \notin again
+                       THEN outbox \union {End(c, row[c])} ELSE outbox
+          /\ UNCHANGED <<row, order, dropped>>
+     ELSE IF now >= Due THEN Recorded(c, "refused") /\ UNCHANGED <<order, dropped>>
+     ELSE /\ IF Has("storeFirst")
+             THEN row' = [row EXCEPT ![c] = "waiting"] /\ UNCHANGED dropped
+             ELSE dropped' = dropped \union {c} /\ UNCHANGED row
+          /\ order' = Append(Only(order, All \ {c}), c)
+          /\ UNCHANGED outbox
+  /\ Wrote(<<Ack(c)>>)
+  /\ UNCHANGED <<open, ended, heldBack, flight, lane, down>>
+
+\* A transient one: now or never. One that comes again may have been sent by an earlier process.
+DeliverTransient(c) ==
+  /\ UNCHANGED <<store, dropped, window, begun, suspects>>
+  /\ IF c \in again /\ c \in open
+     THEN NoEnd /\ UNCHANGED <<between, down>>
+     ELSE IF c \in again /\ ended[c] # "none"
+     THEN /\ Wrote(IF c \in heldBack THEN <<Ack(c), Tell(c, ended[c])>> ELSE <<Ack(c)>>)
+          /\ flight' = IF c \in heldBack THEN flight \union {End(c, ended[c])} ELSE flight
+          /\ heldBack' = heldBack \ {c}
+          /\ UNCHANGED <<open, ended, between, down>>
+     ELSE IF c \in again /\ Has("neverAgain")
+     THEN ConcludeAll({End(c, "unknown")}) /\ UNCHANGED <<between, down>>
+     ELSE IF now >= Due \/ ~Admits
+     THEN ConcludeAll({End(c, "refused")}) /\ UNCHANGED <<between, down>>
+     ELSE IF known = 0 \/ ~stream
+     THEN ConcludeAll({End(c, "offline")}) /\ UNCHANGED <<between, down>>
+     ELSE /\ open' = open \union {c}
+          /\ between' = IF window = {} THEN between ELSE between + 1
+          /\ down' = Append(down, Frame(c, known))
+          /\ UNCHANGED <<channel, ended, flight, heldBack>>
+
+Deliver(c) ==
+  /\ registrar /\ c \in queue
+  /\ queue' = queue \ {c} /\ again' = again \ {c} /\ unsettled' = unsettled \union {c}
+  /\ IF c \in Kept THEN DeliverKept(c) ELSE DeliverTransient(c)
+  /\ UNCHANGED <<now, told, registrar, known, stream, shown, up, atAcceptor, device, seen, faults>>
+
+\* A sender repeats a kept command, as it has not seen the confirm of its own publish.
+Repeat(c) ==
+  /\ c \in Kept /\ c \notin queue \union unsettled /\ Fault("repeat")
+  /\ queue' = queue \union {c}
+  /\ UNCHANGED <<now, again, unsettled, channel, told, store, lane, memory, streams, atAcceptor,
+                 device, seen>>
+
+-----------------------------------------------------------------------------
+(* To the link: kept commands, window by window. *)
+
+\* The first that waits and is not under way. ACKed ones are never sent again.
+MaySend(c) ==
+  /\ row[c] = "waiting" \/ (row[c] = "taken" /\ ~Has("takenStays"))
+  /\ c \notin window
+IsNext(c) ==
+  LET may == SelectSeq(order, MaySend) IN may # <<>> /\ Head(may) = c
+
+Send(c) ==
+  /\ registrar /\ stream /\ known # 0 /\ now < Due
+  /\ c \in Kept /\ IsNext(c)
+  /\ ~Has("window") \/ begun < (IF suspects > 0 /\ Has("suspects") THEN 1 ELSE Window)
+  /\ window' = window \union {c} /\ begun' = begun + 1
+  /\ down' = Append(down, Frame(c, known))
+  /\ UNCHANGED <<now, broker, store, between, suspects, memory, stream, shown, up, atAcceptor,
+                 device, seen, faults>>
+
+\* The device's link is another one, or none. What was sent on the one before may be there or not.
+Learn ==
+  /\ registrar /\ stream /\ known # link
+  /\ known' = link
+  /\ suspects' = Max(suspects, Cardinality(window))
+  /\ window' = {} /\ begun' = 0 /\ between' = 0
+  /\ UNCHANGED unsettled
+  /\ ConcludeAll({End(c, "link-lost") : c \in open})
+  /\ UNCHANGED <<now, queue, again, told, store, registrar, dropped, streams, atAcceptor, device,
+                 seen, faults>>
+
+\* A hand-over shows the link that is known already: what it may have missed is sent again.
+Show ==
+  /\ registrar /\ stream /\ ~shown /\ known = link
+  /\ shown' = TRUE
+  /\ down' = down \o IF link = 0 \/ now >= Due THEN <<>>
+                     ELSE [n \in 1 .. Len(Only(order, window)) |->
+                            Frame(Only(order, window)[n], known)]
+  /\ UNCHANGED <<now, broker, store, lane, memory, stream, up, atAcceptor, device, seen, faults>>
+
+-----------------------------------------------------------------------------
+(* From the acceptor, and so from the device. *)
+
+\* `taken`, `result`, or `unsent`. Whatever has ended stays as it ended.
+Changes(m) ==
+  /\ m.c \in Kept
+  /\ IF m.what = "taken" THEN row[m.c] = "waiting"
+     ELSE /\ m.what = "result" /\ row[m.c] # "none"
+          /\ ~IsOver(row[m.c]) \/ ~Has("endStays")
+
+Answer ==
+  /\ registrar /\ up # <<>>
+  /\ up' = Tail(up)
+  /\ UNCHANGED unsettled
+  /\ LET m == Head(up) IN
+     IF Changes(m)
+     THEN Recorded(m.c, m.what) /\ Left(m.c) /\ NoEnd
+     ELSE /\ UNCHANGED <<row, outbox, lane>>
+          /\ IF m.c \in open /\ m.what # "taken"
+             THEN ConcludeAll({End(m.c, IF m.what = "unsent" THEN "offline" ELSE "result")})
+             ELSE NoEnd
+  /\ UNCHANGED <<now, queue, again, told, order, registrar, known, dropped, stream, shown, down,
+                 atAcceptor, device, seen, faults>>
+
+\* Mutants only: an outcome is told, or a delivery settled, before its transaction.
+TellEarly ==
+  /\ ~Has("commitFirst") /\ registrar /\ up # <<>>
+  /\ LET m == Head(up) IN
+     /\ Changes(m) /\ m.what = "result"
+     /\ Tell(m.c, "result") \notin Range(channel) /\ Wrote(<<Tell(m.c, "result")>>)
+  /\ UNCHANGED <<now, queue, again, unsettled, told, store, lane, memory, streams, atAcceptor,
+                 device, seen, faults>>
+StoreLate(c) ==
+  /\ registrar /\ c \in dropped
+  /\ dropped' = dropped \ {c} /\ row' = [row EXCEPT ![c] = "waiting"]
+  /\ UNCHANGED <<now, broker, order, outbox, lane, registrar, known, open, ended, heldBack,
+                 flight, streams, atAcceptor, device, seen, faults>>
+
+-----------------------------------------------------------------------------
+(* The acceptor. *)
+
+\* What it says while it has no stream goes nowhere.
+Says(what, c) == up' = IF stream THEN Append(up, [what |-> what, c |-> c]) ELSE up
+
+\* The frame says how long the command is still wanted, counted from when it comes.
+TakeCommand ==
+  /\ down # <<>> /\ down' = Tail(down)
+  /\ LET f == Head(down) IN
+     IF f.link # link
+     THEN Says("unsent", f.c) /\ UNCHANGED <<atLink, wire, seen>>
+     ELSE IF f.c \in atLink
+     THEN /\ IF f.c \in ackedAt THEN Says("taken", f.c) ELSE UNCHANGED up
+          /\ UNCHANGED <<atLink, wire, seen>>
+     ELSE /\ atLink' = atLink \union {f.c}
+          /\ wire' = Append(wire, [c |-> f.c, left |-> Due - f.sent])
+          /\ written' = written \union {f.c}
+          /\ twice' = (twice \/ f.c \in Transient \intersect written)
+          /\ UNCHANGED <<up, late>>
+  /\ UNCHANGED <<now, broker, store, lane, memory, stream, shown, link, links, ackedAt, back,
+                 device, faults>>
+
+\* An ACK or a RESULT. One for nothing that is open is a stray.
+TakeAnswer ==
+  /\ back # <<>> /\ back' = Tail(back)
+  /\ LET m == Head(back) IN
+     IF m.c \notin atLink THEN UNCHANGED <<atLink, ackedAt, up>>
+     ELSE IF m.what = "ACK"
+     THEN /\ ackedAt' = ackedAt \union {m.c}
+          /\ IF m.c \in ackedAt THEN UNCHANGED up ELSE Says("taken", m.c)
+          /\ UNCHANGED atLink
+     ELSE /\ atLink' = atLink \ {m.c} /\ ackedAt' = ackedAt \ {m.c}
+          /\ Says("result", m.c)
+  /\ UNCHANGED <<now, broker, store, lane, memory, stream, shown, down, link, links, wire, device,
+                 seen, faults>>
+
+-----------------------------------------------------------------------------
+(* The device. *)
+
+Answers(what, c) == back' = Append(back, [what |-> what, c |-> c])
+Remember(c) ==
+  LET all == Append(keys, c) IN
+  keys' = SubSeq(all, IF Len(all) > Keys THEN 2 ELSE 1, Len(all))
+
+IsDoing(c) == \E d \in doing : d.c = c
+
+\* A key that it knows is answered as before. Another is remembered, then taken; an ACK if it takes
+\* long.
+Get ==
+  /\ wire # <<>> /\ wire' = Tail(wire)
+  /\ LET f == Head(wire) IN
+     IF IsDoing(f.c)
+     THEN /\ doing' = {IF d.c = f.c THEN [d EXCEPT !.link = link] ELSE d : d \in doing}
+          /\ Answers("ACK", f.c) /\ UNCHANGED keys
+     ELSE IF f.c \in Range(keys) /\ Has("sameKey")
+     THEN Answers("RESULT", f.c) /\ UNCHANGED <<keys, doing>>
+     ELSE /\ IF Has("rememberFirst") THEN Remember(f.c) ELSE UNCHANGED keys
+          /\ doing' = doing \union {[c |-> f.c, link |-> link, until |-> now + f.left]}
+          /\ UNCHANGED back \/ Answers("ACK", f.c)
+  /\ UNCHANGED <<now, broker, store, lane, memory, streams, link, links, atLink, ackedAt, acted,
+                 seen, faults>>
+
+\* It acts, unless expiresIn is over; then it says so.
+Do(c) ==
+  /\ \E d \in doing :
+       LET isWanted == now < d.until \/ ~Has("expiresIn") IN
+       /\ d.c = c /\ doing' = doing \ {d}
+       /\ acted' = IF isWanted THEN [acted EXCEPT ![c] = @ + 1] ELSE acted
+       /\ late' = (late \/ (isWanted /\ now >= d.until))
+       /\ IF d.link = link THEN Answers("RESULT", c) ELSE UNCHANGED back
+  /\ IF Has("rememberFirst") THEN UNCHANGED keys ELSE Remember(c)
+  /\ UNCHANGED <<now, broker, store, lane, memory, streams, link, links, atLink, ackedAt, wire,
+                 written, twice, faults>>
+
+-----------------------------------------------------------------------------
+(* Links, and what is lost. *)
+
+Accept ==
+  /\ link = 0 /\ links < Links
+  /\ links' = links + 1 /\ link' = links'
+  /\ UNCHANGED <<now, broker, store, lane, memory, streams, atLink, ackedAt, wire, back, device,
+                 seen, faults>>
+
+LinkOver == link' = 0 /\ atLink' = {} /\ ackedAt' = {} /\ wire' = <<>> /\ back' = <<>>
+
+\* A link is lost, and all that is on it. A takeover is this, then Accept.
+LinkLost ==
+  /\ link # 0 /\ LinkOver
+  /\ UNCHANGED <<now, broker, store, lane, memory, streams, links, device, seen, faults>>
+
+\* The device restarts. Its keys are in flash. (The mutant: it acts, and dies before it remembers.)
+DeviceCrash ==
+  /\ link # 0 /\ LinkOver /\ Fault("device")
+  /\ doing' = {}
+  /\ \/ UNCHANGED <<acted, late>>
+     \/ /\ ~Has("rememberFirst") /\ UNCHANGED late
+        /\ \E d \in doing : now < d.until /\ acted' = [acted EXCEPT ![d.c] = @ + 1]
+  /\ UNCHANGED <<now, broker, store, lane, memory, streams, links, keys, written, twice>>
+
+\* The stream breaks. What was written last may still be read, on either side.
+StreamLost ==
+  /\ stream /\ Fault("stream")
+  /\ stream' = FALSE /\ shown' = FALSE
+  /\ \E rest \in Prefixes(down) : down' = rest
+  /\ \E rest \in Prefixes(up) : up' = rest
+  /\ UNCHANGED <<now, broker, store, lane, memory, atAcceptor, device, seen>>
+
+AcceptorExit ==
+  /\ stream /\ Fault("acceptor")
+  /\ stream' = FALSE /\ shown' = FALSE /\ down' = <<>>
+  /\ \E rest \in Prefixes(up) : up' = rest
+  /\ LinkOver
+  /\ UNCHANGED <<now, broker, store, lane, memory, links, device, seen>>
+
+\* Only once the older stream has been read to its end.
+Connect ==
+  /\ registrar /\ ~stream /\ down = <<>> /\ up = <<>>
+  /\ stream' = TRUE
+  /\ UNCHANGED <<now, broker, store, lane, memory, shown, down, up, atAcceptor, device, seen,
+                 faults>>
+
+RegistrarCrash ==
+  /\ registrar /\ Fault("registrar")
+  /\ registrar' = FALSE /\ known' = 0 /\ open' = {} /\ heldBack' = {} /\ flight' = {}
+  /\ ended' = [c \in Transient |-> "none"] /\ dropped' = {}
+  /\ window' = {} /\ begun' = 0 /\ between' = 0 /\ suspects' = 0
+  /\ Requeued
+  /\ stream' = FALSE /\ shown' = FALSE /\ up' = <<>>
+  /\ \E rest \in Prefixes(down) : down' = rest
+  /\ outbox' = IF Has("outcomeStored") THEN outbox ELSE {}
+  /\ UNCHANGED <<now, told, row, order, atAcceptor, device, seen>>
+
+\* What an earlier process had sent is not known: as many as it may have had in its window.
+RegistrarStart ==
+  /\ ~registrar /\ registrar' = TRUE
+  /\ suspects' = Min(Cardinality(Waiting(row)), Window)
+  /\ UNCHANGED <<now, broker, store, window, begun, between, known, open, ended, heldBack, flight,
+                 dropped, streams, atAcceptor, device, seen, faults>>
+
+-----------------------------------------------------------------------------
+World ==
+  \/ Accept \/ LinkLost \/ DeviceCrash
+  \/ StreamLost \/ AcceptorExit \/ ChannelLost \/ RegistrarCrash
+  \/ \E c \in All : Repeat(c)
+System ==
+  \/ Tick \/ Arrive \/ NothingComesAgain \/ Learn \/ Show \/ Answer \/ TellEarly
+  \/ \E c \in All : Publish(c) \/ Confirm(c) \/ Deliver(c) \/ Send(c) \/ Expire(c) \/ StoreLate(c)
+  \/ TakeCommand \/ TakeAnswer \/ Get \/ Connect \/ RegistrarStart
+  \/ \E c \in All : Do(c)
+Next == World \/ System
+
+Spec == Init /\ [][Next]_vars
+\* As long as a step is possible, one is taken.
+FairSpec == Spec /\ WF_vars(System)
+
+-----------------------------------------------------------------------------
+(* What must hold. *)
+
+\* A door never opens twice, for a device that remembers as many keys as the protocol says.
+Once == \A c \in All : acted[c] <= 1
+TransientOnce == ~twice
+
+\* Never two different final outcomes.
+OneEnd == \A a, b \in told : a.c = b.c => a.end = b.end
+
+\* These ends say that nothing was sent: nor was it, nor will it be.
+NotSent == {"not-sent", "offline", "refused"}
+NotSentIsSure == \A o \in told : o.end \in NotSent => o.c \notin written /\ acted[o.c] = 0
+
+\* All that a clock can promise: a device never acts later after the frame came than the frame was
+\* sent before the deadline. So after `expired` by no more than the frame was on its way.
+InTime == ~late
+
+\* A kept command is always somewhere: with the broker, or on record, or told.
+NeverLost ==
+  \A c \in Kept :
+    \/ c \in queue \union unsettled
+    \/ row[c] \in {"waiting", "taken"}
+    \/ \E o \in outbox \union told : o.c = c
+    \/ c \in dropped \/ \E m \in Range(channel) : m.what = "tell" /\ m.c = c
+
+TypeOK ==
+  /\ again \subseteq queue /\ queue \intersect unsettled = {}
+  /\ open \subseteq Transient /\ heldBack \subseteq Transient /\ window \subseteq Kept
+  /\ ackedAt \subseteq atLink /\ Len(keys) <= Keys
+  /\ Cardinality(window) <= Window
+
+\* In the end every sender of a kept command has been told.
+AllTold == \A c \in Kept : <>(\E o \in told : o.c = c)
+=============================================================================

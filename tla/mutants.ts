@@ -22,10 +22,10 @@ export interface Mutant {
 const ROWS = { Events: 'FALSE', Early: '{}', Accepts: '2' };
 const EVENTS = { Events: 'TRUE', Early: '{"s"}', Acceptors: '1', Accepts: '1' };
 const LATE = { ...EVENTS, Early: '{}', Late: '{"s"}' };
-const KEPT = { Kept: '{"k"}', Transient: '{}' };
-const TRANSIENT = { Kept: '{}', Transient: '{"t"}' };
+const KEPT = { Kept: '{"k"}', Transient: '{}', Faults: '1' };
+const TRANSIENT = { Kept: '{}', Transient: '{"t"}', Faults: '1' };
 /** A device that remembers only one key: two commands are enough to make it forget. */
-const FORGETS = { Keys: '1', Links: '2' };
+const FORGETS = { Kept: '{"k"}', Keys: '1', Links: '2' };
 const kinds = (...names: string[]) => ({
   Kinds: `{${names.map((name) => `"${name}"`).join(', ')}}`,
 });

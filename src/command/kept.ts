@@ -125,6 +125,7 @@ export class Kept {
   linked(device: string): void {
     const lane = this.#lanes.get(device);
     if (!lane) return;
+    // tla: Commands!Show
     for (const row of lane.window.values()) this.#send(lane, row);
     this.#pump(lane);
   }
@@ -150,6 +151,7 @@ export class Kept {
     const { wall, link, port } = this.#options;
     if (link(lane.device) === undefined) return;
     for (let row = lane.next(wall()); row; row = lane.next(wall())) {
+      // tla: Commands!Send
       if (!this.#send(lane, row)) return;
       lane.sent();
     }
@@ -256,6 +258,7 @@ export class Kept {
     }
     batch.count += 1;
     const next = rowOf(this.#lastCommand + batch.count, row ? newKey() : command.key, command, now);
+    // tla: Commands!Deliver
     if (arrival === 'keep') {
       this.#change(batch, next);
       batch.added.set(device, added + 1);
@@ -271,6 +274,7 @@ export class Kept {
 
   #answer(batch: Batch, answer: Answer, now: number): void {
     const { limits, onLate } = this.#options;
+    // tla: Commands!Answer
     const verdict = judgeAnswer(batch.rows.get(answer.key), answer, now, limits);
     if (verdict) this.#judged(batch, verdict);
     else batch.steps.push(onLate);
@@ -285,6 +289,7 @@ export class Kept {
       const row = batch.rows.get(found.key) ?? found;
       batch.rows.set(row.key, row);
       const wasSent = this.#lanes.get(row.device)?.maySent(row.key) === true;
+      // tla: Commands!Expire
       const verdict = judgeDue(row, wasSent, now);
       if (verdict) this.#judged(batch, verdict);
     }

@@ -147,6 +147,7 @@ export class Outcomes {
   /** The channel is lost: what it settled and did not see confirmed must not be told for now. */
   takeBack(): void {
     const { publisher } = this.#options;
+    // tla: Commands!ChannelLost
     this.#isAwaiting = true;
     for (const [publishing, outcome] of this.#concluded) {
       publishing.isTakenBack = true;
@@ -178,6 +179,7 @@ export class Outcomes {
   /** All that the broker gives again has come: the other deliveries were settled. */
   nothingComesAgain(): void {
     this.#isAwaiting = false;
+    // tla: Commands!NothingComesAgain
     const left = [...this.#takenBack.values()];
     this.#takenBack.clear();
     for (const outcome of left) this.tell(outcome);
@@ -199,6 +201,7 @@ export class Outcomes {
     this.#published = id;
     this.#unconfirmed.add(id);
     const onConfirm = () => void this.#unconfirmed.delete(id);
+    // tla: Commands!Publish
     publisher.publish(new OutcomePublishing(outcome, wall(), onConfirm));
   }
 

@@ -70,6 +70,7 @@ export class Transients {
     if (link === undefined) return this.#conclude(command, delivery, 'offline');
     if (ofDevice && ofDevice.size >= LINK_MAX) return this.refuse(command, delivery, 'busy');
     const due = Math.min(deadline, now + limits.commandResultMs);
+    // tla: Commands!Deliver
     const sent = port.send(link, device, { key, topic, payload, expiresIn: due - now });
     if (sent === 'gone') return this.#conclude(command, delivery, 'offline');
     if (sent === 'busy') return this.refuse(command, delivery, 'busy');
@@ -142,6 +143,7 @@ export class Transients {
   /** The device's link is another one now, or none: no answer can come from the one before. */
   linked(device: string, connection: string | undefined): void {
     for (const open of this.#byDevice.get(device) ?? []) {
+      // tla: Commands!Learn
       if (open.connection !== connection) this.#end(open, 'expired', { reason: 'link-lost' });
     }
   }
@@ -151,6 +153,7 @@ export class Transients {
     const now = this.#options.wall();
     for (const open of this.#open.values()) {
       const reason = open.isTaken ? 'no-result' : 'no-answer';
+      // tla: Commands!Expire
       if (open.due <= now) this.#end(open, 'expired', { reason });
     }
   }

@@ -74,6 +74,7 @@ export class Commands {
     }
     const id = this.#open(endpoint, key);
     const key16 = Buffer.from(key, 'hex');
+    // tla: Commands!TakeCommand
     endpoint.send({ type: TYPE.COMMAND, id, topic, payload, key: key16, expiresIn });
   }
 
@@ -105,6 +106,7 @@ export class Commands {
   /** An ACK or a RESULT. One for nothing that is open is counted, and that is all. */
   onAnswer(endpoint: Endpoint, message: Ack | Result): void {
     const { counters, tell } = this.#options;
+    // tla: Commands!TakeAnswer
     const ofLink = this.#links.get(endpoint);
     const open = ofLink?.get(message.id);
     if (message.type === TYPE.RESULT) {

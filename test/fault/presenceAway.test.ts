@@ -240,6 +240,7 @@ t.test(`everything dies at once with ${DEVICES} online, and is started again`, a
   await untilRight();
   await untilSettled();
   const { length } = subscriber.heard;
+  const known = new Map([...subscriber.view].map(([device, { seq }]) => [device, seq]));
   process.kill(-server.pid, 'SIGKILL');
   await server.ended();
 
@@ -254,6 +255,8 @@ t.test(`everything dies at once with ${DEVICES} online, and is started again`, a
   t.ok(tookMs < 30_000 * SLACK, `${tookMs} ms`);
   const more = new Map<string, Set<number>>();
   for (const { device, seq } of subscriber.heard.slice(length)) {
+    // The broker may still have had a copy of what was known by then.
+    if (seq <= Number(known.get(device))) continue;
     more.set(device, (more.get(device) ?? new Set()).add(seq));
   }
   const most = Math.max(...[...more.values()].map(({ size }) => size));

@@ -8,7 +8,7 @@
 #   make bench                  our cost beside the floor's
 #   make bench-links [LINKS=200000]   that many links for a minute, 1 % of them talking; 6 minutes
 #   make bench-peers [BENCH='--rounds 1 --links 2000']   beside brokers of MQTT; 15 minutes
-#   make tla | tla-deep | tla-mutants      the specifications: quick, an hour, and without each rule
+#   make tla | tla-deep | tla-mutants      the specifications: quick, hours, and without each rule
 #   make tla-trace [TRACES='FOLDER...']    is what real processes do, or did, as tla/ has it?
 #   make loadgen ARGS='run --target 127.0.0.1:7000 --devices 100 --rate 50 --duration 10s'
 

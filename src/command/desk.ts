@@ -105,6 +105,8 @@ export class Desk implements Port {
     // What the broker gives again has its old place, before all that it never gave.
     if (!isRedelivered) this.#outcomes.nothingComesAgain();
     this.commands.onDelivery(message, delivery);
+    // Nor will it, once all that lay there has come.
+    if (this.#stale <= 0) this.#outcomes.nothingComesAgain();
   }
 
   /**

@@ -118,7 +118,7 @@ export class SqliteFile {
   }
 
   begin(node: string): Opened {
-    return this.#transaction('BEGIN IMMEDIATE', () => {
+    return this.#transaction(() => {
       const isKnown = this.#sql.getMeta.get('node')?.value === node;
       const start = this.#meta('start') + (isKnown ? 0 : 1);
       // Written in any case: a file that cannot be written shows it here.
@@ -131,10 +131,7 @@ export class SqliteFile {
   }
 
   read(devices: readonly string[]): Row[] {
-    // One transaction: else SQLite locks and unlocks the file for each device.
-    return this.#transaction('BEGIN', () =>
-      devices.flatMap((device) => asRow(this.#sql.read.get(device))),
-    );
+    return this.#guard(() => devices.flatMap((device) => asRow(this.#sql.read.get(device))));
   }
 
   online(acceptor: string, after: string, limit: number): Row[] {
@@ -154,7 +151,7 @@ export class SqliteFile {
   }
 
   write({ rows, events, settledTo, commands }: Batch): number {
-    const left = this.#transaction('BEGIN IMMEDIATE', () => {
+    const left = this.#transaction(() => {
       for (const row of rows) this.#sql.write.run(...fieldsOf(row));
       for (const { id, device, online, body } of events) {
         this.#sql.addEvent.run(id, device, Number(online), body);
@@ -187,15 +184,13 @@ export class SqliteFile {
   }
 
   compact(): number {
-    const gone = this.#transaction('BEGIN IMMEDIATE', () =>
-      Number(this.#sql.compact.run().changes),
-    );
+    const gone = this.#transaction(() => Number(this.#sql.compact.run().changes));
     this.#outbox -= gone;
     return this.#outbox;
   }
 
   forget(before: number, limit: number): { forgotten: number; floor: number } {
-    return this.#transaction('BEGIN IMMEDIATE', () => {
+    return this.#transaction(() => {
       const stale = this.#sql.stale.all(before, limit);
       let floor = this.#meta('floor');
       for (const { device, seq } of stale) {
@@ -213,7 +208,7 @@ export class SqliteFile {
    * upon since. Gives the new epoch and the number of devices.
    */
   restore(now: number): { epoch: number; devices: number } {
-    return this.#transaction('BEGIN IMMEDIATE', () => {
+    return this.#transaction(() => {
       const epoch = Math.max(now, this.epoch + 1);
       this.#sql.setMeta.run('epoch', epoch);
       this.#sql.settle.run(this.#count().last);
@@ -254,9 +249,9 @@ export class SqliteFile {
     });
   }
 
-  #transaction<T>(begin: 'BEGIN' | 'BEGIN IMMEDIATE', work: () => T): T {
+  #transaction<T>(work: () => T): T {
     return this.#guard(() => {
-      this.#database.exec(begin);
+      this.#database.exec('BEGIN IMMEDIATE');
       try {
         const result = work();
         this.#database.exec('COMMIT');
@@ -352,8 +347,7 @@ type Found = Record<string, unknown>;
 
 function asRow(found: Found | undefined): Row[] {
   if (found === undefined) return [];
-  found.online = found.online === 1;
-  return [found as unknown as Row];
+  return [{ ...(found as unknown as Row), online: found.online === 1 }];
 }
 
 function asEvent(found: Found): OutboxEvent {

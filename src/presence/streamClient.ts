@@ -20,8 +20,6 @@ import {
 import type { Teller } from './teller.ts';
 
 const RECONNECT_MS = 100;
-/** Changes are gathered for so long: together they cost the registrar and its disk far less. */
-const GATHER_MS = 10;
 /** Payloads of answers on their way; the registrar that does not take them is connected to anew. */
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 const ANSWERS_MAX = 10_000;
@@ -46,8 +44,7 @@ export class StreamClient {
   /** What became of commands: told before anything else, and forgotten with the stream. */
   #answers: ToRegistrar[] = [];
   #answerBytes = 0;
-  #nextAnswers: NodeJS.Immediate | undefined;
-  #next: NodeJS.Timeout | undefined;
+  #next: NodeJS.Immediate | undefined;
   #again: NodeJS.Timeout | undefined;
   #isClosed = false;
   #onDone: (() => void) | undefined;
@@ -110,36 +107,27 @@ export class StreamClient {
     if (this.#answers.length > ANSWERS_MAX || this.#answerBytes > ANSWER_BYTES_MAX) {
       this.#socket?.destroy();
     }
-    // Somebody waits for it: it leaves when the turn ends, with all else of the turn.
-    this.#nextAnswers ??= setImmediate(() => {
-      this.#nextAnswers = undefined;
-      this.#writeAnswers();
-    });
+    this.wake();
   }
 
-  /** There is a change to tell: it leaves a moment later, with all else of that time. */
+  /** There is something to tell: it leaves when the turn ends, with all else of the turn. */
   wake(): void {
     if (!this.#isUp) return;
-    this.#next ??= setTimeout(() => {
+    this.#next ??= setImmediate(() => {
       this.#next = undefined;
       this.#write();
-    }, GATHER_MS);
-  }
-
-  #writeAnswers(): void {
-    const socket = this.#socket;
-    if (!socket || !this.#isUp || socket.destroyed || socket.writableNeedDrain) return;
-    if (this.#answers.length === 0) return;
-    socket.write(encode(this.#answers));
-    this.#answers = [];
-    this.#answerBytes = 0;
+    });
   }
 
   #write(): void {
     const { teller } = this.#options;
     const socket = this.#socket;
     if (!socket || !this.#isUp || socket.destroyed) return;
-    this.#writeAnswers();
+    if (this.#answers.length > 0 && !socket.writableNeedDrain) {
+      socket.write(encode(this.#answers));
+      this.#answers = [];
+      this.#answerBytes = 0;
+    }
     for (let frames = 0; !teller.isDone; frames += 1) {
       // Its 'drain' goes on here.
       if (socket.writableNeedDrain) return;

@@ -63,6 +63,8 @@ t.test('500 devices talk through a kill -9 and restart of the broker', async (t)
   const first = await Backend.connect(broker.url);
   await first.channel.assertQueue(SINK, { durable: true });
   await first.channel.bindQueue(SINK, at.events, '#');
+  // RabbitMQ forgets a binding of the last seconds when it is killed.
+  await broker.ctl('eval', 'mnesia:sync_log().');
   const talkers = await Promise.all(
     Array.from({ length: DEVICES }, async (_, i) => {
       const deviceId = `talker-${i}`;

@@ -27,9 +27,10 @@ t.test('metrics: links, messages, closes and processes; no series for a device',
   const cli = serve(t, broker.url, QUICK);
   await isReady(cli);
   const device = await Device.open(Number((await cli.said('ready')).port), 'lobby-door');
-  await waitFor('the link', async () => (await figure(cli, 'owsla_links')) === 1);
+  const hellos = () => figure(cli, 'owsla_messages_in_total{type="hello"}');
+  await waitFor('the HELLO', async () => (await hellos()) === 1);
 
-  t.equal(await figure(cli, 'owsla_messages_in_total{type="hello"}'), 1);
+  t.equal(await figure(cli, 'owsla_links'), 1);
   t.equal(await figure(cli, 'owsla_broker_up{link="publish"}'), 2);
   t.equal(await figure(cli, 'owsla_ready'), 1);
   t.equal(await figure(cli, 'owsla_restarts_total{role="acceptor"}'), 0);

@@ -150,12 +150,21 @@ function serve(folder: string, amqp: string, prefix: string): Promise<Server> {
   return Server.start({ amqp, prefix, acceptors: 2, limits: LIMITS, flags });
 }
 
-/** Has the broker confirmed all that was published? */
+/** Has the broker confirmed all that was published, and that the outbox still has? */
 function isConfirmed(lines: readonly TraceLine[]): boolean {
-  const open = new Set<string>();
-  for (const { action, device, seq } of lines.toSorted((a, b) => a.us - b.us)) {
-    if (action === 'Publish') open.add(`${device} ${seq}`);
+  const open = new Map<string, { device: string; seq: number }>();
+  const recorded = new Map<string, number>();
+  for (const line of lines.toSorted((a, b) => a.us - b.us)) {
+    const { action } = line;
+    const [device, seq] = [String(line.device), Number(line.seq ?? 0)];
+    if (action === 'Publish') open.set(`${device} ${seq}`, { device, seq });
     if (action === 'Confirm') open.delete(`${device} ${seq}`);
+    if ((action === 'Up' || action === 'Down') && seq > 0) recorded.set(device, seq);
+    if (action !== 'Compact') continue;
+    // What a registrar that died had published, and a later word has replaced.
+    for (const [key, event] of open) {
+      if (event.seq < Number(recorded.get(event.device))) open.delete(key);
+    }
   }
   return open.size === 0;
 }

@@ -25,6 +25,7 @@ interface Tally {
 /** Prints a line as each file ends, and gathers what the end of the report needs. */
 function follow(parser: Parser, tally: Tally): Promise<FinalResults> {
   let passedBefore = 0;
+  let failedBefore = 0;
   parser.on('pass', () => {
     tally.passed += 1;
   });
@@ -41,7 +42,10 @@ function follow(parser: Parser, tally: Tally): Promise<FinalResults> {
   parser.on('assert', ({ ok, name, time }: Result) => {
     const seconds = ((time ?? 0) / 1000).toFixed(1);
     console.log(`${ok ? 'ok  ' : 'FAIL'} ${name}  ${tally.passed - passedBefore} in ${seconds} s`);
+    // Where it happened too: who is shown a part of a long report still sees why.
+    for (const failure of tally.failed.slice(failedBefore)) console.log(indent(failure));
     passedBefore = tally.passed;
+    failedBefore = tally.failed.length;
   });
   return new Promise((resolve) => parser.once('complete', resolve));
 }

@@ -70,9 +70,13 @@ export async function page(cli: Cli, path: string): Promise<{ status: number; te
   return { status: response.status, text: await response.text() };
 }
 
-/** Resolves when /health/ready says 200. */
+/** Resolves when /health/ready says 200. A page that nobody serves, after a kill, is not ready. */
 export async function isReady(cli: Cli): Promise<void> {
-  await waitFor('ready health', async () => (await page(cli, '/health/ready')).status === 200);
+  await cli.said('ready');
+  await waitFor('ready health', async () => {
+    const answer = await page(cli, '/health/ready').catch(() => undefined);
+    return answer?.status === 200;
+  });
 }
 
 /** One figure of /metrics, as in `figure(cli, 'owsla_closes_total{reason="peer-fin"}')`. */

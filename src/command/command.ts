@@ -27,7 +27,8 @@ export interface Command {
   readonly correlationId: string;
 }
 
-const KEPT = 2;
+/** The `delivery_mode` of a command that is to be kept. */
+export const KEPT = 2;
 const KEY_BYTES = 16;
 const EMPTY = Buffer.alloc(0);
 

@@ -8,7 +8,7 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { Limits } from '../limits.ts';
 import type { CommandCounters } from '../observe/metrics.ts';
-import type { ToRegistrar } from '../presence/messages.ts';
+import type { FromLink } from '../presence/messages.ts';
 import type { Companion } from '../presence/registrar.ts';
 import type { Row } from '../presence/rules.ts';
 import { readCommand } from './command.ts';
@@ -23,12 +23,6 @@ export interface CommandsOptions
   readonly limits: Limits;
   readonly counters: CommandCounters;
 }
-
-/** What acceptors say of commands. */
-export type FromAcceptor = Extract<
-  ToRegistrar,
-  readonly ['taken' | 'result' | 'unsent', ...unknown[]]
->;
 
 export class Commands implements Companion {
   readonly #options: CommandsOptions;
@@ -138,7 +132,7 @@ export class Commands implements Companion {
 
   // From acceptors.
 
-  onAnswer(message: FromAcceptor): void {
+  onAnswer(message: FromLink): void {
     const [what, key] = message;
     if (what === 'unsent') {
       const [, , device, why] = message;

@@ -42,6 +42,11 @@ export type ToAcceptor =
       expiresIn: number,
     ];
 
+/** A command on its way to a link. */
+export type ToLink = Extract<ToAcceptor, readonly ['command', ...unknown[]]>;
+/** What became of one. */
+export type FromLink = Extract<ToRegistrar, readonly ['taken' | 'result' | 'unsent', ...unknown[]]>;
+
 /** A list of messages as frames: usually one; more when they are many, or their payloads long. */
 export function encode(messages: readonly (ToRegistrar | ToAcceptor)[]): Buffer {
   const frames: Buffer[] = [];

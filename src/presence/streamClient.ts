@@ -15,6 +15,7 @@ import {
   MessageReader,
   payloadBytes,
   type ToAcceptor,
+  type ToLink,
   type ToRegistrar,
 } from './messages.ts';
 import type { Teller } from './teller.ts';
@@ -34,7 +35,7 @@ export interface StreamClientOptions {
   readonly teller: Teller;
   /** This link's device has a newer one: close it. */
   readonly onTakeover: (connection: string) => void;
-  readonly onCommand: (command: Extract<ToAcceptor, readonly ['command', ...unknown[]]>) => void;
+  readonly onCommand: (command: ToLink) => void;
 }
 
 export class StreamClient {

@@ -9,10 +9,10 @@
 import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
-import type { FromAcceptor } from '../command/commands.ts';
 import type { Sent } from '../command/port.ts';
 import {
   encode,
+  type FromLink,
   MessageReader,
   payloadBytes,
   type ToAcceptor,
@@ -37,7 +37,7 @@ export interface StreamServerOptions {
   readonly registrar: Registrar;
   readonly log: Logger;
   /** What became of a command. */
-  readonly onAnswer: (message: FromAcceptor) => void;
+  readonly onAnswer: (message: FromLink) => void;
   /** Something was read: there is work. */
   readonly onMessages: () => void;
 }

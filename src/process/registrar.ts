@@ -10,7 +10,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { tryOrder } from '../broker/link.ts';
 import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
-import type { FromAcceptor } from '../command/commands.ts';
 import { Desk } from '../command/desk.ts';
 import { systemClock } from '../endpoint/clock.ts';
 import { EXIT, StartError } from '../errors.ts';
@@ -23,6 +22,7 @@ import {
   type QueryFate,
 } from '../observe/metrics.ts';
 import { startReport } from '../observe/report.ts';
+import type { FromLink } from '../presence/messages.ts';
 import { Notifier } from '../presence/notifier.ts';
 import { PresenceBroker } from '../presence/presenceBroker.ts';
 import { Queries } from '../presence/queries.ts';
@@ -126,7 +126,7 @@ class RegistrarProcess implements RunningChild {
   }
 
   #serverOf(registrar: Registrar, { commands }: Desk): StreamServer {
-    const onAnswer = (message: FromAcceptor) => commands.onAnswer(message);
+    const onAnswer = (message: FromLink) => commands.onAnswer(message);
     return new StreamServer({
       registrar,
       log: this.#log,

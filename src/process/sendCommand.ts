@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
 import { names } from '../broker/topology.ts';
+import { KEPT } from '../command/command.ts';
 import type { Config } from '../config.ts';
 import { EXIT, STATUS, StartError } from '../errors.ts';
 import { REPLY_TO, withBroker } from './oneBroker.ts';
@@ -23,7 +24,6 @@ export const COMMAND_EXIT = {
 export type CommandExit = (typeof COMMAND_EXIT)[keyof typeof COMMAND_EXIT];
 
 const GRACE_MS = 2_000;
-const KEPT = 2;
 const TRANSIENT = 1;
 
 export interface Sending {

@@ -9,16 +9,13 @@ import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { Limits } from '../limits.ts';
 import type { Counters } from '../observe/metrics.ts';
-import type { ToAcceptor, ToRegistrar } from '../presence/messages.ts';
+import type { FromLink, ToLink } from '../presence/messages.ts';
 import { type Ack, ID_MAX, type Result, TYPE } from '../wire/message.ts';
 
 /** Four times what a device remembers. */
 const OPEN_MAX = 64;
 /** What a COMMAND adds to topic and payload, at most: id, key, expiresIn, their names, headers. */
 const COMMAND_OVERHEAD_BYTES = 64;
-
-export type ToLink = Extract<ToAcceptor, readonly ['command', ...unknown[]]>;
-export type FromLink = Extract<ToRegistrar, readonly ['taken' | 'result' | 'unsent', ...unknown[]]>;
 
 export interface CommandsOptions {
   readonly registry: Registry<Endpoint>;

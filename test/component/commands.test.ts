@@ -1,6 +1,7 @@
 /** An acceptor's part in commands: COMMAND frames, answers by id, and what is not sent at all. */
 import type { Test } from 'tap';
-import { Commands, type CommandsOptions, type FromLink } from '../../src/route/commands.ts';
+import type { FromLink } from '../../src/presence/messages.ts';
+import { Commands, type CommandsOptions } from '../../src/route/commands.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import type { Device } from '../helpers/device.ts';
 import { on, type Served, settle } from '../helpers/keeper.ts';

@@ -58,12 +58,12 @@ export class Commands implements Companion {
 
   /** For the metrics. */
   figures(): { kept: number; open: number; links: number } {
-    return { kept: this.#kept.size, open: this.#transients.size, links: this.#links.size };
+    return { kept: this.#kept.lanes.size, open: this.#transients.size, links: this.#links.size };
   }
 
   /** Kept commands of this device that have not ended. */
   countOf(device: string): number {
-    return this.#kept.countOf(device);
+    return this.#kept.lanes.countOf(device);
   }
 
   #remember(key: string, outcome: Outcome): void {
@@ -118,7 +118,7 @@ export class Commands implements Companion {
     }
     if (delivery.isStale && deadline === undefined) {
       this.#transients.expire(command, delivery, 'not-sent');
-    } else if (this.#kept.admits(device)) {
+    } else if (this.#kept.lanes.admits(device)) {
       this.#transients.begin(command, delivery, this.#links.get(device));
     } else {
       this.#transients.refuse(command, delivery, 'busy');
@@ -138,7 +138,7 @@ export class Commands implements Companion {
       const [, , device, why] = message;
       if (this.#transients.unsent(key, why)) return;
       if (why === 'too-long') this.#kept.answered({ what: why, key });
-      else if (why === 'busy') this.#kept.refusedByLink(device);
+      else if (why === 'busy') this.#kept.lanes.refusedByLink(device);
     } else if (what === 'taken') {
       if (!this.#transients.taken(key)) this.#kept.answered({ what, key });
     } else {
@@ -152,7 +152,7 @@ export class Commands implements Companion {
 
   tick(): void {
     this.#transients.tick();
-    this.#kept.tick();
+    this.#kept.lanes.tick();
   }
 
   // The registrar's companion.
@@ -176,18 +176,19 @@ export class Commands implements Companion {
 
   /** Who is connected, as it is on record. A hand-over shows again what is known. */
   #onRow({ device, online, acceptor, connection }: Row): void {
+    const { lanes } = this.#kept;
     const before = this.#links.get(device);
     if (!online) {
       this.#links.delete(device);
       this.#transients.linked(device, undefined);
-      if (before) this.#kept.unlinked(device);
+      if (before) lanes.unlinked(device);
       return;
     }
     if (before?.connection !== connection) {
       this.#links.set(device, { acceptor, connection });
       this.#transients.linked(device, connection);
-      this.#kept.unlinked(device);
+      lanes.unlinked(device);
     }
-    this.#kept.linked(device);
+    lanes.linked(device);
   }
 }

@@ -1,13 +1,11 @@
 /**
  * Kept: commands that are stored before the broker may forget them, and sent until they are taken.
  * From: commands.ts.  To: the store, in presence's own transactions (`prepare`, then `committed` or
- * `rolledBack`); to links, window by window (lane.ts); and outcomes, once they are on record.
+ * `rolledBack`); once that is on record, to links (lanes.ts), and outcomes.
  * Bound: `commandsPerDeviceMax` per device and `commandsKeptMax` in all, beyond that `refused`;
- * `presenceBatchMax` of each kind in a transaction. In memory: a number per device that has
- * commands, and the payloads of one window of those that are connected.
+ * `presenceBatchMax` of each kind in a transaction.
  */
 import type { Refusal } from '../errors.ts';
-import type { Limits } from '../limits.ts';
 import type { Row } from '../presence/rules.ts';
 import { type Arrived, type Batch, keep, type Load, makeBatch } from './batch.ts';
 import type { Command } from './command.ts';
@@ -21,8 +19,8 @@ import {
   rowOf,
   type Verdict,
 } from './judge.ts';
-import { Lane } from './lane.ts';
-import type { Delivery, Link, Port } from './port.ts';
+import { Lanes, type LanesOptions } from './lanes.ts';
+import type { Delivery } from './port.ts';
 import type {
   CommandRow,
   CommandStore,
@@ -32,13 +30,8 @@ import type {
   StoredOutcome,
 } from './rows.ts';
 
-export interface KeptOptions {
-  readonly port: Port;
+export interface KeptOptions extends LanesOptions {
   readonly store: CommandStore & { read(devices: readonly string[]): Promise<Row[]> };
-  readonly limits: Limits;
-  /** ms since 1970. */
-  readonly wall: () => number;
-  readonly link: (device: string) => Link | undefined;
   /** 16 bytes that were never used, in hexadecimal. */
   readonly newKey: () => string;
   readonly onOpen: (opened: OpenCommands) => void;
@@ -55,18 +48,13 @@ const LOOK_MS = 100;
 const FORGET_EVERY_MS = 10_000;
 
 export class Kept {
+  /** Those that have not ended, on their way to the links. */
+  readonly lanes: Lanes;
   readonly #options: KeptOptions;
-  readonly #lanes = new Map<string, Lane>();
   #arrived: Arrived[] = [];
   #answers: Answer[] = [];
-  /** Devices whose next rows are to be read. */
-  readonly #wanting = new Set<string>();
-  /** Devices whose link had no room, and when to try again. */
-  readonly #busy = new Map<string, number>();
   #batch: Batch | undefined;
   #isOpen = false;
-  /** Commands that have not ended. */
-  #size = 0;
   #lastCommand = 0;
   #lastOutcome = 0;
   #deletedTo = 0;
@@ -75,16 +63,12 @@ export class Kept {
 
   constructor(options: KeptOptions) {
     this.#options = options;
-  }
-
-  /** Commands on record that have not ended. */
-  get size(): number {
-    return this.#size;
+    this.lanes = new Lanes(options);
   }
 
   /** There is something to record, or to read. */
   get isBusy(): boolean {
-    return this.#arrived.length + this.#answers.length + this.#wanting.size > 0;
+    return this.#arrived.length + this.#answers.length > 0 || this.lanes.isWanting;
   }
 
   // What happens.
@@ -104,74 +88,6 @@ export class Kept {
     this.#options.port.wake();
   }
 
-  /** Commands of this device that have not ended. */
-  countOf(device: string): number {
-    const lane = this.#lanes.get(device);
-    return lane === undefined ? 0 : lane.waiting + lane.taken;
-  }
-
-  /** May a transient go to this device now? */
-  admits(device: string): boolean {
-    return this.#lanes.get(device)?.admits() ?? true;
-  }
-
-  /** The device's link is another one now, or none. */
-  unlinked(device: string): void {
-    this.#busy.delete(device);
-    this.#lanes.get(device)?.unlink();
-  }
-
-  /** The device's link is there: new, or of an acceptor that does not know what was sent to it. */
-  linked(device: string): void {
-    const lane = this.#lanes.get(device);
-    if (!lane) return;
-    // tla: Commands!Show
-    for (const row of lane.window.values()) this.#send(lane, row);
-    this.#pump(lane);
-  }
-
-  /** The link did not take a command: try again a little later. */
-  refusedByLink(device: string): void {
-    const { wall, limits } = this.#options;
-    if (!this.#busy.has(device)) this.#busy.set(device, wall() + limits.commandRetryMs);
-  }
-
-  tick(): void {
-    const now = this.#options.wall();
-    for (const [device, at] of this.#busy) {
-      if (at > now) continue;
-      this.#busy.delete(device);
-      this.linked(device);
-    }
-  }
-
-  // To the links.
-
-  #pump(lane: Lane): void {
-    const { wall, link, port } = this.#options;
-    if (link(lane.device) === undefined) return;
-    for (let row = lane.next(wall()); row; row = lane.next(wall())) {
-      // tla: Commands!Send
-      if (!this.#send(lane, row)) return;
-      lane.sent();
-    }
-    if (lane.wants() === undefined) return;
-    this.#wanting.add(lane.device);
-    port.wake();
-  }
-
-  #send({ device }: Lane, { key, topic, payload, due }: CommandRow): boolean {
-    const { port, link, wall } = this.#options;
-    const to = link(device);
-    const expiresIn = due - wall();
-    // The end of one that is due is about to be recorded.
-    if (to === undefined || expiresIn <= 0) return false;
-    const sent = port.send(to, device, { key, topic, payload, expiresIn });
-    // One without a stream comes back with a hand-over, which sends all of it again.
-    if (sent === 'busy') this.refusedByLink(device);
-    return sent === 'sent';
-  }
-
   // To the store.
 
   /** What the next transaction has to write, if anything; reads what that needs. */
@@ -182,7 +98,7 @@ export class Kept {
     const now = wall();
     const arrived = this.#arrived.splice(0, max);
     const answers = this.#answers.splice(0, max);
-    const loads = this.#takeLoads(max);
+    const loads = this.lanes.takeLoads(max);
     const batch = makeBatch(arrived, answers, loads);
     this.#batch = batch;
     const keys = [...arrived.map(({ command }) => command.key), ...answers.map(({ key }) => key)];
@@ -197,35 +113,13 @@ export class Kept {
 
   async #open(): Promise<void> {
     if (this.#isOpen) return;
-    const { store, limits, onOpen } = this.#options;
+    const { store, onOpen } = this.#options;
     const opened = await store.openCommands();
-    for (const { device, waiting, taken } of opened.devices) {
-      const suspects = Math.min(waiting, limits.commandWindowMax);
-      const lane = new Lane(device, limits.commandWindowMax, suspects);
-      lane.waiting = waiting;
-      lane.taken = taken;
-      this.#lanes.set(device, lane);
-      this.#size += waiting + taken;
-    }
     this.#lastCommand = opened.lastCommand;
     this.#lastOutcome = opened.lastOutcome;
     this.#isOpen = true;
     onOpen(opened);
-    for (const lane of this.#lanes.values()) this.#pump(lane);
-  }
-
-  #takeLoads(max: number): Load[] {
-    const loads: Load[] = [];
-    for (const device of this.#wanting) {
-      if (loads.length === max) break;
-      this.#wanting.delete(device);
-      const lane = this.#lanes.get(device);
-      const wants = lane?.wants();
-      if (!lane || !wants) continue;
-      lane.isLoading = true;
-      loads.push({ lane, generation: lane.generation, ...wants });
-    }
-    return loads;
+    this.lanes.open(opened.devices);
   }
 
   /** Devices of new commands that have no link, but had one. */
@@ -242,10 +136,9 @@ export class Kept {
     const { command, delivery, refusal } = arrived;
     const { device } = command;
     const row = batch.rows.get(command.key);
-    const lane = this.#lanes.get(device);
     const added = batch.added.get(device) ?? 0;
-    const ofDevice = (lane ? lane.waiting + lane.taken : 0) + added;
-    const ofAll = this.#size + batch.kept;
+    const ofDevice = this.lanes.countOf(device) + added;
+    const ofAll = this.lanes.size + batch.kept;
     const isDeviceKnown = known.has(device) || link(device) !== undefined;
     const meeting = { row, ofDevice, ofAll, isDeviceKnown, refusal };
     const arrival = judgeArrival(command, delivery, meeting, now, limits);
@@ -263,7 +156,7 @@ export class Kept {
       this.#change(batch, next);
       batch.added.set(device, added + 1);
       batch.kept += 1;
-      batch.steps.push(() => this.#added(next));
+      batch.steps.push(() => this.lanes.added(next));
     } else {
       const refused = judgeRefused(next, arrival);
       this.#change(batch, refused.row);
@@ -281,16 +174,15 @@ export class Kept {
   }
 
   async #end(batch: Batch, now: number): Promise<void> {
-    if (this.#size === 0 || now < this.#lookAt) return;
+    if (this.lanes.size === 0 || now < this.#lookAt) return;
     const { store, limits } = this.#options;
     const due = await store.dueCommands(now, limits.presenceBatchMax);
     this.#lookAt = due.length === limits.presenceBatchMax ? now : now + LOOK_MS;
     for (const found of due) {
       const row = batch.rows.get(found.key) ?? found;
       batch.rows.set(row.key, row);
-      const wasSent = this.#lanes.get(row.device)?.maySent(row.key) === true;
       // tla: Commands!Expire
-      const verdict = judgeDue(row, wasSent, now);
+      const verdict = judgeDue(row, this.lanes.maySent(row), now);
       if (verdict) this.#judged(batch, verdict);
     }
   }
@@ -313,7 +205,7 @@ export class Kept {
     const before = batch.rows.get(row.key)?.state;
     this.#change(batch, row);
     this.#tell(batch, outcome);
-    batch.steps.push(() => this.#moved(row, before));
+    batch.steps.push(() => this.lanes.moved(row, before));
     batch.touched.add(row.device);
   }
 
@@ -352,10 +244,7 @@ export class Kept {
     this.#lastCommand += batch.count;
     for (const step of batch.steps) step();
     if (batch.told.length > 0) this.#options.onCommit(batch.told, batch.outcomes);
-    for (const device of batch.touched) {
-      const lane = this.#lanes.get(device);
-      if (lane) this.#pump(lane);
-    }
+    for (const device of batch.touched) this.lanes.pump(device);
   }
 
   /** It is not; all of it will be tried again. */
@@ -366,33 +255,6 @@ export class Kept {
     this.#lookAt = 0;
     this.#arrived.unshift(...batch.arrived);
     this.#answers.unshift(...batch.answers);
-    for (const { lane, generation, device } of batch.loads) {
-      if (lane.generation === generation) lane.isLoading = false;
-      this.#wanting.add(device);
-    }
-  }
-
-  // What is on record.
-
-  #added(row: CommandRow): void {
-    const { limits, link } = this.#options;
-    const { device } = row;
-    let lane = this.#lanes.get(device);
-    if (!lane) {
-      lane = new Lane(device, limits.commandWindowMax);
-      this.#lanes.set(device, lane);
-    }
-    lane.add(row, link(device) !== undefined);
-    this.#size += 1;
-  }
-
-  #moved(row: CommandRow, before: CommandRow['state'] | undefined): void {
-    const lane = this.#lanes.get(row.device);
-    if (!lane) return;
-    if (before === 'waiting') lane.left(row.key);
-    else lane.taken -= 1;
-    if (row.state === 'taken') lane.taken += 1;
-    else this.#size -= 1;
-    if (lane.isEmpty) this.#lanes.delete(row.device);
+    this.lanes.giveBack(batch.loads);
   }
 }

@@ -1,0 +1,185 @@
+/**
+ * Lanes: kept commands on their way to the links, each device's in its own lane (lane.ts).
+ * From: kept.ts: what is on record; commands.ts: who has a link, and which link took nothing.
+ * To: links, by the port; the rows that the next transaction has to read.
+ * Bound: a lane per device that has commands, and one window of payloads in those of devices that
+ * are connected. A link without room is tried again every `commandRetryMs`.
+ */
+import type { Limits } from '../limits.ts';
+import type { Load } from './batch.ts';
+import { Lane } from './lane.ts';
+import type { Link, Port } from './port.ts';
+import type { CommandRow, OpenCommands } from './rows.ts';
+
+export interface LanesOptions {
+  readonly port: Port;
+  readonly limits: Limits;
+  /** ms since 1970. */
+  readonly wall: () => number;
+  readonly link: (device: string) => Link | undefined;
+}
+
+export class Lanes {
+  readonly #options: LanesOptions;
+  readonly #lanes = new Map<string, Lane>();
+  /** Devices whose next rows are to be read. */
+  readonly #wanting = new Set<string>();
+  /** Devices whose link had no room, and when to try again. */
+  readonly #busy = new Map<string, number>();
+  #size = 0;
+
+  constructor(options: LanesOptions) {
+    this.#options = options;
+  }
+
+  /** Commands that have not ended. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** There is something to read. */
+  get isWanting(): boolean {
+    return this.#wanting.size > 0;
+  }
+
+  /** Those of this device. */
+  countOf(device: string): number {
+    const lane = this.#lanes.get(device);
+    return lane === undefined ? 0 : lane.waiting + lane.taken;
+  }
+
+  /** May a transient go to this device now? */
+  admits(device: string): boolean {
+    return this.#lanes.get(device)?.admits() ?? true;
+  }
+
+  /** Its device may have it. */
+  maySent({ device, key }: CommandRow): boolean {
+    return this.#lanes.get(device)?.maySent(key) === true;
+  }
+
+  // Links.
+
+  /** The device's link is another one now, or none. */
+  unlinked(device: string): void {
+    this.#busy.delete(device);
+    this.#lanes.get(device)?.unlink();
+  }
+
+  /** The device's link is there: new, or of an acceptor that does not know what was sent to it. */
+  linked(device: string): void {
+    const lane = this.#lanes.get(device);
+    if (!lane) return;
+    // tla: Commands!Show
+    for (const row of lane.window.values()) this.#send(lane, row);
+    this.#pump(lane);
+  }
+
+  /** The link did not take a command: try again a little later. */
+  refusedByLink(device: string): void {
+    const { wall, limits } = this.#options;
+    if (!this.#busy.has(device)) this.#busy.set(device, wall() + limits.commandRetryMs);
+  }
+
+  tick(): void {
+    const now = this.#options.wall();
+    for (const [device, at] of this.#busy) {
+      if (at > now) continue;
+      this.#busy.delete(device);
+      this.linked(device);
+    }
+  }
+
+  /** Send what may be sent now. */
+  pump(device: string): void {
+    const lane = this.#lanes.get(device);
+    if (lane) this.#pump(lane);
+  }
+
+  #pump(lane: Lane): void {
+    const { wall, link, port } = this.#options;
+    if (link(lane.device) === undefined) return;
+    for (let row = lane.next(wall()); row; row = lane.next(wall())) {
+      // tla: Commands!Send
+      if (!this.#send(lane, row)) return;
+      lane.sent();
+    }
+    if (lane.wants() === undefined) return;
+    this.#wanting.add(lane.device);
+    port.wake();
+  }
+
+  #send({ device }: Lane, { key, topic, payload, due }: CommandRow): boolean {
+    const { port, link, wall } = this.#options;
+    const to = link(device);
+    const expiresIn = due - wall();
+    // The end of one that is due is about to be recorded.
+    if (to === undefined || expiresIn <= 0) return false;
+    const sent = port.send(to, device, { key, topic, payload, expiresIn });
+    // One without a stream comes back with a hand-over, which sends all of it again.
+    if (sent === 'busy') this.refusedByLink(device);
+    return sent === 'sent';
+  }
+
+  // What is on record.
+
+  /** What an earlier process left. Any of the first that wait may have been sent. */
+  open(devices: OpenCommands['devices']): void {
+    const { commandWindowMax } = this.#options.limits;
+    for (const { device, waiting, taken } of devices) {
+      const lane = new Lane(device, commandWindowMax, Math.min(waiting, commandWindowMax));
+      lane.waiting = waiting;
+      lane.taken = taken;
+      this.#lanes.set(device, lane);
+      this.#size += waiting + taken;
+    }
+    for (const lane of this.#lanes.values()) this.#pump(lane);
+  }
+
+  /** What to read in the next transaction. */
+  takeLoads(max: number): Load[] {
+    const loads: Load[] = [];
+    for (const device of this.#wanting) {
+      if (loads.length === max) break;
+      this.#wanting.delete(device);
+      const lane = this.#lanes.get(device);
+      const wants = lane?.wants();
+      if (!lane || !wants) continue;
+      lane.isLoading = true;
+      loads.push({ lane, generation: lane.generation, ...wants });
+    }
+    return loads;
+  }
+
+  /** These were not read: they are to be taken again. */
+  giveBack(loads: readonly Load[]): void {
+    for (const { lane, generation, device } of loads) {
+      if (lane.generation === generation) lane.isLoading = false;
+      this.#wanting.add(device);
+    }
+  }
+
+  /** A new command. */
+  added(row: CommandRow): void {
+    const { limits, link } = this.#options;
+    const { device } = row;
+    let lane = this.#lanes.get(device);
+    if (!lane) {
+      lane = new Lane(device, limits.commandWindowMax);
+      this.#lanes.set(device, lane);
+    }
+    lane.add(row, link(device) !== undefined);
+    this.#size += 1;
+  }
+
+  /** A command was in state `before`, and is in the row's. */
+  moved(row: CommandRow, before: CommandRow['state'] | undefined): void {
+    const lane = this.#lanes.get(row.device);
+    if (!lane) return;
+    if (before === 'waiting') lane.left(row.key);
+    else lane.taken -= 1;
+    if (row.state === 'taken') lane.taken += 1;
+    else this.#size -= 1;
+    if (lane.isEmpty) this.#lanes.delete(row.device);
+  }
+}

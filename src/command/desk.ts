@@ -172,9 +172,10 @@ export class Desk implements Port {
   // Port.
 
   send({ acceptor, connection }: Link, device: string, sending: Sending): Sent {
-    const { key, topic, payload, expiresIn } = sending;
+    const { key, topic, payload, expiresIn, after } = sending;
     const { send, counters } = this.#options;
-    const sent = send(acceptor, ['command', device, connection, key, topic, payload, expiresIn]);
+    const what = [key, topic, payload, expiresIn, after] as const;
+    const sent = send(acceptor, ['command', device, connection, ...what]);
     if (sent === 'sent') counters.sent += 1;
     return sent;
   }

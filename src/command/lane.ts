@@ -17,6 +17,11 @@ export class Lane {
   taken = 0;
   /** Sent on this link, and their answer not yet on record. */
   readonly window = new Map<string, CommandRow>();
+  /**
+   * The key of the last that was sent on this link; the next one is sent as the one after it.
+   * '': the next one has nothing before it.
+   */
+  last = '';
   /** The rows that follow, in order, as far as they have been read. */
   ready: CommandRow[] = [];
   /**
@@ -95,6 +100,7 @@ export class Lane {
     if (row === undefined) return;
     this.#begun += 1;
     this.window.set(row.key, row);
+    this.last = row.key;
   }
 
   /** May a transient go between? Counts it when it may. */
@@ -114,6 +120,12 @@ export class Lane {
     if (!this.window.delete(key)) return;
     this.suspects = Math.max(0, this.suspects - 1);
     if (this.window.size > 0) return;
+    this.#begin();
+  }
+
+  /** The next row begins a window. */
+  #begin(): void {
+    this.last = '';
     this.#begun = 0;
     this.#transients = 0;
   }
@@ -130,8 +142,7 @@ export class Lane {
     this.ready = [];
     this.isLoading = false;
     this.generation += 1;
-    this.#begun = 0;
-    this.#transients = 0;
+    this.#begin();
     this.#readTo = 0;
   }
 }

@@ -70,9 +70,25 @@ export class Lanes {
   linked(device: string): void {
     const lane = this.#lanes.get(device);
     if (!lane) return;
-    // tla: Commands!Show
-    for (const row of lane.window.values()) this.#send(lane, row);
-    this.#pump(lane);
+    if (this.#sendAgain(lane)) this.#pump(lane);
+  }
+
+  /**
+   * All of the window, in order. False: the link does not take it now, so nothing that follows may
+   * go either; it is tried again, or comes with a hand-over.
+   */
+  #sendAgain(lane: Lane): boolean {
+    const now = this.#options.wall();
+    let after = '';
+    for (const row of lane.window.values()) {
+      // The end of one that is due is about to be recorded.
+      if (row.due <= now) continue;
+      // tla: Commands!Show
+      if (!this.#send(lane, row, after)) return false;
+      after = row.key;
+    }
+    lane.last = after;
+    return true;
   }
 
   /** The link did not take a command: try again a little later. */
@@ -101,7 +117,7 @@ export class Lanes {
     if (link(lane.device) === undefined) return;
     for (let row = lane.next(wall()); row; row = lane.next(wall())) {
       // tla: Commands!Send
-      if (!this.#send(lane, row)) return;
+      if (!this.#send(lane, row, lane.last)) return;
       lane.sent();
     }
     if (lane.wants() === undefined) return;
@@ -109,13 +125,12 @@ export class Lanes {
     port.wake();
   }
 
-  #send({ device }: Lane, { key, topic, payload, due }: CommandRow): boolean {
+  #send({ device }: Lane, { key, topic, payload, due }: CommandRow, after: string): boolean {
     const { port, link, wall } = this.#options;
     const to = link(device);
+    if (to === undefined) return false;
     const expiresIn = due - wall();
-    // The end of one that is due is about to be recorded.
-    if (to === undefined || expiresIn <= 0) return false;
-    const sent = port.send(to, device, { key, topic, payload, expiresIn });
+    const sent = port.send(to, device, { key, topic, payload, expiresIn, after });
     // One without a stream comes back with a hand-over, which sends all of it again.
     if (sent === 'busy') this.refusedByLink(device);
     return sent === 'sent';

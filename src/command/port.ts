@@ -18,13 +18,15 @@ export interface Sending {
   readonly payload: Buffer;
   /** How long it is still wanted, in ms. */
   readonly expiresIn: number;
+  /**
+   * Kept: the key of the one before it, without which the acceptor does not take it; '': all
+   * before it have left. Undefined: a transient, in no order.
+   */
+  readonly after: string | undefined;
 }
 
 /** gone: the acceptor has no stream. busy: that has no room. In both cases nothing was sent. */
 export type Sent = 'sent' | 'gone' | 'busy';
-
-/** Why an acceptor did not send: no such link, no room in its outbox, too long for its device. */
-export type Unsent = 'gone' | 'busy' | 'too-long';
 
 /** One message of the command queue, which the broker gives again until it is settled. */
 export interface Delivery {

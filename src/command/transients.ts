@@ -8,8 +8,9 @@
  */
 import type { Expiry, Refusal } from '../errors.ts';
 import type { Limits } from '../limits.ts';
+import type { Unsent } from '../presence/messages.ts';
 import { type Command, outcomeOf } from './command.ts';
-import type { Delivery, Link, Port, Unsent } from './port.ts';
+import type { Delivery, Link, Port } from './port.ts';
 import type { Outcome } from './rows.ts';
 
 /** Unanswered ones of one device. As many keys as it remembers. */
@@ -71,7 +72,8 @@ export class Transients {
     if (ofDevice && ofDevice.size >= LINK_MAX) return this.refuse(command, delivery, 'busy');
     const due = Math.min(deadline, now + limits.commandResultMs);
     // tla: Commands!Deliver
-    const sent = port.send(link, device, { key, topic, payload, expiresIn: due - now });
+    const sending = { key, topic, payload, expiresIn: due - now, after: undefined };
+    const sent = port.send(link, device, sending);
     if (sent === 'gone') return this.#conclude(command, delivery, 'offline');
     if (sent === 'busy') return this.refuse(command, delivery, 'busy');
     const { connection } = link;

@@ -10,7 +10,6 @@
  *     taken, result, unsent  ------------------>        what became of a command
  */
 import { pack, unpack } from 'msgpackr';
-import type { Unsent } from '../command/port.ts';
 import type { CloseReason } from '../errors.ts';
 import { FrameReader, HEADER_BYTES } from '../wire/frame.ts';
 
@@ -19,6 +18,12 @@ export const FRAME_MESSAGES_MAX = 128;
 const FRAME_BYTES = 256 * 1024;
 /** The longest payload there can be, and a frame around it. */
 export const FRAME_BYTES_MAX = 17 * 1024 * 1024;
+
+/**
+ * Why an acceptor did not send: no such link; no room in its outbox, or none for the one before it;
+ * too long for its device.
+ */
+export type Unsent = 'gone' | 'busy' | 'too-long';
 
 export type ToRegistrar =
   | readonly ['hello', incarnation: string]
@@ -40,6 +45,8 @@ export type ToAcceptor =
       topic: string,
       payload: Buffer,
       expiresIn: number,
+      /** Kept: the key of the one that this link has to have had before; '': there is none. */
+      after?: string | undefined,
     ];
 
 /** A command on its way to a link. */

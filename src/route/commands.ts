@@ -3,13 +3,14 @@
  * From: StreamClient, one COMMAND at a time; endpoints, their ACKs and RESULTs.
  * To: the endpoint that the connection id names; the registrar, what became of it.
  * Bound: OPEN_MAX COMMANDs of a link are known by their ids, the oldest is forgotten: its answer
- * is a stray one then. A link whose outbox is above its soft bound takes no COMMAND.
+ * is a stray one then. A link whose outbox is above its soft bound takes no COMMAND. After a kept
+ * one that found no room none that follows it is sent either, until it has come again.
  */
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { Limits } from '../limits.ts';
 import type { Counters } from '../observe/metrics.ts';
-import type { FromLink, ToLink } from '../presence/messages.ts';
+import type { FromLink, ToLink, Unsent } from '../presence/messages.ts';
 import { type Ack, ID_MAX, type Result, TYPE } from '../wire/message.ts';
 
 /** Four times what a device remembers. */
@@ -34,6 +35,8 @@ export class Commands {
   readonly #options: CommandsOptions;
   /** COMMANDs without a RESULT, by id, in order; of links that have any. */
   readonly #links = new Map<Endpoint, Map<number, Open>>();
+  /** The key of the last kept command of a link; of links that had any. */
+  readonly #last = new Map<Endpoint, string>();
   #lastId = 0;
   #isSuspended = false;
 
@@ -46,33 +49,42 @@ export class Commands {
     this.#isSuspended = true;
   }
 
-  onCommand([, device, connection, key, topic, payload, expiresIn]: ToLink): void {
-    const { registry, limits, tell } = this.#options;
+  onCommand(command: ToLink): void {
+    const { registry, tell } = this.#options;
+    const [, device, connection, key, , , , after] = command;
     const endpoint = registry.find(connection);
     if (endpoint?.state !== 'open' || this.#isSuspended) {
       tell(['unsent', key, device, 'gone']);
       return;
     }
+    const unsent = this.#send(endpoint, command);
+    // It has gone, or never will: the one after it may.
+    if (after !== undefined && unsent !== 'busy') this.#last.set(endpoint, key);
+    if (unsent) tell(['unsent', key, device, unsent]);
+  }
+
+  /** Why it was not sent; undefined: its device has it. */
+  #send(endpoint: Endpoint, command: ToLink): Unsent | undefined {
+    const { limits, tell } = this.#options;
+    const [, , , key, topic, payload, expiresIn, after] = command;
     const known = this.#find(endpoint, key);
     if (known) {
       // The registrar is another one, or did not hear: its device has this COMMAND.
       if (known.isTaken) tell(['taken', key]);
-      return;
+      return undefined;
     }
+    // The one before it found no room, or was lost with a stream: it is sent again, and this too.
+    if (after && after !== this.#last.get(endpoint)) return 'busy';
     const bytes = topic.length + payload.length + COMMAND_OVERHEAD_BYTES;
-    if (bytes > endpoint.frameBytesMax) {
-      tell(['unsent', key, device, 'too-long']);
-      return;
-    }
+    if (bytes > endpoint.frameBytesMax) return 'too-long';
     const { outboxBytes } = endpoint;
-    if (outboxBytes >= limits.outboxSoftBytes || outboxBytes + bytes > limits.outboxHardBytes) {
-      tell(['unsent', key, device, 'busy']);
-      return;
-    }
+    if (outboxBytes >= limits.outboxSoftBytes) return 'busy';
+    if (outboxBytes + bytes > limits.outboxHardBytes) return 'busy';
     const id = this.#open(endpoint, key);
     const key16 = Buffer.from(key, 'hex');
     // tla: Commands!TakeCommand
     endpoint.send({ type: TYPE.COMMAND, id, topic, payload, key: key16, expiresIn });
+    return undefined;
   }
 
   #find(endpoint: Endpoint, key: string): Open | undefined {
@@ -125,5 +137,6 @@ export class Commands {
   /** The link is over: the registrar hears of that by itself. */
   onEnd(endpoint: Endpoint): void {
     this.#links.delete(endpoint);
+    this.#last.delete(endpoint);
   }
 }

@@ -1,10 +1,17 @@
-/** An acceptor's part in commands: COMMAND frames, answers by id, and what is not sent at all. */
+/**
+ * An acceptor's part in commands: COMMAND frames, answers by id, and what is not sent at all; and
+ * over it the registrar's part, where the two have to agree.
+ */
+import type { ConsumeMessage } from 'amqplib';
 import type { Test } from 'tap';
+import { Desk } from '../../src/command/desk.ts';
+import { makeCommandCounters } from '../../src/observe/metrics.ts';
 import type { FromLink } from '../../src/presence/messages.ts';
 import { Commands, type CommandsOptions } from '../../src/route/commands.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
-import type { Device } from '../helpers/device.ts';
+import { type Device, END } from '../helpers/device.ts';
 import { on, type Served, settle } from '../helpers/keeper.ts';
+import { MemoryStore } from '../helpers/memoryStore.ts';
 
 const KEY = '00112233445566778899aabbccddeeff';
 const EMPTY = Buffer.alloc(0);
@@ -14,7 +21,7 @@ interface Parts {
   readonly told: FromLink[];
   readonly device: Device;
   /** As the registrar does. */
-  command(key: string, payload?: Buffer): void;
+  command(key: string, payload?: Buffer, after?: string): void;
   /** The PONG behind what was sent: all of it has been handled. */
   handled(): Promise<void>;
 }
@@ -32,8 +39,8 @@ async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts
     commands,
     told,
     device,
-    command: (key, payload = EMPTY) =>
-      commands.onCommand(['command', 'door-17', id, key, 'door.open', payload, 5_000]),
+    command: (key, payload = EMPTY, after = undefined) =>
+      commands.onCommand(['command', 'door-17', id, key, 'door.open', payload, 5_000, after]),
     handled: async () => {
       device.send({ type: TYPE.PING });
       await device.expect(TYPE.PONG);
@@ -186,3 +193,131 @@ test('a link remembers its last 64 COMMANDs', async (t, parts, served) => {
   t.equal(told.length, 64);
   t.equal(served.counters.strayResults, 1);
 });
+
+test('kept: not without the one before it; one that never goes is none', async (t, parts) => {
+  const { device, told, command } = parts;
+  const endless = Buffer.alloc(70_000);
+  command(keyOf(2), EMPTY, keyOf(1));
+  command(keyOf(9));
+  command(keyOf(1), endless, '');
+  command(keyOf(2), EMPTY, keyOf(1));
+  command(keyOf(4), EMPTY, keyOf(3));
+  command(keyOf(2), EMPTY, '');
+  command(keyOf(4), EMPTY, keyOf(2));
+
+  const keys: (string | undefined)[] = [];
+  for (let n = 0; n < 3; n += 1) {
+    keys.push((await device.expect(TYPE.COMMAND)).key?.toString('hex'));
+  }
+  t.same(keys, [9, 2, 4].map(keyOf));
+  t.same(told, [
+    ['unsent', keyOf(2), 'door-17', 'busy'],
+    ['unsent', keyOf(1), 'door-17', 'too-long'],
+    ['unsent', keyOf(4), 'door-17', 'busy'],
+  ]);
+});
+
+/** A registrar above this acceptor, without stream and broker between; its clock is the test's. */
+class Upstairs {
+  now = 1_000_000;
+  readonly #desk: Desk;
+  readonly #parts: Parts;
+
+  constructor({ limits }: Served, parts: Parts) {
+    this.#parts = parts;
+    this.#desk = new Desk({
+      store: new MemoryStore(),
+      limits,
+      counters: makeCommandCounters(),
+      wall: () => this.now,
+      send: (_, message) => {
+        if (message[0] === 'command') parts.commands.onCommand(message);
+        return 'sent';
+      },
+      wake: () => {},
+      mayRead: () => true,
+      onFault: () => {},
+    });
+  }
+
+  /** Who is connected is on record. */
+  async link(connection: string): Promise<void> {
+    const rest = { online: true, seq: 1, start: 1, acceptedUs: 1, at: 1, acceptor: 'acceptor-1' };
+    const row = { device: 'door-17', connection, reason: 'connected' as const, ...rest };
+    await this.#desk.commands.prepare();
+    this.#desk.commands.committed([row]);
+  }
+
+  /** Kept commands come from the broker, and are stored together. */
+  async keep(...payloads: Buffer[]): Promise<void> {
+    for (const content of payloads) {
+      const messageId = String(content.length);
+      const headers = { deadline: this.now + 60_000 };
+      const properties = { type: 'door.open', messageId, deliveryMode: 2, headers };
+      const message = { content, fields: { routingKey: 'door-17' }, properties };
+      // Of a channel that was lost since: there is none to settle it on.
+      const delivery = { isRedelivered: false, isStale: false, channel: null };
+      this.#desk.commands.onDelivery(message as unknown as ConsumeMessage, delivery);
+    }
+    await this.work();
+  }
+
+  async work(): Promise<void> {
+    const { commands } = this.#desk;
+    for (const message of this.#parts.told.splice(0)) commands.onAnswer(message);
+    await commands.prepare();
+    commands.committed([]);
+  }
+
+  pass(ms: number): void {
+    this.now += ms;
+    this.#desk.tick();
+  }
+}
+
+/** Bytes of the payloads that come before the next PONG. */
+async function lengthsBeforePong(device: Device): Promise<number[]> {
+  const lengths: number[] = [];
+  device.send({ type: TYPE.PING });
+  for (;;) {
+    const item = await device.next();
+    if (item === END) throw new Error('the link has ended');
+    if (item.type === TYPE.PONG) return lengths;
+    if (item.type === TYPE.COMMAND) lengths.push(item.payload.length);
+  }
+}
+
+const tight = { limits: { outboxSoftBytes: 131_072, outboxHardBytes: 131_072 } };
+on(
+  'TCP',
+  'commands: kept: one that found no room is not overtaken by a smaller one behind it',
+  tight,
+  async (t, served) => {
+    const parts = await make(served);
+    const { device, command, told } = parts;
+    const upstairs = new Upstairs(served, parts);
+    await upstairs.link(served.endpoint().id);
+    device.socket.pause();
+    for (let n = 1; served.endpoint().outboxBytes < 80_000; n += 1) {
+      command(keyOf(n), Buffer.alloc(16_384));
+      await settle();
+    }
+    told.length = 0;
+
+    await upstairs.keep(Buffer.alloc(60_000), Buffer.alloc(1), Buffer.alloc(2));
+    t.same(
+      told.map(([what]) => what),
+      ['unsent', 'unsent', 'unsent'],
+    );
+    device.socket.resume();
+    const got = await lengthsBeforePong(device);
+    await upstairs.keep(Buffer.alloc(3));
+    upstairs.pass(served.limits.commandRetryMs);
+    got.push(...(await lengthsBeforePong(device)));
+
+    t.same(
+      got.filter((length) => length !== 16_384),
+      [60_000, 1, 2, 3],
+    );
+  },
+);

@@ -33,11 +33,13 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
   const told: Outcome[] = [];
   const stored: StoredOutcome[] = [];
   const settled: Delivery[] = [];
-  const sent: { connection: string; key: string; payload: string }[] = [];
-  const world = { now: NOW, way: 'sent' as Sent, count: 0 };
+  const sent: { connection: string; key: string; payload: string; after: string | undefined }[] =
+    [];
+  const world = { now: NOW, way: 'sent' as Sent, /** Too large now. */ large: '', count: 0 };
   const port: Port = {
-    send: ({ connection }, _, { key, payload }) => {
-      if (world.way === 'sent') sent.push({ connection, key, payload: payload.toString() });
+    send: ({ connection }, _, { key, payload, after }) => {
+      if (payload.toString() === world.large) return 'busy';
+      if (world.way === 'sent') sent.push({ connection, key, payload: payload.toString(), after });
       return world.way;
     },
     settle: (delivery) => void settled.push(delivery),
@@ -285,6 +287,52 @@ t.test(
     t.equal(payloads(), 'abcbcde');
   },
 );
+
+t.test('commands: each kept one names the one before it, until nothing is before it', async (t) => {
+  const { work, send, sent, commands } = make({ commandWindowMax: 3 });
+  await work(row('door-17', 'connection-1'));
+  for (const text of ['a', 'b', 'c', 'd']) send(text, { keepMs: 10_000 });
+  await work();
+  await work();
+  const keys = sent.map(({ key }) => key);
+  t.same(
+    sent.map(({ after }) => after),
+    ['', keys[0], keys[1]],
+  );
+  send('now');
+  t.match(sent.at(-1), { payload: 'now', after: undefined });
+  for (const key of keys) commands.onAnswer(['taken', key]);
+  await work();
+  await work();
+
+  t.match(sent.at(-1), { payload: 'd', after: '' }, 'a new window');
+});
+
+t.test('commands: a hand-over sends the window again in order, or no more of it', async (t) => {
+  const { world, work, send, sent, commands } = make({ commandRetryMs: 100 });
+  await work(row('door-17', 'connection-1'));
+  for (const text of ['a', 'b', 'c']) send(text, { keepMs: 10_000 });
+  await work();
+  const payloads = () => sent.map(({ payload }) => payload).join('');
+  t.equal(payloads(), 'abc');
+  commands.onAnswer(['result', sent[2]?.key ?? '', 0, EMPTY]);
+  world.large = 'a';
+  await work(row('door-17', 'connection-1'));
+  t.equal(payloads(), 'abc', 'what has no room is not overtaken');
+
+  world.large = '';
+  world.now += 101;
+  commands.tick();
+  send('d', { keepMs: 10_000 });
+  await work();
+
+  t.equal(payloads(), 'abcabd');
+  const [a, b] = sent;
+  t.same(
+    sent.slice(3).map(({ after }) => after),
+    ['', a?.key, b?.key],
+  );
+});
 
 t.test('commands: after a restart of the process nothing that was kept is forgotten', async (t) => {
   const before = make();

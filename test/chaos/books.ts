@@ -3,9 +3,10 @@
  * From: ledger entries, each device's in its order.
  * To: findings, each a broken promise; figures; and what was due when, for recovery.ts, which
  * tells when all was well again.
- * Bound: EXAMPLES_MAX examples of each finding; the counts are whole.
+ * Bound: some 200 bytes for each message.
  */
 import { STATUS } from '../../src/errors.ts';
+import { Findings } from './findings.ts';
 import { type Entry, nameOf } from './ledger.ts';
 
 /** Each is a promise of docs/amqp.md or docs/protocol.md that was not kept. */
@@ -43,7 +44,6 @@ export interface Planned {
   readonly okAt: number;
 }
 
-const EXAMPLES_MAX = 5;
 /** So far may the monotonic clock, which rules deadlines, and that of the headers part. */
 const CLOCKS_MS = 20;
 
@@ -112,7 +112,7 @@ export class Books {
   };
   readonly statuses = new Map<number, number>();
   readonly ends = new Map<string, number>();
-  readonly findings = new Map<Finding, { count: number; examples: string[] }>();
+  readonly findings = new Findings<Finding>();
   readonly #messages = new Map<string, Message>();
   readonly #links = new Map<string, Link>();
   readonly #skippedAt: number[] = [];
@@ -151,7 +151,7 @@ export class Books {
         counts.skipped += 1;
         this.#skippedAt.push(entry.at);
         return;
-      default:
+      case 'got':
         this.#got(entry);
     }
   }
@@ -190,7 +190,10 @@ export class Books {
     this.#answer(message, entry.at, 'request');
     message.status = status;
     if (status === STATUS.ok && entry.of !== message.name) {
-      this.#find('wrongLink', `${message.name} was answered with the payload '${entry.of}'`);
+      this.findings.find(
+        'wrongLink',
+        `${message.name} was answered with the payload '${entry.of}'`,
+      );
     }
   }
 
@@ -217,15 +220,8 @@ export class Books {
 
   #order({ link, id, name }: Message): void {
     if (id < link.lastEventId)
-      this.#find('disordered', `${name} came after id ${link.lastEventId}`);
+      this.findings.find('disordered', `${name} came after id ${link.lastEventId}`);
     link.lastEventId = Math.max(link.lastEventId, id);
-  }
-
-  #find(finding: Finding, example: string): void {
-    const found = this.findings.get(finding) ?? { count: 0, examples: [] };
-    found.count += 1;
-    if (found.examples.length < EXAMPLES_MAX) found.examples.push(example);
-    this.findings.set(finding, found);
   }
 
   /** Judge every message. Called once, when all is added. */
@@ -238,18 +234,19 @@ export class Books {
 
   /** Nobody sent it, and still somebody got it, or an answer to it. */
   #judgeUnsent({ name, copies, answers }: Message): void {
-    if (copies > 0) this.#find('unsent', name);
-    if (answers > 0) this.#find('wrongLink', `${name} was answered and never sent`);
+    if (copies > 0) this.findings.find('unsent', name);
+    if (answers > 0) this.findings.find('wrongLink', `${name} was answered and never sent`);
   }
 
   #judge(message: Message, kind: 'event' | 'request', rules: Rules): void {
     const { name, link, answers, copies, resent } = message;
-    if (message.isWrongKind) this.#find('wrongLink', `${name}, ${kind}: an answer of another kind`);
-    if (answers > 1) this.#find('answeredTwice', `${name}: ${answers} times`);
+    if (message.isWrongKind)
+      this.findings.find('wrongLink', `${name}, ${kind}: an answer of another kind`);
+    if (answers > 1) this.findings.find('answeredTwice', `${name}: ${answers} times`);
     if (resent !== undefined && resent !== `${link.connection}:${message.id}`) {
-      this.#find('renamed', `${name} came again as ${resent}`);
+      this.findings.find('renamed', `${name} came again as ${resent}`);
     }
-    if (kind === 'event' && answers > 0 && copies === 0) this.#find('lost', name);
+    if (kind === 'event' && answers > 0 && copies === 0) this.findings.find('lost', name);
     if (kind === 'request') this.#judgePublish(message, rules);
     if (answers > 0) this.#judgeAnswer(message, kind, rules);
     else this.#judgeSilence(message, kind, rules);
@@ -258,7 +255,10 @@ export class Books {
   #judgePublish({ name, publishedAt, answeredAt, receivedAt }: Message, rules: Rules): void {
     const limit = Math.min(answeredAt, receivedAt + rules.requestMs + CLOCKS_MS);
     if (publishedAt > limit) {
-      this.#find('publishedLate', `${name}: ${Math.round(publishedAt - limit)} ms too late`);
+      this.findings.find(
+        'publishedLate',
+        `${name}: ${Math.round(publishedAt - limit)} ms too late`,
+      );
     }
   }
 
@@ -270,14 +270,14 @@ export class Books {
     const { counts } = this;
     counts.slowestMs = Math.max(counts.slowestMs, answeredAt - sentAt);
     if (kind === 'request' && lateMs > 0) {
-      this.#find('unanswered', `${message.name}: answered ${lateMs} ms after it was due`);
+      this.findings.find('unanswered', `${message.name}: answered ${lateMs} ms after it was due`);
     }
   }
 
   #judgeSilence({ name, link, sentAt }: Message, kind: 'event' | 'request', rules: Rules): void {
     const due = dueAt(sentAt, rules);
     if (Math.min(link.endedAt, rules.endedAt) < due) this.counts.cut += 1;
-    else this.#find(kind === 'event' ? 'unacked' : 'unanswered', name);
+    else this.findings.find(kind === 'event' ? 'unacked' : 'unanswered', name);
   }
 
   /** Every message that was due, by time. */

@@ -19,13 +19,16 @@ t.test(`chaos: every promise is kept through faults (SEED=${seed})`, async (t) =
   const outcome = await chaos(
     {
       seed,
-      durationMs: 13_000,
+      durationMs: 12_000,
       devices: 200,
+      visitors: 100,
       perSecond: 200,
+      commandsPerSecond: 60,
+      keepMs: 5_000,
       acceptors: 2,
       nodes: 1,
       // Short, so that faults are short; deadlines of the test itself are generous.
-      limits: { requestMs: 1_500, heartbeatMs: 1_000 },
+      limits: { requestMs: 1_500, heartbeatMs: 1_000, commandResultMs: 1_000 },
       lateMs: 2_000,
       warmMs: 500,
       calmMs: 500,
@@ -43,4 +46,5 @@ t.test(`chaos: every promise is kept through faults (SEED=${seed})`, async (t) =
   t.same(outcome.failures, []);
   t.ok(outcome.suffered.length >= 1, `${outcome.suffered.length} faults`);
   t.ok(outcome.books.counts.acks > 0 && outcome.books.counts.requestsGot > 0, 'under load');
+  t.ok(outcome.commands.counts.acts > 0 && outcome.commands.outcomes.size > 0, 'and commanded');
 });

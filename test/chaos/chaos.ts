@@ -6,7 +6,8 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { Random } from '../../loadgen/random.ts';
-import { Books, FINDINGS, type Finding, type Span } from './books.ts';
+import { Books, FINDINGS, type Span } from './books.ts';
+import { COMMAND_FINDINGS, CommandBooks } from './commandBooks.ts';
 import type { Fault, Times } from './faults.ts';
 import { readLedgers } from './ledger.ts';
 import { backAfter } from './recovery.ts';
@@ -41,6 +42,7 @@ export interface Outcome {
   readonly seed: number;
   readonly seconds: number;
   readonly books: Books;
+  readonly commands: CommandBooks;
   readonly suffered: readonly Suffered[];
   readonly highest: readonly Highest[];
   /** The acceptors' resident memory in bytes, without garbage; and the highest, as it was. */
@@ -66,6 +68,7 @@ export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Prom
     const watch = new Watch(() => world.server.page('/metrics'), world.limits);
     const begin = Date.now();
     world.fleet.rate(1);
+    world.commander.rate(1);
     await pause(plan.warmMs);
     const first = await world.memory();
     const spans = await runFaults(world, plan, begin, tell);
@@ -78,13 +81,16 @@ export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Prom
     const { graceMs, backMs } = plan;
     const outages = spans.map(({ from, to }) => ({ from, to: to + backMs }));
     books.close({ requestMs, graceMs, outages, endedAt: Date.now() });
+    const commands = new CommandBooks(readLedgers(world.folder));
+    commands.close({ outages });
     const planned = books.planned();
     const suffered = spans.map((span) => ({
       ...span,
       backMs: backAfter(planned, span.to, plan.promptMs),
     }));
     const seconds = Math.round((end - begin) / 1_000);
-    const part = { seed: plan.seed, seconds, books, suffered, highest: watch.highest, memory };
+    const figures = { suffered, highest: watch.highest, memory };
+    const part = { seed: plan.seed, seconds, books, commands, ...figures };
     const failures = [...failuresOf(part, plan), ...watch.breaches];
     isKept = failures.length > 0;
     if (isKept) tell(`the ledgers stay in ${world.folder}`);
@@ -123,12 +129,15 @@ async function runFaults(
 }
 
 function failuresOf(
-  { books, suffered, memory }: Omit<Outcome, 'failures'>,
+  { books, commands, suffered, memory }: Omit<Outcome, 'failures'>,
   { backMs, memoryMax }: ChaosPlan,
 ): string[] {
   const failures: string[] = [];
   for (const [finding, { count, examples }] of books.findings) {
-    failures.push(`${count} ${FINDINGS[finding as Finding]}: ${examples.join('; ')}`);
+    failures.push(`${count} ${FINDINGS[finding]}: ${examples.join('; ')}`);
+  }
+  for (const [finding, { count, examples }] of commands.findings) {
+    failures.push(`${count} ${COMMAND_FINDINGS[finding]}: ${examples.join('; ')}`);
   }
   for (const { name, backMs: took } of suffered) {
     if (took > backMs) failures.push(`after '${name}' full rate took ${took} ms, not ${backMs}`);

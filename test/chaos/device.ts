@@ -1,6 +1,6 @@
 /**
  * Device: one device of the fleet, and every message it sends and gets in the ledger.
- * From: fleet.ts (connect, send).  To: the node under test; a ledger file.
+ * From: fleet.ts (connect, send).  To: the node under test; a ledger file; obey.ts, COMMANDs.
  * Comes back as the protocol asks: after `retryAfter`, else 1 s doubling to 120 s, full jitter.
  * Bound: none; the node's back-pressure and the fleet's rate keep what waits small.
  *
@@ -12,11 +12,16 @@ import { STATUS } from '../../src/errors.ts';
 import type { Reader } from '../../src/wire/codec.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode, v1 } from '../../src/wire/v1.ts';
-import { type LedgerFile, nameOf } from './ledger.ts';
+import { deviceName, type LedgerFile, nameOf } from './ledger.ts';
+import { Obey } from './obey.ts';
 
 const FRAME_BYTES_MAX = 64 * 1024;
 const BACKOFF_MIN_MS = 1_000;
 const BACKOFF_MAX_MS = 120_000;
+/** Links of visitors last so long; and this is how long they are away, at most. */
+const VISIT_MIN_MS = 500;
+const VISIT_MAX_MS = 8_000;
+const AWAY_MAX_MS = 3_000;
 const PONG = encode({ type: TYPE.PONG });
 
 export interface DeviceOptions {
@@ -26,6 +31,8 @@ export interface DeviceOptions {
   readonly random: () => number;
   /** A REQUEST was answered with another status than 0. */
   readonly onRefused: () => void;
+  /** It comes and goes by itself, and sends nothing. */
+  readonly isVisitor: boolean;
 }
 
 export class Device {
@@ -40,12 +47,18 @@ export class Device {
   #reason = '';
   #retryAfterMs: number | undefined;
   #isOver = false;
+  readonly #obey: Obey;
   /** When each message without an answer was sent, by id: the oldest first. */
   readonly #waiting = new Map<number, number>();
 
   constructor(number: number, options: DeviceOptions) {
     this.number = number;
     this.#options = options;
+    this.#obey = new Obey({ number, ...options });
+  }
+
+  get isVisitor(): boolean {
+    return this.#options.isVisitor;
   }
 
   get waiting(): number {
@@ -65,7 +78,7 @@ export class Device {
     this.#socket = socket;
     const reader = v1.reader(FRAME_BYTES_MAX);
     socket.on('connect', () => this.#hello(socket));
-    socket.on('data', (chunk: Buffer) => this.#read(reader, chunk));
+    socket.on('data', (chunk: Buffer) => this.#read(reader, chunk, socket));
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#reason ||= error.code ?? error.message;
     });
@@ -76,7 +89,7 @@ export class Device {
     const hello: Message = {
       type: TYPE.HELLO,
       version: 1,
-      deviceId: `chaos-${this.number}`,
+      deviceId: deviceName(this.number),
       token: undefined,
       keepalive: undefined,
       frameBytesMax: undefined,
@@ -109,12 +122,12 @@ export class Device {
     this.#socket?.end(encode({ type: TYPE.BYE, reason: '', retryAfter: undefined }));
   }
 
-  #read(reader: Reader, chunk: Buffer): void {
+  #read(reader: Reader, chunk: Buffer, socket: Socket): void {
     reader.push(chunk);
-    for (let next = reader.next(); next; next = reader.next()) this.#onMessage(next);
+    for (let next = reader.next(); next; next = reader.next()) this.#onMessage(next, socket);
   }
 
-  #onMessage(message: Message): void {
+  #onMessage(message: Message, socket: Socket): void {
     const { ledger } = this.#options;
     const at = Date.now();
     const [device, link] = [this.number, this.#link];
@@ -124,6 +137,7 @@ export class Device {
         this.#id = 0;
         this.#failures = 0;
         this.state = 'open';
+        if (this.#options.isVisitor) this.#stay(socket);
         const connection = stringify(message.connectionId);
         ledger.note({ what: 'open', device, link: this.#link, at, connection });
         return;
@@ -139,14 +153,27 @@ export class Device {
         if (status !== STATUS.ok) this.#options.onRefused();
         return;
       }
+      case TYPE.COMMAND: {
+        // Its link is lost: whoever reads on would answer for a socket that nobody hears.
+        if (socket.destroyed) return;
+        const answer = (reply: Message) => void (socket.writable && socket.write(encode(reply)));
+        this.#obey.take(message, answer, () => socket.destroy());
+        return;
+      }
       case TYPE.PING:
-        this.#socket?.write(PONG);
+        socket.write(PONG);
         return;
       case TYPE.BYE:
         this.#reason ||= message.reason;
         this.#retryAfterMs = message.retryAfter;
         return;
     }
+  }
+
+  /** A visitor goes after a while, without a word. */
+  #stay(socket: Socket): void {
+    const ms = VISIT_MIN_MS + this.#options.random() * (VISIT_MAX_MS - VISIT_MIN_MS);
+    setTimeout(() => socket.destroy(), ms);
   }
 
   #onClose(): void {
@@ -159,7 +186,9 @@ export class Device {
     this.#socket = undefined;
     this.#waiting.clear();
     if (this.#isOver) return;
-    setTimeout(() => this.#comeBack(), this.#backoffMs());
+    const isGone = this.#options.isVisitor && this.#failures === 0 && this.#reason === '';
+    const awayMs = isGone ? this.#options.random() * AWAY_MAX_MS : this.#backoffMs();
+    setTimeout(() => this.#comeBack(), awayMs);
   }
 
   #backoffMs(): number {

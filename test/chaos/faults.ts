@@ -68,10 +68,24 @@ export const FAULTS = {
   'kill -9 an acceptor': async (world, { below }) => {
     process.kill(world.server.childPid(`acceptor ${1 + below(world.acceptors)}`), 'SIGKILL');
   },
-  'kill -9 the backend, start it again': async ({ backend }, { times }) => {
-    await backend.kill();
+  'kill -9 the registrar': async ({ server }) => {
+    process.kill(server.childPid('registrar'), 'SIGKILL');
+  },
+  'SIGSTOP the registrar': async ({ server }, { times }) => {
+    const pid = server.childPid('registrar');
+    process.kill(pid, 'SIGSTOP');
+    await pause(times.mannerMs);
+    process.kill(pid, 'SIGCONT');
+  },
+  'kill -9 the whole node, start it again': async (world, { times }) => {
+    await world.server.stop();
     await pause(times.awayMs);
-    await backend.start();
+    await world.serve();
+  },
+  'kill -9 the backends, start them again': async ({ backend, commander }, { times }) => {
+    await Promise.all([backend.kill(), commander.kill()]);
+    await pause(times.awayMs);
+    await Promise.all([backend.start(), commander.start()]);
   },
   'a backend that nacks': manner('nack'),
   'a backend that replies twice': manner('twice'),

@@ -2,6 +2,7 @@
  * Fleet: the devices of a run, in a process of their own, sending at a steady rate.
  * From: its parent, by IPC (fork): what to do.  To: a ledger file; its parent, ten times a second:
  * how it goes.
+ * Visitors among them come and go, and are there to be commanded only.
  * Bound: a message that falls due while its device has no link is noted as skipped, never sent
  * later. Ends with its parent.
  */
@@ -13,7 +14,9 @@ export interface FleetStart {
   readonly what: 'start';
   readonly port: number;
   readonly devices: number;
-  /** Messages a second, of all devices together. */
+  /** So many of them come and go all the time, and send nothing; the others stay, and send. */
+  readonly visitors: number;
+  /** Messages a second, of all that stay together. */
   readonly perSecond: number;
   /** Share of them that are REQUESTs; the others are EVENTs. */
   readonly requestShare: number;
@@ -28,7 +31,7 @@ export type ToFleet =
   /** Say BYE on every link and end the process. */
   | { readonly what: 'end' };
 
-/** How the fleet fares. */
+/** How those fare that stay. */
 export interface Fare {
   readonly open: number;
   /** Messages without an answer on links that are open. */
@@ -58,7 +61,7 @@ class Fleet {
   #refusedAt = Date.now();
 
   constructor(start: FleetStart) {
-    const { port, devices, seed, file } = start;
+    const { port, devices, visitors, seed, file } = start;
     this.#start = start;
     this.#random = new Random(seed, 1);
     const jitter = new Random(seed, 2);
@@ -69,6 +72,7 @@ class Fleet {
         port,
         ledger,
         random: () => jitter.next(),
+        isVisitor: number >= devices - visitors,
         onRefused: () => {
           this.#refusedAt = Date.now();
         },
@@ -96,7 +100,7 @@ class Fleet {
 
   #sendOne(now: number): void {
     const device = this.#devices[this.#next] as Device;
-    this.#next = (this.#next + 1) % this.#devices.length;
+    this.#next = (this.#next + 1) % (this.#start.devices - this.#start.visitors);
     const isRequest = this.#random.next() < this.#start.requestShare;
     if (device.state === 'open') device.send(isRequest ? 'request' : 'event', now);
     else this.#ledger.note({ what: 'skipped', device: device.number, at: now });
@@ -107,6 +111,7 @@ class Fleet {
     let waiting = 0;
     let since = Number.POSITIVE_INFINITY;
     for (const device of this.#devices) {
+      if (device.isVisitor) continue;
       if (device.state === 'open') open += 1;
       waiting += device.waiting;
       since = Math.min(since, device.waitingSince);

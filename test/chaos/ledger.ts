@@ -1,8 +1,9 @@
 /**
  * Ledger: one line of JSON for each thing that a device or a backend sent or got.
- * From: fleet.ts and backend.ts, a file for each process.  To: books.ts, which reconciles them.
+ * From: fleet.ts, backend.ts and commander.ts, a file for each process.  To: books.ts and
+ * commandBooks.ts, which reconcile them.
  * A line is with the kernel before its delivery is acked, so kill -9 loses none that counts.
- * Bound: none; 600 messages a second for 10 minutes make some 60 MB.
+ * Bound: none; 600 messages and 200 commands a second for 10 minutes make some 100 MB.
  */
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,8 +18,37 @@ export type Entry =
   | (Message & { readonly what: 'reply'; readonly status: number; readonly of: string })
   /** A message was due and the device had no link to send it on. */
   | { readonly what: 'skipped'; readonly device: number; readonly at: number }
+  /** A device acted upon a command; or knew its key, and did not. */
+  | (Commanded & { readonly what: 'act' | 'known'; readonly device: number })
   // Backends.
-  | (Message & Got & { readonly what: 'got' });
+  | (Message & Got & { readonly what: 'got' })
+  // Commanders.
+  | (Commanded & Ordered & { readonly what: 'command' })
+  /** Published once more, for want of a confirm; confirmed; refused by the broker. */
+  | (Commanded & { readonly what: 'again' | 'confirmed' | 'nacked' })
+  | (Commanded & Told & { readonly what: 'told' });
+
+interface Commanded {
+  /** Of the command; rises with every one, over the commander's lives too. */
+  readonly number: number;
+  readonly at: number;
+}
+
+interface Ordered {
+  readonly device: number;
+  readonly isKept: boolean;
+  readonly due: number;
+}
+
+/** An outcome. */
+interface Told {
+  readonly type: string;
+  /** Of a RESULT; else -1. */
+  readonly status: number;
+  readonly reason: string;
+  /** The command that the payload names, if any. */
+  readonly of: string;
+}
 
 interface Link {
   readonly device: number;
@@ -55,6 +85,16 @@ export function readName(text: string): { device: number; link: number; id: numb
   if (found === null) return undefined;
   const [device = 0, link = 0, id = 0] = found.slice(1).map(Number);
   return { device, link, id };
+}
+
+/** The id by which a device is known. */
+export function deviceName(device: number): string {
+  return `chaos-${device}`;
+}
+
+/** What a command is called in findings. */
+export function commandName(number: number, device: number): string {
+  return `command ${number} to device ${device}`;
 }
 
 export class LedgerFile {

@@ -1,6 +1,6 @@
 /**
- * Processes: the fleet and the backend as the run sees them, each a process of its own.
- * From: world.ts and faults.ts, as calls.  To: fleet.ts and backend.ts, by IPC.
+ * Processes: fleet, backend and commander as the run sees them, each a process of its own.
+ * From: world.ts and faults.ts, as calls.  To: fleet.ts, backend.ts and commander.ts, by IPC.
  * Bound: they end with this process, however it ends: their IPC channel closes.
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { waitFor } from '../helpers/waitFor.ts';
 import type { BackendStart, Manner, ToBackend } from './backend.ts';
+import type { CommanderStart, ToCommander } from './commander.ts';
 import type { Fare, FleetStart, ToFleet } from './fleet.ts';
 
 /** Nothing may wait longer than this for things to count as calm, and it must stay so as long. */
@@ -21,13 +22,21 @@ function isOver({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
 }
 
+/** SIGKILL. */
+async function end(child: ChildProcess | undefined): Promise<void> {
+  if (child === undefined || isOver(child)) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+}
+
 export class FleetProcess {
   readonly #child = start('fleet.ts');
-  readonly #devices: number;
+  readonly #residents: number;
   #fare: Fare = { open: 0, waiting: 0, oldestMs: 0, wellMs: 0 };
 
   constructor(options: Omit<FleetStart, 'what'>) {
-    this.#devices = options.devices;
+    this.#residents = options.devices - options.visitors;
     this.#child.on('message', (fare: Fare) => {
       this.#fare = fare;
     });
@@ -48,10 +57,10 @@ export class FleetProcess {
   }
 
   async untilOpen(deadlineMs: number): Promise<void> {
-    await waitFor('every link to open', () => this.#fare.open === this.#devices, deadlineMs);
+    await waitFor('every link to open', () => this.#fare.open === this.#residents, deadlineMs);
   }
 
-  /** For a second: every link is open, nothing waits long, and every answer is a good one. */
+  /** For a second: all are there that stay, nothing waits long, and every answer is a good one. */
   async untilCalm(deadlineMs: number): Promise<void> {
     let since = performance.now();
     await waitFor(
@@ -59,7 +68,7 @@ export class FleetProcess {
       () => {
         const { open, oldestMs, wellMs } = this.#fare;
         const now = performance.now();
-        if (open < this.#devices || oldestMs > CALM_MS || wellMs < CALM_MS) since = now;
+        if (open < this.#residents || oldestMs > CALM_MS || wellMs < CALM_MS) since = now;
         return now - since > CALM_MS;
       },
       deadlineMs,
@@ -110,10 +119,49 @@ export class BackendProcess {
   }
 
   async kill(): Promise<void> {
-    const child = this.#child;
-    if (child === undefined || isOver(child)) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
+    await end(this.#child);
+  }
+}
+
+export class CommanderProcess {
+  readonly #options: Omit<CommanderStart, 'what' | 'file' | 'life'>;
+  /** The ledger file of the next process. */
+  readonly #file: (life: number) => string;
+  #child: ChildProcess | undefined;
+  #lives = 0;
+  #factor = 0;
+
+  constructor(
+    options: Omit<CommanderStart, 'what' | 'file' | 'life'>,
+    file: (life: number) => string,
+  ) {
+    this.#options = options;
+    this.#file = file;
+  }
+
+  /** Resolves when it can command. It goes on at the rate of its life before. */
+  async start(): Promise<void> {
+    this.#lives += 1;
+    const life = this.#lives;
+    const child = start('commander.ts');
+    this.#child = child;
+    const ready = once(child, 'message');
+    this.#tell({ what: 'start', ...this.#options, life, file: this.#file(life) });
+    await ready;
+    this.rate(this.#factor);
+  }
+
+  #tell(message: ToCommander): void {
+    this.#child?.send(message);
+  }
+
+  /** Times the steady rate; 0 sends nothing. */
+  rate(factor: number): void {
+    this.#factor = factor;
+    this.#tell({ what: 'rate', factor });
+  }
+
+  async kill(): Promise<void> {
+    await end(this.#child);
   }
 }

@@ -26,7 +26,10 @@ const one: ChaosPlan = {
   seed,
   durationMs: durationMs * (1 - CLUSTER_SHARE),
   devices: 2_000,
+  visitors: 1_000,
   perSecond: 500,
+  commandsPerSecond: 200,
+  keepMs: 60_000,
   acceptors: 2,
   nodes: 1,
   limits: {},
@@ -52,7 +55,10 @@ for (const [name, plan] of [
   ['one broker', one],
   ['a cluster of three', cluster],
 ] as const) {
-  tell(`Chaos with ${name}: ${plan.devices} devices, ${plan.perSecond} messages/s, SEED=${seed}`);
+  tell(
+    `Chaos with ${name}: ${plan.devices} devices, ${plan.perSecond} messages/s, ` +
+      `${plan.commandsPerSecond} commands/s, SEED=${seed}`,
+  );
   const outcome = await chaos(plan, tell);
   tell(writeTable(outcome));
   if (outcome.failures.length > 0) process.exitCode = 1;

@@ -6,6 +6,7 @@
 import { STATUS } from '../../src/errors.ts';
 import { FINDINGS, type Finding } from './books.ts';
 import type { Outcome } from './chaos.ts';
+import { COMMAND_FINDINGS, type CommandFinding } from './commandBooks.ts';
 
 const NAME_COLUMNS = 44;
 const MiB = 1_048_576;
@@ -54,11 +55,33 @@ function ledgerRows({ books }: Outcome): string[] {
   ];
 }
 
-function findingRows({ books }: Outcome): string[] {
-  return Object.keys(FINDINGS).map((finding) => {
+function commandRows({ commands }: Outcome): string[] {
+  const { counts, outcomes } = commands;
+  return [
+    row('kept commands published', counts.kept),
+    row('transient commands published', counts.transient),
+    row('  refused by the broker', counts.nacked),
+    row('  lost on their way there, or had: not known', counts.unsure),
+    row('commands acted upon', counts.acts),
+    row('  that came again, and were not', counts.known),
+    row('told: delivered', counts.delivered),
+    ...[...outcomes].toSorted().map(([words, count]) => row(`told, at last: ${words}`, count)),
+    row('  that a device had acted upon all the same', counts.unheard, 'of those told: expired'),
+    row('  once more', counts.repeated),
+    row('transient ones without an end', counts.lost, 'an Owsla process, or the broker, died'),
+  ];
+}
+
+function findingRows({ books, commands }: Outcome): string[] {
+  const ofCommands = Object.keys(COMMAND_FINDINGS).map((finding) => {
+    const found = commands.findings.get(finding as CommandFinding);
+    return row(finding, found?.count ?? 0, COMMAND_FINDINGS[finding as CommandFinding]);
+  });
+  const ofMessages = Object.keys(FINDINGS).map((finding) => {
     const found = books.findings.get(finding as Finding);
     return row(finding, found?.count ?? 0, FINDINGS[finding as Finding]);
   });
+  return [...ofMessages, ...ofCommands];
 }
 
 /** The whole report, ending with the broken promises. */
@@ -68,6 +91,7 @@ export function writeTable(outcome: Outcome): string {
   return [
     `Ledger of ${ran} s, seed ${seed}`,
     ...ledgerRows(outcome),
+    ...commandRows(outcome),
     'Broken promises',
     ...findingRows(outcome),
     'Faults: how long they lasted, and full rate after their end',

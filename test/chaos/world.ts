@@ -1,5 +1,5 @@
 /**
- * World: all that a chaos run is made of: brokers, proxies, node, backend and fleet.
+ * World: all that a chaos run is made of: brokers, proxies, node, backend, commander and fleet.
  * From: chaos.ts, with a plan.  To: faults.ts, which breaks it; ledger files in `folder`.
  * Bound: everything ends with `stop`, at the latest with this process.
  */
@@ -11,18 +11,26 @@ import { names } from '../../src/broker/topology.ts';
 import { type LimitName, type Limits, makeLimits } from '../../src/limits.ts';
 import { type Broker, startBroker } from '../helpers/broker.ts';
 import { startCluster } from '../helpers/cluster.ts';
+import { quietPort } from '../helpers/loopback.ts';
 import { Server } from '../helpers/server.ts';
 import { ToxicProxy } from '../helpers/toxicProxy.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 import { EVENTS_QUEUE, REQUESTS_QUEUE } from './backend.ts';
+import { OUTCOMES_QUEUE } from './commander.ts';
 import { collectGarbage, DEBUGGABLE, residentBytes } from './memory.ts';
-import { BackendProcess, FleetProcess } from './processes.ts';
+import { BackendProcess, CommanderProcess, FleetProcess } from './processes.ts';
 
 export interface WorldPlan {
   readonly seed: number;
   readonly devices: number;
+  /** So many of them come and go, and are only commanded. */
+  readonly visitors: number;
   /** Messages a second, of all devices together. */
   readonly perSecond: number;
+  /** Commands a second, to all devices at random; half of them kept. */
+  readonly commandsPerSecond: number;
+  /** Deadline of most kept commands. */
+  readonly keepMs: number;
   readonly acceptors: number;
   /** Brokers; more than one make a cluster. */
   readonly nodes: number;
@@ -35,10 +43,12 @@ const PREFIX = 'owsla';
 const REQUEST_SHARE = 0.5;
 const OPEN_MS = 60_000;
 const DRAINED_MS = 120_000;
+/** Longer than figures take to reach /metrics. */
+const SETTLED_MS = 1_000;
 
 interface Parts {
-  readonly server: Server;
   readonly backend: BackendProcess;
+  readonly commander: CommanderProcess;
   readonly fleet: FleetProcess;
 }
 
@@ -51,6 +61,8 @@ export class World {
   readonly #stops: (() => unknown)[] = [];
   #proxies: readonly ToxicProxy[] = [];
   #parts: Parts | undefined;
+  #port = 0;
+  #server: Server | undefined;
 
   private constructor(plan: WorldPlan) {
     this.#plan = plan;
@@ -72,36 +84,44 @@ export class World {
   }
 
   async #start(): Promise<void> {
-    const { seed, devices, perSecond, acceptors, nodes, limits, lateMs } = this.#plan;
+    const { seed, devices, visitors, perSecond, nodes, lateMs } = this.#plan;
+    const { commandsPerSecond, keepMs } = this.#plan;
     await this.#startBrokers(nodes);
-    const urls = this.brokers.map(({ url }) => url);
-    const byProxy = this.brokers.map(({ url }, at) => this.#proxies[at]?.urlFor(url));
-    const server = await Server.start({
-      amqp: byProxy.join(),
+    this.#port = await quietPort();
+    this.#stops.push(() => this.#server?.stop());
+    await this.serve();
+    const urls = this.brokers.map(({ url }) => url).toReversed();
+    const common = { urls, prefix: PREFIX, seed, isQuorum: nodes > 1 };
+    const file = (name: string) => join(this.folder, `${name}.ledger`);
+    const backend = new BackendProcess({ ...common, lateMs }, (life) => file(`backend-${life}`));
+    this.#stops.push(() => backend.kill());
+    const commander = new CommanderProcess(
+      { ...common, devices, perSecond: commandsPerSecond, keepMs },
+      (life) => file(`commander-${life}`),
+    );
+    this.#stops.push(() => commander.kill());
+    await Promise.all([backend.start(), commander.start()]);
+    const messages = { perSecond, requestShare: REQUEST_SHARE };
+    const sizes = { port: this.#port, devices, visitors, ...messages };
+    const fleet = new FleetProcess({ ...sizes, seed, file: file('fleet') });
+    this.#stops.push(() => fleet.end());
+    this.#parts = { backend, commander, fleet };
+    await fleet.untilOpen(OPEN_MS);
+  }
+
+  /** Starts the node; once more, on the same port and store, when it has been killed. */
+  async serve(): Promise<void> {
+    const { acceptors, limits, nodes } = this.#plan;
+    const queues = nodes > 1 ? ['--queue-type', 'quorum'] : [];
+    this.#server = await Server.start({
+      amqp: this.brokers.map(({ url }, at) => this.#proxies[at]?.urlFor(url)).join(),
       prefix: PREFIX,
       acceptors,
+      port: this.#port,
       limits,
-      flags: nodes > 1 ? ['--queue-type', 'quorum'] : [],
+      flags: ['--data-dir', join(this.folder, 'data'), ...queues],
       env: DEBUGGABLE,
     });
-    this.#stops.push(() => server.stop());
-    const backend = new BackendProcess(
-      { urls: urls.toReversed(), prefix: PREFIX, seed, lateMs, isQuorum: nodes > 1 },
-      (life) => join(this.folder, `backend-${life}.ledger`),
-    );
-    this.#stops.push(() => backend.kill());
-    await backend.start();
-    const fleet = new FleetProcess({
-      port: server.port,
-      devices,
-      perSecond,
-      requestShare: REQUEST_SHARE,
-      seed,
-      file: join(this.folder, 'fleet.ledger'),
-    });
-    this.#stops.push(() => fleet.end());
-    this.#parts = { server, backend, fleet };
-    await fleet.untilOpen(OPEN_MS);
   }
 
   async #startBrokers(nodes: number): Promise<void> {
@@ -130,12 +150,18 @@ export class World {
     return this.#plan.acceptors;
   }
 
+  /** The node; the last one, while there is none. */
   get server(): Server {
-    return this.#running.server;
+    if (this.#server === undefined) throw new Error('the world has not started');
+    return this.#server;
   }
 
   get backend(): BackendProcess {
     return this.#running.backend;
+  }
+
+  get commander(): CommanderProcess {
+    return this.#running.commander;
   }
 
   get fleet(): FleetProcess {
@@ -177,19 +203,42 @@ export class World {
     return result;
   }
 
-  /** Stops the load, waits for the last answers and for the backend; then the links end. */
+  /** Stops the load, waits for the last answers and for the backends; then the links end. */
   async wind(deadlineMs: number): Promise<void> {
     this.fleet.rate(0);
+    this.commander.rate(0);
     await this.fleet.untilAnswered(deadlineMs).catch(() => {});
     await waitFor('the backend to take what is left', () => this.#isDrained(), DRAINED_MS);
+    // What does not settle, the ledger says.
+    await this.#untilSettled(this.#plan.keepMs + deadlineMs).catch(() => {});
     await this.fleet.end();
   }
 
   #isDrained(): Promise<boolean> {
+    return this.#areEmpty(EVENTS_QUEUE, REQUESTS_QUEUE);
+  }
+
+  #areEmpty(...queues: string[]): Promise<boolean> {
     return this.atBroker(async (channel) => {
-      const queues = [EVENTS_QUEUE, REQUESTS_QUEUE].map((queue) => channel.checkQueue(queue));
-      return (await Promise.all(queues)).every(({ messageCount }) => messageCount === 0);
+      const looks = queues.map((queue) => channel.checkQueue(queue));
+      return (await Promise.all(looks)).every(({ messageCount }) => messageCount === 0);
     });
+  }
+
+  /** For a second: no command waits, at the broker or with the node, and no outcome. */
+  async #untilSettled(deadlineMs: number): Promise<void> {
+    const gauges = ['kept', 'open', 'outcomes_waiting'].map((name) => `owsla_command_${name}`);
+    const isQuiet = async () => {
+      const values = await Promise.all(gauges.map((gauge) => this.server.metric(gauge)));
+      if (!values.every((value) => value === 0)) return false;
+      return this.#areEmpty(names(PREFIX).commands, OUTCOMES_QUEUE);
+    };
+    let since = performance.now();
+    const isSettled = async () => {
+      if (!(await isQuiet())) since = performance.now();
+      return performance.now() - since > SETTLED_MS;
+    };
+    await waitFor('the last outcomes', isSettled, deadlineMs);
   }
 
   /** Ends everything. The ledgers stay, for `forget`. */

@@ -1,12 +1,37 @@
 /**
- * Loopback: local addresses for tests that need many ports.
+ * Loopback: local addresses for tests that need many ports, and a port to come back to.
  * From: chance.  To: the three first numbers of a /24 within 127/8; Linux has all of it.
  * Bound: 28,000 ports each, taken for a minute beyond a link's end. Who binds an address shares
  * these with everybody else that binds it, so a test takes a net of its own.
  */
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 
 /** As in `127.93.4`; append `.1` to `.254`. */
 export function loopbackNet(): string {
   return `127.${randomInt(1, 255)}.${randomInt(0, 256)}`;
+}
+
+/** Below those that the kernel gives to whoever connects (ip(7), ip_local_port_range). */
+const QUIET = { from: 20_000, to: 32_000 };
+
+/**
+ * A free port that stays free while its server is away: a device that connects to the port where
+ * nobody listens may be given that very port as its own, and then talks to itself.
+ */
+export async function quietPort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(QUIET.from, QUIET.to);
+    const server = createServer();
+    try {
+      server.listen(port);
+      await once(server, 'listening');
+      return port;
+    } catch {
+      // Somebody has it.
+    } finally {
+      server.close();
+    }
+  }
 }

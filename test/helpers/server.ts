@@ -20,6 +20,8 @@ export interface ServerOptions {
   readonly amqp: string;
   readonly prefix: string;
   readonly acceptors?: number;
+  /** Any free one when not given. */
+  readonly port?: number;
   readonly limits?: Readonly<Record<string, number>>;
   readonly flags?: readonly string[];
   /** The limit of open files that the whole node starts with; ours when not given. */
@@ -56,14 +58,15 @@ export class Server {
 
   /** Starts a node and waits until its health says ready. */
   static async start(options: ServerOptions): Promise<Server> {
-    const { amqp, prefix, acceptors = 2, limits = {}, flags = [], openFiles, env } = options;
+    const { amqp, prefix, acceptors = 2, port = 0, limits = {}, flags = [] } = options;
+    const { openFiles, env } = options;
     // A short path: Unix sockets lie in a folder within.
     const folder = mkdtempSync(join(tmpdir(), 'ot-'));
     const sets = Object.entries({ ...QUICK, ...limits }).flatMap(([name, value]) => [
       '--set',
       `${name}=${value}`,
     ]);
-    const ports = ['--port', '0', '--admin-port', '0', '--acceptors', String(acceptors)];
+    const ports = ['--port', `${port}`, '--admin-port', '0', '--acceptors', String(acceptors)];
     const store = flags.includes('--data-dir') ? [] : ['--data-dir', join(folder, 'data')];
     const serve = [CLI, 'serve', ...ports, '--prefix', prefix, ...store, ...sets, ...flags];
     const command = [process.execPath, ...serve];

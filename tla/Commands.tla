@@ -45,6 +45,7 @@ VARIABLES
   \* The registrar's memory.
   registrar,  \* does it run?
   known,      \* the device's link, as the registrar knows it; 0: none
+  newest,     \* the newest link that it ever knew
   open,       \* transient commands sent on the link `known`, and not ended
   ended,      \* per transient command: the end that this process gave it, or "none"
   heldBack,   \* those whose end is not told until their delivery has come again
@@ -81,7 +82,8 @@ VARIABLES
 broker == <<queue, again, unsettled, channel, told>>
 store == <<row, order, outbox>>
 lane == <<window, begun, between, suspects>>
-memory == <<registrar, known, open, ended, heldBack, flight, dropped>>
+who == <<known, newest>>
+memory == <<registrar, who, open, ended, heldBack, flight, dropped>>
 streams == <<stream, shown, down, up>>
 atAcceptor == <<link, links, atLink, ackedAt, wire, back>>
 device == <<keys, doing, acted>>
@@ -102,17 +104,23 @@ Only(s, set) == SelectSeq(s, LAMBDA c : c \in set)
 
 Waiting(r) == {c \in Kept : r[c] = "waiting"}
 
-Init ==
+\* The beginning. No device has connected yet, nor has an acceptor unless `isUp`.
+Began(isUp) ==
   /\ now = 0
   /\ queue = All /\ again = {} /\ unsettled = {} /\ channel = <<>> /\ told = {}
   /\ row = [c \in Kept |-> "none"] /\ order = <<>> /\ outbox = {}
-  /\ registrar = TRUE /\ known = 0 /\ open = {} /\ ended = [c \in Transient |-> "none"]
+  /\ registrar = TRUE /\ known = 0 /\ newest = 0
+  /\ open = {} /\ ended = [c \in Transient |-> "none"]
   /\ heldBack = {} /\ flight = {} /\ dropped = {}
   /\ window = {} /\ begun = 0 /\ between = 0 /\ suspects = 0
-  /\ stream = TRUE /\ shown = TRUE /\ down = <<>> /\ up = <<>>
+  /\ stream = isUp /\ shown = isUp /\ down = <<>> /\ up = <<>>
   /\ link = 0 /\ links = 0 /\ atLink = {} /\ ackedAt = {} /\ wire = <<>> /\ back = <<>>
   /\ keys = <<>> /\ doing = {} /\ acted = [c \in All |-> 0]
   /\ written = {} /\ twice = FALSE /\ late = FALSE /\ faults = 0
+
+Init == Began(TRUE)
+
+IsDue(c) == now >= Due
 
 Tick ==
   /\ now < Horizon /\ now' = now + 1
@@ -143,20 +151,28 @@ Publish(c) ==
        /\ Wrote(<<Tell(c, o.end)>>)
        /\ flight' = flight \union {o}
        /\ outbox' = IF Has("confirm") THEN outbox ELSE outbox \ {o}
-  /\ UNCHANGED <<now, queue, again, unsettled, told, row, order, lane, registrar, known, open,
-                 ended, heldBack, dropped, streams, atAcceptor, device, seen, faults>>
+  /\ UNCHANGED <<now, queue, again, unsettled, told, row, order, lane, registrar, who, open, ended,
+                 heldBack, dropped, streams, atAcceptor, device, seen, faults>>
 
 Confirm(c) ==
   /\ \E o \in flight :
        /\ o.c = c /\ Tell(c, o.end) \notin Range(channel)
        /\ flight' = flight \ {o} /\ outbox' = outbox \ {o}
-  /\ UNCHANGED <<now, broker, row, order, lane, registrar, known, open, ended, heldBack, dropped,
+  /\ UNCHANGED <<now, broker, row, order, lane, registrar, who, open, ended, heldBack, dropped,
                  streams, atAcceptor, device, seen, faults>>
 
 \* All that was not settled comes back into the queue.
 Requeued == /\ queue' = queue \union unsettled
             /\ again' = again \union unsettled
             /\ unsettled' = {} /\ channel' = <<>>
+
+\* It was on its way to the registrar on a channel that was lost, and nobody has read it. The broker
+\* calls it delivered all the same.
+Unread(c) ==
+  /\ faults > 0 /\ c \in queue \ again
+  /\ again' = again \union {c}
+  /\ UNCHANGED <<now, queue, unsettled, channel, told, store, lane, memory, streams, atAcceptor,
+                 device, seen, faults>>
 
 \* The channel is lost, and there is a new one. Which of its acks have arrived is not known: so the
 \* ends of transient commands that were not confirmed are held back until that shows.
@@ -167,17 +183,17 @@ ChannelLost ==
      IF Has("holdBack")
      THEN heldBack' = heldBack \union unsure /\ UNCHANGED outbox
      ELSE outbox' = outbox \union {End(c, ended[c]) : c \in unsure} /\ UNCHANGED heldBack
-  /\ UNCHANGED <<now, told, row, order, lane, registrar, known, open, ended, dropped, streams,
+  /\ UNCHANGED <<now, told, row, order, lane, registrar, who, open, ended, dropped, streams,
                  atAcceptor, device, seen>>
 
-\* All that the broker gives again has come: other deliveries were settled.
+\* All transient ones that the broker gives again have come: the deliveries of others were settled.
 NothingComesAgain ==
-  /\ registrar /\ heldBack # {} /\ again = {}
+  /\ registrar /\ heldBack # {} /\ again \intersect Transient = {}
   /\ \E c \in heldBack :
        /\ heldBack' = heldBack \ {c}
        /\ Wrote(<<Tell(c, ended[c])>>)
        /\ flight' = flight \union {End(c, ended[c])}
-  /\ UNCHANGED <<now, queue, again, unsettled, told, store, lane, registrar, known, open, ended,
+  /\ UNCHANGED <<now, queue, again, unsettled, told, store, lane, registrar, who, open, ended,
                  dropped, streams, atAcceptor, device, seen, faults>>
 
 -----------------------------------------------------------------------------
@@ -218,15 +234,15 @@ Left(c) ==
 WasSent(c) == c \in window \/ (suspects > 0 /\ Has("suspects"))
 Expire(c) ==
   /\ registrar
-  /\ \/ /\ c \in Kept /\ row[c] \in {"waiting", "taken"} /\ now >= Due
+  /\ \/ /\ c \in Kept /\ row[c] \in {"waiting", "taken"} /\ IsDue(c)
         /\ Recorded(c, IF row[c] = "taken" THEN "no-result"
                        ELSE IF WasSent(c) THEN "no-answer" ELSE "not-sent")
         /\ Left(c) /\ NoEnd
         /\ UNCHANGED unsettled
-     \/ /\ c \in open /\ now >= Due
+     \/ /\ c \in open /\ IsDue(c)
         /\ UNCHANGED <<unsettled, row, outbox, lane>>
         /\ ConcludeAll({End(c, "no-answer")})
-  /\ UNCHANGED <<now, queue, again, told, order, registrar, known, dropped, streams, atAcceptor,
+  /\ UNCHANGED <<now, queue, again, told, order, registrar, who, dropped, streams, atAcceptor,
                  device, seen, faults>>
 
 -----------------------------------------------------------------------------
@@ -246,7 +262,7 @@ DeliverKept(c) ==
      THEN /\ outbox' = IF IsOver(row[c]) /\ c \notin again
                        THEN outbox \union {End(c, row[c])} ELSE outbox
           /\ UNCHANGED <<row, order, dropped>>
-     ELSE IF now >= Due THEN Recorded(c, "refused") /\ UNCHANGED <<order, dropped>>
+     ELSE IF IsDue(c) THEN Recorded(c, "refused") /\ UNCHANGED <<order, dropped>>
      ELSE /\ IF Has("storeFirst")
              THEN row' = [row EXCEPT ![c] = "waiting"] /\ UNCHANGED dropped
              ELSE dropped' = dropped \union {c} /\ UNCHANGED row
@@ -267,7 +283,7 @@ DeliverTransient(c) ==
           /\ UNCHANGED <<open, ended, between, down>>
      ELSE IF c \in again /\ Has("neverAgain")
      THEN ConcludeAll({End(c, "unknown")}) /\ UNCHANGED <<between, down>>
-     ELSE IF now >= Due \/ ~Admits
+     ELSE IF IsDue(c) \/ ~Admits
      THEN ConcludeAll({End(c, "refused")}) /\ UNCHANGED <<between, down>>
      ELSE IF known = 0 \/ ~stream
      THEN ConcludeAll({End(c, "offline")}) /\ UNCHANGED <<between, down>>
@@ -280,7 +296,7 @@ Deliver(c) ==
   /\ registrar /\ c \in queue
   /\ queue' = queue \ {c} /\ again' = again \ {c} /\ unsettled' = unsettled \union {c}
   /\ IF c \in Kept THEN DeliverKept(c) ELSE DeliverTransient(c)
-  /\ UNCHANGED <<now, told, registrar, known, stream, shown, up, atAcceptor, device, seen, faults>>
+  /\ UNCHANGED <<now, told, registrar, who, stream, shown, up, atAcceptor, device, seen, faults>>
 
 \* A sender repeats a kept command, as it has not seen the confirm of its own publish.
 Repeat(c) ==
@@ -300,18 +316,20 @@ IsNext(c) ==
   LET may == SelectSeq(order, MaySend) IN may # <<>> /\ Head(may) = c
 
 Send(c) ==
-  /\ registrar /\ stream /\ known # 0 /\ now < Due
-  /\ c \in Kept /\ IsNext(c)
+  /\ registrar /\ stream /\ known # 0
+  /\ c \in Kept /\ IsNext(c) /\ ~IsDue(c)
   /\ ~Has("window") \/ begun < (IF suspects > 0 /\ Has("suspects") THEN 1 ELSE Window)
   /\ window' = window \union {c} /\ begun' = begun + 1
   /\ down' = Append(down, Frame(c, known))
   /\ UNCHANGED <<now, broker, store, between, suspects, memory, stream, shown, up, atAcceptor,
                  device, seen, faults>>
 
-\* The device's link is another one, or none. What was sent on the one before may be there or not.
-Learn ==
-  /\ registrar /\ stream /\ known # link
-  /\ known' = link
+\* The device's link is another one, or none. The registrar learns it later than it happens, so what
+\* it learns may be over already. What was sent on the link before may have come there or not.
+Learn(l) ==
+  /\ registrar
+  /\ IF l = 0 THEN known # 0 /\ known # link ELSE l \in newest + 1 .. links
+  /\ known' = l /\ newest' = Max(newest, l)
   /\ suspects' = Max(suspects, Cardinality(window))
   /\ window' = {} /\ begun' = 0 /\ between' = 0
   /\ UNCHANGED unsettled
@@ -319,14 +337,15 @@ Learn ==
   /\ UNCHANGED <<now, queue, again, told, store, registrar, dropped, streams, atAcceptor, device,
                  seen, faults>>
 
-\* A hand-over shows the link that is known already: what it may have missed is sent again.
+\* The link that is known already is shown once more: by a hand-over, or by a change that left it as
+\* it was. What it may have missed is sent again.
 Show ==
-  /\ registrar /\ stream /\ ~shown /\ known = link
+  /\ registrar /\ stream /\ known # 0
+  /\ IF shown THEN Fault("row") ELSE UNCHANGED faults
   /\ shown' = TRUE
-  /\ down' = down \o IF link = 0 \/ now >= Due THEN <<>>
-                     ELSE [n \in 1 .. Len(Only(order, window)) |->
-                            Frame(Only(order, window)[n], known)]
-  /\ UNCHANGED <<now, broker, store, lane, memory, stream, up, atAcceptor, device, seen, faults>>
+  /\ LET missed == SelectSeq(order, LAMBDA c : c \in window /\ ~IsDue(c)) IN
+     down' = down \o [n \in DOMAIN missed |-> Frame(missed[n], known)]
+  /\ UNCHANGED <<now, broker, store, lane, memory, stream, up, atAcceptor, device, seen>>
 
 -----------------------------------------------------------------------------
 (* From the acceptor, and so from the device. *)
@@ -338,18 +357,23 @@ Changes(m) ==
      ELSE /\ m.what = "result" /\ row[m.c] # "none"
           /\ ~IsOver(row[m.c]) \/ ~Has("endStays")
 
-Answer ==
-  /\ registrar /\ up # <<>>
-  /\ up' = Tail(up)
+\* Those about kept commands wait for a transaction; the others pass them by.
+NextAnswers ==
+  UNION {{n \in DOMAIN up : up[n].c \in set /\ \A k \in 1 .. n - 1 : up[k].c \notin set} :
+           set \in {Kept, Transient}}
+
+Answer(n) ==
+  /\ registrar /\ n \in NextAnswers
+  /\ up' = SubSeq(up, 1, n - 1) \o SubSeq(up, n + 1, Len(up))
   /\ UNCHANGED unsettled
-  /\ LET m == Head(up) IN
+  /\ LET m == up[n] IN
      IF Changes(m)
      THEN Recorded(m.c, m.what) /\ Left(m.c) /\ NoEnd
      ELSE /\ UNCHANGED <<row, outbox, lane>>
           /\ IF m.c \in open /\ m.what # "taken"
              THEN ConcludeAll({End(m.c, IF m.what = "unsent" THEN "offline" ELSE "result")})
              ELSE NoEnd
-  /\ UNCHANGED <<now, queue, again, told, order, registrar, known, dropped, stream, shown, down,
+  /\ UNCHANGED <<now, queue, again, told, order, registrar, who, dropped, stream, shown, down,
                  atAcceptor, device, seen, faults>>
 
 \* Mutants only: an outcome is told, or a delivery settled, before its transaction.
@@ -363,7 +387,7 @@ TellEarly ==
 StoreLate(c) ==
   /\ registrar /\ c \in dropped
   /\ dropped' = dropped \ {c} /\ row' = [row EXCEPT ![c] = "waiting"]
-  /\ UNCHANGED <<now, broker, order, outbox, lane, registrar, known, open, ended, heldBack,
+  /\ UNCHANGED <<now, broker, order, outbox, lane, registrar, who, open, ended, heldBack,
                  flight, streams, atAcceptor, device, seen, faults>>
 
 -----------------------------------------------------------------------------
@@ -372,12 +396,16 @@ StoreLate(c) ==
 \* What it says while it has no stream goes nowhere.
 Says(what, c) == up' = IF stream THEN Append(up, [what |-> what, c |-> c]) ELSE up
 
-\* The frame says how long the command is still wanted, counted from when it comes.
+\* The frame says how long the command is still wanted, counted from when it comes. One for a link
+\* that is not the device's any more is not sent; or it is, and goes nowhere, when that link is
+\* half-open: nobody here has noticed its end.
 TakeCommand ==
   /\ down # <<>> /\ down' = Tail(down)
   /\ LET f == Head(down) IN
      IF f.link # link
-     THEN Says("unsent", f.c) /\ UNCHANGED <<atLink, wire, seen>>
+     THEN /\ \/ Says("unsent", f.c) /\ UNCHANGED written
+             \/ written' = written \union {f.c} /\ UNCHANGED up
+          /\ UNCHANGED <<atLink, wire, twice, late>>
      ELSE IF f.c \in atLink
      THEN /\ IF f.c \in ackedAt THEN Says("taken", f.c) ELSE UNCHANGED up
           /\ UNCHANGED <<atLink, wire, seen>>
@@ -490,7 +518,7 @@ Connect ==
 
 RegistrarCrash ==
   /\ registrar /\ Fault("registrar")
-  /\ registrar' = FALSE /\ known' = 0 /\ open' = {} /\ heldBack' = {} /\ flight' = {}
+  /\ registrar' = FALSE /\ known' = 0 /\ newest' = 0 /\ open' = {} /\ heldBack' = {} /\ flight' = {}
   /\ ended' = [c \in Transient |-> "none"] /\ dropped' = {}
   /\ window' = {} /\ begun' = 0 /\ between' = 0 /\ suspects' = 0
   /\ Requeued
@@ -503,16 +531,18 @@ RegistrarCrash ==
 RegistrarStart ==
   /\ ~registrar /\ registrar' = TRUE
   /\ suspects' = Min(Cardinality(Waiting(row)), Window)
-  /\ UNCHANGED <<now, broker, store, window, begun, between, known, open, ended, heldBack, flight,
+  /\ UNCHANGED <<now, broker, store, window, begun, between, who, open, ended, heldBack, flight,
                  dropped, streams, atAcceptor, device, seen, faults>>
 
 -----------------------------------------------------------------------------
 World ==
   \/ Accept \/ LinkLost \/ DeviceCrash
   \/ StreamLost \/ AcceptorExit \/ ChannelLost \/ RegistrarCrash
-  \/ \E c \in All : Repeat(c)
+  \/ \E c \in All : Repeat(c) \/ Unread(c)
 System ==
-  \/ Tick \/ Arrive \/ NothingComesAgain \/ Learn \/ Show \/ Answer \/ TellEarly
+  \/ Tick \/ Arrive \/ NothingComesAgain \/ Show \/ TellEarly
+  \/ \E l \in 0 .. links : Learn(l)
+  \/ \E n \in DOMAIN up : Answer(n)
   \/ \E c \in All : Publish(c) \/ Confirm(c) \/ Deliver(c) \/ Send(c) \/ Expire(c) \/ StoreLate(c)
   \/ TakeCommand \/ TakeAnswer \/ Get \/ Connect \/ RegistrarStart
   \/ \E c \in All : Do(c)

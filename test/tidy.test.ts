@@ -71,7 +71,7 @@ const LAYERS: readonly Layer[] = [
       'src/broker/topology.ts',
       'uuid',
     ],
-    types: ['src/broker/', 'src/presence/messages.ts', 'amqplib'],
+    types: ['src/broker/', 'src/presence/messages.ts', 'src/presence/trace.ts', 'amqplib'],
   },
   {
     holds: 'src/command/',

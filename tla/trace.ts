@@ -29,6 +29,8 @@
  *              AcceptorExit acceptor: it was seen to end
  *   a test     Rest        at the end, when all is quiet: every row has to be right
  *
+ * `Commands!<Action>` is a step of another protocol, and none here: see commandTrace.ts.
+ *
  * What nobody logs is put in: AcceptorStart before an incarnation's first line, AcceptorExit
  * before its exit is recorded, RegistrarCrash before another RegistrarStart.
  */
@@ -225,7 +227,8 @@ function literal(value: string | number): string {
  * Throws on a line that cannot be of such a trace.
  */
 export function traceModule(name: string, lines: readonly TraceLine[]): TraceModule {
-  const sorted = [...lines].sort((a, b) => a.us - b.us);
+  const ours = lines.filter(({ action }) => !action.includes('!'));
+  const sorted = ours.sort((a, b) => a.us - b.us);
   const generator = new Generator(sorted);
   for (const line of sorted) generator.add(line);
   generator.finish();

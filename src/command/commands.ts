@@ -18,7 +18,10 @@ import type { CommandWrites, Outcome } from './rows.ts';
 import { Transients } from './transients.ts';
 
 export interface CommandsOptions
-  extends Pick<KeptOptions, 'store' | 'wall' | 'newKey' | 'onOpen' | 'onCommit' | 'settledTo'> {
+  extends Pick<
+    KeptOptions,
+    'store' | 'wall' | 'newKey' | 'onOpen' | 'onCommit' | 'settledTo' | 'trace'
+  > {
   readonly port: Port;
   readonly limits: Limits;
   readonly counters: CommandCounters;
@@ -33,10 +36,11 @@ export class Commands implements Companion {
   readonly #concluded = new Set<string>();
 
   constructor(options: CommandsOptions) {
-    const { port, limits, wall, store, newKey, onOpen, onCommit, settledTo, counters } = options;
+    const { port, limits, wall, store, newKey, onOpen, onCommit, settledTo } = options;
+    const { counters, trace } = options;
     this.#options = options;
     const onEnd = (key: string, outcome: Outcome) => this.#remember(key, outcome);
-    this.#transients = new Transients({ port, limits, wall, onEnd });
+    this.#transients = new Transients({ port, limits, wall, trace, onEnd });
     this.#kept = new Kept({
       port,
       store,
@@ -45,6 +49,7 @@ export class Commands implements Companion {
       newKey,
       onOpen,
       settledTo,
+      trace,
       link: (device) => this.#links.get(device),
       onCommit: (told, stored) => {
         for (const outcome of told) this.#count(outcome);
@@ -88,13 +93,19 @@ export class Commands implements Companion {
 
   /** Decide about one message. Never throws, whatever its sender wrote. */
   onDelivery(message: ConsumeMessage, delivery: Delivery): void {
-    const { limits, wall, counters, port } = this.#options;
+    const { limits, wall, counters, port, trace } = this.#options;
     const { command, refusal } = readCommand(message, limits, wall());
     const { key, isKept } = command;
     const kind = isKept ? 'kept' : 'transient';
     counters.received[kind] = (counters.received[kind] ?? 0) + 1;
-    if (isKept) this.#kept.begin(command, delivery, refusal);
-    else if (delivery.isRedelivered && this.#concluded.has(key)) port.settleAgain(key, delivery);
+    if (isKept) {
+      this.#kept.begin(command, delivery, refusal);
+      return;
+    }
+    const { isRedelivered } = delivery;
+    // tla: Commands!Deliver
+    trace('Commands!Deliver', { key, device: command.device, isRedelivered });
+    if (isRedelivered && this.#concluded.has(key)) port.settleAgain(key, delivery);
     else if (refusal) this.#transients.refuse(command, delivery, refusal);
     else this.#transient(command, delivery);
   }
@@ -177,14 +188,18 @@ export class Commands implements Companion {
   /** Who is connected, as it is on record. A hand-over shows again what is known. */
   #onRow({ device, online, acceptor, connection }: Row): void {
     const { lanes } = this.#kept;
+    const { trace } = this.#options;
     const before = this.#links.get(device);
+    // tla: Commands!Learn
     if (!online) {
+      if (before) trace('Commands!Learn', { device });
       this.#links.delete(device);
       this.#transients.linked(device, undefined);
       if (before) lanes.unlinked(device);
       return;
     }
     if (before?.connection !== connection) {
+      trace('Commands!Learn', { device, connection });
       this.#links.set(device, { acceptor, connection });
       this.#transients.linked(device, connection);
       lanes.unlinked(device);

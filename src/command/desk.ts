@@ -12,6 +12,7 @@ import type { Limits } from '../limits.ts';
 import { type CommandCounters, makeCounters } from '../observe/metrics.ts';
 import type { ToAcceptor } from '../presence/messages.ts';
 import type { Store } from '../presence/store.ts';
+import type { Trace } from '../presence/trace.ts';
 import { Commands } from './commands.ts';
 import { Outcomes } from './outcomes.ts';
 import type { Delivery, Link, Port, Sending, Sent } from './port.ts';
@@ -27,6 +28,7 @@ export interface DeskOptions {
   readonly wake: () => void;
   /** The store is to be believed, as far as is known. */
   readonly mayRead: () => boolean;
+  readonly trace: Trace;
   readonly onFault: (error: unknown) => void;
 }
 
@@ -53,7 +55,7 @@ export class Desk implements Port {
   #isLooking = false;
 
   constructor(options: DeskOptions) {
-    const { store, limits, counters, wall, mayRead, onFault } = options;
+    const { store, limits, counters, wall, mayRead, trace, onFault } = options;
     this.#options = options;
     this.#publisher = new Publisher({
       limits,
@@ -62,7 +64,7 @@ export class Desk implements Port {
       onReturn: () => {},
     });
     const publisher = this.#publisher;
-    this.#outcomes = new Outcomes({ store, publisher, limits, wall, mayRead, onFault });
+    this.#outcomes = new Outcomes({ store, publisher, limits, wall, mayRead, trace, onFault });
     this.commands = new Commands({
       port: this,
       limits,
@@ -73,6 +75,7 @@ export class Desk implements Port {
       onOpen: (opened) => this.#outcomes.onOpen(opened),
       onCommit: (_, stored) => this.#outcomes.onCommit(stored),
       settledTo: () => this.#outcomes.settledTo(),
+      trace,
     });
   }
 

@@ -74,8 +74,12 @@ export class Kept {
   // What happens.
 
   begin(command: Command, delivery: Delivery, refusal?: Refusal): void {
+    const { trace, port } = this.#options;
+    const { key, device } = command;
+    // Commands!Deliver is when it is on record.
+    trace('Commands!Receive', { key, device, isRedelivered: delivery.isRedelivered });
     this.#arrived.push({ command, delivery, refusal });
-    this.#options.port.wake();
+    port.wake();
   }
 
   /** What has not been recorded yet will be delivered again. */
@@ -132,7 +136,7 @@ export class Kept {
   }
 
   #arrive(batch: Batch, arrived: Arrived, known: ReadonlySet<string>, now: number): void {
-    const { port, limits, link, newKey } = this.#options;
+    const { port, limits, link, newKey, trace } = this.#options;
     const { command, delivery, refusal } = arrived;
     const { device } = command;
     const row = batch.rows.get(command.key);
@@ -142,6 +146,8 @@ export class Kept {
     const isDeviceKnown = known.has(device) || link(device) !== undefined;
     const meeting = { row, ofDevice, ofAll, isDeviceKnown, refusal };
     const arrival = judgeArrival(command, delivery, meeting, now, limits);
+    // tla: Commands!Deliver
+    trace('Commands!Deliver', { key: command.key, arrival });
     if (arrival === 'repeat') {
       // One that its sender repeats may have missed the end.
       const end = row && !delivery.isRedelivered ? endOf(row, command) : undefined;
@@ -151,7 +157,6 @@ export class Kept {
     }
     batch.count += 1;
     const next = rowOf(this.#lastCommand + batch.count, row ? newKey() : command.key, command, now);
-    // tla: Commands!Deliver
     if (arrival === 'keep') {
       this.#change(batch, next);
       batch.added.set(device, added + 1);
@@ -166,8 +171,9 @@ export class Kept {
   }
 
   #answer(batch: Batch, answer: Answer, now: number): void {
-    const { limits, onLate } = this.#options;
+    const { limits, onLate, trace } = this.#options;
     // tla: Commands!Answer
+    trace('Commands!Answer', { key: answer.key });
     const verdict = judgeAnswer(batch.rows.get(answer.key), answer, now, limits);
     if (verdict) this.#judged(batch, verdict);
     else batch.steps.push(onLate);
@@ -175,15 +181,17 @@ export class Kept {
 
   async #end(batch: Batch, now: number): Promise<void> {
     if (this.lanes.size === 0 || now < this.#lookAt) return;
-    const { store, limits } = this.#options;
+    const { store, limits, trace } = this.#options;
     const due = await store.dueCommands(now, limits.presenceBatchMax);
     this.#lookAt = due.length === limits.presenceBatchMax ? now : now + LOOK_MS;
     for (const found of due) {
       const row = batch.rows.get(found.key) ?? found;
       batch.rows.set(row.key, row);
-      // tla: Commands!Expire
       const verdict = judgeDue(row, this.lanes.maySent(row), now);
-      if (verdict) this.#judged(batch, verdict);
+      if (!verdict) continue;
+      // tla: Commands!Expire
+      trace('Commands!Expire', { key: row.key, reason: verdict.row.reason });
+      this.#judged(batch, verdict);
     }
   }
 
@@ -239,6 +247,8 @@ export class Kept {
     const batch = this.#batch;
     if (!batch) return;
     this.#batch = undefined;
+    // What was traced of this batch has happened, all at once.
+    if (batch.steps.length > 0) this.#options.trace('Commands!Commit', {});
     this.#deletedTo = batch.settledTo;
     this.#lastOutcome += batch.outcomes.length;
     this.#lastCommand += batch.count;
@@ -252,6 +262,7 @@ export class Kept {
     const batch = this.#batch;
     if (!batch) return;
     this.#batch = undefined;
+    this.#options.trace('Commands!Rollback', {});
     this.#lookAt = 0;
     this.#arrived.unshift(...batch.arrived);
     this.#answers.unshift(...batch.answers);

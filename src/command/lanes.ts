@@ -6,6 +6,7 @@
  * are connected. A link without room is tried again every `commandRetryMs`.
  */
 import type { Limits } from '../limits.ts';
+import type { Trace } from '../presence/trace.ts';
 import type { Load } from './batch.ts';
 import { Lane } from './lane.ts';
 import type { Link, Port } from './port.ts';
@@ -16,6 +17,7 @@ export interface LanesOptions {
   readonly limits: Limits;
   /** ms since 1970. */
   readonly wall: () => number;
+  readonly trace: Trace;
   readonly link: (device: string) => Link | undefined;
 }
 
@@ -70,6 +72,8 @@ export class Lanes {
   linked(device: string): void {
     const lane = this.#lanes.get(device);
     if (!lane) return;
+    // tla: Commands!Show
+    if (lane.window.size > 0) this.#options.trace('Commands!Show', { device });
     if (this.#sendAgain(lane)) this.#pump(lane);
   }
 
@@ -83,7 +87,6 @@ export class Lanes {
     for (const row of lane.window.values()) {
       // The end of one that is due is about to be recorded.
       if (row.due <= now) continue;
-      // tla: Commands!Show
       if (!this.#send(lane, row, after)) return false;
       after = row.key;
     }
@@ -113,11 +116,12 @@ export class Lanes {
   }
 
   #pump(lane: Lane): void {
-    const { wall, link, port } = this.#options;
+    const { wall, link, port, trace } = this.#options;
     if (link(lane.device) === undefined) return;
     for (let row = lane.next(wall()); row; row = lane.next(wall())) {
       // tla: Commands!Send
       if (!this.#send(lane, row, lane.last)) return;
+      trace('Commands!Send', { key: row.key });
       lane.sent();
     }
     if (lane.wants() === undefined) return;

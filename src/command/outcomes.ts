@@ -9,6 +9,7 @@
 import type { Options } from 'amqplib';
 import type { Publisher, Publishing } from '../broker/publisher.ts';
 import type { Limits } from '../limits.ts';
+import type { Trace } from '../presence/trace.ts';
 import type { CommandStore, OpenCommands, Outcome, StoredOutcome } from './rows.ts';
 
 export interface OutcomesOptions {
@@ -18,6 +19,7 @@ export interface OutcomesOptions {
   readonly wall: () => number;
   /** The store is to be believed, as far as is known. */
   readonly mayRead: () => boolean;
+  readonly trace: Trace;
   /** Reading the store failed; `makeRoom` tries again. */
   readonly onFault: (error: unknown) => void;
 }
@@ -30,11 +32,13 @@ class OutcomePublishing implements Publishing {
   isTakenBack = false;
   readonly #outcome: Outcome;
   readonly #at: number;
+  readonly #trace: Trace;
   readonly #onConfirm: () => void;
 
-  constructor(outcome: Outcome, at: number, onConfirm: () => void = () => {}) {
+  constructor(outcome: Outcome, at: number, trace: Trace, onConfirm: () => void) {
     this.#outcome = outcome;
     this.#at = at;
+    this.#trace = trace;
     this.#onConfirm = onConfirm;
   }
 
@@ -53,6 +57,8 @@ class OutcomePublishing implements Publishing {
   properties(isResend: boolean): Options.Publish | undefined {
     if (this.isTakenBack) return undefined;
     const { type, device, key, correlationId, status, reason, isKept } = this.#outcome;
+    // tla: Commands!Publish
+    this.#trace('Commands!Publish', { key, type, reason });
     const headers: Record<string, string | number | boolean> = { device, key };
     if (type === 'result') headers.status = status;
     if (reason !== '') headers.reason = reason;
@@ -69,6 +75,9 @@ class OutcomePublishing implements Publishing {
   }
 
   onConfirm(): void {
+    const { key, type, reason } = this.#outcome;
+    // tla: Commands!Confirm
+    this.#trace('Commands!Confirm', { key, type, reason });
     this.#onConfirm();
   }
 
@@ -133,12 +142,17 @@ export class Outcomes {
   }
 
   #flush(): void {
-    const { publisher, wall } = this.#options;
+    const { publisher, wall, trace } = this.#options;
     while (this.#waiting.length > 0 && !publisher.isFull()) {
       const { outcome, settle } = this.#waiting.shift() as Waiting;
       settle?.();
       const onConfirm = () => void this.#concluded.delete(publishing);
-      const publishing: OutcomePublishing = new OutcomePublishing(outcome, wall(), onConfirm);
+      const publishing: OutcomePublishing = new OutcomePublishing(
+        outcome,
+        wall(),
+        trace,
+        onConfirm,
+      );
       if (settle) this.#concluded.set(publishing, outcome);
       publisher.publish(publishing);
     }
@@ -146,8 +160,9 @@ export class Outcomes {
 
   /** The channel is lost: what it settled and did not see confirmed must not be told for now. */
   takeBack(): void {
-    const { publisher } = this.#options;
+    const { publisher, trace } = this.#options;
     // tla: Commands!ChannelLost
+    trace('Commands!ChannelLost', {});
     this.#isAwaiting = true;
     for (const [publishing, outcome] of this.#concluded) {
       publishing.isTakenBack = true;
@@ -179,10 +194,13 @@ export class Outcomes {
   /** All that the broker gives again has come: the other deliveries were settled. */
   nothingComesAgain(): void {
     this.#isAwaiting = false;
-    // tla: Commands!NothingComesAgain
     const left = [...this.#takenBack.values()];
     this.#takenBack.clear();
-    for (const outcome of left) this.tell(outcome);
+    for (const outcome of left) {
+      // tla: Commands!NothingComesAgain
+      this.#options.trace('Commands!NothingComesAgain', { key: outcome.key });
+      this.tell(outcome);
+    }
   }
 
   onCommit(outcomes: readonly StoredOutcome[]): void {
@@ -196,13 +214,12 @@ export class Outcomes {
   }
 
   #publish(outcome: StoredOutcome): void {
-    const { publisher, wall } = this.#options;
+    const { publisher, wall, trace } = this.#options;
     const { id } = outcome;
     this.#published = id;
     this.#unconfirmed.add(id);
     const onConfirm = () => void this.#unconfirmed.delete(id);
-    // tla: Commands!Publish
-    publisher.publish(new OutcomePublishing(outcome, wall(), onConfirm));
+    publisher.publish(new OutcomePublishing(outcome, wall(), trace, onConfirm));
   }
 
   /** The publisher has room: go on with what waits, and what only the store has. Never rejects. */

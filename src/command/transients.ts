@@ -9,6 +9,7 @@
 import type { Expiry, Refusal } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Unsent } from '../presence/messages.ts';
+import type { Trace } from '../presence/trace.ts';
 import { type Command, outcomeOf } from './command.ts';
 import type { Delivery, Link, Port } from './port.ts';
 import type { Outcome } from './rows.ts';
@@ -31,6 +32,7 @@ export interface TransientsOptions {
   readonly limits: Limits;
   /** ms since 1970. */
   readonly wall: () => number;
+  readonly trace: Trace;
   /** Its delivery is concluded: should the broker give it again, that is only settled. */
   readonly onEnd: (key: string, outcome: Outcome) => void;
 }
@@ -71,7 +73,6 @@ export class Transients {
     if (link === undefined) return this.#conclude(command, delivery, 'offline');
     if (ofDevice && ofDevice.size >= LINK_MAX) return this.refuse(command, delivery, 'busy');
     const due = Math.min(deadline, now + limits.commandResultMs);
-    // tla: Commands!Deliver
     const sending = { key, topic, payload, expiresIn: due - now, after: undefined };
     const sent = port.send(link, device, sending);
     if (sent === 'gone') return this.#conclude(command, delivery, 'offline');
@@ -103,9 +104,12 @@ export class Transients {
     delivery: Delivery,
     ...[type, more]: [Outcome['type'], Partial<Outcome>?]
   ): false {
+    const { onEnd, port, trace } = this.#options;
     const outcome = outcomeOf(command, type, more);
-    this.#options.onEnd(command.key, outcome);
-    this.#options.port.conclude(delivery, outcome);
+    // tla: Commands!ConcludeAll
+    trace('Commands!Conclude', { key: command.key, type, reason: outcome.reason });
+    onEnd(command.key, outcome);
+    port.conclude(delivery, outcome);
     return false;
   }
 
@@ -118,11 +122,17 @@ export class Transients {
     this.#conclude(command, delivery, ...told);
   }
 
+  // tla: Commands!Answer, Commands!Expire
+  #trace(action: 'Answer' | 'Expire', key: string): void {
+    this.#options.trace(`Commands!${action}`, { key });
+  }
+
   // From its device. Each gives false when no such command is open.
 
   taken(key: string): boolean {
     const open = this.#open.get(key);
     if (open === undefined) return false;
+    this.#trace('Answer', key);
     if (!open.isTaken) this.#options.port.tell(outcomeOf(open.command, 'delivered'));
     open.isTaken = true;
     return true;
@@ -130,13 +140,16 @@ export class Transients {
 
   result(key: string, status: number, payload: Buffer): boolean {
     const open = this.#open.get(key);
-    if (open) this.#end(open, 'result', { status, payload });
-    return open !== undefined;
+    if (open === undefined) return false;
+    this.#trace('Answer', key);
+    this.#end(open, 'result', { status, payload });
+    return true;
   }
 
   unsent(key: string, why: Unsent): boolean {
     const open = this.#open.get(key);
     if (open === undefined) return false;
+    this.#trace('Answer', key);
     if (why === 'gone') this.#end(open, 'offline');
     else this.#end(open, 'refused', { reason: why });
     return true;
@@ -145,7 +158,6 @@ export class Transients {
   /** The device's link is another one now, or none: no answer can come from the one before. */
   linked(device: string, connection: string | undefined): void {
     for (const open of this.#byDevice.get(device) ?? []) {
-      // tla: Commands!Learn
       if (open.connection !== connection) this.#end(open, 'expired', { reason: 'link-lost' });
     }
   }
@@ -155,8 +167,9 @@ export class Transients {
     const now = this.#options.wall();
     for (const open of this.#open.values()) {
       const reason = open.isTaken ? 'no-result' : 'no-answer';
-      // tla: Commands!Expire
-      if (open.due <= now) this.#end(open, 'expired', { reason });
+      if (open.due > now) continue;
+      this.#trace('Expire', open.command.key);
+      this.#end(open, 'expired', { reason });
     }
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Trace: one JSON line for each step of the presence protocol, to be checked against tla/.
+ * Trace: one JSON line for each step of a protocol, presence's or commands', to be checked against
+ * tla/.
  * From: acceptors and the registrar, each at the line that does the step.
  * To: one file per process, when a folder was named; else nowhere, at the cost of an empty call.
  * Bound: none: it is for tests. Lines are written before the step goes on, so a kill loses none.
@@ -7,7 +8,7 @@
 import { mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** `action` is the step's name in tla/Presence.tla. */
+/** `action` is the step's name in tla/Presence.tla; `Commands!<Action>` is one of Commands.tla. */
 export type Trace = (action: string, fields: Readonly<Record<string, unknown>>) => void;
 
 export const noTrace: Trace = () => {};

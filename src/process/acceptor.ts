@@ -23,7 +23,7 @@ import { type Counters, makeCounters } from '../observe/metrics.ts';
 import type { FromLink } from '../presence/messages.ts';
 import { StreamClient } from '../presence/streamClient.ts';
 import { Teller } from '../presence/teller.ts';
-import { noTrace, traceTo } from '../presence/trace.ts';
+import { noTrace, type Trace, traceTo } from '../presence/trace.ts';
 import { Commands } from '../route/commands.ts';
 import { Downlink } from '../route/downlink.ts';
 import { Requests } from '../route/requests.ts';
@@ -108,8 +108,10 @@ class Acceptor implements RunningAcceptor {
     });
     // Registrar to device, and back: stream, commands, registry, endpoint.
     const tell = (message: FromLink) => this.#stream.answer(message);
-    this.#commands = new Commands({ registry: keeper.registry, limits, counters, tell });
-    this.#stream = this.#streamOf(keeper, uplink);
+    const trace = config.traceDir === '' ? noTrace : traceTo(config.traceDir, incarnation);
+    const { registry } = keeper;
+    this.#commands = new Commands({ registry, limits, counters, trace, tell });
+    this.#stream = this.#streamOf(keeper, uplink, trace);
 
     // Broker to device: consumer, downlink, registry, endpoint.
     const downlink = new Downlink({ registry: keeper.registry, requests, counters });
@@ -134,10 +136,9 @@ class Acceptor implements RunningAcceptor {
   }
 
   /** The registrar hears of every link; of a takeover it tells us. */
-  #streamOf(keeper: Keeper, uplink: Uplink): StreamClient {
+  #streamOf(keeper: Keeper, uplink: Uplink, trace: Trace): StreamClient {
     const { config, incarnation, folder } = this.#start;
     const { registry } = keeper;
-    const trace = config.traceDir === '' ? noTrace : traceTo(config.traceDir, incarnation);
     const links = (shard: number) => openLinks(registry.shard(shard));
     const teller = new Teller({ links, clock: systemClock, trace });
     const stream = new StreamClient({

@@ -151,6 +151,7 @@ class RegistrarProcess implements RunningChild {
       send,
       wake: () => this.#wakeSoon(),
       mayRead: () => this.#mayTry(),
+      trace: this.#trace,
       onFault: (error) => this.#failed(error),
     });
   }

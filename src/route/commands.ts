@@ -11,6 +11,7 @@ import type { Registry } from '../endpoint/registry.ts';
 import type { Limits } from '../limits.ts';
 import type { Counters } from '../observe/metrics.ts';
 import type { FromLink, ToLink, Unsent } from '../presence/messages.ts';
+import type { Trace } from '../presence/trace.ts';
 import { type Ack, ID_MAX, type Result, TYPE } from '../wire/message.ts';
 
 /** Four times what a device remembers. */
@@ -22,6 +23,7 @@ export interface CommandsOptions {
   readonly registry: Registry<Endpoint>;
   readonly limits: Limits;
   readonly counters: Counters;
+  readonly trace: Trace;
   /** The registrar is to hear this. */
   readonly tell: (message: FromLink) => void;
 }
@@ -50,26 +52,30 @@ export class Commands {
   }
 
   onCommand(command: ToLink): void {
-    const { registry, tell } = this.#options;
+    const { registry, tell, trace } = this.#options;
     const [, device, connection, key, , , , after] = command;
     const endpoint = registry.find(connection);
     if (endpoint?.state !== 'open' || this.#isSuspended) {
+      trace('Commands!TakeCommand', { key, connection, as: 'gone' });
       tell(['unsent', key, device, 'gone']);
       return;
     }
     const unsent = this.#send(endpoint, command);
     // It has gone, or never will: the one after it may.
     if (after !== undefined && unsent !== 'busy') this.#last.set(endpoint, key);
-    if (unsent) tell(['unsent', key, device, unsent]);
+    if (unsent === undefined) return;
+    trace('Commands!TakeCommand', { key, connection, as: unsent });
+    tell(['unsent', key, device, unsent]);
   }
 
   /** Why it was not sent; undefined: its device has it. */
   #send(endpoint: Endpoint, command: ToLink): Unsent | undefined {
-    const { limits, tell } = this.#options;
-    const [, , , key, topic, payload, expiresIn, after] = command;
+    const { limits, tell, trace } = this.#options;
+    const [, , connection, key, topic, payload, expiresIn, after] = command;
     const known = this.#find(endpoint, key);
     if (known) {
       // The registrar is another one, or did not hear: its device has this COMMAND.
+      trace('Commands!TakeCommand', { key, connection, as: 'known' });
       if (known.isTaken) tell(['taken', key]);
       return undefined;
     }
@@ -83,6 +89,7 @@ export class Commands {
     const id = this.#open(endpoint, key);
     const key16 = Buffer.from(key, 'hex');
     // tla: Commands!TakeCommand
+    trace('Commands!TakeCommand', { key, connection, as: 'sent' });
     endpoint.send({ type: TYPE.COMMAND, id, topic, payload, key: key16, expiresIn });
     return undefined;
   }
@@ -114,8 +121,7 @@ export class Commands {
 
   /** An ACK or a RESULT. One for nothing that is open is counted, and that is all. */
   onAnswer(endpoint: Endpoint, message: Ack | Result): void {
-    const { counters, tell } = this.#options;
-    // tla: Commands!TakeAnswer
+    const { counters, tell, trace } = this.#options;
     const ofLink = this.#links.get(endpoint);
     const open = ofLink?.get(message.id);
     if (message.type === TYPE.RESULT) {
@@ -124,10 +130,13 @@ export class Commands {
         return;
       }
       ofLink.delete(message.id);
+      // tla: Commands!TakeAnswer
+      trace('Commands!TakeAnswer', { key: open.key, what: 'RESULT' });
       if (ofLink.size === 0) this.#links.delete(endpoint);
       tell(['result', open.key, message.status, message.payload]);
     } else if (open && !open.isTaken) {
       open.isTaken = true;
+      trace('Commands!TakeAnswer', { key: open.key, what: 'ACK' });
       tell(['taken', open.key]);
     } else {
       counters.strayAcks += 1;

@@ -31,7 +31,7 @@ async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts
   const { registry } = served.keeper;
   const { limits, counters } = served;
   const tell: CommandsOptions['tell'] = (message) => told.push(message);
-  const commands = new Commands({ registry, limits, counters, tell });
+  const commands = new Commands({ registry, limits, counters, trace: () => {}, tell });
   const device = await served.open('door-17', hello);
   served.routes.onAnswer = (endpoint, message) => commands.onAnswer(endpoint, message);
   const { id } = served.endpoint();
@@ -236,6 +236,7 @@ class Upstairs {
       },
       wake: () => {},
       mayRead: () => true,
+      trace: () => {},
       onFault: () => {},
     });
   }

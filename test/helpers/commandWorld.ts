@@ -193,6 +193,7 @@ export class World {
       },
       wake: () => {},
       mayRead: () => true,
+      trace: () => {},
       onFault: () => {},
     });
   }

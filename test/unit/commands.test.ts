@@ -65,6 +65,7 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
     onOpen: () => {},
     onCommit: (_, outcomes) => void stored.push(...outcomes),
     settledTo: () => 0,
+    trace: () => {},
   });
   const work = async (...rows: Row[]) => {
     for (const one of rows) store.rows.set(one.device, one);

@@ -146,10 +146,12 @@ export class Commands implements Companion {
   onAnswer(message: FromLink): void {
     const [what, key] = message;
     if (what === 'unsent') {
-      const [, , device, why] = message;
-      if (this.#transients.unsent(key, why)) return;
-      if (why === 'too-long') this.#kept.answered({ what: why, key });
-      else if (why === 'busy') this.#kept.lanes.refusedByLink(device);
+      const [, , device, why, connection, due] = message;
+      // What went to an earlier link has been judged by that one's end.
+      if (this.#links.get(device)?.connection !== connection) return;
+      if (this.#transients.unsent(key, why, due)) return;
+      const mayHave = this.#kept.lanes.unsent(device, key, why);
+      if (why === 'too-long') this.#kept.answered({ what: why, key, mayHave });
     } else if (what === 'taken') {
       if (!this.#transients.taken(key)) this.#kept.answered({ what, key });
     } else {

@@ -175,9 +175,9 @@ export class Desk implements Port {
   // Port.
 
   send({ acceptor, connection }: Link, device: string, sending: Sending): Sent {
-    const { key, topic, payload, expiresIn, after } = sending;
+    const { key, topic, payload, due, after } = sending;
     const { send, counters } = this.#options;
-    const what = [key, topic, payload, expiresIn, after] as const;
+    const what = [key, topic, payload, due, after] as const;
     const sent = send(acceptor, ['command', device, connection, ...what]);
     if (sent === 'sent') counters.sent += 1;
     return sent;

@@ -18,7 +18,12 @@ export type Answer =
       readonly status: number;
       readonly payload: Buffer;
     }
-  | { readonly what: 'too-long'; readonly key: string };
+  | {
+      readonly what: 'too-long';
+      readonly key: string;
+      /** Its device may have it, from a link that took longer ones. */
+      readonly mayHave: boolean;
+    };
 
 export interface Verdict {
   readonly row: CommandRow;
@@ -91,9 +96,10 @@ export function judgeAnswer(
     return { row: { ...row, state: 'taken', due, at: now }, outcome: outcomeOf(told, 'delivered') };
   }
   if (answer.what === 'too-long') {
-    const reason = 'too-long';
-    const outcome = outcomeOf(told, 'refused', { reason });
-    return { row: { ...row, state: 'refused', reason, at: now }, outcome };
+    const end = answer.mayHave ? 'expired' : 'refused';
+    const reason: Expiry | Refusal = answer.mayHave ? 'no-answer' : 'too-long';
+    const outcome = outcomeOf(told, end, { reason });
+    return { row: { ...row, state: end, reason, at: now }, outcome };
   }
   const { status } = answer;
   const payload = ownBytes(answer.payload);

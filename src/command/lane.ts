@@ -10,13 +10,20 @@ import type { CommandRow } from './rows.ts';
 /** Keys that a device remembers: part of the protocol. */
 export const KEYS = 16;
 
+/** A row of the window. */
+interface Sent {
+  readonly row: CommandRow;
+  /** How often it was sent on this link, less what its acceptor then did not send on. */
+  times: number;
+}
+
 export class Lane {
   readonly device: string;
   /** Commands of it in the store, by state. */
   waiting = 0;
   taken = 0;
-  /** Sent on this link, and their answer not yet on record. */
-  readonly window = new Map<string, CommandRow>();
+  /** Sent on this link, and their answer not yet on record; in order. */
+  readonly #window = new Map<string, Sent>();
   /**
    * The key of the last that was sent on this link; the next one is sent as the one after it.
    * '': the next one has nothing before it.
@@ -55,7 +62,7 @@ export class Lane {
 
   /** Waiting rows that only the store has. */
   get #unread(): number {
-    return this.waiting - this.window.size - this.ready.length;
+    return this.waiting - this.#window.size - this.ready.length;
   }
 
   /** What to read now, if anything. */
@@ -70,7 +77,7 @@ export class Lane {
     if (generation !== this.generation) return;
     this.isLoading = false;
     // Nothing there: whatever was counted on is gone, and must not be asked for again.
-    if (rows.length === 0) this.waiting = this.window.size + this.ready.length;
+    if (rows.length === 0) this.waiting = this.#window.size + this.ready.length;
     for (const row of rows) this.#push(row);
   }
 
@@ -99,14 +106,36 @@ export class Lane {
     const row = this.ready.shift();
     if (row === undefined) return;
     this.#begun += 1;
-    this.window.set(row.key, row);
+    this.#window.set(row.key, { row, times: 1 });
     this.last = row.key;
+  }
+
+  /** Something was sent on this link, and its answer is not yet on record. */
+  get hasSent(): boolean {
+    return this.#window.size > 0;
+  }
+
+  /** What was sent on this link, in order; `sentAgain` for each that is. */
+  *sentRows(): Iterable<CommandRow> {
+    for (const { row } of this.#window.values()) yield row;
+  }
+
+  sentAgain(key: string): void {
+    const sent = this.#window.get(key);
+    if (sent) sent.times += 1;
+  }
+
+  /** The acceptor did not send it on, this time. May the device have it nevertheless? */
+  unsent(key: string): boolean {
+    const sent = this.#window.get(key);
+    if (sent) sent.times -= 1;
+    return this.maySent(key);
   }
 
   /** May a transient go between? Counts it when it may. */
   admits(): boolean {
     if (this.suspects > 0) return false;
-    if (this.window.size === 0) return true;
+    if (this.#window.size === 0) return true;
     if (this.#transients >= KEYS - this.#windowMax) return false;
     this.#transients += 1;
     return true;
@@ -117,9 +146,9 @@ export class Lane {
     this.waiting -= 1;
     this.ready = this.ready.filter((row) => row.key !== key);
     if (this.waiting === 0) this.suspects = 0;
-    if (!this.window.delete(key)) return;
+    if (!this.#window.delete(key)) return;
     this.suspects = Math.max(0, this.suspects - 1);
-    if (this.window.size > 0) return;
+    if (this.#window.size > 0) return;
     this.#begin();
   }
 
@@ -132,13 +161,13 @@ export class Lane {
 
   /** Its device may have it. */
   maySent(key: string): boolean {
-    return this.suspects > 0 || this.window.has(key);
+    return this.suspects > 0 || (this.#window.get(key)?.times ?? 0) > 0;
   }
 
   /** The link is another one, or none. */
   unlink(): void {
-    this.suspects = Math.max(this.suspects, this.window.size);
-    this.window.clear();
+    this.suspects = Math.max(this.suspects, this.#window.size);
+    this.#window.clear();
     this.ready = [];
     this.isLoading = false;
     this.generation += 1;

@@ -6,6 +6,7 @@
  * are connected. A link without room is tried again every `commandRetryMs`.
  */
 import type { Limits } from '../limits.ts';
+import type { Unsent } from '../presence/messages.ts';
 import type { Trace } from '../presence/trace.ts';
 import type { Load } from './batch.ts';
 import { Lane } from './lane.ts';
@@ -73,7 +74,7 @@ export class Lanes {
     const lane = this.#lanes.get(device);
     if (!lane) return;
     // tla: Commands!Show
-    if (lane.window.size > 0) this.#options.trace('Commands!Show', { device });
+    if (lane.hasSent) this.#options.trace('Commands!Show', { device });
     if (this.#sendAgain(lane)) this.#pump(lane);
   }
 
@@ -84,18 +85,25 @@ export class Lanes {
   #sendAgain(lane: Lane): boolean {
     const now = this.#options.wall();
     let after = '';
-    for (const row of lane.window.values()) {
+    for (const row of lane.sentRows()) {
       // The end of one that is due is about to be recorded.
       if (row.due <= now) continue;
       if (!this.#send(lane, row, after)) return false;
+      lane.sentAgain(row.key);
       after = row.key;
     }
     lane.last = after;
     return true;
   }
 
-  /** The link did not take a command: try again a little later. */
-  refusedByLink(device: string): void {
+  /** The acceptor did not send it. May the device have it nevertheless, from another time? */
+  unsent(device: string, key: string, why: Unsent): boolean {
+    if (why === 'busy') this.#retry(device);
+    return this.#lanes.get(device)?.unsent(key) === true;
+  }
+
+  /** The link has no room: try again a little later. */
+  #retry(device: string): void {
     const { wall, limits } = this.#options;
     if (!this.#busy.has(device)) this.#busy.set(device, wall() + limits.commandRetryMs);
   }
@@ -130,13 +138,12 @@ export class Lanes {
   }
 
   #send({ device }: Lane, { key, topic, payload, due }: CommandRow, after: string): boolean {
-    const { port, link, wall } = this.#options;
+    const { port, link } = this.#options;
     const to = link(device);
     if (to === undefined) return false;
-    const expiresIn = due - wall();
-    const sent = port.send(to, device, { key, topic, payload, expiresIn, after });
+    const sent = port.send(to, device, { key, topic, payload, due, after });
     // One without a stream comes back with a hand-over, which sends all of it again.
-    if (sent === 'busy') this.refusedByLink(device);
+    if (sent === 'busy') this.#retry(device);
     return sent === 'sent';
   }
 

@@ -16,8 +16,8 @@ export interface Sending {
   readonly key: string;
   readonly topic: string;
   readonly payload: Buffer;
-  /** How long it is still wanted, in ms. */
-  readonly expiresIn: number;
+  /** Until when it is wanted, in ms since 1970. */
+  readonly due: number;
   /**
    * Kept: the key of the one before it, without which the acceptor does not take it; '': all
    * before it have left. Undefined: a transient, in no order.

@@ -73,7 +73,7 @@ export class Transients {
     if (link === undefined) return this.#conclude(command, delivery, 'offline');
     if (ofDevice && ofDevice.size >= LINK_MAX) return this.refuse(command, delivery, 'busy');
     const due = Math.min(deadline, now + limits.commandResultMs);
-    const sending = { key, topic, payload, expiresIn: due - now, after: undefined };
+    const sending = { key, topic, payload, due, after: undefined };
     const sent = port.send(link, device, sending);
     if (sent === 'gone') return this.#conclude(command, delivery, 'offline');
     if (sent === 'busy') return this.refuse(command, delivery, 'busy');
@@ -146,11 +146,14 @@ export class Transients {
     return true;
   }
 
-  unsent(key: string, why: Unsent): boolean {
+  unsent(key: string, why: Unsent, due: number): boolean {
     const open = this.#open.get(key);
     if (open === undefined) return false;
+    // Of the same one, sent before: that has ended, and its sender has repeated it.
+    if (open.due !== due) return true;
     this.#trace('Answer', key);
     if (why === 'gone') this.#end(open, 'offline');
+    else if (why === 'expired') this.#end(open, 'expired', { reason: 'not-sent' });
     else this.#end(open, 'refused', { reason: why });
     return true;
   }

@@ -21,9 +21,9 @@ export const FRAME_BYTES_MAX = 17 * 1024 * 1024;
 
 /**
  * Why an acceptor did not send: no such link; no room in its outbox, or none for the one before it;
- * too long for its device.
+ * too long for its device; too late.
  */
-export type Unsent = 'gone' | 'busy' | 'too-long';
+export type Unsent = 'gone' | 'busy' | 'too-long' | 'expired';
 
 export type ToRegistrar =
   | readonly ['hello', incarnation: string]
@@ -33,7 +33,15 @@ export type ToRegistrar =
   | readonly ['down', device: string, connection: string, at: number, reason: CloseReason]
   | readonly ['taken', key: string]
   | readonly ['result', key: string, status: number, payload: Buffer]
-  | readonly ['unsent', key: string, device: string, why: Unsent];
+  | readonly [
+      'unsent',
+      key: string,
+      device: string,
+      why: Unsent,
+      // Which sending of it, as the command said.
+      connection: string,
+      due: number,
+    ];
 
 export type ToAcceptor =
   | readonly ['takeover', connection: string]
@@ -44,7 +52,8 @@ export type ToAcceptor =
       key: string,
       topic: string,
       payload: Buffer,
-      expiresIn: number,
+      /** When it expires, in ms since 1970: both ends have the clock of one machine. */
+      due: number,
       /** Kept: the key of the one that this link has to have had before; '': there is none. */
       after?: string | undefined,
     ];

@@ -110,11 +110,12 @@ class Acceptor implements RunningAcceptor {
     const tell = (message: FromLink) => this.#stream.answer(message);
     const trace = config.traceDir === '' ? noTrace : traceTo(config.traceDir, incarnation);
     const { registry } = keeper;
-    this.#commands = new Commands({ registry, limits, counters, trace, tell });
+    const { wall } = clock;
+    this.#commands = new Commands({ registry, limits, counters, wall, trace, tell });
     this.#stream = this.#streamOf(keeper, uplink, trace);
 
     // Broker to device: consumer, downlink, registry, endpoint.
-    const downlink = new Downlink({ registry: keeper.registry, requests, counters });
+    const downlink = new Downlink({ registry, requests, counters });
     const consumer = new Consumer((delivery) => downlink.onDelivery(delivery));
     const urls = tryOrder(config.amqp, index - 1);
     const toBroker = { urls, names: at, queueType, incarnation, publisher, consumer, onFatal };

@@ -23,6 +23,8 @@ export interface CommandsOptions {
   readonly registry: Registry<Endpoint>;
   readonly limits: Limits;
   readonly counters: Counters;
+  /** ms since 1970. */
+  readonly wall: () => number;
   readonly trace: Trace;
   /** The registrar is to hear this. */
   readonly tell: (message: FromLink) => void;
@@ -53,11 +55,11 @@ export class Commands {
 
   onCommand(command: ToLink): void {
     const { registry, tell, trace } = this.#options;
-    const [, device, connection, key, , , , after] = command;
+    const [, device, connection, key, , , due, after] = command;
     const endpoint = registry.find(connection);
     if (endpoint?.state !== 'open' || this.#isSuspended) {
       trace('Commands!TakeCommand', { key, connection, as: 'gone' });
-      tell(['unsent', key, device, 'gone']);
+      tell(['unsent', key, device, 'gone', connection, due]);
       return;
     }
     const unsent = this.#send(endpoint, command);
@@ -65,13 +67,13 @@ export class Commands {
     if (after !== undefined && unsent !== 'busy') this.#last.set(endpoint, key);
     if (unsent === undefined) return;
     trace('Commands!TakeCommand', { key, connection, as: unsent });
-    tell(['unsent', key, device, unsent]);
+    tell(['unsent', key, device, unsent, connection, due]);
   }
 
   /** Why it was not sent; undefined: its device has it. */
   #send(endpoint: Endpoint, command: ToLink): Unsent | undefined {
-    const { limits, tell, trace } = this.#options;
-    const [, , connection, key, topic, payload, expiresIn, after] = command;
+    const { limits, tell, wall, trace } = this.#options;
+    const [, , connection, key, topic, payload, due, after] = command;
     const known = this.#find(endpoint, key);
     if (known) {
       // The registrar is another one, or did not hear: its device has this COMMAND.
@@ -81,6 +83,9 @@ export class Commands {
     }
     // The one before it found no room, or was lost with a stream: it is sent again, and this too.
     if (after && after !== this.#last.get(endpoint)) return 'busy';
+    // What the stream and a stopped process have cost is gone from its time.
+    const expiresIn = due - wall();
+    if (expiresIn <= 0) return 'expired';
     const bytes = topic.length + payload.length + COMMAND_OVERHEAD_BYTES;
     if (bytes > endpoint.frameBytesMax) return 'too-long';
     const { outboxBytes } = endpoint;

@@ -6,7 +6,7 @@ import type { ConsumeMessage } from 'amqplib';
 import type { Test } from 'tap';
 import { Desk } from '../../src/command/desk.ts';
 import { makeCommandCounters } from '../../src/observe/metrics.ts';
-import type { FromLink } from '../../src/presence/messages.ts';
+import type { FromLink, ToLink } from '../../src/presence/messages.ts';
 import { Commands, type CommandsOptions } from '../../src/route/commands.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { type Device, END } from '../helpers/device.ts';
@@ -20,7 +20,7 @@ interface Parts {
   readonly commands: Commands;
   readonly told: FromLink[];
   readonly device: Device;
-  /** As the registrar does. */
+  /** As the registrar does. It is due in 5 s. */
   command(key: string, payload?: Buffer, after?: string): void;
   /** The PONG behind what was sent: all of it has been handled. */
   handled(): Promise<void>;
@@ -31,7 +31,10 @@ async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts
   const { registry } = served.keeper;
   const { limits, counters } = served;
   const tell: CommandsOptions['tell'] = (message) => told.push(message);
-  const commands = new Commands({ registry, limits, counters, trace: () => {}, tell });
+  const { clock } = served;
+  const wall = () => clock.wall();
+  const trace = () => {};
+  const commands = new Commands({ registry, limits, counters, wall, trace, tell });
   const device = await served.open('door-17', hello);
   served.routes.onAnswer = (endpoint, message) => commands.onAnswer(endpoint, message);
   const { id } = served.endpoint();
@@ -40,12 +43,22 @@ async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts
     told,
     device,
     command: (key, payload = EMPTY, after = undefined) =>
-      commands.onCommand(['command', 'door-17', id, key, 'door.open', payload, 5_000, after]),
+      commands.onCommand(commandTo(id, key, payload, clock.wall() + 5_000, after)),
     handled: async () => {
       device.send({ type: TYPE.PING });
       await device.expect(TYPE.PONG);
     },
   };
+}
+
+function commandTo(
+  connection: string,
+  key: string,
+  payload: Buffer,
+  due: number,
+  after?: string,
+): ToLink {
+  return ['command', 'door-17', connection, key, 'door.open', payload, due, after];
 }
 
 const keyOf = (n: number) => n.toString(16).padStart(32, '0');
@@ -139,14 +152,15 @@ test('one that the link has is not sent again; its ACK is told again', async (t,
 test('no such link, one that has ended, a stop: unsent, gone', async (t, parts, served) => {
   const { device, commands, told, command } = parts;
   const stranger = '0b54f3a2-8f5e-4b7f-9f3e-52a1f8d4c001';
-  commands.onCommand(['command', 'door-99', stranger, KEY, 'door.open', EMPTY, 5_000]);
+  commands.onCommand(commandTo(stranger, KEY, EMPTY, served.clock.wall() + 5_000));
   commands.suspend();
   command(KEY);
   await settle();
 
+  const due = served.clock.wall() + 5_000;
   t.same(told, [
-    ['unsent', KEY, 'door-99', 'gone'],
-    ['unsent', KEY, 'door-17', 'gone'],
+    ['unsent', KEY, 'door-17', 'gone', stranger, due],
+    ['unsent', KEY, 'door-17', 'gone', served.endpoint().id, due],
   ]);
   t.equal(device.waiting, 0);
   t.equal(served.counters.messagesOut.command, 0);
@@ -159,7 +173,7 @@ on('TCP', 'commands: longer than its device takes: unsent, too-long', {}, async 
   command(keyOf(2), Buffer.alloc(227));
 
   t.match(await device.expect(TYPE.COMMAND), { payload: Buffer.alloc(227) });
-  t.same(told, [['unsent', keyOf(1), 'door-17', 'too-long']]);
+  t.match(told, [['unsent', keyOf(1), 'door-17', 'too-long', String, Number]]);
 });
 
 const narrow = { limits: { outboxSoftBytes: 1_024, outboxHardBytes: 262_144 } };
@@ -175,7 +189,7 @@ on(
       await settle();
     }
 
-    t.match(told, [['unsent', String, 'door-17', 'busy']]);
+    t.match(told, [['unsent', String, 'door-17', 'busy', String, Number]]);
     t.equal(served.endpoint().state, 'open');
   },
 );
@@ -194,6 +208,18 @@ test('a link remembers its last 64 COMMANDs', async (t, parts, served) => {
   t.equal(served.counters.strayResults, 1);
 });
 
+test('expiresIn is what is left here; what is over is not sent', async (t, parts, served) => {
+  const { device, commands, told } = parts;
+  const { id } = served.endpoint();
+  const now = served.clock.wall();
+  served.clock.advance(2_000);
+  commands.onCommand(commandTo(id, keyOf(1), EMPTY, now + 2_000, ''));
+  commands.onCommand(commandTo(id, keyOf(2), EMPTY, now + 2_001, keyOf(1)));
+
+  t.match(await device.expect(TYPE.COMMAND), { key: Buffer.from(keyOf(2), 'hex'), expiresIn: 1 });
+  t.same(told, [['unsent', keyOf(1), 'door-17', 'expired', id, now + 2_000]]);
+});
+
 test('kept: not without the one before it; one that never goes is none', async (t, parts) => {
   const { device, told, command } = parts;
   const endless = Buffer.alloc(70_000);
@@ -210,26 +236,30 @@ test('kept: not without the one before it; one that never goes is none', async (
     keys.push((await device.expect(TYPE.COMMAND)).key?.toString('hex'));
   }
   t.same(keys, [9, 2, 4].map(keyOf));
-  t.same(told, [
-    ['unsent', keyOf(2), 'door-17', 'busy'],
-    ['unsent', keyOf(1), 'door-17', 'too-long'],
-    ['unsent', keyOf(4), 'door-17', 'busy'],
-  ]);
+  t.same(
+    told.map(([, key, , why]) => [key, why]),
+    [
+      [keyOf(2), 'busy'],
+      [keyOf(1), 'too-long'],
+      [keyOf(4), 'busy'],
+    ],
+  );
 });
 
-/** A registrar above this acceptor, without stream and broker between; its clock is the test's. */
+/** A registrar above this acceptor, without stream and broker between. */
 class Upstairs {
-  now = 1_000_000;
   readonly #desk: Desk;
   readonly #parts: Parts;
+  readonly #clock: Served['clock'];
 
-  constructor({ limits }: Served, parts: Parts) {
+  constructor({ limits, clock }: Served, parts: Parts) {
     this.#parts = parts;
+    this.#clock = clock;
     this.#desk = new Desk({
       store: new MemoryStore(),
       limits,
       counters: makeCommandCounters(),
-      wall: () => this.now,
+      wall: () => clock.wall(),
       send: (_, message) => {
         if (message[0] === 'command') parts.commands.onCommand(message);
         return 'sent';
@@ -253,7 +283,7 @@ class Upstairs {
   async keep(...payloads: Buffer[]): Promise<void> {
     for (const content of payloads) {
       const messageId = String(content.length);
-      const headers = { deadline: this.now + 60_000 };
+      const headers = { deadline: this.#clock.wall() + 60_000 };
       const properties = { type: 'door.open', messageId, deliveryMode: 2, headers };
       const message = { content, fields: { routingKey: 'door-17' }, properties };
       // Of a channel that was lost since: there is none to settle it on.
@@ -271,7 +301,7 @@ class Upstairs {
   }
 
   pass(ms: number): void {
-    this.now += ms;
+    this.#clock.advance(ms);
     this.#desk.tick();
   }
 }

@@ -141,9 +141,9 @@ class ModelDevice {
   take(): void {
     const command = this.inbox.shift();
     if (!command) return;
-    const [, device, connection, key, , payload] = command;
+    const [, device, connection, key, , payload, due] = command;
     if (connection !== this.connection) {
-      this.answers.push(['unsent', key, device, 'gone']);
+      this.answers.push(['unsent', key, device, 'gone', connection, due]);
       return;
     }
     if (!this.keys.includes(key)) {

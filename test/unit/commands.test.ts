@@ -3,10 +3,11 @@ import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { readCommand } from '../../src/command/command.ts';
 import { Commands } from '../../src/command/commands.ts';
-import type { Delivery, Port, Sent } from '../../src/command/port.ts';
+import type { Delivery, Port, Sending, Sent } from '../../src/command/port.ts';
 import type { Outcome, StoredOutcome } from '../../src/command/rows.ts';
 import { type LimitName, makeLimits } from '../../src/limits.ts';
 import { makeCommandCounters } from '../../src/observe/metrics.ts';
+import type { Unsent } from '../../src/presence/messages.ts';
 import type { Row } from '../../src/presence/rules.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
@@ -33,13 +34,13 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
   const told: Outcome[] = [];
   const stored: StoredOutcome[] = [];
   const settled: Delivery[] = [];
-  const sent: { connection: string; key: string; payload: string; after: string | undefined }[] =
-    [];
+  const sent: (Omit<Sending, 'payload'> & { device: string; to: string; payload: string })[] = [];
   const world = { now: NOW, way: 'sent' as Sent, /** Too large now. */ large: '', count: 0 };
   const port: Port = {
-    send: ({ connection }, _, { key, payload, after }) => {
-      if (payload.toString() === world.large) return 'busy';
-      if (world.way === 'sent') sent.push({ connection, key, payload: payload.toString(), after });
+    send: ({ connection: to }, device, sending) => {
+      const payload = sending.payload.toString();
+      if (payload === world.large) return 'busy';
+      if (world.way === 'sent') sent.push({ ...sending, device, to, payload });
       return world.way;
     },
     settle: (delivery) => void settled.push(delivery),
@@ -82,9 +83,15 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
     const message = { content: Buffer.from(text), fields: { routingKey: device }, properties };
     commands.onDelivery(message as unknown as ConsumeMessage, { isRedelivered, isStale });
   };
+  /** The acceptor says this of what was sent at that place, from the first or the last. */
+  const unsent = (at: number, why: Unsent) => {
+    const one = sent.at(at);
+    if (one) commands.onAnswer(['unsent', one.key, one.device, why, one.to, one.due]);
+  };
   /** `type` and `reason` of all that was told. */
   const ends = () => [...told, ...stored].map(({ type, reason }) => [type, reason]);
-  return { store, world, commands, counters, told, stored, settled, sent, work, send, ends };
+  const kept = { told, stored, settled, sent };
+  return { store, world, commands, counters, ...kept, work, send, unsent, ends };
 }
 
 t.test('commands: bounds per device and in all: device-full, full', async (t) => {
@@ -189,6 +196,79 @@ t.test('commands: kept, sent and never answered: expired at the deadline, no-ans
   t.same(ends(), [['expired', 'no-answer']]);
 });
 
+t.test('commands: kept, its link takes none until the deadline: expired, not-sent', async (t) => {
+  const { world, work, send, sent, unsent, commands, stored } = make({ commandRetryMs: 100 });
+  await work(row('door-17', 'connection-1'));
+  for (const text of ['a', 'b', 'c']) send(text, { keepMs: 1_000 });
+  await work();
+  const [a, b, c] = sent.map(({ key }) => key);
+  unsent(0, 'busy');
+  unsent(1, 'busy');
+  world.now += 100;
+  commands.tick();
+  // Both are on their way again. What the acceptor says of one is no word on the other.
+  unsent(0, 'expired');
+  world.now += 900;
+  await work();
+
+  t.same(
+    stored.map(({ key, type, reason }) => [key, type, reason]),
+    [
+      [a, 'expired', 'not-sent'],
+      [b, 'expired', 'no-answer'],
+      [c, 'expired', 'no-answer'],
+    ],
+  );
+});
+
+t.test('commands: kept, sent once, then unsent to the same link: no-answer', async (t) => {
+  const { world, work, send, unsent, ends } = make();
+  await work(row('door-17', 'connection-1'));
+  send('a', { keepMs: 1_000 });
+  await work();
+  // Its device answered, but that was lost with the stream; now the link is full.
+  await work(row('door-17', 'connection-1'));
+  unsent(0, 'busy');
+  world.now += 1_000;
+  await work();
+
+  t.same(ends(), [['expired', 'no-answer']]);
+});
+
+t.test('commands: kept, too long for the next link of its device: no-answer', async (t) => {
+  const { work, send, unsent, ends } = make();
+  await work(row('door-17', 'connection-1'));
+  send('a', { keepMs: 1_000 });
+  await work();
+  await work(row('door-17', 'connection-2'));
+  await work();
+  unsent(1, 'too-long');
+  await work();
+
+  t.same(ends(), [['expired', 'no-answer']], 'the one before may have had it');
+});
+
+t.test(
+  'commands: transient, repeated: unsent the first time is no word on the second',
+  async (t) => {
+    const { world, work, send, commands, unsent, ends } = make({ commandResultMs: 500 });
+    await work(row('door-17', 'connection-1'));
+    send('a');
+    await work(row('door-17', 'connection-2'));
+    send('a');
+    unsent(0, 'gone');
+    t.same(ends(), [['expired', 'link-lost']], 'the link of the second is another');
+
+    world.now += 500;
+    commands.tick();
+    send('a');
+    unsent(1, 'expired');
+    t.same(ends().slice(1), [['expired', 'no-answer']], 'the second was due sooner than the third');
+    unsent(2, 'expired');
+    t.same(ends().slice(2), [['expired', 'not-sent']]);
+  },
+);
+
 t.test('commands: transient, redelivered by the broker to another process: unknown', async (t) => {
   const { work, send, sent, ends } = make();
   await work(row('door-17', 'connection-1'));
@@ -225,32 +305,33 @@ t.test('commands: transient: 16 of a device may be unanswered, the next is busy'
   ]);
 });
 
-t.test('commands: the acceptor did not send: offline, busy, too-long', async (t) => {
-  const { work, send, sent, commands, ends } = make();
+t.test('commands: the acceptor did not send: offline, busy, too-long, not-sent', async (t) => {
+  const { work, send, unsent, ends } = make();
   await work(row('door-17', 'connection-1'));
-  for (const why of ['gone', 'busy', 'too-long'] as const) {
+  for (const why of ['gone', 'busy', 'too-long', 'expired'] as const) {
     send(why);
-    commands.onAnswer(['unsent', sent.at(-1)?.key ?? '', 'door-17', why]);
+    unsent(-1, why);
   }
   send('kept', { keepMs: 1_000 });
   await work();
-  commands.onAnswer(['unsent', sent.at(-1)?.key ?? '', 'door-17', 'too-long']);
+  unsent(-1, 'too-long');
   await work();
 
   t.same(ends(), [
     ['offline', ''],
     ['refused', 'busy'],
     ['refused', 'too-long'],
+    ['expired', 'not-sent'],
     ['refused', 'too-long'],
   ]);
 });
 
 t.test('commands: kept, a busy link is tried again a little later', async (t) => {
-  const { world, work, send, sent, commands } = make({ commandRetryMs: 100 });
+  const { world, work, send, sent, unsent, commands } = make({ commandRetryMs: 100 });
   await work(row('door-17', 'connection-1'));
   send('a', { keepMs: 10_000 });
   await work();
-  commands.onAnswer(['unsent', sent[0]?.key ?? '', 'door-17', 'busy']);
+  unsent(0, 'busy');
   commands.tick();
   t.equal(sent.length, 1);
   world.now += 101;

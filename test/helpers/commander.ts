@@ -37,14 +37,15 @@ export class Commander {
     this.queue = queue;
   }
 
-  static async connect(amqp: string, prefix: string): Promise<Commander> {
+  /** `durable` names a queue for outcomes that outlives this connection, and the broker's end. */
+  static async connect(amqp: string, prefix: string, durable?: string): Promise<Commander> {
     const model = await connect(amqp, { noDelay: true });
     model.on('error', () => {});
     const channel = await model.createConfirmChannel();
     channel.on('error', () => {});
-    const queue = `backend.${randomUUID()}`;
+    const queue = durable ?? `backend.${randomUUID()}`;
     const commander = new Commander(model, channel, prefix, queue);
-    await channel.assertQueue(queue, { exclusive: true });
+    await channel.assertQueue(queue, { exclusive: durable === undefined });
     await channel.consume(queue, (message) => {
       if (message === null) return;
       const { correlationId, type, headers = {} } = message.properties;
@@ -100,6 +101,13 @@ export class Commander {
   /** Types heard for `id`, in order. */
   types(id: string): string[] {
     return (this.told.get(id) ?? []).map(({ type }) => type);
+  }
+
+  /** The ends heard for `id`, each once: an outcome may come twice. */
+  ends(id: string): string[] {
+    const finals = (this.told.get(id) ?? []).filter(({ type }) => type !== 'delivered');
+    const words = finals.map(({ type, reason, text }) => `${type} ${reason ?? text}`);
+    return [...new Set(words)];
   }
 
   /** Commands that were told two different ends. */

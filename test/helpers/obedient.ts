@@ -23,14 +23,15 @@ export class Obedient {
   readonly acts: string[] = [];
   /** COMMANDs that came, known ones too. */
   received = 0;
-  readonly #port: number;
+  readonly #port: () => number;
   readonly #options: ObedientOptions;
   readonly #keys: string[] = [];
   #device: Device | undefined;
   #isAsleep = false;
 
-  constructor(port: number, deviceId: string, options: ObedientOptions = {}) {
-    this.#port = port;
+  /** A node that is started again has another port: then `port` is a function. */
+  constructor(port: number | (() => number), deviceId: string, options: ObedientOptions = {}) {
+    this.#port = typeof port === 'number' ? () => port : port;
     this.deviceId = deviceId;
     this.#options = options;
   }
@@ -45,7 +46,7 @@ export class Obedient {
   async #connect(): Promise<Device | undefined> {
     while (!this.#isAsleep) {
       try {
-        this.#device = await Device.open(this.#port, this.deviceId);
+        this.#device = await Device.open(this.#port(), this.deviceId);
         return this.#device;
       } catch {
         await pause(RETRY_MS);

@@ -1,24 +1,36 @@
-/** Commands through a real node: outcomes, sleep and wake, takeover, refusals, killed processes. */
+/**
+ * Commands through a real node: outcomes, sleep and wake, takeover, refusals, killed processes.
+ * Owsla and the backend have the permissions that docs/amqp.md gives them, and no others.
+ */
+import { type Channel, connect } from 'amqplib';
 import t, { type Test } from 'tap';
+import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
+import { forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Commander } from '../helpers/commander.ts';
 import { Device } from '../helpers/device.ts';
 import { Obedient, type ObedientOptions } from '../helpers/obedient.ts';
 import { Server } from '../helpers/server.ts';
 import { Subscriber } from '../helpers/subscriber.ts';
+import { addUsers } from '../helpers/users.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const broker = await findBroker();
-t.teardown(() => broker.stop());
 const prefix = `commands-${process.pid}`;
 const limits = { commandResultMs: 1_000 };
-const server = await Server.start({ amqp: broker.url, prefix, acceptors: 2, limits });
-t.teardown(() => server.stop());
-const commander = await Commander.connect(broker.url, prefix);
-t.teardown(() => commander.close());
+const users = await addUsers(broker, prefix);
+const server = await Server.start({ amqp: users.owsla, prefix, acceptors: 2, limits });
+const commander = await Commander.connect(users.backend, prefix);
 const subscriber = await Subscriber.start(broker.url, prefix);
-t.teardown(() => subscriber.close());
+t.teardown(async () => {
+  await commander.close();
+  await subscriber.close();
+  await server.stop();
+  await forgetTopology(broker.url, prefix);
+  await users.remove();
+  await broker.stop();
+});
 
 function isOnline(deviceId: string): boolean {
   return subscriber.view.get(deviceId)?.online === true;
@@ -176,6 +188,25 @@ t.test('killed registrar, killed acceptors: each kept one acted upon exactly onc
   for (const id of ids) t.match(await commander.final(id), { type: 'result', text: 'done' });
   const wanted = [1, 2, 3, 4].flatMap((round) => ['a', 'b', 'c'].map((part) => `${round}${part}`));
   for (const { acts, deviceId } of devices) t.same(acts, wanted, deviceId);
+});
+
+t.test('a backend may command, and no more: not read what others are told', async (t) => {
+  if (users.backend === broker.url) {
+    t.comment('rabbitmqctl does not reach this broker: no users of our own');
+    return;
+  }
+  const model = await connect(users.backend);
+  model.on('error', () => {});
+  const { commands } = names(prefix);
+  for (const forbidden of [
+    (channel: Channel) => channel.consume(commands, () => {}),
+    (channel: Channel) => channel.bindQueue(commander.queue, commands, '#'),
+  ]) {
+    const channel = await model.createChannel();
+    channel.on('error', () => {});
+    await t.rejects(forbidden(channel), /ACCESS-REFUSED/);
+  }
+  await model.close();
 });
 
 t.test('no command was told two different ends', async (t) => {

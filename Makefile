@@ -1,7 +1,7 @@
 # Every target sets itself up on a fresh clone: npm packages, the pinned Node, Debian packages.
 #   make run [DURATION=15]      broker, server, backend and 1,000 devices; until Ctrl-C or DURATION
 #   make test [FILES=...]       types, lint, layout rules, all tests (or FILES); under 10 minutes
-#   make soak                   main job, stampede, churn, fleets, presence at full size; 22 minutes
+#   make soak                   main job, stampede, churn, fleets, presence, sleepers at full size; 25 minutes
 #   make chaos [DURATION=600s] [SEED=1]   faults in random order, every message accounted for
 #   make check                  types, lint and layout rules only
 #   make build                  compile to dist/, as published
@@ -49,14 +49,15 @@ test: $(READY)
 	@node test/run.ts $(FILES)
 
 # One after the other: 140 s of load by the main job, 30 s of stampede, 300 s of churn, 10 fleets of
-# 10,000 links, presence with 180 s of havoc, 120 s without the broker and 20,000 devices, and the
-# starts. --timeout is for each file, in seconds.
+# 10,000 links, presence with 180 s of havoc, 120 s without the broker and 20,000 devices, 100,000
+# kept commands for 18,000 sleepers, and the starts. --timeout is for each file, in seconds.
 soak: $(READY)
 	@.ci/setup.sh broker ruby
 	@OWSLA_SOAK=1 node test/run.ts --timeout=600 \
 	  test/system/mainJob.test.ts test/system/fleetLost.test.ts \
 	  test/fault/stampede.test.ts test/fault/churn.test.ts test/fault/presenceFlap.test.ts \
-	  test/fault/presenceAway.test.ts test/fault/presenceStore.test.ts
+	  test/fault/presenceAway.test.ts test/fault/presenceStore.test.ts \
+	  test/system/commandWake.test.ts
 
 # DURATION and SEED reach it by the environment; without a SEED it prints the one it took.
 chaos: $(READY)

@@ -1,7 +1,7 @@
 # Every target sets itself up on a fresh clone: npm packages, the pinned Node, Debian packages.
 #   make run [DURATION=15]      broker, server, backend and 1,000 devices; until Ctrl-C or DURATION
 #   make test [FILES=...]       types, lint, layout rules, all tests (or FILES); under 10 minutes
-#   make soak                   main job, stampede, churn, fleets, presence, sleepers at full size; 25 minutes
+#   make soak                   main job, storms, churn, presence, sleepers at full size; 25 minutes
 #   make chaos [DURATION=600s] [SEED=1]   faults in random order, every message accounted for
 #   make check                  types, lint and layout rules only
 #   make build                  compile to dist/, as published

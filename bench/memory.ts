@@ -19,7 +19,7 @@ const { values } = parseArgs({
     /** Seconds that the links are held before RSS is read: a keepalive and more. */
     hold: { type: 'string', default: '75' },
     'ramp-rate': { type: 'string', default: '300' },
-    'cycle-rate': { type: 'string', default: '1500' },
+    'cycle-rate': { type: 'string', default: '700' },
   },
 });
 const links = Number(values.links);

@@ -6,7 +6,13 @@ import { makeLimits } from '../../src/limits.ts';
 import { makeCounters } from '../../src/observe/metrics.ts';
 import { FakeClock } from '../helpers/clock.ts';
 
-const LIMITS = { connectsPerSecond: 100, connectBurst: 10, connectQueueMax: 50, greetingsMax: 30 };
+const LIMITS = {
+  connectsPerSecond: 100,
+  connectBurst: 10,
+  connectQueueMax: 50,
+  connectWaitMs: 10_000,
+  greetingsMax: 30,
+};
 
 function build(overrides: Partial<typeof LIMITS> = {}, room = 1_000) {
   const clock = new FakeClock();

@@ -187,12 +187,11 @@ ChannelLost ==
                  atAcceptor, device, seen>>
 
 \* All transient ones that the broker gives again have come: the deliveries of others were settled.
-NothingComesAgain ==
-  /\ registrar /\ heldBack # {} /\ again \intersect Transient = {}
-  /\ \E c \in heldBack :
-       /\ heldBack' = heldBack \ {c}
-       /\ Wrote(<<Tell(c, ended[c])>>)
-       /\ flight' = flight \union {End(c, ended[c])}
+NothingComesAgain(c) ==
+  /\ registrar /\ c \in heldBack /\ again \intersect Transient = {}
+  /\ heldBack' = heldBack \ {c}
+  /\ Wrote(<<Tell(c, ended[c])>>)
+  /\ flight' = flight \union {End(c, ended[c])}
   /\ UNCHANGED <<now, queue, again, unsettled, told, store, lane, registrar, who, open, ended,
                  dropped, streams, atAcceptor, device, seen, faults>>
 
@@ -540,7 +539,8 @@ World ==
   \/ StreamLost \/ AcceptorExit \/ ChannelLost \/ RegistrarCrash
   \/ \E c \in All : Repeat(c) \/ Unread(c)
 System ==
-  \/ Tick \/ Arrive \/ NothingComesAgain \/ Show \/ TellEarly
+  \/ Tick \/ Arrive \/ Show \/ TellEarly
+  \/ \E c \in Transient : NothingComesAgain(c)
   \/ \E l \in 0 .. links : Learn(l)
   \/ \E n \in DOMAIN up : Answer(n)
   \/ \E c \in All : Publish(c) \/ Confirm(c) \/ Deliver(c) \/ Send(c) \/ Expire(c) \/ StoreLate(c)

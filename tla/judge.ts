@@ -1,5 +1,5 @@
 /**
- * Judge: is this trace a behaviour of Presence.tla?
+ * Judge: is this trace a behaviour of Presence.tla, and of Commands.tla?
  * From: `make tla-trace`, folders or .ndjson files that processes wrote; or a test.
  * To: yes, or the first line that nothing explains. Exit 1 when a trace is rejected.
  * Bound: JUDGE_SECONDS.
@@ -7,16 +7,19 @@
 import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { commandedDevices, commandModule } from './commandTrace.ts';
 import { check, fetched } from './tlc.ts';
-import { parseTrace, type TraceLine, traceModule } from './trace.ts';
+import { parseTrace, type TraceLine, type TraceModule, traceModule } from './trace.ts';
 
 const JUDGE_SECONDS = 1_800;
 const NAME = 'TraceOfNow';
-/** What PresenceTrace.tla prints whenever it has come further. */
+/** What PresenceTrace.tla and CommandsTrace.tla print whenever it has come further. */
 const EXPLAINED = /<<"explained", \d+>>/g;
 
 export interface Verdict {
   readonly isAccepted: boolean;
+  /** Of which specification. */
+  readonly spec: 'Presence' | 'Commands';
   /** How many steps were explained, of how many. */
   readonly explained: number;
   readonly steps: number;
@@ -25,9 +28,30 @@ export interface Verdict {
   readonly seconds: number;
 }
 
-/** `whyNot` (tlc.ts) has to be asked before. Rejects when TLC itself fails. */
-export async function judge(lines: readonly TraceLine[]): Promise<Verdict> {
-  const { module, config, steps } = traceModule(NAME, lines);
+/**
+ * Is this a behaviour of Presence.tla? `whyNot` (tlc.ts) has to be asked before. Rejects when TLC
+ * itself fails.
+ */
+export function judge(lines: readonly TraceLine[]): Promise<Verdict> {
+  return judgeModule('Presence', traceModule(NAME, lines));
+}
+
+/** The same for Commands.tla and the commands of one device. */
+export function judgeCommands(lines: readonly TraceLine[], device: string): Promise<Verdict> {
+  return judgeModule('Commands', commandModule(NAME, lines, device));
+}
+
+/** Presence's verdict, and one for each device that was sent a command. */
+export async function judgeAll(lines: readonly TraceLine[]): Promise<Verdict[]> {
+  const verdicts = [await judge(lines)];
+  for (const device of commandedDevices(lines)) verdicts.push(await judgeCommands(lines, device));
+  return verdicts;
+}
+
+async function judgeModule(
+  spec: Verdict['spec'],
+  { module, config, steps }: TraceModule,
+): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'owsla-trace-'));
   try {
     writeFileSync(join(folder, `${NAME}.tla`), module);
@@ -37,6 +61,7 @@ export async function judge(lines: readonly TraceLine[]): Promise<Verdict> {
     const next = steps[explained];
     return {
       isAccepted: explained === steps.length,
+      spec,
       explained,
       steps: steps.length,
       unexplained: next && JSON.stringify(next),
@@ -58,8 +83,8 @@ export function readTrace(path: string): TraceLine[] {
 
 /** A verdict for people. */
 export function verdictLine(name: string, verdict: Verdict): string {
-  const { isAccepted, explained, steps, unexplained, seconds } = verdict;
-  const outcome = isAccepted ? 'a behaviour of Presence' : `REJECTED at ${unexplained}`;
+  const { isAccepted, spec, explained, steps, unexplained, seconds } = verdict;
+  const outcome = isAccepted ? `a behaviour of ${spec}` : `${spec} REJECTED at ${unexplained}`;
   return `${name}: ${explained} of ${steps} steps, ${seconds.toFixed(0)} s: ${outcome}`;
 }
 
@@ -71,9 +96,10 @@ async function main(paths: readonly string[]): Promise<number> {
   }
   let rejected = 0;
   for (const path of paths) {
-    const verdict = await judge(readTrace(path));
-    console.log(verdictLine(path, verdict));
-    if (!verdict.isAccepted) rejected += 1;
+    for (const verdict of await judgeAll(readTrace(path))) {
+      console.log(verdictLine(path, verdict));
+      if (!verdict.isAccepted) rejected += 1;
+    }
   }
   return rejected === 0 ? 0 : 1;
 }

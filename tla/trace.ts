@@ -43,7 +43,7 @@ export interface TraceLine {
 }
 
 /** A line of the module. */
-type Step = Record<string, string | number> & { action: string };
+export type Step = Record<string, string | number> & { action: string };
 
 export interface TraceModule {
   readonly module: string;
@@ -77,7 +77,7 @@ function isJson(text: string): boolean {
   }
 }
 
-const text = (value: unknown) => String(value ?? '');
+export const text = (value: unknown) => String(value ?? '');
 
 class Generator {
   readonly steps: Step[] = [];
@@ -233,20 +233,32 @@ export function traceModule(name: string, lines: readonly TraceLine[]): TraceMod
   for (const line of sorted) generator.add(line);
   generator.finish();
   const { steps } = generator;
+  const sets = { TheDevices: [...generator.devices] };
+  return { module: moduleOf(name, 'PresenceTrace', sets, steps), config: CONFIG, steps };
+}
+
+/** A module that extends `base` by sets of names, and the steps as TheLines. */
+export function moduleOf(
+  name: string,
+  base: string,
+  sets: Readonly<Record<string, readonly string[]>>,
+  steps: readonly Step[],
+): string {
   const records = steps.map((step) => {
     const fields = Object.entries(step).map(([field, value]) => `${field} |-> ${literal(value)}`);
     return `  [${fields.join(', ')}]`;
   });
-  const devices = [...generator.devices].map(literal);
-  const module = `---- MODULE ${name} ----
-EXTENDS PresenceTrace
-TheDevices == {${devices.join(', ')}}
+  const definitions = Object.entries(sets).map(
+    ([set, members]) => `${set} == {${members.map(literal).join(', ')}}`,
+  );
+  return `---- MODULE ${name} ----
+EXTENDS ${base}
+${definitions.join('\n')}
 TheLines == <<
 ${records.join(',\n')}
 >>
 ====
 `;
-  return { module, config: CONFIG, steps };
 }
 
 const CONFIG = `CONSTANTS

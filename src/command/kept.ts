@@ -76,7 +76,7 @@ export class Kept {
   begin(command: Command, delivery: Delivery, refusal?: Refusal): void {
     const { trace, port } = this.#options;
     const { key, device } = command;
-    // Commands!Deliver is when it is on record.
+    // It is Commands!Deliver when it is on record.
     trace('Commands!Receive', { key, device, isRedelivered: delivery.isRedelivered });
     this.#arrived.push({ command, delivery, refusal });
     port.wake();
@@ -147,10 +147,11 @@ export class Kept {
     const meeting = { row, ofDevice, ofAll, isDeviceKnown, refusal };
     const arrival = judgeArrival(command, delivery, meeting, now, limits);
     // tla: Commands!Deliver
-    trace('Commands!Deliver', { key: command.key, arrival });
+    const { isRedelivered } = delivery;
+    trace('Commands!Deliver', { key: command.key, isRedelivered, arrival });
     if (arrival === 'repeat') {
       // One that its sender repeats may have missed the end.
-      const end = row && !delivery.isRedelivered ? endOf(row, command) : undefined;
+      const end = row && !isRedelivered ? endOf(row, command) : undefined;
       if (end) this.#tell(batch, end);
       batch.steps.push(() => port.settle(delivery));
       return;
@@ -172,9 +173,9 @@ export class Kept {
 
   #answer(batch: Batch, answer: Answer, now: number): void {
     const { limits, onLate, trace } = this.#options;
-    // tla: Commands!Answer
-    trace('Commands!Answer', { key: answer.key });
     const verdict = judgeAnswer(batch.rows.get(answer.key), answer, now, limits);
+    // tla: Commands!Answer
+    trace('Commands!Answer', { key: answer.key, state: verdict?.row.state });
     if (verdict) this.#judged(batch, verdict);
     else batch.steps.push(onLate);
   }

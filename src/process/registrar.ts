@@ -158,7 +158,7 @@ class RegistrarProcess implements RunningChild {
 
   async open(): Promise<void> {
     // tla: Presence!RegistrarStart
-    this.#trace('RegistrarStart', {});
+    this.#trace('RegistrarStart', { window: this.#start.config.limits.commandWindowMax });
     await this.#work();
     const isOurs = !(this.#fault && isFatal(this.#fault));
     if (!isOurs) throw new StartError(EXIT.config, this.#fault?.message ?? '');

@@ -1,14 +1,14 @@
 /**
  * Run: fault scenarios on real processes, each trace judged by TLC: `make tla-trace`.
  * From: names of scenarios, or none for all.  To: stdout, a line each; exit 1 when a trace is no
- * behaviour of tla/Presence.tla, or TLC cannot run. `--keep FOLDER` keeps the traces, as one file
+ * behaviour of tla/Presence.tla, or of tla/Commands.tla, or TLC cannot run. `--keep FOLDER` keeps the traces, as one file
  * each, for `make tla-trace TRACES=...`.
  * Bound: JUDGE_SECONDS (judge.ts) for each trace.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { judge, verdictLine } from '../../tla/judge.ts';
+import { judgeAll, verdictLine } from '../../tla/judge.ts';
 import { fetched } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
 import { type Broker, findBroker } from '../helpers/broker.ts';
@@ -36,9 +36,10 @@ try {
   for (const name of names) {
     const lines = await traceOf(broker, name);
     if (values.keep !== undefined) keep(values.keep, name, lines);
-    const verdict = await judge(lines);
-    console.log(verdictLine(name, verdict));
-    if (!verdict.isAccepted) process.exitCode = 1;
+    for (const verdict of await judgeAll(lines)) {
+      console.log(verdictLine(name, verdict));
+      if (!verdict.isAccepted) process.exitCode = 1;
+    }
   }
 } catch (error) {
   console.error(`tla-trace: ${error instanceof Error ? error.message : error}`);

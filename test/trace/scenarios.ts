@@ -5,9 +5,8 @@
  */
 import type { TraceLine } from '../../tla/trace.ts';
 import type { Broker } from '../helpers/broker.ts';
-import { Stage } from './stage.ts';
-
-type Scenario = (stage: Stage) => Promise<void>;
+import { COMMAND_SCENARIOS } from './commandScenarios.ts';
+import { type Scenario, Stage } from './stage.ts';
 
 const DOORS = ['door-1', 'door-2', 'door-3', 'door-4', 'door-5', 'door-6'];
 
@@ -123,13 +122,15 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   allAtOnce,
 };
 
-export const NAMES = Object.keys(SCENARIOS);
+export const NAMES = [...Object.keys(SCENARIOS), ...Object.keys(COMMAND_SCENARIOS)];
 
 /** What the processes of a node wrote meanwhile. Rejects when the name is none of NAMES. */
 export async function traceOf(broker: Broker, name: string): Promise<TraceLine[]> {
-  const scenario = SCENARIOS[name];
+  const isOfCommands = name in COMMAND_SCENARIOS;
+  const scenario = isOfCommands ? COMMAND_SCENARIOS[name] : SCENARIOS[name];
   if (scenario === undefined) throw new Error(`no such scenario: ${name}`);
-  const stage = await Stage.start(broker);
+  // Commands.tla has one acceptor at a time.
+  const stage = await Stage.start(broker, isOfCommands ? 1 : 2);
   try {
     await scenario(stage);
     await stage.rest();

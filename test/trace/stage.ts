@@ -1,7 +1,8 @@
 /**
- * Stage: a real node whose processes write traces, its devices, and a subscriber; for scenarios.ts.
- * From: scenarios, which connect, cut and kill.  To: the trace, one folder of .ndjson files.
- * `rest` waits until all is quiet and says so in the trace: then every row has to be right.
+ * Stage: a real node whose processes write traces, its devices, a subscriber and a commander.
+ * From: scenarios, which connect, command, cut and kill.  To: the trace, a folder of .ndjson files.
+ * `rest` waits until all is quiet and says so in the trace: then every row has to be right, and
+ * every sender told.
  * Bound: the waits' deadline (waitFor.ts); `stop` ends the node and removes its files.
  */
 import assert from 'node:assert/strict';
@@ -14,15 +15,30 @@ import { TYPE, type Welcome } from '../../src/wire/message.ts';
 import { readTrace } from '../../tla/judge.ts';
 import type { TraceLine } from '../../tla/trace.ts';
 import type { Broker } from '../helpers/broker.ts';
+import { Commander } from '../helpers/commander.ts';
 import { Device, END, hello } from '../helpers/device.ts';
+import { Obedient } from '../helpers/obedient.ts';
 import { Server } from '../helpers/server.ts';
 import { Subscriber } from '../helpers/subscriber.ts';
 import { ToxicProxy } from '../helpers/toxicProxy.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** Small enough that takeovers are damped and the presence outbox is compacted. */
-const LIMITS = { takeoversMax: 3, takeoverDampMs: 300, presenceOutboxMax: 5 };
+const PRESENCE = { takeoversMax: 3, takeoverDampMs: 300, presenceOutboxMax: 5 };
+/** Small enough that windows are full, and that who does not answer is told so soon. */
+const COMMANDS = { commandWindowMax: 3, commandResultMs: 1_000 };
+const LIMITS = { ...PRESENCE, ...COMMANDS };
+/** How long commands are kept: longer than any scenario. */
+const KEEP_MS = 600_000;
 let stages = 0;
+
+/** The device that commands are for. */
+export const OBEYING = 'door';
+
+/** How an obeying device answers a COMMAND. */
+export type Mood = 'result' | 'both' | 'ack' | 'nothing';
+
+export type Scenario = (stage: Stage) => Promise<void>;
 
 export class Stage {
   readonly #folder: string;
@@ -30,7 +46,13 @@ export class Stage {
   readonly #prefix: string;
   readonly #proxy: ToxicProxy;
   readonly #subscriber: Subscriber;
+  readonly #commander: Commander;
+  readonly #acceptors: number;
   #server: Server;
+  #obeying: Obedient | undefined;
+  #mood: Mood = 'both';
+  /** Commands that were sent. */
+  readonly #sent: Promise<string>[] = [];
   /** Per device: its newest link, while that is open. */
   readonly #links = new Map<string, { readonly device: Device; readonly connection: string }>();
 
@@ -41,6 +63,8 @@ export class Stage {
     proxy: ToxicProxy,
     server: Server,
     subscriber: Subscriber,
+    commander: Commander,
+    acceptors: number,
   ) {
     this.#folder = folder;
     this.#broker = broker;
@@ -48,16 +72,19 @@ export class Stage {
     this.#proxy = proxy;
     this.#server = server;
     this.#subscriber = subscriber;
+    this.#commander = commander;
+    this.#acceptors = acceptors;
   }
 
-  static async start(broker: Broker): Promise<Stage> {
+  static async start(broker: Broker, acceptors: number): Promise<Stage> {
     const folder = mkdtempSync(join(tmpdir(), 'owsla-stage-'));
     stages += 1;
     const prefix = `trace-${process.pid}-${stages}`;
     const proxy = await ToxicProxy.start(broker.port);
-    const server = await serve(folder, proxy.urlFor(broker.url), prefix);
+    const server = await serve(folder, proxy.urlFor(broker.url), prefix, acceptors);
     const subscriber = await Subscriber.start(broker.url, prefix);
-    return new Stage(folder, broker, prefix, proxy, server, subscriber);
+    const commander = await Commander.connect(broker.url, prefix);
+    return new Stage(folder, broker, prefix, proxy, server, subscriber, commander, acceptors);
   }
 
   /** Between the node and the broker. */
@@ -101,7 +128,53 @@ export class Stage {
     await this.#server.stop();
     this.#links.clear();
     const url = this.#proxy.urlFor(this.#broker.url);
-    this.#server = await serve(this.#folder, url, this.#prefix);
+    this.#server = await serve(this.#folder, url, this.#prefix, this.#acceptors);
+  }
+
+  // Commands.
+
+  /** The one device that obeys. It comes back by itself; once more, it takes over from itself. */
+  async obey(mood: Mood): Promise<void> {
+    this.#mood = mood;
+    const stage = this;
+    this.#obeying ??= new Obedient(this.#server.port, OBEYING, {
+      get acks() {
+        return stage.#mood === 'both' || stage.#mood === 'ack';
+      },
+      result: () => (this.#mood === 'both' || this.#mood === 'result' ? 'done' : undefined),
+    });
+    await this.#obeying.wake();
+    await waitFor('its device', () => this.#subscriber.online().includes(OBEYING));
+  }
+
+  sleep(): void {
+    this.#obeying?.sleep();
+  }
+
+  /** Send commands, in this order, without waiting for what becomes of them. */
+  command(...kinds: readonly ('kept' | 'transient')[]): void {
+    for (const kind of kinds) {
+      const properties = { headers: { deadline: Date.now() + KEEP_MS } };
+      const order = kind === 'kept' ? { keepMs: KEEP_MS } : { properties };
+      this.#sent.push(this.#commander.send(OBEYING, order));
+    }
+  }
+
+  /** The device has got `count` COMMANDs, in all. */
+  async received(count: number): Promise<void> {
+    await waitFor(`${count} COMMANDs`, () => (this.#obeying?.received ?? 0) >= count);
+  }
+
+  /** Everybody has been told the end of what he sent. */
+  async told(): Promise<void> {
+    for (const sent of this.#sent) await this.#commander.final(await sent);
+  }
+
+  /** So many senders have heard this. */
+  async heardOf(type: string, count: number): Promise<void> {
+    const heard = () =>
+      [...this.#commander.told.values()].filter((told) => told.some((one) => one.type === type));
+    await waitFor(`${count} times ${type}`, () => heard().length >= count);
   }
 
   /** The child has been killed, and its successor is ready. */
@@ -124,6 +197,11 @@ export class Stage {
 
   /** All that is under way comes to its end, and the trace says so. */
   async rest(): Promise<void> {
+    if (this.#sent.length > 0) {
+      // Behind all that the broker may still give again.
+      this.command('kept');
+      await this.told();
+    }
     await waitFor('the truth', () => this.#isTrue());
     await waitFor('every confirm', () => isConfirmed(this.trace()));
     traceTo(join(this.#folder, 'trace'), 'test')('Rest', {});
@@ -132,12 +210,17 @@ export class Stage {
   /** Does the subscriber know each device's open link, and of no other? */
   #isTrue(): boolean {
     const online = this.#subscriber.online();
-    const isAll = online.join() === [...this.#links.keys()].toSorted().join();
+    const links = [...this.#links];
+    const names = links.map(([name]) => name);
+    if (this.#obeying) names.push(OBEYING);
     const { view } = this.#subscriber;
-    return isAll && online.every((d) => view.get(d)?.connection === this.#links.get(d)?.connection);
+    const isAll = online.join() === names.toSorted().join();
+    return isAll && links.every(([name, link]) => view.get(name)?.connection === link.connection);
   }
 
   async stop(): Promise<void> {
+    this.sleep();
+    await this.#commander.close();
     await this.#subscriber.close();
     await this.#server.stop();
     this.#proxy.stop();
@@ -145,9 +228,9 @@ export class Stage {
   }
 }
 
-function serve(folder: string, amqp: string, prefix: string): Promise<Server> {
+function serve(folder: string, amqp: string, prefix: string, acceptors: number): Promise<Server> {
   const flags = ['--data-dir', join(folder, 'data'), '--trace-dir', join(folder, 'trace')];
-  return Server.start({ amqp, prefix, acceptors: 2, limits: LIMITS, flags });
+  return Server.start({ amqp, prefix, acceptors, limits: LIMITS, flags });
 }
 
 /** Has the broker confirmed all that was published, and that the outbox still has? */

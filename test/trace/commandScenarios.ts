@@ -1,0 +1,106 @@
+/**
+ * Scenarios of commands: one device that obeys, one acceptor, and what goes wrong between it and
+ * its backend.
+ * From: scenarios.ts.  To: a stage, whose trace is judged by Commands.tla.
+ * Bound: some twenty commands each, so that TLC needs seconds.
+ */
+import type { Scenario, Stage } from './stage.ts';
+
+const FEW = ['kept', 'transient', 'kept', 'kept', 'transient', 'kept'] as const;
+
+/** Full windows, and transient ones between. */
+const commanded: Scenario = async (stage) => {
+  await stage.obey('both');
+  stage.command(...FEW);
+  await stage.told();
+  await stage.obey('result');
+  stage.command(...FEW);
+  await stage.told();
+};
+
+/** It comes back and does not know what its device has: that comes again, on a newer link. */
+async function loseRegistrar(stage: Stage): Promise<void> {
+  const pid = stage.pidOf('registrar');
+  stage.signal('registrar', 'SIGKILL');
+  stage.command('transient', 'kept');
+  await stage.comeBack('registrar', pid);
+  await stage.obey('both');
+  await stage.told();
+}
+
+const commandedRegistrarKilled: Scenario = async (stage) => {
+  await stage.obey('nothing');
+  stage.command('transient', 'kept', 'kept', 'kept', 'kept');
+  await stage.received(4);
+  await loseRegistrar(stage);
+};
+
+const commandedAcceptorKilled: Scenario = async (stage) => {
+  await stage.obey('nothing');
+  stage.command('kept', 'kept', 'transient');
+  await stage.received(3);
+  const pid = stage.pidOf('acceptor 1');
+  stage.signal('acceptor 1', 'SIGKILL');
+  stage.command('transient', 'kept');
+  await stage.comeBack('acceptor 1', pid);
+  await stage.obey('both');
+  await stage.told();
+};
+
+/** The older link is half-open: what was sent there goes nowhere. */
+const commandedTakeover: Scenario = async (stage) => {
+  await stage.obey('nothing');
+  stage.command('kept', 'kept', 'kept', 'kept', 'transient');
+  await stage.received(3);
+  await stage.obey('both');
+  stage.command('transient', 'kept');
+  await stage.told();
+};
+
+/** What was ACKed is never sent again, whatever becomes of its device. */
+const ackedAndDied: Scenario = async (stage) => {
+  await stage.obey('ack');
+  stage.command('kept', 'transient');
+  await stage.heardOf('delivered', 2);
+  stage.sleep();
+  stage.command('kept');
+  await stage.heardOf('expired', 2);
+  await stage.obey('both');
+  await stage.told();
+};
+
+/** The broker gives again what it has not seen settled. */
+const commandedChannelLost: Scenario = async (stage) => {
+  await stage.obey('both');
+  stage.command(...FEW);
+  await stage.received(1);
+  stage.proxy.reset();
+  stage.command(...FEW);
+  await stage.told();
+};
+
+/** One upon the other. */
+const commandedAllAtOnce: Scenario = async (stage) => {
+  await commanded(stage);
+  await stage.obey('nothing');
+  stage.command(...FEW);
+  await stage.received(2 * FEW.length + 3);
+  stage.proxy.reset();
+  await loseRegistrar(stage);
+  stage.command(...FEW);
+  const pid = stage.pidOf('acceptor 1');
+  stage.signal('acceptor 1', 'SIGKILL');
+  stage.proxy.reset();
+  await stage.comeBack('acceptor 1', pid);
+  await stage.told();
+};
+
+export const COMMAND_SCENARIOS: Readonly<Record<string, Scenario>> = {
+  commanded,
+  commandedRegistrarKilled,
+  commandedAcceptorKilled,
+  commandedTakeover,
+  ackedAndDied,
+  commandedChannelLost,
+  commandedAllAtOnce,
+};

@@ -1,0 +1,149 @@
+---------------------------- MODULE CommandsTrace ----------------------------
+(***************************************************************************)
+(* Is this trace a behaviour of Commands? As in PresenceTrace: each logged *)
+(* line must be a step that Commands.tla allows at this point, with the    *)
+(* same outcome. commandTrace.ts makes the module that defines Lines.      *)
+(*                                                                         *)
+(* Neither the broker nor a device writes lines. What they must have done  *)
+(* for the next line to be possible is put in just before it: see Unseen.  *)
+(* Nor has a trace a clock: whether a command is due is what its line says.*)
+(***************************************************************************)
+EXTENDS Commands, TLC
+
+CONSTANT Lines  \* <<[action, ...], ...>>
+VARIABLE at     \* the line that has to be explained next
+
+traceVars == <<vars, at>>
+
+IsLine == at <= Len(Lines)
+Line == Lines[at]
+Is(action) == IsLine /\ Line.action = action
+IsAny(actions) == IsLine /\ Line.action \in actions
+Explained == at' = at + 1
+
+\* The line changes nothing that this specification knows.
+Nothing == UNCHANGED vars
+
+\* Takes the place of IsDue.
+SaysDue(c) == IsAny({"Deliver", "Expire"}) /\ Line.c = c /\ Line.due = 1
+
+\* The end that c has from this step on; "" when it has none, or had it before.
+NewEnd(c) ==
+  IF c \in Kept
+  THEN IF row'[c] # row[c] /\ IsOver(row'[c]) THEN row'[c] ELSE ""
+  ELSE IF ended'[c] # ended[c] THEN ended'[c] ELSE ""
+EndFits == NewEnd(Line.c) = Line.end
+
+-----------------------------------------------------------------------------
+(* The registrar. *)
+
+LineDeliver ==
+  Is("Deliver") /\ (Line.again = 1) = (Line.c \in again) /\ Deliver(Line.c) /\ EndFits
+LineAnswer ==
+  Is("Answer") /\ (\E n \in NextAnswers : up[n].c = Line.c /\ Answer(n)) /\ EndFits
+LineExpire == Is("Expire") /\ Expire(Line.c) /\ EndFits
+LineSend == Is("Send") /\ Send(Line.c)
+LineLearn == Is("Learn") /\ Learn(Line.link)
+LineShow == Is("Show") /\ Show
+LineRepeat == Is("Repeat") /\ Repeat(Line.c)
+
+\* Once more, after the registrar or its channel was lost: no harm, if only it is on record.
+IsRecorded == Line.end = IF Line.c \in Kept THEN row[Line.c] ELSE ended[Line.c]
+LineOutcome == End(Line.c, Line.end)
+LinePublish ==
+  Is("Publish") /\ IF LineOutcome \in outbox \ flight THEN Publish(Line.c) ELSE IsRecorded /\ Nothing
+LineConfirm ==
+  Is("Confirm") /\ IF LineOutcome \in flight THEN Confirm(Line.c) ELSE IsRecorded /\ Nothing
+LineNothingComesAgain == Is("NothingComesAgain") /\ NothingComesAgain(Line.c)
+
+-----------------------------------------------------------------------------
+(* The acceptor. *)
+
+LineAccept == Is("Accept") /\ Accept /\ link' = Line.link
+LineLinkLost == Is("LinkLost") /\ IF link = Line.link THEN LinkLost ELSE Nothing
+
+LineTakeCommand ==
+  /\ Is("TakeCommand") /\ down # <<>>
+  /\ Head(down).c = Line.c /\ Head(down).link = Line.link
+  /\ TakeCommand
+  /\ LET isOpen == Line.link = link IN
+     CASE Line.as = "sent" -> ~(isOpen /\ Line.c \in atLink) /\ Line.c \in written' /\ up' = up
+       [] Line.as = "known" -> isOpen /\ Line.c \in atLink
+       [] Line.as = "gone" -> ~isOpen /\ written' = written
+       [] OTHER -> FALSE
+
+LineTakeAnswer ==
+  /\ Is("TakeAnswer") /\ back # <<>>
+  /\ Head(back) = [what |-> Line.what, c |-> Line.c] /\ Line.c \in atLink
+  /\ TakeAnswer
+
+-----------------------------------------------------------------------------
+(* Lives and deaths. *)
+
+LineConnect == Is("Connect") /\ Connect
+LineAcceptorExit ==
+  /\ Is("AcceptorExit")
+  /\ IF stream THEN AcceptorExit ELSE IF link # 0 THEN LinkLost ELSE Nothing
+LineRegistrarCrash == Is("RegistrarCrash") /\ RegistrarCrash
+LineRegistrarStart == Is("RegistrarStart") /\ RegistrarStart
+LineChannelLost == Is("ChannelLost") /\ ChannelLost
+
+\* Whoever wrote this line has waited until every sender was told.
+LineRest ==
+  /\ Is("Rest") /\ queue = {} /\ unsettled = {} /\ channel = <<>> /\ open = {} /\ heldBack = {}
+  /\ \A c \in Kept : \E o \in told : o.c = c
+  /\ Nothing
+
+-----------------------------------------------------------------------------
+(* What nobody logs, each only where the next line needs it. *)
+
+\* The broker reads what was written to it: up to a confirm; or, before the channel is lost, any part.
+BrokerReads ==
+  /\ \/ IsAny({"ChannelLost", "RegistrarCrash", "Rest"})
+     \/ Is("Confirm") /\ Tell(Line.c, Line.end) \in Range(channel)
+     \/ Is("Repeat") /\ Line.c \in unsettled
+  /\ Arrive
+
+BrokerCallsDelivered == Is("Deliver") /\ Line.again = 1 /\ Unread(Line.c)
+
+\* A device takes what came before the command that it answers now, and this one.
+DeviceAnswers == Is("TakeAnswer") /\ back = <<>> /\ (Get \/ Do(Line.c))
+
+\* Answers that change nothing are not logged.
+IsIdle(m) == ~Changes(m) /\ ~(m.c \in open)
+IdleAnswer ==
+  IsAny({"Answer", "Connect", "Rest"}) /\ \E n \in NextAnswers : IsIdle(up[n]) /\ Answer(n)
+
+\* A link is over when its device has a newer one, though nobody here may have noticed.
+HalfOpen == Is("Accept") /\ link # 0 /\ LinkLost
+
+\* The end of a stream, which both its ends see later.
+StreamEnds ==
+  \/ Is("Connect") /\ StreamLost
+  \/ Is("Deliver") /\ Line.end = "offline" /\ known # 0 /\ AcceptorExit
+
+Unseen ==
+  BrokerReads \/ BrokerCallsDelivered \/ DeviceAnswers \/ IdleAnswer \/ HalfOpen \/ StreamEnds
+
+\* A registrar that died may have committed the transaction that it was about to log, or not.
+\* `skip` is the number of lines that stand or fall together.
+Skipped ==
+  /\ IsLine /\ Line.skip > 0
+  /\ at' = at + Line.skip
+  /\ UNCHANGED vars
+
+Matched ==
+  /\ \/ LineDeliver \/ LineAnswer \/ LineExpire \/ LineSend \/ LineLearn \/ LineShow \/ LineRepeat
+     \/ LinePublish \/ LineConfirm \/ LineNothingComesAgain
+     \/ LineAccept \/ LineLinkLost \/ LineTakeCommand \/ LineTakeAnswer
+     \/ LineConnect \/ LineAcceptorExit \/ LineRegistrarCrash \/ LineRegistrarStart
+     \/ LineChannelLost \/ LineRest
+  /\ Explained
+
+\* How far has any explanation come? As in PresenceTrace.
+Far == IF at' <= TLCGet(1) THEN TRUE ELSE TLCSet(1, at') /\ PrintT(<<"explained", at' - 1>>)
+
+TraceInit == Began(FALSE) /\ at = 1 /\ TLCSet(1, 1)
+TraceNext == (Matched \/ (Unseen /\ UNCHANGED at) \/ Skipped) /\ Far
+TraceSpec == TraceInit /\ [][TraceNext]_traceVars
+=============================================================================

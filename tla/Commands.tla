@@ -51,6 +51,7 @@ VARIABLES
   heldBack,   \* those whose end is not told until their delivery has come again
   flight,     \* [c, end]: outcomes published on the channel of now, and not confirmed
   window,     \* kept commands sent on this link, the answer not yet on record
+  times,      \* how often each of them was sent, less what the acceptor then did not send on
   begun,      \* how many kept, and how many transient, commands the present window has had
   between,
   suspects,   \* how many of the first that wait may have been sent before
@@ -81,7 +82,7 @@ VARIABLES
 
 broker == <<queue, again, unsettled, channel, told>>
 store == <<row, order, outbox>>
-lane == <<window, begun, between, suspects>>
+lane == <<window, times, begun, between, suspects>>
 who == <<known, newest>>
 memory == <<registrar, who, open, ended, heldBack, flight, dropped>>
 streams == <<stream, shown, down, up>>
@@ -104,6 +105,8 @@ Only(s, set) == SelectSeq(s, LAMBDA c : c \in set)
 
 Waiting(r) == {c \in Kept : r[c] = "waiting"}
 
+Never == [c \in Kept |-> 0]
+
 \* The beginning. No device has connected yet, nor has an acceptor unless `isUp`.
 Began(isUp) ==
   /\ now = 0
@@ -112,7 +115,7 @@ Began(isUp) ==
   /\ registrar = TRUE /\ known = 0 /\ newest = 0
   /\ open = {} /\ ended = [c \in Transient |-> "none"]
   /\ heldBack = {} /\ flight = {} /\ dropped = {}
-  /\ window = {} /\ begun = 0 /\ between = 0 /\ suspects = 0
+  /\ window = {} /\ times = Never /\ begun = 0 /\ between = 0 /\ suspects = 0
   /\ stream = isUp /\ shown = isUp /\ down = <<>> /\ up = <<>>
   /\ link = 0 /\ links = 0 /\ atLink = {} /\ ackedAt = {} /\ wire = <<>> /\ back = <<>>
   /\ keys = <<>> /\ doing = {} /\ acted = [c \in All |-> 0]
@@ -224,13 +227,13 @@ Recorded(c, state) ==
 \* What waits behind c may follow, once all of its window is answered.
 Left(c) ==
   LET rest == window \ {c} IN
-  /\ window' = rest
+  /\ window' = rest /\ times' = [times EXCEPT ![c] = 0]
   /\ suspects' = IF Waiting(row') = {} THEN 0
                  ELSE IF c \in window THEN Max(suspects, 1) - 1 ELSE suspects
   /\ IF c \in window /\ rest = {} THEN begun' = 0 /\ between' = 0 ELSE UNCHANGED <<begun, between>>
 
 \* c is due, or was ACKed and no RESULT came in time. "not-sent" says that it was never in a frame.
-WasSent(c) == c \in window \/ (suspects > 0 /\ Has("suspects"))
+WasSent(c) == times[c] > 0 \/ (suspects > 0 /\ Has("suspects"))
 Expire(c) ==
   /\ registrar
   /\ \/ /\ c \in Kept /\ row[c] \in {"waiting", "taken"} /\ IsDue(c)
@@ -247,7 +250,7 @@ Expire(c) ==
 -----------------------------------------------------------------------------
 (* From the broker. *)
 
-Frame(c, l) == [c |-> c, link |-> l, sent |-> now]
+Frame(c, l) == [c |-> c, link |-> l]
 
 \* May a transient command go between kept ones? So many that the window's first key is remembered.
 Admits ==
@@ -272,7 +275,7 @@ DeliverKept(c) ==
 
 \* A transient one: now or never. One that comes again may have been sent by an earlier process.
 DeliverTransient(c) ==
-  /\ UNCHANGED <<store, dropped, window, begun, suspects>>
+  /\ UNCHANGED <<store, dropped, window, times, begun, suspects>>
   /\ IF c \in again /\ c \in open
      THEN NoEnd /\ UNCHANGED <<between, down>>
      ELSE IF c \in again /\ ended[c] # "none"
@@ -318,7 +321,7 @@ Send(c) ==
   /\ registrar /\ stream /\ known # 0
   /\ c \in Kept /\ IsNext(c) /\ ~IsDue(c)
   /\ ~Has("window") \/ begun < (IF suspects > 0 /\ Has("suspects") THEN 1 ELSE Window)
-  /\ window' = window \union {c} /\ begun' = begun + 1
+  /\ window' = window \union {c} /\ times' = [times EXCEPT ![c] = 1] /\ begun' = begun + 1
   /\ down' = Append(down, Frame(c, known))
   /\ UNCHANGED <<now, broker, store, between, suspects, memory, stream, shown, up, atAcceptor,
                  device, seen, faults>>
@@ -330,7 +333,7 @@ Learn(l) ==
   /\ IF l = 0 THEN known # 0 /\ known # link ELSE l \in newest + 1 .. links
   /\ known' = l /\ newest' = Max(newest, l)
   /\ suspects' = Max(suspects, Cardinality(window))
-  /\ window' = {} /\ begun' = 0 /\ between' = 0
+  /\ window' = {} /\ times' = Never /\ begun' = 0 /\ between' = 0
   /\ UNCHANGED unsettled
   /\ ConcludeAll({End(c, "link-lost") : c \in open})
   /\ UNCHANGED <<now, queue, again, told, store, registrar, dropped, streams, atAcceptor, device,
@@ -343,13 +346,19 @@ Show ==
   /\ IF shown THEN Fault("row") ELSE UNCHANGED faults
   /\ shown' = TRUE
   /\ LET missed == SelectSeq(order, LAMBDA c : c \in window /\ ~IsDue(c)) IN
-     down' = down \o [n \in DOMAIN missed |-> Frame(missed[n], known)]
-  /\ UNCHANGED <<now, broker, store, lane, memory, stream, up, atAcceptor, device, seen>>
+     /\ down' = down \o [n \in DOMAIN missed |-> Frame(missed[n], known)]
+     /\ times' = [c \in Kept |-> IF c \in Range(missed) THEN times[c] + 1 ELSE times[c]]
+  /\ UNCHANGED <<now, broker, store, window, begun, between, suspects, memory, stream, up,
+                 atAcceptor, device, seen>>
 
 -----------------------------------------------------------------------------
 (* From the acceptor, and so from the device. *)
 
-\* `taken`, `result`, or `unsent`. Whatever has ended stays as it ended.
+\* `taken`, `result`, or why it was not sent. Whatever has ended stays as it ended.
+Unsent == {"gone", "expired", "busy"}
+EndOf(what) ==
+  CASE what = "result" -> "result" [] what = "gone" -> "offline"
+    [] what = "expired" -> "not-sent" [] what = "busy" -> "refused"
 Changes(m) ==
   /\ m.c \in Kept
   /\ IF m.what = "taken" THEN row[m.c] = "waiting"
@@ -368,10 +377,11 @@ Answer(n) ==
   /\ LET m == up[n] IN
      IF Changes(m)
      THEN Recorded(m.c, m.what) /\ Left(m.c) /\ NoEnd
-     ELSE /\ UNCHANGED <<row, outbox, lane>>
+     ELSE /\ UNCHANGED <<row, outbox, window, begun, between, suspects>>
+          /\ times' = IF m.what \in Unsent /\ m.link = known /\ m.c \in window
+                      THEN [times EXCEPT ![m.c] = @ - 1] ELSE times
           /\ IF m.c \in open /\ m.what # "taken"
-             THEN ConcludeAll({End(m.c, IF m.what = "unsent" THEN "offline" ELSE "result")})
-             ELSE NoEnd
+             THEN ConcludeAll({End(m.c, EndOf(m.what))}) ELSE NoEnd
   /\ UNCHANGED <<now, queue, again, told, order, registrar, who, dropped, stream, shown, down,
                  atAcceptor, device, seen, faults>>
 
@@ -393,28 +403,34 @@ StoreLate(c) ==
 (* The acceptor. *)
 
 \* What it says while it has no stream goes nowhere.
-Says(what, c) == up' = IF stream THEN Append(up, [what |-> what, c |-> c]) ELSE up
+Says(what, c, l) ==
+  up' = IF stream THEN Append(up, [what |-> what, c |-> c, link |-> l]) ELSE up
+SaysOf(what, c) == Says(what, c, link)
 
-\* The frame says how long the command is still wanted, counted from when it comes. One for a link
-\* that is not the device's any more is not sent; or it is, and goes nowhere, when that link is
-\* half-open: nobody here has noticed its end.
+\* The frame says how long the command is still wanted, counted from when it comes. One that is due
+\* is not sent, nor one that finds no room. One for a link that is not the device's any more is not
+\* sent either; or it is, and goes nowhere, when that link is half-open: nobody here has noticed its
+\* end.
 TakeCommand ==
   /\ down # <<>> /\ down' = Tail(down)
   /\ LET f == Head(down) IN
      IF f.link # link
-     THEN /\ \/ Says("unsent", f.c) /\ UNCHANGED written
+     THEN /\ \/ Says("gone", f.c, f.link) /\ UNCHANGED written
              \/ written' = written \union {f.c} /\ UNCHANGED up
-          /\ UNCHANGED <<atLink, wire, twice, late>>
+          /\ UNCHANGED <<atLink, wire, twice, late, faults>>
      ELSE IF f.c \in atLink
-     THEN /\ IF f.c \in ackedAt THEN Says("taken", f.c) ELSE UNCHANGED up
-          /\ UNCHANGED <<atLink, wire, seen>>
-     ELSE /\ atLink' = atLink \union {f.c}
-          /\ wire' = Append(wire, [c |-> f.c, left |-> Due - f.sent])
-          /\ written' = written \union {f.c}
-          /\ twice' = (twice \/ f.c \in Transient \intersect written)
-          /\ UNCHANGED <<up, late>>
+     THEN /\ IF f.c \in ackedAt THEN SaysOf("taken", f.c) ELSE UNCHANGED up
+          /\ UNCHANGED <<atLink, wire, seen, faults>>
+     ELSE IF IsDue(f.c)
+     THEN SaysOf("expired", f.c) /\ UNCHANGED <<atLink, wire, seen, faults>>
+     ELSE \/ /\ atLink' = atLink \union {f.c}
+             /\ wire' = Append(wire, [c |-> f.c, left |-> Due - now])
+             /\ written' = written \union {f.c}
+             /\ twice' = (twice \/ f.c \in Transient \intersect written)
+             /\ UNCHANGED <<up, late, faults>>
+          \/ Fault("busy") /\ SaysOf("busy", f.c) /\ UNCHANGED <<atLink, wire, seen>>
   /\ UNCHANGED <<now, broker, store, lane, memory, stream, shown, link, links, ackedAt, back,
-                 device, faults>>
+                 device>>
 
 \* An ACK or a RESULT. One for nothing that is open is a stray.
 TakeAnswer ==
@@ -423,25 +439,26 @@ TakeAnswer ==
      IF m.c \notin atLink THEN UNCHANGED <<atLink, ackedAt, up>>
      ELSE IF m.what = "ACK"
      THEN /\ ackedAt' = ackedAt \union {m.c}
-          /\ IF m.c \in ackedAt THEN UNCHANGED up ELSE Says("taken", m.c)
+          /\ IF m.c \in ackedAt THEN UNCHANGED up ELSE SaysOf("taken", m.c)
           /\ UNCHANGED atLink
      ELSE /\ atLink' = atLink \ {m.c} /\ ackedAt' = ackedAt \ {m.c}
-          /\ Says("result", m.c)
+          /\ SaysOf("result", m.c)
   /\ UNCHANGED <<now, broker, store, lane, memory, stream, shown, down, link, links, wire, device,
                  seen, faults>>
 
 -----------------------------------------------------------------------------
 (* The device. *)
 
-Answers(what, c) == back' = Append(back, [what |-> what, c |-> c])
+Of(what, c) == [what |-> what, c |-> c]
+Answers(what, c) == back' = Append(back, Of(what, c))
 Remember(c) ==
   LET all == Append(keys, c) IN
   keys' = SubSeq(all, IF Len(all) > Keys THEN 2 ELSE 1, Len(all))
 
 IsDoing(c) == \E d \in doing : d.c = c
 
-\* A key that it knows is answered as before. Another is remembered, then taken; an ACK if it takes
-\* long.
+\* A key that it knows is answered as before, with or without an ACK. Another is remembered, then
+\* taken; an ACK if it takes long.
 Get ==
   /\ wire # <<>> /\ wire' = Tail(wire)
   /\ LET f == Head(wire) IN
@@ -449,7 +466,9 @@ Get ==
      THEN /\ doing' = {IF d.c = f.c THEN [d EXCEPT !.link = link] ELSE d : d \in doing}
           /\ Answers("ACK", f.c) /\ UNCHANGED keys
      ELSE IF f.c \in Range(keys) /\ Has("sameKey")
-     THEN Answers("RESULT", f.c) /\ UNCHANGED <<keys, doing>>
+     THEN /\ \/ Answers("RESULT", f.c)
+             \/ back' = back \o <<Of("ACK", f.c), Of("RESULT", f.c)>>
+          /\ UNCHANGED <<keys, doing>>
      ELSE /\ IF Has("rememberFirst") THEN Remember(f.c) ELSE UNCHANGED keys
           /\ doing' = doing \union {[c |-> f.c, link |-> link, until |-> now + f.left]}
           /\ UNCHANGED back \/ Answers("ACK", f.c)
@@ -519,7 +538,7 @@ RegistrarCrash ==
   /\ registrar /\ Fault("registrar")
   /\ registrar' = FALSE /\ known' = 0 /\ newest' = 0 /\ open' = {} /\ heldBack' = {} /\ flight' = {}
   /\ ended' = [c \in Transient |-> "none"] /\ dropped' = {}
-  /\ window' = {} /\ begun' = 0 /\ between' = 0 /\ suspects' = 0
+  /\ window' = {} /\ times' = Never /\ begun' = 0 /\ between' = 0 /\ suspects' = 0
   /\ Requeued
   /\ stream' = FALSE /\ shown' = FALSE /\ up' = <<>>
   /\ \E rest \in Prefixes(down) : down' = rest
@@ -530,8 +549,8 @@ RegistrarCrash ==
 RegistrarStart ==
   /\ ~registrar /\ registrar' = TRUE
   /\ suspects' = Min(Cardinality(Waiting(row)), Window)
-  /\ UNCHANGED <<now, broker, store, window, begun, between, who, open, ended, heldBack, flight,
-                 dropped, streams, atAcceptor, device, seen, faults>>
+  /\ UNCHANGED <<now, broker, store, window, times, begun, between, who, open, ended, heldBack,
+                 flight, dropped, streams, atAcceptor, device, seen, faults>>
 
 -----------------------------------------------------------------------------
 World ==
@@ -567,7 +586,7 @@ NotSent == {"not-sent", "offline", "refused"}
 NotSentIsSure == \A o \in told : o.end \in NotSent => o.c \notin written /\ acted[o.c] = 0
 
 \* All that a clock can promise: a device never acts later after the frame came than the frame was
-\* sent before the deadline. So after `expired` by no more than the frame was on its way.
+\* written before the deadline. So after `expired` by no more than the frame was on its way.
 InTime == ~late
 
 \* A kept command is always somewhere: with the broker, or on record, or told.

@@ -25,7 +25,7 @@ Explained == at' = at + 1
 Nothing == UNCHANGED vars
 
 \* Takes the place of IsDue.
-SaysDue(c) == IsAny({"Deliver", "Expire"}) /\ Line.c = c /\ Line.due = 1
+SaysDue(c) == IsAny({"Deliver", "Expire", "TakeCommand"}) /\ Line.c = c /\ Line.due = 1
 
 \* The end that c has from this step on; "" when it has none, or had it before.
 NewEnd(c) ==
@@ -51,9 +51,11 @@ LineRepeat == Is("Repeat") /\ Repeat(Line.c)
 IsRecorded == Line.end = IF Line.c \in Kept THEN row[Line.c] ELSE ended[Line.c]
 LineOutcome == End(Line.c, Line.end)
 LinePublish ==
-  Is("Publish") /\ IF LineOutcome \in outbox \ flight THEN Publish(Line.c) ELSE IsRecorded /\ Nothing
+  /\ Is("Publish")
+  /\ IF LineOutcome \in outbox \ flight THEN Publish(Line.c) ELSE IsRecorded /\ Nothing
 LineConfirm ==
-  Is("Confirm") /\ IF LineOutcome \in flight THEN Confirm(Line.c) ELSE IsRecorded /\ Nothing
+  /\ Is("Confirm")
+  /\ IF LineOutcome \in flight THEN Confirm(Line.c) ELSE IsRecorded /\ Nothing
 LineNothingComesAgain == Is("NothingComesAgain") /\ NothingComesAgain(Line.c)
 
 -----------------------------------------------------------------------------
@@ -70,11 +72,12 @@ LineTakeCommand ==
      CASE Line.as = "sent" -> ~(isOpen /\ Line.c \in atLink) /\ Line.c \in written' /\ up' = up
        [] Line.as = "known" -> isOpen /\ Line.c \in atLink
        [] Line.as = "gone" -> ~isOpen /\ written' = written
+       [] Line.as \in {"expired", "busy"} -> isOpen /\ atLink' = atLink /\ Line.c \notin atLink
        [] OTHER -> FALSE
 
 LineTakeAnswer ==
   /\ Is("TakeAnswer") /\ back # <<>>
-  /\ Head(back) = [what |-> Line.what, c |-> Line.c] /\ Line.c \in atLink
+  /\ Head(back) = Of(Line.what, Line.c) /\ Line.c \in atLink
   /\ TakeAnswer
 
 -----------------------------------------------------------------------------
@@ -97,7 +100,7 @@ LineRest ==
 -----------------------------------------------------------------------------
 (* What nobody logs, each only where the next line needs it. *)
 
-\* The broker reads what was written to it: up to a confirm; or, before the channel is lost, any part.
+\* The broker reads what was written to it: up to a confirm; or any part, before a loss.
 BrokerReads ==
   /\ \/ IsAny({"ChannelLost", "RegistrarCrash", "Rest"})
      \/ Is("Confirm") /\ Tell(Line.c, Line.end) \in Range(channel)

@@ -238,7 +238,10 @@ class Generator {
 
   #atLink(action: string, c: string, line: TraceLine): void {
     if (action === 'TakeAnswer') this.#step(action, { c, what: text(line.what) });
-    else this.#step(action, { c, link: this.#linkOf(line), as: text(line.as) });
+    else {
+      const due = line.as === 'expired' ? 1 : 0;
+      this.#step(action, { c, link: this.#linkOf(line), as: text(line.as), due });
+    }
   }
 }
 
@@ -288,7 +291,7 @@ const CONFIG = `CONSTANTS
   Keys = ${KEYS}
   Window = WINDOW
   Links = 1000000
-  Kinds = {"registrar", "acceptor", "stream", "channel", "repeat", "row"}
+  Kinds = {"registrar", "acceptor", "stream", "channel", "repeat", "row", "busy"}
   Faults = 1000000
   Without = "nothing"
 SPECIFICATION TraceSpec

@@ -57,7 +57,8 @@ export class Obedient {
 
   async #live(device: Device): Promise<void> {
     for (let item = await device.next(); item !== END; item = await device.next()) {
-      if (item.type === TYPE.COMMAND) this.#obey(device, item);
+      // A box has one link: of an older one, which nobody here closed, it hears nothing.
+      if (item.type === TYPE.COMMAND && device === this.#device) this.#obey(device, item);
     }
     if (this.#device !== device || this.#isAsleep) return;
     await this.wake();

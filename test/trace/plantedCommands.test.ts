@@ -1,0 +1,183 @@
+/**
+ * Bugs planted in the real parts of commands: an outcome is told before it is stored; a transient
+ * command is sent twice. Their traces are no behaviours of tla/Commands.tla; without them it is one.
+ */
+import type { ConsumeMessage } from 'amqplib';
+import t from 'tap';
+import type { Publishing } from '../../src/broker/publisher.ts';
+import { Commands } from '../../src/command/commands.ts';
+import { Outcomes } from '../../src/command/outcomes.ts';
+import type { Delivery } from '../../src/command/port.ts';
+import type { Endpoint } from '../../src/endpoint/endpoint.ts';
+import type { Registry } from '../../src/endpoint/registry.ts';
+import { makeLimits } from '../../src/limits.ts';
+import { makeCommandCounters, makeCounters } from '../../src/observe/metrics.ts';
+import type { FromLink, ToLink } from '../../src/presence/messages.ts';
+import type { Row } from '../../src/presence/rules.ts';
+import type { Batch } from '../../src/presence/store.ts';
+import type { Trace } from '../../src/presence/trace.ts';
+import { Commands as AtLink } from '../../src/route/commands.ts';
+import { type Command, type Message, TYPE } from '../../src/wire/message.ts';
+import { judgeCommands } from '../../tla/judge.ts';
+import { whyNot } from '../../tla/tlc.ts';
+import type { TraceLine } from '../../tla/trace.ts';
+import { MemoryStore } from '../helpers/memoryStore.ts';
+
+const skip = (await whyNot()) ?? false;
+const limits = makeLimits({});
+const NOW = 1_000_000;
+const DOOR = 'door';
+
+type Bug = 'none' | 'told before it is stored' | 'sent twice';
+
+/** A store whose owner hears of a batch before it is written. */
+class Hasty extends MemoryStore {
+  onWrite: (batch: Batch) => void = () => {};
+
+  override write(batch: Batch): Promise<number> {
+    this.onWrite(batch);
+    return super.write(batch);
+  }
+}
+
+/** A registrar and an acceptor, with one device, whose links and streams are this object. */
+class Planted {
+  readonly lines: TraceLine[] = [];
+  readonly #store = new Hasty();
+  readonly #sent: Publishing[] = [];
+  readonly #down: ToLink[] = [];
+  readonly #up: FromLink[] = [];
+  readonly #wire: Command[] = [];
+  readonly #commands: Commands;
+  readonly #atLink: AtLink;
+  readonly #endpoint: Endpoint;
+
+  constructor(bug: Bug) {
+    const isHasty = bug === 'told before it is stored';
+    const outcomes = this.#outcomes();
+    if (isHasty)
+      this.#store.onWrite = ({ commands }) => outcomes.onCommit(commands?.outcomes ?? []);
+    const send = (message: ToLink) => this.#down.push(message);
+    this.#commands = new Commands({
+      port: {
+        send: ({ connection }, device, { key, topic, payload, due, after }) => {
+          send(['command', device, connection, key, topic, payload, due, after]);
+          if (bug === 'sent twice') send(['command', device, connection, key, topic, payload, due]);
+          return 'sent';
+        },
+        settle: () => {},
+        conclude: (_, outcome) => outcomes.tell(outcome, () => {}),
+        settleAgain: () => {},
+        tell: (outcome) => outcomes.tell(outcome),
+        wake: () => {},
+      },
+      store: this.#store,
+      limits,
+      counters: makeCommandCounters(),
+      wall: () => NOW,
+      newKey: () => '',
+      trace: this.#as('registrar'),
+      onOpen: () => {},
+      onCommit: (_, stored) => (isHasty ? undefined : outcomes.onCommit(stored)),
+      settledTo: () => outcomes.settledTo(),
+    });
+    const sends = (message: Message) => this.#wire.push(message as Command);
+    const figures = { state: 'open', frameBytesMax: 65_536, outboxBytes: 0 };
+    // What an endpoint has and commands do not ask for is left out.
+    this.#endpoint = { ...figures, id: 'c', send: sends } as unknown as Endpoint;
+    this.#atLink = new AtLink({
+      registry: { find: () => this.#endpoint } as unknown as Registry<Endpoint>,
+      limits,
+      counters: makeCounters(),
+      wall: () => NOW,
+      trace: this.#as('acceptor'),
+      tell: (message) => this.#up.push(message),
+    });
+  }
+
+  #as(process: string): Trace {
+    return (action, fields) =>
+      void this.lines.push({ us: this.lines.length, process, action, ...fields });
+  }
+
+  /** The broker takes whatever is published. */
+  #outcomes(): Outcomes {
+    const publisher = {
+      publish: (publishing: Publishing) => {
+        publishing.properties(false);
+        this.#sent.push(publishing);
+      },
+      isFull: () => false,
+      withdraw: () => {},
+    };
+    const rest = { limits, wall: () => NOW, mayRead: () => true, trace: this.#as('registrar') };
+    const onFault = (error: unknown) => t.fail(String(error));
+    return new Outcomes({ store: this.#store, publisher, ...rest, onFault });
+  }
+
+  /** The device is connected, and gets a command of either kind, whose RESULTs it gives. */
+  async run(): Promise<TraceLine[]> {
+    this.#as('registrar')('RegistrarStart', { window: limits.commandWindowMax });
+    this.#as('acceptor')('Connect', {});
+    this.#as('acceptor')('Accept', { connection: 'c', device: DOOR });
+    await this.#work([rowOf('c')]);
+    for (const isKept of [true, false]) this.#commands.onDelivery(messageOf(isKept), DELIVERY);
+    await this.#work([]);
+    for (const message of this.#down) this.#atLink.onCommand(message);
+    for (const { id } of this.#wire) {
+      const result = { type: TYPE.RESULT, id, status: 100, payload: Buffer.alloc(0) } as const;
+      this.#atLink.onAnswer(this.#endpoint, result);
+    }
+    for (const message of this.#up) this.#commands.onAnswer(message);
+    await this.#work([]);
+    for (const publishing of this.#sent) publishing.onConfirm();
+    this.#as('test')('Rest', {});
+    return this.lines;
+  }
+
+  /** One transaction, as the registrar does it. */
+  async #work(rows: readonly Row[]): Promise<void> {
+    for (const row of rows) this.#store.rows.set(row.device, row);
+    const commands = await this.#commands.prepare();
+    if (commands) await this.#store.write({ rows: [], events: [], settledTo: 0, commands });
+    this.#commands.committed(rows);
+  }
+}
+
+const DELIVERY: Delivery = { isRedelivered: false, isStale: false };
+
+function messageOf(isKept: boolean): ConsumeMessage {
+  const name = isKept ? 'kept' : 'transient';
+  const named = { type: 'door.open', messageId: name, replyTo: 'backend', correlationId: name };
+  const mode = { deliveryMode: isKept ? 2 : 1, headers: { deadline: NOW + 60_000 } };
+  const fields = { routingKey: DOOR };
+  const message = { fields, properties: { ...named, ...mode }, content: Buffer.from('now') };
+  return message as unknown as ConsumeMessage;
+}
+
+function rowOf(connection: string): Row {
+  const rest = { seq: 1, start: 1, acceptedUs: 1, at: 1, reason: 'connected' } as const;
+  return { device: DOOR, online: true, connection, acceptor: 'acceptor', ...rest };
+}
+
+const verdictOf = async (bug: Bug) => judgeCommands(await new Planted(bug).run(), DOOR);
+
+t.test('planted: the real parts do with commands what tla/ says', { skip }, async (t) => {
+  const { isAccepted, unexplained } = await verdictOf('none');
+
+  t.ok(isAccepted, String(unexplained));
+});
+
+t.test('planted: an outcome told before it is stored is rejected there', { skip }, async (t) => {
+  const { isAccepted, unexplained } = await verdictOf('told before it is stored');
+
+  t.notOk(isAccepted);
+  t.match(unexplained, /"Publish".*"end":"result"/);
+});
+
+t.test('planted: a transient command sent twice is rejected there', { skip }, async (t) => {
+  const { isAccepted, unexplained } = await verdictOf('sent twice');
+
+  t.notOk(isAccepted);
+  t.match(unexplained, /"TakeCommand".*"as":"known"/);
+});

@@ -247,7 +247,7 @@ class Generator {
 
 const againOf = ({ isRedelivered }: TraceLine) => ({ again: isRedelivered === true ? 1 : 0 });
 
-/** Commands.tla tells ends apart by their reasons; it does not know whether a transient was ACKed. */
+/** Commands.tla tells ends apart by their reasons; of a transient one it does not know the ACK. */
 function endOf(type: unknown, reason: unknown, isKept: boolean): string {
   if (type !== 'expired') return text(type);
   return !isKept && reason === 'no-result' ? 'no-answer' : text(reason);

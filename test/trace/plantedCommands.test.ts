@@ -1,6 +1,6 @@
 /**
  * Bugs planted in the real parts of commands: an outcome is told before it is stored; a transient
- * command is sent twice. Their traces are no behaviours of tla/Commands.tla; without them it is one.
+ * command is sent twice. Their traces are no behaviours of tla/Commands.tla; without them it is.
  */
 import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';

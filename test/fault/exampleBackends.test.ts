@@ -1,25 +1,14 @@
 /** The example backends when the broker dies under them: they come back by themselves. */
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
 import t from 'tap';
 import { startBroker } from '../helpers/broker.ts';
 import { Command } from '../helpers/command.ts';
+import { at, noBunny } from '../helpers/programs.ts';
 import { Server } from '../helpers/server.ts';
 
-const EXAMPLES = join(import.meta.dirname, '../../examples');
 const BACKENDS = [
-  { name: 'backend.rb', command: ['ruby', join(EXAMPLES, 'backend.rb')] },
-  { name: 'backend.ts', command: [process.execPath, join(EXAMPLES, 'backend.ts')] },
+  { name: 'backend.rb', command: ['ruby', at('examples/backend.rb')] },
+  { name: 'backend.ts', command: [process.execPath, at('examples/backend.ts')] },
 ] as const;
-
-function hasBunny(): boolean {
-  try {
-    execFileSync('ruby', ['-e', "require 'bunny'"], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const broker = await startBroker();
 t.teardown(() => broker.stop());
@@ -27,7 +16,7 @@ t.teardown(() => broker.stop());
 /** A device asks once; resolves with its exit code. Owsla answers it in any case. */
 function ask(server: Server): Promise<number | string> {
   const words = ['127.0.0.1', String(server.port), 'door-17', '--request', 'door.open', 'please'];
-  return new Command([process.execPath, join(EXAMPLES, 'device.ts'), ...words]).exit;
+  return new Command([process.execPath, at('examples/device.ts'), ...words]).exit;
 }
 
 /** Asks again, as a device would, until a backend has answered. */
@@ -59,8 +48,8 @@ async function pair({ name, command }: (typeof BACKENDS)[number]): Promise<Pair>
 }
 
 t.test('each goes on answering after the broker was killed and started again', async (t) => {
-  const here = BACKENDS.filter(({ name }) => name !== 'backend.rb' || hasBunny());
-  if (here.length < BACKENDS.length) t.comment('no Ruby with bunny on this machine');
+  const here = BACKENDS.filter(({ name }) => name !== 'backend.rb' || !noBunny);
+  if (noBunny) t.comment(noBunny);
   const pairs = await Promise.all(here.map(pair));
   for (const { name, server } of pairs) t.equal(await ask(server), 0, `${name}: before`);
 

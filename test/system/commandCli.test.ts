@@ -2,18 +2,16 @@
  * `owsla command`, `owsla devices` and examples/unlock.rb: what they print, and their exit codes.
  * The outcomes come from a script by the device's name; who is connected from a real node.
  */
-import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { Backend } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Command } from '../helpers/command.ts';
 import { Device } from '../helpers/device.ts';
+import { at, noBunny } from '../helpers/programs.ts';
 import { Server } from '../helpers/server.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 const broker = await findBroker();
 t.teardown(() => broker.stop());
 
@@ -71,16 +69,16 @@ async function scripted(t: { teardown(end: () => Promise<void>): void }) {
 }
 
 function owsla(env: Record<string, string>, ...args: string[]): Command {
-  return new Command([process.execPath, join(ROOT, 'src/cli.ts'), ...args], env);
+  return new Command([process.execPath, at('src/cli.ts'), ...args], env);
 }
 
 t.test('owsla command: each final outcome has its line and its exit code', async (t) => {
   const { env, asked } = await scripted(t);
   const runs = CASES.map(([name]) => owsla(env, 'command', name, 'door.open', 'please', '--keep'));
 
-  for (const [at, [name, , line, code]] of CASES.entries()) {
-    t.equal(await runs[at]?.exit, code, name);
-    t.match(runs[at]?.output, new RegExp(`^${line}.* \\(\\d+ ms\\)\n$`, 'm'));
+  for (const [index, [name, , line, code]] of CASES.entries()) {
+    t.equal(await runs[index]?.exit, code, name);
+    t.match(runs[index]?.output, new RegExp(`^${line}.* \\(\\d+ ms\\)\n$`, 'm'));
   }
   t.match(asked.get('opens'), { topic: 'door.open', payload: 'please', isKept: true });
 });
@@ -114,23 +112,14 @@ t.test('owsla command, owsla devices: without a node, one sentence and 69', asyn
   for (const run of runs) t.equal(await run.exit, 69);
 });
 
-const noBunny = (() => {
-  try {
-    execFileSync('ruby', ['-e', "require 'bunny'"], { stdio: 'ignore' });
-    return false;
-  } catch {
-    return 'no ruby with bunny on this machine';
-  }
-})();
-
 t.test('unlock.rb: prints each outcome, and ends with its code', { skip: noBunny }, async (t) => {
   const { env, asked } = await scripted(t);
-  const script = join(ROOT, 'examples/unlock.rb');
+  const script = at('examples/unlock.rb');
   const runs = CASES.map(([name]) => new Command(['ruby', script, name, '3'], env));
 
-  for (const [at, [name, , line, code]] of CASES.entries()) {
-    t.equal(await runs[at]?.exit, code, name);
-    t.match(runs[at]?.output, new RegExp(`^${line}`, 'm'));
+  for (const [index, [name, , line, code]] of CASES.entries()) {
+    t.equal(await runs[index]?.exit, code, name);
+    t.match(runs[index]?.output, new RegExp(`^${line}`, 'm'));
   }
   t.match(asked.get('opens'), { topic: 'door.open', payload: 'please', isKept: false });
   t.ok(Number(asked.get('opens')?.leftMs) <= 3_000);

@@ -11,11 +11,10 @@ import t, { type Test } from 'tap';
 import { Backend, forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Command } from '../helpers/command.ts';
+import { at, noBunny, noCompiler } from '../helpers/programs.ts';
 import { Server } from '../helpers/server.ts';
 import { addUsers } from '../helpers/users.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
-const at = (path: string) => join(ROOT, path);
 const folder = mkdtempSync(join(tmpdir(), 'owsla-commands-'));
 const prefix = `test-${randomUUID()}`;
 
@@ -34,17 +33,6 @@ t.teardown(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function missing(file: string, ...args: string[]): string | false {
-  try {
-    execFileSync(file, args, { stdio: 'ignore' });
-    return false;
-  } catch {
-    return `no ${[file, ...args].join(' ')} on this machine`;
-  }
-}
-
-const noCompiler = missing('cc', '--version');
-const noBunny = missing('ruby', '-e', "require 'bunny'");
 const program = join(folder, 'device');
 if (!noCompiler) execFileSync('cc', ['-std=c99', '-o', program, at('examples/device.c')]);
 

@@ -11,8 +11,8 @@ import t from 'tap';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode, v1 } from '../../src/wire/v1.ts';
 import { Command } from '../helpers/command.ts';
+import { at, noCompiler } from '../helpers/programs.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 const EVENT = ['--event', 'hvac.temp', '21.5'];
 
 /** A link as the scripted Owsla has it: what the device sent, one by one, and bytes back. */
@@ -112,27 +112,23 @@ function nextLink(): Promise<ScriptedLink> {
   return new Promise((resolve) => waiting.push(resolve));
 }
 
-function compile(): string | undefined {
+function compile(): string {
   const program = join(folder, 'device');
   const flags = ['-std=c99', '-Wall', '-Wextra', '-Werror', '-pedantic'];
   const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
-  try {
-    execFileSync('cc', ['--version'], { stdio: 'ignore' });
-  } catch {
-    return undefined;
-  }
-  const files = [join(ROOT, 'examples/device.c'), '-o', program];
+  if (noCompiler) return '';
+  const files = [at('examples/device.c'), '-o', program];
   execFileSync('cc', [...flags, ...sanitizers, ...files], { stdio: 'inherit' });
   return program;
 }
 
 const program = compile();
 const devices = [
-  { name: 'device.c', skip: program ? false : 'no cc on this machine', command: [program ?? ''] },
+  { name: 'device.c', skip: noCompiler, command: [program] },
   {
     name: 'device.ts',
     skip: false,
-    command: [process.execPath, join(ROOT, 'examples/device.ts')],
+    command: [process.execPath, at('examples/device.ts')],
   },
 ];
 

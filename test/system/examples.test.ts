@@ -11,15 +11,14 @@ import t from 'tap';
 import { Backend, forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Command } from '../helpers/command.ts';
+import { at, noBunny, noCompiler } from '../helpers/programs.ts';
 import { Server } from '../helpers/server.ts';
 import { addUsers } from '../helpers/users.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 const STRICT = ['-std=c99', '-Wall', '-Wextra', '-Werror', '-pedantic', '-g'];
 const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 const ROUNDS = 20;
 
-const at = (path: string) => join(ROOT, path);
 const folder = mkdtempSync(join(tmpdir(), 'owsla-examples-'));
 const prefix = `test-${randomUUID()}`;
 
@@ -38,19 +37,6 @@ t.teardown(async () => {
   await broker.stop();
   rmSync(folder, { recursive: true, force: true });
 });
-
-/** Why a program of this machine cannot be used, or `false`. */
-function missing(file: string, ...args: string[]): string | false {
-  try {
-    execFileSync(file, args, { stdio: 'ignore' });
-    return false;
-  } catch {
-    return `no ${[file, ...args].join(' ')} on this machine`;
-  }
-}
-
-const noCompiler = missing('cc', '--version');
-const noBunny = missing('ruby', '-e', "require 'bunny'");
 
 function compile(source: string): string {
   const program = join(folder, source.replace('.c', ''));

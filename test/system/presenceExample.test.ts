@@ -1,29 +1,18 @@
 /** examples/presence.rb: a subscriber under the documented permissions, early and late. */
-import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import t from 'tap';
 import { Backend, forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Command } from '../helpers/command.ts';
 import { Device } from '../helpers/device.ts';
+import { at, noBunny } from '../helpers/programs.ts';
 import { Server } from '../helpers/server.ts';
 import { addUsers } from '../helpers/users.ts';
 
-const SCRIPT = join(import.meta.dirname, '../../examples/presence.rb');
+const SCRIPT = at('examples/presence.rb');
 const CODE_LINES_MAX = 32;
 
-function hasBunny(): boolean {
-  try {
-    execFileSync('ruby', ['-e', "require 'bunny'"], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const skip = !hasBunny() && 'no Ruby with bunny on this machine';
 const broker = await findBroker();
 const prefix = `test-${randomUUID()}`;
 const users = await addUsers(broker, prefix);
@@ -38,7 +27,7 @@ t.teardown(async () => {
 
 t.test(
   'presence.rb knows who was connected before it, and hears who comes and goes',
-  { skip },
+  { skip: noBunny },
   async (t) => {
     const limits = { presencePageMax: 2 };
     const server = await Server.start({ amqp: users.owsla, prefix, limits });
@@ -64,7 +53,7 @@ t.test(
   },
 );
 
-t.test('presence.rb forgets what only an older store knew', { skip }, async (t) => {
+t.test('presence.rb forgets what only an older store knew', { skip: noBunny }, async (t) => {
   // Without a data folder each start has a store of its own.
   const first = await Server.start({ amqp: users.owsla, prefix });
   await Device.open(first.port, 'old');

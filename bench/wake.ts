@@ -111,7 +111,7 @@ function sleepersOf({ broker, server, names }: Node): Fleet {
     ...['--command-deadline', `${ACT_DEADLINE_S + AFTER_S}s`, '--asleep', wake],
   ];
   const flags = [...sizes, ...orders, '--rate', '0', '--duration', `${ACT_DEADLINE_S}s`];
-  return new Fleet(server, [...flags, '--connect-timeout', '60s'], ['nice', '-n', '9']);
+  return new Fleet(server, [...flags, '--connect-timeout', '60s'], ['nice', '-n', '5']);
 }
 
 const share = (us: number, from: Look, to: Look) =>
@@ -158,8 +158,7 @@ function judge({ counts, ended, findings, labelled, failures }: Report): void {
 }
 
 console.log(`load averages ${loadAverages().join(' ')}`);
-const openGate = { connectsPerSecond: 3_000 };
-const node = await startNode({ acceptors: Number(values.acceptors), limits: openGate });
+const node = await startNode({ acceptors: Number(values.acceptors) });
 try {
   const talk = ['--devices', values.talkers, '--rate', values.rate, '--duration', '1h'];
   const talkers = new Fleet(node.server, [...talk, '--device-prefix', 'talker-']);

@@ -34,8 +34,7 @@ const FIGURES = {
 type Figures = Record<keyof typeof FIGURES, number>;
 
 console.log(`load averages ${loadAverages().join(' ')}`);
-const { server, broker, names, stop } = await startNode({ acceptors: 1 });
-const prefix = names.commands.replace(/\.commands$/, '');
+const { server, broker, prefix, stop } = await startNode({ acceptors: 1 });
 const args = [String(server.port), broker.url, prefix, values.devices];
 const client = fork(new URL('./commandClient.ts', import.meta.url), args);
 const pids = {

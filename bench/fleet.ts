@@ -18,6 +18,8 @@ const LOADGEN = new URL('../loadgen/cli.ts', import.meta.url).pathname;
 export interface Node {
   readonly server: Server;
   readonly broker: Broker;
+  /** Of all its names at the broker. */
+  readonly prefix: string;
   readonly names: Names;
   stop(): Promise<void>;
 }
@@ -35,6 +37,7 @@ export async function startNode(options: Omit<ServerOptions, 'amqp' | 'prefix'>)
   return {
     server,
     broker,
+    prefix,
     names: names(prefix),
     stop: async () => {
       backend.kill('SIGKILL');

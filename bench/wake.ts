@@ -24,6 +24,8 @@ const { values } = parseArgs({
     talkers: { type: 'string', default: '500' },
     rate: { type: 'string', default: '500' },
     acceptors: { type: 'string', default: '2' },
+    /** The sleepers' nice over ours: what they do in a hurry must not be what is measured. */
+    yield: { type: 'string', default: '9' },
   },
 });
 const commands = Number(values.commands);
@@ -101,8 +103,7 @@ class Looks {
   }
 }
 
-function sleepersOf({ broker, server, names }: Node): Fleet {
-  const prefix = names.commands.replace(/\.commands$/, '');
+function sleepersOf({ broker, server, prefix }: Node): Fleet {
   const sizes = ['--devices', String(devices), '--workers', '2', '--source', sourcesFor(devices)];
   const wake = `${ASLEEP}@${wakeAtS}s-${wakeAtS + Number(values.wake)}s`;
   const orders = [
@@ -111,7 +112,7 @@ function sleepersOf({ broker, server, names }: Node): Fleet {
     ...['--command-deadline', `${ACT_DEADLINE_S + AFTER_S}s`, '--asleep', wake],
   ];
   const flags = [...sizes, ...orders, '--rate', '0', '--duration', `${ACT_DEADLINE_S}s`];
-  return new Fleet(server, [...flags, '--connect-timeout', '60s'], ['nice', '-n', '5']);
+  return new Fleet(server, [...flags, '--connect-timeout', '60s'], ['nice', '-n', values.yield]);
 }
 
 const share = (us: number, from: Look, to: Look) =>

@@ -16,16 +16,15 @@ import type { ToAcceptor, ToRegistrar } from '../../src/presence/messages.ts';
 import type { Row } from '../../src/presence/rules.ts';
 import { MemoryStore } from './memoryStore.ts';
 
-export const LIMITS = makeLimits({
+const LIMITS = {
   presenceBatchMax: 3,
   commandResultMs: 200,
-  commandsPerDeviceMax: 30,
+  commandsPerDeviceMax: 60,
   commandRetryMs: 10,
-  commandWindowMax: 3,
   commandRememberMs: 600_000,
   // The publisher's own clock is the machine's: nothing here takes that long.
   confirmQuietMs: 3_600_000,
-});
+};
 
 type Command = Extract<ToAcceptor, readonly ['command', ...unknown[]]>;
 type Answer = Extract<ToRegistrar, readonly ['taken' | 'result' | 'unsent', ...unknown[]]>;
@@ -138,7 +137,8 @@ class ModelDevice {
     this.name = name;
   }
 
-  take(): void {
+  /** Whatever its mood, a mute one says nothing of this command. */
+  take(isMute: boolean): void {
     const command = this.inbox.shift();
     if (!command) return;
     const [, device, connection, key, , payload, due] = command;
@@ -151,6 +151,7 @@ class ModelDevice {
       if (this.keys.length > KEYS) this.keys.shift();
       this.acts.push(Number(payload.toString()));
     }
+    if (isMute) return;
     if (this.mood === 'ack' || this.mood === 'both') this.answers.push(['taken', key]);
     if (this.mood === 'result' || this.mood === 'both') {
       this.answers.push(['result', key, 100, Buffer.from('done')]);
@@ -172,8 +173,10 @@ export class World {
   #rows: Row[] = [];
   #now = 1_000_000;
   #connections = 0;
+  readonly #windowMax: number;
 
-  constructor(devices: readonly string[]) {
+  constructor(devices: readonly string[], windowMax: number) {
+    this.#windowMax = windowMax;
     this.devices = devices.map((name) => new ModelDevice(name));
     for (const name of devices) this.#store.rows.set(name, rowOf(name, undefined));
     this.#desk = this.#makeDesk();
@@ -183,7 +186,7 @@ export class World {
   #makeDesk(): Desk {
     return new Desk({
       store: this.#store,
-      limits: LIMITS,
+      limits: makeLimits({ ...LIMITS, commandWindowMax: this.#windowMax }),
       counters: makeCommandCounters(),
       wall: () => this.#now,
       send: (_, message) => {
@@ -266,13 +269,25 @@ export class World {
     this.#rows.push(rowOf(device.name, undefined));
   }
 
-  take(at: number): void {
-    this.devices[at]?.take();
+  take(at: number, isMute = false): void {
+    this.devices[at]?.take(isMute);
   }
 
   answer(at: number): void {
     const answer = this.devices[at]?.answers.shift();
     if (answer) this.#desk.commands.onAnswer(answer);
+  }
+
+  /**
+   * All that is queued is on record; then the device takes so many, the first of them mutely, and
+   * its answers are heard.
+   */
+  async flow(at: number, mutes: number, takes: number): Promise<void> {
+    while (this.queue.length > 0) this.deliver();
+    while (await this.work());
+    for (let taken = 0; taken < takes; taken += 1) this.take(at, taken < mutes);
+    while (this.devices[at]?.answers.length) this.answer(at);
+    while (await this.work());
   }
 
   // The registrar.
@@ -345,7 +360,10 @@ export class World {
   }
 
   async #flow(): Promise<void> {
-    for (let quiet = 0; quiet < 12; quiet += 1) {
+    for (let quiet = 0; quiet < 3; quiet += 1) {
+      this.#desk.tick();
+      while (await this.work());
+      if (this.#isMoving()) quiet = 0;
       while (this.queue.length > 0) this.deliver();
       while (await this.work());
       for (const at of this.devices.keys()) {
@@ -354,8 +372,13 @@ export class World {
       }
       this.transfer(1_000);
       while (this.#channel.confirms.length > 0) this.confirm();
-      this.#desk.tick();
     }
+  }
+
+  #isMoving(): boolean {
+    const { wire, confirms } = this.#channel;
+    const toMove = this.queue.length + wire.length + confirms.length;
+    return toMove > 0 || this.devices.some(({ inbox, answers }) => inbox.length + answers.length);
   }
 
   // What has to be true.

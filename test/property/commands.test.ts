@@ -5,10 +5,13 @@
  */
 import fc from 'fast-check';
 import t from 'tap';
+import { KEYS } from '../../src/command/lane.ts';
 import { type Mood, World } from '../helpers/commandWorld.ts';
 
 const DEVICES = ['door-1', 'door-2'];
-const at = fc.nat({ max: DEVICES.length - 1 });
+/** One of them has most of the trouble. */
+const at = fc.constantFrom(0, 0, 0, 1);
+const device = fc.constantFrom('door-1', 'door-1', 'door-1', 'door-2');
 const few = fc.nat(6);
 const MOODS: readonly Mood[] = ['result', 'both', 'ack', 'silent'];
 
@@ -17,9 +20,28 @@ const step = fc.oneof(
     weight: 8,
     arbitrary: fc.record({
       do: fc.constant('publish' as const),
-      device: fc.constantFrom(...DEVICES),
+      device,
       isKept: fc.boolean(),
       livesMs: fc.constantFrom(20, 500, 100_000),
+    }),
+  },
+  // So that windows fill, and what a device remembers runs out.
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('burst' as const),
+      device,
+      isKept: fc.boolean(),
+      count: fc.integer({ min: 1, max: KEYS + 2 }),
+    }),
+  },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      do: fc.constant('flow' as const),
+      at,
+      mutes: fc.constantFrom(0, 0, 0, 1, 1, KEYS),
+      takes: fc.integer({ min: 0, max: KEYS + 2 }),
     }),
   },
   { weight: 9, arbitrary: fc.record({ do: fc.constant('deliver' as const) }) },
@@ -46,7 +68,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(150) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('fail' as const), few }) },
   {
-    weight: 1,
+    weight: 5,
     arbitrary: fc.record({
       do: fc.constant('mood' as const),
       at,
@@ -56,8 +78,14 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
+function burst(world: World, device: string, isKept: boolean, count: number): void {
+  for (let sent = 0; sent < count; sent += 1) world.publish(device, isKept, 100_000);
+}
+
 async function perform(world: World, step: Step): Promise<void> {
   if (step.do === 'publish') world.publish(step.device, step.isKept, step.livesMs);
+  else if (step.do === 'burst') burst(world, step.device, step.isKept, step.count);
+  else if (step.do === 'flow') await world.flow(step.at, step.mutes, step.takes);
   else if (step.do === 'deliver') world.deliver();
   else if (step.do === 'work') await world.work();
   else if (step.do === 'connect') world.connect(step.at);
@@ -76,12 +104,16 @@ async function perform(world: World, step: Step): Promise<void> {
   }
 }
 
+const steps = fc.array(step, { maxLength: 150, size: 'max' });
+/** The largest leaves a device one key between window and window. */
+const windowMax = fc.constantFrom(1, 3, 8, KEYS - 1);
+
 const RUNS = Number(process.env.RUNS ?? 1_000);
 
 t.test('commands: after any steps and crashes: once, in order, and one end each', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 150, size: 'max' }), async (steps) => {
-      const world = new World(DEVICES);
+    fc.asyncProperty(windowMax, steps, async (windowMax, steps) => {
+      const world = new World(DEVICES, windowMax);
       for (const step of steps) await perform(world, step);
       await world.settle();
       world.check();

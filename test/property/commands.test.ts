@@ -108,7 +108,7 @@ const steps = fc.array(step, { maxLength: 150, size: 'max' });
 /** The largest leaves a device one key between window and window. */
 const windowMax = fc.constantFrom(1, 3, 8, KEYS - 1);
 
-const RUNS = Number(process.env.RUNS ?? 1_000);
+const RUNS = Number(process.env.RUNS ?? 700);
 
 t.test('commands: after any steps and crashes: once, in order, and one end each', async () => {
   await fc.assert(

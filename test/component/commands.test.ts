@@ -248,6 +248,7 @@ test('kept: not without the one before it; one that never goes is none', async (
 
 /** A registrar above this acceptor, without stream and broker between. */
 class Upstairs {
+  readonly #store = new MemoryStore();
   readonly #desk: Desk;
   readonly #parts: Parts;
   readonly #clock: Served['clock'];
@@ -256,7 +257,7 @@ class Upstairs {
     this.#parts = parts;
     this.#clock = clock;
     this.#desk = new Desk({
-      store: new MemoryStore(),
+      store: this.#store,
       limits,
       counters: makeCommandCounters(),
       wall: () => clock.wall(),
@@ -296,7 +297,9 @@ class Upstairs {
   async work(): Promise<void> {
     const { commands } = this.#desk;
     for (const message of this.#parts.told.splice(0)) commands.onAnswer(message);
-    await commands.prepare();
+    const writes = await commands.prepare();
+    const nothing = { rows: [], events: [], settledTo: 0 };
+    if (writes) await this.#store.write({ ...nothing, commands: writes });
     commands.committed([]);
   }
 

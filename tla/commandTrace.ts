@@ -29,6 +29,9 @@ const PREFIX = 'Commands!';
 /** What a device remembers: part of the protocol. */
 const KEYS = 16;
 
+/** The trace may be a behaviour, but Commands.tla is too small to say so. */
+export class SeveralAcceptors extends Error {}
+
 interface Known {
   readonly name: string;
   readonly isKept: boolean;
@@ -119,7 +122,7 @@ class Generator {
 
   #connect(acceptor: string): void {
     const isAlone = this.#acceptor === '' || this.#acceptor === acceptor;
-    if (!isAlone) throw new Error('commands can be judged for one acceptor at a time');
+    if (!isAlone) throw new SeveralAcceptors('commands are judged for one acceptor at a time');
     this.#acceptor = acceptor;
     this.#step('Connect');
   }
@@ -263,7 +266,7 @@ export function commandedDevices(lines: readonly TraceLine[]): string[] {
 
 /**
  * The module `name` of these lines, and the .cfg to check it with; it extends CommandsTrace.
- * Throws on a line that cannot be of such a trace.
+ * Throws on a line that cannot be of such a trace; SeveralAcceptors on one that it cannot judge.
  */
 export function commandModule(
   name: string,

@@ -7,7 +7,7 @@
 import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { commandedDevices, commandModule } from './commandTrace.ts';
+import { commandedDevices, commandModule, SeveralAcceptors } from './commandTrace.ts';
 import { check, fetched } from './tlc.ts';
 import { parseTrace, type TraceLine, type TraceModule, traceModule } from './trace.ts';
 
@@ -42,10 +42,9 @@ export function judgeCommands(lines: readonly TraceLine[], device: string): Prom
 }
 
 /** Presence's verdict, and one for each device that was sent a command. */
-export async function judgeAll(lines: readonly TraceLine[]): Promise<Verdict[]> {
-  const verdicts = [await judge(lines)];
-  for (const device of commandedDevices(lines)) verdicts.push(await judgeCommands(lines, device));
-  return verdicts;
+export async function* judgeAll(lines: readonly TraceLine[]): AsyncIterable<Verdict> {
+  yield await judge(lines);
+  for (const device of commandedDevices(lines)) yield await judgeCommands(lines, device);
 }
 
 async function judgeModule(
@@ -96,9 +95,14 @@ async function main(paths: readonly string[]): Promise<number> {
   }
   let rejected = 0;
   for (const path of paths) {
-    for (const verdict of await judgeAll(readTrace(path))) {
-      console.log(verdictLine(path, verdict));
-      if (!verdict.isAccepted) rejected += 1;
+    try {
+      for await (const verdict of judgeAll(readTrace(path))) {
+        console.log(verdictLine(path, verdict));
+        if (!verdict.isAccepted) rejected += 1;
+      }
+    } catch (error) {
+      if (!(error instanceof SeveralAcceptors)) throw error;
+      console.log(`${path}: ${error.message}`);
     }
   }
   return rejected === 0 ? 0 : 1;

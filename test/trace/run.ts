@@ -36,7 +36,7 @@ try {
   for (const name of names) {
     const lines = await traceOf(broker, name);
     if (values.keep !== undefined) keep(values.keep, name, lines);
-    for (const verdict of await judgeAll(lines)) {
+    for await (const verdict of judgeAll(lines)) {
       console.log(verdictLine(name, verdict));
       if (!verdict.isAccepted) process.exitCode = 1;
     }

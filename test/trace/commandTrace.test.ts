@@ -1,0 +1,76 @@
+/** Lines of commands as steps of Commands.tla: what happens when, and what is no trace at all. */
+import t from 'tap';
+import { commandedDevices, commandModule } from '../../tla/commandTrace.ts';
+import type { TraceLine } from '../../tla/trace.ts';
+
+type Written = Omit<TraceLine, 'us' | 'process'> & { action: string; process?: string };
+
+/** In this order; the registrar's when not said otherwise. */
+const traceOf = (...lines: readonly Written[]): TraceLine[] =>
+  lines.map((line, us) => ({ us, process: 'registrar', ...line }));
+
+const START = { action: 'RegistrarStart', window: 3 };
+const CAME = { action: 'Commands!Receive', key: 'a', device: 'door', isRedelivered: false };
+const KEPT = { action: 'Commands!Deliver', key: 'a', isRedelivered: false, arrival: 'keep' };
+const COMMIT = { action: 'Commands!Commit' };
+const LOST = { action: 'Commands!ChannelLost' };
+
+const stepsOf = (...lines: readonly Written[]) =>
+  commandModule('T', traceOf(...lines), 'door').steps;
+const actionsOf = (...lines: readonly Written[]) => stepsOf(...lines).map(({ action }) => action);
+
+t.test('command trace: a kept command is delivered when it is on record', async (t) => {
+  const sent = { action: 'Commands!Send', key: 'a' };
+
+  t.same(actionsOf(START, CAME, KEPT, { action: 'Rest' }, COMMIT, sent), [
+    'Rest',
+    'Deliver',
+    'Send',
+  ]);
+});
+
+t.test('command trace: if its channel is lost meanwhile, it was delivered before', async (t) => {
+  t.same(actionsOf(START, CAME, KEPT, LOST, COMMIT), ['Deliver', 'ChannelLost']);
+  t.same(actionsOf(START, CAME, LOST, KEPT, COMMIT), ['Deliver', 'ChannelLost']);
+});
+
+t.test('command trace: a rolled-back transaction has not happened', async (t) => {
+  t.same(actionsOf(START, CAME, KEPT, { action: 'Commands!Rollback' }), []);
+});
+
+t.test('command trace: one that its registrar did not live to commit may have', async (t) => {
+  const steps = stepsOf(START, CAME, KEPT, START);
+
+  t.same(
+    steps.map(({ action, skip }) => [action, skip]),
+    [
+      ['Deliver', 1],
+      ['RegistrarCrash', 0],
+      ['RegistrarStart', 0],
+    ],
+  );
+});
+
+t.test('command trace: an end belongs to the step before it', async (t) => {
+  const key = 'b';
+  const came = { action: 'Commands!Deliver', key, device: 'door', isRedelivered: true };
+  const end = { action: 'Commands!Conclude', key, type: 'expired', reason: 'unknown' };
+
+  t.match(stepsOf(START, came, end), [{ action: 'Deliver', again: 1, end: 'unknown' }]);
+});
+
+t.test('command trace: commands of other devices are none here', async (t) => {
+  const other = { ...CAME, key: 'c', device: 'gate' };
+  const sent = { action: 'Commands!Send', key: 'c' };
+
+  t.same(actionsOf(START, other, sent), []);
+  t.same(commandedDevices(traceOf(START, CAME, other)), ['door', 'gate']);
+});
+
+t.test('command trace: a line that no trace can have is refused', async (t) => {
+  const connect = (process: string) => ({ action: 'Connect', process });
+
+  t.throws(() => stepsOf({ action: 'Commands!Send', key: 'a' }), /never came/);
+  t.throws(() => stepsOf({ action: 'Commands!Guess', device: 'door' }), /no such action/);
+  t.throws(() => stepsOf(connect('a'), connect('b')), /one acceptor at a time/);
+});

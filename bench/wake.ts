@@ -46,7 +46,6 @@ const MiB = 1_048_576;
 interface Look {
   readonly at: number;
   readonly kept: number;
-  readonly hellos: number;
   readonly rss: number;
   readonly registrarUs: number;
   readonly acceptorsUs: number;
@@ -70,14 +69,10 @@ class Looks {
       server.childPid(`acceptor ${at + 1}`),
     );
     while (!this.#isOver) {
-      const [kept, hellos] = await Promise.all([
-        server.metric('owsla_command_kept'),
-        server.metric('owsla_messages_in_total', 'type="hello"'),
-      ]);
+      const kept = await server.metric('owsla_command_kept');
       this.all.push({
         at: Date.now() / 1_000,
         kept,
-        hellos,
         rss: rssBytesOf(registrar),
         registrarUs: cpuUsOf(registrar),
         acceptorsUs: acceptors.reduce((all, pid) => all + cpuUsOf(pid), 0),
@@ -178,7 +173,7 @@ try {
   const begin = looks.first(({ kept }) => kept > 0);
   const most = Math.max(...looks.all.map(({ kept }) => kept));
   const stored = looks.first(({ kept }) => kept === most);
-  const woken = looks.first(({ hellos }) => hellos > stored.hellos, stored.at);
+  const woken = looks.first(({ kept }) => kept < most, stored.at);
   const done = looks.first(({ kept }) => kept === 0, woken.at);
   const last = looks.all.at(-1) as Look;
   console.log(`${commands} kept commands for ${devices} devices; ${most} waited at most`);

@@ -54,7 +54,7 @@ export const LIMIT_SPECS = {
   connectsPerSecond: count(750, 1, 1_000_000, 'new links let in per second and acceptor'),
   connectBurst: count(100, 1, 1_000_000, 'new links let in at once after a quiet time'),
   connectQueueMax: count(16_384, 0, 1_000_000, 'new links that wait for that; 0: none, refuse'),
-  connectWaitMs: ms(15 * SECOND, 10, HOUR, 'time a new link may wait for that; then refused'),
+  connectWaitMs: ms(20 * SECOND, 10, HOUR, 'time a new link may wait for that; then refused'),
   greetingsMax: count(2_048, 1, 1_000_000, 'links let in that have still to say HELLO'),
   backlog: count(4_096, 1, 65_535, 'accept queue of an acceptor, all its sockets together'),
   listenSockets: count(16, 1, 64, 'sockets an acceptor listens on: links accepted per loop turn'),

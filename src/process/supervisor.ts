@@ -37,10 +37,17 @@ const CHILD_ENTRY = join(dirname(import.meta.filename), `child${extname(import.m
  * A storm makes V8's new space grow to its limit, 16 MiB by default, and it gives little of that
  * back: a fleet that came at once would cost a quarter more memory than one that came slowly. In
  * MiB. And V8's helper threads would collect garbage on processors that other acceptors need: a
- * collection then waits for the slowest of them, and links that are open wait with it.
+ * collection waits for the slowest of them, and the links that are open with it. Only sweeping,
+ * which nobody waits for, is left to them.
  * The flags that the supervisor was started with come after these, and so rule.
  */
-const CHILD_FLAGS = ['--max-semi-space-size=4', '--single-threaded-gc'];
+const CHILD_FLAGS = [
+  '--max-semi-space-size=4',
+  '--no-parallel-scavenge',
+  '--no-parallel-marking',
+  '--no-parallel-compaction',
+  '--no-concurrent-marking',
+];
 
 /** A place in the node, filled by one process after another. */
 interface Place {

@@ -1,11 +1,16 @@
-/** The broker dies and comes back while devices talk: links stay, and no ACKed EVENT is lost. */
+/**
+ * The broker dies and comes back while devices talk: links stay, no ACKed EVENT is lost, and each
+ * command has one end.
+ */
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Backend, echo } from '../helpers/backend.ts';
 import { startBroker } from '../helpers/broker.ts';
+import { Commander } from '../helpers/commander.ts';
 import { Device, END, event, request } from '../helpers/device.ts';
 import { Server } from '../helpers/server.ts';
+import { Subscriber } from '../helpers/subscriber.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const DEVICES = 500;
@@ -131,4 +136,32 @@ t.test('REQUESTs expire while the broker is away, and are never published later'
   t.same(seen, ['2'], 'only the second request reached the backend');
   device.close();
   await backend.close();
+});
+
+t.test('commands under way are answered while it is away, and told when it is back', async (t) => {
+  const outcomes = 'backend.outcomes';
+  const before = await Commander.connect(broker.url, prefix, outcomes);
+  const subscriber = await Subscriber.start(broker.url, prefix);
+  const device = await Device.open(server.port, 'gate');
+  await waitFor('gate online', () => subscriber.view.get('gate')?.online === true);
+  await subscriber.close();
+  const transient = await before.send('gate', { payload: 'now' });
+  const kept = await before.send('gate', { payload: 'kept', keepMs: 60_000 });
+  const commands = [await device.expect(TYPE.COMMAND), await device.expect(TYPE.COMMAND)];
+  await server.untilMetric('owsla_command_kept', '', (count) => count === 1);
+  await broker.ctl('eval', 'mnesia:sync_log().');
+
+  await broker.kill();
+  for (const { id, payload } of commands) {
+    device.send({ type: TYPE.RESULT, id, status: 0, payload });
+  }
+  await server.untilMetric('owsla_command_kept', '', (count) => count === 0);
+  await broker.start();
+  const after = await Commander.connect(broker.url, prefix, outcomes);
+
+  t.match(await after.final(transient), { type: 'result', text: 'now' });
+  t.match(await after.final(kept), { type: 'result', text: 'kept' });
+  t.same(after.contradictions(), []);
+  device.close();
+  await after.close();
 });

@@ -3,7 +3,7 @@
  * From: commands.ts.  To: the store, in presence's own transactions (`prepare`, then `committed` or
  * `rolledBack`); once that is on record, to links (lanes.ts), and outcomes.
  * Bound: `commandsPerDeviceMax` per device and `commandsKeptMax` in all, beyond that `refused`;
- * `presenceBatchMax` of each kind in a transaction.
+ * `presenceBatchMax` of each kind, and LOAD_BYTES_MAX to send, in a transaction.
  */
 import type { Refusal } from '../errors.ts';
 import type { Row } from '../presence/rules.ts';
@@ -46,6 +46,9 @@ export interface KeptOptions extends LanesOptions {
 /** How often the store is asked what is due. */
 const LOOK_MS = 100;
 const FORGET_EVERY_MS = 10_000;
+/** Payloads that one transaction reads in order to send them, and one read of so many devices more. */
+const LOAD_BYTES_MAX = 8 * 1_024 * 1_024;
+const LOAD_DEVICES = 32;
 
 export class Kept {
   /** Those that have not ended, on their way to the links. */
@@ -196,18 +199,25 @@ export class Kept {
     }
   }
 
+  /** What would be more than LOAD_BYTES_MAX is left for the next transaction. */
   async #load(batch: Batch, loads: readonly Load[]): Promise<void> {
-    if (loads.length === 0) return;
-    const wanted = loads.map(({ device, after, limit }) => ({ device, after, limit }));
-    const found = await this.#options.store.waitingCommands(wanted);
-    const rows = Map.groupBy(found, ({ device }) => device);
-    batch.steps.unshift(() => {
-      for (const { lane, device, generation } of loads) {
-        const ofLane = rows.get(device) ?? [];
-        lane.loaded(ofLane, generation);
-        batch.touched.add(device);
-      }
-    });
+    let bytes = 0;
+    let next = 0;
+    while (next < loads.length && bytes < LOAD_BYTES_MAX) {
+      const some = loads.slice(next, next + LOAD_DEVICES);
+      const wanted = some.map(({ device, after, limit }) => ({ device, after, limit }));
+      const found = await this.#options.store.waitingCommands(wanted);
+      for (const { payload } of found) bytes += payload.length;
+      const rows = Map.groupBy(found, ({ device }) => device);
+      batch.steps.unshift(() => {
+        for (const { lane, device, generation } of some) {
+          lane.loaded(rows.get(device) ?? [], generation);
+          batch.touched.add(device);
+        }
+      });
+      next += some.length;
+    }
+    this.lanes.giveBack(loads.slice(next));
   }
 
   #judged(batch: Batch, { row, outcome }: Verdict): void {

@@ -1,18 +1,19 @@
 /**
  * Lane: the kept commands of one device: which of them its link has, and which may follow. Pure.
- * From: kept.ts.  To: the next rows to send, in order.
+ * From: lanes.ts.  To: the next rows to send, in order.
  * Bound: one window of `commandWindowMax` at a time; the next begins when all of it is answered, so
  * a command that may come to a device again is among the last KEYS it has seen. A device
- * remembers so many keys, and acts upon none of them twice.
+ * remembers so many keys, and acts upon none of them twice. What is on its way is known here by id
+ * and key; its payload is the store's, and is read again when it has to be sent again.
  */
 import type { CommandRow } from './rows.ts';
 
 /** Keys that a device remembers: part of the protocol. */
 export const KEYS = 16;
 
-/** A row of the window. */
+/** One of the window. */
 interface Sent {
-  readonly row: CommandRow;
+  readonly id: number;
   /** How often it was sent on this link, less what its acceptor then did not send on. */
   times: number;
 }
@@ -29,7 +30,7 @@ export class Lane {
    * '': the next one has nothing before it.
    */
   last = '';
-  /** The rows that follow, in order, as far as they have been read. */
+  /** What is to be sent next, in order, as far as it has been read. */
   ready: CommandRow[] = [];
   /**
    * How many of the first that wait may have been sent before: on an earlier link, or by an earlier
@@ -37,13 +38,13 @@ export class Lane {
    */
   suspects: number;
   isLoading = false;
-  /** Rises with every link: what was read for an earlier one is not for this one. */
+  /** Rises when all is to be read anew: what was asked for before is not wanted any more. */
   generation = 0;
   readonly #windowMax: number;
   /** Rows and transients that the present window has had. */
   #begun = 0;
   #transients = 0;
-  /** The last row in `window` or `ready`, ever on this link. */
+  /** The last row that was read, of those that are to be sent on this link. */
   #readTo = 0;
 
   constructor(device: string, windowMax: number, suspects = 0) {
@@ -60,30 +61,42 @@ export class Lane {
     return this.suspects > 0 ? 1 : this.#windowMax;
   }
 
-  /** Waiting rows that only the store has. */
-  get #unread(): number {
-    return this.waiting - this.#window.size - this.ready.length;
+  /** Those of the window that are to be read and sent again. */
+  get #again(): number {
+    return [...this.#window.values()].filter(({ id }) => id > this.#readTo).length;
   }
 
-  /** What to read now, if anything. */
+  /** Rows in `ready` that were not sent on this link yet. */
+  get #fresh(): number {
+    return this.ready.filter(({ key }) => !this.#window.has(key)).length;
+  }
+
+  /** Waiting rows that have to be read from the store. */
+  get #unread(): number {
+    return this.waiting - (this.#window.size - this.#again) - this.#fresh;
+  }
+
+  /** What to read now, if anything: no more than may be sent. */
   wants(): { device: string; after: number; limit: number } | undefined {
     if (this.isLoading || this.ready.length > 0 || this.#unread <= 0) return undefined;
-    if (this.#begun >= this.#max) return undefined;
-    return { device: this.device, after: this.#readTo, limit: this.#windowMax };
+    const limit = this.#again + Math.max(0, this.#max - this.#begun);
+    return limit === 0 ? undefined : { device: this.device, after: this.#readTo, limit };
   }
 
-  /** These were read, for the link of `generation`. */
+  /** These were read, as `wants` asked in `generation`. */
   loaded(rows: readonly CommandRow[], generation: number): void {
     if (generation !== this.generation) return;
     this.isLoading = false;
-    // Nothing there: whatever was counted on is gone, and must not be asked for again.
-    if (rows.length === 0) this.waiting = this.#window.size + this.ready.length;
     for (const row of rows) this.#push(row);
+    if (rows.length > 0) return;
+    // Nothing there: whatever was counted on is gone, and must not be asked for again.
+    for (const { id } of this.#window.values()) this.#readTo = Math.max(this.#readTo, id);
+    this.waiting = this.#window.size;
   }
 
-  /** A new row. While older ones wait in the store it waits there too. */
+  /** A new row. While older ones wait in the store, or it may not be sent yet, it waits there. */
   add(row: CommandRow, isLinked: boolean): void {
-    const isNext = this.#unread === 0 && this.ready.length < this.#windowMax;
+    const isNext = this.#unread === 0 && this.#begun + this.#fresh < this.#max;
     this.waiting += 1;
     if (isLinked && isNext && !this.isLoading) this.#push(row);
   }
@@ -97,32 +110,38 @@ export class Lane {
   next(now: number): CommandRow | undefined {
     const [row] = this.ready;
     // One that is due stays until its end is on record.
-    if (row === undefined || this.#begun >= this.#max || row.due <= now) return undefined;
-    return row;
+    if (row === undefined || row.due <= now) return undefined;
+    return this.isAgain(row) || this.#begun < this.#max ? row : undefined;
+  }
+
+  /** It was sent on this link before. */
+  isAgain({ key }: CommandRow): boolean {
+    return this.#window.has(key);
   }
 
   /** The row that `next` gave is on its way. */
   sent(): void {
     const row = this.ready.shift();
     if (row === undefined) return;
-    this.#begun += 1;
-    this.#window.set(row.key, { row, times: 1 });
+    const sent = this.#window.get(row.key);
+    if (sent) sent.times += 1;
+    else {
+      this.#begun += 1;
+      this.#window.set(row.key, { id: row.id, times: 1 });
+    }
     this.last = row.key;
   }
 
-  /** Something was sent on this link, and its answer is not yet on record. */
-  get hasSent(): boolean {
-    return this.#window.size > 0;
-  }
-
-  /** What was sent on this link, in order; `sentAgain` for each that is. */
-  *sentRows(): Iterable<CommandRow> {
-    for (const { row } of this.#window.values()) yield row;
-  }
-
-  sentAgain(key: string): void {
-    const sent = this.#window.get(key);
-    if (sent) sent.times += 1;
+  /**
+   * The link may not have what was sent on it, or takes nothing now: all of the window is to be
+   * sent again, in order, and then what follows. Until it is asked for, nothing is held here.
+   */
+  rewind(): void {
+    this.ready = [];
+    this.isLoading = false;
+    this.generation += 1;
+    this.last = '';
+    this.#readTo = 0;
   }
 
   /** The acceptor did not send it on, this time. May the device have it nevertheless? */
@@ -168,10 +187,7 @@ export class Lane {
   unlink(): void {
     this.suspects = Math.max(this.suspects, this.#window.size);
     this.#window.clear();
-    this.ready = [];
-    this.isLoading = false;
-    this.generation += 1;
     this.#begin();
-    this.#readTo = 0;
+    this.rewind();
   }
 }

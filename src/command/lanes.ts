@@ -2,8 +2,9 @@
  * Lanes: kept commands on their way to the links, each device's in its own lane (lane.ts).
  * From: kept.ts: what is on record; commands.ts: who has a link, and which link took nothing.
  * To: links, by the port; the rows that the next transaction has to read.
- * Bound: a lane per device that has commands, and one window of payloads in those of devices that
- * are connected. A link without room is tried again every `commandRetryMs`.
+ * Bound: a lane per device that has commands, of a few bytes for each of its window. Payloads are
+ * held from the transaction that read them until they are sent, right after it; what a link does
+ * not take then is dropped, and read again in `commandRetryMs`.
  */
 import type { Limits } from '../limits.ts';
 import type { Unsent } from '../presence/messages.ts';
@@ -73,27 +74,8 @@ export class Lanes {
   linked(device: string): void {
     const lane = this.#lanes.get(device);
     if (!lane) return;
-    // tla: Commands!Show
-    if (lane.hasSent) this.#options.trace('Commands!Show', { device });
-    if (this.#sendAgain(lane)) this.#pump(lane);
-  }
-
-  /**
-   * All of the window, in order. False: the link does not take it now, so nothing that follows may
-   * go either; it is tried again, or comes with a hand-over.
-   */
-  #sendAgain(lane: Lane): boolean {
-    const now = this.#options.wall();
-    let after = '';
-    for (const row of lane.sentRows()) {
-      // The end of one that is due is about to be recorded.
-      if (row.due <= now) continue;
-      if (!this.#send(lane, row, after)) return false;
-      lane.sentAgain(row.key);
-      after = row.key;
-    }
-    lane.last = after;
-    return true;
+    lane.rewind();
+    this.#pump(lane);
   }
 
   /** The acceptor did not send it. May the device have it nevertheless, from another time? */
@@ -124,17 +106,28 @@ export class Lanes {
   }
 
   #pump(lane: Lane): void {
-    const { wall, link, port, trace } = this.#options;
+    const { wall, link, port } = this.#options;
     if (link(lane.device) === undefined) return;
     for (let row = lane.next(wall()); row; row = lane.next(wall())) {
-      // tla: Commands!Send
-      if (!this.#send(lane, row, lane.last)) return;
-      trace('Commands!Send', { key: row.key });
+      if (!this.#send(lane, row, lane.last)) {
+        // It is tried again, or comes with a hand-over; nothing that follows may go before it.
+        lane.rewind();
+        return;
+      }
+      this.#trace(lane, row);
       lane.sent();
     }
     if (lane.wants() === undefined) return;
     this.#wanting.add(lane.device);
     port.wake();
+  }
+
+  #trace(lane: Lane, row: CommandRow): void {
+    const { trace } = this.#options;
+    // tla: Commands!Send
+    if (!lane.isAgain(row)) trace('Commands!Send', { key: row.key });
+    // tla: Commands!Show
+    else if (lane.last === '') trace('Commands!Show', { device: row.device });
   }
 
   #send({ device }: Lane, { key, topic, payload, due }: CommandRow, after: string): boolean {

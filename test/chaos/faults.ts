@@ -31,6 +31,9 @@ const FLOOD = 5;
 /** Of all memory: the alarm is sure to go off; and what RabbitMQ has by default. */
 const WATERMARKS = { low: '0.0001', usual: '0.4' } as const;
 
+/** A device that was refused four times waits up to 16 s. */
+const COME_BACK_MS = 30_000;
+
 function manner(name: Manner): Fault {
   return async ({ backend }, { times }) => {
     backend.behave(name);
@@ -81,6 +84,8 @@ export const FAULTS = {
     await world.server.stop();
     await pause(times.awayMs);
     await world.serve();
+    // Whoever found nobody a few times comes back when its own backoff lets it.
+    await world.fleet.untilOpen(COME_BACK_MS);
   },
   'kill -9 the backends, start them again': async ({ backend, commander }, { times }) => {
     await Promise.all([backend.kill(), commander.kill()]);

@@ -347,6 +347,7 @@ on(
     const got = await lengthsBeforePong(device);
     await upstairs.keep(Buffer.alloc(3));
     upstairs.pass(served.limits.commandRetryMs);
+    await upstairs.work();
     got.push(...(await lengthsBeforePong(device)));
 
     t.same(

@@ -206,6 +206,7 @@ t.test('commands: kept, its link takes none until the deadline: expired, not-sen
   unsent(1, 'busy');
   world.now += 100;
   commands.tick();
+  await work();
   // Both are on their way again. What the acceptor says of one is no word on the other.
   unsent(0, 'expired');
   world.now += 900;
@@ -228,7 +229,8 @@ t.test('commands: kept, sent once, then unsent to the same link: no-answer', asy
   await work();
   // Its device answered, but that was lost with the stream; now the link is full.
   await work(row('door-17', 'connection-1'));
-  unsent(0, 'busy');
+  await work();
+  unsent(1, 'busy');
   world.now += 1_000;
   await work();
 
@@ -336,6 +338,7 @@ t.test('commands: kept, a busy link is tried again a little later', async (t) =>
   t.equal(sent.length, 1);
   world.now += 101;
   commands.tick();
+  await work();
 
   t.equal(sent.length, 2);
   t.equal(sent[0]?.key, sent[1]?.key);
@@ -361,6 +364,7 @@ t.test(
     send('now');
     t.equal(payloads(), 'abcb', 'no transient goes between');
     commands.onAnswer(['taken', sent[3]?.key ?? '']);
+    await work();
     await work();
     t.equal(payloads(), 'abcbc');
     commands.onAnswer(['taken', sent[4]?.key ?? '']);
@@ -415,6 +419,39 @@ t.test('commands: a hand-over sends the window again in order, or no more of it'
     ['', a?.key, b?.key],
   );
 });
+
+t.test(
+  'commands: a fleet that wakes: no more payloads are read at once than 8 MiB and a bit',
+  async (t) => {
+    const { store, work, send, sent, commands } = make();
+    const devices = Array.from({ length: 400 }, (_, at) => `door-${at}`);
+    const text = 'x'.repeat(60_000);
+    await work(...devices.map((device) => row(device, undefined)));
+    for (const device of devices) {
+      send(text, { device, keepMs: 10_000, properties: { messageId: device } });
+    }
+    await work();
+    let read = 0;
+    const { waitingCommands } = store;
+    store.waitingCommands = async (of) => {
+      const rows = await waitingCommands.call(store, of);
+      for (const { payload } of rows) read += payload.length;
+      return rows;
+    };
+    await work(...devices.map((device) => row(device, `connection-${device}`)));
+
+    const reads: number[] = [];
+    while (commands.isBusy) {
+      read = 0;
+      await work();
+      reads.push(read);
+    }
+
+    t.equal(sent.length, devices.length);
+    t.ok(Math.max(...reads) < 10.5 * 1_024 * 1_024, `${reads}`);
+    t.equal(reads.length, 3);
+  },
+);
 
 t.test('commands: after a restart of the process nothing that was kept is forgotten', async (t) => {
   const before = make();

@@ -37,7 +37,54 @@ t.test('lane: the next window begins when all of this one is answered', async (t
   t.same(sentBy(lane), []);
 
   lane.left('key-3');
+  t.same(lane.wants(), { device: 'door', after: 3, limit: WINDOW_MAX });
+  lane.loaded([rowOf(4)], lane.generation);
   t.same(sentBy(lane), [4]);
+});
+
+t.test(
+  'lane: rewound, it holds nothing, and asks for the window again and what may follow',
+  (t) => {
+    const lane = laneOf(2);
+    sentBy(lane);
+    lane.left('key-1');
+    lane.add(rowOf(3), true);
+    lane.add(rowOf(4), true);
+
+    lane.rewind();
+
+    t.same(lane.ready, []);
+    t.equal(lane.last, '');
+    t.same(lane.wants(), { device: 'door', after: 0, limit: 2 }, 'one again, and the third');
+    lane.loaded([rowOf(2), rowOf(3)], lane.generation);
+    t.same(sentBy(lane), [2, 3]);
+    t.equal(lane.wants(), undefined, 'the window is full');
+    t.end();
+  },
+);
+
+t.test('lane: one that is answered while the window is read again is not sent again', (t) => {
+  const lane = laneOf(3);
+  sentBy(lane);
+  lane.rewind();
+  lane.wants();
+
+  lane.loaded([rowOf(1), rowOf(2), rowOf(3)], lane.generation);
+  lane.left('key-2');
+
+  t.same(sentBy(lane), [1, 3]);
+  t.end();
+});
+
+t.test('lane: a store that has nothing is not asked for ever', (t) => {
+  const lane = laneOf(3);
+  sentBy(lane);
+  lane.rewind();
+
+  lane.loaded([], lane.generation);
+
+  t.equal(lane.wants(), undefined);
+  t.end();
 });
 
 t.test('lane: on another link what was sent goes first, one at a time, and alone', async (t) => {

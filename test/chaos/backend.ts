@@ -5,12 +5,12 @@
  * Bound: PREFETCH deliveries under way; the queue of REQUESTs is full at REQUESTS_MAX, and then
  * the broker nacks.
  */
-import { setTimeout as pause } from 'node:timers/promises';
-import { type Channel, type ConsumeMessage, connect, IllegalOperationError } from 'amqplib';
+import type { Channel, ConsumeMessage } from 'amqplib';
 import { v4 as uuid } from 'uuid';
 import { Random } from '../../loadgen/random.ts';
 import { names } from '../../src/broker/topology.ts';
 import { type Entry, LedgerFile, readName } from './ledger.ts';
+import { live, safely } from './lives.ts';
 
 /** Ways to treat a REQUEST. All but `answer` are faults. */
 export const MANNERS = ['answer', 'nack', 'twice', 'garbage', 'late', 'slow'] as const;
@@ -37,8 +37,6 @@ export const REQUESTS_QUEUE = 'chaos.requests';
 export const REQUESTS_MAX = 2_000;
 
 const PREFETCH = 500;
-const RETRY_MS = 200;
-const CONNECT_MS = 2_000;
 /** In the manner `slow`, one REQUEST in that time. */
 const SLOW_MS = 10;
 
@@ -57,42 +55,24 @@ class Backend {
     setInterval(() => this.#treatSlow(), SLOW_MS);
   }
 
-  async run(): Promise<never> {
-    const { urls } = this.#start;
-    for (let at = 0; ; at = (at + 1) % urls.length) {
-      try {
-        await this.#serve(urls[at] as string);
-      } catch {
-        // The broker is away; that is what happens here.
-      }
-      await pause(RETRY_MS);
-    }
+  run(): Promise<never> {
+    return live({
+      urls: this.#start.urls,
+      open: (connection) => connection.createChannel(),
+      begin: (channel) => this.#begin(channel),
+    });
   }
 
-  /** One connection's life. */
-  async #serve(url: string): Promise<void> {
-    const connection = await connect(url, { timeout: CONNECT_MS });
-    connection.on('error', () => {});
-    const ended = new Promise((resolve) => connection.once('close', resolve));
-    try {
-      const at = names(this.#start.prefix);
-      const channel = await connection.createChannel();
-      channel.on('error', () => {});
-      channel.on('close', () => void connection.close().catch(() => {}));
-      await channel.prefetch(PREFETCH);
-      const full = { 'x-max-length': REQUESTS_MAX, 'x-overflow': 'reject-publish' };
-      await this.#consume(channel, EVENTS_QUEUE, at.events, {}, (message) => {
-        this.#onEvent(channel, message);
-      });
-      await this.#consume(channel, REQUESTS_QUEUE, at.requests, full, (message) => {
-        this.#onRequest(channel, message);
-      });
-      process.send?.('ready');
-      await ended;
-    } catch (error) {
-      await connection.close().catch(() => {});
-      throw error;
-    }
+  async #begin(channel: Channel): Promise<void> {
+    const at = names(this.#start.prefix);
+    await channel.prefetch(PREFETCH);
+    const full = { 'x-max-length': REQUESTS_MAX, 'x-overflow': 'reject-publish' };
+    await this.#consume(channel, EVENTS_QUEUE, at.events, {}, (message) => {
+      this.#onEvent(channel, message);
+    });
+    await this.#consume(channel, REQUESTS_QUEUE, at.requests, full, (message) => {
+      this.#onRequest(channel, message);
+    });
   }
 
   async #consume(
@@ -210,15 +190,6 @@ function reply(channel: Channel, { properties, content }: ConsumeMessage): void 
 
 function ack(channel: Channel, message: ConsumeMessage): void {
   safely(() => channel.ack(message));
-}
-
-/** The channel may have died since the delivery: then the broker delivers again. */
-function safely(act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    if (!(error instanceof IllegalOperationError)) throw error;
-  }
 }
 
 let backend: Backend | undefined;

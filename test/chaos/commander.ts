@@ -6,11 +6,11 @@
  * Bound: UNCONFIRMED_MAX publishes without a confirm, and none without a connection: what is due
  * then is skipped.
  */
-import { setTimeout as pause } from 'node:timers/promises';
-import { type ConfirmChannel, type ConsumeMessage, connect, IllegalOperationError } from 'amqplib';
+import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
 import { Random } from '../../loadgen/random.ts';
 import { names } from '../../src/broker/topology.ts';
 import { deviceName, LedgerFile } from './ledger.ts';
+import { live, safely } from './lives.ts';
 
 export interface CommanderStart {
   readonly what: 'start';
@@ -44,8 +44,6 @@ const NOW_MS = 5_000;
 const UNCONFIRMED_MAX = 1_000;
 const PREFETCH = 500;
 const TICK_MS = 10;
-const RETRY_MS = 200;
-const CONNECT_MS = 2_000;
 /** No life has more commands. */
 const LIFE_COMMANDS = 10_000_000;
 /** amqplib's word for the broker's no. */
@@ -129,44 +127,28 @@ class Commander {
     safely(() => channel.publish(commands, deviceName(device), body, options, onConfirm));
   }
 
-  async run(): Promise<never> {
-    const { urls } = this.#start;
-    for (let at = 0; ; at = (at + 1) % urls.length) {
-      try {
-        await this.#serve(urls[at] as string);
-      } catch {
-        // The broker is away; that is what happens here.
-      }
-      this.#channel = undefined;
-      await pause(RETRY_MS);
-    }
+  run(): Promise<never> {
+    return live({
+      urls: this.#start.urls,
+      open: (connection) => connection.createConfirmChannel(),
+      begin: (channel) => this.#begin(channel),
+      onEnd: () => {
+        this.#channel = undefined;
+      },
+    });
   }
 
-  /** One connection's life. */
-  async #serve(url: string): Promise<void> {
-    const connection = await connect(url, { timeout: CONNECT_MS });
-    connection.on('error', () => {});
-    const ended = new Promise((resolve) => connection.once('close', resolve));
-    try {
-      const channel = await connection.createConfirmChannel();
-      channel.on('error', () => {});
-      channel.on('close', () => void connection.close().catch(() => {}));
-      const type = this.#start.isQuorum ? { 'x-queue-type': 'quorum' } : {};
-      await channel.assertQueue(OUTCOMES_QUEUE, { durable: true, arguments: type });
-      await channel.checkExchange(names(this.#start.prefix).commands);
-      await channel.prefetch(PREFETCH);
-      await channel.consume(OUTCOMES_QUEUE, (message) => {
-        if (message === null) void channel.close().catch(() => {});
-        else this.#onOutcome(channel, message);
-      });
-      this.#channel = channel;
-      this.#again(channel);
-      process.send?.('ready');
-      await ended;
-    } catch (error) {
-      await connection.close().catch(() => {});
-      throw error;
-    }
+  async #begin(channel: ConfirmChannel): Promise<void> {
+    const type = this.#start.isQuorum ? { 'x-queue-type': 'quorum' } : {};
+    await channel.assertQueue(OUTCOMES_QUEUE, { durable: true, arguments: type });
+    await channel.checkExchange(names(this.#start.prefix).commands);
+    await channel.prefetch(PREFETCH);
+    await channel.consume(OUTCOMES_QUEUE, (message) => {
+      if (message === null) void channel.close().catch(() => {});
+      else this.#onOutcome(channel, message);
+    });
+    this.#channel = channel;
+    this.#again(channel);
   }
 
   /** Kept ones under the same message_id; a transient one whose confirm is lost is left at that. */
@@ -196,15 +178,6 @@ class Commander {
     });
     this.#ledger.flush();
     safely(() => channel.ack(message));
-  }
-}
-
-/** The channel may have died: what was not acked comes again, what was not confirmed goes again. */
-function safely(act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    if (!(error instanceof IllegalOperationError)) throw error;
   }
 }
 

@@ -46,8 +46,9 @@ export interface KeptOptions extends LanesOptions {
 /** How often the store is asked what is due. */
 const LOOK_MS = 100;
 const FORGET_EVERY_MS = 10_000;
-/** Payloads that one transaction reads to send them, and one read, of so many devices, more. */
+/** Payloads that one transaction reads in order to send them. */
 const LOAD_BYTES_MAX = 8 * 1_024 * 1_024;
+/** Devices that are read for at a time: their windows may be beyond that. */
 const LOAD_DEVICES = 32;
 
 export class Kept {

@@ -132,12 +132,12 @@ class Bench {
   async measure(round: number): Promise<Run> {
     const { version, groups } = this.#peer;
     const load = loadAverages();
+    await this.#rest();
     const emptyRss = rssOf(groups);
     await this.#warmLinks();
-    const before = rssOf(groups);
     const stages: Stage[] = [];
     for (const links of this.#stages) {
-      stages.push(await this.#stage(links, links - (stages.at(-1)?.links ?? 0), before));
+      stages.push(await this.#stage(links, links - (stages.at(-1)?.links ?? 0), emptyRss));
     }
     const talk = this.#backend && (await this.#talk());
     return {
@@ -171,7 +171,7 @@ class Bench {
     await this.#rest();
   }
 
-  async #stage(links: number, more: number, before: Stage['rss']): Promise<Stage> {
+  async #stage(links: number, more: number, empty: Stage['rss']): Promise<Stage> {
     const { groups } = this.#peer;
     const connects = await this.#connects(more);
     if (settings.isSubscribed) {
@@ -188,7 +188,7 @@ class Bench {
     return {
       links,
       connects,
-      rss: { server: rss.server - before.server, aside: rss.aside - before.aside },
+      rss: { server: rss.server - empty.server, aside: rss.aside - empty.aside },
       idleShare: idle.server + idle.aside,
     };
   }

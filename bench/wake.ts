@@ -33,7 +33,7 @@ const devices = Number(values.devices);
 const publishS = commands / Number(values.publish);
 const wakeAtS = publishS + Number(values.settle);
 /** Beyond the wake: whoever is slow is to be seen, not cut off. */
-const AFTER_S = 30;
+const AFTER_S = 60;
 /** Round trips before anything happens. */
 const QUIET_S = 20;
 const LOOK_MS = 200;

@@ -121,6 +121,7 @@ export const LIMIT_SPECS = {
   commandsPerDeviceMax: count(100, 1, 100_000, 'kept commands of one device'),
   commandsKeptMax: count(250_000, 1, 100_000_000, 'kept commands of all devices'),
   commandWindowMax: count(8, 1, 15, 'kept commands sent to a device and not yet answered'),
+  commandsPerSecond: count(2_000, 10, 1_000_000, 'kept commands sent that had to wait'),
   commandRetryMs: ms(SECOND, 10, HOUR, 'pause before a kept command is tried on a busy link again'),
   commandRememberMs: ms(10 * MINUTE, SECOND, DAY, 'time that an ended kept command is remembered'),
 

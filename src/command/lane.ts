@@ -79,7 +79,7 @@ export class Lane {
   /** What to read now, if anything: no more than may be sent. */
   wants(): { device: string; after: number; limit: number } | undefined {
     if (this.isLoading || this.ready.length > 0 || this.#unread <= 0) return undefined;
-    const limit = this.#again + Math.max(0, this.#max - this.#begun);
+    const limit = Math.min(this.#unread, this.#again + Math.max(0, this.#max - this.#begun));
     return limit === 0 ? undefined : { device: this.device, after: this.#readTo, limit };
   }
 

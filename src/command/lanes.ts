@@ -4,7 +4,8 @@
  * To: links, by the port; the rows that the next transaction has to read.
  * Bound: a lane per device that has commands, of a few bytes for each of its window. Payloads are
  * held from the transaction that read them until they are sent, right after it; what a link does
- * not take then is dropped, and read again in `commandRetryMs`.
+ * not take then is dropped, and read again in `commandRetryMs`. `commandsPerSecond` of those that
+ * have waited are read: a fleet that wakes must not slow down who is awake.
  */
 import type { Limits } from '../limits.ts';
 import type { Unsent } from '../presence/messages.ts';
@@ -23,6 +24,9 @@ export interface LanesOptions {
   readonly link: (device: string) => Link | undefined;
 }
 
+/** What may be read at once after a quiet time, in ms of `commandsPerSecond`. */
+const BURST_MS = 100;
+
 export class Lanes {
   readonly #options: LanesOptions;
   readonly #lanes = new Map<string, Lane>();
@@ -31,6 +35,9 @@ export class Lanes {
   /** Devices whose link had no room, and when to try again. */
   readonly #busy = new Map<string, number>();
   #size = 0;
+  /** Token bucket: waiting commands that may be read now. */
+  #tokens = 0;
+  #filledAt = 0;
 
   constructor(options: LanesOptions) {
     this.#options = options;
@@ -41,9 +48,21 @@ export class Lanes {
     return this.#size;
   }
 
-  /** There is something to read. */
+  /** There is something to read, and it may be read now; else `tick` says when. */
   get isWanting(): boolean {
-    return this.#wanting.size > 0;
+    if (this.#wanting.size === 0) return false;
+    this.#fill();
+    return this.#tokens >= 1;
+  }
+
+  #fill(): void {
+    const { wall, limits } = this.#options;
+    const perMs = limits.commandsPerSecond / 1_000;
+    const now = wall();
+    // The machine's clock may be set back.
+    const earned = Math.max(0, now - this.#filledAt) * perMs;
+    this.#tokens = Math.min(Math.max(1, BURST_MS * perMs), this.#tokens + earned);
+    this.#filledAt = now;
   }
 
   /** Those of this device. */
@@ -97,6 +116,7 @@ export class Lanes {
       this.#busy.delete(device);
       this.linked(device);
     }
+    if (this.isWanting) this.#options.port.wake();
   }
 
   /** Send what may be sent now. */
@@ -158,13 +178,16 @@ export class Lanes {
   /** What to read in the next transaction. */
   takeLoads(max: number): Load[] {
     const loads: Load[] = [];
+    this.#fill();
     for (const device of this.#wanting) {
-      if (loads.length === max) break;
+      if (loads.length === max || this.#tokens < 1) break;
       this.#wanting.delete(device);
       const lane = this.#lanes.get(device);
       const wants = lane?.wants();
       if (!lane || !wants) continue;
       lane.isLoading = true;
+      // A window may cost more than there is: what follows waits for it.
+      this.#tokens -= wants.limit;
       loads.push({ lane, generation: lane.generation, ...wants });
     }
     return loads;

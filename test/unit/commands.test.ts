@@ -423,7 +423,7 @@ t.test('commands: a hand-over sends the window again in order, or no more of it'
 t.test(
   'commands: a fleet that wakes: no more payloads are read at once than 8 MiB and a bit',
   async (t) => {
-    const { store, work, send, sent, commands } = make();
+    const { store, work, send, sent, commands } = make({ commandsPerSecond: 1_000_000 });
     const devices = Array.from({ length: 400 }, (_, at) => `door-${at}`);
     const text = 'x'.repeat(60_000);
     await work(...devices.map((device) => row(device, undefined)));
@@ -452,6 +452,25 @@ t.test(
     t.equal(reads.length, 3);
   },
 );
+
+t.test('commands: those that waited are sent at commandsPerSecond', async (t) => {
+  const { world, work, send, sent, commands } = make({ commandsPerSecond: 100 });
+  const devices = Array.from({ length: 40 }, (_, at) => `door-${at}`);
+  await work(...devices.map((device) => row(device, undefined)));
+  for (const device of devices) send(device, { device, keepMs: 10_000 });
+  await work();
+  await work(...devices.map((device) => row(device, `connection-${device}`)));
+
+  const counts: number[] = [];
+  for (let turn = 0; turn < 4; turn += 1) {
+    while (commands.isBusy) await work();
+    counts.push(sent.length);
+    world.now += 100;
+    commands.tick();
+  }
+
+  t.same(counts, [10, 20, 30, 40]);
+});
 
 t.test('commands: after a restart of the process nothing that was kept is forgotten', async (t) => {
   const before = make();

@@ -47,13 +47,14 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/limits.ts', values: [] },
   { holds: 'src/errors.ts', values: [] },
   { holds: 'src/units.ts', values: [] },
+  { holds: 'src/bucket.ts', values: [] },
   { holds: 'src/amqpUrl.ts', values: ['src/units.ts'] },
   { holds: 'src/observe/redact.ts', values: [] },
   { holds: 'src/config.ts', values: [...BASE, 'node:os', 'node:path'] },
   { holds: 'src/wire/', values: [...BASE, 'msgpackr'] },
   {
     holds: 'src/endpoint/',
-    values: [...BASE, METRICS, 'src/wire/message.ts', 'uuid', 'node:net'],
+    values: [...BASE, 'src/bucket.ts', METRICS, 'src/wire/message.ts', 'uuid', 'node:net'],
     types: ['src/wire/codec.ts'],
   },
   {
@@ -77,6 +78,7 @@ const LAYERS: readonly Layer[] = [
     holds: 'src/command/',
     values: [
       ...BASE,
+      'src/bucket.ts',
       METRICS,
       'src/wire/v1.ts',
       'src/broker/publisher.ts',

@@ -7,6 +7,7 @@
  * not take then is dropped, and read again in `commandRetryMs`. `commandsPerSecond` of those that
  * have waited are read: a fleet that wakes must not slow down who is awake.
  */
+import { Bucket } from '../bucket.ts';
 import type { Limits } from '../limits.ts';
 import type { Unsent } from '../presence/messages.ts';
 import type { Trace } from '../presence/trace.ts';
@@ -35,12 +36,14 @@ export class Lanes {
   /** Devices whose link had no room, and when to try again. */
   readonly #busy = new Map<string, number>();
   #size = 0;
-  /** Token bucket: waiting commands that may be read now. */
-  #tokens = 0;
-  #filledAt = 0;
+  /** Waiting commands that may be read now. */
+  readonly #bucket: Bucket;
 
   constructor(options: LanesOptions) {
+    const { commandsPerSecond } = options.limits;
+    const burst = Math.max(1, (BURST_MS * commandsPerSecond) / 1_000);
     this.#options = options;
+    this.#bucket = new Bucket(commandsPerSecond, burst, options.wall());
   }
 
   /** Commands that have not ended. */
@@ -51,18 +54,8 @@ export class Lanes {
   /** There is something to read, and it may be read now; else `tick` says when. */
   get isWanting(): boolean {
     if (this.#wanting.size === 0) return false;
-    this.#fill();
-    return this.#tokens >= 1;
-  }
-
-  #fill(): void {
-    const { wall, limits } = this.#options;
-    const perMs = limits.commandsPerSecond / 1_000;
-    const now = wall();
-    // The machine's clock may be set back.
-    const earned = Math.max(0, now - this.#filledAt) * perMs;
-    this.#tokens = Math.min(Math.max(1, BURST_MS * perMs), this.#tokens + earned);
-    this.#filledAt = now;
+    this.#bucket.fill(this.#options.wall());
+    return !this.#bucket.isEmpty;
   }
 
   /** Those of this device. */
@@ -178,16 +171,16 @@ export class Lanes {
   /** What to read in the next transaction. */
   takeLoads(max: number): Load[] {
     const loads: Load[] = [];
-    this.#fill();
+    this.#bucket.fill(this.#options.wall());
     for (const device of this.#wanting) {
-      if (loads.length === max || this.#tokens < 1) break;
+      if (loads.length === max || this.#bucket.isEmpty) break;
       this.#wanting.delete(device);
       const lane = this.#lanes.get(device);
       const wants = lane?.wants();
       if (!lane || !wants) continue;
       lane.isLoading = true;
       // A window may cost more than there is: what follows waits for it.
-      this.#tokens -= wants.limit;
+      this.#bucket.take(wants.limit);
       loads.push({ lane, generation: lane.generation, ...wants });
     }
     return loads;

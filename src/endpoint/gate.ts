@@ -7,6 +7,7 @@
  * `connectQueueMax` of 0, a storm is refused at once instead.
  */
 import type { Socket } from 'node:net';
+import { Bucket } from '../bucket.ts';
 import type { Limits } from '../limits.ts';
 import type { Counters } from '../observe/metrics.ts';
 import type { Clock } from './clock.ts';
@@ -32,17 +33,16 @@ const US_PER_MS = 1_000;
 
 export class Gate {
   readonly #options: GateOptions;
-  /** Token bucket: links that may be let in now; a whole number or not. */
-  #tokens: number;
-  #filledAt: number;
+  /** Links that may be let in now. */
+  readonly #bucket: Bucket;
   #waiting: Waiting[] = [];
   /** Everything in #waiting before this has been let in. */
   #head = 0;
 
   constructor(options: GateOptions) {
+    const { connectsPerSecond, connectBurst } = options.limits;
     this.#options = options;
-    this.#tokens = options.limits.connectBurst;
-    this.#filledAt = options.clock.now();
+    this.#bucket = new Bucket(connectsPerSecond, connectBurst, options.clock.now());
   }
 
   /** Sockets that wait. */
@@ -57,7 +57,7 @@ export class Gate {
 
   /** A socket was accepted, not yet read from. */
   arrive(socket: Socket): void {
-    this.#fill();
+    this.#bucket.fill(this.#options.clock.now());
     // Who waits holds a file too: beyond the open-file limit libuv closes sockets unseen.
     if (this.size >= this.#options.room()) {
       this.#options.refuse(socket, 'server-full');
@@ -74,7 +74,7 @@ export class Gate {
   /** Let in who waits, the longest waiting first. */
   tick(): void {
     if (this.size === 0) return;
-    this.#fill();
+    this.#bucket.fill(this.#options.clock.now());
     this.#refuseStale();
     while (this.size > 0 && this.#isOpen()) {
       const { socket, acceptedUs } = this.#waiting[this.#head] as Waiting;
@@ -102,21 +102,13 @@ export class Gate {
     }
   }
 
-  #fill(): void {
-    const { connectsPerSecond, connectBurst } = this.#options.limits;
-    const now = this.#options.clock.now();
-    const earned = ((now - this.#filledAt) * connectsPerSecond) / 1_000;
-    this.#tokens = Math.min(connectBurst, this.#tokens + earned);
-    this.#filledAt = now;
-  }
-
   #isOpen(): boolean {
     const { limits, counters } = this.#options;
-    return this.#tokens >= 1 && counters.greetings < limits.greetingsMax;
+    return !this.#bucket.isEmpty && counters.greetings < limits.greetingsMax;
   }
 
   #admit(socket: Socket, acceptedUs: number): void {
-    this.#tokens -= 1;
+    this.#bucket.take(1);
     this.#options.admit(socket, acceptedUs);
   }
 

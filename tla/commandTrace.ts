@@ -23,7 +23,7 @@
  *   acceptor   TakeCommand connection; as: 'sent', 'known', or why not
  *              TakeAnswer  what: 'ACK' or 'RESULT'
  */
-import { moduleOf, type Step, type TraceLine, type TraceModule, text } from './trace.ts';
+import { append, moduleOf, type Step, type TraceLine, type TraceModule, text } from './trace.ts';
 
 const PREFIX = 'Commands!';
 /** What a device remembers: part of the protocol. */
@@ -170,9 +170,7 @@ class Generator {
 
   /** `isSure`: it is known to have happened. */
   #commit(isSure: boolean): void {
-    const [first] = this.#batch;
-    if (first && !isSure) first.skip = this.#batch.length;
-    this.steps.push(...this.#batch);
+    append(this.steps, this.#batch, isSure);
     this.#batch = [];
   }
 

@@ -206,9 +206,7 @@ class Generator {
     for (const { action, acceptor } of this.#batch) {
       if (action === 'ExitSeen') this.#exit(Number(acceptor));
     }
-    const [first] = this.#batch;
-    if (first && !isSure) first.skip = this.#batch.length;
-    this.steps.push(...this.#batch);
+    append(this.steps, this.#batch, isSure);
     this.#batch = [];
   }
 
@@ -216,6 +214,13 @@ class Generator {
   finish(): void {
     this.#commit(false);
   }
+}
+
+/** The steps of a transaction. Unless it is sure, the first says how many to skip with it. */
+export function append(steps: Step[], batch: readonly Step[], isSure: boolean): void {
+  const [first] = batch;
+  if (first && !isSure) first.skip = batch.length;
+  steps.push(...batch);
 }
 
 function literal(value: string | number): string {

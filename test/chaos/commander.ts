@@ -11,6 +11,7 @@ import { Random } from '../../loadgen/random.ts';
 import { names } from '../../src/broker/topology.ts';
 import { deviceName, LedgerFile } from './ledger.ts';
 import { live, safely } from './lives.ts';
+import { Steady } from './steady.ts';
 
 export interface CommanderStart {
   readonly what: 'start';
@@ -62,29 +63,24 @@ class Commander {
   readonly #ledger: LedgerFile;
   readonly #unconfirmed = new Map<number, Command>();
   #channel: ConfirmChannel | undefined;
-  #factor = 0;
-  /** Commands that are due, a fraction included. */
-  #due = 0;
+  readonly #steady: Steady;
   #count = 0;
-  #tickedAt = Date.now();
 
   constructor(start: CommanderStart) {
     this.#start = start;
+    this.#steady = new Steady(start.perSecond);
     this.#random = new Random(start.seed, start.life);
     this.#ledger = new LedgerFile(start.file);
     setInterval(() => this.#tick(), TICK_MS);
   }
 
   rate(factor: number): void {
-    this.#factor = factor;
-    this.#due = 0;
+    this.#steady.rate(factor);
   }
 
   #tick(): void {
     const now = Date.now();
-    this.#due += (this.#start.perSecond * this.#factor * (now - this.#tickedAt)) / 1_000;
-    this.#tickedAt = now;
-    for (; this.#due >= 1; this.#due -= 1) {
+    for (let due = this.#steady.due(now); due > 0; due -= 1) {
       const hasRoom = this.#unconfirmed.size < UNCONFIRMED_MAX;
       if (this.#channel && hasRoom) this.#command(this.#channel, now);
     }

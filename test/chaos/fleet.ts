@@ -9,6 +9,7 @@
 import { Random } from '../../loadgen/random.ts';
 import { Device } from './device.ts';
 import { LedgerFile } from './ledger.ts';
+import { Steady } from './steady.ts';
 
 export interface FleetStart {
   readonly what: 'start';
@@ -53,16 +54,14 @@ class Fleet {
   readonly #random: Random;
   readonly #ledger: LedgerFile;
   readonly #devices: Device[] = [];
-  #factor = 0;
-  /** Messages that are due, a fraction included. */
-  #due = 0;
+  readonly #steady: Steady;
   #next = 0;
-  #tickedAt = Date.now();
   #refusedAt = Date.now();
 
   constructor(start: FleetStart) {
     const { port, devices, visitors, seed, file } = start;
     this.#start = start;
+    this.#steady = new Steady(start.perSecond);
     this.#random = new Random(seed, 1);
     const jitter = new Random(seed, 2);
     const ledger = new LedgerFile(file);
@@ -86,15 +85,12 @@ class Fleet {
   }
 
   rate(factor: number): void {
-    this.#factor = factor;
-    this.#due = 0;
+    this.#steady.rate(factor);
   }
 
   #tick(): void {
     const now = Date.now();
-    this.#due += (this.#start.perSecond * this.#factor * (now - this.#tickedAt)) / 1_000;
-    this.#tickedAt = now;
-    for (; this.#due >= 1; this.#due -= 1) this.#sendOne(now);
+    for (let due = this.#steady.due(now); due > 0; due -= 1) this.#sendOne(now);
     this.#ledger.flush();
   }
 
@@ -122,7 +118,7 @@ class Fleet {
   }
 
   end(): void {
-    this.#factor = 0;
+    this.rate(0);
     for (const device of this.#devices) device.end();
     const begin = Date.now();
     setInterval(() => {

@@ -57,7 +57,7 @@ soak: $(READY)
 	  test/system/mainJob.test.ts test/system/fleetLost.test.ts \
 	  test/fault/stampede.test.ts test/fault/churn.test.ts test/fault/presenceFlap.test.ts \
 	  test/fault/presenceAway.test.ts test/fault/presenceStore.test.ts \
-	  test/system/commandWake.test.ts
+	  test/system/commandWake.test.ts test/loadgen/freeze.test.ts
 
 # DURATION and SEED reach it by the environment; without a SEED it prints the one it took.
 chaos: $(READY)

@@ -25,9 +25,10 @@ import { type LinksConfig, linksMaxOf, linksThatFit, openFilesMax } from './file
 
 /**
  * Where port 0 is picked: below the ports that systems give to outgoing connections (from 32768 on
- * Linux). One of those could be taken between this check and the children's listen.
+ * Linux), one of which could be taken between this check and the children's listen; above 10080,
+ * the last one that browsers and `fetch` refuse (https://fetch.spec.whatwg.org/#port-blocking).
  */
-const PICKED_MIN = 10_000;
+const PICKED_MIN = 10_081;
 const PICKED_MAX = 19_999;
 const PICKS_MAX = 100;
 

@@ -90,7 +90,7 @@ t.test('commands: sleepers take what was kept when they wake, and nothing else',
   const { outcomes } = report.labelled;
   t.ok(report.counts.wakes > 2 && report.counts.wakes < 8, `${report.counts.wakes} woke`);
   t.equal((outcomes.result ?? 0) + (outcomes.offline ?? 0), 100);
-  t.ok((outcomes.offline ?? 0) > 10, 'now or never, and asleep');
+  t.ok((outcomes.offline ?? 0) > 0, 'now or never, and asleep');
   t.equal(outcomes.result, report.counts.commandsActed);
 });
 

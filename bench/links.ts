@@ -1,11 +1,22 @@
 /**
  * `make bench-links LINKS=200000`: that many links open at once, 1 % of them talking.
- * Prints what the connects, the links and the messages cost, and whether each was answered.
+ * Prints what the connects, the links and the messages cost, and whether each was answered. Idle
+ * devices yield to the rest: a dozen loadgen workers would starve the one registrar and the one
+ * backend, which in life do not share a machine with them.
  * Exit 1 unless every link was open for the whole minute and every request was answered.
  */
 import { parseArgs } from 'node:util';
 import { waitFor } from '../test/helpers/waitFor.ts';
-import { Fleet, kernelBytes, perAcceptor, type Span, sourcesFor, startNode, sum } from './fleet.ts';
+import {
+  Fleet,
+  kernelBytes,
+  perAcceptor,
+  type Span,
+  sourcesFor,
+  startNode,
+  sum,
+  YIELDING,
+} from './fleet.ts';
 
 const { values } = parseArgs({
   options: {
@@ -39,11 +50,15 @@ try {
   const kernelEmpty = kernelBytes();
   const begin = performance.now();
   const connect = ['--connect-rate', values['connect-rate'], '--connect-timeout', '900s'];
-  const sleepers = new Fleet(server, [
-    ...['--devices', String(idle), '--workers', String(workers), ...connect],
-    ...['--source', sourcesFor(idle), '--device-prefix', 'idle-', '--keepalive', '60s'],
-    ...['--duration', '24h', '--rate', '0'],
-  ]);
+  const sleepers = new Fleet(
+    server,
+    [
+      ...['--devices', String(idle), '--workers', String(workers), ...connect],
+      ...['--source', sourcesFor(idle), '--device-prefix', 'idle-', '--keepalive', '60s'],
+      ...['--duration', '24h', '--rate', '0'],
+    ],
+    YIELDING,
+  );
   const talkers = new Fleet(server, [
     ...['--devices', String(talking), ...connect, '--source', '127.0.1.1'],
     ...['--device-prefix', 'talk-', '--duration', '24h', '--rate', values.rate],

@@ -1,15 +1,14 @@
 /**
  * What a storm costs those who are already there: 1,000 devices exchange requests while 20,000
  * others connect at once. The round trips' p99 in the storms beside the quiet one of the same run.
- * loadgen is pinned to one processor; what storms there yields to what measures (nice), or the
- * figures would be of loadgen's own haste. `node bench/storm.ts [--runs 5] [--devices 20000]`
+ * loadgen is pinned to one processor; what storms there yields to what measures, or the figures
+ * would be of loadgen's own haste. `node bench/storm.ts [--runs 5] [--devices 20000]`
  */
-import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Histogram } from 'hdr-histogram-js';
 import { waitFor } from '../test/helpers/waitFor.ts';
-import { Fleet, type Node, type Span, sourcesFor, startNode } from './fleet.ts';
+import { Fleet, type Node, type Span, sourcesFor, startNode, YIELDING } from './fleet.ts';
 import { heading, row, spread } from './stats.ts';
 
 const { values } = parseArgs({
@@ -46,7 +45,7 @@ async function storm({ server }: Node, number: number): Promise<{ fleet: Fleet; 
       ...[...flags, '--workers', '2', '--device-prefix', `storm-${number}-`, '--rate', '0'],
       ...['--duration', '10m', '--connect-timeout', '120s', '--reconnect', '1s-2s'],
     ],
-    [...ON_CPU, 'nice', '-n', '19'],
+    [...ON_CPU, ...YIELDING],
   );
   await waitFor('the first of the storm', async () => (await hellos()) > before);
   const from = nowS();
@@ -94,14 +93,6 @@ async function measure(): Promise<Record<string, number>> {
   }
 }
 
-try {
-  // With autogroups on, each session gets its share whatever the nice of its processes.
-  if (readFileSync('/proc/sys/kernel/sched_autogroup_enabled', 'utf8').trim() !== '0') {
-    console.log('warning: the storm does not yield: sysctl kernel.sched_autogroup_enabled=0');
-  }
-} catch {
-  // A kernel without them.
-}
 const runs: Record<string, number>[] = [];
 for (let run = 0; run < Number(values.runs); run += 1) {
   runs.push(await measure());

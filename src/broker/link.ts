@@ -14,6 +14,7 @@ import type { Logger } from 'pino';
 import { parseAmqpUrl } from '../amqpUrl.ts';
 import { EXIT, type StartError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
+import { coalesce } from './coalesce.ts';
 import { brokerAddress, refusal } from './refusal.ts';
 
 export interface LinkOptions {
@@ -118,6 +119,7 @@ export class Link {
     }
     // Closed again before anybody could listen: no event of it will come.
     if (socketOf(model).writableEnded) return 0;
+    coalesce(socketOf(model));
     this.#model = model;
     const lost = this.#watch(model);
     const isUp = !this.#ending.signal.aborted && (await this.#setUp(model, url));

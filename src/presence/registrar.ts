@@ -107,6 +107,14 @@ export class Registrar {
     return this.#queue.length >= this.#options.limits.presenceQueueMax;
   }
 
+  /** What waits could share its transaction with what comes next. */
+  get isPatient(): boolean {
+    const { companion, limits } = this.#options;
+    const { length } = this.#queue;
+    const isPart = length > 0 && length < limits.presenceBatchMax;
+    return isPart && this.#sweeps.size === 0 && companion?.isBusy !== true;
+  }
+
   /** For the metrics. */
   figures(): { waiting: number; outbox: number; held: number; sweeps: number } {
     const { size: sweeps } = this.#sweeps;

@@ -60,6 +60,9 @@ class RegistrarProcess implements RunningChild {
   #epoch: number | undefined;
   #isWorking = false;
   #next: NodeJS.Immediate | undefined;
+  #batchAt = Number.NEGATIVE_INFINITY;
+  /** Ends a rest between two batches. */
+  #hurry: (() => void) | undefined;
   /** Why nothing is recorded. */
   #fault: StoreError | undefined;
   #retryAt = 0;
@@ -186,6 +189,7 @@ class RegistrarProcess implements RunningChild {
   #wakeSoon(): void {
     this.#next ??= setImmediate(() => {
       this.#next = undefined;
+      this.#hurry?.();
       this.#wake();
     });
   }
@@ -209,7 +213,7 @@ class RegistrarProcess implements RunningChild {
     this.#isWorking = true;
     try {
       // A reader may meet a fault while a batch goes well: that fault stands.
-      while (this.#mayTry() && (await this.#registrar.work())) this.#server.makeRoom();
+      while (this.#mayTry() && (await this.#batch())) this.#server.makeRoom();
       if (this.#fault && this.#mayTry()) {
         this.#log.info('presence store works again');
         this.#fault = undefined;
@@ -220,6 +224,23 @@ class RegistrarProcess implements RunningChild {
       this.#isWorking = false;
     }
     this.#server.makeRoom();
+  }
+
+  /** One batch; false when nothing is left to do. */
+  async #batch(): Promise<boolean> {
+    const restMs = this.#batchAt + this.#start.config.limits.presenceBatchMs - performance.now();
+    if (restMs > 0 && this.#registrar.isPatient) await this.#rest(restMs);
+    this.#batchAt = performance.now();
+    return this.#registrar.work();
+  }
+
+  /** Changes that come one by one share a sync to disk; a command ends the wait for others. */
+  async #rest(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#hurry = resolve;
+      setTimeout(resolve, ms);
+    });
+    this.#hurry = undefined;
   }
 
   #failed(error: unknown): void {

@@ -1,0 +1,82 @@
+/** Changes that come one by one share transactions; a command does not wait for others. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { forgetTopology } from '../helpers/backend.ts';
+import { findBroker } from '../helpers/broker.ts';
+import { Commander } from '../helpers/commander.ts';
+import { Device } from '../helpers/device.ts';
+import { Obedient } from '../helpers/obedient.ts';
+import { Server } from '../helpers/server.ts';
+import { Subscriber } from '../helpers/subscriber.ts';
+import { waitFor } from '../helpers/waitFor.ts';
+
+const DEVICES = 40;
+const COMMANDS = 40;
+/** So long that nothing else takes it for each of them. */
+const BATCH_MS = 1_000;
+
+const broker = await findBroker();
+const prefix = `batch-${process.pid}`;
+const folder = mkdtempSync(join(tmpdir(), 'owsla-trace-'));
+const server = await Server.start({
+  amqp: broker.url,
+  prefix,
+  acceptors: 1,
+  limits: { presenceBatchMs: BATCH_MS },
+  flags: ['--trace-dir', folder],
+});
+const subscriber = await Subscriber.start(broker.url, prefix);
+const commander = await Commander.connect(broker.url, prefix);
+t.teardown(async () => {
+  await commander.close();
+  await subscriber.close();
+  await server.stop();
+  await forgetTopology(broker.url, prefix);
+  await broker.stop();
+  rmSync(folder, { recursive: true });
+});
+
+/** How often the registrar has done this step of the specification. */
+function steps(step: string): number {
+  const [file = ''] = readdirSync(folder).filter((name) => name.startsWith('registrar'));
+  const lines = readFileSync(join(folder, file), 'utf8').split('\n');
+  return lines.filter((line) => line.includes(`"${step}"`)).length;
+}
+
+t.test(`${DEVICES} links one after the other: a few transactions, every word told`, async (t) => {
+  const before = steps('Commit');
+  const devices: Device[] = [];
+  for (let n = 0; n < DEVICES; n += 1) devices.push(await Device.open(server.port, `batch-${n}`));
+  await waitFor('all told', () => subscriber.view.size === DEVICES);
+
+  t.equal(steps('Up'), DEVICES);
+  const commits = steps('Commit') - before;
+  t.ok(commits <= DEVICES / 4, `${commits} transactions`);
+  for (const device of devices) device.close();
+});
+
+t.test('kept commands, while others come and go, do not wait for them', async (t) => {
+  const device = new Obedient(server.port, 'door-1', {});
+  t.teardown(() => device.sleep());
+  await device.wake();
+  await waitFor('door-1 online', () => subscriber.view.get('door-1')?.online === true);
+
+  let isOver = false;
+  const others = (async () => {
+    while (!isOver) (await Device.open(server.port, 'flapping')).close();
+  })();
+  const began = performance.now();
+  for (let n = 0; n < COMMANDS; n += 1) {
+    t.match(await commander.command('door-1', { payload: `${n}`, keepMs: 60_000 }), {
+      type: 'result',
+    });
+  }
+  const tookMs = performance.now() - began;
+  isOver = true;
+  await others;
+
+  // Two transactions each; half of BATCH_MS would be a wait's mean.
+  t.ok(tookMs < (COMMANDS * BATCH_MS) / 2, `${COMMANDS} in ${Math.round(tookMs)} ms`);
+});

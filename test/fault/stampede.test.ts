@@ -19,8 +19,9 @@ const KILL_EVERY_MS = 500;
 const CONNECT_EVERY_MS = 50;
 const IS_SOAK = process.env.OWSLA_SOAK !== undefined;
 const DURATION_MS = IS_SOAK ? 30_000 : 8_000;
-/** The promise is 3 s; the cut shares its machine with three other tests. */
+/** The promise is 3 s and one retry; the cut shares its machine with three other tests. */
 const CONNECT_DEADLINE_MS = IS_SOAK ? 3_000 : 15_000;
+const RETRIES_MAX = IS_SOAK ? 1 : 5;
 
 const broker = await findBroker();
 const prefix = `test-${randomUUID()}`;
@@ -63,15 +64,14 @@ async function greet(port: number, deviceId: string): Promise<Device> {
 
 /** What a device does: try, and when the connection is reset try again, at once. */
 async function greetAgain(port: number, deviceId: string, onRetry: () => void): Promise<Device> {
-  const end = performance.now() + CONNECT_DEADLINE_MS;
-  for (;;) {
+  for (let left = RETRIES_MAX; left > 0; left -= 1) {
     try {
       return await greet(port, deviceId);
-    } catch (error) {
-      if (performance.now() > end) throw error;
+    } catch {
       onRetry();
     }
   }
+  return greet(port, deviceId);
 }
 
 function killRandomAcceptor(server: Server): string | undefined {

@@ -31,8 +31,8 @@ const FLOOD = 5;
 /** Of all memory: the alarm is sure to go off; and what RabbitMQ has by default. */
 const WATERMARKS = { low: '0.0001', usual: '0.4' } as const;
 
-/** A device that was refused four times waits up to 16 s. */
-const COME_BACK_MS = 30_000;
+/** A device's longest backoff, and its connect. Some of 2,000 find nobody five times: 32 s. */
+const COME_BACK_MS = 130_000;
 
 function manner(name: Manner): Fault {
   return async ({ backend }, { times }) => {

@@ -10,7 +10,7 @@ import { type Message, TYPE } from '../../src/wire/message.ts';
 import { Backend, echo, forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Device, END, hello, request } from '../helpers/device.ts';
-import { Server } from '../helpers/server.ts';
+import { type LogLine, Server } from '../helpers/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const ACCEPTORS = 4;
@@ -74,18 +74,24 @@ async function greetAgain(port: number, deviceId: string, onRetry: () => void): 
   return greet(port, deviceId);
 }
 
-function killRandomAcceptor(server: Server): string | undefined {
-  const child = `acceptor ${randomInt(1, ACCEPTORS + 1)}`;
-  const lives = server.log.filter((line) => line.child === child);
-  const last = lives.findLast(({ msg }) => msg === 'child ready' || msg === 'child ended');
-  // Its successor is still starting; the next kill takes another.
-  if (last?.msg !== 'child ready') return undefined;
+/** The acceptors that have started and, as far as the log knows, not ended. */
+function readyAcceptors(server: Server): LogLine[] {
+  return Array.from({ length: ACCEPTORS }, (_, i) => `acceptor ${i + 1}`).flatMap((child) => {
+    const lives = server.log.filter((line) => line.child === child);
+    const last = lives.findLast(({ msg }) => msg === 'child ready' || msg === 'child ended');
+    return last?.msg === 'child ready' ? [last] : [];
+  });
+}
+
+function killOneOf(acceptors: readonly LogLine[]): string | undefined {
+  const victim = acceptors[randomInt(Math.max(1, acceptors.length))];
+  if (victim === undefined) return undefined; // Their successors are still starting.
   try {
-    process.kill(Number(last.childPid), 'SIGKILL');
+    process.kill(Number(victim.childPid), 'SIGKILL');
   } catch {
     return undefined; // Dead already; its end is not logged yet.
   }
-  return String(last.incarnation);
+  return String(victim.incarnation);
 }
 
 t.test('kill -9 of a random acceptor every 500 ms costs its own links only', async (t) => {
@@ -111,7 +117,9 @@ t.test('kill -9 of a random acceptor every 500 ms costs its own links only', asy
   const begin = performance.now();
   for (let turn = 0; performance.now() - begin < DURATION_MS; turn += 1) {
     if (performance.now() - begin >= kills * KILL_EVERY_MS) {
-      const incarnation = killRandomAcceptor(server);
+      const alive = readyAcceptors(server).filter((line) => !killed.has(String(line.incarnation)));
+      // The last is spared: a machine too busy to start others in time says nothing about links.
+      const incarnation = alive.length > 1 ? killOneOf(alive) : undefined;
       kills += 1;
       if (incarnation !== undefined) killed.add(incarnation);
     }
@@ -131,7 +139,7 @@ t.test('kill -9 of a random acceptor every 500 ms costs its own links only', asy
   const innocent = [...ended].filter(({ incarnation }) => !killed.has(incarnation));
 
   t.comment(`${killed.size} killed, ${times.length} new links, ${retries} retried after a reset`);
-  t.ok(killed.size >= 5);
+  t.ok(killed.size >= 3);
   t.same(slow, [], `each new link was up within ${CONNECT_DEADLINE_MS} ms`);
   t.equal(innocent.length, 0, 'no link of another acceptor dropped');
   const lost = old.filter(({ incarnation }) => killed.has(incarnation)).length;
@@ -149,7 +157,7 @@ t.test('beyond the restart intensity the supervisor gives up, and nothing is lef
     isOver = true;
   });
   await waitFor('the supervisor to give up', () => {
-    if (!isOver) killRandomAcceptor(server);
+    if (!isOver) killOneOf(readyAcceptors(server));
     return isOver;
   });
   const pids = server.log.map(({ childPid }) => Number(childPid)).filter((pid) => pid > 0);

@@ -1,8 +1,9 @@
 /** Changes that come one by one share transactions; a command does not wait for others. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { readTrace } from '../../tla/judge.ts';
 import { forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Commander } from '../helpers/commander.ts';
@@ -39,10 +40,8 @@ t.teardown(async () => {
 });
 
 /** How often the registrar has done this step of the specification. */
-function steps(step: string): number {
-  const [file = ''] = readdirSync(folder).filter((name) => name.startsWith('registrar'));
-  const lines = readFileSync(join(folder, file), 'utf8').split('\n');
-  return lines.filter((line) => line.includes(`"${step}"`)).length;
+function steps(step: 'Commit' | 'Up'): number {
+  return readTrace(folder).filter(({ action }) => action === step).length;
 }
 
 t.test(`${DEVICES} links one after the other: a few transactions, every word told`, async (t) => {

@@ -2,13 +2,14 @@
  * Presence as an operator meets it: whose the store and the prefix are, `owsla presence`, restore,
  * and traces. One node for all of it, as starts are what takes time: the order matters.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t, { type Test } from 'tap';
 import { EXIT } from '../../src/errors.ts';
 import { TYPE } from '../../src/wire/message.ts';
+import { readTrace } from '../../tla/judge.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Cli } from '../helpers/cli.ts';
 import { Device } from '../helpers/device.ts';
@@ -171,16 +172,7 @@ t.test('restore: a new epoch, everybody is offline, and the next link counts on'
 
 /** --trace-dir: each process has written the steps of the specification, in their order. */
 function checkTraces(t: Test, folder: string, seq: number): void {
-  interface Line {
-    us: number;
-    action: string;
-    device?: string;
-    seq?: number;
-  }
-  const lines = readdirSync(folder)
-    .flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split('\n'))
-    .map((line) => JSON.parse(line) as Line)
-    .toSorted((a, b) => a.us - b.us);
+  const lines = readTrace(folder).toSorted((a, b) => a.us - b.us);
   const said = lines.map(({ action }) => action);
   let at = 0;
   for (const action of ['RegistrarStart', 'Accept', 'WriteUp', 'Up', 'Commit', 'Publish', 'End']) {

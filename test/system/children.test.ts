@@ -142,6 +142,8 @@ t.test('titles tell what each process is and how many links it has', async (t) =
   await waitFor('links in the titles', () => links() === DEVICES);
   t.ok(titles().includes(`owsla supervisor :${port} up=2/2`), titles().join('\n'));
   t.ok(titles().includes(`owsla observer :${adminPort}`), titles().join('\n'));
-  t.ok(titles().includes('owsla registrar outbox=0'), titles().join('\n'));
+  const isTold = () => titles().includes('owsla registrar outbox=0');
+  await waitFor('every link to be told', isTold);
+  t.ok(isTold(), titles().join('\n'));
   t.equal((await page(cli, '/health/live')).status, 200);
 });

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { stringify } from 'uuid';
 import type { Message } from '../../src/wire/message.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode, v1 } from '../../src/wire/v1.ts';
@@ -31,6 +32,8 @@ export function hello(deviceId: string, options: Partial<Message> = {}): Message
 
 export class Device {
   readonly socket: Duplex;
+  /** From its WELCOME, as a UUID; '' until then, and of one that `open` did not make. */
+  connection = '';
   readonly #items: Item[] = [];
   readonly #takers: ((item: Item) => void)[] = [];
   #isEnded = false;
@@ -68,7 +71,7 @@ export class Device {
   static async open(port: number, deviceId: string): Promise<Device> {
     const device = await Device.connect(port);
     device.send(hello(deviceId));
-    await device.expect(TYPE.WELCOME);
+    device.connection = stringify((await device.expect(TYPE.WELCOME)).connectionId);
     return device;
   }
 

@@ -36,6 +36,11 @@ export class Obedient {
     this.#options = options;
   }
 
+  /** Of its newest link. */
+  get connection(): string {
+    return this.#device?.connection ?? '';
+  }
+
   /** Connect, and come back whenever the link ends, until `sleep`. Resolves when it is open. */
   async wake(): Promise<void> {
     this.#isAsleep = false;

@@ -51,6 +51,7 @@ export class Stage {
   #server: Server;
   #obeying: Obedient | undefined;
   #mood: Mood = 'both';
+  #receivedBefore = 0;
   /** Commands that were sent. */
   readonly #sent: Promise<string>[] = [];
   /** Per device: its newest link, while that is open. */
@@ -133,18 +134,23 @@ export class Stage {
 
   // Commands.
 
-  /** The one device that obeys. It comes back by itself; once more, it takes over from itself. */
+  /**
+   * The one device that obeys. It comes back by itself; once more, it takes over from itself.
+   * Resolves when the node knows this link: what is sent before that goes to the older one.
+   */
   async obey(mood: Mood): Promise<void> {
-    this.#mood = mood;
     const stage = this;
-    this.#obeying ??= new Obedient(this.#server.port, OBEYING, {
+    this.#mood = mood;
+    const obeying = (this.#obeying ??= new Obedient(this.#server.port, OBEYING, {
       get acks() {
         return stage.#mood === 'both' || stage.#mood === 'ack';
       },
       result: () => (this.#mood === 'both' || this.#mood === 'result' ? 'done' : undefined),
-    });
-    await this.#obeying.wake();
-    await waitFor('its device', () => this.#subscriber.online().includes(OBEYING));
+    }));
+    this.#receivedBefore = obeying.received;
+    await obeying.wake();
+    const isKnown = () => this.#subscriber.view.get(OBEYING)?.connection === obeying.connection;
+    await waitFor('its link to be known', isKnown);
   }
 
   sleep(): void {
@@ -160,9 +166,10 @@ export class Stage {
     }
   }
 
-  /** The device has got `count` COMMANDs, in all. */
+  /** The device has got `count` COMMANDs since it was last told how to obey. */
   async received(count: number): Promise<void> {
-    await waitFor(`${count} COMMANDs`, () => (this.#obeying?.received ?? 0) >= count);
+    const received = () => (this.#obeying?.received ?? 0) - this.#receivedBefore;
+    await waitFor(`${count} COMMANDs`, () => received() >= count);
   }
 
   /** Everybody has been told the end of what he sent. */

@@ -134,19 +134,24 @@ export class Stage {
 
   // Commands.
 
+  #obedient(): Obedient {
+    const stage = this;
+    return new Obedient(this.#server.port, OBEYING, {
+      get acks() {
+        return stage.#mood === 'both' || stage.#mood === 'ack';
+      },
+      result: () => (this.#mood === 'both' || this.#mood === 'result' ? 'done' : undefined),
+    });
+  }
+
   /**
    * The one device that obeys. It comes back by itself; once more, it takes over from itself.
    * Resolves when the node knows this link: what is sent before that goes to the older one.
    */
   async obey(mood: Mood): Promise<void> {
-    const stage = this;
     this.#mood = mood;
-    const obeying = (this.#obeying ??= new Obedient(this.#server.port, OBEYING, {
-      get acks() {
-        return stage.#mood === 'both' || stage.#mood === 'ack';
-      },
-      result: () => (this.#mood === 'both' || this.#mood === 'result' ? 'done' : undefined),
-    }));
+    const obeying = this.#obeying ?? this.#obedient();
+    this.#obeying = obeying;
     this.#receivedBefore = obeying.received;
     await obeying.wake();
     const isKnown = () => this.#subscriber.view.get(OBEYING)?.connection === obeying.connection;

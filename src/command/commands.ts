@@ -3,7 +3,8 @@
  * From: the broker's deliveries, the registrar's rows (who is connected), acceptors' answers.
  * To: transients.ts and kept.ts, which decide.
  * Bound: a link per connected device, in memory; the keys of the last `commandPrefetch` concluded
- * deliveries, twice over, in case the broker gives them again.
+ * deliveries, twice over, in case the broker gives them again. A transient waits EARLY_MS at most
+ * for its device's link to be on record.
  */
 import type { ConsumeMessage } from 'amqplib';
 import type { Limits } from '../limits.ts';
@@ -11,11 +12,22 @@ import type { CommandCounters } from '../observe/metrics.ts';
 import type { FromLink } from '../presence/messages.ts';
 import type { Companion } from '../presence/registrar.ts';
 import type { Row } from '../presence/rules.ts';
-import { readCommand } from './command.ts';
+import { type Command, readCommand } from './command.ts';
 import { Kept, type KeptOptions } from './kept.ts';
 import type { Delivery, Link, Port } from './port.ts';
 import type { CommandWrites, Outcome } from './rows.ts';
 import { Transients } from './transients.ts';
+
+/** In ms. Recording takes a few, unless the store fails. */
+const EARLY_MS = 1_000;
+
+/** A transient whose device has just connected, or gone. */
+interface Early {
+  readonly command: Command;
+  readonly delivery: Delivery;
+  /** On the wall clock, ms. */
+  readonly until: number;
+}
 
 export interface CommandsOptions
   extends Pick<
@@ -34,6 +46,8 @@ export class Commands implements Companion {
   readonly #kept: Kept;
   /** Keys of concluded deliveries, the oldest first. */
   readonly #concluded = new Set<string>();
+  /** In the order in which they came. */
+  #early: Early[] = [];
 
   constructor(options: CommandsOptions) {
     const { port, limits, wall, store, newKey, onOpen, onCommit, settledTo } = options;
@@ -103,6 +117,11 @@ export class Commands implements Companion {
       return;
     }
     const { isRedelivered } = delivery;
+    if (!isRedelivered && !refusal && port.isChanging(command.device)) {
+      this.#early.push({ command, delivery, until: wall() + EARLY_MS });
+      port.wake();
+      return;
+    }
     // tla: Commands!Deliver
     trace('Commands!Deliver', { key, device: command.device, isRedelivered });
     if (isRedelivered && this.#concluded.has(key)) port.settleAgain(key, delivery);
@@ -110,7 +129,25 @@ export class Commands implements Companion {
     else this.#transient(command, delivery);
   }
 
-  #transient(given: ReturnType<typeof readCommand>['command'], delivery: Delivery): void {
+  /**
+   * A device that says HELLO and EVENT at once may have its answer here before its link is on
+   * record. Those that need not wait any longer are sent.
+   */
+  #judgeEarly(): void {
+    if (this.#early.length === 0) return;
+    const { port, trace, wall } = this.#options;
+    const now = wall();
+    const waits = ({ command, until }: Early) => port.isChanging(command.device) && until > now;
+    const isWaiting = Map.groupBy(this.#early, waits);
+    this.#early = isWaiting.get(true) ?? [];
+    for (const { command, delivery } of isWaiting.get(false) ?? []) {
+      // tla: Commands!Deliver
+      trace('Commands!Deliver', { key: command.key, device: command.device, isRedelivered: false });
+      this.#transient(command, delivery);
+    }
+  }
+
+  #transient(given: Command, delivery: Delivery): void {
     const { port, newKey } = this.#options;
     const { device, isNamed, deadline } = given;
     let command = given;
@@ -138,6 +175,7 @@ export class Commands implements Companion {
 
   /** The broker will deliver again what was not settled. */
   channelLost(): void {
+    this.#early = [];
     this.#kept.channelLost();
   }
 
@@ -164,6 +202,7 @@ export class Commands implements Companion {
   // Time.
 
   tick(): void {
+    this.#judgeEarly();
     this.#transients.tick();
     this.#kept.lanes.tick();
   }
@@ -171,7 +210,7 @@ export class Commands implements Companion {
   // The registrar's companion.
 
   get isBusy(): boolean {
-    return this.#kept.isBusy;
+    return this.#kept.isBusy || this.#early.length > 0;
   }
 
   prepare(): Promise<CommandWrites | undefined> {
@@ -181,6 +220,7 @@ export class Commands implements Companion {
   committed(rows: Iterable<Row>): void {
     this.#kept.committed();
     for (const row of rows) this.#onRow(row);
+    this.#judgeEarly();
   }
 
   rolledBack(): void {

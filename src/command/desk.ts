@@ -24,6 +24,7 @@ export interface DeskOptions {
   /** ms since 1970. */
   readonly wall: () => number;
   readonly send: (acceptor: string, message: ToAcceptor) => Sent;
+  readonly isChanging: (device: string) => boolean;
   /** There is something to record. */
   readonly wake: () => void;
   /** The store is to be believed, as far as is known. */
@@ -207,6 +208,10 @@ export class Desk implements Port {
 
   tell(outcome: Parameters<Outcomes['tell']>[0]): void {
     this.#outcomes.tell(outcome);
+  }
+
+  isChanging(device: string): boolean {
+    return this.#options.isChanging(device);
   }
 
   wake(): void {

@@ -49,6 +49,8 @@ export interface Port {
   settleAgain(key: string, delivery: Delivery): void;
   /** Tell an outcome that is not final. */
   tell(outcome: Outcome): void;
+  /** Its acceptor has told of its link, and that is not on record yet. */
+  isChanging(device: string): boolean;
   /** There is something to record. */
   wake(): void;
 }

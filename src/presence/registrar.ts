@@ -10,17 +10,9 @@ import type { CommandWrites } from '../command/rows.ts';
 import type { PresenceReason } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { bump, type PresenceCounters } from '../observe/metrics.ts';
+import { Changes, type Step, type Sweep } from './changes.ts';
 import { Damper } from './damper.ts';
-import {
-  type Change,
-  type Down,
-  eventOf,
-  type Held,
-  isLater,
-  judge,
-  type Row,
-  type Up,
-} from './rules.ts';
+import { type Down, eventOf, type Held, isLater, judge, type Row, type Up } from './rules.ts';
 import type { Opened, OutboxEvent, Store } from './store.ts';
 import type { Trace } from './trace.ts';
 
@@ -55,16 +47,6 @@ export interface RegistrarOptions {
   readonly companion?: Companion;
 }
 
-/** Rows of one acceptor that are to go offline, page by page. */
-interface Sweep {
-  readonly acceptor: string;
-  /** After a hand-over: the links that are there, later ones too. Absent: none is. */
-  readonly seen?: Set<string>;
-  after: string;
-}
-
-type Step = Change | { readonly kind: 'sweep'; readonly sweep: Sweep };
-
 /** How often rows are looked for that may be forgotten. */
 const FORGET_EVERY_MS = 60_000;
 
@@ -84,7 +66,7 @@ export class Registrar {
   readonly #damper: Damper;
   /** Live incarnations, each with its hand-over until that is swept; undefined: not yet told. */
   #live: Map<string, Sweep | undefined> | undefined;
-  #queue: Step[] = [];
+  readonly #changes = new Changes();
   readonly #sweeps = new Set<Sweep>();
   #opened: Opened | undefined;
   /** Rows of acceptors that ended before this process began have been put on the list. */
@@ -104,22 +86,27 @@ export class Registrar {
 
   /** No more changes now; `work` makes room. */
   isFull(): boolean {
-    return this.#queue.length >= this.#options.limits.presenceQueueMax;
+    return this.#changes.length >= this.#options.limits.presenceQueueMax;
   }
 
   /** What waits could share its transaction with what comes next. */
   get isPatient(): boolean {
     const { companion, limits } = this.#options;
-    const { length } = this.#queue;
+    const { length } = this.#changes;
     const isPart = length > 0 && length < limits.presenceBatchMax;
     return isPart && this.#sweeps.size === 0 && companion?.isBusy !== true;
+  }
+
+  /** A change of it has been told, and is not on record yet. */
+  isChanging(device: string): boolean {
+    return this.#changes.has(device);
   }
 
   /** For the metrics. */
   figures(): { waiting: number; outbox: number; held: number; sweeps: number } {
     const { size: sweeps } = this.#sweeps;
     const { size: held } = this.#damper;
-    return { waiting: this.#queue.length, outbox: this.#outbox, held, sweeps };
+    return { waiting: this.#changes.length, outbox: this.#outbox, held, sweeps };
   }
 
   // From the supervisor.
@@ -136,7 +123,7 @@ export class Registrar {
   /** What its stream still holds is ignored from now on: it is not live. */
   #end(acceptor: string): void {
     this.#forgetSweeps(acceptor);
-    this.#queue.push({ kind: 'sweep', sweep: { acceptor, after: '' } });
+    this.#changes.push({ kind: 'sweep', sweep: { acceptor, after: '' } });
   }
 
   // From one acceptor's stream. What is not from a live one is ignored.
@@ -158,17 +145,17 @@ export class Registrar {
     // Up to the end of the sweep, for a link that began meanwhile is there too.
     this.#live?.get(link.acceptor)?.seen?.add(link.connection);
     // `open` puts the start number in: it may not be known yet.
-    this.#queue.push({ kind: 'up', start: 0, ...link });
+    this.#changes.push({ kind: 'up', start: 0, ...link });
   }
 
   down(acceptor: string, link: Omit<Down, 'kind'>): void {
-    if (this.isLive(acceptor)) this.#queue.push({ kind: 'down', ...link });
+    if (this.isLive(acceptor)) this.#changes.push({ kind: 'down', ...link });
   }
 
   /** It has handed over: links of its rows that it did not name are over. */
   handedOver(acceptor: string): void {
     const sweep = this.#live?.get(acceptor);
-    if (sweep) this.#queue.push({ kind: 'sweep', sweep });
+    if (sweep) this.#changes.push({ kind: 'sweep', sweep });
   }
 
   #forgetSweeps(acceptor: string): void {
@@ -190,14 +177,14 @@ export class Registrar {
     const page = sweep ? await this.#page(sweep) : [];
     const held = this.#damper.snapshot();
     const due = this.#damper.due(clock.now(), limits.presenceBatchMax);
-    const taken = this.#queue.splice(0, limits.presenceBatchMax);
+    const taken = this.#changes.take(limits.presenceBatchMax);
     try {
       const steps = [...page.flatMap((row) => this.#overOf(row, sweep)), ...due, ...taken];
-      await this.#batch(steps, start);
+      await this.#batch(steps, taken, start);
     } catch (error) {
       // What was traced since the last commit has not happened.
       trace('Rollback', {});
-      this.#queue.unshift(...taken);
+      this.#changes.putBack(taken);
       this.#damper.restore(held);
       this.#options.companion?.rolledBack();
       throw error;
@@ -205,7 +192,7 @@ export class Registrar {
     if (sweep) this.#swept(sweep, page);
     await this.#tidy();
     const isBusy = this.#options.companion?.isBusy === true;
-    return this.#queue.length > 0 || this.#sweeps.size > 0 || isBusy;
+    return this.#changes.length > 0 || this.#sweeps.size > 0 || isBusy;
   }
 
   async #open(): Promise<Opened> {
@@ -257,7 +244,8 @@ export class Registrar {
     if (this.#live?.get(sweep.acceptor) === sweep) this.#live.set(sweep.acceptor, undefined);
   }
 
-  async #batch(steps: readonly Step[], start: number): Promise<void> {
+  /** `steps`; those of them that were `taken` from the queue are recorded then. */
+  async #batch(steps: readonly Step[], taken: readonly Step[], start: number): Promise<void> {
     const { store, onCommit, onTakeover, settledTo, trace, counters, companion } = this.#options;
     const devices = steps.flatMap((step) => (step.kind === 'sweep' ? [] : step.device));
     const known = devices.length > 0 ? await store.read([...new Set(devices)]) : [];
@@ -287,6 +275,7 @@ export class Registrar {
     }
     // What was traced since the last of these lines has happened, all at once.
     if (steps.length > 0) trace('Commit', {});
+    this.#changes.recorded(taken);
     if (events.length > 0) onCommit(events);
     companion?.committed(rows.values());
     for (const sweep of sweeps) if (this.#isCurrent(sweep)) this.#sweeps.add(sweep);

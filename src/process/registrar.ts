@@ -152,6 +152,7 @@ class RegistrarProcess implements RunningChild {
       counters: this.#counters,
       wall: systemClock.wall,
       send,
+      isChanging: (device) => this.#registrar.isChanging(device),
       wake: () => this.#wakeSoon(),
       mayRead: () => this.#mayTry(),
       trace: this.#trace,

@@ -265,6 +265,7 @@ class Upstairs {
         if (message[0] === 'command') parts.commands.onCommand(message);
         return 'sent';
       },
+      isChanging: () => false,
       wake: () => {},
       mayRead: () => true,
       trace: () => {},

@@ -194,6 +194,7 @@ export class World {
         this.#device(command[1]).inbox.push(command);
         return 'sent';
       },
+      isChanging: (device) => this.#rows.some((row) => row.device === device),
       wake: () => {},
       mayRead: () => true,
       trace: () => {},

@@ -54,6 +54,7 @@ class Stage {
       this.#down.push(message as ToLink);
       return 'sent';
     },
+    isChanging: () => this.#rows.length > 0,
     wake: () => {},
     mayRead: () => true,
     trace,

@@ -3,11 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { TYPE } from '../../src/wire/message.ts';
 import { readTrace } from '../../tla/judge.ts';
 import { forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Commander } from '../helpers/commander.ts';
-import { Device } from '../helpers/device.ts';
+import { Device, event } from '../helpers/device.ts';
 import { Obedient } from '../helpers/obedient.ts';
 import { Server } from '../helpers/server.ts';
 import { Subscriber } from '../helpers/subscriber.ts';
@@ -54,6 +55,21 @@ t.test(`${DEVICES} links one after the other: a few transactions, every word tol
   const commits = steps('Commit') - before;
   t.ok(commits <= DEVICES / 4, `${commits} transactions`);
   for (const device of devices) device.close();
+});
+
+t.test('a command that answers a device which has just connected finds its link', async (t) => {
+  for (let n = 0; n < COMMANDS; n += 1) {
+    // Every second one is a takeover.
+    const device = await Device.open(server.port, `new-${n >> 1}`);
+    t.teardown(() => device.close());
+    device.send(event(1));
+    await device.expect(TYPE.ACK);
+    const sent = commander.send(`new-${n >> 1}`, { payload: `${n}` });
+    const { id, payload } = await device.expect(TYPE.COMMAND);
+    t.equal(payload.toString(), `${n}`);
+    device.send({ type: TYPE.RESULT, id, status: 100, payload: Buffer.alloc(0) });
+    t.match(await commander.final(await sent), { type: 'result', status: 100 });
+  }
 });
 
 t.test('kept commands, while others come and go, do not wait for them', async (t) => {

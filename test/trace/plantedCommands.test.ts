@@ -69,6 +69,7 @@ class Planted {
         conclude: (_, outcome) => outcomes.tell(outcome, () => {}),
         settleAgain: () => {},
         tell: (outcome) => outcomes.tell(outcome),
+        isChanging: () => false,
         wake: () => {},
       },
       store: this.#store,

@@ -36,6 +36,7 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
   const settled: Delivery[] = [];
   const sent: (Omit<Sending, 'payload'> & { device: string; to: string; payload: string })[] = [];
   const world = { now: NOW, way: 'sent' as Sent, /** Too large now. */ large: '', count: 0 };
+  const changing = new Set<string>();
   const port: Port = {
     send: ({ connection: to }, device, sending) => {
       const payload = sending.payload.toString();
@@ -50,6 +51,7 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
     },
     settleAgain: (_, delivery) => void settled.push(delivery),
     tell: (outcome) => void told.push(outcome),
+    isChanging: (device) => changing.has(device),
     wake: () => {},
   };
   const counters = makeCommandCounters();
@@ -91,7 +93,7 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
   /** `type` and `reason` of all that was told. */
   const ends = () => [...told, ...stored].map(({ type, reason }) => [type, reason]);
   const kept = { told, stored, settled, sent };
-  return { store, world, commands, counters, ...kept, work, send, unsent, ends };
+  return { store, world, commands, counters, changing, ...kept, work, send, unsent, ends };
 }
 
 t.test('commands: bounds per device and in all: device-full, full', async (t) => {
@@ -107,6 +109,56 @@ t.test('commands: bounds per device and in all: device-full, full', async (t) =>
   ]);
   t.equal(counters.refusals.full, 1);
   t.equal(counters.refusals['device-full'], 1);
+});
+
+t.test('commands: a transient waits until what its device has told is on record', async (t) => {
+  const { work, send, sent, ends, changing } = make();
+  await work(row('door-17', 'connection-1'), row('door-18', undefined));
+  changing.add('door-17').add('door-18');
+  for (const device of ['door-17', 'door-18', 'door-19']) {
+    send(`1 to ${device}`, { device });
+    send(`2 to ${device}`, { device });
+  }
+  t.equal(sent.length, 0);
+  t.equal(ends().length, 2, 'of door-19, which nothing was told of');
+  changing.delete('door-17');
+  await work(row('door-17', 'connection-2'));
+  t.match(sent, [
+    { payload: '1 to door-17', to: 'connection-2' },
+    { payload: '2 to door-17', to: 'connection-2' },
+  ]);
+  changing.delete('door-18');
+  await work(row('door-18', undefined));
+
+  t.equal(sent.length, 2);
+  t.equal(ends().length, 4);
+});
+
+t.test('commands: a transient waits no longer than a second for that', async (t) => {
+  const { work, send, sent, world, commands, changing } = make();
+  await work(row('door-17', 'connection-1'));
+  changing.add('door-17');
+  send('a');
+  world.now += 999;
+  commands.tick();
+  t.equal(sent.length, 0);
+  world.now += 1;
+  commands.tick();
+
+  t.equal(sent.length, 1);
+});
+
+t.test('commands: one that waits for that, and its channel is lost, comes again', async (t) => {
+  const { work, send, sent, ends, commands, changing } = make();
+  await work(row('door-17', 'connection-1'));
+  changing.add('door-17');
+  send('a');
+  commands.channelLost();
+  send('a', { isRedelivered: true });
+  changing.clear();
+  await work(row('door-17', 'connection-2'));
+
+  t.same([sent.length, ends()], [0, [['expired', 'unknown']]]);
 });
 
 t.test('commands: nothing is settled before it is on record', async (t) => {

@@ -1,0 +1,60 @@
+/**
+ * Changes: what has been told and is not on record yet, in the order in which it came. Pure.
+ * From: registrar.ts, for streams and the supervisor.  To: its batches, and whoever asks whether a
+ * device is among them.
+ * Bound: its user's, `presenceQueueMax`.
+ */
+import type { Change } from './rules.ts';
+
+/** Rows of one acceptor that are to go offline, page by page. */
+export interface Sweep {
+  readonly acceptor: string;
+  /** After a hand-over: the links that are there, later ones too. Absent: none is. */
+  readonly seen?: Set<string>;
+  after: string;
+}
+
+export type Step = Change | { readonly kind: 'sweep'; readonly sweep: Sweep };
+
+export class Changes {
+  readonly #waiting: Step[] = [];
+  /** How many of each device are not on record. */
+  readonly #byDevice = new Map<string, number>();
+
+  /** Those not taken. */
+  get length(): number {
+    return this.#waiting.length;
+  }
+
+  /** Is one of this device not on record? */
+  has(device: string): boolean {
+    return this.#byDevice.has(device);
+  }
+
+  push(step: Step): void {
+    this.#waiting.push(step);
+    if (step.kind !== 'sweep') this.#byDevice.set(step.device, this.#count(step.device) + 1);
+  }
+
+  /** The first `max`. Then either `recorded` or `putBack`. */
+  take(max: number): Step[] {
+    return this.#waiting.splice(0, max);
+  }
+
+  putBack(taken: readonly Step[]): void {
+    this.#waiting.unshift(...taken);
+  }
+
+  recorded(taken: readonly Step[]): void {
+    for (const step of taken) {
+      if (step.kind === 'sweep') continue;
+      const left = this.#count(step.device) - 1;
+      if (left > 0) this.#byDevice.set(step.device, left);
+      else this.#byDevice.delete(step.device);
+    }
+  }
+
+  #count(device: string): number {
+    return this.#byDevice.get(device) ?? 0;
+  }
+}

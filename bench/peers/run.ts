@@ -218,6 +218,9 @@ class Bench {
     const saturation = await this.#rounds(0);
     const events = await this.#events();
     const byLinks: { links: number; rounds: Rounds }[] = [];
+    // What the first of these comes after must be what the others come after.
+    await this.#talkers.ask({ do: 'rounds', rate: mainRate, seconds } satisfies Ask);
+    await this.#rest();
     const fewer = this.#contender.endsSlowly ? [full] : this.#stages.toReversed();
     for (const links of fewer) {
       await this.#idle.ask({ do: 'close', keep: links } satisfies Ask);

@@ -51,7 +51,7 @@ export const LIMIT_SPECS = {
   // One acceptor.
   linksMax: count(0, 0, 1_000_000, 'links per acceptor; 0: the open-file limit less 256'),
   refusingMax: count(128, 1, 207, 'refused links that linger at once; more are reset'),
-  connectsPerSecond: count(750, 1, 1_000_000, 'new links let in per second and acceptor'),
+  connectsPerSecond: count(600, 1, 1_000_000, 'new links let in per second and acceptor'),
   connectBurst: count(100, 1, 1_000_000, 'new links let in at once after a quiet time'),
   connectQueueMax: count(16_384, 0, 1_000_000, 'new links that wait for that; 0: none, refuse'),
   connectWaitMs: ms(20 * SECOND, 10, HOUR, 'time a new link may wait for that; then refused'),

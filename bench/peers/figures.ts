@@ -68,6 +68,14 @@ export class Figures {
     this.mainRate = this.settings.rates[0] ?? 0;
   }
 
+  /** Of the rates that were measured, the one nearest to a third of the most that `name` does. */
+  thirdRate(name: string): number {
+    const most = this.over(name, ({ talk }) => talk?.saturation.perSecond);
+    const third = (most?.median ?? 0) / 3;
+    const near = (rate: number) => Math.abs(rate - third);
+    return this.settings.rates.toSorted((a, b) => near(a) - near(b))[0] ?? this.mainRate;
+  }
+
   runsOf(name: string): readonly Run[] {
     return this.results.runs.filter(({ peer }) => peer === name);
   }

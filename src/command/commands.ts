@@ -7,6 +7,7 @@
  * for its device's link to be on record.
  */
 import type { ConsumeMessage } from 'amqplib';
+import type { Refusal } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { CommandCounters } from '../observe/metrics.ts';
 import type { FromLink } from '../presence/messages.ts';
@@ -107,26 +108,32 @@ export class Commands implements Companion {
 
   /** Decide about one message. Never throws, whatever its sender wrote. */
   onDelivery(message: ConsumeMessage, delivery: Delivery): void {
-    const { limits, wall, counters, port, trace } = this.#options;
+    const { limits, wall, counters, port } = this.#options;
     const { command, refusal } = readCommand(message, limits, wall());
-    const { key, isKept } = command;
+    const { isKept } = command;
     const kind = isKept ? 'kept' : 'transient';
     counters.received[kind] = (counters.received[kind] ?? 0) + 1;
     if (isKept) {
       this.#kept.begin(command, delivery, refusal);
       return;
     }
-    const { isRedelivered } = delivery;
-    if (!isRedelivered && !refusal && port.isChanging(command.device)) {
+    if (!delivery.isRedelivered && !refusal && port.isChanging(command.device)) {
       this.#early.push({ command, delivery, until: wall() + EARLY_MS });
       port.wake();
       return;
     }
+    this.#transient(command, delivery, refusal);
+  }
+
+  #transient(command: Command, delivery: Delivery, refusal?: Refusal): void {
+    const { port, trace } = this.#options;
+    const { key, device } = command;
+    const { isRedelivered } = delivery;
     // tla: Commands!Deliver
-    trace('Commands!Deliver', { key, device: command.device, isRedelivered });
+    trace('Commands!Deliver', { key, device, isRedelivered });
     if (isRedelivered && this.#concluded.has(key)) port.settleAgain(key, delivery);
     else if (refusal) this.#transients.refuse(command, delivery, refusal);
-    else this.#transient(command, delivery);
+    else this.#judge(command, delivery);
   }
 
   /**
@@ -135,19 +142,17 @@ export class Commands implements Companion {
    */
   #judgeEarly(): void {
     if (this.#early.length === 0) return;
-    const { port, trace, wall } = this.#options;
+    const { port, wall } = this.#options;
     const now = wall();
     const waits = ({ command, until }: Early) => port.isChanging(command.device) && until > now;
     const isWaiting = Map.groupBy(this.#early, waits);
     this.#early = isWaiting.get(true) ?? [];
     for (const { command, delivery } of isWaiting.get(false) ?? []) {
-      // tla: Commands!Deliver
-      trace('Commands!Deliver', { key: command.key, device: command.device, isRedelivered: false });
       this.#transient(command, delivery);
     }
   }
 
-  #transient(given: Command, delivery: Delivery): void {
+  #judge(given: Command, delivery: Delivery): void {
     const { port, newKey } = this.#options;
     const { device, isNamed, deadline } = given;
     let command = given;

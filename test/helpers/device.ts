@@ -32,7 +32,7 @@ export function hello(deviceId: string, options: Partial<Message> = {}): Message
 
 export class Device {
   readonly socket: Duplex;
-  /** From its WELCOME, as a UUID; '' until then, and of one that `open` did not make. */
+  /** From its WELCOME, as a UUID; '' until then. */
   connection = '';
   readonly #items: Item[] = [];
   readonly #takers: ((item: Item) => void)[] = [];
@@ -43,7 +43,10 @@ export class Device {
     const reader = v1.reader(16 * 1024 * 1024);
     socket.on('data', (chunk: Buffer) => {
       reader.push(chunk);
-      for (let next = reader.next(); next; next = reader.next()) this.#put(next);
+      for (let next = reader.next(); next; next = reader.next()) {
+        if (next.type === TYPE.WELCOME) this.connection = stringify(next.connectionId);
+        this.#put(next);
+      }
     });
     const end = () => {
       if (this.#isEnded) return;
@@ -71,7 +74,7 @@ export class Device {
   static async open(port: number, deviceId: string): Promise<Device> {
     const device = await Device.connect(port);
     device.send(hello(deviceId));
-    device.connection = stringify((await device.expect(TYPE.WELCOME)).connectionId);
+    await device.expect(TYPE.WELCOME);
     return device;
   }
 

@@ -9,9 +9,8 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { stringify } from 'uuid';
 import { traceTo } from '../../src/presence/trace.ts';
-import { TYPE, type Welcome } from '../../src/wire/message.ts';
+import { TYPE } from '../../src/wire/message.ts';
 import { readTrace } from '../../tla/judge.ts';
 import type { TraceLine } from '../../tla/trace.ts';
 import type { Broker } from '../helpers/broker.ts';
@@ -55,7 +54,7 @@ export class Stage {
   /** Commands that were sent. */
   readonly #sent: Promise<string>[] = [];
   /** Per device: its newest link, while that is open. */
-  readonly #links = new Map<string, { readonly device: Device; readonly connection: string }>();
+  readonly #links = new Map<string, Device>();
 
   private constructor(
     folder: string,
@@ -103,11 +102,11 @@ export class Stage {
     const first = await device.next();
     if (first === END) return this.connect(name);
     assert.equal(first.type, TYPE.WELCOME);
-    this.#links.set(name, { device, connection: stringify((first as Welcome).connectionId) });
+    this.#links.set(name, device);
   }
 
   disconnect(name: string): void {
-    this.#links.get(name)?.device.close();
+    this.#links.get(name)?.close();
     this.#links.delete(name);
   }
 
@@ -118,7 +117,7 @@ export class Stage {
 
   /** A killed acceptor's devices connect again; an acceptor is there for them. */
   async reconnectLost(): Promise<void> {
-    for (const [name, { device }] of [...this.#links]) {
+    for (const [name, device] of [...this.#links]) {
       if (device.socket.closed) await this.connect(name);
     }
   }

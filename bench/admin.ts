@@ -9,7 +9,17 @@ import { createRequire } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { waitFor } from '../test/helpers/waitFor.ts';
-import { Fleet, type Node, perAcceptor, type Span, sourcesFor, startNode, sum } from './fleet.ts';
+import {
+  acceptorPids,
+  Fleet,
+  LINKS_PER_PROCESS,
+  type Node,
+  perAcceptor,
+  type Span,
+  sourcesFor,
+  startNode,
+  sum,
+} from './fleet.ts';
 import { cpuUsOf, loadAverages } from './proc.ts';
 import { heading, ratios, row, type Spread, spread } from './stats.ts';
 
@@ -31,8 +41,6 @@ const rate = Number(values.rate);
 const TALKERS = 1_000;
 /** The goal: the median pair's change of CPU-µs per message. */
 const CHANGE_MAX = 0.05;
-/** An open-file limit of 20,000, less what an acceptor keeps, less room for an uneven spread. */
-const LINKS_PER_PROCESS = 17_500;
 const processes = Math.max(2, Math.ceil(links / LINKS_PER_PROCESS));
 const CONNECT_DEADLINE_MS = 600_000;
 /** Until the garbage of so many connects has been collected and the talkers' code is compiled. */
@@ -89,7 +97,7 @@ async function scraped(scraper: Scraper): Promise<number> {
 
 async function measure(node: Node, isScraped: boolean): Promise<Stretch> {
   const { server } = node;
-  const pids = Array.from({ length: processes }, (_, i) => server.childPid(`acceptor ${i + 1}`));
+  const pids = acceptorPids(server, processes);
   const cpu = () => sum(pids.map(cpuUsOf));
   const observerCpu = () => cpuUsOf(server.childPid('observer'));
   const scraper = isScraped ? scrape(node) : undefined;

@@ -126,6 +126,14 @@ export function sourcesFor(links: number, net = 2): string {
   return `127.0.${net}.1-127.0.${net}.${Math.min(254, Math.ceil(links / LINKS_PER_ADDRESS))}`;
 }
 
+/** An open-file limit of 20,000, less what an acceptor keeps, less room for an uneven spread. */
+export const LINKS_PER_PROCESS = 17_500;
+
+/** The processes of a node's `count` acceptors, as they are now. */
+export function acceptorPids(server: Server, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => server.childPid(`acceptor ${index + 1}`));
+}
+
 /** The node's series of one metric, a value per acceptor. */
 export async function perAcceptor(server: Server, name: string): Promise<number[]> {
   const response = await fetch(`http://127.0.0.1:${server.adminPort}/metrics`);

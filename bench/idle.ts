@@ -7,7 +7,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { waitFor } from '../test/helpers/waitFor.ts';
-import { Fleet, sourcesFor, startNode, sum, YIELDING } from './fleet.ts';
+import {
+  acceptorPids,
+  Fleet,
+  LINKS_PER_PROCESS,
+  sourcesFor,
+  startNode,
+  sum,
+  YIELDING,
+} from './fleet.ts';
 import { cpuUsOf, loadAverages } from './proc.ts';
 import { heading, ratios, row, spread } from './stats.ts';
 
@@ -27,8 +35,6 @@ const few = Number(values.few);
 const TALKERS = 1_000;
 /** The goal: the median's change of CPU-µs per message. */
 const CHANGE_MAX = 0.05;
-/** An open-file limit of 20,000, less what an acceptor keeps, less room for an uneven spread. */
-const LINKS_PER_PROCESS = 17_500;
 const acceptors = Math.ceil((links + TALKERS) / LINKS_PER_PROCESS);
 const DEADLINE_MS = 600_000;
 /** Until the garbage of so many connects, or ends, has been collected. */
@@ -59,7 +65,7 @@ async function idle(prefix: string, devices: number): Promise<Fleet> {
 /** CPU-µs of all acceptors for each answered request, once what was before is over. */
 async function measure(): Promise<number> {
   await pause(SETTLE_MS);
-  const pids = Array.from({ length: acceptors }, (_, i) => server.childPid(`acceptor ${i + 1}`));
+  const pids = acceptorPids(server, acceptors);
   const cpu = () => sum(pids.map(cpuUsOf));
   const [before, from] = [cpu(), await answered()];
   await pause(Number(values.seconds) * 1_000);

@@ -9,7 +9,15 @@ import { parseArgs } from 'node:util';
 import { KEEPALIVE_GRACE, LIMIT_SPECS, SHARDS } from '../src/limits.ts';
 import { waitFor } from '../test/helpers/waitFor.ts';
 import type { Silences } from './clientSilent.ts';
-import { Fleet, type Node, sourcesFor, startNode } from './fleet.ts';
+import {
+  acceptorPids,
+  Fleet,
+  LINKS_PER_PROCESS,
+  type Node,
+  sourcesFor,
+  startNode,
+  sum,
+} from './fleet.ts';
 import type { IdleCosts } from './keeperIdle.ts';
 import { cpuUsOf, loadAverages } from './proc.ts';
 import { runClient } from './processes.ts';
@@ -30,8 +38,6 @@ const runs = Number(values.runs);
 const seconds = Number(values.seconds);
 /** The goal: of one core, for all acceptors together, the pings apart. */
 const CORE_PERCENT_MAX = 2;
-/** An open-file limit of 20,000, less what an acceptor keeps, less room for an uneven spread. */
-const LINKS_PER_PROCESS = 17_500;
 const processes = Math.max(1, Math.ceil(links / LINKS_PER_PROCESS));
 /** Until the garbage of so many connects has been collected. */
 const SETTLE_MS = 20_000;
@@ -70,10 +76,7 @@ async function measureKeeper(): Promise<void> {
   console.log(row('whole process, no link', idle, '% of a core'));
 }
 
-const acceptorsUs = ({ server }: Node) =>
-  Array.from({ length: processes }, (_, index) => server.childPid(`acceptor ${index + 1}`))
-    .map(cpuUsOf)
-    .reduce((sum, us) => sum + us, 0);
+const acceptorsUs = ({ server }: Node) => sum(acceptorPids(server, processes).map(cpuUsOf));
 
 interface Window {
   /** Processor time of all acceptors per second, in microseconds. */

@@ -9,7 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Report } from '../loadgen/report.ts';
 import { waitFor } from '../test/helpers/waitFor.ts';
-import { Fleet, type Node, type Span, sourcesFor, startNode } from './fleet.ts';
+import { acceptorPids, Fleet, type Node, type Span, sourcesFor, startNode, sum } from './fleet.ts';
 import { cpuUsOf, loadAverages, rssBytesOf } from './proc.ts';
 
 const { values } = parseArgs({
@@ -65,9 +65,7 @@ class Looks {
   async #run(): Promise<void> {
     const { server } = this.#node;
     const registrar = server.childPid('registrar');
-    const acceptors = Array.from({ length: Number(values.acceptors) }, (_, at) =>
-      server.childPid(`acceptor ${at + 1}`),
-    );
+    const acceptors = acceptorPids(server, Number(values.acceptors));
     while (!this.#isOver) {
       const kept = await server.metric('owsla_command_kept');
       this.all.push({
@@ -75,7 +73,7 @@ class Looks {
         kept,
         rss: rssBytesOf(registrar),
         registrarUs: cpuUsOf(registrar),
-        acceptorsUs: acceptors.reduce((all, pid) => all + cpuUsOf(pid), 0),
+        acceptorsUs: sum(acceptors.map(cpuUsOf)),
       });
       await pause(LOOK_MS);
     }

@@ -13,6 +13,7 @@ import { type Broker, startBroker } from '../../test/helpers/broker.ts';
 import { Server } from '../../test/helpers/server.ts';
 import { tie } from '../../test/helpers/tied.ts';
 import { waitFor } from '../../test/helpers/waitFor.ts';
+import { acceptorPids } from '../fleet.ts';
 import type { DialectName } from './dialects.ts';
 import { freePort, treeOf } from './machine.ts';
 
@@ -89,9 +90,7 @@ function owsla(acceptors: number): Contender['start'] {
     const prefix = nextPrefix();
     const limits = { ...FIGURES, ...OPEN_GATE };
     const server = await Server.start({ amqp: shared.url, prefix, acceptors, limits });
-    const onPath = Array.from({ length: acceptors }, (_, i) =>
-      server.childPid(`acceptor ${i + 1}`),
-    );
+    const onPath = acceptorPids(server, acceptors);
     const aside = treeOf(server.pid).filter((pid) => !onPath.includes(pid));
     return {
       port: server.port,

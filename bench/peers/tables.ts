@@ -108,23 +108,16 @@ function goals(figures: Figures): Goal[] {
   const few = settings.stages[0] ?? full;
   const of = (above: string, below: string, value: Of<number>, under = value) =>
     figures.ratio(above, below, value, under);
+  const overFloor = (rate: number, whose: string, value: (rounds: Rounds) => number) => ({
+    about: `${tripAt(rate)}, ${whose} over floor`,
+    of: of(OURS, 'floor', pick(atRate(rate), value)),
+  });
   const cpuAt = (rate: number) => ({
-    about: `${tripAt(rate)}, CPU-µs: acceptor over floor`,
-    of: of(
-      OURS,
-      'floor',
-      pick(atRate(rate), ({ cpuUs }) => cpuUs.server),
-    ),
+    ...overFloor(rate, 'CPU-µs: acceptor', ({ cpuUs }) => cpuUs.server),
     most: 1.25,
   });
-  const latencyAt = (rate: number, name: 'p50' | 'p99') => ({
-    about: `${tripAt(rate)}, ${name}: Owsla over floor`,
-    of: of(
-      OURS,
-      'floor',
-      pick(atRate(rate), (rounds) => rounds[name]),
-    ),
-  });
+  const latencyAt = (rate: number, name: 'p50' | 'p99') =>
+    overFloor(rate, `${name}: Owsla`, (rounds) => rounds[name]);
   const others = settings.rates.filter((rate) => rate !== third);
   return [
     cpuAt(third),

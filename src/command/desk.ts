@@ -25,6 +25,8 @@ export interface DeskOptions {
   readonly wall: () => number;
   readonly send: (acceptor: string, message: ToAcceptor) => Sent;
   readonly isChanging: (device: string) => boolean;
+  /** When the turn of the event loop is over: all that acceptors had told by now has been read. */
+  readonly later: (work: () => void) => void;
   /** There is something to record. */
   readonly wake: () => void;
   /** The store is to be believed, as far as is known. */
@@ -108,9 +110,15 @@ export class Desk implements Port {
     this.#stale -= 1;
     // What the broker gives again has its old place, before all that it never gave.
     if (!isRedelivered) this.#outcomes.nothingComesAgain();
-    this.commands.onDelivery(message, delivery);
+    if (isRedelivered) this.commands.onDelivery(message, delivery);
+    else this.#options.later(() => this.#begin(message, delivery));
     // Nor will it, once all that lay there has come.
     if (this.#stale <= 0) this.#outcomes.nothingComesAgain();
+  }
+
+  #begin(message: ConsumeMessage, delivery: Tagged): void {
+    // Of a channel that was lost meanwhile: the broker gives it again.
+    if (delivery.channel === this.#channel) this.commands.onDelivery(message, delivery);
   }
 
   /**

@@ -153,6 +153,7 @@ class RegistrarProcess implements RunningChild {
       wall: systemClock.wall,
       send,
       isChanging: (device) => this.#registrar.isChanging(device),
+      later: (work) => setImmediate(work),
       wake: () => this.#wakeSoon(),
       mayRead: () => this.#mayTry(),
       trace: this.#trace,

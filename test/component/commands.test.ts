@@ -266,6 +266,7 @@ class Upstairs {
         return 'sent';
       },
       isChanging: () => false,
+      later: (work) => work(),
       wake: () => {},
       mayRead: () => true,
       trace: () => {},

@@ -195,6 +195,7 @@ export class World {
         return 'sent';
       },
       isChanging: (device) => this.#rows.some((row) => row.device === device),
+      later: (work) => work(),
       wake: () => {},
       mayRead: () => true,
       trace: () => {},

@@ -55,6 +55,7 @@ class Stage {
       return 'sent';
     },
     isChanging: () => this.#rows.length > 0,
+    later: (work) => work(),
     wake: () => {},
     mayRead: () => true,
     trace,

@@ -58,7 +58,10 @@ export class Device {
     socket.on('error', () => {});
   }
 
-  /** A connected device that has not said HELLO. */
+  /**
+   * A connected device that has not said HELLO. What the kernel had accepted for a process that
+   * died before it took it is a link, and has ended.
+   */
   static async connect(port: number, localAddress?: string): Promise<Device> {
     const socket: Socket = connect({
       host: '127.0.0.1',
@@ -66,8 +69,11 @@ export class Device {
       noDelay: true,
       ...(localAddress === undefined ? {} : { localAddress }),
     });
-    await once(socket, 'connect');
-    return new Device(socket);
+    const device = new Device(socket);
+    await once(socket, 'connect').catch((error) => {
+      if (error.code !== 'ECONNRESET') throw error;
+    });
+    return device;
   }
 
   /** A connected device that has been WELCOMEd. */

@@ -20,8 +20,8 @@ export const DUE = { reconnect: 1, greeting: 2, keepalive: 3, think: 4, fault: 5
 
 /** Frames go out this much before the keepalive ends. */
 const KEEPALIVE_SHARE = 0.75;
-/** Time that a link may take from connect to WELCOME. */
-const GREETING_MS = 15_000;
+/** Time that a link may take from connect to WELCOME: what docs/protocol.md asks of devices. */
+const GREETING_MS = 30_000;
 /** Two entries per event: beyond that many the watch of events would report false losses. */
 const UNACKED_MAX = 4_000_000;
 

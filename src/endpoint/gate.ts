@@ -3,8 +3,9 @@
  * From: the listener's sockets.  To: the keeper, `connectsPerSecond` of them, and only while fewer
  * than `greetingsMax` links have still to say HELLO.
  * Bound: `connectQueueMax` sockets wait, unread and with nothing allocated for them, for at most
- * `connectWaitMs`; what comes beyond that or waits longer is refused with `rate-limited`. With a
- * `connectQueueMax` of 0, a storm is refused at once instead.
+ * `connectWaitMs`; what comes beyond that, would have to wait longer at this pace, or does wait
+ * longer, is refused with `rate-limited`. With a `connectQueueMax` of 0, a storm is refused at once
+ * instead.
  */
 import type { Socket } from 'node:net';
 import { Bucket } from '../bucket.ts';
@@ -35,13 +36,16 @@ export class Gate {
   readonly #options: GateOptions;
   /** Links that may be let in now. */
   readonly #bucket: Bucket;
+  /** Sockets that may wait: no more than are let in within `connectWaitMs`. */
+  readonly #queueMax: number;
   #waiting: Waiting[] = [];
   /** Everything in #waiting before this has been let in. */
   #head = 0;
 
   constructor(options: GateOptions) {
-    const { connectsPerSecond, connectBurst } = options.limits;
+    const { connectsPerSecond, connectBurst, connectQueueMax, connectWaitMs } = options.limits;
     this.#options = options;
+    this.#queueMax = Math.min(connectQueueMax, (connectsPerSecond * connectWaitMs) / 1_000);
     this.#bucket = new Bucket(connectsPerSecond, connectBurst, options.clock.now());
   }
 
@@ -63,7 +67,7 @@ export class Gate {
       this.#options.refuse(socket, 'server-full');
     } else if (this.size === 0 && this.#isOpen()) {
       this.#admit(socket, this.#options.clock.us());
-    } else if (this.size < this.#options.limits.connectQueueMax) {
+    } else if (this.size < this.#queueMax) {
       this.#waiting.push({ socket, acceptedUs: this.#options.clock.us() });
       this.#count();
     } else {

@@ -103,12 +103,24 @@ t.test('gate: what does not fit the queue is refused, and with 0 everything', as
   t.equal(strict.refused.length, 15);
 });
 
+t.test('gate: who could not be let in within connectWaitMs is refused at once', async (t) => {
+  const { arrive, refused, gate } = build({ connectsPerSecond: 2, connectWaitMs: 10_000 });
+
+  arrive(10 + 20 + 5);
+
+  t.equal(gate.size, 20);
+  t.equal(refused.length, 5);
+  t.ok(refused.every(({ reason }) => reason === 'rate-limited'));
+});
+
 t.test('gate: who waited longer than connectWaitMs is refused, not let in late', async (t) => {
-  const { arrive, admitted, refused, gate, clock } = build({ connectsPerSecond: 1 });
-  const stale = arrive(10 + 20).slice(10);
+  const { arrive, admitted, refused, gate, clock, counters } = build();
+  const stale = arrive(10 + 40).slice(10);
+  counters.greetings = LIMITS.greetingsMax;
   clock.advance(9_000);
   const fresh = arrive(5);
   clock.advance(1_000);
+  counters.greetings = 0;
 
   gate.tick();
 

@@ -70,7 +70,8 @@ LineTakeCommand ==
   /\ TakeCommand
   /\ LET isOpen == Line.link = link IN
      CASE Line.as = "sent" -> ~(isOpen /\ Line.c \in atLink) /\ Line.c \in written' /\ up' = up
-       [] Line.as = "known" -> isOpen /\ Line.c \in atLink
+       \* An older link that is half-open knows what it was sent, too.
+       [] Line.as = "known" -> IF isOpen THEN Line.c \in atLink ELSE Line.c \in written /\ up' = up
        [] Line.as = "gone" -> ~isOpen /\ written' = written
        [] Line.as \in {"expired", "busy"} -> isOpen /\ atLink' = atLink /\ Line.c \notin atLink
        [] OTHER -> FALSE

@@ -1,6 +1,8 @@
 /** Lines of commands as steps of Commands.tla: what happens when, and what is no trace at all. */
 import t from 'tap';
 import { commandedDevices, commandModule } from '../../tla/commandTrace.ts';
+import { judgeCommands } from '../../tla/judge.ts';
+import { whyNot } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
 
 type Written = Omit<TraceLine, 'us' | 'process'> & { action: string; process?: string };
@@ -73,4 +75,27 @@ t.test('command trace: a line that no trace can have is refused', async (t) => {
   t.throws(() => stepsOf({ action: 'Commands!Send', key: 'a' }), /never came/);
   t.throws(() => stepsOf({ action: 'Commands!Guess', device: 'door' }), /no such action/);
   t.throws(() => stepsOf(connect('a'), connect('b')), /one acceptor at a time/);
+});
+
+const skip = (await whyNot()) ?? false;
+
+t.test('judge: an older link knows what it was sent, and nothing else', { skip }, async (t) => {
+  const process = 'acceptor';
+  const door = (action: string, connection: string) => ({ action, connection, device: 'door' });
+  const connect = { action: 'Connect', process };
+  const send = { action: 'Commands!Send', key: 'a' };
+  const take = (connection: string, as: string) => {
+    return { action: 'Commands!TakeCommand', key: 'a', connection, as, process };
+  };
+  const come = [START, connect, { ...door('Accept', 'c1'), process }, CAME, KEPT, COMMIT];
+  const sent = [door('Commands!Learn', 'c1'), send, take('c1', 'sent')];
+  // The next registrar is told of the newer link when it has sent to the older.
+  const newer = [START, connect, { ...door('Accept', 'c2'), process }];
+  const again = [door('Commands!Learn', 'c1'), send, take('c1', 'known')];
+
+  const right = await judgeCommands(traceOf(...come, ...sent, ...newer, ...again), 'door');
+  const wrong = await judgeCommands(traceOf(...come, ...newer, ...again), 'door');
+
+  t.ok(right.isAccepted, String(right.unexplained));
+  t.match(wrong.unexplained, /"TakeCommand".*"as":"known"/);
 });

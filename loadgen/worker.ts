@@ -22,6 +22,8 @@ import { warmUp } from './warmUp.ts';
 const LAG_RESOLUTION_MS = 10;
 /** How often a worker that sends no more looks whether everything is answered. */
 const DRAIN_LOOK_MS = 20;
+/** The longest that setTimeout waits, 24.8 days: beyond it, it waits 1 ms. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
 function tell(message: FromWorker): void {
   process.send?.(message);
@@ -89,8 +91,16 @@ class Worker {
     const endMs = startLoad(this.#fleet, this.#index, atMs);
     this.#commands?.start(this.#index, atMs);
     this.#fleet.addBackground(new WakeUps(this.#fleet, atMs));
-    if (endMs === Number.POSITIVE_INFINITY) return;
-    this.#end = setTimeout(() => this.#finish(), endMs - nowMs());
+    this.#finishAt(endMs);
+  }
+
+  /** `endMs` may be Infinity. What no timer can wait for, it would not wait for at all. */
+  #finishAt(endMs: number): void {
+    const leftMs = endMs - nowMs();
+    this.#end =
+      leftMs > TIMER_MAX_MS
+        ? setTimeout(() => this.#finishAt(endMs), TIMER_MAX_MS)
+        : setTimeout(() => this.#finish(), leftMs);
   }
 
   /** Nothing new; wait for open answers, but no longer than `graceMs`. */

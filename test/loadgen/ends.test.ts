@@ -28,6 +28,22 @@ t.test('run: Ctrl-C ends it soon, with a full report and exit 130', async (t) =>
   t.equal(child.killed, true);
 });
 
+t.test('run: a load that outlasts the longest timer goes on until Ctrl-C', async (t) => {
+  const server = new ScriptedServer();
+  const port = await server.listen();
+  const { interrupt, ended } = await spawnRun([
+    ...['--target', `127.0.0.1:${port}`, '--devices', '20', '--rate', '200'],
+    ...['--duration', '8760h', '--timeout', '100ms'],
+  ]);
+  await Promise.race([server.taken(400), ended]);
+
+  interrupt();
+  const { report } = await ended;
+  await server.close();
+
+  t.equal(report?.ended.how, 'interrupted');
+});
+
 function childrenOf(pid: number): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

@@ -10,6 +10,7 @@ import { waitFor } from '../test/helpers/waitFor.ts';
 import {
   Fleet,
   kernelBytes,
+  LINKS_PER_PROCESS,
   perAcceptor,
   type Span,
   sourcesFor,
@@ -31,12 +32,10 @@ const links = Number(values.links);
 const seconds = Number(values.seconds);
 const talking = Math.ceil(links / 100);
 const idle = links - talking;
-/** An acceptor's open-file limit, less what it keeps, less room for an uneven spread. */
-const LINKS_PER_ACCEPTOR = 17_500;
 const LINKS_PER_WORKER = 19_000;
 const CONNECT_DEADLINE_MS = 900_000;
 
-const acceptors = Number(values.acceptors ?? Math.max(2, Math.ceil(links / LINKS_PER_ACCEPTOR)));
+const acceptors = Number(values.acceptors ?? Math.max(2, Math.ceil(links / LINKS_PER_PROCESS)));
 const workers = Math.max(1, Math.ceil(idle / LINKS_PER_WORKER));
 const figure = (value: number, digits = 0) =>
   value.toLocaleString('en-US', { maximumFractionDigits: digits });

@@ -13,8 +13,9 @@ const LISTENER = `
 `;
 
 t.test('a link that was reset before anybody accepted it is one that ended', async (t) => {
-  const stdio = ['ignore', 'pipe', 'inherit'] as const;
-  const listener = spawn(process.execPath, ['--eval', LISTENER], { stdio: [...stdio] });
+  const listener = spawn(process.execPath, ['--eval', LISTENER], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   t.teardown(() => listener.kill('SIGKILL'));
   const [port] = await once(listener.stdout, 'data');
   const pid = Number(listener.pid);

@@ -6,7 +6,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { KEEPALIVE_GRACE, LIMIT_SPECS, SHARDS } from '../src/limits.ts';
+import { KEEPALIVE_GRACE, LIMIT_SPECS, SHARDS, SHARDS_PER_TICK } from '../src/limits.ts';
 import { waitFor } from '../test/helpers/waitFor.ts';
 import type { Silences } from './clientSilent.ts';
 import {
@@ -127,7 +127,7 @@ async function silences({ server }: Node): Promise<number[]> {
 }
 
 async function measureNode(): Promise<void> {
-  const node = await startNode({ acceptors: processes, limits: { reportMs: 1_000 } });
+  const node = await startNode({ acceptors: processes });
   try {
     await pause(SETTLE_MS);
     const none = await watch(node);
@@ -159,7 +159,7 @@ function report(none: Window[], silent: Window[], pinging: Window[], late: numbe
 
   const at = (share: number) => late[Math.floor((late.length - 1) * share)] ?? Number.NaN;
   const [first, last] = [at(0), at(1)];
-  const roundMs = SHARDS * LIMIT_SPECS.sweepTickMs.value;
+  const roundMs = (SHARDS / SHARDS_PER_TICK) * LIMIT_SPECS.sweepTickMs.value;
   const found = [at(0), at(0.5), at(1)].map((ms) => (ms / 1_000).toFixed(2)).join(' / ');
   console.log(`\n${late.length} devices fell silent at a keepalive of ${SILENT_KEEPALIVE_S} s`);
   console.log(`told so ${found} s (min / median / max) after ${KEEPALIVE_GRACE} keepalives`);

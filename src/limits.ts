@@ -58,7 +58,7 @@ export const LIMIT_SPECS = {
   greetingsMax: count(2_048, 1, 1_000_000, 'links let in that have still to say HELLO'),
   backlog: count(4_096, 1, 65_535, 'accept queue of an acceptor, all its sockets together'),
   listenSockets: count(16, 1, 64, 'sockets an acceptor listens on: links accepted per loop turn'),
-  sweepTickMs: ms(8, 1, 1_000, 'one registry shard is swept per tick, all 256 in turn'),
+  sweepTickMs: ms(32, 1, 1_000, 'four registry shards are swept per tick, all 256 in turn'),
 
   // One AMQP connection.
   publishWindowMax: count(4_096, 1, 1_000_000, 'messages published and not yet confirmed'),
@@ -145,6 +145,8 @@ const FILES_OWN = 48;
 
 /** Shards of the registry; a connection id's first byte picks one. */
 export const SHARDS = 256;
+/** Swept per tick: an idle process pays for its wake-ups, hardly for what it looks at. */
+export const SHARDS_PER_TICK = 4;
 
 /** Smallest `frameBytesMax` a device can declare; a smaller wish counts as this. */
 export const DEVICE_FRAME_BYTES_MIN = 256;

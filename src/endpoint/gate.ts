@@ -31,6 +31,8 @@ interface Waiting {
 }
 
 const US_PER_MS = 1_000;
+/** Some links of a storm at a time, so that no turn of the event loop gets long. */
+const PACE_MS = 8;
 
 export class Gate {
   readonly #options: GateOptions;
@@ -38,9 +40,11 @@ export class Gate {
   readonly #bucket: Bucket;
   /** Sockets that may wait: no more than are let in within `connectWaitMs`. */
   readonly #queueMax: number;
-  #waiting: Waiting[] = [];
+  readonly #waiting: Waiting[] = [];
   /** Everything in #waiting before this has been let in. */
   #head = 0;
+  /** Runs while sockets wait: an acceptor without a storm is not woken for one. */
+  #pacer: NodeJS.Timeout | undefined;
 
   constructor(options: GateOptions) {
     const { connectsPerSecond, connectBurst, connectQueueMax, connectWaitMs } = options.limits;
@@ -69,6 +73,7 @@ export class Gate {
       this.#admit(socket, this.#options.clock.us());
     } else if (this.size < this.#queueMax) {
       this.#waiting.push({ socket, acceptedUs: this.#options.clock.us() });
+      this.#pacer ??= setInterval(() => this.tick(), PACE_MS).unref();
       this.#count();
     } else {
       this.#options.refuse(socket, 'rate-limited');
@@ -86,8 +91,17 @@ export class Gate {
       this.#admit(socket, acceptedUs);
     }
     // Also while the storm lasts: what has been let in must not stay referenced here.
-    this.#waiting = this.#waiting.slice(this.#head);
+    this.#forget();
+  }
+
+  /** Drop those that have been let in; with nobody left there is no pace to keep. */
+  #forget(): void {
+    this.#waiting.splice(0, this.#head);
     this.#head = 0;
+    if (this.size === 0) {
+      clearInterval(this.#pacer);
+      this.#pacer = undefined;
+    }
     this.#count();
   }
 
@@ -125,8 +139,7 @@ export class Gate {
     for (const { socket } of this.#waiting.slice(this.#head)) {
       this.#options.refuse(socket, 'draining');
     }
-    this.#waiting = [];
-    this.#head = 0;
-    this.#count();
+    this.#head = this.#waiting.length;
+    this.#forget();
   }
 }

@@ -1,14 +1,14 @@
 /**
  * Keeper: an acceptor's endpoints, their deadlines, and who waits for room at the broker.
  * From: the listener's sockets.  To: `Routes`, which carry messages to the broker.
- * Bound: one tick sweeps one shard of the registry and at most SWEEP_MAX deadlines of each kind;
- * `refusingMax` refused links linger at once, more are reset; waiters are at most the links, and
- * WAKES_MAX of them are woken in one turn.
+ * Bound: one tick sweeps SHARDS_PER_TICK shards of the registry and at most SWEEP_MAX deadlines of
+ * each kind; `refusingMax` refused links linger at once, more are reset; waiters are at most the
+ * links, and WAKES_MAX of them are woken in one turn.
  */
 import type { Socket } from 'node:net';
 import { v4 as uuid } from 'uuid';
 import type { ByeReason, CloseReason } from '../errors.ts';
-import { type Limits, SHARDS } from '../limits.ts';
+import { type Limits, SHARDS, SHARDS_PER_TICK } from '../limits.ts';
 import { bump, type Counters } from '../observe/metrics.ts';
 import type { Codec } from '../wire/codec.ts';
 import type { Ack, Event, Request, Result } from '../wire/message.ts';
@@ -218,11 +218,13 @@ export class Keeper implements EndpointHost {
     });
   }
 
-  /** One tick: judge the endpoints of one shard, and end what is overdue. */
+  /** One tick: judge the endpoints of the next shards, and end what is overdue. */
   tick(): void {
     const now = this.clock.now();
-    for (const endpoint of this.registry.shard(this.#shard)) endpoint.sweep(now);
-    this.#shard = (this.#shard + 1) % SHARDS;
+    for (let swept = 0; swept < SHARDS_PER_TICK; swept += 1) {
+      for (const endpoint of this.registry.shard(this.#shard)) endpoint.sweep(now);
+      this.#shard = (this.#shard + 1) % SHARDS;
+    }
     this.#greetings.sweep(now);
     this.#lingering.sweep(now);
     this.#throttled.sweep(now);

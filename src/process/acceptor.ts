@@ -205,7 +205,6 @@ class Acceptor implements RunningAcceptor {
   #tick(): void {
     // A drain has BYEs of its own to say.
     if (this.#state === 'serving') this.#outage.tick(this.#broker.isUp, systemClock.now());
-    this.#gate.tick();
     this.#keeper.tick();
     this.#requests.tick();
   }

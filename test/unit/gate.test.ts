@@ -5,6 +5,7 @@ import { Gate } from '../../src/endpoint/gate.ts';
 import { makeLimits } from '../../src/limits.ts';
 import { makeCounters } from '../../src/observe/metrics.ts';
 import { FakeClock } from '../helpers/clock.ts';
+import { waitFor } from '../helpers/waitFor.ts';
 
 const LIMITS = {
   connectsPerSecond: 100,
@@ -165,4 +166,15 @@ t.test('gate: a stop refuses those that wait', async (t) => {
   t.equal(refused.length, 10);
   t.equal(gate.size, 0);
   t.equal(counters.connectsWaiting, 0);
+});
+
+t.test('gate: those that wait are let in by its own pace', async (t) => {
+  const { arrive, admitted, gate, clock } = build();
+  arrive(12);
+  t.equal(admitted.length, 10);
+
+  clock.advance(1_000);
+  await waitFor('the others', () => gate.size === 0);
+
+  t.equal(admitted.length, 12);
 });

@@ -100,7 +100,7 @@ export const LIMIT_SPECS = {
 
   // Presence.
   presenceBatchMax: count(1_000, 1, 100_000, 'presence changes in one transaction'),
-  presenceBatchMs: ms(10, 0, SECOND, 'time from one transaction to the next; commands do not wait'),
+  presenceBatchMs: ms(40, 0, SECOND, 'time from one transaction to the next; commands do not wait'),
   presenceQueueMax: count(10_000, 1, 1_000_000, 'presence changes read and not yet recorded'),
   presenceStreamBytes: bytes(64 * KiB, KiB, 16 * MiB, 'changes on their way to the registrar'),
   presenceOutboxMax: count(100_000, 1, 100_000_000, 'presence events kept; above, newest only'),

@@ -4,7 +4,7 @@
  * Both nodes are up at once, on one broker, and work in short turns, one after the other, so that
  * what else the machine does hits both alike; ratios are of a turn's pair.
  * `node bench/pair.ts --base DIR [--change DIR] [--turns 10] [--warm 12] [--links 1500]
- *   [--window 64] [--rounds 3000] [--work connect,round,event] [--env NAME=VALUE]`
+ *   [--idle 0] [--window 64] [--rounds 3000] [--work connect,round,event] [--env NAME=VALUE]`
  * `bare` or `floor` may stand for a DIR; --env is for the change only.
  */
 import { join } from 'node:path';
@@ -25,6 +25,8 @@ const { values } = parseArgs({
     /** Turns that do not count: V8 compiles for some 15,000 links. */
     warm: { type: 'string', default: '12' },
     links: { type: 'string', default: '1500' },
+    /** Links that stay and say nothing. */
+    idle: { type: 'string', default: '0' },
     /** Links on their way at once: few are a steady coming and going, many a storm. */
     window: { type: 'string', default: '64' },
     rounds: { type: 'string', default: '3000' },
@@ -34,6 +36,7 @@ const { values } = parseArgs({
 });
 const turns = Number(values.turns);
 const warm = Number(values.warm);
+const idle = Number(values.idle);
 const window = Number(values.window);
 const TALKERS = 200;
 const RATE = 1_000;
@@ -86,6 +89,7 @@ async function start(what: string, name: string, env: Record<string, string>): P
   const prefix = `pair-${process.pid}-${name}`;
   const isBare = what === 'bare' || what === 'floor';
   const side = isBare ? await startBare(what, prefix) : await startNode(what, prefix, env);
+  await side.idle.ask({ do: 'open', links: idle, window } satisfies Ask);
   if (what === 'bare') return side;
   const backend = new Told('backend.ts', ['amqp', 'owsla', broker.url, prefix]);
   await backend.next();
@@ -120,7 +124,7 @@ const WORK: Readonly<Record<string, (side: Side) => Promise<void>>> = {
   connect: async (side) => {
     const links = Number(values.links);
     await measure(side, 'connect', side.idle, { do: 'open', links, window });
-    await measure(side, 'end', side.idle, { do: 'close', keep: 0 });
+    await measure(side, 'end', side.idle, { do: 'close', keep: idle });
   },
   round: async (side) => {
     const seconds = Number(values.rounds) / RATE;

@@ -168,11 +168,7 @@ function report(quiet: Stretch[], loud: Stretch[], talkers: Fleet): void {
 }
 
 console.log(`node ${process.version}, load averages ${loadAverages().join(' ')}`);
-// As operators have it: these two decide what a scrape can cost an acceptor.
-const node = await startNode({
-  acceptors: processes,
-  limits: { reportMs: 1_000, scrapeMs: 1_000 },
-});
+const node = await startNode({ acceptors: processes });
 try {
   const { sleepers, talkers } = await fill(node);
   await reportSkew(node);

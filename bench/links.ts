@@ -41,7 +41,7 @@ const figure = (value: number, digits = 0) =>
   value.toLocaleString('en-US', { maximumFractionDigits: digits });
 const say = (name: string, text: string) => console.log(`${name.padEnd(34)}${text}`);
 
-const node = await startNode({ acceptors, limits: { reportMs: 1_000, scrapeMs: 1_000 } });
+const node = await startNode({ acceptors });
 const { server } = node;
 try {
   say('acceptors / loadgen workers', `${acceptors} / ${workers + 1}`);

@@ -65,7 +65,7 @@ async function empty({ server }: Node, fleet: Fleet): Promise<void> {
 
 /** A fresh node, empty and full. */
 async function measure(how: readonly string[]): Promise<{ before: number; full: number }> {
-  const node = await startNode({ acceptors: 1, limits: { reportMs: 1_000, scrapeMs: 1_000 } });
+  const node = await startNode({ acceptors: 1 });
   try {
     await pause(SETTLE_MS);
     const before = rssOf(node);
@@ -81,7 +81,7 @@ async function measure(how: readonly string[]): Promise<{ before: number; full: 
 
 /** One node, filled and emptied again and again: its RSS at the end of each. */
 async function measureCycles(): Promise<{ full: number[]; emptied: number[] }> {
-  const node = await startNode({ acceptors: 1, limits: { reportMs: 1_000, scrapeMs: 1_000 } });
+  const node = await startNode({ acceptors: 1 });
   const full: number[] = [];
   const emptied: number[] = [];
   try {

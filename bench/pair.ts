@@ -12,6 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startBroker } from '../test/helpers/broker.ts';
 import { loopbackNet } from '../test/helpers/loopback.ts';
+import { FIGURES } from './fleet.ts';
 import type { Answer, Ask } from './peers/client.ts';
 import { cpuUsOf, treeOf } from './peers/machine.ts';
 import { Told } from './peers/told.ts';
@@ -76,7 +77,7 @@ async function startBare(name: string, prefix: string): Promise<Side> {
 
 async function startNode(dir: string, prefix: string, env: Record<string, string>): Promise<Side> {
   const { Server } = await import(join(dir, 'test/helpers/server.ts'));
-  const limits = { ...OPEN_GATE, reportMs: 1_000, scrapeMs: 1_000 };
+  const limits = { ...FIGURES, ...OPEN_GATE };
   const server = await Server.start({ amqp: broker.url, prefix, acceptors: 1, limits, env });
   const acceptor = [server.childPid('acceptor 1')];
   const registrar = [server.childPid('registrar')];

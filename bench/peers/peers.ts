@@ -13,7 +13,7 @@ import { type Broker, startBroker } from '../../test/helpers/broker.ts';
 import { Server } from '../../test/helpers/server.ts';
 import { tie } from '../../test/helpers/tied.ts';
 import { waitFor } from '../../test/helpers/waitFor.ts';
-import { acceptorPids } from '../fleet.ts';
+import { acceptorPids, FIGURES } from '../fleet.ts';
 import type { DialectName } from './dialects.ts';
 import { freePort, treeOf } from './machine.ts';
 
@@ -57,10 +57,8 @@ const MOSQUITTO = [
 ];
 const POLL_DEADLINE_MS = 30_000;
 
-/** What stands in the way of a storm on purpose: an acceptor lets 1,500 links a second in. */
+/** What stands in the way of a storm on purpose: an acceptor lets 600 links a second in. */
 const OPEN_GATE = { connectsPerSecond: 1_000_000, connectBurst: 1_000_000 };
-/** How often figures are made, as operators have it. */
-const FIGURES = { reportMs: 1_000, scrapeMs: 1_000 };
 
 function isListening(port: number): Promise<boolean> {
   return new Promise((resolve) => {

@@ -10,10 +10,11 @@ export async function waitFor(
   what: string,
   isSo: () => boolean | Promise<boolean>,
   deadlineMs = DEADLINE_MS,
+  lookMs = LOOK_MS,
 ): Promise<void> {
   const end = performance.now() + deadlineMs;
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error(`waited ${deadlineMs} ms in vain for: ${what}`);
-    await delay(LOOK_MS);
+    await delay(lookMs);
   }
 }

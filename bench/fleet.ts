@@ -71,16 +71,20 @@ function within(log: string, spans: readonly Span[]): Histogram {
   return sum;
 }
 
-/**
- * A command to run a fleet by that is only the world around what is measured: it takes the
- * processor time that nobody else wants, as if it were on other machines. SCHED_IDLE, as the kernel
- * holds a processor with a `nice` task for busy and lets others queue on the next one; its own
- * session, because where autogroups are on, each has a share of its own.
- */
-export const YIELDING: readonly string[] = [
+/** Its own session, because where autogroups are on, `nice` counts within a session only. */
+const lowered = (by: string): readonly string[] => [
   ...['setsid', 'sh', '-c'],
-  ...['(echo 19 > /proc/self/autogroup) 2>&-; exec chrt --idle 0 "$@"', 'sh'],
+  ...[`(echo 19 > /proc/self/autogroup) 2>&-; exec ${by} "$@"`, 'sh'],
 ];
+
+/**
+ * Commands to run a fleet by that is only the world around what is measured, as if it were on other
+ * machines. YIELDING takes hardly more than what nobody else wants. To the kernel a processor with
+ * such a task is busy all the same, and others queue on the next one: LEFTOVER takes nothing else
+ * (SCHED_IDLE), and may starve where processors are full for minutes.
+ */
+export const YIELDING = lowered('nice -n 19');
+export const LEFTOVER = lowered('chrt --idle 0');
 
 /** A loadgen run under way. */
 export class Fleet {

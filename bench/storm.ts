@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Histogram } from 'hdr-histogram-js';
 import { waitFor } from '../test/helpers/waitFor.ts';
-import { Fleet, type Node, type Span, sourcesFor, startNode, YIELDING } from './fleet.ts';
+import { Fleet, LEFTOVER, type Node, type Span, sourcesFor, startNode } from './fleet.ts';
 import { heading, row, spread } from './stats.ts';
 
 const { values } = parseArgs({
@@ -47,7 +47,7 @@ async function storm({ server }: Node, number: number): Promise<{ fleet: Fleet; 
       ...[...flags, '--workers', '2', '--device-prefix', `storm-${number}-`, '--rate', '0'],
       ...['--duration', '10m', '--connect-timeout', '120s', '--reconnect', '1s-2s'],
     ],
-    [...ON_CPU, ...YIELDING],
+    [...ON_CPU, ...LEFTOVER],
   );
   await waitFor('the first of the storm', async () => (await hellos()) > before);
   const from = nowS();

@@ -40,9 +40,8 @@ export class Gate {
   readonly #bucket: Bucket;
   /** Sockets that may wait: no more than are let in within `connectWaitMs`. */
   readonly #queueMax: number;
+  /** The longest waiting first. */
   readonly #waiting: Waiting[] = [];
-  /** Everything in #waiting before this has been let in. */
-  #head = 0;
   /** Runs while sockets wait: an acceptor without a storm is not woken for one. */
   #pacer: NodeJS.Timeout | undefined;
 
@@ -53,13 +52,8 @@ export class Gate {
     this.#bucket = new Bucket(connectsPerSecond, connectBurst, options.clock.now());
   }
 
-  /** Sockets that wait. */
+  /** Sockets that wait; the gate references no others. */
   get size(): number {
-    return this.#waiting.length - this.#head;
-  }
-
-  /** Sockets referenced here, in whatever state: never more than `connectQueueMax`. */
-  get held(): number {
     return this.#waiting.length;
   }
 
@@ -80,44 +74,36 @@ export class Gate {
     }
   }
 
-  /** Let in who waits, the longest waiting first. */
+  /**
+   * Let in who waits, the longest waiting first. Whoever has waited `connectWaitMs` has mostly
+   * given up, and shows it only when read from: letting them in first would leave no time for those
+   * that are still there, for as long as it goes on.
+   */
   tick(): void {
-    if (this.size === 0) return;
-    this.#bucket.fill(this.#options.clock.now());
-    this.#refuseStale();
-    while (this.size > 0 && this.#isOpen()) {
-      const { socket, acceptedUs } = this.#waiting[this.#head] as Waiting;
-      this.#head += 1;
-      this.#admit(socket, acceptedUs);
+    const { limits, clock, refuse } = this.#options;
+    this.#bucket.fill(clock.now());
+    const staleUs = clock.us() - limits.connectWaitMs * US_PER_MS;
+    let gone = 0;
+    for (const { socket, acceptedUs } of this.#waiting) {
+      if (acceptedUs <= staleUs) refuse(socket, 'rate-limited');
+      else if (this.#isOpen()) this.#admit(socket, acceptedUs);
+      else break;
+      gone += 1;
     }
-    // Also while the storm lasts: what has been let in must not stay referenced here.
-    this.#forget();
+    this.#forget(gone);
   }
 
-  /** Drop those that have been let in; with nobody left there is no pace to keep. */
-  #forget(): void {
-    this.#waiting.splice(0, this.#head);
-    this.#head = 0;
+  /**
+   * Drop the first `gone`, also while a storm lasts: they must not stay referenced here. With
+   * nobody left there is no pace to keep.
+   */
+  #forget(gone: number): void {
+    this.#waiting.splice(0, gone);
     if (this.size === 0) {
       clearInterval(this.#pacer);
       this.#pacer = undefined;
     }
     this.#count();
-  }
-
-  /**
-   * Whoever has waited that long has mostly given up, and shows it only when read from: letting
-   * them in first would leave no time for those that are still there, for as long as it goes on.
-   */
-  #refuseStale(): void {
-    const { limits, clock, refuse } = this.#options;
-    const before = clock.us() - limits.connectWaitMs * US_PER_MS;
-    while (this.size > 0) {
-      const { socket, acceptedUs } = this.#waiting[this.#head] as Waiting;
-      if (acceptedUs > before) return;
-      this.#head += 1;
-      refuse(socket, 'rate-limited');
-    }
   }
 
   #isOpen(): boolean {
@@ -136,10 +122,7 @@ export class Gate {
 
   /** The acceptor stops: refuse who still waits. */
   close(): void {
-    for (const { socket } of this.#waiting.slice(this.#head)) {
-      this.#options.refuse(socket, 'draining');
-    }
-    this.#head = this.#waiting.length;
-    this.#forget();
+    for (const { socket } of this.#waiting) this.#options.refuse(socket, 'draining');
+    this.#forget(this.size);
   }
 }

@@ -4,14 +4,17 @@ import t from 'tap';
 import { ScriptedServer } from './scriptedServer.ts';
 import { spawnRun } from './spawn.ts';
 
-t.test('run: Ctrl-C ends it soon, with a full report and exit 130', async (t) => {
+/** A server that answers, and a run against it. */
+async function underLoad(...flags: string[]) {
   const server = new ScriptedServer();
   const port = await server.listen();
-  const target = ['--target', `127.0.0.1:${port}`];
-  const { child, interrupt, ended } = await spawnRun([
-    ...target,
+  return { server, ...(await spawnRun(['--target', `127.0.0.1:${port}`, ...flags])) };
+}
+
+t.test('run: Ctrl-C ends it soon, with a full report and exit 130', async (t) => {
+  const { server, child, interrupt, ended } = await underLoad(
     ...['--devices', '500', '--rate', '500', '--duration', '60s', '--workers', '2'],
-  ]);
+  );
   await server.taken(500);
 
   const start = performance.now();
@@ -29,12 +32,10 @@ t.test('run: Ctrl-C ends it soon, with a full report and exit 130', async (t) =>
 });
 
 t.test('run: a load that outlasts the longest timer goes on until Ctrl-C', async (t) => {
-  const server = new ScriptedServer();
-  const port = await server.listen();
-  const { interrupt, ended } = await spawnRun([
-    ...['--target', `127.0.0.1:${port}`, '--devices', '20', '--rate', '200'],
+  const { server, interrupt, ended } = await underLoad(
+    ...['--devices', '20', '--rate', '200'],
     ...['--duration', '8760h', '--timeout', '100ms'],
-  ]);
+  );
   await Promise.race([server.taken(400), ended]);
 
   interrupt();
@@ -60,12 +61,10 @@ function childrenOf(pid: number): number[] {
 }
 
 t.test('run: a worker that dies fails the run with its reason, and the rest reports', async (t) => {
-  const server = new ScriptedServer();
-  const port = await server.listen();
-  const { child, ended } = await spawnRun([
-    ...['--target', `127.0.0.1:${port}`, '--devices', '20', '--rate', '100'],
+  const { server, child, ended } = await underLoad(
+    ...['--devices', '20', '--rate', '100'],
     ...['--duration', '60s', '--workers', '2'],
-  ]);
+  );
   await server.taken(50);
 
   const [victim = 0] = childrenOf(child.pid ?? 0);
@@ -80,12 +79,10 @@ t.test('run: a worker that dies fails the run with its reason, and the rest repo
 });
 
 t.test('run: a server that vanishes is reported, not hung on', async (t) => {
-  const server = new ScriptedServer();
-  const port = await server.listen();
-  const { ended } = await spawnRun([
-    ...['--target', `127.0.0.1:${port}`, '--devices', '20', '--rate', '100'],
+  const { server, ended } = await underLoad(
+    ...['--devices', '20', '--rate', '100'],
     ...['--duration', '60s', '--give-up', '2s', '--reconnect', '100ms-300ms', '--allow', 'cut'],
-  ]);
+  );
   await server.taken(50);
 
   await server.close();

@@ -31,6 +31,9 @@ export const FIGURES = {
   scrapeMs: LIMIT_SPECS.scrapeMs.value,
 };
 
+/** What stands in the way of a storm on purpose, opened: an acceptor lets 600 links a second in. */
+export const OPEN_GATE = { connectsPerSecond: 1_000_000, connectBurst: 1_000_000 };
+
 let nodes = 0;
 
 /** A broker, an echo backend and a node. */

@@ -19,7 +19,7 @@ import {
   sum,
 } from './fleet.ts';
 import type { IdleCosts } from './keeperIdle.ts';
-import { cpuUsOf, loadAverages } from './proc.ts';
+import { cpuUsOf, loadAverages, US_PER_CORE_PERCENT } from './proc.ts';
 import { runClient } from './processes.ts';
 import { heading, row, type Spread, spread } from './stats.ts';
 
@@ -44,7 +44,6 @@ const SETTLE_MS = 20_000;
 const CONNECT_DEADLINE_MS = 600_000;
 /** The shortest that a device may ask for: where lateness weighs most. */
 const SILENT_KEEPALIVE_S = LIMIT_SPECS.keepaliveMinMs.value / 1_000;
-const US_PER_CORE_PERCENT = 10_000;
 
 const percents = (us: readonly number[]) => spread(us.map((each) => each / US_PER_CORE_PERCENT));
 

@@ -12,7 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { startBroker } from '../test/helpers/broker.ts';
 import { loopbackNet } from '../test/helpers/loopback.ts';
-import { FIGURES } from './fleet.ts';
+import { FIGURES, OPEN_GATE } from './fleet.ts';
 import type { Answer, Ask } from './peers/client.ts';
 import { cpuUsOf, treeOf } from './peers/machine.ts';
 import { Told } from './peers/told.ts';
@@ -45,7 +45,6 @@ const EVENT_WINDOW = 5;
 /** A node is at rest when it takes less than this share of a core for so long. */
 const REST_SHARE = 0.1;
 const REST_LOOK_MS = 200;
-const OPEN_GATE = { connectsPerSecond: 1_000_000, connectBurst: 1_000_000 };
 
 type Pids = Readonly<Record<string, readonly number[]>>;
 /** CPU-µs of one thing, by process. */

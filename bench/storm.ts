@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import type { Histogram } from 'hdr-histogram-js';
 import { waitFor } from '../test/helpers/waitFor.ts';
 import { Fleet, LEFTOVER, type Node, type Span, sourcesFor, startNode } from './fleet.ts';
+import { cpuUsOf, US_PER_CORE_PERCENT } from './proc.ts';
 import { heading, row, spread } from './stats.ts';
 
 const { values } = parseArgs({
@@ -68,8 +69,12 @@ async function measure(): Promise<Record<string, number>> {
     await pause((quiet[1] - quiet[0]) * 1_000);
 
     const storms: Span[] = [];
+    const registrar = () => cpuUsOf(node.server.childPid('registrar'));
+    let registrarUs = 0;
     while (lengthOf(storms) < samples / Number(values.rate) && storms.length < STORMS_MAX) {
+      const before = registrar();
       const { fleet, span } = await storm(node, storms.length);
+      registrarUs += registrar() - before;
       storms.push(span);
       // The log's last interval of the storm must not hold what its end costs.
       await pause(2 * INTERVAL_S * 1_000);
@@ -86,6 +91,7 @@ async function measure(): Promise<Record<string, number>> {
       quiet99: msOf(calm, 99),
       storm99: msOf(rough, 99),
       ratio: msOf(rough, 99) / msOf(calm, 99),
+      registrar: registrarUs / lengthOf(storms) / US_PER_CORE_PERCENT,
       seconds: Math.max(...storms.map(([from, to]) => to - from)),
       quietSamples: calm.totalCount,
       stormSamples: rough.totalCount,
@@ -107,6 +113,7 @@ for (const [name, about, unit] of [
   ['quiet99', 'round trip, quiet', 'ms, p99'],
   ['storm99', 'round trip, in the storm', 'ms, p99'],
   ['ratio', 'p99 in the storm over quiet (goal: 2)', 'times'],
+  ['registrar', 'registrar, in the storm', '% of a core'],
   ['seconds', 'until all are WELCOMEd (goal: 20)', 's, slowest storm'],
   ['quietSamples', 'round trips, quiet', ''],
   ['stormSamples', 'round trips, in the storm', ''],

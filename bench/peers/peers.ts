@@ -13,7 +13,7 @@ import { type Broker, startBroker } from '../../test/helpers/broker.ts';
 import { Server } from '../../test/helpers/server.ts';
 import { tie } from '../../test/helpers/tied.ts';
 import { waitFor } from '../../test/helpers/waitFor.ts';
-import { acceptorPids, FIGURES } from '../fleet.ts';
+import { acceptorPids, FIGURES, OPEN_GATE } from '../fleet.ts';
 import type { DialectName } from './dialects.ts';
 import { freePort, treeOf } from './machine.ts';
 
@@ -56,9 +56,6 @@ const MOSQUITTO = [
   '/opt/homebrew/sbin/mosquitto',
 ];
 const POLL_DEADLINE_MS = 30_000;
-
-/** What stands in the way of a storm on purpose: an acceptor lets 600 links a second in. */
-const OPEN_GATE = { connectsPerSecond: 1_000_000, connectBurst: 1_000_000 };
 
 function isListening(port: number): Promise<boolean> {
   return new Promise((resolve) => {

@@ -184,6 +184,8 @@ t.test('the broker is away: each command under way has one end, when it is back'
   answer(device, keptCommand, 'two');
   await waitFor('both results', async () => (await results()) === before + 2);
   proxy.reset();
+  // A broker that still saw its consumer would hand it what comes next, and then nobody knows.
+  await waitFor('the broker to see it', async () => (await commander.consumers()) === 0);
   leaver.close();
   await sleeper.wake();
   await waitFor('a kept one to be acted upon', () => sleeper.acts.length === 1);

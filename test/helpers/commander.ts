@@ -25,7 +25,8 @@ export interface Order {
 export class Commander {
   readonly told = new Map<string, Told[]>();
   readonly #waiting = new Map<string, (() => void)[]>();
-  readonly #exchange: string;
+  /** The exchange's name, and the queue's. */
+  readonly #commands: string;
   readonly #model: ChannelModel;
   readonly #channel: ConfirmChannel;
   readonly queue: string;
@@ -33,7 +34,7 @@ export class Commander {
   private constructor(model: ChannelModel, channel: ConfirmChannel, prefix: string, queue: string) {
     this.#model = model;
     this.#channel = channel;
-    this.#exchange = names(prefix).commands;
+    this.#commands = names(prefix).commands;
     this.queue = queue;
   }
 
@@ -57,6 +58,11 @@ export class Commander {
     return commander;
   }
 
+  /** Consumers of the queue of commands, as the broker has it. */
+  async consumers(): Promise<number> {
+    return (await this.#channel.checkQueue(this.#commands)).consumerCount;
+  }
+
   #hear(id: string, told: Told): void {
     this.told.set(id, [...(this.told.get(id) ?? []), told]);
     for (const go of this.#waiting.get(id) ?? []) go();
@@ -70,7 +76,7 @@ export class Commander {
       keepMs === undefined
         ? { persistent: false }
         : { persistent: true, headers: { deadline: Date.now() + keepMs } };
-    this.#channel.publish(this.#exchange, device, Buffer.from(payload), {
+    this.#channel.publish(this.#commands, device, Buffer.from(payload), {
       type: topic,
       messageId: correlationId,
       replyTo: this.queue,

@@ -4,7 +4,8 @@
  * Both nodes are up at once, on one broker, and work in short turns, one after the other, so that
  * what else the machine does hits both alike; ratios are of a turn's pair.
  * `node bench/pair.ts --base DIR [--change DIR] [--turns 10] [--warm 12] [--links 1500]
- *   [--idle 0] [--window 64] [--rounds 3000] [--work connect,round,event] [--env NAME=VALUE]`
+ *   [--idle 0] [--window 64] [--rounds 3000] [--rate 1000] [--work connect,round,event]
+ *   [--env NAME=VALUE]`
  * `bare` or `floor` may stand for a DIR; --env is for the change only.
  */
 import { join } from 'node:path';
@@ -31,6 +32,8 @@ const { values } = parseArgs({
     /** Links on their way at once: few are a steady coming and going, many a storm. */
     window: { type: 'string', default: '64' },
     rounds: { type: 'string', default: '3000' },
+    /** Round trips a second; 0: as many as go, for as long as `rounds` take at RATE. */
+    rate: { type: 'string', default: '1000' },
     work: { type: 'string', default: 'connect,round,event' },
     env: { type: 'string', default: '' },
   },
@@ -39,6 +42,7 @@ const turns = Number(values.turns);
 const warm = Number(values.warm);
 const idle = Number(values.idle);
 const window = Number(values.window);
+const rate = Number(values.rate);
 const TALKERS = 200;
 const RATE = 1_000;
 const EVENT_WINDOW = 5;
@@ -127,8 +131,8 @@ const WORK: Readonly<Record<string, (side: Side) => Promise<void>>> = {
     await measure(side, 'end', side.idle, { do: 'close', keep: idle });
   },
   round: async (side) => {
-    const seconds = Number(values.rounds) / RATE;
-    await measure(side, 'round', side.talkers, { do: 'rounds', rate: RATE, seconds });
+    const seconds = Number(values.rounds) / (rate || RATE);
+    await measure(side, 'round', side.talkers, { do: 'rounds', rate, seconds });
   },
   event: (side) =>
     measure(side, 'event', side.talkers, { do: 'events', window: EVENT_WINDOW, seconds: 1 }),

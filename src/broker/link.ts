@@ -14,8 +14,8 @@ import type { Logger } from 'pino';
 import { parseAmqpUrl } from '../amqpUrl.ts';
 import { EXIT, type StartError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
-import { coalesce } from './coalesce.ts';
 import { brokerAddress, refusal } from './refusal.ts';
+import { type Muxed, unmux } from './unmux.ts';
 
 export interface LinkOptions {
   /** `publish` or `consume`: the connection's name at the broker, and in metrics and logs. */
@@ -42,6 +42,8 @@ export interface LinkOptions {
 const DOUBLINGS_MAX = 20;
 /** How long the broker has to answer a close. */
 const CLOSE_MS = 1_000;
+/** Bytes that amqplib may hold for the kernel: what a busy turn brings. Node's 64 KiB are less. */
+const SOCKET = { writableHighWaterMark: 1_048_576 };
 
 /** What to connect with: the URL's parts, with our heartbeat unless the URL has its own. */
 export function connectOptions(url: string, limits: Limits): Options.Connect {
@@ -110,6 +112,7 @@ export class Link {
     try {
       model = await connect(connectOptions(url, limits), {
         noDelay: true,
+        ...SOCKET,
         timeout: limits.brokerConnectMs,
         clientProperties: { connection_name: `owsla ${name} ${process.pid}` },
       });
@@ -119,7 +122,7 @@ export class Link {
     }
     // Closed again before anybody could listen: no event of it will come.
     if (socketOf(model).writableEnded) return 0;
-    coalesce(socketOf(model));
+    unmux(model.connection as unknown as Muxed, socketOf(model));
     this.#model = model;
     const lost = this.#watch(model);
     const isUp = !this.#ending.signal.aborted && (await this.#setUp(model, url));

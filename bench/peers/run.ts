@@ -332,9 +332,9 @@ const shared = await startBroker();
 try {
   for (let round = 1; round <= settings.rounds; round += 1) {
     console.log(`round ${round} of ${settings.rounds}, load averages ${loadAverages().join(' ')}`);
-    for (let turn = 0; turn < contenders.length; turn += 1) {
-      // Each goes first once.
-      const contender = contenders[(turn + round - 1) % contenders.length] as Contender;
+    // There and back: whom a ratio sets side by side are neighbours also in time, as this machine
+    // may be twice as fast a minute later, and each comes before the other as often as after it.
+    for (const contender of round % 2 === 1 ? contenders : contenders.toReversed()) {
       let bench: Bench | undefined;
       try {
         bench = await Bench.start(contender, shared);

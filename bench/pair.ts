@@ -1,6 +1,6 @@
 /**
  * Pair: this tree beside another one, such as a worktree of the commit before: CPU-µs of each of
- * the node's processes a connect, an end, a round trip and an event.
+ * the node's processes a connect, an end, a round trip and an event; and a round trip's times.
  * Both nodes are up at once, on one broker, and work in short turns, one after the other, so that
  * what else the machine does hits both alike; ratios are of a turn's pair.
  * `node bench/pair.ts --base DIR [--change DIR] [--turns 10] [--warm 12] [--links 1500]
@@ -51,7 +51,7 @@ const REST_SHARE = 0.1;
 const REST_LOOK_MS = 200;
 
 type Pids = Readonly<Record<string, readonly number[]>>;
-/** CPU-µs of one thing, by process. */
+/** CPU-µs of one thing, by process; of round trips also `p50` and `p99`, in ms. */
 type Costs = Readonly<Record<string, number>>;
 
 interface Side {
@@ -116,12 +116,13 @@ async function rest({ pids: { broker: _, ...own } }: Side): Promise<void> {
 /** What `ask` costs, until the node is at rest again. */
 async function measure(side: Side, name: string, told: Told, ask: Ask): Promise<void> {
   const before = usage(side.pids);
-  const { sent } = await told.ask<Answer>(ask);
+  const { sent, times } = await told.ask<Answer>(ask);
   await rest(side);
   const after = usage(side.pids);
   const costs = Object.entries(after).map(([of, us]) => [of, (us - (before[of] ?? 0)) / sent]);
   side.costs[name] ??= [];
-  side.costs[name].push(Object.fromEntries(costs));
+  const [p50, p99] = times ?? [];
+  side.costs[name].push({ ...Object.fromEntries(costs), ...(p50 && p99 ? { p50, p99 } : {}) });
 }
 
 const WORK: Readonly<Record<string, (side: Side) => Promise<void>>> = {
@@ -152,7 +153,7 @@ try {
   const [base, change] = sides as [Side, Side];
   for (const [name, costs] of Object.entries(change.costs)) {
     console.log(heading(`CPU-µs of one ${name}, ${turns} turns`));
-    for (const process of Object.keys(change.pids)) {
+    for (const process of Object.keys(costs[0] ?? {})) {
       const of = (all: readonly Costs[]) => all.map((one) => one[process] ?? Number.NaN);
       const [ours, theirs] = [of(costs), of(base.costs[name] ?? [])];
       console.log(row(`${process}, base`, spread(theirs)));

@@ -53,7 +53,7 @@ test: $(READY)
 # kept commands for 18,000 sleepers, and the starts. --timeout is for each file, in seconds.
 soak: $(READY)
 	@.ci/setup.sh broker ruby
-	@OWSLA_SOAK=1 node test/run.ts --timeout=600 \
+	@OWSLA_SOAK=1 node test/run.ts --jobs=1 --timeout=600 \
 	  test/system/mainJob.test.ts test/system/fleetLost.test.ts \
 	  test/fault/stampede.test.ts test/fault/churn.test.ts test/fault/presenceFlap.test.ts \
 	  test/fault/presenceAway.test.ts test/fault/presenceStore.test.ts \

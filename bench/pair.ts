@@ -51,7 +51,7 @@ const REST_SHARE = 0.1;
 const REST_LOOK_MS = 200;
 
 type Pids = Readonly<Record<string, readonly number[]>>;
-/** CPU-µs of one thing, by process; of round trips also `p50` and `p99`, in ms. */
+/** CPU-µs of one thing, by process; of round trips also their latencies, which tell their unit. */
 type Costs = Readonly<Record<string, number>>;
 
 interface Side {
@@ -121,8 +121,8 @@ async function measure(side: Side, name: string, told: Told, ask: Ask): Promise<
   const after = usage(side.pids);
   const costs = Object.entries(after).map(([of, us]) => [of, (us - (before[of] ?? 0)) / sent]);
   side.costs[name] ??= [];
-  const [p50, p99] = times ?? [];
-  side.costs[name].push({ ...Object.fromEntries(costs), ...(p50 && p99 ? { p50, p99 } : {}) });
+  const latencies = times && { 'p50 in ms': times[0], 'p99 in ms': times[1] };
+  side.costs[name].push({ ...Object.fromEntries(costs), ...latencies });
 }
 
 const WORK: Readonly<Record<string, (side: Side) => Promise<void>>> = {
@@ -153,11 +153,11 @@ try {
   const [base, change] = sides as [Side, Side];
   for (const [name, costs] of Object.entries(change.costs)) {
     console.log(heading(`CPU-µs of one ${name}, ${turns} turns`));
-    for (const process of Object.keys(costs[0] ?? {})) {
-      const of = (all: readonly Costs[]) => all.map((one) => one[process] ?? Number.NaN);
+    for (const what of Object.keys(costs[0] ?? {})) {
+      const of = (all: readonly Costs[]) => all.map((one) => one[what] ?? Number.NaN);
       const [ours, theirs] = [of(costs), of(base.costs[name] ?? [])];
-      console.log(row(`${process}, base`, spread(theirs)));
-      console.log(row(`${process}, change`, spread(ours)));
+      console.log(row(`${what}, base`, spread(theirs)));
+      console.log(row(`${what}, change`, spread(ours)));
       console.log(row('  ratio', ratios(ours, theirs)));
     }
   }

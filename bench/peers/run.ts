@@ -332,8 +332,8 @@ const shared = await startBroker();
 try {
   for (let round = 1; round <= settings.rounds; round += 1) {
     console.log(`round ${round} of ${settings.rounds}, load averages ${loadAverages().join(' ')}`);
-    // There and back: whom a ratio sets side by side are neighbours also in time, as this machine
-    // may be twice as fast a minute later, and each comes before the other as often as after it.
+    // There and back: whom a ratio sets side by side are neighbours in time too, for a machine may
+    // be twice as fast a minute later; and by turns each of the two comes first.
     for (const contender of round % 2 === 1 ? contenders : contenders.toReversed()) {
       let bench: Bench | undefined;
       try {

@@ -15,7 +15,7 @@ import { parseAmqpUrl } from '../amqpUrl.ts';
 import { EXIT, type StartError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { brokerAddress, refusal } from './refusal.ts';
-import { type Muxed, unmux } from './unmux.ts';
+import { type Connection, unmux } from './unmux.ts';
 
 export interface LinkOptions {
   /** `publish` or `consume`: the connection's name at the broker, and in metrics and logs. */
@@ -122,7 +122,7 @@ export class Link {
     }
     // Closed again before anybody could listen: no event of it will come.
     if (socketOf(model).writableEnded) return 0;
-    unmux(model.connection as unknown as Muxed, socketOf(model));
+    unmux(connectionOf(model));
     this.#model = model;
     const lost = this.#watch(model);
     const isUp = !this.#ending.signal.aborted && (await this.#setUp(model, url));
@@ -231,9 +231,13 @@ const SILENT = new Error('connect ETIMEDOUT');
 /** amqplib's words for it. */
 const HEARTBEAT_MISSED = 'Heartbeat timeout';
 
-/** The socket under a connection, which amqplib leaves to whoever closes it. */
+/** What amqplib's types tell nothing of. */
+function connectionOf(model: ChannelModel): Connection {
+  return model.connection as unknown as Connection;
+}
+
 function socketOf(model: ChannelModel): Socket {
-  return (model.connection as unknown as { stream: Socket }).stream;
+  return connectionOf(model).stream;
 }
 
 /** Close politely; a broker that does not answer in time finds the socket closed. */

@@ -12,15 +12,18 @@ interface Channel {
   onBufferDrain(): void;
 }
 
-/** amqplib's Connection, as far as this relies on it. */
-export interface Muxed {
+/** amqplib's own Connection, as far as we rely on it. */
+export interface Connection {
+  /** The socket, which amqplib leaves to whoever closes the connection. */
+  readonly stream: Socket;
   /** Gives `channel` its number, which is its place in `channels`. */
   freshChannel(channel: Channel, options?: object): number;
   /** What each channel writes its frames to; for number 0, the connection's own, the socket. */
   readonly channels: { buffer: { write(frame: Buffer): boolean; end(): void } }[];
 }
 
-export function unmux(connection: Muxed, socket: Socket): void {
+export function unmux(connection: Connection): void {
+  const { stream: socket } = connection;
   const full = new Set<Channel>();
   socket.on('drain', () => {
     const drained = [...full];

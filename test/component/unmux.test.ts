@@ -1,16 +1,15 @@
 /** amqplib's channels write to their socket, and what they rely on in amqplib is there. */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type ChannelModel, connect } from 'amqplib';
 import t, { type Test } from 'tap';
-import { type Muxed, unmux } from '../../src/broker/unmux.ts';
+import { type Connection, unmux } from '../../src/broker/unmux.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const broker = await findBroker();
 t.teardown(() => broker.stop());
-
-const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 interface Unmuxed {
   readonly model: ChannelModel;
@@ -22,8 +21,9 @@ interface Unmuxed {
 async function start(t: Test): Promise<Unmuxed> {
   const model = await connect(broker.url);
   t.teardown(() => model.close().catch(() => {}));
-  const socket = (model.connection as unknown as { stream: Socket }).stream;
-  unmux(model.connection as unknown as Muxed, socket);
+  const connection = model.connection as unknown as Connection;
+  unmux(connection);
+  const { stream: socket } = connection;
   const writes: number[] = [];
   const { _write, _writev } = socket;
   socket._write = (...args) => {

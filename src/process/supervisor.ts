@@ -239,7 +239,8 @@ class Supervisor {
     code: number | null,
     signal: NodeJS.Signals | null,
   ): void {
-    if (place.process !== child) return;
+    // After a second signal nothing more is said: which ends are still seen is chance.
+    if (place.process !== child || this.#phase === 'ended') return;
     const uptimeMs = Math.round(performance.now() - place.startedAt);
     const last = { ...told(place), code, signal, uptimeMs, figures: place.figures };
     // tla: Presence!AcceptorExit
@@ -309,8 +310,7 @@ class Supervisor {
     if (place.state === 'pausing') place.state = 'ended';
     if (place.state !== 'starting' && place.state !== 'ready') return;
     place.state = 'stopping';
-    const limitMs = drainTimeMs(this.#config.limits) + 2 * END_MARGIN_MS;
-    place.stopBy = performance.now() + limitMs;
+    place.stopBy = performance.now() + drainTimeMs(this.#config.limits) + 2 * END_MARGIN_MS;
     tell(place, { type: 'drain' });
   }
 

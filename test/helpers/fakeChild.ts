@@ -1,9 +1,9 @@
 /**
  * Fake child: speaks the supervisor's IPC and does whatever FAKE_CHILD says, and nothing else.
- * From: FAKE_CHILD, a JSON map of child index to what it does; '*' for all others.
- * To: the supervisor under test, in place of src/process/child.ts.
+ * From: FAKE_CHILD, a JSON map of a child's role or index to what it does; '*' for all others.
+ * To: the supervisor under test, in place of src/process/child.ts; and a line that it has begun.
  */
-import type { FromChild, ToChild } from '../../src/process/ipc.ts';
+import type { FromChild, StartMessage, ToChild } from '../../src/process/ipc.ts';
 
 export const DEEDS = ['good', 'crash', 'end', 'fatal', 'silent', 'late', 'stubborn'] as const;
 export type Deed = (typeof DEEDS)[number];
@@ -15,8 +15,9 @@ function send(message: FromChild): void {
   process.send?.(message);
 }
 
-function onStart(index: number): void {
-  const deed = plan[index] ?? plan['*'] ?? 'good';
+function onStart({ role, index }: StartMessage): void {
+  const deed = plan[role] ?? plan[index] ?? plan['*'] ?? 'good';
+  process.stdout.write(`${JSON.stringify({ msg: 'fake begun', role, index })}\n`);
   if (deed === 'crash') process.exit(3);
   if (deed === 'end') process.exit(0);
   if (deed === 'fatal') {
@@ -37,7 +38,7 @@ function onStart(index: number): void {
 }
 
 function onMessage(message: ToChild): void {
-  if (message.type === 'start') onStart(message.index);
+  if (message.type === 'start') onStart(message);
   if (message.type === 'drain') process.exit(0);
 }
 

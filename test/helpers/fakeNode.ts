@@ -6,7 +6,7 @@ import type { Deed } from './fakeChild.ts';
 
 const script = join(import.meta.dirname, 'superviseFake.ts');
 
-/** Starts it; `deeds` says which child does what, by index; '*' is all others. */
+/** Starts it; `deeds` says which child does what, by role or index; '*' is all others. */
 export function startFake(
   t: Test,
   acceptors: number,

@@ -54,26 +54,31 @@ t.test(
     t.same(await cli.exited, { code: 130, signal: null });
     t.equal(children.length, 4);
     t.notOk(children.some(isThere));
+    t.match(
+      cli.lines.at(-1),
+      { msg: 'ending at once' },
+      'their ends are not told: some are not seen',
+    );
   },
 );
 
 t.test(
   'a second signal while a child waits for its restart: it is not started any more',
   async (t) => {
-    const deeds = { 0: 'crash', '*': 'stubborn' } as const;
-    const cli = startFake(t, 1, deeds, ['restartsMax=7']);
+    const deeds = { observer: 'crash', '*': 'stubborn' } as const;
+    const cli = startFake(t, 1, deeds, ['restartsMax=8', 'restartWindowMs=1h']);
     await cli.line(isChild('acceptor 1', 'child ready'));
-    // A pause longer than the two signals are apart.
-    await cli.line((line) => line.msg === 'restarting child' && Number(line.afterMs) >= 1_000);
+    // A pause much longer than the two signals are apart.
+    await cli.line((line) => line.msg === 'restarting child' && Number(line.afterMs) >= 3_000);
     cli.process.kill('SIGTERM');
     await cli.said('stopping');
     await new Promise((resolve) => setTimeout(resolve, 400));
-    const seen = cli.lines.length;
 
     cli.process.kill('SIGINT');
 
     t.same(await cli.exited, { code: 130, signal: null });
-    t.notOk(cli.lines.slice(seen).some(isChild('observer', 'child ended')));
+    const last = cli.lines.findIndex(({ msg }) => msg === 'ending at once');
+    t.same(cli.lines.slice(last + 1), [], 'nothing is begun, or said, after that');
   },
 );
 

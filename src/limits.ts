@@ -64,7 +64,9 @@ export const LIMIT_SPECS = {
   publishWindowMax: count(4_096, 1, 1_000_000, 'messages published and not yet confirmed'),
   publishWindowBytes: bytes(16 * MiB, 64 * KiB, 1_024 * MiB, 'payload bytes of these messages'),
   confirmQuietMs: ms(SECOND, 50, HOUR, 'time without a confirm after which no more is sent'),
-  nackRetryMs: ms(250, 10, MINUTE, 'pause before a nacked EVENT is published again'),
+  nackRetryMs: ms(250, 10, MINUTE, 'first pause before a nacked message goes again, then doubled'),
+  nackRetryMaxMs: ms(30 * SECOND, 10, HOUR, 'longest pause before a nacked message goes again'),
+  nackTriesMax: count(8, 0, 1_000, 'times that a nacked message goes again, then it is given up'),
   prefetch: count(1_024, 1, 65_535, 'replies delivered and not yet acked'),
   heartbeatMs: ms(10 * SECOND, SECOND, 10 * MINUTE, 'AMQP heartbeat asked of the broker'),
   brokerConnectMs: ms(10 * SECOND, 100, 10 * MINUTE, 'time one broker connect may take'),
@@ -115,6 +117,7 @@ export const LIMIT_SPECS = {
 
   // Commands.
   commandPrefetch: count(2_048, 1, 65_535, 'commands taken from the broker and not yet settled'),
+  commandsOpenMax: count(32_768, 1, 1_000_000, 'transient commands sent and not yet answered'),
   commandQueueMax: count(100_000, 1, 100_000_000, 'commands waiting at the broker'),
   commandBytesMax: bytes(64 * KiB, 0, 16 * MiB, 'largest payload of a command'),
   commandResultMs: ms(30 * SECOND, 50, DAY, 'time a device has for RESULT once it has a COMMAND'),
@@ -187,6 +190,7 @@ export function limitFaults(limits: Limits): string[] {
     ['keepaliveMs', 'keepaliveMaxMs'],
     ['outboxSoftBytes', 'outboxHardBytes'],
     ['reconnectMinMs', 'reconnectMaxMs'],
+    ['nackRetryMs', 'nackRetryMaxMs'],
     ['heartbeatChildMs', 'childSilenceMs'],
     ['frameBytesMax', 'publishWindowBytes'],
     ['frameBytesMax', 'outboxHardBytes'],

@@ -6,7 +6,7 @@
 (*                                                                         *)
 (*   broker --delivery--> registrar --down--> acceptor --wire--> device    *)
 (*          <--channel---           <---up---          <--back--           *)
-(*                            |                                            *)
+(*          <---post-----     |                                            *)
 (*                          store (rows of kept commands, outcomes)        *)
 (*                                                                         *)
 (* One device, as commands for different ones never meet. Who is connected *)
@@ -34,7 +34,8 @@ VARIABLES
   queue,      \* commands that wait
   again,      \* those of them that were delivered before
   unsettled,  \* delivered on the channel of now
-  channel,    \* written to the broker, in order, and not yet there: acks, and outcomes
+  channel,    \* acks, written to the broker in order, and not yet there
+  post,       \* outcomes, the same way, on a connection of their own
   told,       \* [c, end]: what the senders have heard; final outcomes only
 
   \* The store: survives everything.
@@ -47,9 +48,11 @@ VARIABLES
   known,      \* the device's link, as the registrar knows it; 0: none
   newest,     \* the newest link that it ever knew
   open,       \* transient commands sent on the link `known`, and not ended
+  adrift,     \* those of them whose delivery is of a channel that was lost
   ended,      \* per transient command: the end that this process gave it, or "none"
+  settling,   \* those whose end is not told until the broker has seen their delivery settled
   heldBack,   \* those whose end is not told until their delivery has come again
-  flight,     \* [c, end]: outcomes published on the channel of now, and not confirmed
+  flight,     \* [c, end]: outcomes published, and not confirmed
   window,     \* kept commands sent on this link, the answer not yet on record
   times,      \* how often each of them was sent, less what the acceptor then did not send on
   begun,      \* how many kept, and how many transient, commands the present window has had
@@ -80,11 +83,12 @@ VARIABLES
   late,       \* was anything acted upon later than its frame allows?
   faults
 
-broker == <<queue, again, unsettled, channel, told>>
+broker == <<queue, again, unsettled, channel, post, told>>
 store == <<row, order, outbox>>
 lane == <<window, times, begun, between, suspects>>
 who == <<known, newest>>
-memory == <<registrar, who, open, ended, heldBack, flight, dropped>>
+ends == <<open, adrift, ended, settling, heldBack, flight>>
+memory == <<registrar, who, ends, dropped>>
 streams == <<stream, shown, down, up>>
 atAcceptor == <<link, links, atLink, ackedAt, wire, back>>
 device == <<keys, doing, acted>>
@@ -101,6 +105,7 @@ Range(s) == {s[n] : n \in DOMAIN s}
 Max(a, b) == IF a > b THEN a ELSE b
 Min(a, b) == IF a < b THEN a ELSE b
 Prefixes(s) == {SubSeq(s, 1, n) : n \in 0 .. Len(s)}
+Orders(set) == {s \in [1 .. Cardinality(set) -> set] : Range(s) = set}
 Only(s, set) == SelectSeq(s, LAMBDA c : c \in set)
 
 Waiting(r) == {c \in Kept : r[c] = "waiting"}
@@ -110,11 +115,11 @@ Never == [c \in Kept |-> 0]
 \* The beginning. No device has connected yet, nor has an acceptor unless `isUp`.
 Began(isUp) ==
   /\ now = 0
-  /\ queue = All /\ again = {} /\ unsettled = {} /\ channel = <<>> /\ told = {}
+  /\ queue = All /\ again = {} /\ unsettled = {} /\ channel = <<>> /\ post = <<>> /\ told = {}
   /\ row = [c \in Kept |-> "none"] /\ order = <<>> /\ outbox = {}
   /\ registrar = TRUE /\ known = 0 /\ newest = 0
-  /\ open = {} /\ ended = [c \in Transient |-> "none"]
-  /\ heldBack = {} /\ flight = {} /\ dropped = {}
+  /\ open = {} /\ adrift = {} /\ ended = [c \in Transient |-> "none"]
+  /\ settling = {} /\ heldBack = {} /\ flight = {} /\ dropped = {}
   /\ window = {} /\ times = Never /\ begun = 0 /\ between = 0 /\ suspects = 0
   /\ stream = isUp /\ shown = isUp /\ down = <<>> /\ up = <<>>
   /\ link = 0 /\ links = 0 /\ atLink = {} /\ ackedAt = {} /\ wire = <<>> /\ back = <<>>
@@ -130,39 +135,60 @@ Tick ==
   /\ UNCHANGED <<broker, store, lane, memory, streams, atAcceptor, device, seen, faults>>
 
 -----------------------------------------------------------------------------
-(* The channel to the broker: what is written to it arrives in order, or not at all. *)
+(* The channel to the broker, and the connection for outcomes: what is written to either arrives in *)
+(* order, or not at all. Between the two there is no order.                                         *)
 
-Ack(c) == [what |-> "ack", c |-> c, end |-> "none"]
+Ack(c) == [what |-> "ack", c |-> c]
 Tell(c, end) == [what |-> "tell", c |-> c, end |-> end]
-Wrote(messages) == channel' = channel \o messages
+Wrote(acks) == channel' = channel \o acks
+Posted(outcomes) == post' = post \o outcomes
 
 \* The broker reads the next.
-Arrive ==
+ArriveAck ==
   /\ channel # <<>>
-  /\ channel' = Tail(channel)
-  /\ LET m == Head(channel) IN
-     IF m.what = "ack"
-     THEN unsettled' = unsettled \ {m.c} /\ UNCHANGED told
-     ELSE told' = told \union {End(m.c, m.end)} /\ UNCHANGED unsettled
-  /\ UNCHANGED <<now, queue, again, store, lane, memory, streams, atAcceptor, device, seen, faults>>
+  /\ channel' = Tail(channel) /\ unsettled' = unsettled \ {Head(channel).c}
+  /\ UNCHANGED <<now, queue, again, post, told, store, lane, memory, streams, atAcceptor, device, seen,
+                 faults>>
+ArriveTell ==
+  /\ post # <<>>
+  /\ post' = Tail(post) /\ told' = told \union {End(Head(post).c, Head(post).end)}
+  /\ UNCHANGED <<now, queue, again, unsettled, channel, store, lane, memory, streams, atAcceptor,
+                 device, seen, faults>>
 
-\* What is recorded is published, once on each channel, until it is confirmed.
+\* What is recorded is published, once, until it is confirmed.
 Publish(c) ==
   /\ registrar
   /\ \E o \in outbox \ flight :
        /\ o.c = c
-       /\ Wrote(<<Tell(c, o.end)>>)
+       /\ Posted(<<Tell(c, o.end)>>)
        /\ flight' = flight \union {o}
        /\ outbox' = IF Has("confirm") THEN outbox ELSE outbox \ {o}
-  /\ UNCHANGED <<now, queue, again, unsettled, told, row, order, lane, registrar, who, open, ended,
-                 heldBack, dropped, streams, atAcceptor, device, seen, faults>>
+  /\ UNCHANGED <<now, queue, again, unsettled, channel, told, row, order, lane, registrar, who, open,
+                 adrift, ended, settling, heldBack, dropped, streams, atAcceptor, device, seen, faults>>
+
+\* The broker has seen c settled: it has answered something that was asked behind that.
+Settled(c) ==
+  /\ registrar /\ c \in settling /\ Ack(c) \notin Range(channel)
+  /\ settling' = settling \ {c}
+  /\ Posted(<<Tell(c, ended[c])>>)
+  /\ flight' = flight \union {End(c, ended[c])}
+  /\ UNCHANGED <<now, queue, again, unsettled, channel, told, store, lane, registrar, who, open,
+                 adrift, ended, heldBack, dropped, streams, atAcceptor, device, seen, faults>>
 
 Confirm(c) ==
   /\ \E o \in flight :
-       /\ o.c = c /\ Tell(c, o.end) \notin Range(channel)
+       /\ o.c = c /\ Tell(c, o.end) \notin Range(post)
        /\ flight' = flight \ {o} /\ outbox' = outbox \ {o}
-  /\ UNCHANGED <<now, broker, row, order, lane, registrar, who, open, ended, heldBack, dropped,
-                 streams, atAcceptor, device, seen, faults>>
+  /\ UNCHANGED <<now, broker, row, order, lane, registrar, who, open, adrift, ended, settling,
+                 heldBack, dropped, streams, atAcceptor, device, seen, faults>>
+
+\* The connection for outcomes is lost, and there is a new one: all that was not confirmed is
+\* written again.
+PostLost ==
+  /\ registrar /\ Fault("post")
+  /\ \E resent \in Orders({Tell(o.c, o.end) : o \in flight}) : post' = resent
+  /\ UNCHANGED <<now, queue, again, unsettled, channel, told, store, lane, memory, streams,
+                 atAcceptor, device, seen>>
 
 \* All that was not settled comes back into the queue.
 Requeued == /\ queue' = queue \union unsettled
@@ -174,50 +200,57 @@ Requeued == /\ queue' = queue \union unsettled
 Unread(c) ==
   /\ faults > 0 /\ c \in queue \ again
   /\ again' = again \union {c}
-  /\ UNCHANGED <<now, queue, unsettled, channel, told, store, lane, memory, streams, atAcceptor,
+  /\ UNCHANGED <<now, queue, unsettled, channel, post, told, store, lane, memory, streams, atAcceptor,
                  device, seen, faults>>
 
 \* The channel is lost, and there is a new one. Which of its acks have arrived is not known: so the
-\* ends of transient commands that were not confirmed are held back until that shows.
+\* ends of transient commands that the broker may not have seen settled are held back until that
+\* shows.
 ChannelLost ==
   /\ registrar /\ Fault("channel")
-  /\ Requeued /\ flight' = {}
-  /\ LET unsure == {o.c : o \in flight} \intersect Transient IN
-     IF Has("holdBack")
-     THEN heldBack' = heldBack \union unsure /\ UNCHANGED outbox
-     ELSE outbox' = outbox \union {End(c, ended[c]) : c \in unsure} /\ UNCHANGED heldBack
-  /\ UNCHANGED <<now, told, row, order, lane, registrar, who, open, ended, dropped, streams,
-                 atAcceptor, device, seen>>
+  /\ Requeued /\ settling' = {} /\ adrift' = open
+  /\ IF Has("holdBack")
+     THEN heldBack' = heldBack \union settling /\ UNCHANGED outbox
+     ELSE outbox' = outbox \union {End(c, ended[c]) : c \in settling} /\ UNCHANGED heldBack
+  /\ UNCHANGED <<now, post, told, row, order, lane, registrar, who, open, ended, flight, dropped,
+                 streams, atAcceptor, device, seen>>
 
 \* All transient ones that the broker gives again have come: the deliveries of others were settled.
 NothingComesAgain(c) ==
   /\ registrar /\ c \in heldBack /\ again \intersect Transient = {}
   /\ heldBack' = heldBack \ {c}
-  /\ Wrote(<<Tell(c, ended[c])>>)
+  /\ Posted(<<Tell(c, ended[c])>>)
   /\ flight' = flight \union {End(c, ended[c])}
-  /\ UNCHANGED <<now, queue, again, unsettled, told, store, lane, registrar, who, open, ended,
-                 dropped, streams, atAcceptor, device, seen, faults>>
+  /\ UNCHANGED <<now, queue, again, unsettled, channel, told, store, lane, registrar, who, open,
+                 adrift, ended, settling, dropped, streams, atAcceptor, device, seen, faults>>
+
+\* Many that wait for their devices must not fill the broker's prefetch: such a one is settled before
+\* its end. Should the registrar die, its sender is told nothing.
+SettleEarly(c) ==
+  /\ registrar /\ c \in open \intersect unsettled /\ Ack(c) \notin Range(channel)
+  /\ Wrote(<<Ack(c)>>)
+  /\ UNCHANGED <<now, queue, again, unsettled, post, told, store, lane, memory, streams, atAcceptor,
+                 device, seen, faults>>
 
 -----------------------------------------------------------------------------
 (* Ends. *)
 
-\* Of transient commands: settled, then told, on one channel. If their deliveries are of a channel
-\* that was lost, they will come again, and then they are settled.
-ConcludeAll(ends) ==
-  LET Both(c, end) == IF Has("settleFirst") THEN <<Ack(c), Tell(c, end)>>
-                      ELSE <<Tell(c, end), Ack(c)>>
-      here == {e \in ends : e.c \in unsettled'}
-      Chain[rest \in SUBSET here] ==
-        IF rest = {} THEN <<>>
-        ELSE LET e == CHOOSE e \in rest : TRUE IN Both(e.c, e.end) \o Chain[rest \ {e}]
-  IN /\ Wrote(Chain[here])
+\* Of transient commands: settled, and told when the broker has seen that. If their deliveries are of
+\* a channel that was lost, they will come again, and then they are settled.
+ConcludeAll(set) ==
+  LET here == {e \in set : e.c \notin adrift}
+      unsure == IF Has("settleFirst") THEN here ELSE {}
+      acks == {Ack(e.c) : e \in {e \in here : e.c \in unsettled'}} \ Range(channel)
+  IN /\ \E sequence \in Orders(acks) : Wrote(sequence)
      /\ ended' = [c \in Transient |->
-          IF \E e \in ends : e.c = c THEN (CHOOSE e \in ends : e.c = c).end ELSE ended[c]]
-     /\ flight' = flight \union here
-     /\ heldBack' = heldBack \union {e.c : e \in ends \ here}
-     /\ open' = open \ {e.c : e \in ends}
+          IF \E e \in set : e.c = c THEN (CHOOSE e \in set : e.c = c).end ELSE ended[c]]
+     /\ settling' = settling \union {e.c : e \in unsure}
+     /\ \E sequence \in Orders({Tell(e.c, e.end) : e \in here \ unsure}) : Posted(sequence)
+     /\ flight' = flight \union (here \ unsure)
+     /\ heldBack' = heldBack \union {e.c : e \in set \ here}
+     /\ open' = open \ {e.c : e \in set} /\ adrift' = adrift \ {e.c : e \in set}
 
-NoEnd == UNCHANGED <<channel, ended, flight, heldBack, open>>
+NoEnd == UNCHANGED <<channel, post, ends>>
 
 \* Of kept ones: the row and its outcome in one transaction. A row that ended stays as it ended.
 Recorded(c, state) ==
@@ -271,18 +304,19 @@ DeliverKept(c) ==
           /\ order' = Append(Only(order, All \ {c}), c)
           /\ UNCHANGED outbox
   /\ Wrote(<<Ack(c)>>)
-  /\ UNCHANGED <<open, ended, heldBack, flight, lane, down>>
+  /\ UNCHANGED <<post, ends, lane, down>>
 
 \* A transient one: now or never. One that comes again may have been sent by an earlier process.
 DeliverTransient(c) ==
   /\ UNCHANGED <<store, dropped, window, times, begun, suspects>>
   /\ IF c \in again /\ c \in open
-     THEN NoEnd /\ UNCHANGED <<between, down>>
+     THEN /\ adrift' = adrift \ {c}
+          /\ UNCHANGED <<channel, post, open, ended, settling, heldBack, flight, between, down>>
      ELSE IF c \in again /\ ended[c] # "none"
-     THEN /\ Wrote(IF c \in heldBack THEN <<Ack(c), Tell(c, ended[c])>> ELSE <<Ack(c)>>)
-          /\ flight' = IF c \in heldBack THEN flight \union {End(c, ended[c])} ELSE flight
+     THEN /\ Wrote(<<Ack(c)>>)
+          /\ settling' = settling \union ({c} \intersect heldBack)
           /\ heldBack' = heldBack \ {c}
-          /\ UNCHANGED <<open, ended, between, down>>
+          /\ UNCHANGED <<post, open, adrift, ended, flight, between, down>>
      ELSE IF c \in again /\ Has("neverAgain")
      THEN ConcludeAll({End(c, "unknown")}) /\ UNCHANGED <<between, down>>
      ELSE IF IsDue(c) \/ ~Admits
@@ -292,7 +326,7 @@ DeliverTransient(c) ==
      ELSE /\ open' = open \union {c}
           /\ between' = IF window = {} THEN between ELSE between + 1
           /\ down' = Append(down, Frame(c, known))
-          /\ UNCHANGED <<channel, ended, flight, heldBack>>
+          /\ UNCHANGED <<channel, post, adrift, ended, settling, heldBack, flight>>
 
 Deliver(c) ==
   /\ registrar /\ c \in queue
@@ -304,7 +338,7 @@ Deliver(c) ==
 Repeat(c) ==
   /\ c \in Kept /\ c \notin queue \union unsettled /\ Fault("repeat")
   /\ queue' = queue \union {c}
-  /\ UNCHANGED <<now, again, unsettled, channel, told, store, lane, memory, streams, atAcceptor,
+  /\ UNCHANGED <<now, again, unsettled, channel, post, told, store, lane, memory, streams, atAcceptor,
                  device, seen>>
 
 -----------------------------------------------------------------------------
@@ -390,14 +424,14 @@ TellEarly ==
   /\ ~Has("commitFirst") /\ registrar /\ up # <<>>
   /\ LET m == Head(up) IN
      /\ Changes(m) /\ m.what = "result"
-     /\ Tell(m.c, "result") \notin Range(channel) /\ Wrote(<<Tell(m.c, "result")>>)
-  /\ UNCHANGED <<now, queue, again, unsettled, told, store, lane, memory, streams, atAcceptor,
+     /\ Tell(m.c, "result") \notin Range(post) /\ Posted(<<Tell(m.c, "result")>>)
+  /\ UNCHANGED <<now, queue, again, unsettled, channel, told, store, lane, memory, streams, atAcceptor,
                  device, seen, faults>>
 StoreLate(c) ==
   /\ registrar /\ c \in dropped
   /\ dropped' = dropped \ {c} /\ row' = [row EXCEPT ![c] = "waiting"]
-  /\ UNCHANGED <<now, broker, order, outbox, lane, registrar, who, open, ended, heldBack,
-                 flight, streams, atAcceptor, device, seen, faults>>
+  /\ UNCHANGED <<now, broker, order, outbox, lane, registrar, who, ends, streams, atAcceptor, device,
+                 seen, faults>>
 
 -----------------------------------------------------------------------------
 (* The acceptor. *)
@@ -536,10 +570,11 @@ Connect ==
 
 RegistrarCrash ==
   /\ registrar /\ Fault("registrar")
-  /\ registrar' = FALSE /\ known' = 0 /\ newest' = 0 /\ open' = {} /\ heldBack' = {} /\ flight' = {}
+  /\ registrar' = FALSE /\ known' = 0 /\ newest' = 0
+  /\ open' = {} /\ adrift' = {} /\ settling' = {} /\ heldBack' = {} /\ flight' = {}
   /\ ended' = [c \in Transient |-> "none"] /\ dropped' = {}
   /\ window' = {} /\ times' = Never /\ begun' = 0 /\ between' = 0 /\ suspects' = 0
-  /\ Requeued
+  /\ Requeued /\ post' = <<>>
   /\ stream' = FALSE /\ shown' = FALSE /\ up' = <<>>
   /\ \E rest \in Prefixes(down) : down' = rest
   /\ outbox' = IF Has("outcomeStored") THEN outbox ELSE {}
@@ -549,17 +584,17 @@ RegistrarCrash ==
 RegistrarStart ==
   /\ ~registrar /\ registrar' = TRUE
   /\ suspects' = Min(Cardinality(Waiting(row)), Window)
-  /\ UNCHANGED <<now, broker, store, window, times, begun, between, who, open, ended, heldBack,
-                 flight, dropped, streams, atAcceptor, device, seen, faults>>
+  /\ UNCHANGED <<now, broker, store, window, times, begun, between, who, ends, dropped, streams,
+                 atAcceptor, device, seen, faults>>
 
 -----------------------------------------------------------------------------
 World ==
   \/ Accept \/ LinkLost \/ DeviceCrash
-  \/ StreamLost \/ AcceptorExit \/ ChannelLost \/ RegistrarCrash
+  \/ StreamLost \/ AcceptorExit \/ ChannelLost \/ PostLost \/ RegistrarCrash
   \/ \E c \in All : Repeat(c) \/ Unread(c)
 System ==
-  \/ Tick \/ Arrive \/ Show \/ TellEarly
-  \/ \E c \in Transient : NothingComesAgain(c)
+  \/ Tick \/ ArriveAck \/ ArriveTell \/ Show \/ TellEarly
+  \/ \E c \in Transient : NothingComesAgain(c) \/ Settled(c) \/ SettleEarly(c)
   \/ \E l \in 0 .. links : Learn(l)
   \/ \E n \in DOMAIN up : Answer(n)
   \/ \E c \in All : Publish(c) \/ Confirm(c) \/ Deliver(c) \/ Send(c) \/ Expire(c) \/ StoreLate(c)
@@ -595,11 +630,12 @@ NeverLost ==
     \/ c \in queue \union unsettled
     \/ row[c] \in {"waiting", "taken"}
     \/ \E o \in outbox \union told : o.c = c
-    \/ c \in dropped \/ \E m \in Range(channel) : m.what = "tell" /\ m.c = c
+    \/ c \in dropped \/ \E m \in Range(post) : m.c = c
 
 TypeOK ==
   /\ again \subseteq queue /\ queue \intersect unsettled = {}
-  /\ open \subseteq Transient /\ heldBack \subseteq Transient /\ window \subseteq Kept
+  /\ open \subseteq Transient /\ adrift \subseteq open /\ settling \subseteq Transient
+  /\ heldBack \subseteq Transient /\ window \subseteq Kept
   /\ ackedAt \subseteq atLink /\ Len(keys) <= Keys
   /\ Cardinality(window) <= Window
 

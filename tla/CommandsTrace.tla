@@ -47,15 +47,18 @@ LineLearn == Is("Learn") /\ Learn(Line.link)
 LineShow == Is("Show") /\ Show
 LineRepeat == Is("Repeat") /\ Repeat(Line.c)
 
-\* Once more, after the registrar or its channel was lost: no harm, if only it is on record.
+\* Once more, after the registrar or its connection was lost: no harm, if only it is on record.
 IsRecorded == Line.end = IF Line.c \in Kept THEN row[Line.c] ELSE ended[Line.c]
 LineOutcome == End(Line.c, Line.end)
 LinePublish ==
   /\ Is("Publish")
-  /\ IF LineOutcome \in outbox \ flight THEN Publish(Line.c) ELSE IsRecorded /\ Nothing
+  /\ IF LineOutcome \in outbox \ flight THEN Publish(Line.c)
+     ELSE IF Line.c \in settling THEN IsRecorded /\ Settled(Line.c)
+     ELSE IsRecorded /\ Nothing
 LineConfirm ==
   /\ Is("Confirm")
   /\ IF LineOutcome \in flight THEN Confirm(Line.c) ELSE IsRecorded /\ Nothing
+LineSettleEarly == Is("SettleEarly") /\ SettleEarly(Line.c)
 LineNothingComesAgain == Is("NothingComesAgain") /\ NothingComesAgain(Line.c)
 
 -----------------------------------------------------------------------------
@@ -94,19 +97,24 @@ LineChannelLost == Is("ChannelLost") /\ ChannelLost
 
 \* Whoever wrote this line has waited until every sender was told.
 LineRest ==
-  /\ Is("Rest") /\ queue = {} /\ unsettled = {} /\ channel = <<>> /\ open = {} /\ heldBack = {}
+  /\ Is("Rest") /\ queue = {} /\ unsettled = {} /\ channel = <<>> /\ post = <<>>
+  /\ open = {} /\ settling = {} /\ heldBack = {}
   /\ \A c \in Kept : \E o \in told : o.c = c
   /\ Nothing
 
 -----------------------------------------------------------------------------
 (* What nobody logs, each only where the next line needs it. *)
 
-\* The broker reads what was written to it: up to a confirm; or any part, before a loss.
+\* The broker reads what was written to it: acks, up to what is told behind them; outcomes, up to a
+\* confirm; or any part of either, before a loss.
 BrokerReads ==
-  /\ \/ IsAny({"ChannelLost", "RegistrarCrash", "Rest"})
-     \/ Is("Confirm") /\ Tell(Line.c, Line.end) \in Range(channel)
-     \/ Is("Repeat") /\ Line.c \in unsettled
-  /\ Arrive
+  LET isOver == IsAny({"ChannelLost", "RegistrarCrash", "Rest"}) IN
+  \/ /\ \/ isOver
+        \/ Is("Publish") /\ Line.c \in settling /\ Ack(Line.c) \in Range(channel)
+        \/ Is("Repeat") /\ Line.c \in unsettled
+     /\ ArriveAck
+  \/ /\ isOver \/ (Is("Confirm") /\ Tell(Line.c, Line.end) \in Range(post))
+     /\ ArriveTell
 
 BrokerCallsDelivered == Is("Deliver") /\ Line.again = 1 /\ Unread(Line.c)
 
@@ -138,7 +146,7 @@ Skipped ==
 
 Matched ==
   /\ \/ LineDeliver \/ LineAnswer \/ LineExpire \/ LineSend \/ LineLearn \/ LineShow \/ LineRepeat
-     \/ LinePublish \/ LineConfirm \/ LineNothingComesAgain
+     \/ LinePublish \/ LineConfirm \/ LineSettleEarly \/ LineNothingComesAgain
      \/ LineAccept \/ LineLinkLost \/ LineTakeCommand \/ LineTakeAnswer
      \/ LineConnect \/ LineAcceptorExit \/ LineRegistrarCrash \/ LineRegistrarStart
      \/ LineChannelLost \/ LineRest

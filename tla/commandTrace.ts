@@ -19,6 +19,7 @@
  *              Show        device; no key
  *              Publish, Confirm            type, reason
  *              ChannelLost                 no key
+ *              SettleEarly
  *              NothingComesAgain
  *   acceptor   TakeCommand connection; as: 'sent', 'known', or why not
  *              TakeAnswer  what: 'ACK' or 'RESULT'
@@ -232,8 +233,7 @@ class Generator {
   }
 
   #outcome(action: string, { name: c, isKept }: Known, { type, reason }: TraceLine): void {
-    // What a transient command's sender is told is written with its end.
-    if (type === 'delivered' || (action === 'Publish' && !isKept)) return;
+    if (type === 'delivered') return;
     this.#step(action, { c, end: endOf(type, reason, isKept) });
   }
 
@@ -292,7 +292,7 @@ const CONFIG = `CONSTANTS
   Keys = ${KEYS}
   Window = WINDOW
   Links = 1000000
-  Kinds = {"registrar", "acceptor", "stream", "channel", "repeat", "row", "busy"}
+  Kinds = {"registrar", "acceptor", "stream", "channel", "post", "repeat", "row", "busy"}
   Faults = 1000000
   Without = "nothing"
 SPECIFICATION TraceSpec

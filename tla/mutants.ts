@@ -189,7 +189,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     spec: 'Commands',
     rule: 'settleFirst',
-    says: 'a transient command is settled before its end is told',
+    says: 'a transient command is settled, and seen to be, before its end is told',
     constants: { ...TRANSIENT, Links: '0', ...kinds('registrar') },
   },
   {
@@ -226,7 +226,7 @@ export const MUTANTS: readonly Mutant[] = [
     spec: 'Commands',
     rule: 'confirm',
     says: "an end leaves the store only after the broker's confirm",
-    constants: { ...KEPT, Links: '0', ...kinds('channel') },
+    constants: { ...KEPT, Links: '0', ...kinds('registrar') },
   },
   {
     spec: 'Commands',

@@ -30,7 +30,8 @@ export interface BrokerOptions {
   readonly limits: Limits;
   readonly counters: Counters;
   readonly log: Logger;
-  readonly publisher: Publisher;
+  /** Each has a channel of its own on the same connection. */
+  readonly publishers: readonly Publisher[];
   readonly consumer: Consumer;
   readonly onFatal: (error: StartError) => void;
 }
@@ -74,7 +75,7 @@ export class Broker {
   }
 
   #link(name: LinkName): Link {
-    const { urls, limits, counters, log, publisher, onFatal } = this.#options;
+    const { urls, limits, counters, log, publishers, onFatal } = this.#options;
     const opens = {
       publish: (model: ChannelModel) => this.#openPublish(model),
       consume: (model: ChannelModel) => this.#openConsume(model),
@@ -97,7 +98,7 @@ export class Broker {
       onBlocked: (isBlocked) => {
         if (name !== 'publish') return;
         counters.brokerBlocked = isBlocked ? 1 : 0;
-        publisher.block(isBlocked);
+        for (const publisher of publishers) publisher.block(isBlocked);
       },
       onFatal,
     });
@@ -134,10 +135,11 @@ export class Broker {
   }
 
   async #openPublish(model: ChannelModel): Promise<void> {
-    const { publisher } = this.#options;
-    const channel = await model.createConfirmChannel();
-    this.#watch(channel, 'publish', () => publisher.down());
-    publisher.open(channel);
+    for (const publisher of this.#options.publishers) {
+      const channel = await model.createConfirmChannel();
+      this.#watch(channel, 'publish', (isForCause) => publisher.down(isForCause));
+      publisher.open(channel);
+    }
   }
 
   async #openConsume(model: ChannelModel): Promise<void> {
@@ -156,18 +158,20 @@ export class Broker {
   }
 
   /** A channel that fails takes its connection with it, and one way sets both up again. */
-  #watch(channel: Channel, name: LinkName, onDown: () => void): void {
+  #watch(channel: Channel, name: LinkName, onDown: (isForCause: boolean) => void): void {
+    let isForCause = false;
     channel.on('error', (error: Error) => {
+      isForCause = true;
       this.#options.log.warn({ link: name, why: error.message }, 'broker channel failed');
       this.#links[name].reset();
     });
-    channel.on('close', onDown);
+    channel.on('close', () => onDown(isForCause || this.#links[name].isClosedForCause));
   }
 
   /** Delete the reply queue and close both connections. */
   async close(): Promise<void> {
-    const { publisher, consumer } = this.#options;
-    publisher.close();
+    const { publishers, consumer } = this.#options;
+    for (const publisher of publishers) publisher.close();
     await consumer.close(this.#replyTo);
     await Promise.all([this.#links.publish.close(), this.#links.consume.close()]);
   }

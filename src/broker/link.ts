@@ -71,11 +71,18 @@ export class Link {
   #model: ChannelModel | undefined;
   /** The connection is given up by ourselves: the same URL is good for the next one. */
   #isReset = false;
+  /** The broker closed the connection that was, or is, for something that was sent on it. */
+  #isClosedForCause = false;
   /** Connects that failed since the last one that succeeded; for the log. */
   #failures = 0;
 
   constructor(options: LinkOptions) {
     this.#options = options;
+  }
+
+  /** Asked while its channels close: was it for something that was sent? */
+  get isClosedForCause(): boolean {
+    return this.#isClosedForCause;
   }
 
   /** Begin to connect. */
@@ -91,8 +98,10 @@ export class Link {
     while (!signal.aborted) {
       this.#isReset = false;
       const upMs = await this.#live(urls[at % urls.length] as string);
-      // A connection that comes and goes at once must not be a hot loop.
-      attempts = upMs >= limits.reconnectMaxMs ? 1 : attempts + 1;
+      // A connection that comes and goes at once must not be a hot loop. One that a message ended
+      // is wanted soon: its publisher will have found out, and given that message up.
+      const isPoisoned = upMs > 0 && this.#isClosedForCause;
+      attempts = isPoisoned || upMs >= limits.reconnectMaxMs ? 1 : attempts + 1;
       if (!this.#isReset) at += 1;
       await pause(this.#pauseBefore(attempts), undefined, { signal }).catch(() => {});
     }
@@ -124,6 +133,7 @@ export class Link {
     if (socketOf(model).writableEnded) return 0;
     unmux(connectionOf(model));
     this.#model = model;
+    this.#isClosedForCause = false;
     const lost = this.#watch(model);
     const isUp = !this.#ending.signal.aborted && (await this.#setUp(model, url));
     const upAt = performance.now();
@@ -203,6 +213,8 @@ export class Link {
       let first: Error | undefined;
       model.on('error', (error: Error) => {
         first ??= error;
+        // amqplib's errors have a code where the broker gave one; a forced close is no error to it.
+        if (typeof (error as { code?: unknown }).code === 'number') this.#isClosedForCause = true;
         if (error.message === HEARTBEAT_MISSED) cutOff(socketOf(model));
       });
       model.once('close', (error?: Error) => {

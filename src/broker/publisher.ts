@@ -1,17 +1,25 @@
 /**
  * Publisher: messages to the broker, each kept until the broker has confirmed it.
- * From: route/uplink.ts.  To: one confirm channel; it survives the loss of that channel.
+ * From: route/uplink.ts, the registrar's parts.  To: one confirm channel; it survives the loss of
+ * that channel.
  * Bound: `publishWindowMax` messages and `publishWindowBytes` payload bytes wait for confirms,
- * sent or not. At either, `isFull` holds and devices are no longer read. What a broker that hangs
- * (`confirmQuietMs`) or amqplib's own buffer would hold up waits here, and can be withdrawn.
+ * sent or not, while the broker is away; while it takes them, what it is good for (pace.ts). At
+ * either, `isFull` holds and devices are no longer read. What a broker that hangs
+ * (`confirmQuietMs`) or amqplib's own buffer would hold up waits here, and can be withdrawn. What
+ * is nacked goes again a bounded number of times (refused.ts). After the broker has closed the
+ * channel for something that was sent on it, each of those messages goes alone; one for which the
+ * channel is closed ALONE_TRIES times more is given up.
  */
 import { type ConfirmChannel, IllegalOperationError, type Options } from 'amqplib';
 import type { Limits } from '../limits.ts';
-import { bump, type Counters } from '../observe/metrics.ts';
+import { bump, type DropReason } from '../observe/metrics.ts';
+import { Pace } from './pace.ts';
+import { Refused } from './refused.ts';
 
 /** One message on its way to the broker. The publisher owns it until `onConfirm` or `onNack`. */
 export interface Publishing {
-  readonly kind: 'event' | 'request';
+  /** A label of the counters `publishes`. */
+  readonly kind: string;
   readonly exchange: string;
   readonly routingKey: string;
   readonly body: Buffer;
@@ -26,11 +34,33 @@ export interface Publishing {
   onConfirm(): void;
   /** The broker refused it: publish it again, or give it up? */
   onNack(): 'again' | 'drop';
+  /** It is given up, and forgotten here. */
+  onDrop(reason: DropReason): void;
+}
+
+/** The figures that a publisher keeps; those of several may be one object. */
+export interface PublisherCounters {
+  readonly publishes: Record<string, number>;
+  readonly publishDrops: Record<string, number>;
+  resends: number;
+  confirms: number;
+  nacks: number;
+  returns: number;
+  confirmsWaiting: number;
+  confirmBytesWaiting: number;
+}
+
+/** For a publisher whose figures nobody asks for. */
+export function makePublisherCounters(): PublisherCounters {
+  const none = { resends: 0, confirms: 0, nacks: 0, returns: 0 };
+  return { publishes: {}, publishDrops: {}, ...none, confirmsWaiting: 0, confirmBytesWaiting: 0 };
 }
 
 export interface PublisherOptions {
   readonly limits: Limits;
-  readonly counters: Counters;
+  readonly counters: PublisherCounters;
+  /** So many may be under way before the broker's pace counts: see pace.ts. */
+  readonly underWayMin?: number;
   /** Monotonic ms. */
   readonly now?: () => number;
   /** `isFull` no longer holds, or may no longer hold. */
@@ -39,8 +69,15 @@ export interface PublisherOptions {
   readonly onReturn: (messageId: string) => void;
 }
 
+/** How often a message may have been the only one under way when the channel was closed. */
+const ALONE_TRIES = 2;
+/** Messages that may wait here while the broker takes some: the next turn has something to send. */
+const AHEAD = 64;
+
 export class Publisher {
   readonly #options: PublisherOptions;
+  readonly #pace: Pace;
+  readonly #refused: Refused;
   readonly #now: () => number;
   #channel: ConfirmChannel | undefined;
   /** Sent on the present channel, by delivery tag. */
@@ -50,14 +87,21 @@ export class Publisher {
    * order; each with whether an earlier attempt may have reached the broker.
    */
   #backlog = new Map<Publishing, boolean>();
-  /** Refused by the broker, and published again after a pause. */
-  #nacked: Publishing[] = [];
+  /**
+   * Were under way when the broker closed the channel for one of them; each with how often it was
+   * alone then. They go one at a time, and nothing else goes meanwhile.
+   */
+  readonly #suspects = new Map<Publishing, number>();
+  /** The suspect that is under way. */
+  #alone: { readonly publishing: Publishing; readonly tries: number } | undefined;
   #isBlocked = false;
   /** amqplib's write buffer is full; its 'drain' ends that. */
   #isChoked = false;
   /** The last confirm or nack; or, later, the time of the only message that waits for one. */
   #heardAt = 0;
   #bytes = 0;
+  /** What the counters were told of last. */
+  #counted = { size: 0, bytes: 0 };
   #tag = 0;
   /** Every tag below is settled. */
   #lowest = 1;
@@ -66,21 +110,38 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
+    this.#pace = new Pace(options.limits.publishWindowMax, options.underWayMin);
+    this.#refused = new Refused(options.limits);
   }
 
   /** Messages not yet confirmed. */
   get size(): number {
-    return this.#window.size + this.#backlog.size + this.#nacked.length;
+    const waiting = this.#backlog.size + this.#suspects.size + this.#refused.waiting;
+    return this.#window.size + waiting;
   }
 
   isFull(): boolean {
     const { publishWindowMax, publishWindowBytes } = this.#options.limits;
-    return this.size >= publishWindowMax || this.#bytes >= publishWindowBytes;
+    if (this.size >= publishWindowMax || this.#bytes >= publishWindowBytes) return true;
+    if (this.#backlog.size < AHEAD) return false;
+    const isTaking = !this.#isBlocked && !this.#isChoked && !this.#isQuiet();
+    return isTaking && this.#channel !== undefined;
   }
 
   /** The channel that takes messages now, if any does. */
   get #writable(): ConfirmChannel | undefined {
-    return this.#isBlocked || this.#isChoked || this.#isQuiet() ? undefined : this.#channel;
+    if (this.#isBlocked || this.#isChoked || this.#isQuiet()) return undefined;
+    return this.#window.size < this.#pace.limit ? this.#channel : undefined;
+  }
+
+  /** For how long something has waited, and the broker has said nothing, in ms. */
+  get owedMs(): number {
+    const isWaiting = this.#window.size + this.#backlog.size + this.#suspects.size > 0;
+    return isWaiting ? this.#now() - this.#heardAt : 0;
+  }
+
+  get #isSuspecting(): boolean {
+    return this.#alone !== undefined || this.#suspects.size > 0;
   }
 
   /**
@@ -95,7 +156,10 @@ export class Publisher {
   /** Take over `publishing`. Callers ask `isFull` first. */
   publish(publishing: Publishing): void {
     this.#bytes += publishing.body.length;
-    const channel = this.#writable;
+    if (this.size === 0) this.#heardAt = this.#now();
+    // In order: what waits goes first.
+    const isNext = this.#backlog.size === 0 && !this.#isSuspecting;
+    const channel = isNext ? this.#writable : undefined;
     if (channel === undefined) this.#backlog.set(publishing, false);
     else this.#send(channel, publishing, false);
     this.#count();
@@ -103,7 +167,8 @@ export class Publisher {
 
   /** It is no longer wanted: while it is not on its way to the broker, it gives up its place. */
   withdraw(publishing: Publishing): void {
-    if (!this.#backlog.delete(publishing)) return;
+    if (!this.#backlog.delete(publishing) && !this.#suspects.delete(publishing)) return;
+    this.#refused.delete(publishing);
     this.#bytes -= publishing.body.length;
     this.#settled();
   }
@@ -114,6 +179,7 @@ export class Publisher {
     this.#isChoked = false;
     this.#tag = 0;
     this.#lowest = 1;
+    this.#pace.begin();
     channel.on('ack', (fields) => {
       if (channel === this.#channel) this.#onAnswer(fields, true);
     });
@@ -133,18 +199,40 @@ export class Publisher {
     this.#sendBacklog();
   }
 
-  /** The channel is gone; whatever it did not confirm and is still wanted will be sent again. */
-  down(): void {
+  /**
+   * The channel is gone; whatever it did not confirm and is still wanted will be sent again.
+   * `isClosedForCause`: the broker closed it, for something that was sent on it.
+   */
+  down(isClosedForCause = false): void {
     this.#channel = undefined;
     const unsent = this.#backlog;
     this.#backlog = new Map();
-    for (const publishing of this.#window.values()) {
-      if (publishing.isWanted()) this.#backlog.set(publishing, true);
-      else this.#bytes -= publishing.body.length;
-    }
+    for (const publishing of this.#window.values()) this.#lost(publishing, isClosedForCause);
     for (const [publishing, wasSent] of unsent) this.#backlog.set(publishing, wasSent);
     this.#window.clear();
+    this.#alone = undefined;
     this.#settled();
+  }
+
+  /** It was under way when the channel was lost. */
+  #lost(publishing: Publishing, isClosedForCause: boolean): void {
+    const isAlone = publishing === this.#alone?.publishing;
+    const tries = isAlone ? (this.#alone?.tries ?? 0) + (isClosedForCause ? 1 : 0) : 0;
+    if (!publishing.isWanted()) this.#forget(publishing);
+    else if (tries === ALONE_TRIES) this.#drop(publishing, 'poisonous');
+    else if (isAlone || isClosedForCause) this.#suspects.set(publishing, tries);
+    else this.#backlog.set(publishing, true);
+  }
+
+  #forget(publishing: Publishing): void {
+    this.#refused.delete(publishing);
+    this.#bytes -= publishing.body.length;
+  }
+
+  #drop(publishing: Publishing, reason: DropReason): void {
+    this.#forget(publishing);
+    bump(this.#options.counters.publishDrops, reason);
+    publishing.onDrop(reason);
   }
 
   /**
@@ -157,8 +245,9 @@ export class Publisher {
   }
 
   #sendBacklog(): void {
+    this.#sendSuspects();
     for (const [publishing, wasSent] of this.#backlog) {
-      const channel = this.#writable;
+      const channel = this.#isSuspecting ? undefined : this.#writable;
       if (channel === undefined) break;
       this.#backlog.delete(publishing);
       this.#send(channel, publishing, wasSent);
@@ -166,33 +255,58 @@ export class Publisher {
     this.#settled();
   }
 
+  /** The next one that is still wanted. */
+  #sendSuspects(): void {
+    for (const [publishing, tries] of this.#suspects) {
+      const channel = this.#writable;
+      if (channel === undefined || this.#alone !== undefined) return;
+      this.#suspects.delete(publishing);
+      this.#alone = { publishing, tries };
+      this.#send(channel, publishing, true);
+      if (this.#window.size === 0) this.#alone = undefined;
+    }
+  }
+
   #send(channel: ConfirmChannel, publishing: Publishing, wasSent: boolean): void {
     const { exchange, routingKey, body, kind } = publishing;
     const { counters } = this.#options;
     const properties = publishing.properties(wasSent);
     if (properties === undefined) {
-      this.#bytes -= body.length;
+      this.#forget(publishing);
       return;
     }
     try {
       this.#isChoked = !channel.publish(exchange, routingKey, body, properties);
     } catch (error) {
-      // The channel is closing and takes nothing; this message waits for the next one.
-      if (!(error instanceof IllegalOperationError)) throw error;
-      this.#backlog = new Map([[publishing, wasSent], ...this.#backlog]);
-      this.down();
+      this.#notSent(error, publishing, wasSent);
       return;
     }
-    if (this.#window.size === 0) this.#heardAt = this.#now();
+    const now = this.#now();
+    if (this.#window.size === 0) this.#heardAt = now;
     this.#tag += 1;
     this.#window.set(this.#tag, publishing);
+    this.#pace.sent(this.#tag, now);
     bump(counters.publishes, kind);
     if (wasSent) counters.resends += 1;
   }
 
+  #notSent(error: unknown, publishing: Publishing, wasSent: boolean): void {
+    if (!(error instanceof IllegalOperationError)) {
+      // It does not fit into a frame's fields: that costs this message, and nothing else.
+      this.#drop(publishing, 'unsendable');
+      return;
+    }
+    // The channel is closing and takes nothing; this message waits for the next one.
+    if (this.#alone?.publishing === publishing) this.#suspects.set(publishing, this.#alone.tries);
+    else this.#backlog = new Map([[publishing, wasSent], ...this.#backlog]);
+    this.down();
+  }
+
   #onAnswer(fields: { deliveryTag: number; multiple: boolean }, isConfirm: boolean): void {
     const { deliveryTag, multiple } = fields;
-    this.#heardAt = this.#now();
+    const now = this.#now();
+    this.#heardAt = now;
+    this.#pace.answered(deliveryTag, now, this.#backlog.size > 0);
     const first = multiple ? this.#lowest : deliveryTag;
     for (let tag = first; tag <= deliveryTag; tag += 1) this.#settle(tag, isConfirm);
     while (this.#lowest <= this.#tag && !this.#window.has(this.#lowest)) this.#lowest += 1;
@@ -206,13 +320,21 @@ export class Publisher {
     const { counters } = this.#options;
     if (isConfirm) counters.confirms += 1;
     else counters.nacks += 1;
-    if (!isConfirm && publishing.onNack() === 'again') {
-      this.#nacked.push(publishing);
-      this.#retryLater();
+    // It is none of those that make the broker close the channel.
+    if (publishing === this.#alone?.publishing) this.#alone = undefined;
+    if (!isConfirm) {
+      this.#onNack(publishing);
       return;
     }
-    this.#bytes -= publishing.body.length;
-    if (isConfirm) publishing.onConfirm();
+    this.#forget(publishing);
+    publishing.onConfirm();
+  }
+
+  #onNack(publishing: Publishing): void {
+    const isAgain = publishing.onNack() === 'again';
+    const verdict = isAgain ? this.#refused.add(publishing, this.#now()) : 'refused';
+    if (verdict === 'waits') this.#retryLater();
+    else this.#drop(publishing, verdict);
   }
 
   #settled(): void {
@@ -222,15 +344,20 @@ export class Publisher {
 
   #count(): void {
     const { counters } = this.#options;
-    counters.confirmsWaiting = this.size;
-    counters.confirmBytesWaiting = this.#bytes;
+    const { size } = this;
+    counters.confirmsWaiting += size - this.#counted.size;
+    counters.confirmBytesWaiting += this.#bytes - this.#counted.bytes;
+    this.#counted.size = size;
+    this.#counted.bytes = this.#bytes;
   }
 
   #retryLater(): void {
     this.#retry ??= setTimeout(() => {
       this.#retry = undefined;
-      for (const publishing of this.#nacked) this.#backlog.set(publishing, true);
-      this.#nacked = [];
+      // A timer may be a little early by this clock.
+      const due = this.#refused.due(this.#now() + 2);
+      for (const publishing of due) this.#backlog.set(publishing, true);
+      if (this.#refused.waiting > 0) this.#retryLater();
       this.#sendBacklog();
     }, this.#options.limits.nackRetryMs);
   }

@@ -21,6 +21,8 @@ export interface Names {
   readonly presenceQuery: string;
   /** An exchange, and a queue. */
   readonly commands: string;
+  /** Who has this queue has the prefix. */
+  readonly claim: string;
   /** The reply queue of one acceptor process. */
   readonly acceptor: (incarnation: string) => string;
 }
@@ -33,6 +35,7 @@ export function names(prefix: string): Names {
     presence: `${prefix}.presence`,
     presenceQuery: `${prefix}.presence.query`,
     commands: `${prefix}.commands`,
+    claim: `${prefix}.claim`,
     acceptor: (incarnation) => `${prefix}.acceptor.${incarnation}`,
   };
 }
@@ -117,6 +120,16 @@ export async function declareCommands(
     arguments: { 'x-overflow': 'reject-publish', ...typed(type) },
   });
   await channel.bindQueue(at.commands, at.commands, '#');
+}
+
+/**
+ * Claim the prefix for this connection, while it lives. Rejects with the broker's 405 while
+ * another connection has it. Always a classic queue, and exclusive: a quorum queue cannot be, nor
+ * does it keep its consumers alone.
+ */
+export async function declareClaim(channel: Channel, at: Names): Promise<void> {
+  const arguments_ = { 'x-queue-type': 'classic' };
+  await channel.assertQueue(at.claim, { exclusive: true, durable: false, arguments: arguments_ });
 }
 
 /** Declare one acceptor's reply queue. Rejects with the broker's 406 or 403, or 404 as above. */

@@ -15,6 +15,8 @@ export interface Arrived {
   readonly delivery: Delivery;
   /** It was refused before anybody looked at its device. */
   readonly refusal: Refusal | undefined;
+  /** Until when it may wait for its device to be known, in ms since 1970. */
+  readonly until: number;
 }
 
 export interface Load {

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
+import { BROKEN, type Headers } from '../broker/content.ts';
 import type { OutcomeType, Refusal } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../wire/v1.ts';
@@ -38,8 +39,8 @@ interface Properties {
   readonly messageId?: string;
   readonly correlationId?: string;
   readonly replyTo?: string;
-  readonly timestamp?: number;
-  readonly headers?: Readonly<Record<string, unknown>>;
+  readonly timestamp?: number | string;
+  readonly headers?: Headers;
 }
 
 /** The command in `message`, and why it is refused, if it is, whatever the state of its device. */
@@ -61,7 +62,7 @@ export function readCommand(
   const payload = content;
   const to = { replyTo, correlationId };
   const command = { key, isNamed, device, topic, payload, isKept, deadline, ...to };
-  const hasDeadline = headers.deadline !== undefined;
+  const hasDeadline = headers.deadline !== undefined || headers === BROKEN;
   const isFar = deadline !== undefined && deadline > now + limits.commandAgeMaxMs;
   let refusal: Refusal | undefined;
   if (!DEVICE_ID.test(device)) refusal = 'bad-device';

@@ -3,8 +3,8 @@
  * From: the broker's deliveries, the registrar's rows (who is connected), acceptors' answers.
  * To: transients.ts and kept.ts, which decide.
  * Bound: a link per connected device, in memory; the keys of the last `commandPrefetch` concluded
- * deliveries, twice over, in case the broker gives them again. A transient waits EARLY_MS at most
- * for its device's link to be on record.
+ * deliveries, twice over, in case the broker gives them again. A command waits EARLY_MS at most for
+ * its device's link to be on record.
  */
 import type { ConsumeMessage } from 'amqplib';
 import type { Refusal } from '../errors.ts';
@@ -22,7 +22,7 @@ import { Transients } from './transients.ts';
 /** In ms. Recording takes a few, unless the store fails. */
 const EARLY_MS = 1_000;
 
-/** A transient whose device has just connected, or gone. */
+/** A command whose device has just connected, or gone. */
 interface Early {
   readonly command: Command;
   readonly delivery: Delivery;
@@ -49,6 +49,8 @@ export class Commands implements Companion {
   readonly #concluded = new Set<string>();
   /** In the order in which they came. */
   #early: Early[] = [];
+  /** Their devices: what follows for one of them waits too. */
+  #earlyDevices = new Set<string>();
 
   constructor(options: CommandsOptions) {
     const { port, limits, wall, store, newKey, onOpen, onCommit, settledTo } = options;
@@ -110,19 +112,22 @@ export class Commands implements Companion {
   onDelivery(message: ConsumeMessage, delivery: Delivery): void {
     const { limits, wall, counters, port } = this.#options;
     const { command, refusal } = readCommand(message, limits, wall());
-    const { isKept } = command;
+    const { isKept, device } = command;
     const kind = isKept ? 'kept' : 'transient';
     counters.received[kind] = (counters.received[kind] ?? 0) + 1;
-    if (isKept) {
-      this.#kept.begin(command, delivery, refusal);
-      return;
-    }
-    if (!delivery.isRedelivered && !refusal && port.isChanging(command.device)) {
+    const isEarly = this.#earlyDevices.has(device) || port.isChanging(device);
+    if (!delivery.isRedelivered && !refusal && isEarly) {
       this.#early.push({ command, delivery, until: wall() + EARLY_MS });
+      this.#earlyDevices.add(device);
       port.wake();
       return;
     }
-    this.#transient(command, delivery, refusal);
+    this.#begin(command, delivery, refusal);
+  }
+
+  #begin(command: Command, delivery: Delivery, refusal?: Refusal): void {
+    if (command.isKept) this.#kept.begin(command, delivery, refusal);
+    else this.#transient(command, delivery, refusal);
   }
 
   #transient(command: Command, delivery: Delivery, refusal?: Refusal): void {
@@ -147,9 +152,8 @@ export class Commands implements Companion {
     const waits = ({ command, until }: Early) => port.isChanging(command.device) && until > now;
     const isWaiting = Map.groupBy(this.#early, waits);
     this.#early = isWaiting.get(true) ?? [];
-    for (const { command, delivery } of isWaiting.get(false) ?? []) {
-      this.#transient(command, delivery);
-    }
+    this.#earlyDevices = new Set(this.#early.map(({ command }) => command.device));
+    for (const { command, delivery } of isWaiting.get(false) ?? []) this.#begin(command, delivery);
   }
 
   #judge(given: Command, delivery: Delivery): void {
@@ -181,6 +185,7 @@ export class Commands implements Companion {
   /** The broker will deliver again what was not settled. */
   channelLost(): void {
     this.#early = [];
+    this.#earlyDevices.clear();
     this.#kept.channelLost();
   }
 
@@ -209,7 +214,7 @@ export class Commands implements Companion {
   tick(): void {
     this.#judgeEarly();
     this.#transients.tick();
-    this.#kept.lanes.tick();
+    this.#kept.tick();
   }
 
   // The registrar's companion.

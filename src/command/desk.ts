@@ -1,15 +1,14 @@
 /**
  * Desk: commands put together: the queue, the decisions, the outcomes.
- * From: one channel of the registrar's AMQP connection, which consumes and publishes both, so that
- * the broker sees a delivery settled before it sees the outcome.
- * To: acceptors' streams; the store, as the registrar's companion.
+ * From: one channel of the registrar's AMQP connection, by which commands come in.
+ * To: acceptors' streams; the store, as the registrar's companion; outcomes, by answers.ts.
  * Bound: `commandPrefetch` deliveries not yet settled: then the broker keeps the rest.
  */
 import { randomBytes } from 'node:crypto';
-import { type ConfirmChannel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
-import { Publisher } from '../broker/publisher.ts';
+import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
+import type { Answers } from '../broker/answers.ts';
 import type { Limits } from '../limits.ts';
-import { type CommandCounters, makeCounters } from '../observe/metrics.ts';
+import { bump, type CommandCounters } from '../observe/metrics.ts';
 import type { ToAcceptor } from '../presence/messages.ts';
 import type { Store } from '../presence/store.ts';
 import type { Trace } from '../presence/trace.ts';
@@ -21,6 +20,7 @@ export interface DeskOptions {
   readonly store: Store;
   readonly limits: Limits;
   readonly counters: CommandCounters;
+  readonly answers: Pick<Answers, 'publish' | 'isFull' | 'size'>;
   /** ms since 1970. */
   readonly wall: () => number;
   readonly send: (acceptor: string, message: ToAcceptor) => Sent;
@@ -33,12 +33,15 @@ export interface DeskOptions {
   readonly mayRead: () => boolean;
   readonly trace: Trace;
   readonly onFault: (error: unknown) => void;
+  /** A command that nobody could decide about was dropped: a bug of ours, which costs no more. */
+  readonly onUndecided: (error: unknown) => void;
 }
 
 /** A delivery can be settled only on the channel that it came by. */
 interface Tagged extends Delivery {
-  readonly channel: ConfirmChannel;
+  readonly channel: Channel;
   readonly message: ConsumeMessage;
+  isSettled: boolean;
 }
 
 const KEY_BYTES = 16;
@@ -46,28 +49,24 @@ const KEY_BYTES = 16;
 export class Desk implements Port {
   readonly commands: Commands;
   readonly #options: DeskOptions;
-  readonly #publisher: Publisher;
   readonly #outcomes: Outcomes;
-  #channel: ConfirmChannel | undefined;
+  #channel: Channel | undefined;
   #tag = '';
   #queue = '';
   /** Messages to come that lay in the queue before we consumed it. */
   #stale = 0;
   /** The channel that is known to be the queue's only one. */
-  #granted: ConfirmChannel | undefined;
+  #granted: Channel | undefined;
   #isLooking = false;
 
   constructor(options: DeskOptions) {
-    const { store, limits, counters, wall, mayRead, trace, onFault } = options;
+    const { store, limits, counters, wall, answers, mayRead, trace, onFault } = options;
     this.#options = options;
-    this.#publisher = new Publisher({
-      limits,
-      counters: makeCounters(),
-      onRoom: () => void this.#outcomes.makeRoom(),
-      onReturn: () => {},
+    this.#outcomes = new Outcomes({
+      ...{ store, answers, limits, wall, mayRead, trace, onFault },
+      seen: () => this.#seen(),
+      onDrop: (reason) => bump(counters.outcomeDrops, reason),
     });
-    const publisher = this.#publisher;
-    this.#outcomes = new Outcomes({ store, publisher, limits, wall, mayRead, trace, onFault });
     this.commands = new Commands({
       port: this,
       limits,
@@ -85,11 +84,10 @@ export class Desk implements Port {
   // The channel.
 
   /** Consume `queue`; `onCancel` is called when the broker ends that, as when it was deleted. */
-  async open(channel: ConfirmChannel, queue: string, onCancel: () => void): Promise<void> {
+  async open(channel: Channel, queue: string, onCancel: () => void): Promise<void> {
     const { limits } = this.#options;
     this.#channel = channel;
     channel.on('close', () => this.#down(channel));
-    this.#publisher.open(channel);
     await channel.prefetch(limits.commandPrefetch);
     this.#queue = queue;
     this.#stale = Number.POSITIVE_INFINITY;
@@ -104,13 +102,14 @@ export class Desk implements Port {
     await this.#look();
   }
 
-  #onMessage(channel: ConfirmChannel, message: ConsumeMessage): void {
+  #onMessage(channel: Channel, message: ConsumeMessage): void {
     const isRedelivered = message.fields.redelivered;
-    const delivery: Tagged = { channel, message, isRedelivered, isStale: this.#stale > 0 };
+    const isStale = this.#stale > 0;
+    const delivery: Tagged = { channel, message, isRedelivered, isStale, isSettled: false };
     this.#stale -= 1;
     // What the broker gives again has its old place, before all that it never gave.
     if (!isRedelivered) this.#outcomes.nothingComesAgain();
-    if (isRedelivered) this.commands.onDelivery(message, delivery);
+    if (isRedelivered) this.#decide(message, delivery);
     else this.#options.later(() => this.#begin(message, delivery));
     // Nor will it, once all that lay there has come.
     if (this.#stale <= 0) this.#outcomes.nothingComesAgain();
@@ -118,7 +117,25 @@ export class Desk implements Port {
 
   #begin(message: ConsumeMessage, delivery: Tagged): void {
     // Of a channel that was lost meanwhile: the broker gives it again.
-    if (delivery.channel === this.#channel) this.commands.onDelivery(message, delivery);
+    if (delivery.channel === this.#channel) this.#decide(message, delivery);
+  }
+
+  /** Whatever is in it, it costs this message only: the queue moves on. */
+  #decide(message: ConsumeMessage, delivery: Tagged): void {
+    try {
+      this.commands.onDelivery(message, delivery);
+    } catch (error) {
+      this.#options.counters.undecided += 1;
+      this.#options.onUndecided(error);
+      this.settle(delivery);
+    }
+  }
+
+  /** The broker answers on this channel what was asked behind all that was settled. */
+  async #seen(): Promise<void> {
+    const channel = this.#channel;
+    if (channel === undefined) throw new Error('no channel');
+    await channel.checkQueue(this.#queue);
   }
 
   /**
@@ -139,18 +156,13 @@ export class Desk implements Port {
     }
   }
 
-  #down(channel: ConfirmChannel): void {
+  #down(channel: Channel): void {
     if (channel !== this.#channel) return;
     this.#channel = undefined;
     this.#granted = undefined;
     this.#stale = 0;
     this.#outcomes.takeBack();
-    this.#publisher.down();
     this.commands.channelLost();
-  }
-
-  block(isBlocked: boolean): void {
-    this.#publisher.block(isBlocked);
   }
 
   /** Take no more from the queue: the broker keeps it for who comes next. */
@@ -162,13 +174,14 @@ export class Desk implements Port {
     }
   }
 
-  close(): void {
-    this.#publisher.close();
+  /** There is room for answers. */
+  makeRoom(): void {
+    void this.#outcomes.makeRoom();
   }
 
   /** Outcomes that the broker has not confirmed. */
   get outcomesWaiting(): number {
-    return this.#publisher.size + this.#outcomes.size;
+    return this.#options.answers.size + this.#outcomes.size;
   }
 
   tick(): void {
@@ -193,8 +206,10 @@ export class Desk implements Port {
   }
 
   settle(delivery: Delivery): void {
-    const { channel, message } = delivery as Tagged;
-    if (channel !== this.#channel) return;
+    const tagged = delivery as Tagged;
+    const { channel, message, isSettled } = tagged;
+    if (isSettled || channel !== this.#channel) return;
+    tagged.isSettled = true;
     try {
       channel.ack(message);
     } catch (error) {

@@ -11,6 +11,7 @@ import { type Arrived, type Batch, keep, type Load, makeBatch } from './batch.ts
 import type { Command } from './command.ts';
 import {
   type Answer,
+  type Arrival,
   endOf,
   judgeAnswer,
   judgeArrival,
@@ -46,6 +47,12 @@ export interface KeptOptions extends LanesOptions {
 /** How often the store is asked what is due. */
 const LOOK_MS = 100;
 const FORGET_EVERY_MS = 10_000;
+/**
+ * How long one for an unknown device waits for that to be known: it may answer the first message of
+ * a new one. And how many may wait, as a share of the broker's prefetch: others come after them.
+ */
+const UNKNOWN_MS = 1_000;
+const UNKNOWN_SHARE = 1 / 4;
 /** Payloads that one transaction reads in order to send them. */
 const LOAD_BYTES_MAX = 8 * 1_024 * 1_024;
 /** Devices that are read for at a time: their windows may be beyond that. */
@@ -57,6 +64,9 @@ export class Kept {
   readonly #options: KeptOptions;
   #arrived: Arrived[] = [];
   #answers: Answer[] = [];
+  /** For devices that nobody knows yet, in order; they are judged again at each tick. */
+  #unknown: Arrived[] = [];
+  readonly #unknownDevices = new Set<string>();
   #batch: Batch | undefined;
   #isOpen = false;
   #lastCommand = 0;
@@ -78,17 +88,41 @@ export class Kept {
   // What happens.
 
   begin(command: Command, delivery: Delivery, refusal?: Refusal): void {
-    const { trace, port } = this.#options;
+    const { trace, port, wall } = this.#options;
     const { key, device } = command;
     // It is Commands!Deliver when it is on record.
     trace('Commands!Receive', { key, device, isRedelivered: delivery.isRedelivered });
-    this.#arrived.push({ command, delivery, refusal });
+    this.#arrived.push({ command, delivery, refusal, until: wall() + UNKNOWN_MS });
     port.wake();
   }
 
   /** What has not been recorded yet will be delivered again. */
   channelLost(): void {
     this.#arrived = [];
+    this.#unknown = [];
+    this.#unknownDevices.clear();
+  }
+
+  tick(): void {
+    this.lanes.tick();
+    if (this.#unknown.length === 0) return;
+    this.#arrived.unshift(...this.#unknown);
+    this.#unknown = [];
+    this.#unknownDevices.clear();
+    this.#options.port.wake();
+  }
+
+  /** Its device may be known a moment later; what follows for it waits too. */
+  #mayWait({ command, delivery, until }: Arrived, arrival: Arrival, now: number): boolean {
+    const { device } = command;
+    if (this.#unknownDevices.has(device)) return true;
+    if (arrival !== 'unknown-device' || delivery.isRedelivered || until <= now) return false;
+    return this.#unknown.length < this.#options.limits.commandPrefetch * UNKNOWN_SHARE;
+  }
+
+  #wait(arrived: Arrived): void {
+    this.#unknown.push(arrived);
+    this.#unknownDevices.add(arrived.command.device);
   }
 
   answered(answer: Answer): void {
@@ -150,6 +184,10 @@ export class Kept {
     const isDeviceKnown = known.has(device) || link(device) !== undefined;
     const meeting = { row, ofDevice, ofAll, isDeviceKnown, refusal };
     const arrival = judgeArrival(command, delivery, meeting, now, limits);
+    if (this.#mayWait(arrived, arrival, now)) {
+      batch.steps.push(() => this.#wait(arrived));
+      return;
+    }
     // tla: Commands!Deliver
     const { isRedelivered } = delivery;
     trace('Commands!Deliver', { key: command.key, isRedelivered, arrival });

@@ -2,47 +2,67 @@
  * Outcomes: what commands' senders are told, to the broker; and the deliveries this settles.
  * From: desk.ts: outcomes of transients and refusals, each with its delivery; those of kept
  * commands, once they are on record, or read back from the store.
- * To: the publisher, in order; `settledTo`, which the next transaction deletes to.
- * Bound: the publisher's window. Beyond it outcomes of kept commands stay in the store, and others
+ * To: answers, in order; `settledTo`, which the next transaction deletes to.
+ * Bound: the answers' window. Beyond it outcomes of kept commands stay in the store, and others
  * wait here with their deliveries unsettled: at most two for each of the broker's prefetch.
+ *
+ * A transient's outcome leaves when the broker is known to have seen its delivery settled: should
+ * this process end before, the broker gives it again, and the next one tells something else.
  */
 import type { Options } from 'amqplib';
-import type { Publisher, Publishing } from '../broker/publisher.ts';
+import type { Answers } from '../broker/answers.ts';
+import type { Answer } from '../broker/replyQueues.ts';
 import type { Limits } from '../limits.ts';
+import type { DropReason } from '../observe/metrics.ts';
 import type { Trace } from '../presence/trace.ts';
 import type { CommandStore, OpenCommands, Outcome, StoredOutcome } from './rows.ts';
 
 export interface OutcomesOptions {
   readonly store: Pick<CommandStore, 'outcomes'>;
-  readonly publisher: Pick<Publisher, 'publish' | 'isFull' | 'withdraw'>;
+  readonly answers: Pick<Answers, 'publish' | 'isFull'>;
   readonly limits: Limits;
   readonly wall: () => number;
+  /** Resolves when the broker has seen all that was settled by now; rejects if it is not known. */
+  readonly seen: () => Promise<void>;
   /** The store is to be believed, as far as is known. */
   readonly mayRead: () => boolean;
   readonly trace: Trace;
+  /** An outcome is given up: its queue would not take it. */
+  readonly onDrop: (reason: DropReason) => void;
   /** Reading the store failed; `makeRoom` tries again. */
   readonly onFault: (error: unknown) => void;
 }
 
-class OutcomePublishing implements Publishing {
-  // What the publisher's own counters call it; nobody reads those.
-  readonly kind = 'event';
-  /** The default exchange. */
-  readonly exchange = '';
-  isTakenBack = false;
+class OutcomeAnswer implements Answer {
+  readonly kind = 'outcome';
+  readonly isRepeated = true;
+  readonly onConfirm: () => void;
+  readonly onDrop: (reason: DropReason) => void;
   readonly #outcome: Outcome;
   readonly #at: number;
   readonly #trace: Trace;
-  readonly #onConfirm: () => void;
 
-  constructor(outcome: Outcome, at: number, trace: Trace, onConfirm: () => void) {
+  constructor(
+    outcome: Outcome,
+    { wall, trace, onDrop }: Pick<OutcomesOptions, 'wall' | 'trace' | 'onDrop'>,
+    onEnd: () => void,
+  ) {
+    const { key, type, reason } = outcome;
     this.#outcome = outcome;
-    this.#at = at;
+    this.#at = wall();
     this.#trace = trace;
-    this.#onConfirm = onConfirm;
+    this.onConfirm = () => {
+      // tla: Commands!Confirm
+      trace('Commands!Confirm', { key, type, reason });
+      onEnd();
+    };
+    this.onDrop = (why) => {
+      onDrop(why);
+      onEnd();
+    };
   }
 
-  get routingKey(): string {
+  get queue(): string {
     return this.#outcome.replyTo;
   }
 
@@ -50,14 +70,9 @@ class OutcomePublishing implements Publishing {
     return this.#outcome.payload;
   }
 
-  isWanted(): boolean {
-    return !this.isTakenBack;
-  }
-
-  properties(isResend: boolean): Options.Publish | undefined {
-    if (this.isTakenBack) return undefined;
+  properties(isResend: boolean): Options.Publish {
     const { type, device, key, correlationId, status, reason, isKept } = this.#outcome;
-    // tla: Commands!Publish
+    // tla: Commands!Publish, Commands!Settled
     this.#trace('Commands!Publish', { key, type, reason });
     const headers: Record<string, string | number | boolean> = { device, key };
     if (type === 'result') headers.status = status;
@@ -73,30 +88,21 @@ class OutcomePublishing implements Publishing {
       ...(correlationId === '' ? {} : { correlationId }),
     };
   }
-
-  onConfirm(): void {
-    const { key, type, reason } = this.#outcome;
-    // tla: Commands!Confirm
-    this.#trace('Commands!Confirm', { key, type, reason });
-    this.#onConfirm();
-  }
-
-  onNack(): 'again' {
-    return 'again';
-  }
 }
 
 interface Waiting {
   readonly outcome: Outcome;
-  /** Called right before it is published: this settles its delivery. */
+  /** Called right before it may be told: this settles its delivery. */
   readonly settle: (() => void) | undefined;
 }
 
 export class Outcomes {
   readonly #options: OutcomesOptions;
   #waiting: Waiting[] = [];
-  /** Published behind a settled delivery, and not yet confirmed. */
-  readonly #concluded = new Map<OutcomePublishing, Outcome>();
+  /** Their deliveries are settled, as far as this process knows. */
+  #settling: Outcome[] = [];
+  /** Those of them that the broker has been asked about. */
+  #asked: readonly Outcome[] | undefined;
   /**
    * By key: their channel was lost, and nobody knows whether the broker has seen the delivery
    * settled. If not, it comes again, and they are told with it; and not before, for should this
@@ -123,9 +129,10 @@ export class Outcomes {
     return this.#published;
   }
 
-  /** Those that wait here, with their deliveries. */
+  /** Those that wait here. */
   get size(): number {
-    return this.#waiting.length + this.#takenBack.size;
+    const unsure = this.#settling.length + (this.#asked?.length ?? 0);
+    return this.#waiting.length + unsure + this.#takenBack.size;
   }
 
   /** What an earlier process left is published first. */
@@ -142,45 +149,62 @@ export class Outcomes {
   }
 
   #flush(): void {
-    const { publisher, wall, trace } = this.#options;
-    while (this.#waiting.length > 0 && !publisher.isFull()) {
+    while (this.#waiting.length > 0 && !this.#options.answers.isFull()) {
       const { outcome, settle } = this.#waiting.shift() as Waiting;
-      settle?.();
-      const onConfirm = () => void this.#concluded.delete(publishing);
-      const publishing: OutcomePublishing = new OutcomePublishing(
-        outcome,
-        wall(),
-        trace,
-        onConfirm,
-      );
-      if (settle) this.#concluded.set(publishing, outcome);
-      publisher.publish(publishing);
+      if (settle) {
+        settle();
+        this.#settling.push(outcome);
+      } else {
+        this.#send(outcome);
+      }
     }
+    this.#ask();
   }
 
-  /** The channel is lost: what it settled and did not see confirmed must not be told for now. */
+  /** One question at a time, for all that was settled before it. */
+  #ask(): void {
+    if (this.#asked !== undefined || this.#settling.length === 0) return;
+    const asked = this.#settling;
+    this.#settling = [];
+    this.#asked = asked;
+    const onSeen = () => {
+      if (this.#asked !== asked) return;
+      this.#asked = undefined;
+      for (const outcome of asked) this.#send(outcome);
+      this.#ask();
+    };
+    // Not known: the channel is lost, which `takeBack` says; or it is asked again a little later.
+    const onUnknown = () => {
+      if (this.#asked !== asked) return;
+      this.#asked = undefined;
+      this.#settling = [...asked, ...this.#settling];
+    };
+    this.#options.seen().then(onSeen, onUnknown);
+  }
+
+  #send(outcome: Outcome, onEnd: () => void = () => {}): void {
+    this.#options.answers.publish(new OutcomeAnswer(outcome, this.#options, onEnd));
+  }
+
+  /** The channel is lost: what it settled, and nobody knows it, must not be told for now. */
   takeBack(): void {
-    const { publisher, trace } = this.#options;
     // tla: Commands!ChannelLost
-    trace('Commands!ChannelLost', {});
+    this.#options.trace('Commands!ChannelLost', {});
     this.#isAwaiting = true;
-    for (const [publishing, outcome] of this.#concluded) {
-      publishing.isTakenBack = true;
-      publisher.withdraw(publishing);
+    const unsettled = this.#waiting.filter(({ settle }) => settle !== undefined);
+    const unsure = [...(this.#asked ?? []), ...this.#settling];
+    for (const outcome of [...unsure, ...unsettled.map((waiting) => waiting.outcome)]) {
       this.#takenBack.set(outcome.key, outcome);
     }
-    this.#concluded.clear();
-    const waiting = this.#waiting;
-    this.#waiting = waiting.filter(({ settle }) => settle === undefined);
-    for (const { outcome, settle } of waiting) {
-      if (settle) this.#takenBack.set(outcome.key, outcome);
-    }
+    this.#asked = undefined;
+    this.#settling = [];
+    this.#waiting = this.#waiting.filter(({ settle }) => settle === undefined);
   }
 
-  /** The delivery that it concludes will come again. */
+  /** The delivery that it concludes is of a lost channel: it will come again, unless all has. */
   hold(outcome: Outcome): void {
-    if (this.#isAwaiting) this.#takenBack.set(outcome.key, outcome);
-    else this.tell(outcome);
+    this.#takenBack.set(outcome.key, outcome);
+    if (!this.#isAwaiting) this.nothingComesAgain();
   }
 
   /** The delivery of a concluded command has come again. */
@@ -208,32 +232,30 @@ export class Outcomes {
     this.#recorded = outcomes.at(-1)?.id ?? this.#recorded;
     if (isBehind) return;
     for (const outcome of outcomes) {
-      if (this.#options.publisher.isFull()) return;
+      if (this.#options.answers.isFull()) return;
       this.#publish(outcome);
     }
   }
 
   #publish(outcome: StoredOutcome): void {
-    const { publisher, wall, trace } = this.#options;
     const { id } = outcome;
     this.#published = id;
     this.#unconfirmed.add(id);
-    const onConfirm = () => void this.#unconfirmed.delete(id);
-    publisher.publish(new OutcomePublishing(outcome, wall(), trace, onConfirm));
+    this.#send(outcome, () => this.#unconfirmed.delete(id));
   }
 
-  /** The publisher has room: go on with what waits, and what only the store has. Never rejects. */
+  /** There is room: go on with what waits, and what only the store has. Never rejects. */
   async makeRoom(): Promise<void> {
     this.#flush();
     if (this.#isReading || this.#published >= this.#recorded) return;
-    const { publisher, store, limits, mayRead, onFault } = this.#options;
+    const { answers, store, limits, mayRead, onFault } = this.#options;
     if (!mayRead()) return;
     this.#isReading = true;
     try {
-      while (this.#published < this.#recorded && !publisher.isFull()) {
+      while (this.#published < this.#recorded && !answers.isFull()) {
         const page = await store.outcomes(this.#published, limits.presenceBatchMax);
         for (const outcome of page) {
-          if (publisher.isFull()) return;
+          if (answers.isFull()) return;
           this.#publish(outcome);
         }
         // None there: whatever ids are missing have been deleted.

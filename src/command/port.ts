@@ -41,8 +41,8 @@ export interface Port {
   /** Its fate is on record: the broker may forget it. */
   settle(delivery: Delivery): void;
   /**
-   * The same, and then tell `outcome`, in this order: what is told twice for want of a settled
-   * delivery could be two different things.
+   * The same, if that was not done before, and then tell `outcome`, in this order: what is told
+   * twice for want of a settled delivery could be two different things.
    */
   conclude(delivery: Delivery, outcome: Outcome): void;
   /** The delivery of a command that was concluded comes again: it is settled, its outcome told. */

@@ -2,9 +2,10 @@
  * Transients: commands that are sent now or never, and at most once. Pure.
  * From: commands.ts.  To: a link, or an outcome at once; later ACK, RESULT, the link's end or the
  * deadline make the outcome.
- * Bound: their deliveries are settled only with the final outcome, so the broker's prefetch bounds
- * them; LINK_MAX unanswered ones per device, beyond that `refused` with `busy`. Payloads are not
- * kept: nothing is ever sent again.
+ * Bound: LINK_MAX unanswered ones per device and `commandsOpenMax` of all devices, beyond that
+ * `refused` with `busy`. Their deliveries are settled with the final outcome; but those that have
+ * waited longest are settled before, so that devices which take no notice of theirs leave half of
+ * the broker's prefetch to all others. Payloads are not kept: nothing is ever sent again.
  */
 import type { Expiry, Refusal } from '../errors.ts';
 import type { Limits } from '../limits.ts';
@@ -40,6 +41,8 @@ export interface TransientsOptions {
 export class Transients {
   readonly #options: TransientsOptions;
   readonly #open = new Map<string, Open>();
+  /** Those whose delivery is not settled, the longest waiting first. */
+  readonly #unsettled = new Set<Open>();
   readonly #byDevice = new Map<string, Set<Open>>();
 
   constructor(options: TransientsOptions) {
@@ -60,7 +63,21 @@ export class Transients {
     const open = this.#open.get(key);
     if (open === undefined) return false;
     open.delivery = delivery;
+    this.#hold(open);
     return true;
+  }
+
+  /** Its delivery waits for its end, while not too many others do. */
+  #hold(open: Open): void {
+    const { limits, port, trace } = this.#options;
+    this.#unsettled.add(open);
+    for (const oldest of this.#unsettled) {
+      if (this.#unsettled.size <= limits.commandPrefetch / 2) return;
+      this.#unsettled.delete(oldest);
+      // tla: Commands!SettleEarly
+      trace('Commands!SettleEarly', { key: oldest.command.key });
+      port.settle(oldest.delivery);
+    }
   }
 
   /** Send it to its device's link, or say at once why not. Gives true when it was sent. */
@@ -71,7 +88,10 @@ export class Transients {
     const ofDevice = this.#byDevice.get(device);
     if (deadline <= now) return this.refuse(command, delivery, 'past-deadline');
     if (link === undefined) return this.#conclude(command, delivery, 'offline');
-    if (ofDevice && ofDevice.size >= LINK_MAX) return this.refuse(command, delivery, 'busy');
+    const isMuch = this.#open.size >= limits.commandsOpenMax;
+    if (isMuch || (ofDevice && ofDevice.size >= LINK_MAX)) {
+      return this.refuse(command, delivery, 'busy');
+    }
     const due = Math.min(deadline, now + limits.commandResultMs);
     const sending = { key, topic, payload, due, after: undefined };
     const sent = port.send(link, device, sending);
@@ -88,6 +108,7 @@ export class Transients {
     this.#open.set(key, open);
     if (ofDevice) ofDevice.add(open);
     else this.#byDevice.set(device, new Set([open]));
+    this.#hold(open);
     return true;
   }
 
@@ -116,6 +137,7 @@ export class Transients {
   #end(open: Open, ...told: [Outcome['type'], Partial<Outcome>?]): void {
     const { command, delivery } = open;
     this.#open.delete(command.key);
+    this.#unsettled.delete(open);
     const ofDevice = this.#byDevice.get(command.device);
     ofDevice?.delete(open);
     if (ofDevice?.size === 0) this.#byDevice.delete(command.device);

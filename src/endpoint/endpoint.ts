@@ -19,6 +19,7 @@ import { TYPE } from '../wire/message.ts';
 import type { Clock } from './clock.ts';
 import { judgeKeepalive, ruleKeepalive } from './keepalive.ts';
 import { type Flusher, Outbox } from './outbox.ts';
+import { awaitDrain, type OwnedSocket, own } from './ownedSocket.ts';
 
 /** What an endpoint needs of the acceptor around it. One object serves all endpoints. */
 export interface EndpointHost {
@@ -27,9 +28,9 @@ export interface EndpointHost {
   readonly counters: Counters;
   readonly clock: Clock;
   readonly flusher: Flusher;
-  /** Nothing more may be handed to `onMessage` now; `waitForRoom` brings a later `wake`. */
-  isFull(): boolean;
-  waitForRoom(endpoint: Endpoint): void;
+  /** May this be handed to `onMessage` now? If not, `waitForRoom` brings a later `wake`. */
+  hasRoom(message: Event | Request): boolean;
+  waitForRoom(endpoint: Endpoint, message: Event | Request): void;
   /** The link sends too much: `wake` it a little later. */
   waitForTime(endpoint: Endpoint): void;
   /** HELLO was accepted. */
@@ -45,31 +46,11 @@ export interface EndpointHost {
 
 export type EndpointState = 'greeting' | 'open' | 'draining' | 'closed';
 
-type Obstacle = 'over' | 'in-flight' | 'outbox' | 'room' | 'rate';
+type Obstacle = 'over' | 'in-flight' | 'outbox' | 'rate';
 
 const TYPE_NAMES = Object.fromEntries(
   Object.entries(TYPE).map(([name, type]) => [type, name.toLowerCase()]),
 ) as Record<number, string>;
-
-/** An accepted socket that knows its endpoint, so that the listeners below serve all links. */
-interface OwnedSocket extends Socket {
-  endpoint: Endpoint;
-}
-
-function onData(this: OwnedSocket, chunk: Buffer): void {
-  this.endpoint.receive(chunk);
-}
-function onFin(this: OwnedSocket): void {
-  this.endpoint.receiveFin();
-}
-function onSocketClose(this: OwnedSocket): void {
-  this.endpoint.closed();
-}
-function onWritable(this: OwnedSocket): void {
-  this.endpoint.wake();
-}
-/** A broken connection; 'close' always follows and is where it is handled. */
-function onSocketError(): void {}
 
 export class Endpoint {
   /** The connection id, as UUID text. */
@@ -96,6 +77,8 @@ export class Endpoint {
   readonly #host: EndpointHost;
   readonly #reader: Reader;
   readonly #outbox: Outbox;
+  /** Read, and waiting for room at the broker: nothing behind it is handled before it. */
+  #held: Event | Request | undefined;
   #lastId = 0;
   /** When the messages handled so far would have come at the permitted rate, in ms (GCRA). */
   #paidUntil = 0;
@@ -111,14 +94,7 @@ export class Endpoint {
     this.#outbox = new Outbox(socket, host.flusher);
     this.frameBytesMax = host.limits.frameBytesMax;
     this.heardAt = host.clock.now();
-    this.#socket = socket as OwnedSocket;
-    this.#socket.endpoint = this;
-    socket.on('data', onData);
-    socket.on('end', onFin);
-    socket.on('close', onSocketClose);
-    socket.on('error', onSocketError);
-    // The listener hands sockets over unread.
-    socket.resume();
+    this.#socket = own(socket, this);
   }
 
   /**
@@ -171,11 +147,12 @@ export class Endpoint {
     let obstacle = this.#obstacle();
     try {
       while (obstacle === undefined) {
-        const message = this.#reader.next();
+        const message = this.#held ?? this.#reader.next();
         if (message === undefined) {
           if (this.#isFinished) this.#end('peer-fin');
           return;
         }
+        if (!this.#hasRoom(message)) return;
         this.#onMessage(message);
         obstacle = this.#obstacle();
       }
@@ -187,14 +164,23 @@ export class Endpoint {
     if (obstacle !== 'over') this.#pause(obstacle);
   }
 
+  /** One that finds no room is kept, and so is what follows it, until there is some. */
+  #hasRoom(message: Message): boolean {
+    const isPublished = message.type === TYPE.EVENT || message.type === TYPE.REQUEST;
+    this.#held = undefined;
+    if (!isPublished || this.state !== 'open' || this.#host.hasRoom(message)) return true;
+    this.#held = message;
+    this.#host.waitForRoom(this, message);
+    this.#stopReading();
+    return false;
+  }
+
   /** Why the next message may not be handled now. Each obstacle but 'over' brings a `wake`. */
   #obstacle(): Obstacle | undefined {
     const { limits } = this.#host;
     if (!this.isLive) return 'over';
     if (this.inFlight >= limits.inFlightMax) return 'in-flight';
     if (this.#outbox.bytes >= limits.outboxSoftBytes) return 'outbox';
-    // HELLO needs no room at the broker.
-    if (this.state === 'open' && this.#host.isFull()) return 'room';
     return this.#isThrottled() ? 'rate' : undefined;
   }
 
@@ -317,6 +303,7 @@ export class Endpoint {
 
   #leave(reason: CloseReason): void {
     this.#unpause();
+    this.#held = undefined;
     this.state = 'draining';
     this.#host.onEnd(this, reason);
   }
@@ -326,7 +313,7 @@ export class Endpoint {
     this.#socket.destroy();
   }
 
-  /** One more message of this link is under way: an EVENT un-ACKed, a REQUEST unanswered. */
+  /** One more message of this link is under way: an EVENT unconfirmed, a REQUEST unanswered. */
   hold(): void {
     this.inFlight += 1;
   }
@@ -339,19 +326,22 @@ export class Endpoint {
 
   /** `release` wakes from 'in-flight'; the other obstacles are waited for here. */
   #pause(obstacle: Exclude<Obstacle, 'over'>): void {
-    const host = this.#host;
     if (obstacle === 'outbox') this.#awaitWritable();
-    else if (obstacle === 'room') host.waitForRoom(this);
-    else if (obstacle === 'rate') host.waitForTime(this);
+    else if (obstacle === 'rate') this.#host.waitForTime(this);
+    this.#stopReading();
+  }
+
+  #stopReading(): void {
+    const { clock, counters } = this.#host;
     if (this.pausedAt !== 0) return;
-    this.pausedAt = host.clock.now();
-    host.counters.pausedLinks += 1;
+    this.pausedAt = clock.now();
+    counters.pausedLinks += 1;
     this.#socket.pause();
   }
 
   #awaitWritable(): void {
     // The listener's high-water mark is the soft bound, so above it 'drain' is sure to come.
-    if (this.#socket.listenerCount('drain') === 0) this.#socket.once('drain', onWritable);
+    awaitDrain(this.#socket);
   }
 
   /** The device's silence does not count while nobody listened. */

@@ -3,7 +3,7 @@
  * From: the listener's sockets.  To: `Routes`, which carry messages to the broker.
  * Bound: one tick sweeps SHARDS_PER_TICK shards of the registry and at most SWEEP_MAX deadlines of
  * each kind; `refusingMax` refused links linger at once, more are reset; waiters are at most the
- * links, and WAKES_MAX of them are woken in one turn.
+ * links (roomQueue.ts).
  */
 import type { Socket } from 'node:net';
 import { v4 as uuid } from 'uuid';
@@ -11,17 +11,21 @@ import type { ByeReason, CloseReason } from '../errors.ts';
 import { type Limits, SHARDS, SHARDS_PER_TICK } from '../limits.ts';
 import { bump, type Counters } from '../observe/metrics.ts';
 import type { Codec } from '../wire/codec.ts';
-import type { Ack, Event, Request, Result } from '../wire/message.ts';
+import { type Ack, type Event, type Request, type Result, TYPE } from '../wire/message.ts';
 import type { Clock } from './clock.ts';
 import { Deadlines } from './deadlines.ts';
 import { Endpoint, type EndpointHost } from './endpoint.ts';
 import { Flusher } from './outbox.ts';
 import { Registry } from './registry.ts';
+import { RoomQueue } from './roomQueue.ts';
+
+/** Messages that go to the broker. Each type has its own room there, and its own line. */
+export type PublishedType = (Event | Request)['type'];
 
 /** Where an endpoint's messages go. */
 export interface Routes {
-  /** No more messages now; `Keeper.makeRoom` says when there is room again. */
-  isFull(): boolean;
+  /** No more messages of this type now; `Keeper.makeRoom` says when there is room again. */
+  isFull(type: PublishedType): boolean;
   onMessage(endpoint: Endpoint, message: Event | Request): void;
   onAnswer(endpoint: Endpoint, message: Ack | Result): void;
   /** The link is over: nothing can be sent to it any more. */
@@ -47,12 +51,6 @@ export interface KeeperOptions {
 /** How long a link that sends too much is not read from, before it is looked at again. */
 const THROTTLE_MS = 50;
 
-/** Links that are woken in one turn of the event loop, at most: some milliseconds' work. */
-const WAKES_MAX = 256;
-
-/** rationing: room is being given to those who wait, in their order. */
-type KeeperState = 'serving' | 'rationing' | 'suspended';
-
 export class Keeper implements EndpointHost {
   readonly codec: Codec;
   readonly limits: Limits;
@@ -66,13 +64,12 @@ export class Keeper implements EndpointHost {
   readonly #greetings: Deadlines<Endpoint>;
   readonly #lingering: Deadlines<Endpoint>;
   readonly #throttled: Deadlines<Endpoint>;
-  readonly #waiting = new Set<Endpoint>();
+  readonly #waiting: Readonly<Record<PublishedType, RoomQueue<Endpoint>>>;
   #routes: Routes | undefined;
   #presence: Presence | undefined;
-  #state: KeeperState = 'serving';
+  #isSuspended = false;
   #refusing = 0;
   #shard = 0;
-  #next: NodeJS.Immediate | undefined;
   #onEmpty: (() => void) | undefined;
 
   constructor(options: KeeperOptions) {
@@ -88,6 +85,11 @@ export class Keeper implements EndpointHost {
     });
     this.#lingering = new Deadlines(limits.lingerMs, (endpoint) => endpoint.destroy());
     this.#throttled = new Deadlines(THROTTLE_MS, (endpoint) => endpoint.wake());
+    const waiting = (type: PublishedType) => new RoomQueue<Endpoint>(() => this.#isFull(type));
+    this.#waiting = {
+      [TYPE.EVENT]: waiting(TYPE.EVENT),
+      [TYPE.REQUEST]: waiting(TYPE.REQUEST),
+    };
     counters.linksMax = linksMax;
   }
 
@@ -140,15 +142,16 @@ export class Keeper implements EndpointHost {
 
   // EndpointHost.
 
-  isFull(): boolean {
-    if (this.#state === 'suspended' || this.#routes?.isFull() === true) return true;
-    // Room goes to those who wait first: else busy links, the first to hear of a confirm, would
-    // take it all and the others starve. `makeRoom` always follows, in the same turn or the next.
-    return this.#waiting.size > 0 && this.#state !== 'rationing';
+  #isFull(type: PublishedType): boolean {
+    return this.#isSuspended || this.#routes?.isFull(type) === true;
   }
 
-  waitForRoom(endpoint: Endpoint): void {
-    this.#waiting.add(endpoint);
+  hasRoom({ type }: Event | Request): boolean {
+    return this.#waiting[type].hasRoom();
+  }
+
+  waitForRoom(endpoint: Endpoint, { type }: Event | Request): void {
+    this.#waiting[type].add(endpoint);
   }
 
   waitForTime(endpoint: Endpoint): void {
@@ -164,6 +167,7 @@ export class Keeper implements EndpointHost {
   }
 
   onMessage(endpoint: Endpoint, message: Event | Request): void {
+    this.#waiting[message.type].took();
     this.#routes?.onMessage(endpoint, message);
   }
 
@@ -177,7 +181,7 @@ export class Keeper implements EndpointHost {
     this.#greetings.delete(endpoint);
     this.counters.greetings = this.#greetings.size;
     if (this.registry.unregister(endpoint)) this.counters.links -= 1;
-    this.#waiting.delete(endpoint);
+    for (const waiting of Object.values(this.#waiting)) waiting.delete(endpoint);
     this.#throttled.delete(endpoint);
     this.#lingering.add(endpoint, this.clock.now());
     this.counters.lingering = this.#lingering.size;
@@ -192,30 +196,9 @@ export class Keeper implements EndpointHost {
     this.#checkEmpty();
   }
 
-  /**
-   * The routes have room: wake those that wait, the longest waiting first, until it is gone. Many
-   * of them may have nothing to say: beyond WAKES_MAX the next turn goes on.
-   */
-  makeRoom(): void {
-    if (this.#state !== 'serving') return;
-    this.#state = 'rationing';
-    let wakes = 0;
-    for (const endpoint of this.#waiting) {
-      if (this.isFull() || wakes === WAKES_MAX) break;
-      // Deleted first: whoever fills the room again goes to the end of the line.
-      this.#waiting.delete(endpoint);
-      endpoint.wake();
-      wakes += 1;
-    }
-    this.#state = 'serving';
-    if (wakes === WAKES_MAX) this.#goOn();
-  }
-
-  #goOn(): void {
-    this.#next ??= setImmediate(() => {
-      this.#next = undefined;
-      this.makeRoom();
-    });
+  /** The routes have room for messages of this type. */
+  makeRoom(type: PublishedType): void {
+    if (!this.#isSuspended) this.#waiting[type].serve();
   }
 
   /** One tick: judge the endpoints of the next shards, and end what is overdue. */
@@ -234,7 +217,7 @@ export class Keeper implements EndpointHost {
 
   /** Hand nothing more to the routes. Links that send are paused as they do so. */
   suspend(): void {
-    this.#state = 'suspended';
+    this.#isSuspended = true;
   }
 
   /**

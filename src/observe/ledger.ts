@@ -18,7 +18,7 @@ import {
   PRESENCE_METRICS,
   type RegistrarCounters,
 } from './metrics.ts';
-import type { ReportMessage } from './report.ts';
+import type { Degraded, ReportMessage } from './report.ts';
 
 export const METRIC_LIST = Object.entries(METRICS) as readonly [MetricName, MetricSpec][];
 export const PRESENCE_LIST = Object.entries(PRESENCE_METRICS) as SpecList;
@@ -47,12 +47,6 @@ export interface Unready {
   readonly reason: string;
 }
 
-/** Works, and something does not. */
-export interface Degraded {
-  readonly part: 'presence';
-  readonly reason: string;
-}
-
 export class Ledger {
   readonly #reportMs: number;
   readonly #entries = new Map<number, Entry>();
@@ -60,6 +54,8 @@ export class Ledger {
     ...makePresenceCounters(),
     ...makeCommandCounters(),
   });
+  /** The registrar of this node has said once that it is ready: its prefix is its own. */
+  #isClaimed = false;
   #node: NodeMessage | undefined;
   #heardAt = Number.NEGATIVE_INFINITY;
 
@@ -89,6 +85,7 @@ export class Ledger {
   onReport(report: ReportMessage, now: number): void {
     const entry = report.index === 0 ? this.#registrar : this.#entries.get(report.index);
     if (!entry || entry.incarnation !== report.incarnation) return;
+    if (entry === this.#registrar && report.notReady === undefined) this.#isClaimed = true;
     entry.last = report;
     entry.reportedAt = now;
   }
@@ -125,15 +122,23 @@ export class Ledger {
       else if (!last || !isFresh) unready.push({ acceptor, reason: 'no report' });
       else if (last.notReady !== undefined) unready.push({ acceptor, reason: last.notReady });
     }
+    if (!this.#isClaimed)
+      unready.push({ reason: this.#registrar.last?.notReady ?? 'no registrar' });
     return unready;
   }
 
   /** What does not work while devices are served all the same. */
-  degraded(): Degraded[] {
+  degraded(): (Degraded & { readonly acceptor?: number })[] {
     const { state, last } = this.#registrar;
-    if (state !== 'ready') return [{ part: 'presence', reason: `registrar ${state}` }];
-    const reason = last?.notReady;
-    return reason === undefined ? [] : [{ part: 'presence', reason }];
+    const reason = state === 'ready' ? last?.notReady : `registrar ${state}`;
+    const degraded =
+      reason === undefined
+        ? [...(last?.degraded ?? [])]
+        : (['presence', 'commands'] as const).map((part) => ({ part, reason }));
+    const ofAcceptors = [...this.#entries].flatMap(([acceptor, { last: report }]) =>
+      (report?.degraded ?? []).map((one) => ({ acceptor, ...one })),
+    );
+    return [...degraded, ...ofAcceptors];
   }
 }
 

@@ -29,8 +29,18 @@ const KINDS = ['event', 'request'];
 export const REPLY_FATES = ['sent', 'late', 'no-link', 'garbage', 'too-long'] as const;
 export type ReplyFate = (typeof REPLY_FATES)[number];
 
-/** Fates of a presence query; `nowhere`: it named no queue for the answer. */
-export const QUERY_FATES = ['answered', 'bad', 'unavailable', 'nowhere'] as const;
+/**
+ * Why a message was given up: its queue refused it too often; too many others were refused as well;
+ * the broker closed the channel for it, again and again; or it fits into no frame.
+ */
+export const DROP_REASONS = ['refused', 'crowded', 'poisonous', 'unsendable'] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
+/**
+ * Fates of a presence query; `nowhere`: it named no queue for the answer; `dropped`: that queue
+ * would not take it.
+ */
+export const QUERY_FATES = ['answered', 'bad', 'unavailable', 'nowhere', 'dropped'] as const;
 export type QueryFate = (typeof QUERY_FATES)[number];
 
 /** Names are `owsla_<name>` in snake case; counters end in `_total`. */
@@ -84,6 +94,12 @@ export const METRICS = {
   resends: { kind: 'counter', help: 'Messages published again.' },
   confirms: { kind: 'counter', help: 'Publisher confirms.' },
   nacks: { kind: 'counter', help: 'Publishes that the broker refused.' },
+  publishDrops: {
+    kind: 'counter',
+    help: 'Messages given up, by reason.',
+    label: 'reason',
+    values: DROP_REASONS,
+  },
   returns: { kind: 'counter', help: 'REQUESTs that no queue was bound for.' },
   confirmsWaiting: { kind: 'gauge', help: 'Messages published and not yet confirmed.' },
   confirmBytesWaiting: { kind: 'gauge', help: 'Payload bytes of these messages.' },
@@ -137,6 +153,12 @@ export const PRESENCE_METRICS = {
   outbox: { kind: 'gauge', help: 'Events recorded and not yet known to be at the broker.' },
   publishes: { kind: 'counter', help: 'Events handed to the broker, re-sends included.' },
   confirms: { kind: 'counter', help: 'Publisher confirms of events.' },
+  drops: {
+    kind: 'counter',
+    help: 'Events given up, by reason: a subscriber’s queue would not take them.',
+    label: 'reason',
+    values: DROP_REASONS,
+  },
   queries: {
     kind: 'counter',
     help: 'Presence queries, by fate.',
@@ -183,6 +205,13 @@ export const COMMAND_METRICS = {
     label: 'reason',
     values: EXPIRIES,
   },
+  outcomeDrops: {
+    kind: 'counter',
+    help: 'Outcomes given up, by reason: the queue in reply_to would not take them.',
+    label: 'reason',
+    values: DROP_REASONS,
+  },
+  undecided: { kind: 'counter', help: 'Commands dropped, for a fault of Owsla: the log has it.' },
   lateAnswers: { kind: 'counter', help: 'ACKs and RESULTs for commands that had ended.' },
   kept: { kind: 'gauge', help: 'Kept commands that have not ended.' },
   open: { kind: 'gauge', help: 'Transient commands sent and not yet answered.' },

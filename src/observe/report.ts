@@ -12,6 +12,12 @@ import { observerSocket, type StartMessage } from '../process/ipc.ts';
 import { HEADER_BYTES } from '../wire/frame.ts';
 import type { Counters, RegistrarCounters, Snapshot } from './metrics.ts';
 
+/** Works, and something does not. */
+export interface Degraded {
+  readonly part: 'events' | 'requests' | 'presence' | 'commands';
+  readonly reason: string;
+}
+
 /** What one process says about itself. */
 export interface ReportMessage {
   /** 1 up for acceptors, 0 for the registrar. */
@@ -19,6 +25,8 @@ export interface ReportMessage {
   readonly incarnation: string;
   /** Why it is not ready; absent when it is. */
   readonly notReady?: string;
+  /** What else does not work. */
+  readonly degraded: readonly Degraded[];
   readonly snapshot: Snapshot | Readonly<RegistrarCounters>;
 }
 
@@ -29,6 +37,7 @@ type Measured = Pick<Counters, 'loopLagMs' | 'cpuMs' | 'rssBytes'>;
 export interface Reported {
   readonly counters: Counters | RegistrarCounters;
   notReady(): string | undefined;
+  degraded(): readonly Degraded[];
 }
 
 /**
@@ -95,8 +104,10 @@ export class Report {
   #message(): ReportMessage {
     const { index, incarnation } = this.#start;
     const notReady = this.#reported.notReady();
-    const snapshot = this.#reported.counters;
-    return { index, incarnation, ...(notReady === undefined ? {} : { notReady }), snapshot };
+    const { counters: snapshot } = this.#reported;
+    const degraded = this.#reported.degraded();
+    const why = notReady === undefined ? {} : { notReady };
+    return { index, incarnation, ...why, degraded, snapshot };
   }
 
   /** The figures that only the process itself can tell. */

@@ -32,13 +32,15 @@ class EventPublishing implements Publishing {
   readonly body: Buffer;
   readonly #event: OutboxEvent;
   readonly onConfirm: () => void;
+  readonly onDrop: () => void;
 
-  constructor(exchange: string, event: OutboxEvent, onConfirm: () => void) {
+  constructor(exchange: string, event: OutboxEvent, onConfirm: () => void, onDrop: () => void) {
     this.exchange = exchange;
     this.routingKey = presenceKey(event.device, event.online);
     this.body = Buffer.from(event.body);
     this.#event = event;
     this.onConfirm = onConfirm;
+    this.onDrop = onDrop;
   }
 
   isWanted(): boolean {
@@ -110,7 +112,10 @@ export class Notifier {
     this.#unconfirmed.add(event.id);
     // tla: Presence!Publish
     if (trace !== noTrace) trace('Publish', wordOf(event));
-    publisher.publish(new EventPublishing(exchange, event, () => this.#onConfirm(event)));
+    const onConfirm = () => this.#onConfirm(event);
+    // A subscriber's queue is full, or worse: others have had it, and their next events.
+    const onDrop = () => void this.#unconfirmed.delete(event.id);
+    publisher.publish(new EventPublishing(exchange, event, onConfirm, onDrop));
   }
 
   #onConfirm(event: OutboxEvent): void {

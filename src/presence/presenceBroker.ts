@@ -1,17 +1,17 @@
 /**
  * PresenceBroker: the registrar's AMQP connection, and its claim on the prefix.
  * From: registrar process.  To: publisher (events out), queries (questions in), and the desk
- * (commands in, outcomes out).
- * Bound: only who consumes the query queue, alone, publishes. Another registrar with the same
- * prefix is waited out for `presenceClaimMs`, as it may be our own that only the broker still sees;
- * then this node ends.
+ * (commands in). Answers to both have connections of their own: answers.ts.
+ * Bound: only who has the claim publishes. Another registrar with the same prefix is waited out for
+ * `presenceClaimMs`, as it may be our own that only the broker still sees; then this node ends.
  */
-import type { Channel, ChannelModel } from 'amqplib';
+import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import type { Logger } from 'pino';
 import { Link } from '../broker/link.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import {
   declareApart,
+  declareClaim,
   declareCommands,
   declarePresence,
   type Names,
@@ -31,12 +31,12 @@ export interface PresenceBrokerOptions {
   readonly log: Logger;
   readonly publisher: Publisher;
   readonly queries: Queries;
-  readonly desk: Pick<Desk, 'open' | 'block' | 'close'>;
+  readonly desk: Pick<Desk, 'open'>;
   readonly onFatal: (error: StartError) => void;
 }
 
-/** RabbitMQ's words when a queue has an exclusive consumer. */
-const IN_USE = /in exclusive use/;
+/** RabbitMQ's words when a queue is another connection's own. */
+const IN_USE = /RESOURCE_LOCKED/;
 
 export class PresenceBroker {
   readonly #options: PresenceBrokerOptions;
@@ -44,10 +44,11 @@ export class PresenceBroker {
   /** Since when another registrar is in our place, in ms of a monotonic clock. */
   #refusedSince: number | undefined;
   #isUp = false;
+  #hasClaimed = false;
 
   constructor(options: PresenceBrokerOptions) {
     this.#options = options;
-    const { urls, limits, log, publisher, desk, onFatal } = options;
+    const { urls, limits, log, publisher, onFatal } = options;
     this.#link = new Link({
       name: 'presence',
       urls,
@@ -61,10 +62,7 @@ export class PresenceBroker {
       onDown: () => {
         this.#isUp = false;
       },
-      onBlocked: (isBlocked) => {
-        publisher.block(isBlocked);
-        desk.block(isBlocked);
-      },
+      onBlocked: (isBlocked) => publisher.block(isBlocked),
       onFatal,
     });
   }
@@ -73,10 +71,15 @@ export class PresenceBroker {
     return this.#isUp;
   }
 
+  /** It has the claim, or had it since this process began. */
+  get hasClaimed(): boolean {
+    return this.#hasClaimed;
+  }
+
   /** Why nothing is published, when the reason is another registrar. */
   get refused(): string | undefined {
     if (this.#refusedSince === undefined) return undefined;
-    return `another registrar answers ${this.#options.names.presenceQuery}`;
+    return `another node has the prefix: it holds ${this.#options.names.claim}`;
   }
 
   start(): void {
@@ -98,28 +101,43 @@ export class PresenceBroker {
   /** The claim first: of two registrars with one prefix only one may publish. */
   async #open(model: ChannelModel): Promise<void> {
     const { queries, names, publisher, log } = this.#options;
-    const claim = await model.createChannel();
-    this.#watch(claim);
-    try {
-      await queries.open(claim, names.presenceQuery, () => {
-        log.warn({ queue: names.presenceQuery }, 'query queue was deleted');
-        this.#link.reset();
-      });
-    } catch (error) {
-      if (!IN_USE.test(String((error as Error).message))) throw error;
-      this.#refuse();
-    }
-    this.#refusedSince = undefined;
+    await this.#claim(model);
+    const questions = await model.createChannel();
+    this.#watch(questions);
+    await queries.open(questions, names.presenceQuery, () => {
+      log.warn({ queue: names.presenceQuery }, 'query queue was deleted');
+      this.#link.reset();
+    });
     const channel = await model.createConfirmChannel();
-    this.#watch(channel);
-    channel.on('close', () => publisher.down());
+    this.#watch(channel, (isForCause) => publisher.down(isForCause));
     publisher.open(channel);
     await this.#openCommands(model);
   }
 
+  /** Held by this connection until its end. What others publish to the queue is thrown away. */
+  async #claim(model: ChannelModel): Promise<void> {
+    const { names, log } = this.#options;
+    const channel = await model.createChannel();
+    this.#watch(channel);
+    try {
+      await declareClaim(channel, names);
+    } catch (error) {
+      if (!IN_USE.test(String((error as Error).message))) throw error;
+      this.#refuse();
+    }
+    const onMessage = (message: ConsumeMessage | null) => {
+      if (message !== null) return;
+      log.warn({ queue: names.claim }, 'the claim was deleted');
+      this.#link.reset();
+    };
+    await channel.consume(names.claim, onMessage, { noAck: true });
+    this.#refusedSince = undefined;
+    this.#hasClaimed = true;
+  }
+
   async #openCommands(model: ChannelModel): Promise<void> {
     const { desk, names, log } = this.#options;
-    const channel = await model.createConfirmChannel();
+    const channel = await model.createChannel();
     this.#watch(channel);
     await desk.open(channel, names.commands, () => {
       log.warn({ queue: names.commands }, 'command queue was deleted');
@@ -131,7 +149,7 @@ export class PresenceBroker {
     const { limits, names, onFatal } = this.#options;
     const now = performance.now();
     this.#refusedSince ??= now;
-    const sentence = `another registrar answers ${names.presenceQuery}: one node at a time can have a prefix; give this one its own`;
+    const sentence = `another node has the prefix, and holds ${names.claim}: one node at a time can have it; give this one its own`;
     if (now - this.#refusedSince >= limits.presenceClaimMs) {
       onFatal(new StartError(EXIT.config, sentence));
     }
@@ -139,8 +157,11 @@ export class PresenceBroker {
   }
 
   /** A channel that fails takes its connection with it, and one way sets both up again. */
-  #watch(channel: Channel): void {
+  #watch(channel: Channel, onDown: (isForCause: boolean) => void = () => {}): void {
+    let isForCause = false;
+    channel.on('close', () => onDown(isForCause || this.#link.isClosedForCause));
     channel.on('error', (error: Error) => {
+      isForCause = true;
       const why = error.message;
       if (!IN_USE.test(why)) this.#options.log.warn({ link: 'presence', why }, 'channel failed');
       this.#link.reset();
@@ -149,7 +170,6 @@ export class PresenceBroker {
 
   async close(): Promise<void> {
     this.#options.publisher.close();
-    this.#options.desk.close();
     await this.#link.close();
   }
 }

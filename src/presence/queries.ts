@@ -2,15 +2,21 @@
  * Queries: answers "is this device connected?" and "who is?" from the store's rows.
  * From: the query queue, JSON (docs/presence.md).  To: the asker's `reply_to`, JSON; each row with
  * its device's pending commands.
- * Bound: `presenceQueriesMax` at once, each acked when answered; `presencePageMax` devices each.
+ * Bound: `presenceQueriesMax` at once, each acked when answered; `presencePageMax` devices each. A
+ * query has QUERY_BYTES_MAX. An answer that its queue does not take at once is dropped.
  */
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
+import type { Answers } from '../broker/answers.ts';
 import type { Limits } from '../limits.ts';
 import type { QueryFate } from '../observe/metrics.ts';
 import { eventOf, type Row } from './rules.ts';
 import type { Store } from './store.ts';
 
+/** Far more than a device id and a number need. */
+const QUERY_BYTES_MAX = 4_096;
+
 export interface QueriesOptions {
+  readonly answers: Pick<Answers, 'publish' | 'isFull'>;
   readonly store: Pick<Store, 'read' | 'page'>;
   readonly limits: Limits;
   /** Undefined while the store is not open. */
@@ -37,8 +43,7 @@ export class Queries {
   }
 
   /**
-   * Consume `queue`, alone: rejects with the broker's 403 while another registrar does. `onCancel`
-   * is called when the broker ends it, as when the queue was deleted.
+   * Consume `queue`. `onCancel` is called when the broker ends it, as when the queue was deleted.
    */
   async open(channel: Channel, queue: string, onCancel: () => void): Promise<void> {
     await channel.prefetch(this.#options.limits.presenceQueriesMax);
@@ -46,28 +51,42 @@ export class Queries {
       if (message === null) onCancel();
       else void this.#onQuery(channel, message);
     };
-    await channel.consume(queue, onMessage, { exclusive: true });
+    await channel.consume(queue, onMessage);
   }
 
   async #onQuery(channel: Channel, message: ConsumeMessage): Promise<void> {
-    const { replyTo = '', correlationId } = message.properties as Asker;
-    const [fate, body] = await this.#answer(message.content);
-    this.#options.count(replyTo === '' ? 'nowhere' : fate);
+    const asker = message.properties as Asker;
+    if (asker.replyTo) this.#tell(asker, ...(await this.#answer(message.content)));
+    else this.#options.count('nowhere');
     try {
-      if (replyTo !== '') {
-        channel.publish('', replyTo, Buffer.from(body), {
-          appId: 'owsla',
-          type: 'presence.snapshot',
-          contentType: 'application/json',
-          persistent: false,
-          ...(correlationId === undefined ? {} : { correlationId }),
-        });
-      }
       channel.ack(message);
     } catch (error) {
       // The channel is gone; the query will be delivered again.
       if (!(error instanceof IllegalOperationError)) throw error;
     }
+  }
+
+  #tell({ replyTo: queue = '', correlationId }: Asker, fate: QueryFate, body: string): void {
+    const { answers, count } = this.#options;
+    if (answers.isFull()) {
+      count('dropped');
+      return;
+    }
+    answers.publish({
+      kind: 'answer',
+      queue,
+      body: Buffer.from(body),
+      isRepeated: false,
+      properties: () => ({
+        appId: 'owsla',
+        type: 'presence.snapshot',
+        contentType: 'application/json',
+        persistent: false,
+        ...(correlationId === undefined ? {} : { correlationId }),
+      }),
+      onConfirm: () => count(fate),
+      onDrop: () => count('dropped'),
+    });
   }
 
   async #answer(content: Buffer): Promise<[QueryFate, string]> {
@@ -100,6 +119,7 @@ function failure(error: string, message: string): string {
 /** The query; or, as a string, what is wrong with it. */
 export function readQuery(content: Buffer, pageMax: number): Query | string {
   let given: Record<string, unknown>;
+  if (content.length > QUERY_BYTES_MAX) return `a query has ${QUERY_BYTES_MAX} bytes at most`;
   try {
     given = (content.length === 0 ? {} : JSON.parse(content.toString())) as typeof given;
   } catch {

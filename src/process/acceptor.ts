@@ -15,11 +15,12 @@ import type { Config } from '../config.ts';
 import { systemClock } from '../endpoint/clock.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import { Gate } from '../endpoint/gate.ts';
-import { Keeper, type Routes } from '../endpoint/keeper.ts';
+import { Keeper, type PublishedType, type Routes } from '../endpoint/keeper.ts';
 import { Listener } from '../endpoint/listener.ts';
 import type { StartError } from '../errors.ts';
 import { SHARDS } from '../limits.ts';
 import { type Counters, makeCounters } from '../observe/metrics.ts';
+import type { Degraded } from '../observe/report.ts';
 import type { FromLink } from '../presence/messages.ts';
 import { StreamClient } from '../presence/streamClient.ts';
 import { Teller } from '../presence/teller.ts';
@@ -28,6 +29,7 @@ import { Commands } from '../route/commands.ts';
 import { Downlink } from '../route/downlink.ts';
 import { Requests } from '../route/requests.ts';
 import { Uplink } from '../route/uplink.ts';
+import { TYPE } from '../wire/message.ts';
 import { v1 } from '../wire/v1.ts';
 import { linksMaxOf } from './files.ts';
 import { registrarSocket } from './ipc.ts';
@@ -50,12 +52,16 @@ export interface RunningAcceptor {
   readonly counters: Counters;
   /** Why this acceptor is not ready, or `undefined` when it is. */
   notReady(): string | undefined;
+  /** What of its work stands still, and why. */
+  degraded(): Degraded[];
   /** End gracefully. Resolves when every link has ended and the broker's connections are closed. */
   drain(): Promise<void>;
 }
 
 type AcceptorState = 'starting' | 'serving' | 'draining';
 
+/** A broker that says nothing for so long to what was sent is not one that is only slow. */
+const OWED_MS = 3_000;
 /** How often a drain looks whether everything under way is done. */
 const DRAIN_LOOK_MS = 20;
 /** How long a drain waits for the broker to say goodbye. */
@@ -70,7 +76,7 @@ class Acceptor implements RunningAcceptor {
   readonly #start: AcceptorStart;
   readonly #keeper: Keeper;
   readonly #requests: Requests;
-  readonly #publisher: Publisher;
+  readonly #publishers: Readonly<Record<'event' | 'request', Publisher>>;
   readonly #broker: Broker;
   readonly #listener: Listener;
   readonly #gate: Gate;
@@ -91,15 +97,17 @@ class Acceptor implements RunningAcceptor {
     // Device to broker: listener, keeper with its endpoints, uplink, publisher.
     const { random } = Math;
     const keeper = new Keeper({ codec: v1, limits, counters, clock, random, linksMax });
-    const publisher = new Publisher({
-      limits,
-      counters,
-      onRoom: () => keeper.makeRoom(),
-      onReturn: (messageId) => downlink.onReturn(messageId),
-    });
-    const requests = new Requests({ limits, counters, clock, publisher });
+    const publisherOf = (type: PublishedType) =>
+      new Publisher({
+        limits,
+        counters,
+        onRoom: () => keeper.makeRoom(type),
+        onReturn: (messageId) => downlink.onReturn(messageId),
+      });
+    const publishers = { event: publisherOf(TYPE.EVENT), request: publisherOf(TYPE.REQUEST) };
+    const requests = new Requests({ limits, counters, clock, publisher: publishers.request });
     const uplink = new Uplink({
-      publisher,
+      publishers,
       requests,
       names: at,
       replyTo: () => this.#broker.replyTo,
@@ -118,12 +126,13 @@ class Acceptor implements RunningAcceptor {
     const downlink = new Downlink({ registry, requests, counters });
     const consumer = new Consumer((delivery) => downlink.onDelivery(delivery));
     const urls = tryOrder(config.amqp, index - 1);
-    const toBroker = { urls, names: at, queueType, incarnation, publisher, consumer, onFatal };
-    this.#broker = new Broker({ ...toBroker, limits, counters, log });
+    const toBroker = { urls, names: at, queueType, incarnation, consumer, onFatal };
+    const toPublish = { publishers: [publishers.event, publishers.request] };
+    this.#broker = new Broker({ ...toBroker, ...toPublish, limits, counters, log });
 
     this.#keeper = keeper;
     this.#requests = requests;
-    this.#publisher = publisher;
+    this.#publishers = publishers;
     this.#outage = this.#outageOf(keeper);
     this.#gate = new Gate({
       limits,
@@ -166,7 +175,7 @@ class Acceptor implements RunningAcceptor {
   #routes(uplink: Uplink): Routes {
     const commands = this.#commands;
     return {
-      isFull: () => uplink.isFull(),
+      isFull: (type) => uplink.isFull(type),
       onMessage: (endpoint, message) => uplink.onMessage(endpoint, message),
       onAnswer: (endpoint, message) => commands.onAnswer(endpoint, message),
       onEnd: (endpoint) => {
@@ -214,6 +223,16 @@ class Acceptor implements RunningAcceptor {
     return this.#broker.isUp ? undefined : 'no broker connection';
   }
 
+  degraded(): Degraded[] {
+    if (!this.#broker.canPublish) return [];
+    const { event, request } = this.#publishers;
+    const reason = this.counters.brokerBlocked ? 'the broker blocks publishes' : 'no confirms';
+    const parts = { events: event, requests: request };
+    return (['events', 'requests'] as const).flatMap((part) =>
+      parts[part].owedMs > OWED_MS ? { part, reason } : [],
+    );
+  }
+
   async drain(): Promise<void> {
     if (this.#state === 'draining') return;
     this.#state = 'draining';
@@ -236,7 +255,8 @@ class Acceptor implements RunningAcceptor {
   }
 
   #underWay(): { requests: number; confirms: number } {
-    return { requests: this.#requests.size, confirms: this.#publisher.size };
+    const { event, request } = this.#publishers;
+    return { requests: this.#requests.size, confirms: event.size + request.size };
   }
 
   /** Confirms come only from a broker that is there; REQUESTs end without it, at their deadline. */

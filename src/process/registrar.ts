@@ -7,8 +7,9 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Answers } from '../broker/answers.ts';
 import { tryOrder } from '../broker/link.ts';
-import { Publisher } from '../broker/publisher.ts';
+import { makePublisherCounters, Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
 import { Desk } from '../command/desk.ts';
 import { systemClock } from '../endpoint/clock.ts';
@@ -17,11 +18,10 @@ import type { Logger } from '../observe/log.ts';
 import {
   bump,
   makeCommandCounters,
-  makeCounters,
   makePresenceCounters,
   type QueryFate,
 } from '../observe/metrics.ts';
-import { startReport } from '../observe/report.ts';
+import { type Degraded, startReport } from '../observe/report.ts';
 import type { FromLink } from '../presence/messages.ts';
 import { Notifier } from '../presence/notifier.ts';
 import { PresenceBroker } from '../presence/presenceBroker.ts';
@@ -38,8 +38,11 @@ const TICK_MS = 100;
 /** How long a stop waits for the last events' confirms. Others wait in the store. */
 const LAST_EVENTS_MS = 2_000;
 const CLOSE_BROKER_MS = 1_000;
-/** One line of this kind in so many ms: the devices concerned may be many. */
+/** One line of this kind in so many ms: the devices, or commands, concerned may be many. */
 const CLONE_LOG_MS = 1_000;
+const UNDECIDED_LOG_MS = 1_000;
+/** A broker that says nothing for so long to what was sent is not one that is only slow. */
+const OWED_MS = 3_000;
 
 class RegistrarProcess implements RunningChild {
   readonly #start: StartMessage;
@@ -47,13 +50,15 @@ class RegistrarProcess implements RunningChild {
   readonly #onFatal: (error: unknown) => void;
   readonly #counters = { ...makePresenceCounters(), ...makeCommandCounters() };
   /** Of our AMQP connection; the parts that mean something here go to #counters. */
-  readonly #amqp = makeCounters();
+  readonly #amqp = makePublisherCounters();
   readonly #trace: Trace;
   readonly #store: Sqlite;
   readonly #desk: Desk;
   readonly #registrar: Registrar;
   readonly #notifier: Notifier;
+  readonly #publisher: Publisher;
   readonly #broker: PresenceBroker;
+  readonly #answers: Answers;
   readonly #server: StreamServer;
   readonly #report: ReturnType<typeof startReport>;
   #ticker: NodeJS.Timeout | undefined;
@@ -67,6 +72,7 @@ class RegistrarProcess implements RunningChild {
   #fault: StoreError | undefined;
   #retryAt = 0;
   #clonesLoggedAt = 0;
+  #undecidedLoggedAt = Number.NEGATIVE_INFINITY;
 
   constructor(start: StartMessage, log: Logger, onFatal: (error: unknown) => void) {
     const { config, folder, incarnation, node } = start;
@@ -79,8 +85,11 @@ class RegistrarProcess implements RunningChild {
     const at = names(config.prefix);
     const store = new Sqlite(config.dataDir || join(folder, 'presence'));
 
+    const urls = tryOrder(config.amqp, 0);
+    this.#answers = new Answers({ urls, limits, log, onRoom: () => desk.makeRoom(), onFatal });
+
     // Broker to acceptors, and back: commands, by the registrar's transactions.
-    const desk = this.#deskOf(store, (acceptor, message) => server.send(acceptor, message));
+    const desk: Desk = this.#deskOf(store, (acceptor, message) => server.send(acceptor, message));
 
     // Acceptors to store: streams, registrar.
     const registrar = new Registrar({
@@ -106,26 +115,24 @@ class RegistrarProcess implements RunningChild {
       onRoom: () => this.#tell(),
       onReturn: () => {},
     });
-    const notifier = new Notifier({
-      store,
-      publisher,
-      exchange: at.presence,
-      limits,
-      trace,
-      onFault: (error) => this.#failed(error),
-    });
-    const urls = tryOrder(config.amqp, 0);
+    const exchange = at.presence;
+    const onFault = (error: unknown) => this.#failed(error);
+    const notifier = new Notifier({ store, publisher, exchange, limits, trace, onFault });
     const parts = { publisher, desk, queries: this.#queriesOf(store) };
     const toBroker = { urls, names: at, queueType, ...parts, onFatal };
     this.#broker = new PresenceBroker({ ...toBroker, limits, log });
 
+    this.#publisher = publisher;
     this.#store = store;
     this.#desk = desk;
     this.#registrar = registrar;
     this.#notifier = notifier;
     this.#server = server;
-    const notReady = () => this.#degraded();
-    this.#report = startReport(start, { counters: this.#counters, notReady });
+    this.#report = startReport(start, {
+      counters: this.#counters,
+      notReady: () => this.#notReady(),
+      degraded: () => this.#degraded(),
+    });
   }
 
   #serverOf(registrar: Registrar, { commands }: Desk): StreamServer {
@@ -140,9 +147,10 @@ class RegistrarProcess implements RunningChild {
 
   #queriesOf(store: Store): Queries {
     const { limits } = this.#start.config;
+    const answers = this.#answers;
     const count = (fate: QueryFate) => bump(this.#counters.queries, fate);
     const commandsOf = (device: string) => this.#desk.commands.countOf(device);
-    return new Queries({ store, limits, epoch: () => this.#epoch, commandsOf, count });
+    return new Queries({ store, answers, limits, epoch: () => this.#epoch, commandsOf, count });
   }
 
   #deskOf(store: Store, send: StreamServer['send']): Desk {
@@ -150,6 +158,7 @@ class RegistrarProcess implements RunningChild {
       store,
       limits: this.#start.config.limits,
       counters: this.#counters,
+      answers: this.#answers,
       wall: systemClock.wall,
       send,
       isChanging: (device) => this.#registrar.isChanging(device),
@@ -158,7 +167,15 @@ class RegistrarProcess implements RunningChild {
       mayRead: () => this.#mayTry(),
       trace: this.#trace,
       onFault: (error) => this.#failed(error),
+      onUndecided: (error) => this.#logUndecided(error),
     });
+  }
+
+  #logUndecided(error: unknown): void {
+    const now = performance.now();
+    if (now - this.#undecidedLoggedAt < UNDECIDED_LOG_MS) return;
+    this.#undecidedLoggedAt = now;
+    this.#log.error({ err: error }, 'a command was dropped: nobody could decide about it');
   }
 
   async open(): Promise<void> {
@@ -169,6 +186,7 @@ class RegistrarProcess implements RunningChild {
     if (!isOurs) throw new StartError(EXIT.config, this.#fault?.message ?? '');
     await this.#server.listen(registrarSocket(this.#start.folder));
     this.#broker.start();
+    this.#answers.start();
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
   }
 
@@ -276,8 +294,28 @@ class RegistrarProcess implements RunningChild {
     this.#wake();
   }
 
-  #degraded(): string | undefined {
-    return this.#fault?.message ?? this.#broker.refused;
+  /** Until it has had the claim once, this node is not to be used: another may have the prefix. */
+  #notReady(): string | undefined {
+    if (this.#broker.hasClaimed) return undefined;
+    return this.#broker.refused ?? 'the prefix is not claimed yet';
+  }
+
+  /** What does not work: nothing is said of what only takes its time. */
+  #degraded(): Degraded[] {
+    const presence = this.#fault?.message ?? this.#broker.refused ?? this.#silence();
+    const degraded: Degraded[] = [];
+    if (presence !== undefined) degraded.push({ part: 'presence', reason: presence });
+    const answers = this.#answers;
+    const isMute = answers.owedMs > OWED_MS;
+    if (answers.downMs > OWED_MS)
+      degraded.push({ part: 'commands', reason: 'no connection for outcomes' });
+    else if (isMute) degraded.push({ part: 'commands', reason: 'outcomes are not confirmed' });
+    return degraded;
+  }
+
+  #silence(): string | undefined {
+    if (!this.#broker.isUp) return 'no broker connection';
+    return this.#publisher.owedMs > OWED_MS ? 'events are not confirmed' : undefined;
   }
 
   #count(): void {
@@ -286,8 +324,9 @@ class RegistrarProcess implements RunningChild {
     Object.assign(counters, { waiting, outbox, held, streams: this.#server.size });
     counters.publishes = this.#amqp.publishes.event ?? 0;
     counters.confirms = this.#amqp.confirms;
+    Object.assign(counters.drops, this.#amqp.publishDrops);
     counters.brokerUp = this.#broker.isUp ? 1 : 0;
-    counters.degraded = this.#degraded() === undefined ? 0 : 1;
+    counters.degraded = this.#degraded().length === 0 ? 0 : 1;
   }
 
   title(): string {
@@ -316,7 +355,8 @@ class RegistrarProcess implements RunningChild {
     const { outbox } = this.#registrar.figures();
     this.#log.info({ outbox }, 'registrar drained');
     await this.#server.close();
-    await Promise.race([this.#broker.close(), pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
+    const closed = Promise.all([this.#broker.close(), this.#answers.close()]);
+    await Promise.race([closed, pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
     this.#count();
     await this.#report.stop();
     await this.#store.close();

@@ -4,6 +4,7 @@
  * Bound: nothing is kept; a reply is sent in this turn, or dropped and counted by its fate.
  */
 import type { ConsumeMessage } from 'amqplib';
+import { BROKEN } from '../broker/content.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import { STATUS } from '../errors.ts';
@@ -65,7 +66,9 @@ export class Downlink {
       requests.answerOurselves(request, 'failed');
       return 'too-long';
     }
-    requests.answer(request, backendStatus(properties.headers?.status), content);
+    const { headers } = properties;
+    const status = headers === BROKEN ? STATUS.failed : backendStatus(headers?.status);
+    requests.answer(request, status, content);
     return 'sent';
   }
 

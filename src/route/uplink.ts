@@ -1,13 +1,15 @@
 /**
  * Uplink: EVENTs and REQUESTs of devices to the broker.
  * From: Endpoint, by the keeper's `onMessage`.  To: Publisher; ACK to the device after the confirm.
- * Bound: the publisher's window; when it is full the keeper's endpoints stop reading.
+ * Bound: a window each for EVENTs and REQUESTs; whose next message finds it full stops reading. A
+ * link has `inFlightMax` messages in both together, EVENTs without an id too.
  */
 import type { Options } from 'amqplib';
 import type { Publisher, Publishing } from '../broker/publisher.ts';
 import { type Names, routingKey } from '../broker/topology.ts';
 import type { Clock } from '../endpoint/clock.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
+import type { DropReason } from '../observe/metrics.ts';
 import { type Event, type Request, TYPE } from '../wire/message.ts';
 import type { OpenRequest, Requests } from './requests.ts';
 
@@ -15,7 +17,8 @@ const APP_ID = 'owsla';
 const CONTENT_TYPE = 'application/octet-stream';
 
 export interface UplinkOptions {
-  readonly publisher: Publisher;
+  /** Each on a channel of its own: no REQUEST waits behind an EVENT. */
+  readonly publishers: Readonly<Record<'event' | 'request', Publisher>>;
   readonly requests: Requests;
   readonly names: Names;
   /** The queue that replies to this acceptor go to, as of now. */
@@ -132,14 +135,18 @@ class EventPublishing implements Publishing, Uplinked {
 
   onConfirm(): void {
     const { id } = this.message;
-    if (id === 0) return;
-    this.endpoint.send({ type: TYPE.ACK, id });
+    if (id !== 0) this.endpoint.send({ type: TYPE.ACK, id });
     this.endpoint.release();
   }
 
-  /** There is no negative ACK: an EVENT is published until the broker has it. */
-  onNack(): 'again' {
-    return 'again';
+  /** Nobody waits for one without an id: what it may take from others is one try. */
+  onNack(): 'again' | 'drop' {
+    return this.message.id === 0 ? 'drop' : 'again';
+  }
+
+  /** There is no negative ACK: its device sends it again on its next link. */
+  onDrop(): void {
+    this.endpoint.release();
   }
 }
 
@@ -198,8 +205,12 @@ class RequestPublishing implements Publishing, Uplinked {
 
   /** RabbitMQ nacks when a bound queue is full (reject-publish) or failed. */
   onNack(): 'drop' {
-    this.#uplink.requests.answerOurselves(this.#open, 'overloaded');
     return 'drop';
+  }
+
+  onDrop(reason: DropReason): void {
+    const status = reason === 'refused' ? 'overloaded' : 'failed';
+    this.#uplink.requests.answerOurselves(this.#open, status);
   }
 }
 
@@ -210,21 +221,23 @@ export class Uplink {
     this.#options = options;
   }
 
-  isFull(): boolean {
-    return this.#options.publisher.isFull();
+  isFull(type: (Event | Request)['type']): boolean {
+    const { publishers } = this.#options;
+    return (type === TYPE.REQUEST ? publishers.request : publishers.event).isFull();
   }
 
   onMessage(endpoint: Endpoint, message: Event | Request): void {
-    const { publisher, requests, clock } = this.#options;
+    const { publishers, requests, clock } = this.#options;
     const receivedAt = clock.wall();
     if (message.type === TYPE.REQUEST) {
       const open = requests.open(endpoint, message.id);
-      open.publishing = new RequestPublishing(this.#options, open, message, receivedAt);
-      publisher.publish(open.publishing);
+      const publishing = new RequestPublishing(this.#options, open, message, receivedAt);
+      open.publishing = publishing;
+      publishers.request.publish(publishing);
       return;
     }
-    if (message.id !== 0) endpoint.hold();
-    publisher.publish(new EventPublishing(this.#options, endpoint, message, receivedAt));
+    endpoint.hold();
+    publishers.event.publish(new EventPublishing(this.#options, endpoint, message, receivedAt));
   }
 
   onEnd(endpoint: Endpoint): void {

@@ -10,6 +10,7 @@ import type { FromLink, ToLink } from '../../src/presence/messages.ts';
 import { Commands, type CommandsOptions } from '../../src/route/commands.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { type Device, END } from '../helpers/device.ts';
+import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { on, type Served, settle } from '../helpers/keeper.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
@@ -260,6 +261,7 @@ class Upstairs {
       store: this.#store,
       limits,
       counters: makeCommandCounters(),
+      answers: new FakeAnswers(),
       wall: () => clock.wall(),
       send: (_, message) => {
         if (message[0] === 'command') parts.commands.onCommand(message);
@@ -271,6 +273,7 @@ class Upstairs {
       mayRead: () => true,
       trace: () => {},
       onFault: () => {},
+      onUndecided: () => {},
     });
   }
 

@@ -4,6 +4,7 @@ import t from 'tap';
 import { makeLimits } from '../../src/limits.ts';
 import { Queries } from '../../src/presence/queries.ts';
 import { StoreError } from '../../src/presence/store.ts';
+import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { FakeChannel } from '../helpers/fakeChannel.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
@@ -39,7 +40,8 @@ async function ask(
   const limits = makeLimits({ presencePageMax: 2 });
   const count = (fate: string) => fates.push(fate);
   const commandsOf = (device: string) => (device === 'b' ? 2 : 0);
-  const queries = new Queries({ store, limits, epoch: () => epoch, commandsOf, count });
+  const answers = new FakeAnswers();
+  const queries = new Queries({ store, answers, limits, epoch: () => epoch, commandsOf, count });
   const channel = new FakeChannel();
   await queries.open(channel.asChannel, 'owsla.presence.query', () => {});
   const content = Buffer.from(typeof given === 'string' ? given : JSON.stringify(given));
@@ -50,8 +52,9 @@ async function ask(
     fields: { deliveryTag: 1 },
   } as unknown as ConsumeMessage);
   while (channel.acks.length === 0) await new Promise(setImmediate);
-  const [answer] = channel.published;
-  return { fates, answer, body: answer && JSON.parse(answer.body) };
+  const [answer] = answers.taken;
+  answer?.onConfirm();
+  return { fates, answer, body: answer && JSON.parse(answer.body.toString()) };
 }
 
 t.test('a page goes on where the one before ended; the last has no next', async (t) => {
@@ -65,8 +68,8 @@ t.test('a page goes on where the one before ended; the last has no next', async 
     ],
     next: 'b',
   });
-  t.match(first.answer, { exchange: '', routingKey: 'asker' });
-  t.match(first.answer?.options, { correlationId: 'question-1', persistent: false });
+  t.match(first.answer, { queue: 'asker' });
+  t.match(first.answer?.properties(false), { correlationId: 'question-1', persistent: false });
 
   const last = await ask({ after: 'b', limit: 900 });
   t.match(last.body, { devices: [{ device: 'c' }], next: null });

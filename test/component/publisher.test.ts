@@ -3,7 +3,7 @@ import { mock } from 'node:test';
 import t, { type Test } from 'tap';
 import { Publisher, type Publishing } from '../../src/broker/publisher.ts';
 import { type LimitName, makeLimits } from '../../src/limits.ts';
-import { makeCounters } from '../../src/observe/metrics.ts';
+import { type DropReason, makeCounters } from '../../src/observe/metrics.ts';
 import { FakeChannel } from '../helpers/fakeChannel.ts';
 
 interface Part {
@@ -12,6 +12,8 @@ interface Part {
   readonly channel: FakeChannel;
   readonly confirmed: string[];
   readonly nacked: string[];
+  /** Body, and why. */
+  readonly dropped: [string, DropReason][];
   readonly returned: string[];
   rooms: number;
   /** Bodies of publishings that are no longer wanted. */
@@ -19,6 +21,8 @@ interface Part {
   publish(...bodies: string[]): Publishing[];
   /** Time passes for the publisher. */
   pass(ms: number): void;
+  /** The same, and its timers fire, which the test has mocked. */
+  wait(ms: number): void;
   /** A new channel takes the place of the last. */
   reopen(): FakeChannel;
 }
@@ -27,6 +31,7 @@ function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
   const counters = makeCounters();
   const confirmed: string[] = [];
   const nacked: string[] = [];
+  const dropped: [string, DropReason][] = [];
   const returned: string[] = [];
   const unwanted = new Set<string>();
   let now = 1_000;
@@ -59,6 +64,7 @@ function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
       nacked.push(body);
       return body.startsWith('r') ? 'drop' : 'again';
     },
+    onDrop: (reason) => dropped.push([body, reason]),
   });
   const part: Part = {
     publisher,
@@ -66,6 +72,7 @@ function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
     channel: new FakeChannel(),
     confirmed,
     nacked,
+    dropped,
     returned,
     rooms: 0,
     unwanted,
@@ -77,6 +84,10 @@ function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
       }),
     pass: (ms) => {
       now += ms;
+    },
+    wait: (ms) => {
+      now += ms;
+      mock.timers.tick(ms);
     },
     reopen,
   };
@@ -259,9 +270,9 @@ t.test(
     part.channel.nack(3, true);
     t.same(part.nacked, ['e1', 'r2', 'e3']);
     t.equal(part.publisher.size, 2, 'the EVENTs stay owned');
-    mock.timers.tick(249);
+    part.wait(247);
     t.equal(part.channel.published.length, 3, 'not before');
-    mock.timers.tick(1);
+    part.wait(3);
 
     t.same(part.channel.bodies(), ['e1', 'r2', 'e3', 'e1', 'e3']);
     t.same(part.channel.published[4]?.options.headers, { resent: true });
@@ -279,7 +290,7 @@ t.test('publisher: nacked EVENTs fill the window, and their confirm makes room',
 
   part.channel.nack(1);
   t.equal(part.publisher.isFull(), true);
-  mock.timers.tick(250);
+  part.wait(250);
   part.channel.confirm(2);
 
   t.equal(part.publisher.isFull(), false);
@@ -289,13 +300,13 @@ t.test('publisher: nacked EVENTs fill the window, and their confirm makes room',
 t.test('publisher: a channel lost while a nacked EVENT waits sends it once', async (t) => {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
-  const part = build(t);
+  const part = build(t, { confirmQuietMs: 60_000 });
   part.publish('e1', 'e2');
   part.channel.nack(1);
   part.publisher.down();
 
   const next = part.reopen();
-  mock.timers.tick(10_000);
+  part.wait(10_000);
 
   t.same(next.bodies().sort(), ['e1', 'e2']);
 });
@@ -466,7 +477,7 @@ t.test('publisher: a drained buffer does not hurry what was nacked', async (t) =
   part.channel.emit('drain');
 
   t.same(part.channel.bodies(), ['e1', 'e2', 'e3']);
-  mock.timers.tick(250);
+  part.wait(250);
 
   t.same(part.channel.bodies(), ['e1', 'e2', 'e3', 'e1']);
 });
@@ -500,4 +511,171 @@ t.test('publisher: with nothing unconfirmed no silence is too long', async (t) =
   part.publish('e2', 'e3');
 
   t.same(part.channel.bodies(), ['e1', 'e2', 'e3']);
+});
+
+t.test('publisher: a nacked EVENT goes again ever more rarely, and is given up', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const part = build(t, { nackRetryMs: 100, nackRetryMaxMs: 300, nackTriesMax: 3 });
+  part.publish('e1');
+  const sentAt: number[] = [];
+  for (let ms = 0; ms < 2_000; ms += 50) {
+    if (part.channel.published.length > sentAt.length) {
+      sentAt.push(ms);
+      part.channel.nack(sentAt.length);
+    }
+    part.wait(50);
+  }
+
+  t.same(sentAt, [0, 100, 300, 600], 'after 100, 200 and 300 ms');
+  t.same(part.dropped, [['e1', 'refused']]);
+  t.equal(part.publisher.size, 0);
+  t.match(part.counters, { publishDrops: { refused: 1 }, confirmBytesWaiting: 0 });
+});
+
+t.test('publisher: refused EVENTs hold a quarter of the window, in messages', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const part = build(t, { publishWindowMax: 40 });
+  const bodies = Array.from({ length: 30 }, (_, n) => `e${n}`);
+  part.publish(...bodies);
+
+  part.channel.nack(30, true);
+
+  t.equal(part.publisher.size, 10);
+  t.equal(part.publisher.isFull(), false, 'the rest is for others');
+  t.same(
+    part.dropped,
+    bodies.slice(10).map((body) => [body, 'crowded']),
+  );
+  t.equal(part.counters.publishDrops.crowded, 20);
+  part.wait(250);
+  part.channel.confirm(40, true);
+  t.equal(part.publisher.size, 0);
+  t.same(part.confirmed, bodies.slice(0, 10));
+});
+
+t.test('publisher: and in payload bytes', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const part = build(t, { publishWindowBytes: 64 });
+  part.publish('e123456789', 'e223456789', 'e323456789');
+
+  part.channel.nack(3, true);
+
+  t.same(part.dropped, [
+    ['e223456789', 'crowded'],
+    ['e323456789', 'crowded'],
+  ]);
+});
+
+t.test('publisher: the message for which the broker closes the channel is found', async (t) => {
+  const part = build(t);
+  let { channel } = part;
+  part.publish('e1', 'poison', 'e3', 'e4');
+  channel.confirm(1);
+  const sent: string[][] = [];
+  // The broker takes all but one, and closes the channel for that.
+  for (let closes = 0; closes < 10 && part.publisher.size > 0; closes += 1) {
+    part.publisher.down(true);
+    channel = part.reopen();
+    for (let tag = 1; tag <= channel.published.length; tag += 1) {
+      if (channel.bodies()[tag - 1] === 'poison') break;
+      channel.confirm(tag);
+    }
+    sent.push(channel.bodies());
+  }
+
+  t.same(part.dropped, [['poison', 'poisonous']]);
+  t.same(part.confirmed.toSorted(), ['e1', 'e3', 'e4']);
+  t.same(sent, [['poison'], ['e3', 'e4', 'poison'], []], 'each suspect alone, then all is well');
+  part.publish('e5', 'e6');
+  t.same(channel.bodies(), ['e5', 'e6']);
+  t.equal(part.counters.confirmsWaiting, 2);
+});
+
+t.test('publisher: while suspects are tried nothing else goes, and nothing is lost', async (t) => {
+  const part = build(t);
+  part.publish('e1', 'e2');
+  part.publisher.down(true);
+  const channel = part.reopen();
+  part.publish('e3');
+  t.same(channel.bodies(), ['e1']);
+
+  channel.confirm(1);
+  t.same(channel.bodies(), ['e1', 'e2']);
+  channel.confirm(2);
+
+  t.same(channel.bodies(), ['e1', 'e2', 'e3']);
+  channel.confirm(3);
+  t.same(part.confirmed, ['e1', 'e2', 'e3']);
+  t.same(part.dropped, []);
+});
+
+t.test('publisher: a channel lost for no message’s sake blames none', async (t) => {
+  const part = build(t);
+  part.publish('e1', 'e2');
+  for (let losses = 0; losses < 10; losses += 1) {
+    part.publisher.down();
+    t.same(part.reopen().bodies(), ['e1', 'e2']);
+  }
+
+  t.same(part.dropped, []);
+});
+
+t.test('publisher: a suspect whose lonely try is cut off is tried again', async (t) => {
+  const part = build(t);
+  part.publish('e1', 'e2');
+  part.publisher.down(true);
+  for (let losses = 0; losses < 10; losses += 1) {
+    const channel = part.reopen();
+    t.equal(channel.published.length, 1, 'alone');
+    part.publisher.down();
+  }
+  const channel = part.reopen();
+  channel.confirm(1);
+  channel.confirm(2);
+
+  t.same(part.confirmed.toSorted(), ['e1', 'e2']);
+  t.same(part.dropped, []);
+});
+
+t.test('publisher: a suspect that is not wanted any more gives up its place', async (t) => {
+  const part = build(t);
+  const [request] = part.publish('r1', 'e2');
+  part.publisher.down(true);
+
+  part.publisher.withdraw(request as Publishing);
+
+  t.equal(part.publisher.size, 1);
+  t.same(part.reopen().bodies(), ['e2']);
+});
+
+t.test('publisher: what does not fit into a frame is dropped by itself', async (t) => {
+  const part = build(t);
+  const { publish } = part.channel;
+  part.channel.publish = (exchange, key, body, options) => {
+    if (body.toString() === 'odd') throw new RangeError('a header is too long');
+    return publish.call(part.channel, exchange, key, body, options);
+  };
+
+  part.publish('e1', 'odd', 'e3');
+
+  t.same(part.channel.bodies(), ['e1', 'e3']);
+  t.same(part.dropped, [['odd', 'unsendable']]);
+  t.equal(part.publisher.size, 2);
+});
+
+t.test('publisher: no more is under way than keeps the broker busy', async (t) => {
+  const part = build(t);
+  const bodies = Array.from({ length: 300 }, (_, n) => `e${n}`);
+  part.publish(...bodies);
+  t.equal(part.channel.published.length, 64);
+  t.equal(part.publisher.isFull(), true, 'and some wait here');
+
+  part.pass(1);
+  part.channel.confirm(64, true);
+
+  const underWay = part.channel.published.length - 64;
+  t.ok(underWay > 64, `a quick broker is given more: ${underWay}`);
 });

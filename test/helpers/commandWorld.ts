@@ -6,7 +6,9 @@
  */
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import type { ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Channel, ConsumeMessage, Options } from 'amqplib';
+import type { Answer as Outcome } from '../../src/broker/replyQueues.ts';
 import { Desk } from '../../src/command/desk.ts';
 import { KEYS } from '../../src/command/lane.ts';
 import type { CommandWrites } from '../../src/command/rows.ts';
@@ -47,16 +49,66 @@ export interface Published {
   readonly isKept: boolean;
 }
 
+/**
+ * The connection for outcomes: what was written reaches the broker in order, or not at all; and
+ * what was not confirmed by its end is written again.
+ */
+class ModelPost {
+  readonly world: World;
+  /** Written, and not yet at the broker. */
+  wire: Outcome[] = [];
+  readonly confirms: Outcome[] = [];
+  readonly #unconfirmed = new Set<Outcome>();
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  get size(): number {
+    return this.#unconfirmed.size;
+  }
+
+  isFull(): boolean {
+    return false;
+  }
+
+  publish(outcome: Outcome): void {
+    this.#unconfirmed.add(outcome);
+    this.wire.push(outcome);
+  }
+
+  transfer(count: number): void {
+    for (const outcome of this.wire.splice(0, count)) {
+      const { correlationId, type = '', headers } = outcome.properties(false);
+      const { reason = '' } = headers as { reason?: string };
+      this.world.hear(Number(correlationId), { type, reason });
+      this.confirms.push(outcome);
+    }
+  }
+
+  confirm(): void {
+    const outcome = this.confirms.shift();
+    if (outcome === undefined) return;
+    this.#unconfirmed.delete(outcome);
+    outcome.onConfirm();
+  }
+
+  /** So much still arrives. */
+  lose(arriving: number): void {
+    this.transfer(arriving);
+    this.confirms.length = 0;
+    this.wire = [...this.#unconfirmed];
+  }
+}
+
 /** The broker's end of one channel: what was written reaches the broker in order, or not at all. */
 class ModelChannel extends EventEmitter {
   readonly world: World;
-  /** Written, and not yet at the broker. */
-  readonly wire: (() => void)[] = [];
+  /** Written, and not yet at the broker; `lost`: it never will be. */
+  readonly wire: { readonly arrive: () => void; readonly lost?: () => void }[] = [];
   readonly out = new Map<number, Queued>();
-  readonly confirms: number[] = [];
   onMessage: ((message: ConsumeMessage) => void) | undefined;
   #tag = 0;
-  #published = 0;
 
   constructor(world: World) {
     super();
@@ -64,8 +116,11 @@ class ModelChannel extends EventEmitter {
   }
 
   async prefetch(): Promise<void> {}
-  async checkQueue(): Promise<{ messageCount: number }> {
-    return { messageCount: this.world.queue.length };
+  checkQueue(): Promise<{ messageCount: number }> {
+    return new Promise((resolve, reject) => {
+      const arrive = () => resolve({ messageCount: this.world.queue.length });
+      this.wire.push({ arrive, lost: () => reject(new Error('Channel closed')) });
+    });
   }
   async consume(_: string, onMessage: (message: ConsumeMessage) => void) {
     this.onMessage = onMessage;
@@ -86,33 +141,18 @@ class ModelChannel extends EventEmitter {
   }
 
   ack({ fields }: ConsumeMessage): void {
-    this.wire.push(() => this.out.delete(fields.deliveryTag));
-  }
-
-  publish(_: string, __: string, ___: Buffer, options: Options.Publish): boolean {
-    const { correlationId, type = '', headers } = options;
-    this.#published += 1;
-    const tag = this.#published;
-    this.wire.push(() => {
-      const { reason = '' } = headers as { reason?: string };
-      this.world.hear(Number(correlationId), { type, reason });
-      this.confirms.push(tag);
-    });
-    return true;
+    assert.ok(this.out.has(fields.deliveryTag), 'settled once');
+    this.wire.push({ arrive: () => this.out.delete(fields.deliveryTag) });
   }
 
   transfer(count: number): void {
-    for (const step of this.wire.splice(0, count)) step();
-  }
-
-  confirm(): void {
-    const deliveryTag = this.confirms.shift();
-    if (deliveryTag !== undefined) this.emit('ack', { deliveryTag, multiple: false });
+    for (const { arrive } of this.wire.splice(0, count)) arrive();
   }
 
   /** So much still arrives; what is not acked goes back to its place. */
   lose(arriving: number): void {
     this.transfer(arriving);
+    for (const { lost } of this.wire.splice(0)) lost?.();
     const back = [...this.out.values()];
     for (const queued of back) queued.isRedelivered = true;
     this.world.queue.unshift(...back);
@@ -169,6 +209,7 @@ export class World {
   #store = new MemoryStore();
   #desk: Desk;
   #channel: ModelChannel;
+  #post: ModelPost;
   /** What the registrar has not recorded yet of who is connected. */
   #rows: Row[] = [];
   #now = 1_000_000;
@@ -179,6 +220,7 @@ export class World {
     this.#windowMax = windowMax;
     this.devices = devices.map((name) => new ModelDevice(name));
     for (const name of devices) this.#store.rows.set(name, rowOf(name, undefined));
+    this.#post = new ModelPost(this);
     this.#desk = this.#makeDesk();
     this.#channel = this.#makeChannel();
   }
@@ -188,6 +230,7 @@ export class World {
       store: this.#store,
       limits: makeLimits({ ...LIMITS, commandWindowMax: this.#windowMax }),
       counters: makeCommandCounters(),
+      answers: this.#post,
       wall: () => this.#now,
       send: (_, message) => {
         const command = message as Command;
@@ -200,13 +243,18 @@ export class World {
       mayRead: () => true,
       trace: () => {},
       onFault: () => {},
+      onUndecided: (error) => {
+        throw error;
+      },
     });
   }
 
   #makeChannel(): ModelChannel {
     const channel = new ModelChannel(this);
     // All that it awaits is there at once.
-    void this.#desk.open(channel as unknown as ConfirmChannel, 'commands', () => {});
+    const open = this.#desk.open(channel as unknown as Channel, 'commands', () => {});
+    // Of a channel that is lost before.
+    open.catch(() => {});
     return channel;
   }
 
@@ -241,12 +289,19 @@ export class World {
     this.#channel.deliver();
   }
 
-  transfer(count: number): void {
+  /** So much of either connection arrives; and what that answers is heard. */
+  async transfer(count: number, toPost: number): Promise<void> {
     this.#channel.transfer(count);
+    await nextTurn();
+    this.#post.transfer(toPost);
   }
 
   confirm(): void {
-    this.#channel.confirm();
+    this.#post.confirm();
+  }
+
+  losePost(arriving: number): void {
+    this.#post.lose(arriving);
   }
 
   loseChannel(arriving: number): void {
@@ -323,6 +378,8 @@ export class World {
     this.crashes += 1;
     if (hasWritten) await this.#write(await this.#desk.commands.prepare()).catch(() => {});
     const channel = this.#channel;
+    this.#post.transfer(arriving);
+    this.#post = new ModelPost(this);
     this.#desk = this.#makeDesk();
     channel.removeAllListeners();
     channel.lose(arriving);
@@ -344,7 +401,7 @@ export class World {
   async settle(): Promise<void> {
     this.failures = 0;
     // The desk's `open` is done.
-    for (let turns = 0; turns < 8; turns += 1) await undefined;
+    await nextTurn();
     for (const [at, device] of this.devices.entries()) {
       device.mood = 'both';
       this.connect(at);
@@ -372,14 +429,16 @@ export class World {
         while (this.devices[at]?.inbox.length) this.take(at);
         while (this.devices[at]?.answers.length) this.answer(at);
       }
-      this.transfer(1_000);
-      while (this.#channel.confirms.length > 0) this.confirm();
+      await this.transfer(1_000, 1_000);
+      while (this.#post.confirms.length > 0) this.confirm();
     }
   }
 
   #isMoving(): boolean {
-    const { wire, confirms } = this.#channel;
-    const toMove = this.queue.length + wire.length + confirms.length;
+    const { wire, confirms } = this.#post;
+    // The desk looks at its queue again and again: that alone is no movement.
+    const acks = this.#channel.wire.filter(({ lost }) => lost === undefined);
+    const toMove = this.queue.length + acks.length + wire.length + confirms.length;
     return toMove > 0 || this.devices.some(({ inbox, answers }) => inbox.length + answers.length);
   }
 

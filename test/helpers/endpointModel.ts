@@ -153,21 +153,31 @@ export class EndpointModel {
   }
 
   #mayHandle(): boolean {
-    if (!this.isLive || this.#inFlight >= this.#limits.inFlightMax) return false;
-    return this.state === 'greeting' || (this.room > 0 && !this.#isWaiting);
+    return this.isLive && this.#inFlight < this.#limits.inFlightMax;
+  }
+
+  /** Only what goes to the broker needs room there. */
+  #hasRoom({ kind }: Sent): boolean {
+    const isPublished = kind === 'request' || kind.startsWith('event');
+    if (!isPublished || kind in BROKEN || this.state !== 'open') return true;
+    return this.room > 0 && !this.#isWaiting;
   }
 
   #handle(): void {
     while (this.#mayHandle()) {
-      const sent = this.#read.shift();
+      const [sent] = this.#read;
       if (sent === undefined) return;
+      if (!this.#hasRoom(sent)) {
+        this.#isWaiting = true;
+        break;
+      }
+      this.#read.shift();
       this.#take(sent);
     }
     if (this.isLive) this.#pause();
   }
 
   #pause(): void {
-    if (this.room <= 0) this.#isWaiting = true;
     if (this.isPaused) return;
     this.isPaused = true;
     this.#pausedAt = this.#now;

@@ -136,7 +136,8 @@ export class Served {
   /** Room for `messages` more at the broker. */
   makeRoom(messages = Number.POSITIVE_INFINITY): void {
     this.routes.room = messages;
-    this.keeper.makeRoom();
+    this.keeper.makeRoom(TYPE.EVENT);
+    this.keeper.makeRoom(TYPE.REQUEST);
   }
 
   /** The links' gauges; all are 0 when nothing is connected. */

@@ -74,7 +74,7 @@ export class Paths {
     });
     this.requests = new Requests({ limits, counters, clock, publisher: this.publisher });
     this.uplink = new Uplink({
-      publisher: this.publisher,
+      publishers: { event: this.publisher, request: this.publisher },
       requests: this.requests,
       names: names('owsla'),
       replyTo: () => 'owsla.acceptor.n1-1',

@@ -15,6 +15,7 @@ import { makeCommandCounters, makeCounters } from '../../src/observe/metrics.ts'
 import type { FromLink, ToLink } from '../../src/presence/messages.ts';
 import { Commands } from '../../src/route/commands.ts';
 import { type Command, type Message, TYPE } from '../../src/wire/message.ts';
+import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
 const LIMITS = makeLimits({ commandWindowMax: 4, commandRetryMs: 10, presenceBatchMax: 3 });
@@ -48,6 +49,7 @@ class Stage {
     store: this.#store,
     limits: TIGHT,
     counters: makeCommandCounters(),
+    answers: new FakeAnswers(),
     wall: () => this.now,
     send: (_, message) => {
       if (!this.#hasStream) return 'gone';
@@ -60,6 +62,7 @@ class Stage {
     mayRead: () => true,
     trace,
     onFault: () => {},
+    onUndecided: () => {},
   });
   readonly #commands = new Commands({
     registry: {

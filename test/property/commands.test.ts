@@ -53,9 +53,10 @@ const step = fc.oneof(
   },
   { weight: 9, arbitrary: fc.record({ do: fc.constant('take' as const), at }) },
   { weight: 9, arbitrary: fc.record({ do: fc.constant('answer' as const), at }) },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('transfer' as const), few }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('transfer' as const), few, toPost: few }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('confirm' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('loseChannel' as const), few }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('losePost' as const), few }) },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -92,9 +93,10 @@ async function perform(world: World, step: Step): Promise<void> {
   else if (step.do === 'disconnect') world.disconnect(step.at, step.is);
   else if (step.do === 'take') world.take(step.at);
   else if (step.do === 'answer') world.answer(step.at);
-  else if (step.do === 'transfer') world.transfer(step.few);
+  else if (step.do === 'transfer') await world.transfer(step.few, step.toPost);
   else if (step.do === 'confirm') world.confirm();
   else if (step.do === 'loseChannel') world.loseChannel(step.few);
+  else if (step.do === 'losePost') world.losePost(step.few);
   else if (step.do === 'crash') await world.crash(step.few, step.hasWritten, step.is);
   else if (step.do === 'pass') world.pass(step.ms);
   else if (step.do === 'fail') world.failures = step.few;

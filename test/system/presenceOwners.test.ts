@@ -62,7 +62,7 @@ t.test('a second node with one prefix ends with one sentence; the first tells on
   await connect(t, second, 'door-2').catch(() => {});
 
   t.same(await second.exited, { code: EXIT.config, signal: null });
-  t.match(second.stderr, /another registrar answers .*presence\.query: one node at a time/);
+  t.match(second.stderr, /another node has the prefix, and holds .*\.claim: one node at a time/);
   await connect(t, first, 'door-3');
   await waitFor('door-3', isOnline('door-3'), LONG_MS);
   t.notOk(subscriber.view.has('door-2'), 'the second told nothing');

@@ -2,9 +2,9 @@
  * Bugs planted in the real parts of commands: an outcome is told before it is stored; a transient
  * command is sent twice. Their traces are no behaviours of tla/Commands.tla; without them it is.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
-import type { Publishing } from '../../src/broker/publisher.ts';
 import { Commands } from '../../src/command/commands.ts';
 import { Outcomes } from '../../src/command/outcomes.ts';
 import type { Delivery } from '../../src/command/port.ts';
@@ -21,6 +21,7 @@ import { type Command, type Message, TYPE } from '../../src/wire/message.ts';
 import { judgeCommands } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
+import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
 const skip = (await whyNot()) ?? false;
@@ -44,7 +45,7 @@ class Hasty extends MemoryStore {
 class Planted {
   readonly lines: TraceLine[] = [];
   readonly #store = new Hasty();
-  readonly #sent: Publishing[] = [];
+  readonly #answers = new FakeAnswers();
   readonly #down: ToLink[] = [];
   readonly #up: FromLink[] = [];
   readonly #wire: Command[] = [];
@@ -103,17 +104,17 @@ class Planted {
 
   /** The broker takes whatever is published. */
   #outcomes(): Outcomes {
-    const publisher = {
-      publish: (publishing: Publishing) => {
-        publishing.properties(false);
-        this.#sent.push(publishing);
-      },
-      isFull: () => false,
-      withdraw: () => {},
-    };
-    const rest = { limits, wall: () => NOW, mayRead: () => true, trace: this.#as('registrar') };
-    const onFault = (error: unknown) => t.fail(String(error));
-    return new Outcomes({ store: this.#store, publisher, ...rest, onFault });
+    return new Outcomes({
+      store: this.#store,
+      answers: this.#answers,
+      limits,
+      wall: () => NOW,
+      seen: async () => {},
+      mayRead: () => true,
+      trace: this.#as('registrar'),
+      onDrop: (reason) => t.fail(reason),
+      onFault: (error) => t.fail(String(error)),
+    });
   }
 
   /** The device is connected, and gets a command of either kind, whose RESULTs it gives. */
@@ -131,7 +132,9 @@ class Planted {
     }
     for (const message of this.#up) this.#commands.onAnswer(message);
     await this.#work([]);
-    for (const publishing of this.#sent) publishing.onConfirm();
+    // The broker has seen what was settled, and takes what it is told.
+    await nextTurn();
+    for (const answer of this.#answers.taken) answer.onConfirm();
     this.#as('test')('Rest', {});
     return this.lines;
   }

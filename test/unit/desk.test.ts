@@ -1,14 +1,15 @@
 /** The desk: when what its channel brings is judged. The channel is what a desk sees of one. */
 import { EventEmitter } from 'node:events';
-import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Channel as AmqpChannel, ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { Desk } from '../../src/command/desk.ts';
 import { makeLimits } from '../../src/limits.ts';
 import { makeCommandCounters } from '../../src/observe/metrics.ts';
+import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
 class Channel extends EventEmitter {
-  readonly outcomes: unknown[] = [];
   #onMessage: (message: ConsumeMessage) => void = () => {};
 
   async prefetch(): Promise<void> {}
@@ -20,10 +21,6 @@ class Channel extends EventEmitter {
     return { consumerTag: 'tag' };
   }
   ack(): void {}
-  publish(...[, , , { type }]: [string, string, Buffer, { type: string }]): boolean {
-    this.outcomes.push(type);
-    return true;
-  }
 
   deliver({ redelivered = false } = {}): void {
     const properties = {
@@ -42,10 +39,12 @@ async function build() {
   const turn: (() => void)[] = [];
   const sent: unknown[] = [];
   let isChanging = false;
+  const answers = new FakeAnswers();
   const desk = new Desk({
     store: new MemoryStore(),
     limits: makeLimits({}),
     counters: makeCommandCounters(),
+    answers,
     wall: () => 1_000_000,
     send: (_, [, device]) => {
       sent.push(device);
@@ -59,11 +58,15 @@ async function build() {
     onFault: (error) => {
       throw error;
     },
+    onUndecided: (error) => {
+      throw error;
+    },
   });
   const channel = new Channel();
-  await desk.open(channel as unknown as ConfirmChannel, 'commands', () => {});
+  await desk.open(channel as unknown as AmqpChannel, 'commands', () => {});
   return {
     channel,
+    outcomes: answers.types,
     sent,
     /** An acceptor tells of the device's link. */
     tell: () => {
@@ -77,33 +80,35 @@ async function build() {
       await desk.commands.prepare();
       desk.commands.committed([row]);
     },
-    endTurn: () => {
+    /** With all that its answers bring. */
+    endTurn: async () => {
       for (const work of turn.splice(0)) work();
+      await nextTurn();
     },
   };
 }
 
 t.test('desk: a command finds the link whose news is read after it, in one turn', async (t) => {
-  const { channel, sent, tell, record, endTurn } = await build();
+  const { channel, outcomes, sent, tell, record, endTurn } = await build();
   channel.deliver();
   tell();
-  endTurn();
-  t.same(channel.outcomes, []);
+  await endTurn();
+  t.same(outcomes, []);
 
   await record();
 
   t.same(sent, ['door']);
-  t.same(channel.outcomes, []);
+  t.same(outcomes, []);
 });
 
 t.test('desk: with no news in that turn it is told when the turn is over', async (t) => {
-  const { channel, endTurn } = await build();
+  const { channel, outcomes, endTurn } = await build();
   channel.deliver();
-  t.same(channel.outcomes, []);
+  t.same(outcomes, []);
 
-  endTurn();
+  await endTurn();
 
-  t.same(channel.outcomes, ['offline']);
+  t.same(outcomes, ['offline']);
 });
 
 t.test('desk: what a channel brought that was lost in that turn is left to the next', async (t) => {
@@ -112,15 +117,16 @@ t.test('desk: what a channel brought that was lost in that turn is left to the n
   channel.deliver();
   channel.emit('close');
 
-  endTurn();
+  await endTurn();
 
   t.same(sent, []);
 });
 
 t.test('desk: what the broker gives again has waited enough', async (t) => {
-  const { channel } = await build();
+  const { channel, outcomes, endTurn } = await build();
 
   channel.deliver({ redelivered: true });
+  await endTurn();
 
-  t.same(channel.outcomes, ['expired']);
+  t.same(outcomes, ['expired']);
 });

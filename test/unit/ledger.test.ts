@@ -2,7 +2,11 @@
 import t from 'tap';
 import { Exposition, kernelCounters } from '../../src/observe/exposition.ts';
 import { Ledger } from '../../src/observe/ledger.ts';
-import { makeCounters } from '../../src/observe/metrics.ts';
+import {
+  makeCommandCounters,
+  makeCounters,
+  makePresenceCounters,
+} from '../../src/observe/metrics.ts';
 import type { ReportMessage } from '../../src/observe/report.ts';
 import type { ChildFacts, NodeMessage } from '../../src/process/ipc.ts';
 
@@ -27,8 +31,49 @@ function report(index: number, incarnation: string, accepts: number, links = 0):
   snapshot.links = links;
   snapshot.closes['peer-fin'] = accepts - links;
   snapshot.loopLagMs.p99 = accepts;
-  return { index, incarnation, snapshot };
+  return { index, incarnation, degraded: [], snapshot };
 }
+
+/** A registrar that runs, and has claimed its prefix unless it says why not. */
+function registrar(ledger: Ledger, notReady?: string): void {
+  const child = { role: 'registrar', index: 0, state: 'ready', incarnation: 'r' } as const;
+  ledger.onNode({ ...node([]), children: [child] }, 0);
+  const snapshot = { ...makePresenceCounters(), ...makeCommandCounters() };
+  const why = notReady === undefined ? {} : { notReady };
+  ledger.onReport({ index: 0, incarnation: 'r', ...why, degraded: [], snapshot }, 0);
+}
+
+t.test('not ready before the prefix is claimed; degraded if the claim is lost', async (t) => {
+  const ledger = new Ledger(1, REPORT_MS);
+  const reason = 'another node has the prefix';
+  registrar(ledger, reason);
+  ledger.onNode(node([{ incarnation: 'a' }]), 0);
+  ledger.onReport(report(1, 'a', 1), 0);
+  t.same(ledger.unready(0), [{ reason }]);
+
+  registrar(ledger);
+  ledger.onNode(node([{ incarnation: 'a' }]), 0);
+  t.same(ledger.unready(0), []);
+  t.same(ledger.degraded(), []);
+
+  registrar(ledger, reason);
+  t.same(ledger.unready(0), []);
+  t.same(ledger.degraded(), [
+    { part: 'presence', reason },
+    { part: 'commands', reason },
+  ]);
+});
+
+t.test('what stands still in an acceptor is told with its number', async (t) => {
+  const ledger = new Ledger(1, REPORT_MS);
+  registrar(ledger);
+  ledger.onNode(node([{ incarnation: 'a' }]), 0);
+  const degraded = [{ part: 'events', reason: 'no confirms' }] as const;
+  ledger.onReport({ ...report(1, 'a', 1), degraded }, 0);
+
+  t.same(ledger.unready(0), []);
+  t.same(ledger.degraded(), [{ acceptor: 1, part: 'events', reason: 'no confirms' }]);
+});
 
 t.test('a restart keeps the counters of the ended incarnation and drops its gauges', async (t) => {
   const ledger = new Ledger(1, REPORT_MS);
@@ -53,6 +98,7 @@ t.test('what an ended or unknown incarnation still sends is ignored', async (t) 
 t.test('ready is when every acceptor is, says so, and has said so lately', async (t) => {
   const ledger = new Ledger(2, REPORT_MS);
   t.same(ledger.unready(0), [{ reason: 'starting' }]);
+  registrar(ledger);
   ledger.onNode(node([{ incarnation: 'a' }, { incarnation: 'b', state: 'starting' }]), 0);
   t.same(ledger.unready(0), [
     { acceptor: 1, reason: 'no report' },
@@ -79,6 +125,7 @@ t.test('live is when the supervisor has been heard lately', async (t) => {
 
 t.test('the page has sums, the worst lag, and each acceptor', async (t) => {
   const ledger = new Ledger(2, REPORT_MS);
+  registrar(ledger);
   ledger.onNode(node([{ incarnation: 'a' }, { incarnation: 'b' }]), 0);
   ledger.onReport(report(1, 'a', 10, 4), 0);
   ledger.onReport(report(2, 'b', 5, 5), 0);

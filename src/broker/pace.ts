@@ -1,0 +1,75 @@
+/**
+ * Pace: how many messages may be under way at the broker, by how long it takes to confirm. Pure.
+ * From: publisher.ts, with the tags that it sends and hears of.  To: a limit for what it sends.
+ * Bound: UNDER_WAY_MIN, or what its user says, to the publisher's window. What is under way is
+ * ahead of whatever is sent next; and the more there is, the longer all of it takes, once the
+ * broker is busy. So it is as little as keeps the broker busy: more while confirms take no longer
+ * for it, less when they do.
+ *
+ * RabbitMQ itself stops reading a connection that has some 400 messages under way on one channel,
+ * and with it the other channels of that connection: https://www.rabbitmq.com/docs/flow-control
+ */
+
+const UNDER_WAY_MIN = 64;
+/** A confirm that takes this much longer than twice the shortest has waited behind others. */
+const SLACK_MS = 10;
+const GROWTH = 1.25;
+const CUT = 0.75;
+/** The shortest is looked for anew: a broker that has moved away takes longer for good. */
+const SHORTEST_MS = 10_000;
+
+export class Pace {
+  readonly #min: number;
+  readonly #max: number;
+  #limit: number;
+  /** The message whose confirm is timed, and when it was sent. 0: none is. */
+  #tag = 0;
+  #sentAt = 0;
+  #shortest = Number.POSITIVE_INFINITY;
+  #shortestBefore = Number.POSITIVE_INFINITY;
+  #shortestSince = 0;
+
+  constructor(max: number, min = UNDER_WAY_MIN) {
+    this.#max = max;
+    this.#min = Math.min(min, max);
+    this.#limit = this.#min;
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** A channel begins: what was timed on the one before is not answered here. */
+  begin(): void {
+    this.#tag = 0;
+  }
+
+  sent(tag: number, now: number): void {
+    if (this.#tag !== 0) return;
+    this.#tag = tag;
+    this.#sentAt = now;
+  }
+
+  /** `isHeldUp`: more would have been sent, but for the limit. */
+  answered(tag: number, now: number, isHeldUp: boolean): void {
+    if (this.#tag === 0 || tag < this.#tag) return;
+    this.#tag = 0;
+    const tookMs = now - this.#sentAt;
+    this.#time(tookMs, now);
+    const shortest = Math.min(this.#shortest, this.#shortestBefore);
+    if (tookMs > 2 * shortest + SLACK_MS) {
+      this.#limit = Math.max(this.#min, Math.floor(this.#limit * CUT));
+    } else if (isHeldUp) {
+      this.#limit = Math.min(this.#max, Math.ceil(this.#limit * GROWTH));
+    }
+  }
+
+  #time(tookMs: number, now: number): void {
+    if (now - this.#shortestSince > SHORTEST_MS) {
+      this.#shortestBefore = this.#shortest;
+      this.#shortest = Number.POSITIVE_INFINITY;
+      this.#shortestSince = now;
+    }
+    this.#shortest = Math.min(this.#shortest, tookMs);
+  }
+}

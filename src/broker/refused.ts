@@ -1,0 +1,84 @@
+/**
+ * Refused: messages that the broker nacked, and that go again: a queue is full, or has failed.
+ * From: publisher.ts, for each nack.  To: the same, when they are due; or a reason to give them up.
+ * Bound: a quarter of the publisher's window, in messages and bytes: what one full queue holds up
+ * leaves the rest to all others. Each goes again at most `nackTriesMax` times, first after
+ * `nackRetryMs`, doubled each time up to `nackRetryMaxMs`: whoever else has the message gets it
+ * again each time.
+ */
+import type { Limits } from '../limits.ts';
+import type { Publishing } from './publisher.ts';
+
+/** Of the window; the same in bytes. */
+const SHARE = 1 / 4;
+
+interface Refusal {
+  tries: number;
+  /** When it goes again, in ms of the publisher's clock. */
+  due: number;
+  isWaiting: boolean;
+}
+
+export class Refused {
+  readonly #limits: Limits;
+  /** Refused once at least, and neither confirmed nor given up; in order of their first refusal. */
+  readonly #refusals = new Map<Publishing, Refusal>();
+  #waiting = 0;
+  #bytes = 0;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  /** Those that are not on their way again. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** It was nacked: it waits; or has to be given up. */
+  add(publishing: Publishing, now: number): 'waits' | 'refused' | 'crowded' {
+    const { nackRetryMs, nackRetryMaxMs, nackTriesMax } = this.#limits;
+    const refusal = this.#refusals.get(publishing) ?? this.#begin(publishing);
+    if (refusal === undefined) return 'crowded';
+    if (refusal.tries === nackTriesMax) return 'refused';
+    refusal.due = now + Math.min(nackRetryMs * 2 ** refusal.tries, nackRetryMaxMs);
+    refusal.tries += 1;
+    refusal.isWaiting = true;
+    this.#waiting += 1;
+    return 'waits';
+  }
+
+  #begin(publishing: Publishing): Refusal | undefined {
+    const { publishWindowMax, publishWindowBytes } = this.#limits;
+    const bytes = this.#bytes + publishing.body.length;
+    const isAlone = this.#refusals.size === 0;
+    const isMuch = this.#refusals.size >= publishWindowMax * SHARE;
+    if (!isAlone && (isMuch || bytes > publishWindowBytes * SHARE)) return undefined;
+    const refusal = { tries: 0, due: 0, isWaiting: false };
+    this.#refusals.set(publishing, refusal);
+    this.#bytes = bytes;
+    return refusal;
+  }
+
+  /** Take those that are to go again by now. */
+  due(now: number): Publishing[] {
+    const due: Publishing[] = [];
+    for (const [publishing, refusal] of this.#refusals) {
+      if (!refusal.isWaiting || refusal.due > now) continue;
+      refusal.isWaiting = false;
+      this.#waiting -= 1;
+      due.push(publishing);
+    }
+    return due;
+  }
+
+  /** It was confirmed, or given up. */
+  delete(publishing: Publishing): void {
+    if (this.#refusals.size === 0) return;
+    const refusal = this.#refusals.get(publishing);
+    if (refusal === undefined) return;
+    this.#refusals.delete(publishing);
+    this.#bytes -= publishing.body.length;
+    if (refusal.isWaiting) this.#waiting -= 1;
+  }
+}

@@ -10,7 +10,7 @@
  * and with it the other channels of that connection: https://www.rabbitmq.com/docs/flow-control
  */
 
-const UNDER_WAY_MIN = 64;
+const UNDER_WAY_MIN = 128;
 /** A confirm that takes this much longer than twice the shortest has waited behind others. */
 const SLACK_MS = 10;
 const GROWTH = 1.25;

@@ -29,7 +29,7 @@ export interface EndpointHost {
   readonly clock: Clock;
   readonly flusher: Flusher;
   /** May this be handed to `onMessage` now? If not, `waitForRoom` brings a later `wake`. */
-  hasRoom(message: Event | Request): boolean;
+  hasRoom(endpoint: Endpoint, message: Event | Request): boolean;
   waitForRoom(endpoint: Endpoint, message: Event | Request): void;
   /** The link sends too much: `wake` it a little later. */
   waitForTime(endpoint: Endpoint): void;
@@ -168,7 +168,7 @@ export class Endpoint {
   #hasRoom(message: Message): boolean {
     const isPublished = message.type === TYPE.EVENT || message.type === TYPE.REQUEST;
     this.#held = undefined;
-    if (!isPublished || this.state !== 'open' || this.#host.hasRoom(message)) return true;
+    if (!isPublished || this.state !== 'open' || this.#host.hasRoom(this, message)) return true;
     this.#held = message;
     this.#host.waitForRoom(this, message);
     this.#stopReading();

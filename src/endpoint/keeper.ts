@@ -146,8 +146,8 @@ export class Keeper implements EndpointHost {
     return this.#isSuspended || this.#routes?.isFull(type) === true;
   }
 
-  hasRoom({ type }: Event | Request): boolean {
-    return this.#waiting[type].hasRoom();
+  hasRoom(endpoint: Endpoint, { type }: Event | Request): boolean {
+    return this.#waiting[type].hasRoom(endpoint);
   }
 
   waitForRoom(endpoint: Endpoint, { type }: Event | Request): void {

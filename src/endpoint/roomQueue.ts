@@ -2,8 +2,8 @@
  * RoomQueue: links whose next message has no room at the broker, and whose turn it is.
  * From: keeper.ts, for each such link; the routes, which say when there is room.  To: `wake`.
  * Bound: one entry per link. Whoever has waited longest goes first, with QUANTUM messages at most,
- * and then to the end of the line: many that flood get no more of the room, each, than one
- * that asks once. WAKES_MAX links are woken in one turn of the event loop, some milliseconds' work.
+ * and then to the end of the line: many that flood get no more of the room, each, than one that
+ * asks once. Before all of them goes who has nothing under way. WAKES_MAX links are woken in one turn of the event loop, some milliseconds' work.
  */
 
 const QUANTUM = 4;
@@ -12,11 +12,15 @@ const WAKES_MAX = 256;
 interface Waiter {
   /** Handle what waits. Whoever finds no room again is added again. */
   wake(): void;
+  /** Messages of it that are under way. */
+  readonly inFlight: number;
 }
 
 export class RoomQueue<W extends Waiter> {
   readonly #isFull: () => boolean;
   readonly #waiting = new Set<W>();
+  /** Those of them with nothing under way. */
+  readonly #first = new Set<W>();
   /** Messages that the link whose turn it is may still hand over; undefined: it is nobody's. */
   #left: number | undefined;
   #next: NodeJS.Immediate | undefined;
@@ -30,9 +34,10 @@ export class RoomQueue<W extends Waiter> {
    * a confirm, would take it all and the others starve. `serve` always follows, in the same turn or
    * the next.
    */
-  hasRoom(): boolean {
+  hasRoom(waiter: W): boolean {
     if (this.#isFull()) return false;
-    return this.#left === undefined ? this.#waiting.size === 0 : this.#left > 0;
+    if (this.#left !== undefined) return this.#left > 0;
+    return this.#first.size === 0 && (this.#waiting.size === 0 || waiter.inFlight === 0);
   }
 
   /** One has gone. */
@@ -41,11 +46,12 @@ export class RoomQueue<W extends Waiter> {
   }
 
   add(waiter: W): void {
-    this.#waiting.add(waiter);
+    (waiter.inFlight === 0 ? this.#first : this.#waiting).add(waiter);
   }
 
   delete(waiter: W): void {
     this.#waiting.delete(waiter);
+    this.#first.delete(waiter);
   }
 
   /**
@@ -54,17 +60,24 @@ export class RoomQueue<W extends Waiter> {
    */
   serve(): void {
     if (this.#left !== undefined) return;
-    let wakes = 0;
-    for (const waiter of this.#waiting) {
-      if (this.#isFull() || wakes === WAKES_MAX) break;
+    const wakes = this.#serve(this.#first, WAKES_MAX);
+    const left = this.#serve(this.#waiting, wakes);
+    this.#left = undefined;
+    if (left === 0) this.#goOn();
+  }
+
+  /** Wake at most `wakes` of a line. Gives how many more may be. */
+  #serve(line: Set<W>, wakes: number): number {
+    let left = wakes;
+    for (const waiter of line) {
+      if (this.#isFull() || left === 0) break;
       this.#left = QUANTUM;
       // Deleted first: whoever fills the room again goes to the end of the line.
-      this.#waiting.delete(waiter);
+      line.delete(waiter);
       waiter.wake();
-      wakes += 1;
+      left -= 1;
     }
-    this.#left = undefined;
-    if (wakes === WAKES_MAX) this.#goOn();
+    return left;
   }
 
   #goOn(): void {

@@ -670,12 +670,12 @@ t.test('publisher: no more is under way than keeps the broker busy', async (t) =
   const part = build(t);
   const bodies = Array.from({ length: 300 }, (_, n) => `e${n}`);
   part.publish(...bodies);
-  t.equal(part.channel.published.length, 64);
+  t.equal(part.channel.published.length, 128);
   t.equal(part.publisher.isFull(), true, 'and some wait here');
 
   part.pass(1);
-  part.channel.confirm(64, true);
+  part.channel.confirm(128, true);
 
-  const underWay = part.channel.published.length - 64;
-  t.ok(underWay > 64, `a quick broker is given more: ${underWay}`);
+  const underWay = part.channel.published.length - 128;
+  t.ok(underWay > 128, `a quick broker is given more: ${underWay}`);
 });

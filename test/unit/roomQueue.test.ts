@@ -5,6 +5,7 @@ import { RoomQueue } from '../../src/endpoint/roomQueue.ts';
 class Link {
   taken = 0;
   left: number;
+  inFlight = 0;
   readonly #queue: RoomQueue<Link>;
   readonly #broker: { room: number };
 
@@ -16,13 +17,14 @@ class Link {
 
   wake(): void {
     while (this.left > 0) {
-      if (!this.#queue.hasRoom()) {
+      if (!this.#queue.hasRoom(this)) {
         this.#queue.add(this);
         return;
       }
       this.#queue.took();
       this.#broker.room -= 1;
       this.left -= 1;
+      this.inFlight += 1;
       this.taken += 1;
     }
   }
@@ -42,10 +44,32 @@ t.test('room: who finds some takes it, while nobody waits', async (t) => {
   t.same([one.taken, broker.room], [3, 7]);
 });
 
-t.test('room: one that asks once waits for a few of each that flood, not for all', async (t) => {
+t.test('room: who has nothing under way goes before all that have', async (t) => {
+  const { link, broker, queue } = build(40);
+  const floods = Array.from({ length: 20 }, () => link(1_000));
+  for (const flood of floods) {
+    flood.inFlight = 1;
+    flood.wake();
+  }
+  const one = link(1);
+  one.wake();
+  t.equal(one.taken, 0, 'there is no room at all');
+
+  broker.room += 1;
+  queue.serve();
+
+  t.equal(one.taken, 1);
+  const next = link(1);
+  broker.room += 1;
+  next.wake();
+  t.equal(next.taken, 1, 'nor does it wait behind them when there is some');
+});
+
+t.test('room: one that asks again waits for a few of each that flood, not for all', async (t) => {
   const { link, broker, queue } = build(0);
   const floods = Array.from({ length: 20 }, () => link(1_000));
   const one = link(1);
+  for (const busy of [...floods, one]) busy.inFlight = 1;
   for (const flood of floods) flood.wake();
   one.wake();
 
@@ -64,7 +88,10 @@ t.test('room: one that asks once waits for a few of each that flood, not for all
 t.test('room: shares are even, whatever there is at a time', async (t) => {
   const { link, broker, queue } = build(0);
   const floods = Array.from({ length: 10 }, () => link(1_000));
-  for (const flood of floods) flood.wake();
+  for (const flood of floods) {
+    flood.inFlight = 1;
+    flood.wake();
+  }
   for (let round = 0; round < 500; round += 1) {
     broker.room += 1 + (round % 13);
     queue.serve();

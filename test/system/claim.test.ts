@@ -1,0 +1,75 @@
+/** One node at a time has a prefix, whatever the type of its queues; and health says who has not. */
+import { connect } from 'amqplib';
+import t from 'tap';
+import { names } from '../../src/broker/topology.ts';
+import { EXIT } from '../../src/errors.ts';
+import { forgetTopology } from '../helpers/backend.ts';
+import { findBroker } from '../helpers/broker.ts';
+import { endBroker, isReady, page, serve, testPrefix } from '../helpers/serve.ts';
+import { waitFor } from '../helpers/waitFor.ts';
+
+/** Generous: it only tells a hang from a wait. */
+const LONG_MS = 60_000;
+const broker = await findBroker();
+t.teardown(() => endBroker(broker));
+
+for (const type of ['classic', 'quorum']) {
+  t.test(
+    `${type} queues: a second node is not ready, and ends; then another may have it`,
+    async (t) => {
+      const prefix = `${testPrefix}-${type}`;
+      t.teardown(() => forgetTopology(broker.url, prefix));
+      const flags = ['--acceptors', '1', '--prefix', prefix, '--queue-type', type];
+      const first = serve(t, broker.url, flags);
+      await isReady(first);
+
+      const second = serve(t, broker.url, [...flags, '--set', 'presenceClaimMs=3s']);
+      await second.said('ready');
+      const statuses = new Set<number>();
+      const reasons = new Set<string>();
+      while (second.process.exitCode === null) {
+        const answer = await page(second, '/health/ready').catch(() => undefined);
+        if (answer === undefined) break;
+        statuses.add(answer.status);
+        for (const { reason } of JSON.parse(answer.text).reasons) reasons.add(reason);
+      }
+      t.same(await second.exited, { code: EXIT.config, signal: null });
+      t.same([...statuses], [503], 'at no moment is it ready');
+      t.ok(reasons.has(`another node has the prefix: it holds ${names(prefix).claim}`));
+      t.match(second.stderr, /one node at a time can have it; give this one its own/);
+      await isReady(first);
+
+      t.same(await first.end(), { code: 0, signal: null });
+      await isReady(serve(t, broker.url, flags));
+    },
+  );
+}
+
+t.test(
+  'a claim that somebody deletes is made again; what is published to it is nothing',
+  async (t) => {
+    const node = serve(t, broker.url, ['--acceptors', '1']);
+    await isReady(node);
+    const { claim } = names(testPrefix);
+    const model = await connect(broker.url);
+    t.teardown(() => model.close());
+    const channel = await model.createConfirmChannel();
+    channel.sendToQueue(claim, Buffer.from('not for you'));
+    await channel.waitForConfirms();
+
+    await broker.ctl('delete_queue', claim);
+  await node.line(({ msg }) => msg === 'the claim was deleted');
+
+    const isHeld = async () => {
+      const looking = await model.createChannel();
+      looking.on('error', () => {});
+      const looked = looking.checkQueue(claim).then(
+        () => 'free',
+        (error: { code?: number }) => error.code,
+      );
+      return (await looked) === 405;
+    };
+    await waitFor('the claim', isHeld, LONG_MS);
+    await isReady(node);
+  },
+);

@@ -29,12 +29,55 @@ export interface AnswersOptions {
   readonly onFatal: (error: StartError) => void;
 }
 
-interface Way {
-  readonly link: Link;
+/** One connection, and what goes by it. */
+class Way {
   readonly publisher: Publisher;
   readonly queues: ReplyQueues;
+  readonly link: Link;
+  readonly #log: Logger;
   /** Since when it has no connection, in ms of a monotonic clock; undefined: it has one. */
-  downSince: number | undefined;
+  downSince: number | undefined = performance.now();
+
+  constructor({ urls, limits, log, onRoom, onFatal }: AnswersOptions, name: string) {
+    this.#log = log;
+    this.publisher = new Publisher({
+      limits,
+      counters: makePublisherCounters(),
+      underWayMin: UNDER_WAY_MIN,
+      onRoom: () => this.queues.makeRoom(),
+      onReturn: () => {},
+    });
+    this.queues = new ReplyQueues({ publisher: this.publisher, limits, onRoom });
+    this.link = new Link({
+      name,
+      urls,
+      limits,
+      log,
+      // Others declare what is declared.
+      declare: async () => {},
+      open: (model) => this.#open(model),
+      onUp: () => {
+        this.downSince = undefined;
+      },
+      onDown: () => {
+        this.downSince = performance.now();
+      },
+      onBlocked: (isBlocked) => this.publisher.block(isBlocked),
+      onFatal,
+    });
+  }
+
+  async #open(model: ChannelModel): Promise<void> {
+    const channel = await model.createConfirmChannel();
+    let isForCause = false;
+    channel.on('error', (error: Error) => {
+      isForCause = true;
+      this.#log.warn({ why: error.message }, 'channel of answers failed');
+      this.link.reset();
+    });
+    channel.on('close', () => this.publisher.down(isForCause || this.link.isClosedForCause));
+    this.publisher.open(channel);
+  }
 }
 
 export class Answers {
@@ -42,16 +85,12 @@ export class Answers {
   readonly #direct: Way;
 
   constructor(options: AnswersOptions) {
-    this.#queues = makeWay(options, 'answers');
-    this.#direct = makeWay(options, 'direct answers');
+    this.#queues = new Way(options, 'answers');
+    this.#direct = new Way(options, 'direct answers');
   }
 
   get #ways(): readonly Way[] {
     return [this.#queues, this.#direct];
-  }
-
-  #wayTo(queue: string): Way {
-    return queue.startsWith(DIRECT) ? this.#direct : this.#queues;
   }
 
   /** Answers not yet confirmed. */
@@ -74,65 +113,21 @@ export class Answers {
     for (const { link } of this.#ways) link.start();
   }
 
-  /** No more for now; `onRoom` says when there is room. */
+  /** No more for now; `onRoom` says when there is room. Nothing waits for direct reply-to. */
   isFull(): boolean {
-    return this.#ways.some(({ queues }) => queues.isFull());
+    return this.#queues.queues.isFull();
   }
 
   /** Take over `answer`. Callers ask `isFull` first. */
   publish(answer: Answer): void {
-    this.#wayTo(answer.queue).queues.publish(answer);
+    const isDirect = answer.queue.startsWith(DIRECT);
+    const { queues } = isDirect ? this.#direct : this.#queues;
+    if (isDirect && queues.isFull()) answer.onDrop('crowded');
+    else queues.publish(answer);
   }
 
   async close(): Promise<void> {
     for (const { publisher } of this.#ways) publisher.close();
     await Promise.all(this.#ways.map(({ link }) => link.close()));
   }
-}
-
-function makeWay({ urls, limits, log, onRoom, onFatal }: AnswersOptions, name: string): Way {
-  const publisher: Publisher = new Publisher({
-    limits,
-    counters: makePublisherCounters(),
-    underWayMin: UNDER_WAY_MIN,
-    onRoom: () => queues.makeRoom(),
-    onReturn: () => {},
-  });
-  const queues: ReplyQueues = new ReplyQueues({ publisher, limits, onRoom });
-  const link: Link = new Link({
-    name,
-    urls,
-    limits,
-    log,
-    // Others declare what is declared.
-    declare: async () => {},
-    open: (model) => openWay(model, link, publisher, log),
-    onUp: () => {
-      way.downSince = undefined;
-    },
-    onDown: () => {
-      way.downSince = performance.now();
-    },
-    onBlocked: (isBlocked) => publisher.block(isBlocked),
-    onFatal,
-  });
-  const way: Way = { link, publisher, queues, downSince: performance.now() };
-  return way;
-}
-
-async function openWay(
-  model: ChannelModel,
-  link: Link,
-  publisher: Publisher,
-  log: Logger,
-): Promise<void> {
-  const channel = await model.createConfirmChannel();
-  let isForCause = false;
-  channel.on('error', (error: Error) => {
-    isForCause = true;
-    log.warn({ why: error.message }, 'channel of answers failed');
-    link.reset();
-  });
-  channel.on('close', () => publisher.down(isForCause || link.isClosedForCause));
-  publisher.open(channel);
 }

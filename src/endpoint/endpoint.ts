@@ -15,7 +15,7 @@ import type { Limits } from '../limits.ts';
 import { bump, type Counters } from '../observe/metrics.ts';
 import type { Codec, Reader } from '../wire/codec.ts';
 import type { Ack, Event, Hello, Message, Request, Result } from '../wire/message.ts';
-import { TYPE } from '../wire/message.ts';
+import { errorAbout, TYPE, toDevice } from '../wire/message.ts';
 import type { Clock } from './clock.ts';
 import { judgeKeepalive, ruleKeepalive } from './keepalive.ts';
 import { type Flusher, Outbox } from './outbox.ts';
@@ -218,7 +218,7 @@ export class Endpoint {
     } else if (message.type === TYPE.HELLO) {
       this.#onHello(message);
     } else {
-      throw new ProtocolError('unexpected', 'the first frame must be HELLO');
+      throw errorAbout(message, 'unexpected', 'the first frame must be HELLO');
     }
   }
 
@@ -226,7 +226,7 @@ export class Endpoint {
     switch (message.type) {
       case TYPE.EVENT:
       case TYPE.REQUEST:
-        this.#checkId(message.id);
+        this.#checkId(message);
         this.#host.onMessage(this, message);
         break;
       case TYPE.PING:
@@ -242,9 +242,9 @@ export class Endpoint {
         this.#end('peer-bye');
         break;
       case TYPE.HELLO:
-        throw new ProtocolError('unexpected', 'a second HELLO');
+        throw errorAbout(message, 'unexpected', 'a second HELLO');
       default:
-        throw new ProtocolError('unexpected', `type ${message.type} is not for devices to send`);
+        throw errorAbout(message, 'unexpected', `type ${message.type} is not for devices to send`);
     }
   }
 
@@ -266,19 +266,20 @@ export class Endpoint {
     });
   }
 
-  #checkId(id: number): void {
+  #checkId(message: Event | Request): void {
+    const { id } = message;
     if (id === 0) return;
     if (id <= this.#lastId) {
-      throw new ProtocolError('bad-id', `id ${id} does not rise above ${this.#lastId}`);
+      throw errorAbout(message, 'bad-id', `id ${id} does not rise above ${this.#lastId}`);
     }
     this.#lastId = id;
   }
 
-  /** Tell the device what was wrong, and end the link. */
-  #refuse({ code, message, id }: ProtocolError): void {
-    bump(this.#host.counters.errors, code);
-    this.send({ type: TYPE.ERROR, code, message, id });
-    this.close(code);
+  /** Tell the device what was wrong and with which of its messages, and end the link. */
+  #refuse(error: ProtocolError): void {
+    bump(this.#host.counters.errors, error.code);
+    this.send(toDevice(error));
+    this.close(error.code);
   }
 
   // To the device.

@@ -3,7 +3,7 @@
  */
 import t from 'tap';
 import { ProtocolError } from '../../src/errors.ts';
-import type { Message } from '../../src/wire/message.ts';
+import { type Message, toDevice } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import { errorOf, loadVectors, messageOf, parseVectors } from '../helpers/vectors.ts';
 
@@ -42,6 +42,19 @@ t.test('vectors: the codec refuses every other frame with the code of the page',
       seen.push(error instanceof ProtocolError ? error.code : error);
     }
     t.strictSame(seen, [errorOf(vector)], vector.name);
+  }
+});
+
+t.test('vectors: what is refused is named, or not, as the page says', async (t) => {
+  for (const vector of vectors.filter(({ form }) => form === 'error')) {
+    if (vector.direction === 'down') continue;
+    const { id, about } = vector.meaning;
+    try {
+      readOne(vector.frame, 1);
+    } catch (error) {
+      const told = error instanceof ProtocolError ? toDevice(error) : undefined;
+      t.strictSame([told?.id, told?.about], [id, about], vector.name);
+    }
   }
 });
 

@@ -19,6 +19,7 @@ import { errorAbout, TYPE, toDevice } from '../wire/message.ts';
 import type { Clock } from './clock.ts';
 import { judgeKeepalive, ruleKeepalive } from './keepalive.ts';
 import { type Flusher, Outbox } from './outbox.ts';
+import { peerOf } from './peer.ts';
 
 /** What an endpoint needs of the acceptor around it. One object serves all endpoints. */
 export interface EndpointHost {
@@ -37,6 +38,8 @@ export interface EndpointHost {
   onMessage(endpoint: Endpoint, message: Event | Request): void;
   /** An answer to a COMMAND; or to none, for an id is the device's word. */
   onAnswer(endpoint: Endpoint, message: Ack | Result): void;
+  /** The device broke the protocol; `onEnd` follows. */
+  onError(endpoint: Endpoint, error: ProtocolError): void;
   /** The link is over: no message will come, none can be sent. Called once per endpoint. */
   onEnd(endpoint: Endpoint, reason: CloseReason): void;
   /** The socket is gone. */
@@ -126,12 +129,7 @@ export class Endpoint {
    * Looked up once: a closed socket no longer knows.
    */
   get peer(): string {
-    if (this.#peer === '') {
-      const { remoteAddress, remoteFamily, remotePort } = this.#socket;
-      if (remoteAddress === undefined) return '';
-      const host = remoteFamily === 'IPv6' ? `[${remoteAddress}]` : remoteAddress;
-      this.#peer = `${host}:${remotePort}`;
-    }
+    if (this.#peer === '') this.#peer = peerOf(this.#socket);
     return this.#peer;
   }
 
@@ -278,6 +276,7 @@ export class Endpoint {
   /** Tell the device what was wrong and with which of its messages, and end the link. */
   #refuse(error: ProtocolError): void {
     bump(this.#host.counters.errors, error.code);
+    this.#host.onError(this, error);
     this.send(toDevice(error));
     this.close(error.code);
   }

@@ -20,6 +20,7 @@ import { Listener } from '../endpoint/listener.ts';
 import type { StartError } from '../errors.ts';
 import { SHARDS } from '../limits.ts';
 import { type Counters, makeCounters } from '../observe/metrics.ts';
+import { RefusalLog } from '../observe/refusalLog.ts';
 import type { FromLink } from '../presence/messages.ts';
 import { StreamClient } from '../presence/streamClient.ts';
 import { Teller } from '../presence/teller.ts';
@@ -69,6 +70,7 @@ class Acceptor implements RunningAcceptor {
   readonly counters = makeCounters();
   readonly #start: AcceptorStart;
   readonly #keeper: Keeper;
+  readonly #refusals: RefusalLog;
   readonly #requests: Requests;
   readonly #publisher: Publisher;
   readonly #broker: Broker;
@@ -90,7 +92,9 @@ class Acceptor implements RunningAcceptor {
 
     // Device to broker: listener, keeper with its endpoints, uplink, publisher.
     const { random } = Math;
-    const keeper = new Keeper({ codec: v1, limits, counters, clock, random, linksMax });
+    const refusals = new RefusalLog({ log, limits, clock });
+    const links = { random, linksMax, refusals };
+    const keeper = new Keeper({ codec: v1, limits, counters, clock, ...links });
     const publisher = new Publisher({
       limits,
       counters,
@@ -122,6 +126,7 @@ class Acceptor implements RunningAcceptor {
     this.#broker = new Broker({ ...toBroker, limits, counters, log });
 
     this.#keeper = keeper;
+    this.#refusals = refusals;
     this.#requests = requests;
     this.#publisher = publisher;
     this.#outage = this.#outageOf(keeper);
@@ -206,6 +211,7 @@ class Acceptor implements RunningAcceptor {
     // A drain has BYEs of its own to say.
     if (this.#state === 'serving') this.#outage.tick(this.#broker.isUp, systemClock.now());
     this.#keeper.tick();
+    this.#refusals.tick(systemClock.now());
     this.#requests.tick();
   }
 
@@ -232,6 +238,7 @@ class Acceptor implements RunningAcceptor {
     // A broker that does not answer must not hold the process; its queue expires by itself.
     await Promise.race([this.#broker.close(), pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
     clearInterval(this.#ticker);
+    this.#refusals.tick(Number.POSITIVE_INFINITY);
     log.info({ links }, 'drained');
   }
 

@@ -33,7 +33,7 @@ enum { HEADER = 4, FRAME_MAX = 4096, KEEPALIVE_WISH = 60, KEYS = 16, KEY = 16 };
 enum { ITEMS = 8, WINDOW = 16 };
 enum { STATUS_OK = 0, STATUS_REFUSED = 3, STATUS_FAILED = 5 };
 enum { GREETING_MS = 30000, LINGER_MS = 1000 };
-enum { HELD_MS = 60000, WAIT_MIN_MS = 1000, WAIT_MAX_MS = 120000 };
+enum { HELD_MS = 60000, WAIT_MIN_MS = 1000, WAIT_MAX_MS = 120000, TOLD_MAX_MS = 3600000 };
 
 /* ---- MessagePack out: frames are built in place, behind those that still wait. ---- */
 
@@ -549,7 +549,7 @@ static bool connect_to(const char *host, const char *port)
 static int64_t wait_ms(int failures)
 {
     int64_t least = conn.taken_over ? HELD_MS : 0, most = WAIT_MIN_MS;
-    int64_t told = (int64_t)conn.retry_after;
+    int64_t told = conn.retry_after < TOLD_MAX_MS ? (int64_t)conn.retry_after : TOLD_MAX_MS;
     if (conn.has_retry) return told > least ? told : least;
     while (failures-- > 0 && most < WAIT_MAX_MS) most *= 2;
     if (most > WAIT_MAX_MS || conn.hopeless) most = WAIT_MAX_MS; /* a human must help */

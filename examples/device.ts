@@ -30,6 +30,7 @@ const LINGER_MS = 1_000;
 const HELD_MS = 60_000;
 const WAIT_MIN_MS = 1_000;
 const WAIT_MAX_MS = 120_000;
+const TOLD_MAX_MS = 3_600_000;
 const TAKEN_OVER_MS = 60_000;
 
 /** ERRORs about HELLO: they do not go away by trying. */
@@ -359,7 +360,7 @@ class Link {
 /** Owsla's word if it gave one; else a random part of a time that doubles with each failure. */
 function waitMs({ reason, retryAfter, isHopeless }: Link, failures: number): number {
   const least = reason === 'taken-over' ? TAKEN_OVER_MS : 0;
-  if (retryAfter !== undefined) return Math.max(retryAfter, least);
+  if (retryAfter !== undefined) return Math.max(Math.min(retryAfter, TOLD_MAX_MS), least);
   const most = isHopeless ? WAIT_MAX_MS : Math.min(WAIT_MAX_MS, WAIT_MIN_MS * 2 ** failures);
   return least + Math.random() * most;
 }

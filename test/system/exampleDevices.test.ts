@@ -379,6 +379,17 @@ for (const { name, skip, command } of devices) {
     t.equal(await device.exit, 0);
   });
 
+  t.test(`${name}: a retryAfter of weeks is taken for an hour`, { skip }, async (t) => {
+    const device = run(...EVENT);
+    t.teardown(() => device.end('SIGKILL'));
+    const link = await nextLink();
+    await link.next();
+    link.write(encode({ type: TYPE.BYE, reason: 'server-full', retryAfter: 0xffff_ffff }));
+    link.end();
+
+    await device.prints(/link lost, next in 3600000 ms\n/);
+  });
+
   t.test(`${name}: an ERROR before WELCOME drops nothing`, { skip }, async (t) => {
     const device = run(...SIX);
     const first = await nextLink();

@@ -402,7 +402,7 @@ static struct {
     int64_t opened_at, sent_at, heard_at, keepalive_ms;
     uint64_t frame_max, retry_after;
     uint32_t id; /* of the message sent last */
-    bool open, erred, hopeless, over, taken_over, has_retry; /* hopeless: our HELLO is refused */
+    bool open, hopeless, over, taken_over, has_retry; /* hopeless: our HELLO is refused */
 } conn;
 
 static int64_t now_ms(void)
@@ -433,11 +433,10 @@ static void on_message(const struct message *m)
         break;
     case ERROR:
         printf("error %.*s: %.*s\n", SHOW(m->word), SHOW(m->text));
-        if (is(m->word, "not-supported")) break; /* the one that ends nothing */
-        conn.erred = true; /* BYE comes */
         conn.hopeless = is(m->word, "version") || is(m->word, "auth-failed") ||
                         is(m->word, "bad-device-id");
         if (conn.open) on_error(m); /* before WELCOME it is about HELLO */
+        /* the link is over if BYE stands behind it: what goes out until then is sent again */
         break;
     case BYE:
         printf("bye %.*s\n", SHOW(m->word));
@@ -482,7 +481,7 @@ static bool flush(void)
 /* Sends what is due: the next message, or on a link on which we are quiet a PING. */
 static void send_due(void)
 {
-    if (!conn.open || conn.erred || out.length > 0) return;
+    if (!conn.open || out.length > 0) return;
     unsigned at = next_kept();
     if (at < WINDOW) {
         struct kept *kept = &work.kept[at];

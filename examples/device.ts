@@ -195,8 +195,6 @@ class Link {
   #keepaliveMs = 0;
   #frameBytesMax = 0;
   #id = 0;
-  /** An ERROR came, and BYE follows. */
-  #hasErred = false;
   #heardAt = Date.now();
   #sentAt = Date.now();
 
@@ -273,12 +271,11 @@ class Link {
 
   #onError([code, message, id, about]: [string, string, number?, number?]): void {
     console.log(`error ${code}: ${message}`);
-    if (code === 'not-supported') return; // the one that ends nothing
-    this.#hasErred = true;
     this.isHopeless = HOPELESS.includes(code);
     if (this.openedAt === 0) return; // it is about HELLO
     if (!about) this.#work.onError(id ?? undefined);
     else if (about === ACK || about === RESULT) this.#answers.spoil(id ?? 0);
+    // The link is over if BYE stands behind it: what goes out until then is sent again.
   }
 
   /** Our FIN; Owsla's is waited for, but not for long. */
@@ -324,8 +321,7 @@ class Link {
   #sendNext(): void {
     const work = this.#work;
     if (this.#socket.writableEnded) return;
-    const isSending = this.openedAt > 0 && !this.#hasErred;
-    while (isSending && !this.#socket.writableNeedDrain) {
+    while (this.openedAt > 0 && !this.#socket.writableNeedDrain) {
       const kept = work.next();
       if (kept === undefined) break;
       const { type, topic, text } = work.itemOf(kept);

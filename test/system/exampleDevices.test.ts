@@ -379,6 +379,23 @@ for (const { name, skip, command } of devices) {
     t.equal(await device.exit, 0);
   });
 
+  t.test(`${name}: an ERROR without BYE ends nothing but its message`, { skip }, async (t) => {
+    const device = run(...EVENT, '--count', '3', '--window', '2');
+    const link = await nextLink();
+    await link.welcome();
+    const events = await link.events(2);
+    const error = { type: TYPE.ERROR, code: 'a-later-word', message: 'why' };
+    link.write(encode({ ...error, id: events[0]?.id }));
+    events.push(...(await link.events(1)));
+    for (const { id } of events.slice(1)) link.ack(id);
+    const bye = await link.rest();
+    link.end();
+
+    t.same(numbers(events, events[0]?.seq ?? 0), [0, 1, 2]);
+    t.match(bye, [{ type: TYPE.BYE, reason: 'done' }]);
+    t.equal(await device.exit, 1);
+  });
+
   t.test(`${name}: a retryAfter of weeks is taken for an hour`, { skip }, async (t) => {
     const device = run(...EVENT);
     t.teardown(() => device.end('SIGKILL'));

@@ -5,6 +5,7 @@ import t from 'tap';
 import { ProtocolError } from '../../src/errors.ts';
 import { type Message, toDevice } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
+import { exactForm } from '../helpers/exactForm.ts';
 import { errorOf, loadVectors, messageOf, parseVectors } from '../helpers/vectors.ts';
 
 const FRAME_BYTES_MAX = 65_536;
@@ -65,6 +66,16 @@ t.test(
     for (const vector of toDevices.filter(({ form }) => form === 'exact')) {
       const written = v1.encode(messageOf(vector));
       t.equal(written.toString('hex'), vector.frame.toString('hex'), vector.name);
+    }
+  },
+);
+
+t.test(
+  'vectors: exact frames of both directions are of the form that the page tells',
+  async (t) => {
+    for (const vector of vectors.filter(({ form }) => form !== 'error')) {
+      const isSame = exactForm(vector.meaning).equals(vector.frame);
+      t.equal(isSame, vector.form === 'exact', vector.name);
     }
   },
 );

@@ -379,6 +379,46 @@ for (const { name, skip, command } of devices) {
     t.equal(await device.exit, 0);
   });
 
+  t.test(`${name}: all good messages arrive, whatever is refused when`, { skip }, async (t) => {
+    const total = 80;
+    const isBad = (number: number) => number % 9 === 4;
+    const device = run(...EVENT, '--count', String(total), '--window', '16');
+    const good = [...Array(total).keys()].filter((number) => !isBad(number));
+    const acked = new Set<number>();
+    let refusals = 0;
+    let seq: number | undefined;
+    // Each second ERROR names its message; each tenth good message loses its link instead.
+    // What stands before a good one is settled when that is ACKed, so the last good one is the end.
+    for (let seen = 0; acked.size < good.length; ) {
+      const link = await nextLink();
+      await link.welcome();
+      for (let next = await link.next(); next?.type === TYPE.EVENT; next = await link.next()) {
+        seq ??= next.meta.seq ?? 0;
+        seen += 1;
+        const number = (next.meta.seq ?? 0) - seq;
+        if (isBad(number)) {
+          refusals += 1;
+          link.refuse('bad-frame', refusals % 2 === 0 ? next.id : undefined);
+          break;
+        }
+        if (seen % 10 === 0) {
+          link.write(encode({ type: TYPE.BYE, reason: 'draining', retryAfter: 5 }));
+          link.end();
+          break;
+        }
+        acked.add(number);
+        link.ack(next.id);
+      }
+      link.end();
+    }
+
+    t.same(
+      [...acked].toSorted((a, b) => a - b),
+      good,
+    );
+    t.equal(await device.exit, 1, `${refusals} refusals`);
+  });
+
   t.test(`${name}: an ERROR without BYE ends nothing but its message`, { skip }, async (t) => {
     const device = run(...EVENT, '--count', '3', '--window', '2');
     const link = await nextLink();

@@ -5,11 +5,12 @@
  *   ./device 127.0.0.1 7000 door-17 --event hvac.temp 21.5 --request door.open please
  *
  * Sends each message until it is answered, over as many links as that takes, and prints what comes
- * back; without messages it just stays connected. The COMMAND `door.open` opens its door, once
- * however often it comes. The protocol is docs/protocol.md, and vectors.c checks this file against
- * the test vectors at that page's end.
- * Reading order: MessagePack out, MessagePack in, messages, commands, one link, reconnecting.
- * Bound: frames of FRAME_MAX bytes, two buffers for them, KEYS answers; nothing else grows.
+ * back; without messages it just stays connected. One that Owsla refuses is dropped, and no other.
+ * The COMMAND `door.open` opens its door, once however often it comes. The protocol is
+ * docs/protocol.md, and vectors.c checks this file against the test vectors at that page's end.
+ * Reading order: MessagePack out, MessagePack in, messages, commands, work, one link, reconnecting.
+ * Bound: frames of FRAME_MAX bytes, two buffers for them, KEYS answers, WINDOW messages that wait
+ * for theirs; nothing else grows.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
@@ -29,8 +30,10 @@
 
 enum { HELLO = 1, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESULT, BYE, ERROR };
 enum { HEADER = 4, FRAME_MAX = 4096, KEEPALIVE_WISH = 60, KEYS = 16, KEY = 16 };
-enum { STATUS_OK = 0, STATUS_REFUSED = 3 };
-enum { GREETING_MS = 10000, HELD_MS = 60000, WAIT_MIN_MS = 1000, WAIT_MAX_MS = 120000 };
+enum { ITEMS = 8, WINDOW = 16 };
+enum { STATUS_OK = 0, STATUS_REFUSED = 3, STATUS_FAILED = 5 };
+enum { GREETING_MS = 30000, LINGER_MS = 1000 };
+enum { HELD_MS = 60000, WAIT_MIN_MS = 1000, WAIT_MAX_MS = 120000, TOLD_MAX_MS = 3600000 };
 
 /* ---- MessagePack out: frames are built in place, behind those that still wait. ---- */
 
@@ -216,9 +219,9 @@ static void send_result(uint64_t id, unsigned status, const char *text) /* text:
 }
 
 struct message { /* the bytes point into the frame */
-    uint64_t type, id, status, keepalive, frame_max, time, retry_after, expires_in;
+    uint64_t type, id, about, status, keepalive, frame_max, time, retry_after, expires_in;
     struct bytes connection, topic, payload, key, word, text; /* word: of a BYE or an ERROR */
-    bool has_retry;
+    bool has_retry, has_id; /* of a BYE; of an ERROR */
 };
 
 static bool is(struct bytes bytes, const char *text)
@@ -265,7 +268,8 @@ static bool decode(const uint8_t *frame, size_t length, struct message *m)
     } else if (m->type == ERROR) {
         if (has(&r)) m->word = get_bytes(&r);
         if (has(&r)) m->text = get_bytes(&r);
-        if (has(&r)) m->id = get(&r, UINT); /* 0: it names no message */
+        if (has(&r)) m->id = get(&r, UINT), m->has_id = true;
+        if (has(&r)) m->about = get(&r, UINT); /* 0: the id is that of an EVENT or a REQUEST */
     }
     while (r.left-- > 0 && !r.broken) skip(&r, 2); /* elements that a later version adds */
     return !r.broken && r.at == r.end;
@@ -275,17 +279,22 @@ static bool decode(const uint8_t *frame, size_t length, struct message *m)
 
 /* The last answers, by key. They outlive links. Firmware keeps them in flash as well, and writes
    the key before it acts: if power fails in between, the door stayed shut. */
-static struct answer { uint8_t key[KEY]; unsigned status; const char *text; } answers[KEYS];
+static struct answer {
+    uint8_t key[KEY];
+    uint64_t id; /* under which it was given last, on this link; else 0 */
+    unsigned status;
+    const char *text;
+} answers[KEYS];
 static unsigned acted; /* how often; the next answer's place is acted % KEYS */
 
-static const struct answer *find_answer(struct bytes key)
+static struct answer *find_answer(struct bytes key)
 {
     for (unsigned i = 0; i < KEYS && i < acted; i++)
         if (memcmp(answers[i].key, key.at, KEY) == 0) return &answers[i];
     return NULL;
 }
 
-static const struct answer *open_door(const struct message *m)
+static struct answer *open_door(const struct message *m)
 {
     struct answer *answer = &answers[acted++ % KEYS];
     memcpy(answer->key, m->key.at, KEY);
@@ -300,19 +309,91 @@ static void on_command(const struct message *m)
         send_result(m->id, STATUS_REFUSED, NULL); /* this device takes no other */
         return;
     }
-    const struct answer *answer = find_answer(m->key);
+    struct answer *answer = find_answer(m->key);
     send_ack(m->id); /* it has arrived; worth a frame of its own where acting takes time */
     if (answer) printf("again %.*s\n", SHOW(m->topic));
     else answer = open_door(m);
+    answer->id = m->id;
     send_result(m->id, answer->status, answer->text);
 }
 
-/* ---- One link, from connect to its end. ---- */
+/* Owsla could not read our answer to the COMMAND `id`: the next time it gets one that it can. */
+static void spoil_answer(uint64_t id)
+{
+    for (unsigned i = 0; i < KEYS && i < acted; i++)
+        if (id > 0 && answers[i].id == id)
+            answers[i].status = STATUS_FAILED, answers[i].text = NULL;
+}
+
+static void forget_ids(void) /* a link is over, and its ids with it */
+{
+    for (unsigned i = 0; i < KEYS; i++) answers[i].id = 0;
+}
+
+/* ---- Work: messages, each kept until it has its answer or was refused. ---- */
 
 static struct { /* what was asked of us: these messages in turn, `total` of them; 0: none */
-    struct item { unsigned type; const char *topic, *text; } item[2];
-    uint64_t items, total, done, failed, seq;
-} work;
+    struct item { unsigned type; const char *topic, *text; } item[ITEMS];
+    uint64_t items, total, failed, seq, window;
+    uint64_t next;  /* the first message that was never sent */
+    uint64_t alone; /* those below this number go one at a time */
+    struct kept { uint64_t number; uint32_t id; } kept[WINDOW]; /* id 0: not on this link yet */
+    unsigned keeping; /* so many of them, in order */
+} work = { .window = 1 };
+
+static bool is_done(void)
+{
+    return work.total > 0 && work.next >= work.total && work.keeping == 0;
+}
+
+static void drop(unsigned at)
+{
+    work.keeping--;
+    memmove(work.kept + at, work.kept + at + 1, (work.keeping - at) * sizeof work.kept[0]);
+}
+
+static void drop_refused(unsigned at) { drop(at), work.failed++; }
+
+/* The message that has this id on this link; of two the one sent last. WINDOW: there is none. */
+static unsigned find_kept(uint64_t id)
+{
+    for (unsigned at = work.keeping; at-- > 0; )
+        if (id > 0 && work.kept[at].id == id) return at;
+    return WINDOW;
+}
+
+static unsigned sent_on_this_link(void)
+{
+    unsigned sent = 0;
+    while (sent < work.keeping && work.kept[sent].id > 0) sent++;
+    return sent;
+}
+
+/* The next message to send, or WINDOW if none may be sent now. */
+static unsigned next_kept(void)
+{
+    unsigned sent = sent_on_this_link();
+    if (sent > 0 && work.kept[0].number < work.alone) return WINDOW;
+    if (sent == work.keeping) {
+        if (work.keeping >= work.window || work.next >= work.total) return WINDOW;
+        work.kept[work.keeping++] = (struct kept){ work.next++, 0 };
+    }
+    return sent;
+}
+
+/* Something that we sent was wrong. The message that is named is dropped and no other. If none is,
+   they go one at a time from the next link on, so that it is found. */
+static void on_error(const struct message *m)
+{
+    unsigned at = m->has_id && m->about == 0 ? find_kept(m->id) : WINDOW;
+    if (m->about == ACK || m->about == RESULT) spoil_answer(m->id);
+    if (m->about != 0) return;
+    if (at < WINDOW) drop_refused(at);
+    else if (sent_on_this_link() == 1 && work.kept[0].number < work.alone) drop_refused(0);
+    else work.alone = work.next;
+}
+
+/* ---- One link, from connect to its end. ---- */
 
 static struct {
     int socket;
@@ -321,11 +402,8 @@ static struct {
     int64_t opened_at, sent_at, heard_at, keepalive_ms;
     uint64_t frame_max, retry_after;
     uint32_t id; /* of the message sent last */
-    bool open, waiting, over, taken_over, has_retry; /* waiting: it has no answer yet */
+    bool open, hopeless, over, taken_over, has_retry; /* hopeless: our HELLO is refused */
 } conn;
-
-static bool is_done(void) { return work.total > 0 && work.done >= work.total; }
-static void give_up(void) { work.failed++, work.done = work.total; }
 
 static int64_t now_ms(void)
 {
@@ -336,6 +414,7 @@ static int64_t now_ms(void)
 
 static void on_message(const struct message *m)
 {
+    unsigned at;
     switch (m->type) {
     case WELCOME:
         conn.open = true, conn.opened_at = now_ms();
@@ -346,16 +425,18 @@ static void on_message(const struct message *m)
     case PING: send_plain(PONG); break;
     case COMMAND: on_command(m); break;
     case ACK: case REPLY:
-        if (!conn.waiting || m->id != conn.id) break;
-        conn.waiting = false;
-        work.done++, work.failed += m->status != 0;
+        if ((at = find_kept(m->id)) == WINDOW) break;
+        drop(at), work.failed += m->status != 0;
         if (m->type == ACK) printf("ack %" PRIu64 "\n", m->id);
         else printf("reply %" PRIu64 " status %" PRIu64 ": %.*s\n", m->id, m->status,
                     SHOW(m->payload));
         break;
-    case ERROR: /* we sent something wrong: the same again would end the same way */
+    case ERROR:
         printf("error %.*s: %.*s\n", SHOW(m->word), SHOW(m->text));
-        if (!is(m->word, "not-supported")) give_up();
+        conn.hopeless = is(m->word, "version") || is(m->word, "auth-failed") ||
+                        is(m->word, "bad-device-id");
+        if (conn.open) on_error(m); /* before WELCOME it is about HELLO */
+        /* the link is over if BYE stands behind it: what goes out until then is sent again */
         break;
     case BYE:
         printf("bye %.*s\n", SHOW(m->word));
@@ -398,17 +479,28 @@ static bool flush(void)
 }
 
 /* Sends what is due: the next message, or on a link on which we are quiet a PING. */
-static bool send_due(void)
+static void send_due(void)
 {
-    if (!conn.open || out.length > 0) return true;
-    if (work.total > 0 && !conn.waiting) {
-        const struct item *next = &work.item[work.done % work.items];
-        conn.waiting = true; /* ids begin anew on a link; seq names the message for good */
-        return send_message(next->type, ++conn.id, next->topic, next->text, work.seq + work.done,
-                            conn.frame_max);
-    }
-    if (now_ms() - conn.sent_at > conn.keepalive_ms * 3 / 4) send_plain(PING);
-    return true;
+    if (!conn.open || out.length > 0) return;
+    unsigned at = next_kept();
+    if (at < WINDOW) {
+        struct kept *kept = &work.kept[at];
+        const struct item *item = &work.item[kept->number % work.items];
+        kept->id = ++conn.id; /* ids begin anew on a link; seq names the message for good */
+        if (!send_message(item->type, kept->id, item->topic, item->text, work.seq + kept->number,
+                          conn.frame_max))
+            drop_refused(at); /* too long for Owsla, or for us */
+    } else if (now_ms() - conn.sent_at > conn.keepalive_ms * 3 / 4) send_plain(PING);
+}
+
+/* After our FIN: reads and discards until Owsla's is there, but not for long. */
+static void linger(void)
+{
+    uint8_t discarded[256];
+    int64_t end_at = now_ms() + LINGER_MS, left;
+    struct pollfd events = { .fd = conn.socket, .events = POLLIN };
+    while ((left = end_at - now_ms()) > 0 && poll(&events, 1, (int)left) > 0)
+        if (recv(conn.socket, discarded, sizeof discarded, 0) <= 0) return;
 }
 
 static void run_link(const char *device_id)
@@ -418,7 +510,7 @@ static void run_link(const char *device_id)
     while (!conn.over && !is_done()) {
         int64_t silence_ms = conn.open ? conn.keepalive_ms * 3 / 2 : GREETING_MS;
         if (now_ms() - conn.heard_at > silence_ms) return; /* nobody is there any more */
-        if (!send_due()) give_up();
+        send_due();
         struct pollfd events = { .fd = conn.socket, .events = out.length > 0 ? POLLOUT : 0 };
         if (out.length <= sizeof out.bytes / 2) events.events |= POLLIN; /* room for answers */
         poll(&events, 1, 250); /* and look at the clock */
@@ -428,6 +520,7 @@ static void run_link(const char *device_id)
     send_bye("done");
     flush();
     shutdown(conn.socket, SHUT_WR);
+    linger();
 }
 
 /* ---- Reconnecting. ---- */
@@ -437,6 +530,8 @@ static bool connect_to(const char *host, const char *port)
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *a;
     memset(&conn, 0, sizeof conn);
     conn.socket = -1, out.length = 0;
+    forget_ids();
+    for (unsigned at = 0; at < work.keeping; at++) work.kept[at].id = 0;
     if (getaddrinfo(host, port, &hints, &list) != 0) return false;
     for (a = list; a != NULL && conn.socket < 0; a = a->ai_next) {
         conn.socket = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
@@ -453,10 +548,10 @@ static bool connect_to(const char *host, const char *port)
 static int64_t wait_ms(int failures)
 {
     int64_t least = conn.taken_over ? HELD_MS : 0, most = WAIT_MIN_MS;
-    int64_t told = (int64_t)conn.retry_after;
+    int64_t told = conn.retry_after < TOLD_MAX_MS ? (int64_t)conn.retry_after : TOLD_MAX_MS;
     if (conn.has_retry) return told > least ? told : least;
     while (failures-- > 0 && most < WAIT_MAX_MS) most *= 2;
-    if (most > WAIT_MAX_MS) most = WAIT_MAX_MS;
+    if (most > WAIT_MAX_MS || conn.hopeless) most = WAIT_MAX_MS; /* a human must help */
     return least + (int64_t)(rand() / (RAND_MAX + 1.0) * (double)most);
 }
 
@@ -467,7 +562,10 @@ static bool parse_work(char **arg)
         bool is_event = strcmp(*arg, "--event") == 0, is_request = strcmp(*arg, "--request") == 0;
         if (strcmp(*arg, "--count") == 0 && arg[1]) {
             work.total = strtoull(*++arg, NULL, 10);
-        } else if ((is_event || is_request) && arg[1] && arg[2] && work.items < 2) {
+        } else if (strcmp(*arg, "--window") == 0 && arg[1]) {
+            work.window = strtoull(*++arg, NULL, 10);
+            if (work.window < 1 || work.window > WINDOW) return false;
+        } else if ((is_event || is_request) && arg[1] && arg[2] && work.items < ITEMS) {
             work.item[work.items++] = (struct item){ is_event ? EVENT : REQUEST, arg[1], arg[2] };
             arg += 2;
         } else return false;
@@ -480,7 +578,7 @@ int main(int argc, char **argv)
 {
     if (argc < 4 || !parse_work(argv + 4))
         return fputs("usage: device HOST PORT DEVICE_ID [--event TOPIC TEXT] [--request TOPIC TEXT]"
-                     " [--count N]\n", stderr), 64;
+                     " [--count N] [--window N]\n", stderr), 64;
     setvbuf(stdout, NULL, _IOLBF, 0); /* line by line into a pipe, too */
     work.seq = (uint64_t)time(NULL) * 1000; /* firmware keeps this number in flash */
     /* A whole town has the same time after a power cut: the seed must differ per device. */

@@ -4,9 +4,10 @@
  *   node examples/device.ts 127.0.0.1 7000 door-17 --event hvac.temp 21.5 --request door.open now
  *
  * Does what device.c does: sends each message until it is answered, over as many links as that
- * takes, and prints what comes back; without messages it just stays connected. The COMMAND
- * `door.open` opens its door, once however often it comes. docs/protocol.md.
- * Bound: one message at a time waits for its answer; an incomplete frame and KEYS answers are kept.
+ * takes, and prints what comes back; without messages it just stays connected. One that Owsla
+ * refuses is dropped, and no other. The COMMAND `door.open` opens its door, once however often it
+ * comes. docs/protocol.md.
+ * Bound: WINDOW_MAX messages wait for their answers; an incomplete frame and KEYS answers are kept.
  */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,13 +21,20 @@ const FRAME_MAX = 4_096;
 const KEEPALIVE_WISH = 60;
 const STATUS_OK = 0;
 const STATUS_REFUSED = 3;
+const STATUS_FAILED = 5;
 const KEYS = 16;
 const KEY_BYTES = 16;
-const GREETING_MS = 10_000;
+const WINDOW_MAX = 16;
+const GREETING_MS = 30_000;
+const LINGER_MS = 1_000;
 const HELD_MS = 60_000;
 const WAIT_MIN_MS = 1_000;
 const WAIT_MAX_MS = 120_000;
+const TOLD_MAX_MS = 3_600_000;
 const TAKEN_OVER_MS = 60_000;
+
+/** ERRORs about HELLO: they do not go away by trying. */
+const HOPELESS = ['version', 'auth-failed', 'bad-device-id'];
 
 const packr = new Packr({ useRecords: false, int64AsType: 'number' });
 
@@ -36,32 +44,97 @@ interface Item {
   readonly text: string;
 }
 
+/** A message without its answer; id 0: not yet sent on this link. */
+interface Kept {
+  readonly number: number;
+  id: number;
+}
+
 /** What was asked of us: these messages in turn, `total` of them; 0: none. */
 class Work {
   readonly items: readonly Item[];
   readonly total: number;
+  readonly window: number;
   /** The first message's number, the same whenever it is sent again. Firmware keeps it in flash. */
   readonly seq = Date.now();
-  done = 0;
   failed = 0;
+  /** In order. */
+  readonly #kept: Kept[] = [];
+  /** The first message that was never sent. */
+  #next = 0;
+  /** Messages below this number go one at a time. */
+  #alone = 0;
 
-  constructor(items: readonly Item[], count: number) {
+  constructor(items: readonly Item[], count: number, window: number) {
     this.items = items;
     this.total = items.length * count;
+    this.window = window;
   }
 
   get isDone(): boolean {
-    return this.total > 0 && this.done >= this.total;
+    return this.total > 0 && this.#next >= this.total && this.#kept.length === 0;
   }
 
-  get next(): Item | undefined {
-    return this.items[this.done % this.items.length];
+  get #sent(): number {
+    return this.#kept.filter(({ id }) => id > 0).length;
   }
 
-  /** An ERROR came: the same message again would end the same way. */
-  giveUp(): void {
-    this.failed += 1;
-    this.done = this.total;
+  /** A link is over, and its ids with it. */
+  forgetIds(): void {
+    for (const kept of this.#kept) kept.id = 0;
+  }
+
+  /** The next message to send, `undefined` if none may be sent now. */
+  next(): Kept | undefined {
+    const sent = this.#sent;
+    if (sent > 0 && this.#isAlone) return undefined;
+    if (sent === this.#kept.length) {
+      if (sent >= this.window || this.#next >= this.total) return undefined;
+      this.#kept.push({ number: this.#next, id: 0 });
+      this.#next += 1;
+    }
+    return this.#kept[sent];
+  }
+
+  get #isAlone(): boolean {
+    return (this.#kept[0]?.number ?? this.#alone) < this.#alone;
+  }
+
+  itemOf({ number }: Kept): Item {
+    return this.items[number % this.items.length] as Item;
+  }
+
+  /** The message with this id was answered; false: there is none. */
+  settle(id: number, isGood: boolean): boolean {
+    const at = this.#find(id);
+    if (at >= 0) this.#drop(at, isGood);
+    return at >= 0;
+  }
+
+  /** This message will never be taken. */
+  refuse(kept: Kept): void {
+    this.#drop(this.#kept.indexOf(kept), false);
+  }
+
+  /**
+   * Something that we sent was wrong. The message that is named is dropped and no other. If none
+   * is, they go one at a time from the next link on, so that it is found.
+   */
+  onError(id: number | undefined): void {
+    const at = id === undefined ? -1 : this.#find(id);
+    if (at >= 0) this.#drop(at, false);
+    else if (this.#sent === 1 && this.#isAlone) this.#drop(0, false);
+    else this.#alone = this.#next;
+  }
+
+  /** The message that has this id on this link; of two the one sent last. */
+  #find(id: number): number {
+    return id === 0 ? -1 : this.#kept.findLastIndex((kept) => kept.id === id);
+  }
+
+  #drop(at: number, isGood: boolean): void {
+    this.#kept.splice(at, 1);
+    if (!isGood) this.failed += 1;
   }
 }
 
@@ -69,8 +142,10 @@ class Work {
 type Command = [id: number, topic: string, payload?: Uint8Array, meta?: { key?: Uint8Array }];
 
 interface Answer {
-  readonly status: number;
-  readonly payload: Buffer;
+  status: number;
+  payload: Buffer;
+  /** Under which it was given last, on this link; else 0. */
+  id: number;
 }
 
 /**
@@ -89,6 +164,20 @@ class Answers {
     const [oldest = ''] = this.#answers.keys();
     if (this.#answers.size > KEYS) this.#answers.delete(oldest);
   }
+
+  forgetIds(): void {
+    for (const answer of this.#answers.values()) answer.id = 0;
+  }
+
+  /** Owsla could not read our answer to this COMMAND: the next time it gets one that it can. */
+  spoil(id: number): void {
+    for (const answer of this.#answers.values()) {
+      if (id > 0 && answer.id === id) {
+        answer.status = STATUS_FAILED;
+        answer.payload = Buffer.alloc(0);
+      }
+    }
+  }
 }
 
 /** One link, from connect to its end. */
@@ -96,6 +185,8 @@ class Link {
   openedAt = 0;
   reason = '';
   retryAfter: number | undefined;
+  /** Our HELLO is refused. */
+  isHopeless = false;
 
   readonly #socket: Socket;
   readonly #work: Work;
@@ -104,13 +195,14 @@ class Link {
   #keepaliveMs = 0;
   #frameBytesMax = 0;
   #id = 0;
-  #isWaiting = false;
   #heardAt = Date.now();
   #sentAt = Date.now();
 
   constructor(host: string, port: number, deviceId: string, work: Work, answers: Answers) {
     this.#work = work;
     this.#answers = answers;
+    work.forgetIds();
+    answers.forgetIds();
     this.#socket = connect({ host, port, noDelay: true });
     this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on('error', (error) => console.log(`link: ${error.message}`));
@@ -167,15 +259,31 @@ class Link {
     } else if (type === ACK || type === REPLY) {
       this.#onAnswer(type, fields as [number, number?, Uint8Array?]);
     } else if (type === ERROR) {
-      console.log(`error ${fields[0]}: ${fields[1]}`);
-      if (fields[0] !== 'not-supported') this.#work.giveUp();
+      this.#onError(fields as [string, string, number?, number?]);
     } else if (type === BYE) {
       console.log(`bye ${fields[0]}`);
       this.reason = String(fields[0]);
       this.retryAfter = typeof fields[1] === 'number' ? fields[1] : undefined;
-      this.#socket.end();
+      this.#end();
     }
     // A PONG needs nothing, and a type that a later version adds is passed over.
+  }
+
+  #onError([code, message, id, about]: [string, string, number?, number?]): void {
+    console.log(`error ${code}: ${message}`);
+    this.isHopeless = HOPELESS.includes(code);
+    if (this.openedAt === 0) return; // it is about HELLO
+    if (!about) this.#work.onError(id ?? undefined);
+    else if (about === ACK || about === RESULT) this.#answers.spoil(id ?? 0);
+    // The link is over if BYE stands behind it: what goes out until then is sent again.
+  }
+
+  /** Our FIN; Owsla's is waited for, but not for long. */
+  #end(): void {
+    if (this.#socket.writableEnded) return;
+    this.#socket.end();
+    const linger = setTimeout(() => this.#socket.destroy(), LINGER_MS);
+    this.#socket.on('close', () => clearTimeout(linger));
   }
 
   #onWelcome([, options]: [Buffer, Record<string, number>]): void {
@@ -196,41 +304,41 @@ class Link {
     if (answer) console.log(`again ${topic}`);
     else {
       console.log(`command ${topic}: ${Buffer.from(payload ?? []).toString()}`); // it opens here
-      answer = { status: STATUS_OK, payload: Buffer.from('opened') };
+      answer = { status: STATUS_OK, payload: Buffer.from('opened'), id };
       this.#answers.keep(key.toString('hex'), answer);
     }
+    answer.id = id;
     this.#send([RESULT, id, answer.status, answer.payload]);
   }
 
   #onAnswer(type: number, [id, ...rest]: [number, number?, Uint8Array?]): void {
-    if (!this.#isWaiting || id !== this.#id) return;
-    this.#isWaiting = false;
-    this.#work.done += 1;
     const [status = 0, payload] = type === ACK ? [] : rest;
-    if (status !== 0) this.#work.failed += 1;
+    if (!this.#work.settle(id, status === 0)) return;
     const text = Buffer.from(payload ?? []).toString();
     console.log(type === ACK ? `ack ${id}` : `reply ${id} status ${status}: ${text}`);
   }
 
   #sendNext(): void {
-    const { next, isDone, done, seq } = this.#work;
-    if (isDone) {
-      if (!this.#socket.writableEnded) this.#send([BYE, 'done']);
-      this.#socket.end();
-      return;
+    const work = this.#work;
+    if (this.#socket.writableEnded) return;
+    while (this.openedAt > 0 && !this.#socket.writableNeedDrain) {
+      const kept = work.next();
+      if (kept === undefined) break;
+      const { type, topic, text } = work.itemOf(kept);
+      const payload = Buffer.from(text);
+      if (payload.length + 256 > this.#frameBytesMax) {
+        console.log('the message is too long for Owsla');
+        work.refuse(kept);
+        continue;
+      }
+      // Ids begin anew on a link; seq names the message for good.
+      this.#id += 1;
+      kept.id = this.#id;
+      this.#send([type, kept.id, topic, payload, { seq: work.seq + kept.number }]);
     }
-    if (this.openedAt === 0 || this.#isWaiting || next === undefined) return;
-    if (this.#socket.writableEnded || this.#socket.writableNeedDrain) return;
-    const payload = Buffer.from(next.text);
-    if (payload.length + 256 > this.#frameBytesMax) {
-      console.log('the message is too long for Owsla');
-      this.#work.giveUp();
-      return;
-    }
-    // Ids begin anew on a link; seq names the message for good.
-    this.#isWaiting = true;
-    this.#id += 1;
-    this.#send([next.type, this.#id, next.topic, payload, { seq: seq + done }]);
+    if (!work.isDone) return;
+    this.#send([BYE, 'done']);
+    this.#end();
   }
 
   /** PING when we were quiet; give the link up when Owsla was. */
@@ -246,10 +354,11 @@ class Link {
 }
 
 /** Owsla's word if it gave one; else a random part of a time that doubles with each failure. */
-function waitMs({ reason, retryAfter }: Link, failures: number): number {
+function waitMs({ reason, retryAfter, isHopeless }: Link, failures: number): number {
   const least = reason === 'taken-over' ? TAKEN_OVER_MS : 0;
-  if (retryAfter !== undefined) return Math.max(retryAfter, least);
-  return least + Math.random() * Math.min(WAIT_MAX_MS, WAIT_MIN_MS * 2 ** failures);
+  if (retryAfter !== undefined) return Math.max(Math.min(retryAfter, TOLD_MAX_MS), least);
+  const most = isHopeless ? WAIT_MAX_MS : Math.min(WAIT_MAX_MS, WAIT_MIN_MS * 2 ** failures);
+  return least + Math.random() * most;
 }
 
 async function run(host: string, port: number, deviceId: string, work: Work): Promise<number> {
@@ -269,10 +378,14 @@ async function run(host: string, port: number, deviceId: string, work: Work): Pr
 function parseWork(args: string[]): Work | undefined {
   const items: Item[] = [];
   let count = 1;
+  let window = 1;
   while (args.length > 0) {
     const [name, first, second] = args;
     if (name === '--count' && Number(first) >= 1) {
       count = Number(first);
+      args.splice(0, 2);
+    } else if (name === '--window' && Number(first) >= 1 && Number(first) <= WINDOW_MAX) {
+      window = Number(first);
       args.splice(0, 2);
     } else if ((name === '--event' || name === '--request') && first && second !== undefined) {
       items.push({ type: name === '--event' ? EVENT : REQUEST, topic: first, text: second });
@@ -281,7 +394,7 @@ function parseWork(args: string[]): Work | undefined {
       return undefined;
     }
   }
-  return new Work(items, count);
+  return new Work(items, count, window);
 }
 
 const [host, port, deviceId, ...rest] = process.argv.slice(2);
@@ -289,7 +402,7 @@ const work = parseWork(rest);
 if (host && port && deviceId && work) {
   process.exitCode = await run(host, Number(port), deviceId, work);
 } else {
-  const options = '[--event TOPIC TEXT] [--request TOPIC TEXT] [--count N]';
+  const options = '[--event TOPIC TEXT] [--request TOPIC TEXT] [--count N] [--window N]';
   console.error(`usage: device.ts HOST PORT DEVICE_ID ${options}`);
   process.exitCode = 64;
 }

@@ -36,8 +36,9 @@ static void print_message(FILE *to, const struct message *m)
     if (m->type == ERROR)
         fprintf(to, ",\"code\":\"%.*s\",\"message\":\"%.*s\"", SHOW(m->word),
                 SHOW(m->text));
-    if (m->id > 0) fprintf(to, ",\"id\":%" PRIu64, m->id);
+    if (m->id > 0 || m->has_id) fprintf(to, ",\"id\":%" PRIu64, m->id);
     else if (m->type == ERROR) fputs(",\"id\":null", to);
+    if (m->about > 0) fprintf(to, ",\"about\":%" PRIu64, m->about);
     if (m->type == REPLY) {
         fprintf(to, ",\"status\":%" PRIu64 ",\"payload\":\"", m->status);
         print_hex(to, m->payload), fputc('"', to);

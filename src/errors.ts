@@ -92,17 +92,27 @@ export type Refusal = (typeof REFUSALS)[number];
 export const EXPIRIES = ['not-sent', 'no-answer', 'no-result', 'link-lost', 'unknown'] as const;
 export type Expiry = (typeof EXPIRIES)[number];
 
-/** The device broke the protocol: costs its link. */
+/**
+ * The device broke the protocol: costs its link. The message is made of fixed words and numbers,
+ * never of bytes that the device sent, so that it may be logged.
+ */
 export class ProtocolError extends Error {
   readonly code: FatalCode;
-  /** The message the error speaks of, where one is known. */
-  readonly id: number | undefined;
+  /** Type and id of the frame it is about; undefined when that much could not be read. */
+  type: number | undefined;
+  id: number | undefined;
 
-  constructor(code: FatalCode, message: string, id?: number) {
+  constructor(code: FatalCode, message: string) {
     super(message);
     this.name = 'ProtocolError';
     this.code = code;
+  }
+
+  /** It is about a frame of this type and id. */
+  about(type: number | undefined, id: number | undefined): this {
+    this.type = type;
     this.id = id;
+    return this;
   }
 }
 

@@ -57,6 +57,8 @@ export const LIMIT_SPECS = {
   connectWaitMs: ms(20 * SECOND, 10, HOUR, 'time a new link may wait for that; then refused'),
   greetingsMax: count(2_048, 1, 1_000_000, 'links let in that have still to say HELLO'),
   backlog: count(4_096, 1, 65_535, 'accept queue of an acceptor, all its sockets together'),
+  refusalLinesMax: count(20, 0, 1_000_000, 'log lines about refused devices, for each reason'),
+  refusalLinesMs: ms(MINUTE, SECOND, DAY, 'interval in which these are counted'),
   listenSockets: count(16, 1, 64, 'sockets an acceptor listens on: links accepted per loop turn'),
   sweepTickMs: ms(32, 1, 1_000, 'four registry shards are swept per tick, all 256 in turn'),
 

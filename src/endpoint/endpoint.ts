@@ -15,11 +15,12 @@ import type { Limits } from '../limits.ts';
 import { bump, type Counters } from '../observe/metrics.ts';
 import type { Codec, Reader } from '../wire/codec.ts';
 import type { Ack, Event, Hello, Message, Request, Result } from '../wire/message.ts';
-import { TYPE } from '../wire/message.ts';
+import { errorAbout, TYPE, toDevice } from '../wire/message.ts';
 import type { Clock } from './clock.ts';
 import { judgeKeepalive, ruleKeepalive } from './keepalive.ts';
 import { type Flusher, Outbox } from './outbox.ts';
 import { awaitDrain, type OwnedSocket, own } from './ownedSocket.ts';
+import { peerOf } from './peer.ts';
 
 /** What an endpoint needs of the acceptor around it. One object serves all endpoints. */
 export interface EndpointHost {
@@ -38,6 +39,8 @@ export interface EndpointHost {
   onMessage(endpoint: Endpoint, message: Event | Request): void;
   /** An answer to a COMMAND; or to none, for an id is the device's word. */
   onAnswer(endpoint: Endpoint, message: Ack | Result): void;
+  /** The device broke the protocol; `onEnd` follows. */
+  onError(endpoint: Endpoint, error: ProtocolError): void;
   /** The link is over: no message will come, none can be sent. Called once per endpoint. */
   onEnd(endpoint: Endpoint, reason: CloseReason): void;
   /** The socket is gone. */
@@ -102,12 +105,7 @@ export class Endpoint {
    * Looked up once: a closed socket no longer knows.
    */
   get peer(): string {
-    if (this.#peer === '') {
-      const { remoteAddress, remoteFamily, remotePort } = this.#socket;
-      if (remoteAddress === undefined) return '';
-      const host = remoteFamily === 'IPv6' ? `[${remoteAddress}]` : remoteAddress;
-      this.#peer = `${host}:${remotePort}`;
-    }
+    if (this.#peer === '') this.#peer = peerOf(this.#socket);
     return this.#peer;
   }
 
@@ -204,7 +202,7 @@ export class Endpoint {
     } else if (message.type === TYPE.HELLO) {
       this.#onHello(message);
     } else {
-      throw new ProtocolError('unexpected', 'the first frame must be HELLO');
+      throw errorAbout(message, 'unexpected', 'the first frame must be HELLO');
     }
   }
 
@@ -212,7 +210,7 @@ export class Endpoint {
     switch (message.type) {
       case TYPE.EVENT:
       case TYPE.REQUEST:
-        this.#checkId(message.id);
+        this.#checkId(message);
         this.#host.onMessage(this, message);
         break;
       case TYPE.PING:
@@ -228,9 +226,9 @@ export class Endpoint {
         this.#end('peer-bye');
         break;
       case TYPE.HELLO:
-        throw new ProtocolError('unexpected', 'a second HELLO');
+        throw errorAbout(message, 'unexpected', 'a second HELLO');
       default:
-        throw new ProtocolError('unexpected', `type ${message.type} is not for devices to send`);
+        throw errorAbout(message, 'unexpected', `type ${message.type} is not for devices to send`);
     }
   }
 
@@ -252,19 +250,21 @@ export class Endpoint {
     });
   }
 
-  #checkId(id: number): void {
+  #checkId(message: Event | Request): void {
+    const { id } = message;
     if (id === 0) return;
     if (id <= this.#lastId) {
-      throw new ProtocolError('bad-id', `id ${id} does not rise above ${this.#lastId}`);
+      throw errorAbout(message, 'bad-id', `id ${id} does not rise above ${this.#lastId}`);
     }
     this.#lastId = id;
   }
 
-  /** Tell the device what was wrong, and end the link. */
-  #refuse({ code, message, id }: ProtocolError): void {
-    bump(this.#host.counters.errors, code);
-    this.send({ type: TYPE.ERROR, code, message, id });
-    this.close(code);
+  /** Tell the device what was wrong and with which of its messages, and end the link. */
+  #refuse(error: ProtocolError): void {
+    bump(this.#host.counters.errors, error.code);
+    this.#host.onError(this, error);
+    this.send(toDevice(error));
+    this.close(error.code);
   }
 
   // To the device.

@@ -7,7 +7,7 @@
  */
 import type { Socket } from 'node:net';
 import { v4 as uuid } from 'uuid';
-import type { ByeReason, CloseReason } from '../errors.ts';
+import type { ByeReason, CloseReason, ProtocolError } from '../errors.ts';
 import { type Limits, SHARDS, SHARDS_PER_TICK } from '../limits.ts';
 import { bump, type Counters } from '../observe/metrics.ts';
 import type { Codec } from '../wire/codec.ts';
@@ -16,6 +16,7 @@ import type { Clock } from './clock.ts';
 import { Deadlines } from './deadlines.ts';
 import { Endpoint, type EndpointHost } from './endpoint.ts';
 import { Flusher } from './outbox.ts';
+import { peerOf } from './peer.ts';
 import { Registry } from './registry.ts';
 import { RoomQueue } from './roomQueue.ts';
 
@@ -38,6 +39,17 @@ export interface Presence {
   onDown(endpoint: Endpoint, reason: CloseReason): void;
 }
 
+/** What a log may say of a link. Both are empty where they are not known. */
+export interface Refused {
+  readonly deviceId: string;
+  readonly peer: string;
+}
+
+/** Who is told of links that are refused, or end by what their device did wrong. */
+export interface Refusals {
+  onRefusal(link: Refused, reason: CloseReason, error?: ProtocolError): void;
+}
+
 export interface KeeperOptions {
   readonly codec: Codec;
   readonly limits: Limits;
@@ -46,7 +58,11 @@ export interface KeeperOptions {
   /** 0 to 1, for spreading retryAfter. */
   readonly random: () => number;
   readonly linksMax: number;
+  readonly refusals?: Refusals;
 }
+
+/** Ends by which a device errs, besides the codes of ERROR. */
+const FAULTS: ReadonlySet<CloseReason> = new Set(['greeting-timeout', 'outbox-full']);
 
 /** How long a link that sends too much is not read from, before it is looked at again. */
 const THROTTLE_MS = 50;
@@ -61,6 +77,7 @@ export class Keeper implements EndpointHost {
 
   readonly #random: () => number;
   readonly #linksMax: number;
+  readonly #refusals: Refusals | undefined;
   readonly #greetings: Deadlines<Endpoint>;
   readonly #lingering: Deadlines<Endpoint>;
   readonly #throttled: Deadlines<Endpoint>;
@@ -73,13 +90,14 @@ export class Keeper implements EndpointHost {
   #onEmpty: (() => void) | undefined;
 
   constructor(options: KeeperOptions) {
-    const { codec, limits, counters, clock, random, linksMax } = options;
+    const { codec, limits, counters, clock, random, linksMax, refusals } = options;
     this.codec = codec;
     this.limits = limits;
     this.counters = counters;
     this.clock = clock;
     this.#random = random;
     this.#linksMax = linksMax;
+    this.#refusals = refusals;
     this.#greetings = new Deadlines(limits.greetingMs, (endpoint) => {
       endpoint.close('greeting-timeout');
     });
@@ -124,6 +142,7 @@ export class Keeper implements EndpointHost {
     this.counters.accepts += 1;
     if (this.#refusing >= this.limits.refusingMax) {
       bump(this.counters.closes, reason);
+      this.#refusals?.onRefusal(strangerOf(socket), reason);
       socket.resetAndDestroy();
       return;
     }
@@ -133,6 +152,7 @@ export class Keeper implements EndpointHost {
       this.#refusing -= 1;
     });
     const endpoint = new Endpoint(uuid(), socket, this, this.clock.us());
+    this.#refusals?.onRefusal(endpoint, reason);
     endpoint.close(reason, this.#spread(spreadMs));
   }
 
@@ -175,8 +195,13 @@ export class Keeper implements EndpointHost {
     this.#routes?.onAnswer(endpoint, message);
   }
 
+  onError(endpoint: Endpoint, error: ProtocolError): void {
+    this.#refusals?.onRefusal(endpoint, error.code, error);
+  }
+
   onEnd(endpoint: Endpoint, reason: CloseReason): void {
     bump(this.counters.closes, reason);
+    if (FAULTS.has(reason)) this.#refusals?.onRefusal(endpoint, reason);
     // A greeting that fell due has left the deadlines before it ends: the size tells, not this.
     this.#greetings.delete(endpoint);
     this.counters.greetings = this.#greetings.size;
@@ -249,4 +274,14 @@ export class Keeper implements EndpointHost {
   #checkEmpty(): void {
     if (this.registry.size === 0 && this.#lingering.size === 0) this.#onEmpty?.();
   }
+}
+
+/** A link that has no endpoint. Its address costs a system call, so it is looked up when asked. */
+function strangerOf(socket: Socket): Refused {
+  return {
+    deviceId: '',
+    get peer() {
+      return peerOf(socket);
+    },
+  };
 }

@@ -20,6 +20,7 @@ import { Listener } from '../endpoint/listener.ts';
 import type { StartError } from '../errors.ts';
 import { SHARDS } from '../limits.ts';
 import { type Counters, makeCounters } from '../observe/metrics.ts';
+import { RefusalLog } from '../observe/refusalLog.ts';
 import type { Degraded } from '../observe/report.ts';
 import type { FromLink } from '../presence/messages.ts';
 import { StreamClient } from '../presence/streamClient.ts';
@@ -75,6 +76,7 @@ class Acceptor implements RunningAcceptor {
   readonly counters = makeCounters();
   readonly #start: AcceptorStart;
   readonly #keeper: Keeper;
+  readonly #refusals: RefusalLog;
   readonly #requests: Requests;
   readonly #publishers: Readonly<Record<'event' | 'request', Publisher>>;
   readonly #broker: Broker;
@@ -96,14 +98,12 @@ class Acceptor implements RunningAcceptor {
 
     // Device to broker: listener, keeper with its endpoints, uplink, publisher.
     const { random } = Math;
-    const keeper = new Keeper({ codec: v1, limits, counters, clock, random, linksMax });
+    const refusals = new RefusalLog({ log, limits, clock });
+    const links = { random, linksMax, refusals };
+    const keeper = new Keeper({ codec: v1, limits, counters, clock, ...links });
+    const onReturn = (messageId: string) => downlink.onReturn(messageId);
     const publisherOf = (type: PublishedType) =>
-      new Publisher({
-        limits,
-        counters,
-        onRoom: () => keeper.makeRoom(type),
-        onReturn: (messageId) => downlink.onReturn(messageId),
-      });
+      new Publisher({ limits, counters, onRoom: () => keeper.makeRoom(type), onReturn });
     const publishers = { event: publisherOf(TYPE.EVENT), request: publisherOf(TYPE.REQUEST) };
     const requests = new Requests({ limits, counters, clock, publisher: publishers.request });
     const uplink = new Uplink({
@@ -131,6 +131,7 @@ class Acceptor implements RunningAcceptor {
     this.#broker = new Broker({ ...toBroker, ...toPublish, limits, counters, log });
 
     this.#keeper = keeper;
+    this.#refusals = refusals;
     this.#requests = requests;
     this.#publishers = publishers;
     this.#outage = this.#outageOf(keeper);
@@ -215,6 +216,7 @@ class Acceptor implements RunningAcceptor {
     // A drain has BYEs of its own to say.
     if (this.#state === 'serving') this.#outage.tick(this.#broker.isUp, systemClock.now());
     this.#keeper.tick();
+    this.#refusals.tick(systemClock.now());
     this.#requests.tick();
   }
 
@@ -251,6 +253,7 @@ class Acceptor implements RunningAcceptor {
     // A broker that does not answer must not hold the process; its queue expires by itself.
     await Promise.race([this.#broker.close(), pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
     clearInterval(this.#ticker);
+    this.#refusals.tick(Number.POSITIVE_INFINITY);
     log.info({ links }, 'drained');
   }
 

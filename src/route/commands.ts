@@ -18,6 +18,8 @@ import { type Ack, ID_MAX, type Result, TYPE } from '../wire/message.ts';
 const OPEN_MAX = 64;
 /** What a COMMAND adds to topic and payload, at most: id, key, expiresIn, their names, headers. */
 const COMMAND_OVERHEAD_BYTES = 64;
+/** 49 days: beyond it the number would take a form that small devices do not read. */
+const EXPIRES_IN_MAX_MS = 0xffff_ffff;
 
 export interface CommandsOptions {
   readonly registry: Registry<Endpoint>;
@@ -84,7 +86,7 @@ export class Commands {
     // The one before it found no room, or was lost with a stream: it is sent again, and this too.
     if (after && after !== this.#last.get(endpoint)) return 'busy';
     // What the stream and a stopped process have cost is gone from its time.
-    const expiresIn = due - wall();
+    const expiresIn = Math.min(due - wall(), EXPIRES_IN_MAX_MS);
     if (expiresIn <= 0) return 'expired';
     const bytes = topic.length + payload.length + COMMAND_OVERHEAD_BYTES;
     if (bytes > endpoint.frameBytesMax) return 'too-long';

@@ -3,6 +3,7 @@
  * From: a codec's reader.  To: the endpoint's state machine, the routes, and back to a codec.
  * Bound: plain values; `payload` is a view into the received bytes and must not be written to.
  */
+import { type FatalCode, ProtocolError } from '../errors.ts';
 
 /** Message types of the device protocol (docs/protocol.md). */
 export const TYPE = {
@@ -115,7 +116,10 @@ export interface ErrorMessage {
   readonly type: typeof TYPE.ERROR;
   readonly code: string;
   readonly message: string;
+  /** Id of the frame it is about, where that could be read. */
   readonly id: number | undefined;
+  /** That frame's type, where it is neither EVENT nor REQUEST: the id is not of their counter. */
+  readonly about?: number;
 }
 
 export type Message =
@@ -134,3 +138,16 @@ export type Message =
 
 /** Largest id of a message: EVENT and REQUEST ids are u32. */
 export const ID_MAX = 0xffff_ffff;
+
+/** What is wrong with a message that was read whole. The id in an ERROR is not its own. */
+export function errorAbout(message: Message, code: FatalCode, what: string): ProtocolError {
+  const hasId = message.type !== TYPE.ERROR && 'id' in message;
+  return new ProtocolError(code, what).about(message.type, hasId ? message.id : undefined);
+}
+
+/** The ERROR that tells a device of this. It names the message if its id is known. */
+export function toDevice({ code, message, type, id }: ProtocolError): ErrorMessage {
+  const error = { type: TYPE.ERROR, code, message, id };
+  if (type === undefined || id === undefined) return error;
+  return type === TYPE.EVENT || type === TYPE.REQUEST ? error : { ...error, about: type };
+}

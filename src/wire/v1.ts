@@ -28,6 +28,9 @@ const TIME_BYTES = 9;
 const cursor = new Cursor();
 /** Elements of the frame's array that are not yet read. */
 let left = 0;
+/** The frame's type and id, as soon as they are read; an id that no ERROR can carry is not. */
+let typeRead: number | undefined;
+let idRead: number | undefined;
 
 /** Is there a next element that is not nil? A nil is read, and counts as missing. */
 function present(): boolean {
@@ -43,6 +46,7 @@ function need(what: string): void {
 function readId(idMin: number): number {
   need('id');
   const id = cursor.integer('id');
+  if (id >= 0 && id <= ID_MAX) idRead = id;
   if (id < idMin || id > ID_MAX) throw new ProtocolError('bad-id', 'id is out of range');
   return id;
 }
@@ -150,7 +154,8 @@ function readError(): Message {
   const code = present() ? cursor.str('code') : '';
   const message = present() ? cursor.str('message') : '';
   const id = present() ? cursor.integerIn('id', 0, U32_MAX) : undefined;
-  return { type: TYPE.ERROR, code, message, id };
+  const error = { type: TYPE.ERROR, code, message, id };
+  return present() ? { ...error, about: cursor.integer('about') } : error;
 }
 
 function readEvent(): Message {
@@ -201,17 +206,23 @@ function readMessage(type: number): Message {
 /**
  * One payload as a message of either direction, its shape checked.
  * Throws ProtocolError: `bad-frame`, `bad-id`, `bad-topic`, `bad-device-id`, `version` or
- * `unexpected` (a type that version 1 does not know). `payload` stays a view into `bytes`.
+ * `unexpected` (a type that version 1 does not know); it names the frame whose id was read.
+ * `payload` stays a view into `bytes`.
  */
 export function decode(bytes: Buffer): Message {
   cursor.reset(bytes);
+  typeRead = undefined;
+  idRead = undefined;
   try {
     left = cursor.array();
     need('type');
-    const message = readMessage(cursor.integer('type'));
+    typeRead = cursor.integer('type');
+    const message = readMessage(typeRead);
     for (; left > 0; left -= 1) cursor.skip(2);
     if (!cursor.isAtEnd) throw new ProtocolError('bad-frame', 'bytes behind the array');
     return message;
+  } catch (error) {
+    throw error instanceof ProtocolError ? error.about(typeRead, idRead) : error;
   } finally {
     cursor.release();
   }
@@ -254,10 +265,11 @@ function fields(message: Message): unknown[] {
       return message.retryAfter === undefined
         ? [type, message.reason]
         : [type, message.reason, message.retryAfter];
-    case TYPE.ERROR:
-      return message.id === undefined
-        ? [type, message.code, message.message]
-        : [type, message.code, message.message, message.id];
+    case TYPE.ERROR: {
+      const { code, message: text, id, about } = message;
+      if (id === undefined) return [type, code, text];
+      return about === undefined ? [type, code, text, id] : [type, code, text, id, about];
+    }
   }
 }
 

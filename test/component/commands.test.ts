@@ -221,6 +221,17 @@ test('expiresIn is what is left here; what is over is not sent', async (t, parts
   t.same(told, [['unsent', keyOf(1), 'door-17', 'expired', id, now + 2_000]]);
 });
 
+test('a deadline years ahead is a uint of 4 bytes to the device', async (t, parts, served) => {
+  const { device, commands } = parts;
+  const { id } = served.endpoint();
+  const chunks: Buffer[] = [];
+  device.socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  commands.onCommand(commandTo(id, KEY, EMPTY, served.clock.wall() + 5_000_000_000));
+
+  t.match(await device.expect(TYPE.COMMAND), { expiresIn: 0xffff_ffff });
+  t.match(Buffer.concat(chunks).toString('hex'), /ceffffffff$/);
+});
+
 test('kept: not without the one before it; one that never goes is none', async (t, parts) => {
   const { device, told, command } = parts;
   const endless = Buffer.alloc(70_000);

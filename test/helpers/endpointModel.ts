@@ -41,6 +41,20 @@ export const VALID = [
 
 export type Kind = keyof typeof BROKEN | (typeof DOWNWARD)[number] | (typeof VALID)[number];
 
+/** What an ERROR about such a frame names: its id, and its type where the id is no EVENT's. */
+const NAMED: Partial<Record<Kind, string>> = {
+  'event with a bad topic': ' 1',
+  'request with id 0': ' 0',
+  ack: ' 1 of 6',
+  reply: ' 1 of 8',
+  command: ' 1 of 9',
+  result: ' 1 of 10',
+};
+
+function named({ kind, id }: Sent): string {
+  return /^event|^request/.test(kind) ? (NAMED[kind] ?? ` ${id}`) : (NAMED[kind] ?? '');
+}
+
 export interface ModelLimits {
   readonly inFlightMax: number;
   readonly greetingMs: number;
@@ -194,18 +208,19 @@ export class EndpointModel {
     this.#handle();
   }
 
-  #take({ kind, id }: Sent): void {
-    if (kind in BROKEN) this.#refuse(BROKEN[kind as keyof typeof BROKEN]);
-    else if (this.state === 'open') this.#takeOpen(kind, id);
-    else if (kind !== 'hello') this.#refuse('unexpected');
+  #take(sent: Sent): void {
+    const { kind } = sent;
+    if (kind in BROKEN) this.#refuse(BROKEN[kind as keyof typeof BROKEN], sent);
+    else if (this.state === 'open') this.#takeOpen(sent);
+    else if (kind !== 'hello') this.#refuse('unexpected', sent);
     else {
       this.state = 'open';
       this.heard.push('welcome');
     }
   }
 
-  #takeOpen(kind: Kind, id: number): void {
-    switch (kind) {
+  #takeOpen(sent: Sent): void {
+    switch (sent.kind) {
       case 'ping':
         this.heard.push('pong');
         break;
@@ -220,16 +235,17 @@ export class EndpointModel {
       case 'event without id':
       case 'event with an old id':
       case 'request':
-        this.#hand(id);
+        this.#hand(sent);
         break;
       default:
-        this.#refuse('unexpected');
+        this.#refuse('unexpected', sent);
     }
   }
 
-  #hand(id: number): void {
+  #hand(sent: Sent): void {
+    const { id } = sent;
     if (id !== 0 && id <= this.#lastId) {
-      this.#refuse('bad-id');
+      this.#refuse('bad-id', sent);
       return;
     }
     if (id !== 0) {
@@ -241,8 +257,8 @@ export class EndpointModel {
     this.handed.push(id);
   }
 
-  #refuse(code: Exclude<ErrorCode, 'not-supported'>): void {
-    this.heard.push(`error ${code}`);
+  #refuse(code: Exclude<ErrorCode, 'not-supported'>, sent: Sent): void {
+    this.heard.push(`error ${code}${named(sent)}`);
     this.#bye(code);
   }
 

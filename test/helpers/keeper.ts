@@ -11,7 +11,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Endpoint } from '../../src/endpoint/endpoint.ts';
-import { Keeper } from '../../src/endpoint/keeper.ts';
+import { Keeper, type Refusals } from '../../src/endpoint/keeper.ts';
 import { Listener } from '../../src/endpoint/listener.ts';
 import {
   type LimitName,
@@ -33,6 +33,9 @@ export const TRANSPORTS: readonly Transport[] = ['TCP', 'pair'];
 export interface ServedOptions {
   readonly limits?: Partial<Record<LimitName, number>>;
   readonly linksMax?: number;
+  readonly refusals?: Refusals;
+  /** Where TCP listens. */
+  readonly host?: string;
   readonly random?: () => number;
 }
 
@@ -55,11 +58,13 @@ export class Served {
   readonly limits: Limits;
   readonly keeper: Keeper;
   readonly #transport: Transport;
+  readonly #host: string;
   readonly #listener: Listener;
   readonly #devices: Device[] = [];
 
   constructor(transport: Transport, options: ServedOptions) {
     this.#transport = transport;
+    this.#host = options.host ?? '127.0.0.1';
     this.limits = makeLimits(options.limits);
     this.keeper = new Keeper({
       codec: v1,
@@ -68,6 +73,7 @@ export class Served {
       clock: this.clock,
       random: options.random ?? (() => 0.5),
       linksMax: options.linksMax ?? Number.POSITIVE_INFINITY,
+      ...(options.refusals === undefined ? {} : { refusals: options.refusals }),
     });
     this.keeper.connect(this.routes);
     this.#listener = new Listener(this.limits, (socket) => this.#accept(socket));
@@ -79,7 +85,7 @@ export class Served {
   }
 
   async begin(): Promise<void> {
-    if (this.#transport === 'TCP') await this.#listener.listen('127.0.0.1', 0);
+    if (this.#transport === 'TCP') await this.#listener.listen(this.#host, 0);
   }
 
   get port(): number {

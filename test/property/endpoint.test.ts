@@ -54,7 +54,10 @@ const BYTES: Readonly<Record<Kind, (id: number) => Buffer>> = {
 
 function word(item: Message | typeof END): string {
   if (item === END) return END;
-  if (item.type === TYPE.ERROR) return `error ${item.code}`;
+  if (item.type === TYPE.ERROR) {
+    const { code, id, about } = item;
+    return `error ${code}${id === undefined ? '' : ` ${id}`}${about ? ` of ${about}` : ''}`;
+  }
   if (item.type === TYPE.BYE) return `bye ${item.reason}`;
   const names: Record<number, string> = { [TYPE.PING]: 'ping', [TYPE.PONG]: 'pong' };
   return item.type === TYPE.WELCOME ? 'welcome' : (names[item.type] ?? `type ${item.type}`);

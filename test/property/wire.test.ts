@@ -54,6 +54,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   }),
   fc.record({ type: type(TYPE.BYE), reason: text, retryAfter: maybe(u32) }),
   fc.record({ type: type(TYPE.ERROR), code: text, message: text, id: maybe(u32) }),
+  fc.record({ type: type(TYPE.ERROR), code: text, message: text, id: u32, about: fc.nat() }),
 );
 
 /** Every message of the chunks, then the code of the error that ended them, if one did. */
@@ -140,6 +141,33 @@ t.test('wire: random bytes never throw anything but ProtocolError', async (t) =>
     { numRuns: 5_000 },
   );
   t.pass('held for every run');
+});
+
+t.test('wire: a frame broken behind its id is refused by its type and id', async (t) => {
+  const withId = message.filter((sent) => sent.type !== TYPE.ERROR && 'id' in sent);
+  const damage = fc.array(fc.tuple(fc.nat(), fc.nat({ max: 255 })), { minLength: 1, maxLength: 3 });
+  let refused = 0;
+  fc.assert(
+    fc.property(withId, damage, fc.nat(), (sent, mutations, end) => {
+      const whole = encode(sent).subarray(4);
+      const { id } = sent as { id: number };
+      // The array's head and the type are a byte each; the id is as long as an ACK less these.
+      const behind = encode({ type: TYPE.ACK, id }).length - 4;
+      const bytes = whole.subarray(0, behind + (end % (whole.length - behind + 1)));
+      for (const [place, value] of mutations) {
+        if (bytes.length > behind) bytes[behind + (place % (bytes.length - behind))] = value;
+      }
+      try {
+        decode(bytes);
+      } catch (error) {
+        assert.ok(error instanceof ProtocolError);
+        assert.deepEqual([error.type, error.id], [sent.type, id]);
+        refused += 1;
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+  t.ok(refused > 500, `${refused} were refused`);
 });
 
 t.test('wire: unknown trailing elements and map keys of any shape are ignored', async (t) => {

@@ -1,4 +1,4 @@
-/** One node at a time has a prefix, whatever the type of its queues; and health says who has not. */
+/** One node at a time has a prefix, whatever its queues' type; and health says who has not. */
 import { connect } from 'amqplib';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
@@ -58,7 +58,7 @@ t.test(
     await channel.waitForConfirms();
 
     await broker.ctl('delete_queue', claim);
-  await node.line(({ msg }) => msg === 'the claim was deleted');
+    await node.line(({ msg }) => msg === 'the claim was deleted');
 
     const isHeld = async () => {
       const looking = await model.createChannel();

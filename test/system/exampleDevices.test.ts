@@ -8,6 +8,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import type { FatalCode } from '../../src/errors.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode, v1 } from '../../src/wire/v1.ts';
 import { Command } from '../helpers/command.ts';
@@ -64,10 +65,47 @@ class ScriptedLink {
     return [await this.next(), await this.next()];
   }
 
+  /** Messages up to the device's end of the link. */
+  async rest(): Promise<Message[]> {
+    const messages: Message[] = [];
+    for (let next = await this.next(); next; next = await this.next()) messages.push(next);
+    return messages;
+  }
+
+  /** So many EVENTs, each as the `seq` above the first one's, with its id. */
+  async events(count: number): Promise<Numbered[]> {
+    const events: Numbered[] = [];
+    while (events.length < count) {
+      const message = await this.next();
+      if (message?.type === TYPE.EVENT) events.push({ id: message.id, seq: message.meta.seq ?? 0 });
+      else if (message?.type !== TYPE.PING) throw new Error(`no EVENT: ${message?.type}`);
+    }
+    return events;
+  }
+
+  /** ERROR and BYE, and our FIN. */
+  refuse(code: FatalCode, id?: number, about?: number): void {
+    const error = { type: TYPE.ERROR, code, message: 'why', id };
+    const bye = { type: TYPE.BYE, reason: code, retryAfter: 20 };
+    this.write(Buffer.concat([about ? { ...error, about } : error, bye].map(encode)));
+    this.end();
+  }
+
+  ack(id: number): void {
+    this.write(encode({ type: TYPE.ACK, id }));
+  }
+
   end(): void {
     this.#socket.end();
   }
 }
+
+interface Numbered {
+  readonly id: number;
+  readonly seq: number;
+}
+
+const numbers = (events: Numbered[], first: number) => events.map(({ seq }) => seq - first);
 
 /** COMMAND `door.open`, its key and payload this number. */
 function doorOpen(id: number, key: number) {
@@ -240,6 +278,188 @@ for (const { name, skip, command } of devices) {
       t.match(device.output, /link lost, next in \d{1,3} ms\n/, 'within the first second');
     });
   }
+
+  const SIX = [...EVENT, '--count', '6', '--window', '6'];
+
+  t.test(`${name}: drops the message that an ERROR names, and no other`, { skip }, async (t) => {
+    const device = run(...SIX);
+    const first = await nextLink();
+    await first.welcome();
+    const before = await first.events(6);
+    first.ack(before[1]?.id ?? 0);
+    first.refuse('bad-topic', before[2]?.id);
+    const second = await nextLink();
+    await second.welcome();
+    const after = await second.events(4);
+    for (const { id } of after.toReversed()) second.ack(id);
+    const bye = await second.rest();
+    second.end();
+
+    const seq = before[0]?.seq ?? 0;
+    t.same(numbers(before, seq), [0, 1, 2, 3, 4, 5]);
+    t.same(numbers(after, seq), [0, 3, 4, 5]);
+    t.match(bye, [{ type: TYPE.BYE, reason: 'done' }]);
+    t.equal(await device.exit, 1, 'one was refused');
+  });
+
+  t.test(`${name}: drops nothing when no message is named, and finds it`, { skip }, async (t) => {
+    const device = run(...SIX);
+    const first = await nextLink();
+    await first.welcome();
+    const seq = (await first.events(6))[0]?.seq ?? 0;
+    first.refuse('bad-frame');
+    const seen: number[][] = [];
+    // The third of them is refused again when it is alone.
+    while (seen.length < 2) {
+      const link = await nextLink();
+      await link.welcome();
+      const alone: number[] = [];
+      seen.push(alone);
+      let next = await link.next();
+      while (next?.type === TYPE.EVENT) {
+        alone.push((next.meta.seq ?? 0) - seq);
+        if (alone.at(-1) === 2) link.refuse('bad-frame');
+        else link.ack(next.id);
+        next = await link.next();
+      }
+      link.end();
+    }
+
+    t.same(seen, [
+      [0, 1, 2],
+      [3, 4, 5],
+    ]);
+    t.equal(await device.exit, 1);
+  });
+
+  t.test(`${name}: sends one at a time only what was kept at that ERROR`, { skip }, async (t) => {
+    const device = run(...EVENT, '--count', '7', '--window', '3');
+    const first = await nextLink();
+    await first.welcome();
+    const seq = (await first.events(3))[0]?.seq ?? 0;
+    // An id that no message has names none.
+    first.refuse('bad-frame', 4_000);
+    const second = await nextLink();
+    await second.welcome();
+    const alone: number[] = [];
+    for (let sent = 0; sent < 3; sent += 1) {
+      const [event] = await second.events(1);
+      second.write(encode({ type: TYPE.PING }));
+      t.equal((await second.next())?.type, TYPE.PONG, 'no other message before its ACK');
+      alone.push((event?.seq ?? 0) - seq);
+      second.ack(event?.id ?? 0);
+    }
+    const together = await second.events(3);
+    for (const { id } of together) second.ack(id);
+    const [last] = await second.events(1);
+    second.ack(last?.id ?? 0);
+    second.end();
+
+    t.same(alone, [0, 1, 2]);
+    t.same(numbers(together, seq), [3, 4, 5]);
+    t.equal(await device.exit, 0, 'nothing was dropped');
+  });
+
+  t.test(`${name}: an ERROR about its answer to a COMMAND drops no EVENT`, { skip }, async (t) => {
+    const device = run(...SIX);
+    const first = await nextLink();
+    await first.welcome();
+    const seq = (await first.events(6))[0]?.seq ?? 0;
+    await first.command(3, 9);
+    first.refuse('bad-frame', 3, TYPE.RESULT);
+    const second = await nextLink();
+    await second.welcome();
+    const again = await second.events(6);
+    const answers = await second.command(1, 9);
+    for (const { id } of again) second.ack(id);
+    second.end();
+
+    t.same(numbers(again, seq), [0, 1, 2, 3, 4, 5]);
+    t.match(answers[1], { type: TYPE.RESULT, id: 1, status: 5, payload: Buffer.alloc(0) });
+    t.equal(await device.exit, 0);
+  });
+
+  t.test(`${name}: all good messages arrive, whatever is refused when`, { skip }, async (t) => {
+    const total = 80;
+    const isBad = (number: number) => number % 9 === 4;
+    const device = run(...EVENT, '--count', String(total), '--window', '16');
+    const good = [...Array(total).keys()].filter((number) => !isBad(number));
+    const acked = new Set<number>();
+    let refusals = 0;
+    let seq: number | undefined;
+    // Each second ERROR names its message; each tenth good message loses its link instead.
+    // What stands before a good one is settled when that is ACKed, so the last good one is the end.
+    for (let seen = 0; acked.size < good.length; ) {
+      const link = await nextLink();
+      await link.welcome();
+      for (let next = await link.next(); next?.type === TYPE.EVENT; next = await link.next()) {
+        seq ??= next.meta.seq ?? 0;
+        seen += 1;
+        const number = (next.meta.seq ?? 0) - seq;
+        if (isBad(number)) {
+          refusals += 1;
+          link.refuse('bad-frame', refusals % 2 === 0 ? next.id : undefined);
+          break;
+        }
+        if (seen % 10 === 0) {
+          link.write(encode({ type: TYPE.BYE, reason: 'draining', retryAfter: 5 }));
+          link.end();
+          break;
+        }
+        acked.add(number);
+        link.ack(next.id);
+      }
+      link.end();
+    }
+
+    t.same(
+      [...acked].toSorted((a, b) => a - b),
+      good,
+    );
+    t.equal(await device.exit, 1, `${refusals} refusals`);
+  });
+
+  t.test(`${name}: an ERROR without BYE ends nothing but its message`, { skip }, async (t) => {
+    const device = run(...EVENT, '--count', '3', '--window', '2');
+    const link = await nextLink();
+    await link.welcome();
+    const events = await link.events(2);
+    const error = { type: TYPE.ERROR, code: 'a-later-word', message: 'why' };
+    link.write(encode({ ...error, id: events[0]?.id }));
+    events.push(...(await link.events(1)));
+    for (const { id } of events.slice(1)) link.ack(id);
+    const bye = await link.rest();
+    link.end();
+
+    t.same(numbers(events, events[0]?.seq ?? 0), [0, 1, 2]);
+    t.match(bye, [{ type: TYPE.BYE, reason: 'done' }]);
+    t.equal(await device.exit, 1);
+  });
+
+  t.test(`${name}: a retryAfter of weeks is taken for an hour`, { skip }, async (t) => {
+    const device = run(...EVENT);
+    t.teardown(() => device.end('SIGKILL'));
+    const link = await nextLink();
+    await link.next();
+    link.write(encode({ type: TYPE.BYE, reason: 'server-full', retryAfter: 0xffff_ffff }));
+    link.end();
+
+    await device.prints(/link lost, next in 3600000 ms\n/);
+  });
+
+  t.test(`${name}: an ERROR before WELCOME drops nothing`, { skip }, async (t) => {
+    const device = run(...SIX);
+    const first = await nextLink();
+    await first.next();
+    first.refuse('version', 1);
+    const second = await nextLink();
+    await second.welcome();
+    const events = await second.events(6);
+    for (const { id } of events) second.ack(id);
+    second.end();
+
+    t.equal(await device.exit, 0);
+  });
 
   t.test(
     `${name}: PINGs in time, and leaves a link on which nothing comes`,

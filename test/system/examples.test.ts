@@ -113,4 +113,26 @@ for (const device of devices) {
       t.match(run.output, /^error bad-topic: .+\nbye bad-topic\n/m);
     },
   );
+
+  t.test(
+    `${device.name}: of six events one is bad, and the five others are safe`,
+    {
+      skip: device.skip,
+    },
+    async (t) => {
+      const id = `door-${device.name.replace('.', '-')}`;
+      const topics = ['a.one', 'a.two', 'not..a.topic', 'a.four', 'a.five', 'a.six'];
+      const events = topics.flatMap((topic) => ['--event', topic, 'x']);
+      const run = runDevice(device.command, id, ...events, '--window', '6');
+
+      t.equal(await run.exit, 1);
+      const [, , after = ''] = run.output.split('welcome, keepalive 60 s\n');
+      t.match(run.output, /^error bad-topic: .+\nbye bad-topic\nlink lost/m);
+      t.equal(run.output.match(/^error/gm)?.length, 1);
+      // What was ACKed before the link ended is not sent again.
+      const acks = run.output.match(/^ack \d+$/gm) ?? [];
+      t.equal(acks.length, 5, run.output);
+      t.match(after, /^ack \d+\n/);
+    },
+  );
 }

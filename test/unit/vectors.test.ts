@@ -3,8 +3,9 @@
  */
 import t from 'tap';
 import { ProtocolError } from '../../src/errors.ts';
-import type { Message } from '../../src/wire/message.ts';
+import { type Message, toDevice } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
+import { exactForm } from '../helpers/exactForm.ts';
 import { errorOf, loadVectors, messageOf, parseVectors } from '../helpers/vectors.ts';
 
 const FRAME_BYTES_MAX = 65_536;
@@ -45,6 +46,19 @@ t.test('vectors: the codec refuses every other frame with the code of the page',
   }
 });
 
+t.test('vectors: what is refused is named, or not, as the page says', async (t) => {
+  for (const vector of vectors.filter(({ form }) => form === 'error')) {
+    if (vector.direction === 'down') continue;
+    const { id, about } = vector.meaning;
+    try {
+      readOne(vector.frame, 1);
+    } catch (error) {
+      const told = error instanceof ProtocolError ? toDevice(error) : undefined;
+      t.strictSame([told?.id, told?.about], [id, about], vector.name);
+    }
+  }
+});
+
 t.test(
   'vectors: the codec writes each frame to a device byte by byte as the page has it',
   async (t) => {
@@ -52,6 +66,16 @@ t.test(
     for (const vector of toDevices.filter(({ form }) => form === 'exact')) {
       const written = v1.encode(messageOf(vector));
       t.equal(written.toString('hex'), vector.frame.toString('hex'), vector.name);
+    }
+  },
+);
+
+t.test(
+  'vectors: exact frames of both directions are of the form that the page tells',
+  async (t) => {
+    for (const vector of vectors.filter(({ form }) => form !== 'error')) {
+      const isSame = exactForm(vector.meaning).equals(vector.frame);
+      t.equal(isSame, vector.form === 'exact', vector.name);
     }
   },
 );

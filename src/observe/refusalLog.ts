@@ -1,0 +1,79 @@
+/**
+ * Refusal log: who was refused and why, so that an operator finds a device that errs.
+ * From: the keeper.  To: the log, a line each: reason, device id and address, and for an ERROR what
+ * was wrong. Never a payload, a token, or bytes of a HELLO: the device id has passed its check.
+ * Bound: `refusalLinesMax` lines for each reason in `refusalLinesMs`, and one more that counts what
+ * was left out; a storm of refusals costs no more than that.
+ */
+import type { CloseReason, ProtocolError } from '../errors.ts';
+import type { Limits } from '../limits.ts';
+import type { Logger } from './log.ts';
+
+export interface RefusalLogOptions {
+  readonly log: Logger;
+  readonly limits: Limits;
+  /** Monotonic, in ms. */
+  readonly clock: { now(): number };
+}
+
+/** The lines of one reason in one interval. */
+interface Interval {
+  readonly endsAt: number;
+  lines: number;
+  leftOut: number;
+}
+
+export class RefusalLog {
+  readonly #options: RefusalLogOptions;
+  /** By reason; of those with a line in the last `refusalLinesMs`. */
+  readonly #intervals = new Map<CloseReason, Interval>();
+
+  constructor(options: RefusalLogOptions) {
+    this.#options = options;
+  }
+
+  /** Tell of one refusal, or count it. `link` is asked for its address only when it is told. */
+  onRefusal(
+    link: { readonly deviceId: string; readonly peer: string },
+    reason: CloseReason,
+    error?: ProtocolError,
+  ): void {
+    const { log, limits } = this.#options;
+    const interval = this.#intervalOf(reason);
+    if (interval.lines >= limits.refusalLinesMax) {
+      interval.leftOut += 1;
+      return;
+    }
+    interval.lines += 1;
+    const { deviceId, peer } = link;
+    log.warn(
+      {
+        reason,
+        ...(deviceId === '' ? {} : { device: deviceId }),
+        ...(peer === '' ? {} : { peer }),
+        ...(error === undefined ? {} : { why: error.message }),
+        ...(error?.id === undefined ? {} : { type: error.type, id: error.id }),
+      },
+      'device refused',
+    );
+  }
+
+  #intervalOf(reason: CloseReason): Interval {
+    const { clock, limits } = this.#options;
+    let interval = this.#intervals.get(reason);
+    if (interval === undefined) {
+      interval = { endsAt: clock.now() + limits.refusalLinesMs, lines: 0, leftOut: 0 };
+      this.#intervals.set(reason, interval);
+    }
+    return interval;
+  }
+
+  /** End the intervals that are over at `now`, ms of the clock; Infinity: all of them. */
+  tick(now: number): void {
+    for (const [reason, { endsAt, leftOut }] of this.#intervals) {
+      if (now < endsAt) continue;
+      this.#intervals.delete(reason);
+      if (leftOut > 0) this.#options.log.warn({ reason, leftOut }, 'more devices refused');
+    }
+  }
+}

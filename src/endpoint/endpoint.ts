@@ -11,65 +11,22 @@
  */
 import type { Socket } from 'node:net';
 import { type ByeReason, type CloseReason, type FatalCode, ProtocolError } from '../errors.ts';
-import type { Limits } from '../limits.ts';
-import { bump, type Counters } from '../observe/metrics.ts';
-import type { Codec, Reader } from '../wire/codec.ts';
-import type { Ack, Event, Hello, Message, Request, Result } from '../wire/message.ts';
-import { TYPE } from '../wire/message.ts';
-import type { Clock } from './clock.ts';
+import { bump } from '../observe/metrics.ts';
+import type { Reader } from '../wire/codec.ts';
+import { type Hello, type Message, TYPE } from '../wire/message.ts';
+import { HEAVY_BYTES } from './heavy.ts';
+import type { EndpointHost } from './host.ts';
 import { judgeKeepalive, ruleKeepalive } from './keepalive.ts';
-import { type Flusher, Outbox } from './outbox.ts';
-
-/** What an endpoint needs of the acceptor around it. One object serves all endpoints. */
-export interface EndpointHost {
-  readonly codec: Codec;
-  readonly limits: Limits;
-  readonly counters: Counters;
-  readonly clock: Clock;
-  readonly flusher: Flusher;
-  /** Nothing more may be handed to `onMessage` now; `waitForRoom` brings a later `wake`. */
-  isFull(): boolean;
-  waitForRoom(endpoint: Endpoint): void;
-  /** The link sends too much: `wake` it a little later. */
-  waitForTime(endpoint: Endpoint): void;
-  /** HELLO was accepted. */
-  onOpen(endpoint: Endpoint): void;
-  onMessage(endpoint: Endpoint, message: Event | Request): void;
-  /** An answer to a COMMAND; or to none, for an id is the device's word. */
-  onAnswer(endpoint: Endpoint, message: Ack | Result): void;
-  /** The link is over: no message will come, none can be sent. Called once per endpoint. */
-  onEnd(endpoint: Endpoint, reason: CloseReason): void;
-  /** The socket is gone. */
-  onClosed(endpoint: Endpoint): void;
-}
+import { Outbox } from './outbox.ts';
+import { listenTo } from './socket.ts';
 
 export type EndpointState = 'greeting' | 'open' | 'draining' | 'closed';
 
-type Obstacle = 'over' | 'in-flight' | 'outbox' | 'room' | 'rate';
+type Obstacle = 'over' | 'memory' | 'in-flight' | 'outbox' | 'room' | 'rate';
 
 const TYPE_NAMES = Object.fromEntries(
   Object.entries(TYPE).map(([name, type]) => [type, name.toLowerCase()]),
 ) as Record<number, string>;
-
-/** An accepted socket that knows its endpoint, so that the listeners below serve all links. */
-interface OwnedSocket extends Socket {
-  endpoint: Endpoint;
-}
-
-function onData(this: OwnedSocket, chunk: Buffer): void {
-  this.endpoint.receive(chunk);
-}
-function onFin(this: OwnedSocket): void {
-  this.endpoint.receiveFin();
-}
-function onSocketClose(this: OwnedSocket): void {
-  this.endpoint.closed();
-}
-function onWritable(this: OwnedSocket): void {
-  this.endpoint.wake();
-}
-/** A broken connection; 'close' always follows and is where it is handled. */
-function onSocketError(): void {}
 
 export class Endpoint {
   /** The connection id, as UUID text. */
@@ -92,7 +49,7 @@ export class Endpoint {
   /** Something was written since the outbox was last seen empty. */
   #hasWritten = false;
 
-  readonly #socket: OwnedSocket;
+  readonly #socket: Socket;
   readonly #host: EndpointHost;
   readonly #reader: Reader;
   readonly #outbox: Outbox;
@@ -111,14 +68,8 @@ export class Endpoint {
     this.#outbox = new Outbox(socket, host.flusher);
     this.frameBytesMax = host.limits.frameBytesMax;
     this.heardAt = host.clock.now();
-    this.#socket = socket as OwnedSocket;
-    this.#socket.endpoint = this;
-    socket.on('data', onData);
-    socket.on('end', onFin);
-    socket.on('close', onSocketClose);
-    socket.on('error', onSocketError);
-    // The listener hands sockets over unread.
-    socket.resume();
+    this.#socket = socket;
+    listenTo(socket, this);
   }
 
   /**
@@ -144,12 +95,39 @@ export class Endpoint {
     return this.#outbox.bytes;
   }
 
+  /** Memory of what the device has not taken, and of what it sent and was not handled, in bytes. */
+  get heldBytes(): number {
+    return this.outboxHeldBytes + this.#reader.heldBytes + this.#socket.readableLength;
+  }
+
+  /** Memory of what the device has not taken, in bytes. */
+  get outboxHeldBytes(): number {
+    return this.#outbox.heldBytes;
+  }
+
   receive(chunk: Buffer): void {
     this.#host.counters.bytesIn += chunk.length;
     if (!this.isLive) return;
-    this.heardAt = this.#host.clock.now();
     this.#reader.push(chunk);
-    this.#handle();
+    if (this.pausedAt === 0) {
+      this.heardAt = this.#host.clock.now();
+      this.#handle();
+    } else {
+      // As if it came at the end of the pause, which is when it is handled.
+      this.heardAt = this.pausedAt;
+      this.#readAhead();
+    }
+    if (this.#reader.heldBytes >= HEAVY_BYTES) this.#host.onHeavy(this);
+  }
+
+  /**
+   * A paused link is read on, so that its end is seen, until it holds as much as it may. The reader
+   * puts pieces together: in the socket's own queue each would be a Buffer, were it of one byte.
+   */
+  #readAhead(): void {
+    const { outboxSoftBytes } = this.#host.limits;
+    if (this.pausedAt !== 0 && this.#reader.heldBytes >= outboxSoftBytes) this.#socket.pause();
+    else this.#socket.resume();
   }
 
   /** The device's FIN. All before it was read, but while paused not all of it was handled. */
@@ -191,6 +169,7 @@ export class Endpoint {
   #obstacle(): Obstacle | undefined {
     const { limits } = this.#host;
     if (!this.isLive) return 'over';
+    if (this.#host.isGreedy(this)) return 'memory';
     if (this.inFlight >= limits.inFlightMax) return 'in-flight';
     if (this.#outbox.bytes >= limits.outboxSoftBytes) return 'outbox';
     // HELLO needs no room at the broker.
@@ -199,15 +178,14 @@ export class Endpoint {
   }
 
   #isThrottled(): boolean {
-    const { limits, clock } = this.#host;
-    const burstMs = (limits.linkMessagesBurst * 1_000) / limits.linkMessagesPerSecond;
-    return this.#paidUntil - clock.now() > burstMs;
+    const { rate, clock } = this.#host;
+    return this.#paidUntil - clock.now() > rate.burstMs;
   }
 
   #pay(): void {
-    const { limits, clock } = this.#host;
+    const { rate, clock } = this.#host;
     const from = Math.max(this.#paidUntil, clock.now());
-    this.#paidUntil = from + 1_000 / limits.linkMessagesPerSecond;
+    this.#paidUntil = from + rate.priceMs(this.#reader.bytes, this.#reader.elements);
   }
 
   #onMessage(message: Message): void {
@@ -288,6 +266,7 @@ export class Endpoint {
     if (!this.isLive) return;
     const frame = this.#host.codec.encode(message);
     const bytes = this.#outbox.bytes + frame.length;
+    if (bytes >= HEAVY_BYTES) this.#host.onHeavy(this);
     if (bytes > this.#host.limits.outboxHardBytes) this.close('outbox-full');
     else this.#write(message, frame);
   }
@@ -311,14 +290,33 @@ export class Endpoint {
   /** Send FIN behind what is queued, then read and discard until the device's FIN or the linger. */
   #end(reason: CloseReason): void {
     this.#leave(reason);
-    this.#socket.end();
+    this.#outbox.end();
     this.#socket.resume();
   }
 
   #leave(reason: CloseReason): void {
     this.#unpause();
+    this.#reader.drop();
     this.state = 'draining';
     this.#host.onEnd(this, reason);
+  }
+
+  /**
+   * Give up what waits for the device, and end the link, or drop the socket of one that is over:
+   * all links together hold too much. `retryAfter` in ms.
+   */
+  shed(retryAfter: number): void {
+    if (!this.isLive) {
+      this.destroy();
+      return;
+    }
+    this.#outbox.drop();
+    this.close('memory-full', retryAfter);
+  }
+
+  /** Read no more until woken, if the host still says so by then. */
+  rest(): void {
+    if (this.isLive) this.#pause('memory');
   }
 
   /** Drop the socket now; the linger is over, or the process ends. */
@@ -337,21 +335,16 @@ export class Endpoint {
     this.wake();
   }
 
-  /** `release` wakes from 'in-flight'; the other obstacles are waited for here. */
+  /** `release` wakes from 'in-flight', the host from 'memory'; the others are waited for here. */
   #pause(obstacle: Exclude<Obstacle, 'over'>): void {
     const host = this.#host;
-    if (obstacle === 'outbox') this.#awaitWritable();
+    if (obstacle === 'outbox') this.#outbox.awaitRoom(this);
     else if (obstacle === 'room') host.waitForRoom(this);
     else if (obstacle === 'rate') host.waitForTime(this);
     if (this.pausedAt !== 0) return;
     this.pausedAt = host.clock.now();
     host.counters.pausedLinks += 1;
-    this.#socket.pause();
-  }
-
-  #awaitWritable(): void {
-    // The listener's high-water mark is the soft bound, so above it 'drain' is sure to come.
-    if (this.#socket.listenerCount('drain') === 0) this.#socket.once('drain', onWritable);
+    this.#readAhead();
   }
 
   /** The device's silence does not count while nobody listened. */
@@ -373,7 +366,7 @@ export class Endpoint {
     }
     this.#unpause();
     this.#handle();
-    if (this.pausedAt === 0 && this.isLive) this.#socket.resume();
+    if (this.isLive) this.#readAhead();
   }
 
   /** Judge the deadlines of an open link; called once per round of the registry. */

@@ -6,6 +6,11 @@
 import type { Socket } from 'node:net';
 import { pack } from 'msgpackr';
 import t from 'tap';
+import {
+  encode as encodeStream,
+  MessageReader,
+  type ToRegistrar,
+} from '../../src/presence/messages.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode, v1 } from '../../src/wire/v1.ts';
 import { type Device, event, request } from '../helpers/device.ts';
@@ -281,3 +286,17 @@ on(
     t.match(got.at(-1), { type: TYPE.BYE, reason: 'draining' });
   },
 );
+
+t.test('retained: a payload in the registrar does not keep the frame it came in', async (t) => {
+  const reader = new MessageReader<ToRegistrar>();
+  const payloads = [Buffer.from('x'), Buffer.alloc(100_000, 7), Buffer.from('y')];
+
+  const read = reader.push(encodeStream(payloads.map((payload) => ['result', 'k', 0, payload])));
+
+  for (const [i, message] of read.entries()) {
+    const payload = message[3] as Buffer;
+    t.ok(payload.equals(payloads[i] as Buffer));
+    t.ok(Buffer.isBuffer(payload));
+    t.equal(heldBy(payload), payload.length);
+  }
+});

@@ -27,6 +27,7 @@ export const BYE_REASONS = [
   'keepalive-timeout',
   'outbox-full',
   'server-full',
+  'memory-full',
   'rate-limited',
   'draining',
   'taken-over',

@@ -42,6 +42,8 @@ export const LIMIT_SPECS = {
   inFlightMax: count(256, 1, 65_536, 'REQUESTs unanswered + EVENTs un-ACKed of one link'),
   linkMessagesPerSecond: count(1_000, 1, 1_000_000, 'messages read from one link, on average'),
   linkMessagesBurst: count(2_000, 1, 1_000_000, 'messages read from one link at once'),
+  linkBytesPerSecond: bytes(4 * MiB, KiB, 1_024 * MiB, 'bytes read from one link, on average'),
+  linkElementsPerSecond: count(65_536, 100, 1e9, 'array elements, map keys and values, likewise'),
   requestMs: ms(10 * SECOND, 50, 10 * MINUTE, 'time a REQUEST has to be answered'),
   outboxSoftBytes: bytes(64 * KiB, KiB, 64 * MiB, 'outbox size above which reading stops'),
   outboxHardBytes: bytes(256 * KiB, 2 * KiB, 256 * MiB, 'outbox size at which a link closes'),
@@ -50,6 +52,7 @@ export const LIMIT_SPECS = {
 
   // One acceptor.
   linksMax: count(0, 0, 1_000_000, 'links per acceptor; 0: the open-file limit less 256'),
+  linksBytesMax: bytes(256 * MiB, MiB, 64 * 1_024 * MiB, 'memory of all links’ unread and untaken'),
   refusingMax: count(128, 1, 207, 'refused links that linger at once; more are reset'),
   connectsPerSecond: count(600, 1, 1_000_000, 'new links let in per second and acceptor'),
   connectBurst: count(100, 1, 1_000_000, 'new links let in at once after a quiet time'),

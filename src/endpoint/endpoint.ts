@@ -11,49 +11,28 @@
  */
 import type { Socket } from 'node:net';
 import { type ByeReason, type CloseReason, type FatalCode, ProtocolError } from '../errors.ts';
-import type { Limits } from '../limits.ts';
-import { bump, type Counters } from '../observe/metrics.ts';
-import type { Codec, Reader } from '../wire/codec.ts';
-import type { Ack, Event, Hello, Message, Request, Result } from '../wire/message.ts';
-import { errorAbout, TYPE, toDevice } from '../wire/message.ts';
-import type { Clock } from './clock.ts';
+import { bump } from '../observe/metrics.ts';
+import type { Reader } from '../wire/codec.ts';
+import {
+  type Event,
+  errorAbout,
+  type Hello,
+  type Message,
+  type Request,
+  TYPE,
+  TYPE_NAMES,
+  toDevice,
+} from '../wire/message.ts';
+import { HEAVY_BYTES } from './heavy.ts';
+import type { EndpointHost } from './host.ts';
 import { judgeKeepalive, ruleKeepalive } from './keepalive.ts';
-import { type Flusher, Outbox } from './outbox.ts';
-import { awaitDrain, type OwnedSocket, own } from './ownedSocket.ts';
+import { Outbox } from './outbox.ts';
 import { peerOf } from './peer.ts';
-
-/** What an endpoint needs of the acceptor around it. One object serves all endpoints. */
-export interface EndpointHost {
-  readonly codec: Codec;
-  readonly limits: Limits;
-  readonly counters: Counters;
-  readonly clock: Clock;
-  readonly flusher: Flusher;
-  /** May this be handed to `onMessage` now? If not, `waitForRoom` brings a later `wake`. */
-  hasRoom(endpoint: Endpoint, message: Event | Request): boolean;
-  waitForRoom(endpoint: Endpoint, message: Event | Request): void;
-  /** The link sends too much: `wake` it a little later. */
-  waitForTime(endpoint: Endpoint): void;
-  /** HELLO was accepted. */
-  onOpen(endpoint: Endpoint): void;
-  onMessage(endpoint: Endpoint, message: Event | Request): void;
-  /** An answer to a COMMAND; or to none, for an id is the device's word. */
-  onAnswer(endpoint: Endpoint, message: Ack | Result): void;
-  /** The device broke the protocol; `onEnd` follows. */
-  onError(endpoint: Endpoint, error: ProtocolError): void;
-  /** The link is over: no message will come, none can be sent. Called once per endpoint. */
-  onEnd(endpoint: Endpoint, reason: CloseReason): void;
-  /** The socket is gone. */
-  onClosed(endpoint: Endpoint): void;
-}
+import { listenTo } from './socket.ts';
 
 export type EndpointState = 'greeting' | 'open' | 'draining' | 'closed';
 
-type Obstacle = 'over' | 'in-flight' | 'outbox' | 'rate';
-
-const TYPE_NAMES = Object.fromEntries(
-  Object.entries(TYPE).map(([name, type]) => [type, name.toLowerCase()]),
-) as Record<number, string>;
+type Obstacle = 'over' | 'memory' | 'in-flight' | 'outbox' | 'rate';
 
 export class Endpoint {
   /** The connection id, as UUID text. */
@@ -76,7 +55,7 @@ export class Endpoint {
   /** Something was written since the outbox was last seen empty. */
   #hasWritten = false;
 
-  readonly #socket: OwnedSocket;
+  readonly #socket: Socket;
   readonly #host: EndpointHost;
   readonly #reader: Reader;
   readonly #outbox: Outbox;
@@ -97,7 +76,8 @@ export class Endpoint {
     this.#outbox = new Outbox(socket, host.flusher);
     this.frameBytesMax = host.limits.frameBytesMax;
     this.heardAt = host.clock.now();
-    this.#socket = own(socket, this);
+    this.#socket = socket;
+    listenTo(socket, this);
   }
 
   /**
@@ -118,12 +98,40 @@ export class Endpoint {
     return this.#outbox.bytes;
   }
 
+  /** Memory of what the device has not taken, and of what it sent and was not handled, in bytes. */
+  get heldBytes(): number {
+    const unread = this.#reader.heldBytes + this.#socket.readableLength;
+    return this.#outbox.heldBytes + unread + (this.#held?.payload.length ?? 0);
+  }
+
+  /** Memory of what the device has not taken, in bytes. */
+  get outboxHeldBytes(): number {
+    return this.#outbox.heldBytes;
+  }
+
   receive(chunk: Buffer): void {
     this.#host.counters.bytesIn += chunk.length;
     if (!this.isLive) return;
-    this.heardAt = this.#host.clock.now();
     this.#reader.push(chunk);
-    this.#handle();
+    if (this.pausedAt === 0) {
+      this.heardAt = this.#host.clock.now();
+      this.#handle();
+    } else {
+      // As if it came at the end of the pause, which is when it is handled.
+      this.heardAt = this.pausedAt;
+      this.#readAhead();
+    }
+    if (this.#reader.heldBytes >= HEAVY_BYTES) this.#host.onHeavy(this);
+  }
+
+  /**
+   * A paused link is read on, so that its end is seen, until it holds as much as it may. The reader
+   * puts pieces together: in the socket's own queue each would be a Buffer, were it of one byte.
+   */
+  #readAhead(): void {
+    const isFull = this.#reader.heldBytes >= this.#host.limits.outboxSoftBytes;
+    if (this.pausedAt !== 0 && isFull) this.#socket.pause();
+    else this.#socket.resume();
   }
 
   /** The device's FIN. All before it was read, but while paused not all of it was handled. */
@@ -175,27 +183,22 @@ export class Endpoint {
 
   /** Why the next message may not be handled now. Each obstacle but 'over' brings a `wake`. */
   #obstacle(): Obstacle | undefined {
-    const { limits } = this.#host;
+    const { limits, rate, clock } = this.#host;
     if (!this.isLive) return 'over';
+    if (this.#host.isGreedy(this)) return 'memory';
     if (this.inFlight >= limits.inFlightMax) return 'in-flight';
     if (this.#outbox.bytes >= limits.outboxSoftBytes) return 'outbox';
-    return this.#isThrottled() ? 'rate' : undefined;
-  }
-
-  #isThrottled(): boolean {
-    const { limits, clock } = this.#host;
-    const burstMs = (limits.linkMessagesBurst * 1_000) / limits.linkMessagesPerSecond;
-    return this.#paidUntil - clock.now() > burstMs;
+    return this.#paidUntil - clock.now() > rate.burstMs ? 'rate' : undefined;
   }
 
   #pay(): void {
-    const { limits, clock } = this.#host;
+    const { rate, clock } = this.#host;
     const from = Math.max(this.#paidUntil, clock.now());
-    this.#paidUntil = from + 1_000 / limits.linkMessagesPerSecond;
+    this.#paidUntil = from + rate.priceMs(this.#reader.bytes, this.#reader.elements);
   }
 
   #onMessage(message: Message): void {
-    bump(this.#host.counters.messagesIn, TYPE_NAMES[message.type] as string);
+    bump(this.#host.counters.messagesIn, TYPE_NAMES[message.type]);
     this.#pay();
     if (this.state === 'open') {
       this.#onOpenMessage(message);
@@ -274,13 +277,14 @@ export class Endpoint {
     if (!this.isLive) return;
     const frame = this.#host.codec.encode(message);
     const bytes = this.#outbox.bytes + frame.length;
+    if (bytes >= HEAVY_BYTES) this.#host.onHeavy(this);
     if (bytes > this.#host.limits.outboxHardBytes) this.close('outbox-full');
     else this.#write(message, frame);
   }
 
   #write(message: Message, frame: Buffer): void {
     const { counters } = this.#host;
-    bump(counters.messagesOut, TYPE_NAMES[message.type] as string);
+    bump(counters.messagesOut, TYPE_NAMES[message.type]);
     counters.bytesOut += frame.length;
     this.#hasWritten = true;
     this.#outbox.write(frame);
@@ -297,15 +301,32 @@ export class Endpoint {
   /** Send FIN behind what is queued, then read and discard until the device's FIN or the linger. */
   #end(reason: CloseReason): void {
     this.#leave(reason);
-    this.#socket.end();
+    this.#outbox.end();
     this.#socket.resume();
   }
 
   #leave(reason: CloseReason): void {
     this.#unpause();
     this.#held = undefined;
+    this.#reader.drop();
     this.state = 'draining';
     this.#host.onEnd(this, reason);
+  }
+
+  /**
+   * Give up what waits for the device, and end the link, or drop the socket of one that is over:
+   * all links together hold too much. `retryAfter` in ms.
+   */
+  shed(retryAfter: number): void {
+    if (this.isLive) {
+      this.#outbox.drop();
+      this.close('memory-full', retryAfter);
+    } else this.destroy();
+  }
+
+  /** Read no more until woken, if the host still says so by then. */
+  rest(): void {
+    if (this.isLive) this.#pause('memory');
   }
 
   /** Drop the socket now; the linger is over, or the process ends. */
@@ -324,9 +345,9 @@ export class Endpoint {
     this.wake();
   }
 
-  /** `release` wakes from 'in-flight'; the other obstacles are waited for here. */
+  /** `release` wakes from 'in-flight', the host from 'memory'; the others are waited for here. */
   #pause(obstacle: Exclude<Obstacle, 'over'>): void {
-    if (obstacle === 'outbox') this.#awaitWritable();
+    if (obstacle === 'outbox') this.#outbox.awaitRoom(this);
     else if (obstacle === 'rate') this.#host.waitForTime(this);
     this.#stopReading();
   }
@@ -336,12 +357,7 @@ export class Endpoint {
     if (this.pausedAt !== 0) return;
     this.pausedAt = clock.now();
     counters.pausedLinks += 1;
-    this.#socket.pause();
-  }
-
-  #awaitWritable(): void {
-    // The listener's high-water mark is the soft bound, so above it 'drain' is sure to come.
-    awaitDrain(this.#socket);
+    this.#readAhead();
   }
 
   /** The device's silence does not count while nobody listened. */
@@ -363,7 +379,7 @@ export class Endpoint {
     }
     this.#unpause();
     this.#handle();
-    if (this.pausedAt === 0 && this.isLive) this.#socket.resume();
+    if (this.isLive) this.#readAhead();
   }
 
   /** Judge the deadlines of an open link; called once per round of the registry. */

@@ -1,5 +1,5 @@
 /**
- * Keeper: an acceptor's endpoints, their deadlines, and who waits for room at the broker.
+ * Keeper: an acceptor's endpoints, their deadlines and weight, and who waits for the broker's room.
  * From: the listener's sockets.  To: `Routes`, which carry messages to the broker.
  * Bound: one tick sweeps SHARDS_PER_TICK shards of the registry and at most SWEEP_MAX deadlines of
  * each kind; `refusingMax` refused links linger at once, more are reset; waiters are at most the
@@ -14,9 +14,12 @@ import type { Codec } from '../wire/codec.ts';
 import { type Ack, type Event, type Request, type Result, TYPE } from '../wire/message.ts';
 import type { Clock } from './clock.ts';
 import { Deadlines } from './deadlines.ts';
-import { Endpoint, type EndpointHost } from './endpoint.ts';
+import { Endpoint } from './endpoint.ts';
+import { Heavy } from './heavy.ts';
+import type { EndpointHost } from './host.ts';
 import { Flusher } from './outbox.ts';
 import { peerOf } from './peer.ts';
+import { Rate } from './rate.ts';
 import { Registry } from './registry.ts';
 import { RoomQueue } from './roomQueue.ts';
 
@@ -73,6 +76,7 @@ export class Keeper implements EndpointHost {
   readonly counters: Counters;
   readonly clock: Clock;
   readonly flusher = new Flusher();
+  readonly rate: Rate;
   readonly registry = new Registry<Endpoint>();
 
   readonly #random: () => number;
@@ -82,6 +86,7 @@ export class Keeper implements EndpointHost {
   readonly #lingering: Deadlines<Endpoint>;
   readonly #throttled: Deadlines<Endpoint>;
   readonly #waiting: Readonly<Record<PublishedType, RoomQueue<Endpoint>>>;
+  readonly #heavy: Heavy<Endpoint>;
   #routes: Routes | undefined;
   #presence: Presence | undefined;
   #isSuspended = false;
@@ -93,6 +98,7 @@ export class Keeper implements EndpointHost {
     const { codec, limits, counters, clock, random, linksMax, refusals } = options;
     this.codec = codec;
     this.limits = limits;
+    this.rate = new Rate(limits);
     this.counters = counters;
     this.clock = clock;
     this.#random = random;
@@ -108,6 +114,11 @@ export class Keeper implements EndpointHost {
       [TYPE.EVENT]: waiting(TYPE.EVENT),
       [TYPE.REQUEST]: waiting(TYPE.REQUEST),
     };
+    this.#heavy = new Heavy({
+      bytesMax: limits.linksBytesMax,
+      counters,
+      retryAfter: () => this.#spread(limits.serverFullRetryMs),
+    });
     counters.linksMax = linksMax;
   }
 
@@ -180,6 +191,14 @@ export class Keeper implements EndpointHost {
     this.#throttled.add(endpoint, this.clock.now());
   }
 
+  isGreedy(endpoint: Endpoint): boolean {
+    return this.#heavy.isGreedy(endpoint);
+  }
+
+  onHeavy(endpoint: Endpoint): void {
+    this.#heavy.add(endpoint);
+  }
+
   onOpen(endpoint: Endpoint): void {
     this.#greetings.delete(endpoint);
     this.counters.greetings = this.#greetings.size;
@@ -216,6 +235,7 @@ export class Keeper implements EndpointHost {
 
   onClosed(endpoint: Endpoint): void {
     this.counters.sockets -= 1;
+    this.#heavy.forget(endpoint);
     this.#lingering.delete(endpoint);
     this.counters.lingering = this.#lingering.size;
     this.#checkEmpty();
@@ -236,6 +256,7 @@ export class Keeper implements EndpointHost {
     this.#greetings.sweep(now);
     this.#lingering.sweep(now);
     this.#throttled.sweep(now);
+    this.#heavy.tick();
   }
 
   // The end.

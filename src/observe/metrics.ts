@@ -54,7 +54,10 @@ export const METRICS = {
   },
   linksMax: { kind: 'gauge', help: 'Links that this acceptor takes.' },
   pausedLinks: { kind: 'gauge', help: 'Links that are not read from, for back-pressure.' },
-  throttled: { kind: 'counter', help: 'Times that a link was paused for its message rate.' },
+  throttled: { kind: 'counter', help: 'Times that a link was paused for its rate.' },
+  heavyLinks: { kind: 'gauge', help: 'Links that hold 8 KiB or more, lingering ones included.' },
+  heavyBytes: { kind: 'gauge', help: 'Memory of what these links did not take, or sent unread.' },
+  greedy: { kind: 'counter', help: 'Times that a link was paused for all links’ memory.' },
   lingering: { kind: 'gauge', help: 'Links that said BYE and wait for the device’s FIN.' },
   accepts: { kind: 'counter', help: 'Links accepted.' },
   closes: {

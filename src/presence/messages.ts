@@ -9,7 +9,7 @@
  *       <---------------------------------------  takeover, command
  *     taken, result, unsent  ------------------>        what became of a command
  */
-import { pack, unpack } from 'msgpackr';
+import { pack, Unpackr } from 'msgpackr';
 import type { CloseReason } from '../errors.ts';
 import { FrameReader, HEADER_BYTES } from '../wire/frame.ts';
 
@@ -93,6 +93,9 @@ function encodeFrame(messages: readonly (ToRegistrar | ToAcceptor)[]): Buffer {
   return Buffer.concat([header, payload]);
 }
 
+// A RESULT's payload waits for the broker: as a view it would hold a frame of many others.
+const unpackr = new Unpackr({ useRecords: false, copyBuffers: true });
+
 /** The messages in a stream's chunks, cut anywhere. Throws when they are no frames of lists. */
 export class MessageReader<M extends ToRegistrar | ToAcceptor> {
   readonly #frames = new FrameReader(FRAME_BYTES_MAX);
@@ -101,7 +104,7 @@ export class MessageReader<M extends ToRegistrar | ToAcceptor> {
     this.#frames.push(chunk);
     const messages: M[] = [];
     for (let payload = this.#frames.next(); payload; payload = this.#frames.next()) {
-      messages.push(...(unpack(payload) as M[]));
+      messages.push(...(unpackr.unpack(payload) as M[]));
     }
     return messages;
   }

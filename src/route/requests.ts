@@ -21,7 +21,7 @@ export interface OpenRequest {
   readonly id: number;
   /** When it expires, in the clock's monotonic ms. */
   readonly due: number;
-  /** Its way to the broker; set by the uplink. */
+  /** Its way to the broker; set by the uplink, and cleared when the broker has it. */
   publishing: Publishing | undefined;
 }
 

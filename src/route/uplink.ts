@@ -200,8 +200,10 @@ class RequestPublishing implements Publishing, Uplinked {
     return shared;
   }
 
-  /** Published; now it waits for its reply. */
-  onConfirm(): void {}
+  /** Published; now it waits for its reply, and its payload is no longer held for that. */
+  onConfirm(): void {
+    this.#open.publishing = undefined;
+  }
 
   /** RabbitMQ nacks when a bound queue is full (reject-publish) or failed. */
   onNack(): 'drop' {

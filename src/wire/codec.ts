@@ -14,11 +14,22 @@ export interface Reader {
    * Throws ProtocolError for a frame that breaks the format; the stream is of no use afterwards.
    */
   next(): Message | undefined;
+  /** Bytes of the message that `next` gave last, its frame's length included. */
+  readonly bytes: number;
+  /** Its elements: all that was walked, also what nobody wanted. Time to read it goes with them. */
+  readonly elements: number;
+  /** Memory that bytes not yet read hold, in bytes. */
+  readonly heldBytes: number;
+  /** Let go of these: nobody will read on. */
+  drop(): void;
 }
 
 export interface Codec {
   /** A new reader that takes frames of at most `frameBytesMax` bytes. */
   reader(frameBytesMax: number): Reader;
-  /** One message as the bytes to write. Message types the format lacks throw a TypeError. */
+  /**
+   * One message as the bytes to write; nobody writes to them. They hold about their own memory.
+   * Message types the format lacks throw a TypeError.
+   */
   encode(message: Message): Buffer;
 }

@@ -10,6 +10,8 @@ import { ProtocolError } from '../errors.ts';
 export const HEADER_BYTES = 4;
 
 const EMPTY = Buffer.alloc(0);
+/** Holding so little more than is needed costs less than a copy does. */
+const SLACK_BYTES = 1024;
 
 /** Cuts a byte stream into payloads. "Incomplete" is the value `undefined`, never an exception. */
 export class FrameReader {
@@ -55,7 +57,7 @@ export class FrameReader {
    */
   next(): Buffer | undefined {
     const available = this.#end - this.#start;
-    if (available < HEADER_BYTES) return undefined;
+    if (available < HEADER_BYTES) return this.#incomplete();
     const length = this.#bytes.readUInt32BE(this.#start);
     if (length === 0) throw new ProtocolError('bad-frame', 'a frame of length 0');
     if (length > this.#frameBytesMax) {
@@ -65,22 +67,42 @@ export class FrameReader {
         `a frame of ${length} bytes; the limit is ${limit}`,
       );
     }
-    if (available < HEADER_BYTES + length) return undefined;
+    if (available < HEADER_BYTES + length) return this.#incomplete();
     const start = this.#start + HEADER_BYTES;
     const payload = this.#bytes.subarray(start, start + length);
     this.#start = start + length;
-    if (this.#start === this.#end) {
-      // Let go of the chunk: an idle link holds no bytes.
-      this.#bytes = EMPTY;
-      this.#start = 0;
-      this.#end = 0;
-      this.#isOwn = false;
-    }
+    // An idle link holds no bytes.
+    if (this.#start === this.#end) this.drop();
     return payload;
   }
 
-  /** Bytes held and not yet read. */
+  /** Let go of what is not yet read. */
+  drop(): void {
+    this.#bytes = EMPTY;
+    this.#start = 0;
+    this.#end = 0;
+    this.#isOwn = false;
+  }
+
+  /** The beginning of a frame may wait for long: it must not hold the chunk that it ends. */
+  #incomplete(): undefined {
+    const rest = this.#end - this.#start;
+    if (this.#bytes.length <= SLACK_BYTES || this.#bytes.length <= 2 * rest) return;
+    const own = Buffer.allocUnsafeSlow(rest);
+    this.#bytes.copy(own, 0, this.#start, this.#end);
+    this.#bytes = own;
+    this.#start = 0;
+    this.#end = rest;
+    this.#isOwn = true;
+  }
+
+  /** Bytes not yet read. */
   get pendingBytes(): number {
     return this.#end - this.#start;
+  }
+
+  /** Memory that they hold, in bytes. */
+  get heldBytes(): number {
+    return this.#bytes.length;
   }
 }

@@ -21,6 +21,11 @@ export const TYPE = {
   ERROR: 12,
 } as const;
 
+/** What each type is called in figures. */
+export const TYPE_NAMES = Object.fromEntries(
+  Object.entries(TYPE).map(([name, type]) => [type, name.toLowerCase()]),
+) as { readonly [type in (typeof TYPE)[keyof typeof TYPE]]: string };
+
 export interface Hello {
   readonly type: typeof TYPE.HELLO;
   readonly version: 1;

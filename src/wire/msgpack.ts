@@ -21,10 +21,13 @@ function broken(what: string): ProtocolError {
 export class Cursor {
   #bytes: Buffer = EMPTY;
   #at = 0;
+  /** Items read since `reset`, skipped ones and those within them too. */
+  items = 0;
 
   reset(bytes: Buffer): void {
     this.#bytes = bytes;
     this.#at = 0;
+    this.items = 0;
   }
 
   /** Let go of the payload, so that this cursor does not keep it alive. */
@@ -41,6 +44,12 @@ export class Cursor {
     if (byte === undefined) throw broken('MessagePack ends early');
     this.#at += 1;
     return byte;
+  }
+
+  /** The byte that an item begins with. */
+  #format(): number {
+    this.items += 1;
+    return this.#byte();
   }
 
   /** Move over `length` bytes and return where they began. */
@@ -63,12 +72,13 @@ export class Cursor {
   nil(): boolean {
     if (this.#bytes[this.#at] !== 0xc0) return false;
     this.#at += 1;
+    this.items += 1;
     return true;
   }
 
   /** An array's header: its number of elements. */
   array(): number {
-    const byte = this.#byte();
+    const byte = this.#format();
     if ((byte & 0xf0) === 0x90) return byte & 0x0f;
     if (byte === 0xdc) return this.#u16();
     if (byte === 0xdd) return this.#u32();
@@ -77,7 +87,7 @@ export class Cursor {
 
   /** A map's header: its number of pairs. */
   map(what: string): number {
-    const byte = this.#byte();
+    const byte = this.#format();
     if ((byte & 0xf0) === 0x80) return byte & 0x0f;
     if (byte === 0xde) return this.#u16();
     if (byte === 0xdf) return this.#u32();
@@ -89,7 +99,7 @@ export class Cursor {
    * 64-bit values beyond 2^53 come back rounded, hence out of every range that callers check.
    */
   integer(what: string): number {
-    const byte = this.#byte();
+    const byte = this.#format();
     if (byte < 0x80) return byte;
     if (byte >= 0xe0) return byte - 0x100;
     const value = this.#wide(byte);
@@ -156,7 +166,7 @@ export class Cursor {
 
   /** A str, decoded. `latin1` is the fast way where the next check admits ASCII only. */
   str(what: string, encoding: 'latin1' | 'utf8' = 'utf8'): string {
-    const length = this.#strLength(this.#byte());
+    const length = this.#strLength(this.#format());
     if (length < 0) throw broken(`${what} is not a str`);
     const start = this.#take(length);
     return this.#bytes.toString(encoding, start, start + length);
@@ -164,7 +174,7 @@ export class Cursor {
 
   /** A bin, or a str as its bytes: a view, nothing is copied. */
   blob(what: string): Buffer {
-    const byte = this.#byte();
+    const byte = this.#format();
     const bin = this.#binLength(byte);
     const length = bin >= 0 ? bin : this.#strLength(byte);
     if (length < 0) throw broken(`${what} is neither bin nor str`);
@@ -174,7 +184,7 @@ export class Cursor {
 
   /** Move over one item of any kind, checking it; `level` is the level of a container here. */
   skip(level: number): void {
-    const byte = this.#byte();
+    const byte = this.#format();
     if (byte < 0x80 || byte >= 0xe0) return;
     const str = this.#strLength(byte);
     const length = str >= 0 ? str : this.#binLength(byte);
@@ -200,7 +210,7 @@ export class Cursor {
   #skipMap(count: number, level: number): void {
     if (level > NESTING_MAX) throw broken(`nested deeper than ${NESTING_MAX}`);
     for (let i = 0; i < count; i += 1) {
-      const length = this.#strLength(this.#byte());
+      const length = this.#strLength(this.#format());
       if (length < 0) throw broken('a map key is not a str');
       this.#take(length);
       this.skip(level + 1);

@@ -6,10 +6,12 @@
 import { Packr, RESERVE_START_SPACE } from 'msgpackr';
 import { ProtocolError } from '../errors.ts';
 import { DEVICE_FRAME_BYTES_MIN } from '../limits.ts';
+import { encodeAck, encodeAnswer, PING, PONG } from './busy.ts';
 import type { Codec, Reader } from './codec.ts';
 import { FrameReader, HEADER_BYTES } from './frame.ts';
 import { ID_MAX, type Message, type Meta, TYPE } from './message.ts';
 import { Cursor } from './msgpack.ts';
+import { kept, room, SLAB_BYTES } from './room.ts';
 
 export const VERSION = 1;
 export const TOPIC_BYTES_MAX = 128;
@@ -65,8 +67,9 @@ function readStatus(): number {
   return cursor.integerIn('status', 0, STATUS_MAX);
 }
 
+/** It is kept until the broker or the registrar has it; its chunk may be of a thousand messages. */
 function readPayload(): Buffer {
-  return present() ? cursor.blob('payload') : EMPTY;
+  return present() ? kept(cursor.blob('payload')) : EMPTY;
 }
 
 /** Read a map, handing each key to `take`, which returns false for one that it does not know. */
@@ -207,7 +210,7 @@ function readMessage(type: number): Message {
  * One payload as a message of either direction, its shape checked.
  * Throws ProtocolError: `bad-frame`, `bad-id`, `bad-topic`, `bad-device-id`, `version` or
  * `unexpected` (a type that version 1 does not know); it names the frame whose id was read.
- * `payload` stays a view into `bytes`.
+ * `payload` is a view into `bytes`, or a copy where that would hold more than twice its memory.
  */
 export function decode(bytes: Buffer): Message {
   cursor.reset(bytes);
@@ -282,16 +285,41 @@ function wide(value: number | undefined): number | bigint | undefined {
   return value !== undefined && value > U32_MAX ? BigInt(value) : value;
 }
 
-/** One message as a whole frame, length included. The buffer is the caller's. */
-export function encode(message: Message): Buffer {
+function encodeOther(message: Message): Buffer {
   const frame = packr.pack(fields(message), RESERVE_START_SPACE | HEADER_BYTES);
   frame.writeUInt32BE(frame.length - HEADER_BYTES, 0);
   // The time stands last; msgpackr has int64 for it, the protocol promises uint64.
   if (message.type === TYPE.WELCOME) frame[frame.length - TIME_BYTES] = UINT64;
-  return frame;
+  if (frame.buffer.byteLength <= SLAB_BYTES) return frame;
+  // msgpackr's buffer has grown with a long message, of any link or of the registrar's stream.
+  const own = room(frame.length);
+  frame.copy(own);
+  return own;
+}
+
+/**
+ * One message as a whole frame, length included. It must not be written to, and holds about its
+ * own memory, for however long it waits.
+ */
+export function encode(message: Message): Buffer {
+  switch (message.type) {
+    case TYPE.PING:
+      return PING;
+    case TYPE.PONG:
+      return PONG;
+    case TYPE.ACK:
+      return encodeAck(message);
+    case TYPE.REPLY:
+    case TYPE.RESULT:
+      return encodeAnswer(message);
+    default:
+      return encodeOther(message);
+  }
 }
 
 class V1Reader implements Reader {
+  bytes = 0;
+  elements = 0;
   readonly #frames: FrameReader;
 
   constructor(frameBytesMax: number) {
@@ -304,7 +332,19 @@ class V1Reader implements Reader {
 
   next(): Message | undefined {
     const payload = this.#frames.next();
-    return payload === undefined ? undefined : decode(payload);
+    if (payload === undefined) return undefined;
+    const message = decode(payload);
+    this.bytes = HEADER_BYTES + payload.length;
+    this.elements = cursor.items;
+    return message;
+  }
+
+  get heldBytes(): number {
+    return this.#frames.heldBytes;
+  }
+
+  drop(): void {
+    this.#frames.drop();
   }
 }
 

@@ -240,3 +240,18 @@ t.test('requests: those of an ended link give up their places', async (t) => {
 
   t.equal(paths.publisher.size, 0);
 });
+
+t.test('requests: an open REQUEST that the broker has holds no payload', async (t) => {
+  const paths = new Paths();
+  const link = paths.link();
+  paths.request(link, 1);
+  const open = paths.requests.find(link.asEndpoint, 1);
+  t.ok(open?.publishing);
+
+  paths.channel.confirm(1);
+
+  t.equal(open?.publishing, undefined);
+  t.equal(paths.requests.find(link.asEndpoint, 1), open, 'and is open still');
+  paths.reply({ correlationId: `${link.id}:1` });
+  t.match(link.sent, [{ type: TYPE.REPLY, id: 1, status: 0 }]);
+});

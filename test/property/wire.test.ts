@@ -96,6 +96,32 @@ t.test('wire: what is encoded is decoded as the same message', async (t) => {
   t.pass('held for every run');
 });
 
+t.test('wire: what is written by hand is as a general encoder has it', async (t) => {
+  const lengths = fc.constantFrom(0, 1, 255, 256, 65_535, 65_536, 70_000);
+  fc.assert(
+    fc.property(id, fc.oneof(status, fc.nat({ max: 300 })), lengths, (id, status, length) => {
+      const payload = Buffer.alloc(length, 7);
+      for (const type of [TYPE.REPLY, TYPE.RESULT] as const) {
+        const frame = encode({ type, id, status, payload });
+        assert.equal(frame.readUInt32BE(0), frame.length - 4);
+        assert.ok(frame.subarray(4).equals(pack([type, id, status, payload])));
+      }
+      assert.ok(
+        encode({ type: TYPE.ACK, id })
+          .subarray(4)
+          .equals(pack([TYPE.ACK, id])),
+      );
+    }),
+  );
+  for (const type of [TYPE.PING, TYPE.PONG] as const) {
+    t.ok(
+      encode({ type })
+        .subarray(4)
+        .equals(pack([type])),
+    );
+  }
+});
+
 t.test('wire: any cut of the stream gives the same messages, byte by byte too', async (t) => {
   fc.assert(
     fc.property(fc.array(message, { maxLength: 8 }), fc.array(fc.nat()), (sent, places) => {

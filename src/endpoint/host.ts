@@ -1,0 +1,44 @@
+/**
+ * Host: what an endpoint needs of the acceptor around it.
+ * From: each link's Endpoint.  To: keeper.ts, which is one.
+ * Bound: the lists and deadlines behind it are the keeper's.
+ */
+import type { CloseReason, ProtocolError } from '../errors.ts';
+import type { Limits } from '../limits.ts';
+import type { Counters } from '../observe/metrics.ts';
+import type { Codec } from '../wire/codec.ts';
+import type { Ack, Event, Request, Result } from '../wire/message.ts';
+import type { Clock } from './clock.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { Flusher } from './outbox.ts';
+import type { Rate } from './rate.ts';
+
+/** One object serves all endpoints. */
+export interface EndpointHost {
+  readonly codec: Codec;
+  readonly limits: Limits;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly flusher: Flusher;
+  readonly rate: Rate;
+  /** May this be handed to `onMessage` now? If not, `waitForRoom` brings a later `wake`. */
+  hasRoom(endpoint: Endpoint, message: Event | Request): boolean;
+  waitForRoom(endpoint: Endpoint, message: Event | Request): void;
+  /** The link sends too much: `wake` it a little later. */
+  waitForTime(endpoint: Endpoint): void;
+  /** All links hold too much together, and this one more than most: `wake` follows. */
+  isGreedy(endpoint: Endpoint): boolean;
+  /** It holds HEAVY_BYTES or more: it is to be looked at. */
+  onHeavy(endpoint: Endpoint): void;
+  /** HELLO was accepted. */
+  onOpen(endpoint: Endpoint): void;
+  onMessage(endpoint: Endpoint, message: Event | Request): void;
+  /** An answer to a COMMAND; or to none, for an id is the device's word. */
+  onAnswer(endpoint: Endpoint, message: Ack | Result): void;
+  /** The device broke the protocol; `onEnd` follows. */
+  onError(endpoint: Endpoint, error: ProtocolError): void;
+  /** The link is over: no message will come, none can be sent. Called once per endpoint. */
+  onEnd(endpoint: Endpoint, reason: CloseReason): void;
+  /** The socket is gone. */
+  onClosed(endpoint: Endpoint): void;
+}

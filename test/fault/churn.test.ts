@@ -133,6 +133,8 @@ const MiB = 1024 * 1024;
 
 t.test('churn: memory stays, and nothing is left of links that are gone', async (t) => {
   await live(1);
+  // Before its first link there was none either.
+  await server.untilMetric('owsla_accepts_total', '', (accepts) => accepts > 0);
   await server.untilMetric('owsla_sockets', '', (sockets) => sockets === 0);
   const files = ACCEPTORS.map(filesOf);
   const begin = performance.now();

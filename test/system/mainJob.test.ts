@@ -64,6 +64,8 @@ for (const { backend, command, rate, seconds } of cases) {
       'run',
       ...['--target', `127.0.0.1:${server.port}`, '--devices', String(DEVICES)],
       ...['--rate', String(rate), '--duration', `${seconds}s`, '--json', json, '--quiet'],
+      // What shares its machine may be late; the answers are what counts here.
+      '--allow-bottleneck',
     ]);
     const code = await load.exit;
 

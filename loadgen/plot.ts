@@ -26,7 +26,7 @@ export interface PlotOptions {
 
 const WIDTH = 620;
 const HEIGHT = 232;
-const LEFT = 64;
+const LEFT = 76;
 const RIGHT = 12;
 const TOP = 12;
 const BOTTOM = 40;

@@ -141,7 +141,7 @@ export class Server {
         const seen = reports.get(process);
         if (seen?.text !== text) reports.set(process, { text, count: (seen?.count ?? -1) + 1 });
       }
-      return [...reports.values()].every(({ count }) => count >= 2);
+      return reports.size > 0 && [...reports.values()].every(({ count }) => count >= 2);
     });
     return this.metric(name, label);
   }

@@ -74,9 +74,9 @@ t.test('links: without retryAfter the backoff is jittered and doubles', async (t
   ours.disable();
 
   hellos.delete('lg-000000');
-  // What the machine kept either side waiting is no backoff.
+  // What the machine kept either side waiting is no backoff; each is waited for twice.
   const theirsMs = Math.max(...report.honesty.workers.map(({ lagMaxMs }) => lagMaxMs));
-  const lateMs = theirsMs + ours.max / 1e6;
+  const lateMs = 2 * (theirsMs + ours.max / 1e6);
   const tries = [...hellos.values()];
   const waits = (n: number) =>
     tries

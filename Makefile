@@ -1,4 +1,5 @@
-# Every target sets itself up on a fresh clone: npm packages, the pinned Node, Debian packages.
+# Every target sets itself up on a fresh clone: npm packages, the pinned Node, Debian packages, and
+# TLC by its Maven coordinates.
 #   make run [DURATION=15]      broker, server, backend and 1,000 devices; until Ctrl-C or DURATION
 #   make test [FILES=...]       types, lint, layout rules, all tests (or FILES); under 10 minutes
 #   make soak                   main job, storms, churn, presence, sleepers at full size; 25 minutes
@@ -89,16 +90,20 @@ bench-peers: $(READY)
 # TLC comes by its Maven coordinates into tla/.cache, or from TLA2TOOLS=/path/to/tla2tools.jar.
 # Below everything else: whoever waits for a proof can wait a little longer.
 tla: $(READY)
+	@.ci/setup.sh tlc
 	@nice -n 19 node tla/run.ts
 
 tla-deep: $(READY)
+	@.ci/setup.sh tlc
 	@nice -n 19 node tla/run.ts --deep
 
 tla-mutants: $(READY)
+	@.ci/setup.sh tlc
 	@nice -n 19 node tla/mutants.ts
 
 tla-trace: $(READY)
-	@$(if $(TRACES),node tla/judge.ts $(TRACES),.ci/setup.sh broker && node test/trace/run.ts)
+	@.ci/setup.sh tlc $(if $(TRACES),,broker)
+	@$(if $(TRACES),node tla/judge.ts $(TRACES),node test/trace/run.ts)
 
 loadgen: $(READY)
 	@node loadgen/cli.ts $(ARGS)

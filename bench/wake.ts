@@ -101,7 +101,7 @@ function sleepersOf({ broker, server, prefix }: Node): Fleet {
   const wake = `${ASLEEP}@${wakeAtS}s-${wakeAtS + Number(values.wake)}s`;
   const orders = [
     ...['--amqp', broker.url, '--prefix', prefix, '--command-rate', values.publish],
-    ...['--command-time', `${publishS}s`, '--command-kept', '1', '--command-to', 'asleep'],
+    ...['--command-time', `${publishS}s`, '--command-kept', '100%', '--command-to', 'asleep'],
     ...['--command-deadline', `${ACT_DEADLINE_S + AFTER_S}s`, '--asleep', wake],
   ];
   const flags = [...sizes, ...orders, '--rate', '0', '--duration', `${ACT_DEADLINE_S}s`];

@@ -90,7 +90,8 @@ export function writeComparison(fileA: string, fileB: string): string {
   const lines = [`a: ${fileA}  ${a.startedAt}`, `b: ${fileB}  ${b.startedAt}`];
   if (different.length === 0) lines.push('the plans are the same');
   else lines.push('the plans differ:', ...different);
-  for (const [name, { honesty }] of Object.entries({ a, b })) {
+  for (const [name, { honesty, exitCode, failures }] of Object.entries({ a, b })) {
+    if (exitCode !== 0) lines.push(`${name} FAILED (exit ${exitCode}): ${failures.join('; ')}`);
     if (honesty.wasBottleneck) lines.push(`${name}: ${honesty.sentences[0]}`);
   }
   lines.push('', `${''.padEnd(24)}${'a'.padStart(12)}${'b'.padStart(12)}${'b / a'.padStart(9)}`);

@@ -6,7 +6,7 @@
 import type { TimeName } from './measures.ts';
 import { escapeHtml, type Line, plot } from './plot.ts';
 import type { Report } from './report.ts';
-import { grouped, writeMs, writeTable } from './table.ts';
+import { BOTTLENECK, grouped, writeMs, writeTable } from './table.ts';
 import type { Percentiles, Point } from './totals.ts';
 
 const STYLE = `
@@ -14,16 +14,20 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; m
   max-width: 1300px; padding: 0 1rem; }
 h1 { font-size: 1.4rem; margin: 0; }
 .verdict { display: inline-block; padding: .1rem .6rem; border-radius: .3rem; color: #fff; }
-.passed { background: #00694d; } .failed { background: #b03a00; }
+.passed { background: #00694d; } .failed { background: #b03a00; } .doubtful { background: #7a5c00; }
 .facts { display: flex; flex-wrap: wrap; gap: .4rem 2.2rem; margin: 1rem 0; padding: 0; }
 .facts div { min-width: 6rem; } .facts dt { color: #555; font-size: .8rem; }
 .facts dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 1rem; }
-svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: #333; }
-svg .title { font-size: 13px; font-weight: 600; } svg .axis { stroke: #666; fill: none; }
+.plots { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); }
+figure { margin: 0; min-width: 0; } figcaption { display: flex; flex-wrap: wrap; gap: 0 1rem; font-size: .85rem; }
+figcaption b { width: 100%; }
+svg { width: 100%; height: auto; display: block; } svg text { font-size: 11px; fill: #333; }
+svg.key { display: inline-block; width: 30px; height: 6px; margin-right: .35rem; vertical-align: middle; }
+svg .axis { stroke: #666; fill: none; }
 svg .grid { stroke: #e4e4e4; fill: none; } svg .line { fill: none; stroke-width: 1.6; }
 pre { background: #f6f6f4; padding: 1rem; overflow-x: auto; font-size: 12.5px; line-height: 1.4; }
-li { margin: .2rem 0; }`;
+h1, li { overflow-wrap: anywhere; } li { margin: .2rem 0; }
+@media (max-width: 560px) { body { margin: 1rem auto; } svg text { font-size: 17px; } }`;
 
 function timeLines(points: readonly Point[], name: TimeName, prefix: string): Line[] {
   const of = (column: keyof Percentiles) =>
@@ -43,6 +47,37 @@ function countLine(points: readonly Point[], name: string, of: (point: Point) =>
   return { name, points: points.map((point) => [point.t, of(point)] as const) };
 }
 
+/** From when to when, in seconds, something went on at a rate. */
+type Span = readonly [number, number];
+
+/** A second in which it went on for less than this part of it says nothing of its rate. */
+const PART_MIN = 0.2;
+
+/**
+ * The same per second, of what went on from `span[0]` to `span[1]`: its first and last seconds are
+ * parts of one, and would look like a collapse. What came outside is shown as it is; nothing there
+ * is shown as nothing only where `isZeroShown`.
+ */
+function rateLine(
+  points: readonly Point[],
+  name: string,
+  of: (point: Point) => number,
+  span: Span,
+  isZeroShown = false,
+): Line {
+  const partOf = ({ t }: Point) => Math.min(t, span[1]) - Math.max(t - 1, span[0]);
+  // All of it may have been one short moment.
+  const isRateKnown = points.some((point) => partOf(point) >= PART_MIN);
+  const rates = points.flatMap((point): [number, number][] => {
+    const count = of(point);
+    const part = partOf(point);
+    if (part >= PART_MIN) return [[point.t, count / Math.min(1, part)]];
+    if (part > 0 && isRateKnown) return [];
+    return isZeroShown || count > 0 ? [[point.t, count]] : [];
+  });
+  return { name, points: rates };
+}
+
 /** Percentiles as "nines": 90 % at 1, 99 % at 2, so that the tail has room. */
 function curveLine(name: string, curve: readonly (readonly [number, number])[]): Line {
   const points = curve
@@ -52,7 +87,7 @@ function curveLine(name: string, curve: readonly (readonly [number, number])[]):
 }
 
 const NINES = [
-  [0, '0 %'],
+  [0, '0'],
   [-Math.log10(0.5), '50 %'],
   [1, '90 %'],
   [2, '99 %'],
@@ -61,7 +96,7 @@ const NINES = [
   [5, '99.999 %'],
 ] as const;
 
-function plots({ points, curves, counts }: Report): string[] {
+function plots({ points, curves, counts, ended }: Report): string[] {
   const x = { label: 'seconds since the first planned connect' };
   const ms = { label: 'ms', isLog: true };
   const out: string[] = [];
@@ -81,15 +116,22 @@ function plots({ points, curves, counts }: Report): string[] {
     ];
     const nines = { label: 'share of messages that were at least as fast', ticks: NINES };
     out.push(plot({ title: 'Percentile curve', x: nines, y: ms, lines }));
+    const load: Span = [ended.loadFromS, ended.loadToS];
     const rates = [
-      countLine(points, 'requests', (point) => point.counts.requests),
-      countLine(points, 'replies', (point) => point.counts.replies),
-      countLine(points, 'events', (point) => point.counts.events),
-      countLine(points, 'ACKs', (point) => point.counts.acks),
+      rateLine(points, 'requests', (point) => point.counts.requests, load),
+      rateLine(points, 'replies', (point) => point.counts.replies, load),
+      rateLine(points, 'events', (point) => point.counts.events, load),
+      rateLine(points, 'ACKs', (point) => point.counts.acks, load),
     ].filter((line) => line.points.some(([, count]) => count > 0));
     out.push(plot({ title: 'Messages', x, y: { label: 'per second' }, lines: rates }));
   }
-  out.push(linkPlot(points, x), connectPlot(points, x), errorPlot(points, x), toolPlot(points, x));
+  const connects: Span = [0, ended.connectedS];
+  out.push(
+    linkPlot(points, x),
+    connectPlot(points, x, connects),
+    errorPlot(points, x),
+    toolPlot(points, x),
+  );
   return out;
 }
 
@@ -101,10 +143,10 @@ function linkPlot(points: readonly Point[], x: { label: string }): string {
   return plot({ title: 'Links', x, y: { label: 'links' }, lines });
 }
 
-function connectPlot(points: readonly Point[], x: { label: string }): string {
+function connectPlot(points: readonly Point[], x: { label: string }, span: Span): string {
   const lines = [
-    countLine(points, 'connects begun', ({ counts }) => counts.attempts),
-    countLine(points, 'WELCOMEs', ({ counts }) => counts.welcomes),
+    rateLine(points, 'connects begun', ({ counts }) => counts.attempts, span, true),
+    rateLine(points, 'WELCOMEs', ({ counts }) => counts.welcomes, span, true),
     countLine(points, 'links ended', ({ counts }) => counts.ends),
   ];
   return plot({ title: 'Connect rate', x, y: { label: 'per second' }, lines });
@@ -155,9 +197,10 @@ function facts({ links, rates, times, counts, plan }: Report): string {
 export function writeHtml(report: Report): string {
   const { ok, exitCode, failures, honesty, startedAt, plan } = report;
   const title = `${plan.host}:${plan.port}, ${startedAt.slice(0, 19).replace('T', ' ')} UTC`;
-  const verdict = ok
-    ? '<span class="verdict passed">passed</span>'
-    : `<span class="verdict failed">failed, exit ${exitCode}</span>`;
+  const passed = honesty.wasBottleneck
+    ? `<span class="verdict doubtful">passed, but ${BOTTLENECK}</span>`
+    : '<span class="verdict passed">passed</span>';
+  const verdict = ok ? passed : `<span class="verdict failed">failed, exit ${exitCode}</span>`;
   const sentences = [...failures, ...honesty.sentences].map(
     (text) => `<li>${escapeHtml(text)}</li>`,
   );

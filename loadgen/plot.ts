@@ -1,6 +1,7 @@
 /**
- * Plot: lines over an axis as one piece of SVG, with nothing to load and no script.
- * From: html.ts: series of points.  To: text of an <svg> element.
+ * Plot: lines over an axis as a figure with one piece of SVG, with nothing to load and no script.
+ * From: html.ts: series of points.  To: text of a <figure> element; its title and legend are text
+ * of the page, which wraps where the page is narrow.
  * Bound: at most POINTS_MAX points per line; longer ones keep each stretch's highest point.
  */
 
@@ -24,14 +25,22 @@ export interface PlotOptions {
 }
 
 const WIDTH = 620;
-const HEIGHT = 270;
-const LEFT = 64;
+const HEIGHT = 232;
+const LEFT = 76;
 const RIGHT = 12;
-const TOP = 50;
+const TOP = 12;
 const BOTTOM = 40;
 const POINTS_MAX = 1_200;
 /** Told apart by people with the usual colour blindnesses, too (Okabe and Ito). */
 const COLOURS = ['#0072b2', '#e69f00', '#009e73', '#d55e00', '#cc79a7', '#56b4e9'];
+/**
+ * What lies over other lines is dashed, so that they show through: the second in halves, the third
+ * within the second's dashes, the fourth within its gaps.
+ */
+const DASHES = ['', '10 10', '4 16', '4 16'];
+const DASH_OFFSETS = [0, 0, -3, -13];
+/** A line lies over another when it goes the same way for this part of its points. */
+const SAME_SHARE = 0.1;
 
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
@@ -130,37 +139,62 @@ function axes({ x, y }: PlotOptions, sx: Scale, sy: Scale): string[] {
   return out;
 }
 
-function legend(lines: readonly Line[]): string[] {
-  let x = LEFT;
-  return lines.map(({ name }, index) => {
-    const colour = COLOURS[index % COLOURS.length];
-    const item =
-      `<path stroke="${colour}" class="line" d="M${x} 35h16"/>` +
-      `<text x="${x + 21}" y="39">${escapeHtml(name)}</text>`;
-    x += 36 + name.length * 6.6;
-    return item;
-  });
+interface Drawn {
+  readonly name: string;
+  /** Points as SVG has them. */
+  readonly at: readonly string[];
+  /** How many earlier lines it lies over. */
+  readonly level: number;
 }
 
-/** One plot as an <svg> element. Points that a log axis cannot show are left out. */
+/** Points are the same where both end of a step are. */
+function liesOver(line: readonly string[], other: readonly string[]): boolean {
+  const steps = (at: readonly string[]) => at.map((point, index) => `${at[index - 1]} ${point}`);
+  const known = new Set(steps(other));
+  const same = steps(line).filter((step) => known.has(step)).length;
+  return same >= Math.max(1, SAME_SHARE * line.length);
+}
+
+function draw({ lines, y }: PlotOptions, sx: Scale, sy: Scale): Drawn[] {
+  const drawn: Drawn[] = [];
+  for (const { name, points } of lines) {
+    const shown = thinned(points).filter(([, value]) => y.isLog !== true || value > 0);
+    const at = shown.map(([px, py]) => `${sx.at(px).toFixed(1)},${sy.at(py).toFixed(1)}`);
+    const below = drawn.filter((other) => liesOver(at, other.at));
+    drawn.push({ name, at, level: Math.max(0, ...below.map(({ level }) => level + 1)) });
+  }
+  return drawn;
+}
+
+function strokeOf(index: number, level: number): string {
+  const at = Math.min(level, DASHES.length - 1);
+  const dashes = at === 0 ? '' : ` stroke-dasharray="${DASHES[at]}"`;
+  const offset = DASH_OFFSETS[at] === 0 ? '' : ` stroke-dashoffset="${DASH_OFFSETS[at]}"`;
+  return `stroke="${COLOURS[index % COLOURS.length]}" class="line"${dashes}${offset}`;
+}
+
+function legend({ name, level }: Drawn, index: number): string {
+  const sample = `<svg viewBox="0 0 30 6" class="key" aria-hidden="true"><path ${strokeOf(index, level)} d="M0 3h30"/></svg>`;
+  return `<span>${sample}${escapeHtml(name)}</span>`;
+}
+
+/** One plot as a <figure> element. Points that a log axis cannot show are left out. */
 export function plot(options: PlotOptions): string {
   const lines = options.lines.filter(({ points }) => points.length > 0);
+  const title = escapeHtml(options.title);
   const all = lines.flatMap(({ points }) => points);
   const xs = all.map(([x]) => x);
   const ys = all.map(([, y]) => y);
   const sx = scaleOf(xs, options.x, LEFT, WIDTH - RIGHT);
   const sy = scaleOf(ys, options.y, HEIGHT - BOTTOM, TOP);
-  const drawn = lines.map(({ points }, index) => {
-    const shown = thinned(points).filter(([, y]) => options.y.isLog !== true || y > 0);
-    const at = shown.map(([x, y]) => `${sx.at(x).toFixed(1)},${sy.at(y).toFixed(1)}`);
-    return `<polyline stroke="${COLOURS[index % COLOURS.length]}" class="line" points="${at.join(' ')}"/>`;
-  });
+  const drawn = draw({ ...options, lines }, sx, sy);
   return [
-    `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(options.title)}">`,
-    `<text x="${LEFT}" y="18" class="title">${escapeHtml(options.title)}</text>`,
-    ...legend(lines),
+    `<figure><figcaption><b>${title}</b>${drawn.map(legend).join('')}</figcaption>`,
+    `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title}">`,
     ...axes(options, sx, sy),
-    ...drawn,
-    '</svg>',
+    ...drawn.map(
+      ({ at, level }, index) => `<polyline ${strokeOf(index, level)} points="${at.join(' ')}"/>`,
+    ),
+    '</svg></figure>',
   ].join('\n');
 }

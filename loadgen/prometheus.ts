@@ -7,7 +7,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Gauge, Registry } from 'prom-client';
 import { FINDING_NAMES } from './findings.ts';
+import { honestyOf } from './honesty.ts';
 import { COUNTERS, LABELLED, TIMES } from './measures.ts';
+import type { Plan } from './plan.ts';
 import { percentilesOf, type Totals } from './totals.ts';
 import { UsageError } from './units.ts';
 
@@ -23,14 +25,16 @@ function snake(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** The page for these totals. */
-export async function renderMetrics(totals: Totals): Promise<string> {
+/** The page for these totals of a plan. */
+export async function renderMetrics(plan: Plan, totals: Totals): Promise<string> {
   const registry = new Registry();
   const registers = [registry];
   const gauge = (name: string, help: string, labelNames: string[] = []): Gauge =>
     new Gauge({ name: `owsla_loadgen_${name}`, help, labelNames, registers });
   gauge('links', 'Open links.').set(totals.openNow);
   gauge('pending', 'Messages without an answer.').set(totals.pendingNow);
+  const ownFigures = '1 when the tool, not the server, has made the figures so far.';
+  gauge('bottleneck', ownFigures).set(honestyOf(plan, totals).wasBottleneck ? 1 : 0);
   const counts = gauge('count', 'Counters since the start, by name.', ['name']);
   for (const name of COUNTERS) counts.set({ name: snake(name) }, totals.counts[name]);
   const findings = gauge('findings', 'Wrong or remarkable answers, by finding.', ['finding']);
@@ -54,13 +58,13 @@ export async function renderMetrics(totals: Totals): Promise<string> {
 }
 
 /** Serve until closed. Rejects with a UsageError when the port is taken. */
-export async function servePrometheus(port: number, totals: Totals): Promise<Server> {
+export async function servePrometheus(port: number, plan: Plan, totals: Totals): Promise<Server> {
   const server = createServer(async (request, response) => {
     if (request.url !== '/metrics') {
       response.writeHead(404).end('see /metrics\n');
       return;
     }
-    const page = await renderMetrics(totals);
+    const page = await renderMetrics(plan, totals);
     response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(page);
   });
   await new Promise<void>((resolve, reject) => {

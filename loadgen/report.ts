@@ -19,6 +19,7 @@ export const EXIT = {
   usage: 64,
   unreachable: 69,
   preflight: 71,
+  bottleneck: 95,
   workerDied: 96,
   vanished: 97,
   integrity: 98,
@@ -137,12 +138,11 @@ function figure(report: Omit<Report, Verdict>, name: string): number | undefined
 }
 
 type Verdict = 'ok' | 'exitCode' | 'failures' | 'thresholds';
+/** What of the output decides whether a run has failed. */
+export type Judging = Pick<Output, 'thresholds' | 'allowed' | 'isBottleneckAllowed'>;
 
-function verdict(
-  report: Omit<Report, Verdict>,
-  output: Pick<Output, 'thresholds' | 'allowed'>,
-): Pick<Report, Verdict> {
-  const { ended, findings, plan } = report;
+function verdict(report: Omit<Report, Verdict>, output: Judging): Pick<Report, Verdict> {
+  const { ended, findings, plan, honesty } = report;
   const failures: string[] = [];
   let exitCode: ExitCode = EXIT.ok;
   const fail = (code: ExitCode, sentence: string): void => {
@@ -156,9 +156,13 @@ function verdict(
     if (findings[name] === 0 || output.allowed.has(name)) continue;
     fail(EXIT.integrity, `${name}: ${findings[name]}`);
   }
+  // Before the thresholds: figures that the tool made say nothing of the server.
+  if (honesty.wasBottleneck && !output.isBottleneckAllowed) {
+    fail(EXIT.bottleneck, 'the tool was the bottleneck (--allow-bottleneck takes such figures)');
+  }
   const thresholds = judge(output.thresholds, (name) => figure(report, name));
-  for (const { text, value, crossed } of thresholds) {
-    if (crossed) fail(EXIT.threshold, `threshold ${text}: it is ${value}`);
+  for (const { text, shown, crossed } of thresholds) {
+    if (crossed) fail(EXIT.threshold, `threshold ${text}: it is ${shown}`);
   }
   if (ended.how === 'interrupted' && plan.durationMs > 0) fail(EXIT.interrupted, ended.why);
   return { ok: failures.length === 0, exitCode, failures, thresholds };
@@ -176,7 +180,7 @@ export interface RunFacts {
 /** Put a report together and judge it. */
 export function makeReport(
   plan: Plan,
-  output: Pick<Output, 'thresholds' | 'allowed'>,
+  output: Judging,
   totals: Totals,
   { ended, startedAt, warnings, watched }: RunFacts,
 ): Report {

@@ -116,7 +116,7 @@ export async function run(wanted: Plan, output: Output): Promise<Report> {
   const manager = new Manager(plan, commandBroker);
   const { totals } = manager;
   const { prometheusPort: port, hdrFile } = output;
-  const scraped = port === undefined ? undefined : await servePrometheus(port, totals);
+  const scraped = port === undefined ? undefined : await servePrometheus(port, plan, totals);
   const startedAt = new Date();
   const live = output.isQuiet ? undefined : new Live(process.stderr);
   const hdr = hdrFile === undefined ? undefined : new HdrLog(hdrFile, startedAt);

@@ -93,6 +93,7 @@ export const OPTIONS = {
   timeout: text(CHECKS, 'age at which an unanswered message is lost', '15s'),
   allow: text(CHECKS, 'findings that do not fail the run: lost,cut,...'),
   failIf: list(CHECKS, "threshold, e.g. 'rt_p99 > 20ms'; crossed: exit code 99; repeatable"),
+  allowBottleneck: flag(CHECKS, 'do not fail a run whose figures the tool itself has made'),
   giveUp: text(CHECKS, 'end when no link has been open for so long; 0: never', '10s'),
   amqp: text(CHECKS, 'broker: watch the events exchange, and publish commands'),
   prefix: text(CHECKS, "prefix of the server's AMQP names", 'owsla'),
@@ -127,6 +128,8 @@ export interface Output {
   readonly isQuiet: boolean;
   readonly thresholds: readonly Threshold[];
   readonly allowed: ReadonlySet<Finding>;
+  /** A run in which the tool was the bottleneck may pass. */
+  readonly isBottleneckAllowed: boolean;
   readonly amqp: string | undefined;
   readonly prefix: string;
 }
@@ -340,6 +343,7 @@ export function makeOutput(given: Given): Output {
     isQuiet: read.flag('quiet'),
     thresholds: read.list('failIf').map(parseThreshold),
     allowed: allowed(read.maybe('allow')),
+    isBottleneckAllowed: read.flag('allowBottleneck'),
     amqp: read.maybe('amqp'),
     prefix: read.text('prefix'),
   };

@@ -8,6 +8,8 @@ import type { Report } from './report.ts';
 import type { Percentiles } from './totals.ts';
 
 const TOP_MAX = 6;
+/** What is said beside the verdict of such a run, wherever that stands. */
+export const BOTTLENECK = 'the tool was the bottleneck';
 
 /** `12,345`. */
 export function grouped(value: number): string {
@@ -131,7 +133,25 @@ function messageRows({ counts, rates, labelled, unansweredAtEnd, watched }: Repo
   return rows;
 }
 
-function findingRows({ findings, notes, examples }: Report): string[] {
+/** What a run without a finding has shown: no more than was sent, answered and looked into. */
+function integrity({ counts, plan, unansweredAtEnd }: Report): string {
+  const { requests, events, commandsPublished, replies, acks, commandsActed } = counts;
+  if (requests + events + commandsPublished === 0)
+    return 'nothing was sent, so nothing was checked';
+  if (replies + acks + commandsActed === 0) return 'no answer came, so none was checked';
+  const open =
+    unansweredAtEnd === 0 ? '' : `, of what was answered: ${grouped(unansweredAtEnd)} not`;
+  const said = {
+    echo: `nothing lost, doubled, wrong or misrouted${open}`,
+    ok: `nothing lost, doubled or wrong${open}; of replies their status was checked`,
+    any: `nothing lost or doubled${open}; what replies say was not checked`,
+  };
+  // Only REPLYs have a payload to look into.
+  return requests === 0 ? said.echo : said[plan.expect];
+}
+
+function findingRows(report: Report): string[] {
+  const { findings, notes, examples } = report;
   const rows = (head: string, name: Finding, count: number, shown: number): string[] => [
     `${head.padEnd(12)}${name} ${grouped(count)}: ${FINDINGS[name]}`,
     ...examples
@@ -142,7 +162,7 @@ function findingRows({ findings, notes, examples }: Report): string[] {
   const wrong = WRONGS.filter((name) => findings[name] > 0);
   const noted = NOTES.filter((name) => notes[name] > 0);
   return [
-    ...(wrong.length === 0 ? ['integrity   nothing lost, doubled, wrong or misrouted'] : []),
+    ...(wrong.length === 0 ? [`integrity   ${integrity(report)}`] : []),
     ...wrong.flatMap((name) => rows('WRONG', name, findings[name], 3)),
     ...noted.flatMap((name) => rows('note', name, notes[name], 1)),
   ];
@@ -151,10 +171,8 @@ function findingRows({ findings, notes, examples }: Report): string[] {
 function verdictRows(report: Report): string[] {
   const { honesty, thresholds, failures, ended, exitCode } = report;
   const rows: string[] = [];
-  for (const { text, value, crossed } of thresholds) {
-    rows.push(
-      `threshold   ${text}: ${Number.isNaN(value) ? 'no value' : value} ${crossed ? 'CROSSED' : 'ok'}`,
-    );
+  for (const { text, shown, crossed } of thresholds) {
+    rows.push(`threshold   ${text}: ${shown} ${crossed ? 'CROSSED' : 'ok'}`);
   }
   for (const sentence of honesty.sentences) rows.push(`tool        ${sentence}`);
   if (honesty.sentences.length === 0) {
@@ -165,7 +183,8 @@ function verdictRows(report: Report): string[] {
     );
   }
   rows.push(`ended       ${ended.how}: ${ended.why}`);
-  rows.push(exitCode === 0 ? 'PASSED' : `FAILED (exit ${exitCode}): ${failures.join('; ')}`);
+  const passed = honesty.wasBottleneck ? `PASSED, but ${BOTTLENECK}` : 'PASSED';
+  rows.push(exitCode === 0 ? passed : `FAILED (exit ${exitCode}): ${failures.join('; ')}`);
   return rows;
 }
 

@@ -3,7 +3,7 @@
  * From: settings.ts as text; the report's figures.  To: the report and exit code 99.
  * Bound: a closed list of figure names; an unknown one is refused before the run.
  */
-import { duration, number, UsageError } from './units.ts';
+import { duration, UsageError } from './units.ts';
 
 const OPERATORS = {
   '>=': (a: number, b: number) => a >= b,
@@ -19,20 +19,22 @@ export interface Threshold {
   readonly text: string;
   readonly figure: string;
   readonly operator: Operator;
-  /** Milliseconds for times, shares from 0 to 1, counts otherwise. */
+  /** Milliseconds for times, 0 to 1 for shares, per second for rates, counts otherwise. */
   readonly limit: number;
 }
 
 export interface Judged {
   readonly text: string;
   readonly value: number;
+  /** The value with its unit, for people. */
+  readonly shown: string;
   readonly crossed: boolean;
 }
 
 const PERCENTILE =
   /^(?:(?:rt|event|connect)(?:_raw)?|command|outcome)_(?:p50|p90|p99|p999|p9999|max|mean)$/;
 
-/** Names of figures besides the percentiles; `figures.ts` gives their values. */
+/** Names of figures besides the percentiles; report.ts gives their values. */
 export const FIGURES = [
   'lost',
   'unacked',
@@ -72,17 +74,46 @@ export const FIGURES = [
   'ack_rate',
 ] as const;
 
+type Kind = 'time' | 'share' | 'rate' | 'count';
+
+const SHARES = ['late_sends'];
+const RATES = ['connect_rate', 'request_rate', 'reply_rate', 'ack_rate'];
+
 function isFigure(name: string): boolean {
   return PERCENTILE.test(name) || FIGURES.some((figure) => figure === name);
 }
 
+function kindOf(figure: string): Kind {
+  if (PERCENTILE.test(figure)) return 'time';
+  if (SHARES.includes(figure)) return 'share';
+  return RATES.includes(figure) ? 'rate' : 'count';
+}
+
+/** How the limit of each kind is written: what could be read in two ways is refused. */
+const LIMITS: Readonly<Record<Kind, { pattern: RegExp; wanted: string }>> = {
+  time: { pattern: /^[\d.]+(?:ms|s|m|h)$/, wanted: 'a time with its unit: 20ms, 1.5s' },
+  share: { pattern: /^[\d.]+%$/, wanted: 'a share in percent, from 0% to 100%' },
+  rate: { pattern: /^[\d.]+(?:\/s)?$/, wanted: 'a number a second: 2000 or 2000/s' },
+  count: { pattern: /^\d+$/, wanted: 'a count, a whole number without a unit' },
+};
+
 function limitOf(figure: string, text: string): number {
-  if (figure === 'late_sends' && text.endsWith('%')) {
-    return number('--fail-if', text.slice(0, -1)) / 100;
+  const kind = kindOf(figure);
+  const { pattern, wanted } = LIMITS[kind];
+  const value = kind === 'time' ? Number.parseFloat(text) : Number(text.replace(/%$|\/s$/, ''));
+  if (!pattern.test(text) || !Number.isFinite(value) || (kind === 'share' && value > 100)) {
+    throw new UsageError(`--fail-if: '${figure}' wants ${wanted}; not '${text}'`);
   }
-  if (!PERCENTILE.test(figure)) return number('--fail-if', text);
-  if (!/[a-z]$/.test(text)) throw new UsageError(`--fail-if: '${text}' needs a unit: 20ms, 1.5s`);
-  return duration('--fail-if', text);
+  if (kind === 'time') return duration('--fail-if', text);
+  return kind === 'share' ? value / 100 : value;
+}
+
+/** A figure's value with its unit. */
+function shownAs(figure: string, value: number): string {
+  const kind = kindOf(figure);
+  if (kind === 'time') return `${value} ms`;
+  if (kind === 'share') return `${Number((100 * value).toPrecision(3))} %`;
+  return kind === 'rate' ? `${value}/s` : String(value);
 }
 
 /** Read one threshold. Throws UsageError when its figure, operator or limit is not known. */
@@ -114,7 +145,10 @@ export function judge(
 ): Judged[] {
   return thresholds.map(({ text, figure, operator, limit }) => {
     const value = figureOf(figure);
-    if (value === undefined) return { text, value: Number.NaN, crossed: true };
-    return { text, value, crossed: OPERATORS[operator](value, limit) };
+    if (value === undefined) {
+      return { text, value: Number.NaN, shown: 'no value', crossed: true };
+    }
+    const shown = shownAs(figure, value);
+    return { text, value, shown, crossed: OPERATORS[operator](value, limit) };
   });
 }

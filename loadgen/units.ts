@@ -65,9 +65,10 @@ export function wholes(name: string, text: string | number, min: number, max: nu
   return range;
 }
 
-/** A share from 0 to 1: `0.05` or `5%`. */
+/** A share from 0 to 1: `0.05` or `5%`. A bare `1` is refused: some mean 1 %, some everything. */
 export function share(name: string, text: string | number): number {
   const match = /^(\d+(?:\.\d+)?)(%)?$/.exec(String(text).trim());
+  if (match?.[0] === '1') throw new UsageError(`${name}: '1' may be 1% or 100%: write which`);
   const value = match ? Number(match[1]) / (match[2] ? 100 : 1) : Number.NaN;
   if (!(value >= 0 && value <= 1)) {
     throw new UsageError(`${name}: '${text}' is no share (0.05 or 5%)`);

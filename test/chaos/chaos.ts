@@ -8,9 +8,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Random } from '../../loadgen/random.ts';
 import { Books, FINDINGS, type Span } from './books.ts';
 import { COMMAND_FINDINGS, CommandBooks } from './commandBooks.ts';
-import type { Fault, Times } from './faults.ts';
+import { type Detection, detectionsOf, failuresOf as lateOf, wordsOf } from './detection.ts';
+import { type Fault, lossBy, type Times } from './faults.ts';
 import { readLedgers } from './ledger.ts';
-import { backAfter } from './recovery.ts';
+import { foreignShare, Machine, type Sample } from './machine.ts';
+import { backAfter, isSlow, WATCH_MS } from './recovery.ts';
 import { type Highest, Watch } from './watch.ts';
 import { World, type WorldPlan } from './world.ts';
 
@@ -24,7 +26,7 @@ export interface ChaosPlan extends WorldPlan {
   readonly times: Times;
   /** Full rate means that answers take no longer. */
   readonly promptMs: number;
-  /** Everything must be back at full rate so long after a fault. */
+  /** Everything must be back at full rate so long after a fault, on a machine that has the time. */
   readonly backMs: number;
   /** What an answer may take beyond its deadline. */
   readonly graceMs: number;
@@ -36,6 +38,10 @@ export interface Suffered extends Span {
   readonly name: string;
   /** Everything was back at full rate, in ms after its end; Infinity: it was not. */
   readonly backMs: number;
+  /** What others had of the machine until then, 0 to 1. */
+  readonly foreign: number;
+  /** Of each link to a broker that the fault took away. */
+  readonly detections: readonly Detection[];
 }
 
 export interface Outcome {
@@ -64,8 +70,10 @@ export function* inRandomOrder(names: readonly string[], random: Random): Genera
 export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Promise<Outcome> {
   const world = await World.start(plan);
   let isKept = false;
+  let machine: Machine | undefined;
   try {
     const watch = new Watch(() => world.server.page('/metrics'), world.limits);
+    machine = new Machine(() => world.watched);
     const begin = Date.now();
     world.fleet.rate(1);
     world.commander.rate(1);
@@ -84,10 +92,9 @@ export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Prom
     const commands = new CommandBooks(readLedgers(world.folder));
     commands.close({ outages });
     const planned = books.planned();
-    const suffered = spans.map((span) => ({
-      ...span,
-      backMs: backAfter(planned, span.to, plan.promptMs),
-    }));
+    const suffered = sufferedOf(world, spans, end, machine.samples, (endedAt) =>
+      backAfter(planned, endedAt, plan.promptMs),
+    );
     const seconds = Math.round((end - begin) / 1_000);
     const figures = { suffered, highest: watch.highest, memory };
     const part = { seed: plan.seed, seconds, books, commands, ...figures };
@@ -96,6 +103,7 @@ export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Prom
     if (isKept) tell(`the ledgers stay in ${world.folder}`);
     return { ...part, failures };
   } finally {
+    machine?.stop();
     await world.stop();
     if (!isKept) world.forget();
   }
@@ -103,6 +111,26 @@ export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Prom
 
 interface Named extends Span {
   readonly name: string;
+}
+
+/** What each fault cost, and what of it was due to the machine. */
+function sufferedOf(
+  world: World,
+  spans: readonly Named[],
+  endedAt: number,
+  samples: readonly Sample[],
+  backOf: (endedAt: number) => number,
+): Suffered[] {
+  const words = wordsOf(world.log);
+  return spans.map((span, at) => {
+    const backMs = backOf(span.to);
+    const foreign = foreignShare(samples, span.from, span.to + Math.min(backMs, WATCH_MS));
+    const loss = lossBy(span.name);
+    const until = spans[at + 1]?.from ?? endedAt;
+    const around = { words, samples, limits: world.limits, until };
+    const detections = loss === undefined ? [] : detectionsOf(loss, span, around);
+    return { ...span, backMs, foreign, detections };
+  });
 }
 
 async function runFaults(
@@ -130,7 +158,7 @@ async function runFaults(
 
 function failuresOf(
   { books, commands, suffered, memory }: Omit<Outcome, 'failures'>,
-  { backMs, memoryMax }: ChaosPlan,
+  { backMs, graceMs, memoryMax }: ChaosPlan,
 ): string[] {
   const failures: string[] = [];
   for (const [finding, { count, examples }] of books.findings) {
@@ -139,8 +167,11 @@ function failuresOf(
   for (const [finding, { count, examples }] of commands.findings) {
     failures.push(`${count} ${COMMAND_FINDINGS[finding]}: ${examples.join('; ')}`);
   }
-  for (const { name, backMs: took } of suffered) {
-    if (took > backMs) failures.push(`after '${name}' full rate took ${took} ms, not ${backMs}`);
+  for (const { name, backMs: took, foreign, detections } of suffered) {
+    failures.push(...lateOf(name, detections, graceMs));
+    if (isSlow(took, foreign, backMs)) {
+      failures.push(`after '${name}' full rate took ${took} ms, not ${backMs}`);
+    }
   }
   const ratio = memory.last / memory.first;
   if (memoryMax > 0 && !(ratio <= memoryMax)) {

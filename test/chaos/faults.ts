@@ -5,6 +5,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Manner } from './backend.ts';
+import type { Loss } from './detection.ts';
 import type { World } from './world.ts';
 
 /** How long faults last, in ms. */
@@ -104,6 +105,21 @@ export const FAULTS = {
     backend.behave('answer');
   },
 } as const satisfies Record<string, Fault>;
+
+/** What these take from the node is its broker, and how; by the same names. */
+const LOSSES: Readonly<Partial<Record<string, Loss>>> = {
+  'kill -9 the broker, start it again': 'closed',
+  'SIGSTOP the broker': 'stopped',
+  'TCP to the broker cut without FIN': 'cut',
+  'the cluster loses its first node': 'node',
+  'the cluster loses its second node': 'node',
+  'the cluster loses its third node': 'node',
+};
+
+/** How this fault takes the broker away; undefined when it does not. */
+export function lossBy(name: string): Loss | undefined {
+  return LOSSES[name];
+}
 
 /** A node of a cluster is killed, and started again. */
 function loseNode(index: number): Fault {

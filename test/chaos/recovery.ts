@@ -8,7 +8,9 @@ import type { Planned } from './books.ts';
 const SLICE_MS = 250;
 /** That many slices in a row must be well. */
 const SLICES = 4;
-const WATCH_MS = 60_000;
+export const WATCH_MS = 60_000;
+/** Beyond this share of it in other hands a machine cannot be asked for the full rate. */
+const FOREIGN_SHARE_MAX = 0.1;
 /** One message in a hundred may be slow for reasons of its own. */
 const OK_SHARE_MIN = 0.99;
 
@@ -33,6 +35,19 @@ export function backAfter(planned: readonly Planned[], endedAt: number, promptMs
     if (inRow === SLICES) return sinceMs - (SLICES - 1) * SLICE_MS;
   }
   return Number.POSITIVE_INFINITY;
+}
+
+/**
+ * Was this too slow? Only a machine that had time for the load can show that: elsewhere the load
+ * that came up meanwhile waits, however soon all is whole again. That is detection.ts's to judge.
+ */
+export function isSlow(backMs: number, foreign: number, backMsMax: number): boolean {
+  return backMs > backMsMax && !isStarved(foreign);
+}
+
+/** Did others take so much of the machine, 0 to 1, that its full rate says nothing? */
+export function isStarved(foreign: number): boolean {
+  return foreign > FOREIGN_SHARE_MAX;
 }
 
 /** Index of the first message that was due at or after `time`. */

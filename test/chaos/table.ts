@@ -5,8 +5,9 @@
  */
 import { STATUS } from '../../src/errors.ts';
 import { FINDINGS, type Finding } from './books.ts';
-import type { Outcome } from './chaos.ts';
+import type { Outcome, Suffered } from './chaos.ts';
 import { COMMAND_FINDINGS, type CommandFinding } from './commandBooks.ts';
+import { isStarved } from './recovery.ts';
 
 const NAME_COLUMNS = 44;
 const MiB = 1_048_576;
@@ -84,6 +85,25 @@ function findingRows({ books, commands }: Outcome): string[] {
   return [...ofMessages, ...ofCommands];
 }
 
+function faultRow({ name, from, to, backMs, foreign }: Suffered): string {
+  const share = `others had ${Math.round(100 * foreign)} % of the machine`;
+  const note = isStarved(foreign) ? `${share}: not judged` : share;
+  return row(name, seconds(to - from), `back after ${seconds(backMs)}; ${note}`);
+}
+
+/** Of each fault: who noticed last, and who was up again last. */
+function detectionRows({ name, detections }: Suffered): string[] {
+  return (['noticed', 'up again'] as const).flatMap((wanted) => {
+    const all = detections.filter(({ what }) => what === wanted);
+    const slowest = all.toSorted((a, b) => b.tookMs - a.tookMs)[0];
+    if (slowest === undefined) return [];
+    const { link, tookMs, hasCome, boundMs, deniedMs } = slowest;
+    const bound = `at most ${seconds(boundMs)}, and ${seconds(deniedMs)} that the machine made`;
+    const took = hasCome ? seconds(tookMs) : 'never';
+    return [row(`${name}:`.slice(0, NAME_COLUMNS), took, `${wanted}; ${bound} (${link})`)];
+  });
+}
+
 /** The whole report, ending with the broken promises. */
 export function writeTable(outcome: Outcome): string {
   const { seed, seconds: ran, suffered, highest, memory, failures } = outcome;
@@ -95,9 +115,9 @@ export function writeTable(outcome: Outcome): string {
     'Broken promises',
     ...findingRows(outcome),
     'Faults: how long they lasted, and full rate after their end',
-    ...suffered.map(({ name, from, to, backMs }) => {
-      return row(name, seconds(to - from), `back after ${seconds(backMs)}`);
-    }),
+    ...suffered.map(faultRow),
+    'Links to the broker that faults took away: the slowest of each, and its bound',
+    ...suffered.flatMap(detectionRows),
     'Gauges of one acceptor: the highest value, and its limit',
     ...highest.map(({ gauge, value, most, limit }) => {
       return row(gauge, value, `at most ${grouped(most)} (${limit})`);

@@ -12,11 +12,12 @@ import { type LimitName, type Limits, makeLimits } from '../../src/limits.ts';
 import { type Broker, startBroker } from '../helpers/broker.ts';
 import { startCluster } from '../helpers/cluster.ts';
 import { quietPort } from '../helpers/loopback.ts';
-import { Server } from '../helpers/server.ts';
+import { type LogLine, Server } from '../helpers/server.ts';
 import { ToxicProxy } from '../helpers/toxicProxy.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 import { EVENTS_QUEUE, REQUESTS_QUEUE } from './backend.ts';
 import { OUTCOMES_QUEUE } from './commander.ts';
+import type { Watched } from './machine.ts';
 import { collectGarbage, DEBUGGABLE, residentBytes } from './memory.ts';
 import { BackendProcess, CommanderProcess, FleetProcess } from './processes.ts';
 
@@ -46,6 +47,10 @@ const DRAINED_MS = 120_000;
 /** Longer than figures take to reach /metrics. */
 const SETTLED_MS = 1_000;
 
+function acceptorNames(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `acceptor ${index + 1}`);
+}
+
 interface Parts {
   readonly backend: BackendProcess;
   readonly commander: CommanderProcess;
@@ -62,7 +67,8 @@ export class World {
   #proxies: readonly ToxicProxy[] = [];
   #parts: Parts | undefined;
   #port = 0;
-  #server: Server | undefined;
+  /** The node, and before it those that were killed. */
+  readonly #servers: Server[] = [];
 
   private constructor(plan: WorldPlan) {
     this.#plan = plan;
@@ -88,7 +94,7 @@ export class World {
     const { commandsPerSecond, keepMs } = this.#plan;
     await this.#startBrokers(nodes);
     this.#port = await quietPort();
-    this.#stops.push(() => this.#server?.stop());
+    this.#stops.push(() => this.#servers.at(-1)?.stop());
     await this.serve();
     const urls = this.brokers.map(({ url }) => url).toReversed();
     const common = { urls, prefix: PREFIX, seed, isQuorum: nodes > 1 };
@@ -113,7 +119,7 @@ export class World {
   async serve(): Promise<void> {
     const { acceptors, limits, nodes } = this.#plan;
     const queues = nodes > 1 ? ['--queue-type', 'quorum'] : [];
-    this.#server = await Server.start({
+    const server = await Server.start({
       amqp: this.brokers.map(({ url }, at) => this.#proxies[at]?.urlFor(url)).join(),
       prefix: PREFIX,
       acceptors,
@@ -122,6 +128,7 @@ export class World {
       flags: ['--data-dir', join(this.folder, 'data'), ...queues],
       env: DEBUGGABLE,
     });
+    this.#servers.push(server);
   }
 
   async #startBrokers(nodes: number): Promise<void> {
@@ -152,8 +159,22 @@ export class World {
 
   /** The node; the last one, while there is none. */
   get server(): Server {
-    if (this.#server === undefined) throw new Error('the world has not started');
-    return this.#server;
+    const server = this.#servers.at(-1);
+    if (server === undefined) throw new Error('the world has not started');
+    return server;
+  }
+
+  /** What the node has logged, from the first to the last of its lives. */
+  get log(): LogLine[] {
+    return this.#servers.flatMap(({ log }) => log);
+  }
+
+  /** Whom a run waits for: the processes of the node, and the brokers that run. */
+  get watched(): Watched {
+    const children = ['registrar', 'observer', ...acceptorNames(this.acceptors)];
+    const pids = children.map((child) => this.server.childPid(child)).filter((pid) => pid > 0);
+    const brokers = this.brokers.map(({ pid }) => pid).filter((pid) => pid > 0);
+    return { node: [this.server.pid, ...pids], brokers };
   }
 
   get backend(): BackendProcess {
@@ -184,8 +205,8 @@ export class World {
   /** Resident memory of the acceptors in bytes, once they have collected their garbage. */
   async memory(): Promise<number> {
     let bytes = 0;
-    for (let index = 1; index <= this.acceptors; index += 1) {
-      const pid = this.server.childPid(`acceptor ${index}`);
+    for (const acceptor of acceptorNames(this.acceptors)) {
+      const pid = this.server.childPid(acceptor);
       await collectGarbage(pid, this.server.errors);
       bytes += residentBytes(pid);
     }

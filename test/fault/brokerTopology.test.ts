@@ -88,7 +88,7 @@ t.test('what no publish would notice is there again after topologyMs', async (t)
 
 t.test('the reply queue: consumed again, and the next REQUEST is answered', async (t) => {
   const device = await open(t, 'door-4');
-  const losses = await server.metric('owsla_broker_losses_total');
+  const losses = await server.metricNow('owsla_broker_losses_total');
   await operator.channel.deleteQueue(replyQueue());
   await server.untilMetric('owsla_broker_losses_total', '', (value) => value > losses);
   await upAgain();
@@ -101,7 +101,7 @@ t.test('the reply queue: consumed again, and the next REQUEST is answered', asyn
 t.test('the reply queue expires while the node sleeps: answered after it wakes', async (t) => {
   const device = await open(t, 'door-5');
   const acceptor = server.childPid('acceptor 1');
-  const losses = await server.metric('owsla_broker_losses_total');
+  const losses = await server.metricNow('owsla_broker_losses_total');
   process.kill(acceptor, 'SIGSTOP');
   // The broker misses its heartbeats and closes; nobody consumes; the queue goes. To declare it,
   // even passively, would count as use, so it is asked by what nobody can be given.

@@ -315,7 +315,7 @@ async function canLogIn(url: string): Promise<boolean> {
 
 async function installBroker(): Promise<void> {
   try {
-    await run(SETUP, ['rabbitmq-server']);
+    await run(SETUP, ['broker']);
   } catch (error) {
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
     const last = said.split('\n').at(-1);

@@ -1,7 +1,7 @@
 /** A real node for tests: `owsla serve` as its own process tree, its log and its metrics. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -40,6 +40,8 @@ export class Server {
   /** Its TMPDIR, gone after `stop`: a supervisor that is killed leaves its sockets behind. */
   readonly folder: string;
   readonly #process: ChildProcess;
+  /** Its exit code or signal, once its last line has been read, too. */
+  readonly #ended: Promise<number | NodeJS.Signals>;
 
   private constructor(
     child: ChildProcess,
@@ -49,6 +51,8 @@ export class Server {
     ready: LogLine,
   ) {
     this.#process = child;
+    // Not 'exit': what it said last may still be in the pipes then.
+    this.#ended = once(child, 'close').then(([code, signal]) => code ?? signal);
     this.folder = folder;
     this.log = log;
     this.errors = errors;
@@ -125,6 +129,23 @@ export class Server {
     return Number(line?.slice(series.length + 1) ?? Number.NaN);
   }
 
+  /**
+   * The same, but not as of before this call: for figures that are compared with later ones. Each
+   * process that reports has to be running: two reports of each are awaited, as one may have been
+   * on its way.
+   */
+  async metricNow(name: string, label = ''): Promise<number> {
+    const reports = new Map<string, { text: string; count: number }>();
+    await waitFor(`reports of all processes for ${name}`, async () => {
+      for (const [process, text] of reportsOf(await this.page('/metrics'))) {
+        const seen = reports.get(process);
+        if (seen?.text !== text) reports.set(process, { text, count: (seen?.count ?? -1) + 1 });
+      }
+      return reports.size > 0 && [...reports.values()].every(({ count }) => count >= 2);
+    });
+    return this.metric(name, label);
+  }
+
   /** Waits until a node-wide figure is as wanted. */
   async untilMetric(name: string, label: string, wanted: (value: number) => boolean) {
     await waitFor(`${name}{${label}}`, async () => wanted(await this.metric(name, label)));
@@ -134,13 +155,12 @@ export class Server {
     this.#process.kill(signal);
   }
 
-  /** Resolves with the exit code, or the signal that ended the supervisor. */
-  async ended(): Promise<number | NodeJS.Signals> {
-    const { exitCode, signalCode } = this.#process;
-    if (exitCode !== null) return exitCode;
-    if (signalCode !== null) return signalCode;
-    const [code, signal] = await once(this.#process, 'exit');
-    return code ?? signal;
+  /**
+   * Resolves with the exit code, or the signal that ended the supervisor, when `log` and `errors`
+   * are whole.
+   */
+  ended(): Promise<number | NodeJS.Signals> {
+    return this.#ended;
   }
 
   /** Ends the node at once: for tests that do not look at how it ends. */
@@ -151,5 +171,17 @@ export class Server {
       await this.ended();
     }
     rmSync(this.folder, { recursive: true, force: true });
+    // The leash removes it too: what one of them finds gone already it may take for all.
+    await waitFor('its folder to go', () => !existsSync(this.folder));
   }
+}
+
+/** By process: its delay of the event loop, measured to the nanosecond anew for each report. */
+function reportsOf(page: string): Map<string, string> {
+  const reports = new Map<string, string>();
+  for (const line of page.match(/^owsla_(?:acceptor|presence)_loop_lag_.*$/gm) ?? []) {
+    const process = /acceptor="\d+"/.exec(line)?.[0] ?? 'registrar';
+    reports.set(process, `${reports.get(process) ?? ''}${line}\n`);
+  }
+  return reports;
 }

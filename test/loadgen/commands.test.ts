@@ -56,7 +56,7 @@ t.test('commands: each thing that a node can do wrong is found, and fails the ru
     'tell-expired-after-result',
     'hold-until-next',
   ];
-  const flags = ['--devices', '2', '--command-rate', '60', '--command-kept', '1'];
+  const flags = ['--devices', '2', '--command-rate', '60', '--command-kept', '100%'];
   const waits = ['--duration', '1s', '--command-deadline', '2s', '--timeout', '500ms'];
   const { report, exitCode, stdout } = await against([...flags, ...waits], (order) => {
     return order % 3 === 0 ? misdeeds[order / 3 - 1] : undefined;
@@ -70,7 +70,7 @@ t.test('commands: each thing that a node can do wrong is found, and fails the ru
 });
 
 t.test('commands: devices that lose their link unanswered act once all the same', async (t) => {
-  const flags = ['--devices', '5', '--command-rate', '100', '--command-kept', '1'];
+  const flags = ['--devices', '5', '--command-rate', '100', '--command-kept', '100%'];
   const cuts = ['--command-cut', '20%', '--reconnect', '20ms-50ms', '--duration', '1s'];
   const { report, exitCode, stdout } = await against([...flags, ...cuts]);
 

@@ -16,7 +16,7 @@ t.test('faults: half-open links fall silent, and nothing of them counts as lost'
 });
 
 t.test('faults: garbage frames are refused by the server, each with its ERROR', async (t) => {
-  const flags = ['--devices', '20', '--rate', '100', '--duration', '2s', '--garbage', '1'];
+  const flags = ['--devices', '20', '--rate', '100', '--duration', '2s', '--garbage', '100%'];
   const { server, report, exitCode } = await watched({}, [
     ...flags,
     ...['--fault-after', '200ms', '--reconnect', '50ms-100ms'],
@@ -30,7 +30,7 @@ t.test('faults: garbage frames are refused by the server, each with its ERROR', 
 });
 
 t.test('faults: a slow greeting says HELLO in pieces, late', async (t) => {
-  const flags = ['--devices', '10', '--duration', '100ms', '--slow-greeting', '1'];
+  const flags = ['--devices', '10', '--duration', '100ms', '--slow-greeting', '100%'];
   const { hellos, report } = await watched({}, [...flags, '--fault-after', '500ms']);
 
   t.equal(hellos.size, 10);
@@ -48,7 +48,7 @@ t.test('faults: a slow reader takes a chunk a second', async (t) => {
       return true;
     },
   };
-  const flags = ['--devices', '1', '--rate', '0.5', '--duration', '3s', '--slow-reader', '1'];
+  const flags = ['--devices', '1', '--rate', '0.5', '--duration', '3s', '--slow-reader', '100%'];
   const { report } = await watched(script, [
     ...flags,
     ...['--fault-after', '10ms', '--timeout', '100ms', '--allow', 'badFrames'],

@@ -1,6 +1,6 @@
 /** What a run leaves behind: page, HDR log, metrics, comparison; mixes and scenario files. */
 import { execFile } from 'node:child_process';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -59,6 +59,7 @@ t.test('output: metrics of the running load can be scraped', async (t) => {
   const { exitCode } = await ended;
 
   t.match(page, /owsla_loadgen_links 20/);
+  t.match(page, /owsla_loadgen_bottleneck [01]\n/);
   t.match(page, /owsla_loadgen_findings\{finding="lost"\} 0/);
   t.match(page, /owsla_loadgen_seconds\{time="request",quantile="0.99"\} 0\.\d+/);
   t.equal(exitCode, 0, 'Ctrl-C is how an endless run ends');
@@ -82,6 +83,9 @@ t.test('output: compare sets two reports side by side and names other plans', as
   t.match(stdout, /the plans differ:\n {2}plan\.rate: .*"from":50.* \/ .*"from":100/);
   t.match(stdout, /requests\/s +50 +100 +2\.00/);
   t.match(stdout, /round trip p99 ms/);
+  const failed = { ...JSON.parse(readFileSync(a, 'utf8')), exitCode: 98, failures: ['lost: 3'] };
+  writeFileSync(a, JSON.stringify(failed));
+  t.match((await run(process.execPath, [CLI, 'compare', a, b])).stdout, /^a FAILED .*lost: 3$/m);
   writeFileSync(b, '{}');
   await t.rejects(run(process.execPath, [CLI, 'compare', a, b]), /not a report of owsla-loadgen/);
 });
@@ -128,41 +132,4 @@ t.test('output: flags win over a scenario, thresholds of both hold', async (t) =
   t.equal(report?.counts.requests, 50);
   t.equal(exitCode, 99);
   t.match(report?.failures, ['threshold replies < 1000: it is 50']);
-});
-
-/** Debian's Chromium, or the reason why there is none. */
-async function chromium(): Promise<string | undefined> {
-  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
-    try {
-      await run(name, ['--version']);
-      return name;
-    } catch {
-      // Not this one.
-    }
-  }
-  return undefined;
-}
-
-const browser = (await chromium()) ?? '';
-const skip = browser === '' ? 'no Chromium on this machine: apt-get install chromium' : false;
-
-t.test('output: the page shows its plots in a real browser', { skip }, async (t) => {
-  const target = await serving(t);
-  const folder = t.testdir();
-  const [page, picture] = [join(folder, 'run.html'), join(folder, 'run.png')];
-  const load = ['--devices', '50', '--rate', '200', '--event-share', '20%', '--duration', '3s'];
-  await runToEnd(['--target', target, '--quiet', ...load, '--html', page]);
-  const headless = ['--headless', '--no-sandbox', '--disable-gpu', `--user-data-dir=${folder}/p`];
-
-  const url = `file://${page}`;
-  const { stdout: dom } = await run(browser, [...headless, '--dump-dom', url]);
-  const shot = [`--screenshot=${picture}`, '--window-size=1300,1500', url];
-  await run(browser, [...headless, ...shot]);
-
-  const html = readFileSync(page, 'utf8');
-  t.notMatch(html, /<script|src=|href=|@import|url\(/, 'it loads nothing');
-  t.notMatch(html, /NaN|undefined|Infinity/);
-  t.equal(dom.match(/<polyline/g)?.length, html.match(/<polyline/g)?.length);
-  t.equal(dom.match(/<svg/g)?.length, 8, 'eight plots');
-  t.ok(statSync(picture).size > 50_000, 'the picture is no blank page');
 });

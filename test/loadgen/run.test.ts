@@ -61,7 +61,7 @@ t.test('run: a lost, a doubled, a wrong and a misrouted reply each fail it with 
 
 t.test('run: an event without ACK is un-ACKed, and --allow makes that pass', async (t) => {
   const script: Script = { onEvent: (_, { id }) => id === 1 };
-  const flags = ['--devices', '3', '--rate', '30', '--event-share', '1', '--duration', '1s'];
+  const flags = ['--devices', '3', '--rate', '30', '--event-share', '100%', '--duration', '1s'];
   const { report, exitCode } = await against(script, [
     ...flags,
     ...['--timeout', '500ms', '--allow', 'unacked'],

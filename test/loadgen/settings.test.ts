@@ -70,8 +70,39 @@ t.test('settings: each mistake is refused with a sentence that names the flag', 
   for (const [given, sentence] of REFUSED) t.throws(() => plan(given), { message: sentence });
   t.throws(() => makeOutput({ allow: 'sloth' }), /--allow: 'sloth' is not lost/);
   t.throws(() => makeOutput({ failIf: ['rt_p98 > 3ms'] }), /no figure 'rt_p98'/);
-  t.throws(() => makeOutput({ failIf: ['rt_p99 > 3'] }), /needs a unit/);
   t.throws(() => makeOutput({ failIf: ['lost is bad'] }), /is not FIGURE > LIMIT/);
+});
+
+t.test('thresholds: a limit that could be read in two ways is refused', async (t) => {
+  const refused: [string, RegExp][] = [
+    ['late_sends > 1', /'late_sends' wants a share in percent, from 0% to 100%; not '1'/],
+    ['late_sends > 0.01', /a share in percent/],
+    ['late_sends > 101%', /a share in percent/],
+    ['late_sends > 5ms', /a share in percent/],
+    ['rt_p99 > 3', /'rt_p99' wants a time with its unit: 20ms, 1.5s; not '3'/],
+    ['rt_p99 > 3%', /a time with its unit/],
+    ['lost > 1%', /'lost' wants a count, a whole number without a unit; not '1%'/],
+    ['lost > 0.01', /a count/],
+    ['reply_rate < 95%', /'reply_rate' wants a number a second: 2000 or 2000\/s; not '95%'/],
+    ['connect_rate < 2000/m', /a number a second/],
+  ];
+  for (const [text, sentence] of refused) t.throws(() => parseThreshold(text), sentence, text);
+
+  const limits = ['late_sends > 1%', 'rt_p99 > 1.5s', 'lost > 0', 'ack_rate < 20.5/s'];
+  t.same(
+    limits.map((text) => parseThreshold(text).limit),
+    [0.01, 1_500, 0, 20.5],
+  );
+});
+
+t.test('settings: a share of 1 is 1% or 100%, and has to say which', async (t) => {
+  for (const name of ['eventShare', 'garbage', 'commandKept'] as const) {
+    t.throws(() => plan({ [name]: '1' }), /'1' may be 1% or 100%: write which/, name);
+  }
+  t.throws(() => plan({ asleep: '1@10s' }), /'1' may be 1% or 100%/);
+  t.equal(plan({ eventShare: '100%' }).eventShare, 1);
+  t.equal(plan({ eventShare: '1.0' }).eventShare, 1);
+  t.equal(plan({ eventShare: '1%' }).eventShare, 0.01);
 });
 
 t.test('thresholds: crossed, not crossed, and no value, which counts as crossed', async (t) => {
@@ -86,6 +117,10 @@ t.test('thresholds: crossed, not crossed, and no value, which counts as crossed'
   t.same(
     judged.map(({ crossed }) => crossed),
     [true, false, false, true, true],
+  );
+  t.same(
+    judged.map(({ shown }) => shown),
+    ['20.5 ms', '20.5 ms', '0', '2 %', 'no value'],
   );
 });
 

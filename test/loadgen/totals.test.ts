@@ -4,6 +4,7 @@ import { newFindingCounts } from '../../loadgen/findings.ts';
 import type { Gauges, Interval } from '../../loadgen/ipc.ts';
 import { Measures } from '../../loadgen/measures.ts';
 import { plot } from '../../loadgen/plot.ts';
+import { renderMetrics } from '../../loadgen/prometheus.ts';
 import { type Ended, EXIT, makeReport, type Report } from '../../loadgen/report.ts';
 import { makeOutput, makePlan } from '../../loadgen/settings.ts';
 import { writeTable } from '../../loadgen/table.ts';
@@ -119,6 +120,51 @@ t.test('report: a tool that was late or busy says so in words', async (t) => {
   t.match(honesty.sentences[0], /The tool, not the server, was the bottleneck: 2.0 % of the/);
   t.match(honesty.sentences[0], /no free local port: give more --source addresses/);
   t.match(writeTable(report({}, totals)), /tool {8}The tool, not the server/);
+});
+
+t.test('report: a run whose figures the tool made does not pass, unless it may', async (t) => {
+  const totals = new Totals(1);
+  const busy = interval(0, 0, (measures) => {
+    measures.counts.requests = 100;
+    measures.counts.replies = 100;
+  });
+  totals.add({ ...busy, gauges: { ...GAUGES, cpuMs: 990 } });
+  const late = { failIf: ['requests > 1'] };
+
+  const { exitCode, ok, failures } = report({}, totals);
+  t.equal(exitCode, EXIT.bottleneck);
+  t.notOk(ok);
+  t.match(failures, [/the tool was the bottleneck/]);
+  t.match(writeTable(report({}, totals)), /\nFAILED \(exit 95\): the tool was the bottleneck/);
+  t.equal(report(late, totals).exitCode, EXIT.bottleneck, 'its thresholds prove nothing');
+  t.equal(report({ ...late, allowBottleneck: 'true' }, totals).exitCode, EXIT.threshold);
+  const allowed = report({ allowBottleneck: 'true' }, totals);
+  t.equal(allowed.exitCode, EXIT.ok);
+  t.match(writeTable(allowed), /\nPASSED, but the tool was the bottleneck\n$/);
+  t.match(await renderMetrics(allowed.plan, totals), /^owsla_loadgen_bottleneck 1$/m);
+  totals.findings.lost = 1;
+  t.equal(report({}, totals).exitCode, EXIT.integrity, 'wrong answers are the server’s');
+});
+
+t.test('report: it claims no more than was sent, answered and looked into', async (t) => {
+  const said = (flags: Record<string, string>, fill: (measures: Measures) => void) => {
+    const totals = new Totals(1);
+    totals.add(interval(0, 0, fill));
+    return /^integrity +(.*)$/m.exec(writeTable(report(flags, totals)))?.[1];
+  };
+  const both = ({ counts }: Measures) => Object.assign(counts, { requests: 2, replies: 2 });
+
+  t.equal(
+    said({}, () => {}),
+    'nothing was sent, so nothing was checked',
+  );
+  t.equal(
+    said({}, ({ counts }) => Object.assign(counts, { requests: 2 })),
+    'no answer came, so none was checked',
+  );
+  t.equal(said({}, both), 'nothing lost, doubled, wrong or misrouted');
+  t.match(said({ expect: 'ok' }, both), /^nothing lost, doubled or wrong; .* their status/);
+  t.match(said({ expect: 'any' }, both), /^nothing lost or doubled; .* was not checked$/);
 });
 
 t.test('plot: lines, ticks and title are there; markup in names is escaped', async (t) => {

@@ -42,7 +42,7 @@ t.test(
       ...['--devices', String(devices), '--rate', '0', '--quiet', '--connect-timeout', '60s'],
       ...['--asleep', `90%@${wakeAtS}s-${wakeAtS + wakeS}s`, '--command-to', 'asleep'],
       ...['--command-rate', String(commands / publishS), '--command-time', `${publishS}s`],
-      ...['--command-kept', '1', '--command-deadline', '200s', '--duration', `${loadS}s`],
+      ...['--command-kept', '100%', '--command-deadline', '200s', '--duration', `${loadS}s`],
       ...(IS_SOAK ? ['--workers', '2', '--source', '127.0.2.1-127.0.2.9'] : []),
     ]);
     let highest = before;

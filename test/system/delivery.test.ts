@@ -144,7 +144,7 @@ t.test('a REQUEST that nobody answers ends in status 1; the late reply is droppe
   const device = await Device.open(server.port, 'slow');
   device.send(request(1));
   t.match(await device.expect(TYPE.REPLY), { id: 1, status: 1 });
-  const late = await server.metric('owsla_deliveries_total', 'fate="late"');
+  const late = await server.metricNow('owsla_deliveries_total', 'fate="late"');
   for (const message of kept) echo(message, backend.channel);
   await server.untilMetric('owsla_deliveries_total', 'fate="late"', (value) => value > late);
   device.send({ type: TYPE.PING });
@@ -190,7 +190,7 @@ t.test(
     const device = await Device.open(server.port, 'gone');
     device.send(request(1));
     await device.expect(TYPE.REPLY);
-    const figure = (fate: string) => server.metric('owsla_deliveries_total', `fate="${fate}"`);
+    const figure = (fate: string) => server.metricNow('owsla_deliveries_total', `fate="${fate}"`);
     const before = await Promise.all(['garbage', 'no-link', 'late'].map(figure));
     const send = (correlationId?: string) => {
       const properties = correlationId === undefined ? {} : { correlationId };

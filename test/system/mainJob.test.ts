@@ -64,6 +64,8 @@ for (const { backend, command, rate, seconds } of cases) {
       'run',
       ...['--target', `127.0.0.1:${server.port}`, '--devices', String(DEVICES)],
       ...['--rate', String(rate), '--duration', `${seconds}s`, '--json', json, '--quiet'],
+      // What shares its machine may be late; the answers are what counts here.
+      '--allow-bottleneck',
     ]);
     const code = await load.exit;
 
@@ -77,6 +79,6 @@ for (const { backend, command, rate, seconds } of cases) {
       [],
     );
     t.equal(report.links.openAtEnd, DEVICES, 'every link is still there');
-    t.equal(await server.metric('owsla_requests_open'), 0, 'nothing is left open');
+    await server.untilMetric('owsla_requests_open', '', (open) => open === 0);
   });
 }

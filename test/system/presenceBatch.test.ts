@@ -47,13 +47,17 @@ function steps(step: 'Commit' | 'Up'): number {
 
 t.test(`${DEVICES} links one after the other: a few transactions, every word told`, async (t) => {
   const before = steps('Commit');
+  const began = performance.now();
   const devices: Device[] = [];
   for (let n = 0; n < DEVICES; n += 1) devices.push(await Device.open(server.port, `batch-${n}`));
   await waitFor('all told', () => subscriber.view.size === DEVICES);
 
   t.equal(steps('Up'), DEVICES);
   const commits = steps('Commit') - before;
-  t.ok(commits <= DEVICES / 4, `${commits} transactions`);
+  // Each batch is one, and so is what is learned of its confirms; on a busy machine they come for
+  // longer.
+  const batches = 2 + (performance.now() - began) / BATCH_MS;
+  t.ok(commits <= Math.max(DEVICES / 4, 2 * batches), `${commits} transactions`);
   for (const device of devices) device.close();
 });
 

@@ -8,6 +8,7 @@ import t from 'tap';
 import { forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { isThere } from '../helpers/cli.ts';
+import { Device } from '../helpers/device.ts';
 import { Server } from '../helpers/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
@@ -69,4 +70,17 @@ t.test('a leash: when its holder is killed, the group and the folder go', async 
 
   await waitFor('the end of the group', () => !pids.some(isThere));
   await waitFor('the folder to go', () => !existsSync(folder));
+});
+
+t.test('what a node said last is read when it has ended, and its figures are of now', async (t) => {
+  const server = await Server.start({ amqp: broker.url, prefix, acceptors: 1 });
+  t.teardown(() => server.stop());
+  const device = await Device.open(server.port, 'door-17');
+
+  t.equal(await server.metricNow('owsla_links'), 1, 'not those of before the device came');
+  device.close();
+  server.signal('SIGTERM');
+
+  t.equal(await server.ended(), 0);
+  t.match(server.log.at(-1), { role: 'supervisor', msg: 'stopped' });
 });

@@ -1,0 +1,133 @@
+/**
+ * Browser: a page in a real Chromium of any width, asked over its own debugging protocol.
+ * From: an HTML file.  To: what an expression gives in the page, and pictures of it.
+ * Bound: it ends with the test that opened it, at the latest with this process.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { leash } from './leash.ts';
+
+/** Debian's name for it, and others'. */
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
+/** As root it runs only without its sandbox; our own pages need none. */
+const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--remote-debugging-port=0'];
+const HEIGHT = 800;
+
+function found(name: string): boolean {
+  try {
+    execFileSync(name, ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const PROGRAM = NAMES.find(found);
+/** Why there is none here, or `false`. */
+export const noBrowser: string | false =
+  PROGRAM === undefined && 'no Chromium on this machine (Debian: chromium)';
+
+interface Answer {
+  readonly id?: number;
+  readonly method?: string;
+  readonly result?: Readonly<Record<string, unknown>>;
+  readonly error?: { readonly message: string };
+}
+
+export class Browser {
+  readonly #process: ChildProcess;
+  readonly #folder: string;
+  readonly #socket: WebSocket;
+  #session: string | undefined;
+  #calls = 0;
+
+  private constructor(child: ChildProcess, folder: string, socket: WebSocket) {
+    this.#process = child;
+    this.#folder = folder;
+    this.#socket = socket;
+  }
+
+  static async start(): Promise<Browser> {
+    const folder = await mkdtemp(join(tmpdir(), 'owsla-browser-'));
+    const child = spawn(PROGRAM ?? '', [...FLAGS, `--user-data-dir=${folder}`, 'about:blank'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      detached: true,
+    });
+    leash(child, folder);
+    const url = await new Promise<string>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`the browser ended with ${code}`)));
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        const told = /^DevTools listening on (ws:\S+)/.exec(line)?.[1];
+        if (told !== undefined) resolve(told);
+      });
+    });
+    const socket = new WebSocket(url);
+    await once(socket, 'open');
+    return new Browser(child, folder, socket);
+  }
+
+  /** Shows this file in a window of `width` pixels; resolves when it has loaded. */
+  async open(file: string, width: number): Promise<void> {
+    this.#session = undefined;
+    const { targetId } = await this.#call('Target.createTarget', { url: 'about:blank' });
+    const attached = await this.#call('Target.attachToTarget', { targetId, flatten: true });
+    this.#session = String(attached.sessionId);
+    const screen = { width, height: HEIGHT, deviceScaleFactor: 1, mobile: width < 600 };
+    await this.#call('Emulation.setDeviceMetricsOverride', screen);
+    await this.#call('Page.enable');
+    const loaded = this.#heard(({ method }) => method === 'Page.loadEventFired');
+    await this.#call('Page.navigate', { url: `file://${file}` });
+    await loaded;
+  }
+
+  /** The value of an expression in the page, as JSON has it. */
+  async evaluate<T>(expression: string): Promise<T> {
+    const what = { expression, returnByValue: true, awaitPromise: true };
+    const { result } = await this.#call('Runtime.evaluate', what);
+    return (result as { value: T }).value;
+  }
+
+  /** The whole page, as PNG. */
+  async picture(): Promise<Buffer> {
+    const how = { format: 'png', captureBeyondViewport: true };
+    const { data } = await this.#call('Page.captureScreenshot', how);
+    return Buffer.from(String(data), 'base64');
+  }
+
+  async stop(): Promise<void> {
+    const ended = once(this.#process, 'close');
+    this.#socket.close();
+    process.kill(-(this.#process.pid ?? 0), 'SIGKILL');
+    await ended;
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  async #call(method: string, params = {}): Promise<Readonly<Record<string, unknown>>> {
+    this.#calls += 1;
+    const id = this.#calls;
+    const answered = this.#heard((answer) => answer.id === id);
+    const sessionId = this.#session;
+    this.#socket.send(JSON.stringify({ id, method, params, sessionId }));
+    const { result = {}, error } = await answered;
+    if (error !== undefined) throw new Error(`${method}: ${error.message}`);
+    return result;
+  }
+
+  #heard(isIt: (answer: Answer) => boolean): Promise<Answer> {
+    return new Promise((resolve) => {
+      const look = ({ data }: MessageEvent) => {
+        const answer = JSON.parse(String(data)) as Answer;
+        if (!isIt(answer)) return;
+        this.#socket.removeEventListener('message', look);
+        resolve(answer);
+      };
+      this.#socket.addEventListener('message', look);
+    });
+  }
+}

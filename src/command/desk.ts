@@ -23,6 +23,8 @@ export interface DeskOptions {
   readonly counters: CommandCounters;
   /** ms since 1970. */
   readonly wall: () => number;
+  /** ms of a clock that never goes back. */
+  readonly now: () => number;
   readonly send: (acceptor: string, message: ToAcceptor) => Sent;
   readonly isChanging: (device: string) => boolean;
   /** When the turn of the event loop is over: all that acceptors had told by now has been read. */
@@ -58,7 +60,7 @@ export class Desk implements Port {
   #isLooking = false;
 
   constructor(options: DeskOptions) {
-    const { store, limits, counters, wall, mayRead, trace, onFault } = options;
+    const { store, limits, counters, wall, now, mayRead, trace, onFault } = options;
     this.#options = options;
     this.#publisher = new Publisher({
       limits,
@@ -74,6 +76,7 @@ export class Desk implements Port {
       counters,
       store,
       wall,
+      now,
       newKey: () => randomBytes(KEY_BYTES).toString('hex'),
       onOpen: (opened) => this.#outcomes.onOpen(opened),
       onCommit: (_, stored) => this.#outcomes.onCommit(stored),

@@ -116,7 +116,7 @@ export class Kept {
     for (const answer of answers) this.#answer(batch, answer, now);
     await this.#end(batch, now);
     await this.#load(batch, loads);
-    return this.#writes(batch, now);
+    return this.#writes(batch);
   }
 
   async #open(): Promise<void> {
@@ -176,8 +176,8 @@ export class Kept {
   }
 
   #answer(batch: Batch, answer: Answer, now: number): void {
-    const { limits, onLate, trace } = this.#options;
-    const verdict = judgeAnswer(batch.rows.get(answer.key), answer, now, limits);
+    const { onLate, trace } = this.#options;
+    const verdict = judgeAnswer(batch.rows.get(answer.key), answer, now);
     // tla: Commands!Answer
     trace('Commands!Answer', { key: answer.key, state: verdict?.row.state });
     if (verdict) this.#judged(batch, verdict);
@@ -185,10 +185,12 @@ export class Kept {
   }
 
   async #end(batch: Batch, now: number): Promise<void> {
-    if (this.lanes.size === 0 || now < this.#lookAt) return;
     const { store, limits, trace } = this.#options;
-    const due = await store.dueCommands(now, limits.presenceBatchMax);
-    this.#lookAt = due.length === limits.presenceBatchMax ? now : now + LOOK_MS;
+    const looked = this.#options.now();
+    if (this.lanes.size === 0 || looked < this.#lookAt) return;
+    const { commandResultMs, presenceBatchMax } = limits;
+    const due = await store.dueCommands(now, commandResultMs, presenceBatchMax);
+    this.#lookAt = due.length === presenceBatchMax ? looked : looked + LOOK_MS;
     for (const found of due) {
       const row = batch.rows.get(found.key) ?? found;
       batch.rows.set(row.key, row);
@@ -241,17 +243,18 @@ export class Kept {
     outcomes.push({ ...outcome, id: this.#lastOutcome + outcomes.length + 1 });
   }
 
-  #writes(batch: Batch, now: number): CommandWrites | undefined {
+  #writes(batch: Batch): CommandWrites | undefined {
     const { settledTo, limits } = this.#options;
+    const now = this.#options.now();
     const { rows, changed, outcomes } = batch;
     batch.settledTo = settledTo();
     const isForgetting = now >= this.#forgetAt && this.#lastCommand > 0;
     const isWriting = changed.size + outcomes.length > 0 || batch.settledTo > this.#deletedTo;
     if (!isWriting && !isForgetting) return undefined;
-    const forgetBefore = isForgetting ? now - limits.commandRememberMs : 0;
     if (isForgetting) this.#forgetAt = now + FORGET_EVERY_MS;
+    const forgetting = isForgetting ? { forgetAgeMs: limits.commandRememberMs } : {};
     const written = [...changed].map((key) => rows.get(key) as CommandRow);
-    return { rows: written, outcomes, settledTo: batch.settledTo, forgetBefore };
+    return { rows: written, outcomes, settledTo: batch.settledTo, ...forgetting };
   }
 
   /** The transaction is on disk. */

@@ -99,8 +99,8 @@ export class Sqlite implements Store {
     return this.#call('compact');
   }
 
-  forget(before: number, limit: number): Promise<{ forgotten: number; floor: number }> {
-    return this.#call('forget', before, limit);
+  forget(ageMs: number, limit: number): Promise<{ forgotten: number; floor: number }> {
+    return this.#call('forget', ageMs, limit);
   }
 
   openCommands(): Promise<OpenCommands> {
@@ -117,8 +117,8 @@ export class Sqlite implements Store {
     return withBuffers(await this.#call<CommandRow[]>('waitingCommands', of));
   }
 
-  async dueCommands(now: number, limit: number): Promise<CommandRow[]> {
-    return withBuffers(await this.#call<CommandRow[]>('dueCommands', now, limit));
+  async dueCommands(now: number, resultMs: number, limit: number): Promise<CommandRow[]> {
+    return withBuffers(await this.#call<CommandRow[]>('dueCommands', now, resultMs, limit));
   }
 
   async outcomes(after: number, limit: number): Promise<StoredOutcome[]> {

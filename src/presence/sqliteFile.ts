@@ -10,38 +10,11 @@ import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { CommandRow, OpenCommands, StoredOutcome } from '../command/rows.ts';
 import type { PresenceReason } from '../errors.ts';
+import { LivedTime } from './livedTime.ts';
 import { eventOf, type Row } from './rules.ts';
-import { CREATE_COMMANDS, SqliteCommands } from './sqliteCommands.ts';
+import { SqliteCommands } from './sqliteCommands.ts';
+import { SCHEMA, upgrade } from './sqliteSchema.ts';
 import { type Batch, type Opened, type OutboxEvent, StoreError, type StoreFault } from './store.ts';
-
-/** Rises when an older Owsla could not read the file any more. */
-const SCHEMA = 2;
-
-const CREATE = `
-  CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE TABLE presence (
-    device TEXT PRIMARY KEY,
-    seq INTEGER NOT NULL,
-    online INTEGER NOT NULL,
-    connection TEXT NOT NULL,
-    acceptor TEXT NOT NULL,
-    start INTEGER NOT NULL,
-    acceptedUs INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    reason TEXT NOT NULL
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX presenceOnline ON presence (acceptor, device) WHERE online = 1;
-  CREATE INDEX presenceOffline ON presence (at) WHERE online = 0;
-  CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY,
-    device TEXT NOT NULL,
-    online INTEGER NOT NULL,
-    body TEXT NOT NULL
-  ) STRICT;
-`;
-
-/** What each schema adds to the one before; the first makes the file. */
-const UPGRADES: readonly string[] = [CREATE, CREATE_COMMANDS];
 
 const COLUMNS = 'device, seq, online, connection, acceptor, start, acceptedUs, at, reason';
 
@@ -53,18 +26,18 @@ const SQL = {
     WHERE online = 1 AND acceptor = ? AND device > ? ORDER BY device LIMIT ?`,
   acceptors: 'SELECT DISTINCT acceptor FROM presence WHERE online = 1',
   page: `SELECT ${COLUMNS} FROM presence WHERE device > ? ORDER BY device LIMIT ?`,
-  write: `INSERT INTO presence (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+  write: `INSERT INTO presence (${COLUMNS}, lived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (device) DO UPDATE SET
       seq = excluded.seq, online = excluded.online, connection = excluded.connection,
       acceptor = excluded.acceptor, start = excluded.start, acceptedUs = excluded.acceptedUs,
-      at = excluded.at, reason = excluded.reason`,
+      at = excluded.at, reason = excluded.reason, lived = excluded.lived`,
   addEvent: 'INSERT INTO outbox (id, device, online, body) VALUES (?, ?, ?, ?)',
   settle: 'DELETE FROM outbox WHERE id <= ?',
   compact: `DELETE FROM outbox
     WHERE id NOT IN (SELECT max(id) FROM outbox GROUP BY device)`,
   outbox: 'SELECT id, device, online, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?',
   countOutbox: 'SELECT count(*) AS events, coalesce(max(id), 0) AS last FROM outbox',
-  stale: 'SELECT device, seq FROM presence WHERE online = 0 AND at < ? ORDER BY at LIMIT ?',
+  stale: 'SELECT device, seq FROM presence WHERE online = 0 AND lived < ? ORDER BY lived LIMIT ?',
   forget: 'DELETE FROM presence WHERE device = ?',
 } as const;
 
@@ -93,15 +66,19 @@ export class SqliteFile {
   readonly #database: DatabaseSync;
   readonly #sql: Statements;
   readonly #commands: SqliteCommands;
+  readonly #lived: LivedTime;
   #outbox: number;
 
-  /** Opens, and creates what is not there. Throws a StoreError; nothing is left open then. */
-  constructor(folder: string, now: number) {
+  /**
+   * Opens, and creates what is not there, with the epoch `epoch`. Throws a StoreError; nothing is
+   * left open then. `now`: ms of a monotonic clock.
+   */
+  constructor(folder: string, epoch: number, now: () => number = () => performance.now()) {
     this.#file = join(folder, 'presence.db');
     makeFolder(folder);
     this.#lock = takeLock(folder);
     try {
-      this.#database = this.#guard(() => openDatabase(this.#file, now));
+      this.#database = this.#guard(() => openDatabase(this.#file, epoch));
     } catch (error) {
       this.#lock.close();
       throw error;
@@ -109,6 +86,7 @@ export class SqliteFile {
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, this.#database.prepare(sql)]);
     this.#sql = Object.fromEntries(prepared) as Statements;
     this.#commands = new SqliteCommands(this.#database);
+    this.#lived = new LivedTime(this.#meta('lived'), now);
     this.#outbox = this.#count().events;
   }
 
@@ -151,12 +129,12 @@ export class SqliteFile {
   }
 
   write({ rows, events, settledTo, commands }: Batch): number {
-    const left = this.#transaction(() => {
-      for (const row of rows) this.#sql.write.run(...fieldsOf(row));
+    const left = this.#transaction((lived) => {
+      for (const row of rows) this.#sql.write.run(...fieldsOf(row), lived);
       for (const { id, device, online, body } of events) {
         this.#sql.addEvent.run(id, device, Number(online), body);
       }
-      if (commands) this.#commands.write(commands);
+      if (commands) this.#commands.write(commands, lived);
       return this.#outbox + events.length - Number(this.#sql.settle.run(settledTo).changes);
     });
     this.#outbox = left;
@@ -175,8 +153,9 @@ export class SqliteFile {
     return this.#guard(() => this.#commands.waiting(of));
   }
 
-  dueCommands(now: number, limit: number): CommandRow[] {
-    return this.#guard(() => this.#commands.due(now, limit));
+  dueCommands(now: number, resultMs: number, limit: number): CommandRow[] {
+    const takenBefore = this.#lived.ms - resultMs;
+    return this.#guard(() => this.#commands.due(now, takenBefore, limit));
   }
 
   outcomes(after: number, limit: number): StoredOutcome[] {
@@ -189,9 +168,9 @@ export class SqliteFile {
     return this.#outbox;
   }
 
-  forget(before: number, limit: number): { forgotten: number; floor: number } {
-    return this.#transaction(() => {
-      const stale = this.#sql.stale.all(before, limit);
+  forget(ageMs: number, limit: number): { forgotten: number; floor: number } {
+    return this.#transaction((lived) => {
+      const stale = this.#sql.stale.all(lived - ageMs, limit);
       let floor = this.#meta('floor');
       for (const { device, seq } of stale) {
         floor = Math.max(floor, Number(seq));
@@ -208,7 +187,7 @@ export class SqliteFile {
    * upon since. Gives the new epoch and the number of devices.
    */
   restore(now: number): { epoch: number; devices: number } {
-    return this.#transaction(() => {
+    return this.#transaction((lived) => {
       const epoch = Math.max(now, this.epoch + 1);
       this.#sql.setMeta.run('epoch', epoch);
       this.#sql.settle.run(this.#count().last);
@@ -224,7 +203,7 @@ export class SqliteFile {
             reason: 'restored',
           } as const;
           devices += 1;
-          this.#sql.write.run(...fieldsOf(next));
+          this.#sql.write.run(...fieldsOf(next), lived);
           this.#sql.addEvent.run(devices, row.device, 0, eventOf(next, epoch));
         }
         rows = this.page(rows.at(-1)?.device ?? '', RESTORE_ROWS);
@@ -249,11 +228,14 @@ export class SqliteFile {
     });
   }
 
-  #transaction<T>(work: () => T): T {
+  /** All of `work` or nothing, with the lived time, which it puts on record. */
+  #transaction<T>(work: (lived: number) => T): T {
     return this.#guard(() => {
       this.#database.exec('BEGIN IMMEDIATE');
       try {
-        const result = work();
+        const lived = this.#lived.ms;
+        const result = work(lived);
+        this.#sql.setMeta.run('lived', lived);
         this.#database.exec('COMMIT');
         return result;
       } catch (error) {
@@ -300,7 +282,7 @@ function takeLock(folder: string): DatabaseSync {
   }
 }
 
-function openDatabase(file: string, now: number): DatabaseSync {
+function openDatabase(file: string, epoch: number): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: BUSY_MS });
   try {
     database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
@@ -312,7 +294,7 @@ function openDatabase(file: string, now: number): DatabaseSync {
         `${file} was written by a newer Owsla (schema ${schema}, this one knows ${SCHEMA}); use that one, or another data folder`,
       );
     }
-    if (schema < SCHEMA) upgrade(database, schema, now);
+    if (schema < SCHEMA) upgrade(database, schema, epoch);
     const told = database.prepare('PRAGMA quick_check(1)').get()?.quick_check;
     if (told !== 'ok') throw new StoreError('corrupt', `${file} is corrupt: ${told}`);
     return database;
@@ -320,19 +302,6 @@ function openDatabase(file: string, now: number): DatabaseSync {
     database.close();
     throw error;
   }
-}
-
-/** All of it or nothing: a kill in between leaves the file as it was. */
-function upgrade(database: DatabaseSync, schema: number, now: number): void {
-  database.exec('BEGIN IMMEDIATE');
-  for (const sql of UPGRADES.slice(schema)) database.exec(sql);
-  if (schema === 0) {
-    const set = database.prepare(SQL.setMeta);
-    set.run('epoch', now);
-    set.run('start', 0);
-    set.run('floor', 0);
-  }
-  database.exec(`PRAGMA user_version = ${SCHEMA}; COMMIT`);
 }
 
 /** What went wrong with `file`, as one sentence. Our own bugs pass through as they are. */

@@ -32,6 +32,7 @@ import { type Opened, type Store, StoreError } from '../presence/store.ts';
 import { StreamServer } from '../presence/streamServer.ts';
 import { noTrace, type Trace, traceTo } from '../presence/trace.ts';
 import { type NodeMessage, type RunningChild, registrarSocket, type StartMessage } from './ipc.ts';
+import { WallWatch } from './wallWatch.ts';
 
 /** How often it looks for what no message brings: confirms, waiting links, a failed store. */
 const TICK_MS = 100;
@@ -67,6 +68,7 @@ class RegistrarProcess implements RunningChild {
   #fault: StoreError | undefined;
   #retryAt = 0;
   #clonesLoggedAt = 0;
+  readonly #wallWatch = new WallWatch(systemClock);
 
   constructor(start: StartMessage, log: Logger, onFatal: (error: unknown) => void) {
     const { config, folder, incarnation, node } = start;
@@ -151,6 +153,7 @@ class RegistrarProcess implements RunningChild {
       limits: this.#start.config.limits,
       counters: this.#counters,
       wall: systemClock.wall,
+      now: systemClock.now,
       send,
       isChanging: (device) => this.#registrar.isChanging(device),
       later: (work) => setImmediate(work),
@@ -181,6 +184,11 @@ class RegistrarProcess implements RunningChild {
   // The work.
 
   #tick(): void {
+    const jumpMs = this.#wallWatch.look();
+    if (jumpMs !== 0) {
+      const reason = 'deadlines of commands are judged by it; nothing is forgotten for it';
+      this.#log.warn({ jumpMs, reason }, 'the wall clock was set');
+    }
     this.#count();
     this.#wake();
     this.#tell();

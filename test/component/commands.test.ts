@@ -261,6 +261,7 @@ class Upstairs {
       limits,
       counters: makeCommandCounters(),
       wall: () => clock.wall(),
+      now: () => clock.now(),
       send: (_, message) => {
         if (message[0] === 'command') parts.commands.onCommand(message);
         return 'sent';

@@ -166,7 +166,7 @@ export class World {
   readonly devices: readonly ModelDevice[];
   failures = 0;
   crashes = 0;
-  #store = new MemoryStore();
+  #store = new MemoryStore(() => this.#now);
   #desk: Desk;
   #channel: ModelChannel;
   /** What the registrar has not recorded yet of who is connected. */
@@ -189,6 +189,7 @@ export class World {
       limits: makeLimits({ ...LIMITS, commandWindowMax: this.#windowMax }),
       counters: makeCommandCounters(),
       wall: () => this.#now,
+      now: () => this.#now,
       send: (_, message) => {
         const command = message as Command;
         this.#device(command[1]).inbox.push(command);

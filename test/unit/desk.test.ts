@@ -47,6 +47,7 @@ async function build() {
     limits: makeLimits({}),
     counters: makeCommandCounters(),
     wall: () => 1_000_000,
+    now: () => 1_000_000,
     send: (_, [, device]) => {
       sent.push(device);
       return 'sent';

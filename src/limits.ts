@@ -108,6 +108,8 @@ export const LIMIT_SPECS = {
   presencePageMax: count(1_000, 1, 10_000, 'devices in one page of a presence query'),
   presenceQueriesMax: count(16, 1, 1_000, 'presence queries answered at once'),
   presenceRetryMs: ms(SECOND, 10, HOUR, 'pause before a store that failed is tried again'),
+  storeWalBytesMax: bytes(64 * MiB, 256 * KiB, 16_384 * MiB, 'log of a store that others read'),
+  storeReserveBytes: bytes(8 * MiB, 64 * KiB, 1_024 * MiB, 'disk kept free to take the log in'),
   presenceClaimMs: ms(MINUTE, 0, HOUR, 'time another registrar may still have the same prefix'),
   takeoversMax: count(5, 1, 1_000_000, 'takeovers of one device before they are spaced'),
   takeoverWindowMs: ms(5 * MINUTE, SECOND, DAY, 'quiet time after which that count is 0 again'),

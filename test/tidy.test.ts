@@ -96,6 +96,7 @@ const LAYERS: readonly Layer[] = [
       'src/broker/',
       'amqplib',
       'msgpackr',
+      'node:crypto',
       'node:fs',
       'node:net',
       'node:path',

@@ -82,6 +82,8 @@ export const STORE_FAULTS = [
   'corrupt',
   'read-only',
   'full',
+  'held',
+  'removed',
   'unusable',
 ] as const;
 export type StoreFault = (typeof STORE_FAULTS)[number];

@@ -79,7 +79,7 @@ class RegistrarProcess implements RunningChild {
     const trace = traceDir === '' ? noTrace : traceTo(traceDir, `registrar-${incarnation}`);
     this.#trace = trace;
     const at = names(config.prefix);
-    const store = new Sqlite(config.dataDir || join(folder, 'presence'));
+    const store = new Sqlite(config.dataDir || join(folder, 'presence'), limits);
 
     // Broker to acceptors, and back: commands, by the registrar's transactions.
     const desk = this.#deskOf(store, (acceptor, message) => server.send(acceptor, message));
@@ -259,6 +259,8 @@ class RegistrarProcess implements RunningChild {
     const { fault, message: why } = error;
     if (this.#fault?.fault !== fault) this.#log.error({ fault, why }, 'presence store failed');
     this.#fault = error;
+    // The next process makes it anew, with a new epoch, and everybody hands over to it.
+    if (fault === 'removed') this.#onFatal(error);
     // What a corrupt file says of other devices is no better.
     const isOver = fault === 'corrupt' && this.#epoch !== undefined;
     const retryMs = isOver ? Number.POSITIVE_INFINITY : limits.presenceRetryMs;
@@ -295,6 +297,7 @@ class RegistrarProcess implements RunningChild {
     counters.publishes = this.#amqp.publishes.event ?? 0;
     counters.confirms = this.#amqp.confirms;
     counters.brokerUp = this.#broker.isUp ? 1 : 0;
+    counters.walBytes = this.#store.walBytes;
     counters.degraded = this.#degraded() === undefined ? 0 : 1;
   }
 

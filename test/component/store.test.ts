@@ -255,7 +255,7 @@ function inThisThread(file: SqliteFile): Store {
 
 const AGEING: Record<string, (t: Test, now: () => number) => Store> = {
   memory: (_, now) => new MemoryStore(now),
-  SQLite: (t, now) => inThisThread(new SqliteFile(folder(t), NOW, now)),
+  SQLite: (t, now) => inThisThread(new SqliteFile(folder(t), NOW, { now })),
 };
 
 for (const [name, make] of Object.entries(AGEING)) {
@@ -325,7 +325,7 @@ for (const [name, make] of Object.entries(AGEING)) {
 t.test('store: the lived time goes on where another process left it', async (t) => {
   const at = folder(t);
   const clock = { now: 500 };
-  const before = new SqliteFile(at, NOW, () => clock.now);
+  const before = new SqliteFile(at, NOW, { now: () => clock.now });
   before.write({ rows: [row('a', { online: false, seq: 4 })], events: [], settledTo: 0 });
   clock.now += 60;
   before.forget(HOUR_MS, 9);
@@ -333,7 +333,7 @@ t.test('store: the lived time goes on where another process left it', async (t) 
 
   // Another boot: its clock begins anew. The year in between was not lived.
   const other = { now: 7 };
-  const store = new SqliteFile(at, NOW + 8_760 * HOUR_MS, () => other.now);
+  const store = new SqliteFile(at, NOW + 8_760 * HOUR_MS, { now: () => other.now });
   t.same(store.forget(60, 9), { forgotten: 0, floor: 0 });
   other.now += 1;
   t.same(store.forget(60, 9), { forgotten: 1, floor: 4 });
@@ -342,7 +342,7 @@ t.test('store: the lived time goes on where another process left it', async (t) 
 
 t.test('store: a process that stood still for long has not lived so long', async (t) => {
   const clock = { now: 500 };
-  const store = new SqliteFile(folder(t), NOW, () => clock.now);
+  const store = new SqliteFile(folder(t), NOW, { now: () => clock.now });
   store.write({ rows: [row('a', { online: false })], events: [], settledTo: 0 });
 
   clock.now += 2_400 * HOUR_MS;
@@ -534,7 +534,7 @@ t.test('store: a file of schema 2 keeps its rows; they age from now on', async (
   older.exec(`${TO_SCHEMA_2}; PRAGMA user_version = 2`);
   older.close();
 
-  const store = new SqliteFile(at, NOW, () => clock.now);
+  const store = new SqliteFile(at, NOW, { now: () => clock.now });
   t.same(store.forget(99, 9), { forgotten: 0, floor: 0 });
   store.write(about({ forgetAgeMs: 99 }));
   t.same(store.read(['gone']), [gone]);

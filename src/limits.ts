@@ -97,6 +97,7 @@ export const LIMIT_SPECS = {
   restartsMax: count(0, 0, 100_000, 'restarts in restartWindowMs; 0: 5 + ceil(log2(acceptors))'),
   restartWindowMs: ms(10 * SECOND, SECOND, HOUR, 'window of the restart intensity'),
   restartPauseMaxMs: ms(5 * SECOND, 0, MINUTE, 'longest pause before a child is restarted'),
+  helperPauseMaxMs: ms(30 * SECOND, 100, HOUR, 'the same, of a helper beyond its intensity'),
 
   // Presence.
   presenceBatchMax: count(1_000, 1, 100_000, 'presence changes in one transaction'),

@@ -35,6 +35,7 @@ interface Entry {
   readonly specs: SpecList;
   /** What the supervisor says. */
   state: ChildState;
+  why: string | undefined;
   incarnation: string | undefined;
   /** Counters of ended incarnations; its gauges are 0. */
   readonly base: Figures;
@@ -74,10 +75,11 @@ export class Ledger {
   onNode(node: NodeMessage, now: number): void {
     this.#node = node;
     this.#heardAt = now;
-    for (const { role, index, state, incarnation } of node.children) {
+    for (const { role, index, state, incarnation, why } of node.children) {
       const entry = role === 'registrar' ? this.#registrar : this.#entries.get(index);
       if (!entry || role === 'observer') continue;
       entry.state = state;
+      entry.why = why;
       if (entry.incarnation === incarnation) continue;
       if (entry.last) mergeKind(entry, entry.base, entry.last.snapshot, 'counter');
       entry.last = undefined;
@@ -130,8 +132,11 @@ export class Ledger {
 
   /** What does not work while devices are served all the same. */
   degraded(): Degraded[] {
-    const { state, last } = this.#registrar;
-    if (state !== 'ready') return [{ part: 'presence', reason: `registrar ${state}` }];
+    const { state, why, last } = this.#registrar;
+    if (state !== 'ready') {
+      const told = why === undefined ? '' : `: ${why}`;
+      return [{ part: 'presence', reason: `registrar ${state}${told}` }];
+    }
     const reason = last?.notReady;
     return reason === undefined ? [] : [{ part: 'presence', reason }];
   }
@@ -139,7 +144,8 @@ export class Ledger {
 
 function makeEntry(specs: SpecList, base: Figures): Entry {
   const reportedAt = Number.NEGATIVE_INFINITY;
-  return { specs, state: 'ended', incarnation: undefined, base, last: undefined, reportedAt };
+  const none = { why: undefined, incarnation: undefined, last: undefined };
+  return { specs, state: 'ended', base, reportedAt, ...none };
 }
 
 function totalOf(entry: Entry): Figures {

@@ -124,7 +124,10 @@ export class SqliteFolder {
     const file = join(this.#path, RESERVE);
     this.#hasReserve = sizeOf(file) === this.#reserveBytes;
     if (this.#hasReserve) return;
+    rmSync(file, { force: true });
     try {
+      // Others on this disk need what is left of it: it is not filled only to learn that.
+      if (roomOf(this.#path) < this.#reserveBytes) throw noRoom();
       writeNoise(file, this.#reserveBytes);
     } catch (error) {
       rmSync(file, { force: true });
@@ -208,6 +211,10 @@ function makeFile(file: string, owner: Owner): void {
 /** What root makes in somebody's folder, as by `owsla presence restore`, is that somebody's. */
 function ownAsFolder(file: string, { uid, gid }: Owner): void {
   if (process.geteuid?.() === 0) chownSync(file, uid, gid);
+}
+
+function noRoom(): Error {
+  return Object.assign(new Error('no room'), { code: 'ENOSPC' });
 }
 
 /** Takes its room whatever the file system compresses. */

@@ -7,7 +7,7 @@
  */
 import type { Refusal } from '../errors.ts';
 import type { Row } from '../presence/rules.ts';
-import { type Arrived, type Batch, keep, type Load, makeBatch } from './batch.ts';
+import { type Arrived, type Batch, keep, type Load, makeBatch, takeSome } from './batch.ts';
 import type { Command } from './command.ts';
 import {
   type Answer,
@@ -104,8 +104,10 @@ export class Kept {
     const { store, limits, wall } = this.#options;
     const max = limits.presenceBatchMax;
     const now = wall();
-    const arrived = this.#arrived.splice(0, max);
-    const answers = this.#answers.splice(0, max);
+    const arrived = takeSome(this.#arrived, max, ({ command }) => command.payload.length);
+    const answers = takeSome(this.#answers, max, (answer) =>
+      answer.what === 'result' ? answer.payload.length : 0,
+    );
     const loads = this.lanes.takeLoads(max);
     const batch = makeBatch(arrived, answers, loads);
     this.#batch = batch;

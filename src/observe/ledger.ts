@@ -102,9 +102,10 @@ export class Ledger {
     return figures;
   }
 
-  /** The registrar's figures, kept the same way. */
+  /** The registrar's figures, kept the same way; one that is not there is degraded too. */
   registrar(): RegistrarCounters {
-    return totalOf(this.#registrar) as RegistrarCounters;
+    const total = totalOf(this.#registrar) as RegistrarCounters;
+    return { ...total, degraded: this.degraded().length > 0 ? 1 : 0 };
   }
 
   restarts(): NodeMessage['restarts'] {

@@ -490,7 +490,7 @@ t.test(
     for (const device of devices) {
       send(text, { device, keepMs: 10_000, properties: { messageId: device } });
     }
-    await work();
+    while (commands.isBusy) await work();
     let read = 0;
     const { waitingCommands } = store;
     store.waitingCommands = async (of) => {
@@ -693,4 +693,25 @@ t.test('commands: a deadline that a wrong clock has passed: told, and remembered
 
   t.match(stored, [{ type: 'expired', reason: 'not-sent' }]);
   t.match([...store.commands.values()], [{ state: 'expired', reason: 'not-sent' }]);
+});
+
+t.test('commands: large ones take several transactions, each of some MiB, in order', async (t) => {
+  const limits = { commandBytesMax: 1_048_576, commandsPerDeviceMax: 100 };
+  const { work, send, commands, store } = make(limits);
+  await work(row('door-17', undefined));
+  const sizes = [700_000, 500_000, 500_000, 1_048_576, 9, 9];
+  for (const [at, size] of sizes.entries()) send(`${at}`.padEnd(size, '.'), { keepMs: 1_000 });
+
+  const counts: number[] = [];
+  while (commands.isBusy) {
+    const before = store.commands.size;
+    await work();
+    counts.push(store.commands.size - before);
+  }
+
+  t.same(counts, [1, 2, 1, 2]);
+  t.same(
+    [...store.commands.values()].map(({ payload }) => payload.length),
+    sizes,
+  );
 });

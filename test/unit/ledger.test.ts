@@ -118,3 +118,26 @@ t.test('the page is rendered once per scrapeMs, and everyone who asks shares it'
 t.test('a platform without /proc has no kernel counters, and no error', async (t) => {
   t.same(await kernelCounters('/nonexistent'), {});
 });
+
+t.test('a registrar that is not there: degraded, in health and in the metric; ready', async (t) => {
+  const ledger = new Ledger(1, REPORT_MS);
+  const word = (registrar: Partial<ChildFacts>): NodeMessage => {
+    const { children, ...rest } = node([{ incarnation: 'a' }]);
+    const facts: ChildFacts = { role: 'registrar', index: 0, state: 'ready', ...registrar };
+    return { ...rest, children: [...children, facts] };
+  };
+  ledger.onNode(word({ incarnation: 'r' }), 0);
+  ledger.onReport(report(1, 'a', 1), 0);
+  t.same([ledger.unready(0), ledger.degraded()], [[], []]);
+  t.equal(ledger.registrar().degraded, 0);
+
+  ledger.onNode(word({ state: 'pausing', why: 'the store belongs to another node' }), 1);
+
+  const reason = 'registrar pausing: the store belongs to another node';
+  t.same([ledger.unready(1), ledger.degraded()], [[], [{ part: 'presence', reason }]]);
+  t.equal(ledger.registrar().degraded, 1);
+  ledger.onNode(word({ state: 'pausing' }), 2);
+  t.same(ledger.degraded(), [{ part: 'presence', reason: 'registrar pausing' }]);
+  ledger.onNode(word({ incarnation: 's' }), 3);
+  t.equal(ledger.registrar().degraded, 0);
+});

@@ -103,13 +103,10 @@ export class SqliteFolder {
     this.#lock.prepare('DELETE FROM epoch WHERE value < ?').run(epoch);
   }
 
-  /** Throws when the file was taken away: what is written then is gone with this process. */
-  checkFile(): void {
-    if (existsSync(this.file)) return;
-    throw new StoreError(
-      'removed',
-      `the presence store ${this.file} was removed while it was in use`,
-    );
+  /** Of the store's files the first that is not there; undefined when all are. */
+  get missing(): string | undefined {
+    const files = [this.file, `${this.file}-wal`, `${this.file}-shm`];
+    return files.find((file) => !existsSync(file));
   }
 
   // The reserve.

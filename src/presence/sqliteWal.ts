@@ -30,6 +30,8 @@ export class SqliteWal {
   readonly #walBytesMax: number;
   readonly #growthMax: number;
   readonly #pageBytes: number;
+  /** All of them have been seen: a new store has no log before its first transaction. */
+  #hasFiles = false;
   /** fine -> suspect, when a transaction failed -> fine, when there is room again. */
   #state: 'fine' | 'suspect' = 'suspect';
 
@@ -60,8 +62,21 @@ export class SqliteWal {
 
   /** Before a transaction. Throws a StoreError when there must be none now. */
   makeRoom(): void {
-    this.#folder.checkFile();
+    this.#checkFiles();
     if (this.#state === 'suspect' || !this.#folder.hasReserve || this.#isLong) this.#heal();
+  }
+
+  /**
+   * What is written to a file that somebody removed is gone with this process. The log's content is
+   * not: it is taken in while it can be.
+   */
+  #checkFiles(): void {
+    const { missing } = this.#folder;
+    this.#hasFiles ||= missing === undefined;
+    if (missing === undefined || !this.#hasFiles) return;
+    if (missing !== this.#folder.file) this.#take();
+    const sentence = `the presence store's file ${missing} was removed while it was in use`;
+    throw new StoreError('removed', sentence);
   }
 
   get #isLong(): boolean {

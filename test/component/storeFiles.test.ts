@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -39,10 +40,17 @@ function folder(t: Test): string {
 
 const open = (at: string) => new SqliteFile(at, NOW, { limits });
 const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
-const modes = (at: string) =>
-  readdirSync(at)
-    .filter((name) => name.startsWith('presence.') && !name.endsWith('-journal'))
-    .map((name) => [name, modeOf(join(at, name))]);
+
+/** All files are there, and only their owner can read and write them. */
+function checkModes(t: Test, at: string): void {
+  const names = readdirSync(at).toSorted();
+  // What SQLite keeps beside the lock, once that has been written.
+  t.same(
+    names.filter((name) => name !== 'presence.lock-journal'),
+    FILES,
+  );
+  for (const name of names) t.equal(modeOf(join(at, name)), '600', name);
+}
 
 for (const umask of [0, 0o22, 0o777]) {
   t.test(
@@ -55,10 +63,7 @@ for (const umask of [0, 0o22, 0o777]) {
       process.umask(before);
 
       t.equal(modeOf(at), '700');
-      t.same(
-        modes(at),
-        FILES.map((name) => [name, '600']),
-      );
+      checkModes(t, at);
       store.begin('node-1');
       store.close();
     },
@@ -75,10 +80,7 @@ t.test('store: in a folder that others can read, what they could read is closed'
 
   const store = open(at);
 
-  t.same(
-    modes(at),
-    FILES.map((name) => [name, '600']),
-  );
+  checkModes(t, at);
   t.equal(modeOf(at), '755', 'a folder that was there is its maker’s');
   reader.close();
   store.close();
@@ -108,7 +110,6 @@ for (const name of FILES) {
     t.test(`store: ${whose}: refused, and said whose it is`, { skip }, async (t) => {
       const at = folder(t);
       chownSync(at, OTHER, OTHER);
-      t.equal(asOther(at), undefined, 'a folder of its own');
       const store = open(at);
       store.begin('node-1');
       store.close();
@@ -186,6 +187,30 @@ t.test('store: its file is removed: nothing more is written to it', async (t) =>
   t.throws(() => store.write(write), { fault: 'removed', message: /was removed while/ });
   store.close();
 });
+
+for (const name of ['presence.db-wal', 'presence.db-shm']) {
+  t.test(`store: ${name} is removed: said so, and nothing of it is lost`, async (t) => {
+    const at = folder(t);
+    const store = open(at);
+    store.begin('node-1');
+    const event = { id: 1, device: 'door-1', online: true, body: '{}' };
+    store.write({ rows: [], events: [event], settledTo: 0 });
+    rmSync(join(at, name));
+
+    const write = { rows: [], events: [{ ...event, id: 2 }], settledTo: 0 };
+    t.throws(() => store.write(write), { fault: 'removed', message: new RegExp(name) });
+    // As a process that ends without a word leaves it.
+    const copy = join(folder(t), 'presence.db');
+    copyFileSync(join(at, 'presence.db'), copy);
+    const left = new DatabaseSync(copy);
+    t.match(left.prepare('SELECT count(*) AS events FROM outbox').get(), { events: 1 });
+    left.close();
+    store.close();
+    const again = open(at);
+    t.same(again.outbox(0, 9), [event]);
+    again.close();
+  });
+}
 
 t.test('store: a new file in an old folder, or an older backup, gets a later epoch', async (t) => {
   const at = folder(t);

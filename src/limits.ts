@@ -104,6 +104,7 @@ export const LIMIT_SPECS = {
   restartsMax: count(0, 0, 100_000, 'restarts in restartWindowMs; 0: 5 + ceil(log2(acceptors))'),
   restartWindowMs: ms(10 * SECOND, SECOND, HOUR, 'window of the restart intensity'),
   restartPauseMaxMs: ms(5 * SECOND, 0, MINUTE, 'longest pause before a child is restarted'),
+  helperPauseMaxMs: ms(30 * SECOND, 100, HOUR, 'the same, of a helper beyond its intensity'),
 
   // Presence.
   presenceBatchMax: count(1_000, 1, 100_000, 'presence changes in one transaction'),
@@ -115,6 +116,8 @@ export const LIMIT_SPECS = {
   presencePageMax: count(1_000, 1, 10_000, 'devices in one page of a presence query'),
   presenceQueriesMax: count(16, 1, 1_000, 'presence queries answered at once'),
   presenceRetryMs: ms(SECOND, 10, HOUR, 'pause before a store that failed is tried again'),
+  storeWalBytesMax: bytes(64 * MiB, 256 * KiB, 16_384 * MiB, 'log of a store that others read'),
+  storeReserveBytes: bytes(8 * MiB, 64 * KiB, 1_024 * MiB, 'disk kept free to take the log in'),
   presenceClaimMs: ms(MINUTE, 0, HOUR, 'time another registrar may still have the same prefix'),
   takeoversMax: count(5, 1, 1_000_000, 'takeovers of one device before they are spaced'),
   takeoverWindowMs: ms(5 * MINUTE, SECOND, DAY, 'quiet time after which that count is 0 again'),

@@ -48,6 +48,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/errors.ts', values: [] },
   { holds: 'src/units.ts', values: [] },
   { holds: 'src/bucket.ts', values: [] },
+  { holds: 'src/localSocket.ts', values: ['node:fs', 'node:net'] },
   { holds: 'src/amqpUrl.ts', values: ['src/units.ts'] },
   { holds: 'src/observe/redact.ts', values: [] },
   { holds: 'src/config.ts', values: [...BASE, 'node:os', 'node:path'] },
@@ -93,10 +94,12 @@ const LAYERS: readonly Layer[] = [
     values: [
       ...BASE,
       METRICS,
+      'src/localSocket.ts',
       'src/wire/frame.ts',
       'src/broker/',
       'amqplib',
       'msgpackr',
+      'node:crypto',
       'node:fs',
       'node:net',
       'node:path',
@@ -109,6 +112,7 @@ const LAYERS: readonly Layer[] = [
     holds: 'src/observe/',
     values: [
       ...BASE,
+      'src/localSocket.ts',
       'src/wire/',
       'src/process/ipc.ts',
       'msgpackr',

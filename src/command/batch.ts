@@ -1,7 +1,8 @@
 /**
  * Batch: what one transaction makes of kept commands, and what follows it.
  * From: kept.ts, which fills it.  To: the store; then kept.ts again, once it is on disk.
- * Bound: `presenceBatchMax` of each kind.
+ * Bound: `presenceBatchMax` of each kind, and WRITE_BYTES_MAX of payloads: the store has to find
+ * room on its disk for one transaction more than it counted on.
  */
 import type { Refusal } from '../errors.ts';
 import type { Command } from './command.ts';
@@ -9,6 +10,9 @@ import type { Answer } from './judge.ts';
 import type { Lane } from './lane.ts';
 import type { Delivery } from './port.ts';
 import type { CommandRow, Outcome, StoredOutcome } from './rows.ts';
+
+/** What one transaction writes of arrived commands, and again of answers. */
+const WRITE_BYTES_MAX = 1_024 * 1_024;
 
 export interface Arrived {
   readonly command: Command;
@@ -45,6 +49,18 @@ export interface Batch {
   count: number;
   kept: number;
   settledTo: number;
+}
+
+/** Take the first of `waiting` that one transaction may write: at least one, at most `max`. */
+export function takeSome<T>(waiting: T[], max: number, bytesOf: (one: T) => number): T[] {
+  let bytes = 0;
+  let count = 0;
+  for (const one of waiting) {
+    bytes += bytesOf(one);
+    if (count === max || (count > 0 && bytes > WRITE_BYTES_MAX)) break;
+    count += 1;
+  }
+  return waiting.splice(0, count);
 }
 
 export function makeBatch(

@@ -26,14 +26,14 @@ const EARLY_MS = 1_000;
 interface Early {
   readonly command: Command;
   readonly delivery: Delivery;
-  /** On the wall clock, ms. */
+  /** ms of the clock that never goes back. */
   readonly until: number;
 }
 
 export interface CommandsOptions
   extends Pick<
     KeptOptions,
-    'store' | 'wall' | 'newKey' | 'onOpen' | 'onCommit' | 'settledTo' | 'trace'
+    'store' | 'wall' | 'now' | 'newKey' | 'onOpen' | 'onCommit' | 'settledTo' | 'trace'
   > {
   readonly port: Port;
   readonly limits: Limits;
@@ -53,16 +53,17 @@ export class Commands implements Companion {
   #earlyDevices = new Set<string>();
 
   constructor(options: CommandsOptions) {
-    const { port, limits, wall, store, newKey, onOpen, onCommit, settledTo } = options;
+    const { port, limits, wall, now, store, newKey, onOpen, onCommit, settledTo } = options;
     const { counters, trace } = options;
     this.#options = options;
     const onEnd = (key: string, outcome: Outcome) => this.#remember(key, outcome);
-    this.#transients = new Transients({ port, limits, wall, trace, onEnd });
+    this.#transients = new Transients({ port, limits, wall, now, trace, onEnd });
     this.#kept = new Kept({
       port,
       store,
       limits,
       wall,
+      now,
       newKey,
       onOpen,
       settledTo,
@@ -110,14 +111,14 @@ export class Commands implements Companion {
 
   /** Decide about one message. Never throws, whatever its sender wrote. */
   onDelivery(message: ConsumeMessage, delivery: Delivery): void {
-    const { limits, wall, counters, port } = this.#options;
+    const { limits, wall, now, counters, port } = this.#options;
     const { command, refusal } = readCommand(message, limits, wall());
     const { isKept, device } = command;
     const kind = isKept ? 'kept' : 'transient';
     counters.received[kind] = (counters.received[kind] ?? 0) + 1;
     const isEarly = this.#earlyDevices.has(device) || port.isChanging(device);
     if (!delivery.isRedelivered && !refusal && isEarly) {
-      this.#early.push({ command, delivery, until: wall() + EARLY_MS });
+      this.#early.push({ command, delivery, until: now() + EARLY_MS });
       this.#earlyDevices.add(device);
       port.wake();
       return;
@@ -147,8 +148,8 @@ export class Commands implements Companion {
    */
   #judgeEarly(): void {
     if (this.#early.length === 0) return;
-    const { port, wall } = this.#options;
-    const now = wall();
+    const { port } = this.#options;
+    const now = this.#options.now();
     const waits = ({ command, until }: Early) => port.isChanging(command.device) && until > now;
     const isWaiting = Map.groupBy(this.#early, waits);
     this.#early = isWaiting.get(true) ?? [];

@@ -23,6 +23,8 @@ export interface DeskOptions {
   readonly answers: Pick<Answers, 'publish' | 'isFull' | 'size'>;
   /** ms since 1970. */
   readonly wall: () => number;
+  /** ms of a clock that never goes back. */
+  readonly now: () => number;
   readonly send: (acceptor: string, message: ToAcceptor) => Sent;
   readonly isChanging: (device: string) => boolean;
   /** When the turn of the event loop is over: all that acceptors had told by now has been read. */
@@ -60,7 +62,7 @@ export class Desk implements Port {
   #isLooking = false;
 
   constructor(options: DeskOptions) {
-    const { store, limits, counters, wall, answers, mayRead, trace, onFault } = options;
+    const { store, limits, counters, wall, now, answers, mayRead, trace, onFault } = options;
     this.#options = options;
     this.#outcomes = new Outcomes({
       ...{ store, answers, limits, wall, mayRead, trace, onFault },
@@ -73,6 +75,7 @@ export class Desk implements Port {
       counters,
       store,
       wall,
+      now,
       newKey: () => randomBytes(KEY_BYTES).toString('hex'),
       onOpen: (opened) => this.#outcomes.onOpen(opened),
       onCommit: (_, stored) => this.#outcomes.onCommit(stored),
@@ -97,6 +100,8 @@ export class Desk implements Port {
     };
     // Alone: once that is granted, what an earlier channel had not settled is back in the queue.
     const { consumerTag } = await channel.consume(queue, onMessage, { exclusive: true });
+    // Lost in the moment in which it was granted: what comes after it is asked about the queue.
+    if (channel !== this.#channel) return;
     this.#tag = consumerTag;
     this.#granted = channel;
     await this.#look();

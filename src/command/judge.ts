@@ -86,14 +86,12 @@ export function judgeAnswer(
   row: CommandRow | undefined,
   answer: Answer,
   now: number,
-  limits: Limits,
 ): Verdict | undefined {
   if (row === undefined || isOver(row.state)) return undefined;
   const told = { ...row, isKept: true };
   if (answer.what === 'taken') {
     if (row.state === 'taken') return undefined;
-    const due = Math.min(row.due, now + limits.commandResultMs);
-    return { row: { ...row, state: 'taken', due, at: now }, outcome: outcomeOf(told, 'delivered') };
+    return { row: { ...row, state: 'taken', at: now }, outcome: outcomeOf(told, 'delivered') };
   }
   if (answer.what === 'too-long') {
     const end = answer.mayHave ? 'expired' : 'refused';
@@ -107,9 +105,9 @@ export function judgeAnswer(
   return { row: { ...row, state: 'result', status, payload, at: now }, outcome };
 }
 
-/** It is due. `wasSent`: its device may have it. */
+/** The store says that it is due. `wasSent`: its device may have it. */
 export function judgeDue(row: CommandRow, wasSent: boolean, now: number): Verdict | undefined {
-  if (isOver(row.state) || row.due > now) return undefined;
+  if (isOver(row.state)) return undefined;
   let reason: Expiry = wasSent ? 'no-answer' : 'not-sent';
   if (row.state === 'taken') reason = 'no-result';
   const outcome = outcomeOf({ ...row, isKept: true }, 'expired', { reason });

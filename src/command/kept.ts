@@ -7,7 +7,7 @@
  */
 import type { Refusal } from '../errors.ts';
 import type { Row } from '../presence/rules.ts';
-import { type Arrived, type Batch, keep, type Load, makeBatch } from './batch.ts';
+import { type Arrived, type Batch, keep, type Load, makeBatch, takeSome } from './batch.ts';
 import type { Command } from './command.ts';
 import {
   type Answer,
@@ -88,11 +88,11 @@ export class Kept {
   // What happens.
 
   begin(command: Command, delivery: Delivery, refusal?: Refusal): void {
-    const { trace, port, wall } = this.#options;
+    const { trace, port, now } = this.#options;
     const { key, device } = command;
     // It is Commands!Deliver when it is on record.
     trace('Commands!Receive', { key, device, isRedelivered: delivery.isRedelivered });
-    this.#arrived.push({ command, delivery, refusal, until: wall() + UNKNOWN_MS });
+    this.#arrived.push({ command, delivery, refusal, until: now() + UNKNOWN_MS });
     port.wake();
   }
 
@@ -113,10 +113,11 @@ export class Kept {
   }
 
   /** Its device may be known a moment later; what follows for it waits too. */
-  #mayWait({ command, delivery, until }: Arrived, arrival: Arrival, now: number): boolean {
+  #mayWait({ command, delivery, until }: Arrived, arrival: Arrival): boolean {
     const { device } = command;
     if (this.#unknownDevices.has(device)) return true;
-    if (arrival !== 'unknown-device' || delivery.isRedelivered || until <= now) return false;
+    if (arrival !== 'unknown-device' || delivery.isRedelivered) return false;
+    if (until <= this.#options.now()) return false;
     return this.#unknown.length < this.#options.limits.commandPrefetch * UNKNOWN_SHARE;
   }
 
@@ -138,8 +139,10 @@ export class Kept {
     const { store, limits, wall } = this.#options;
     const max = limits.presenceBatchMax;
     const now = wall();
-    const arrived = this.#arrived.splice(0, max);
-    const answers = this.#answers.splice(0, max);
+    const arrived = takeSome(this.#arrived, max, ({ command }) => command.payload.length);
+    const answers = takeSome(this.#answers, max, (answer) =>
+      answer.what === 'result' ? answer.payload.length : 0,
+    );
     const loads = this.lanes.takeLoads(max);
     const batch = makeBatch(arrived, answers, loads);
     this.#batch = batch;
@@ -150,7 +153,7 @@ export class Kept {
     for (const answer of answers) this.#answer(batch, answer, now);
     await this.#end(batch, now);
     await this.#load(batch, loads);
-    return this.#writes(batch, now);
+    return this.#writes(batch);
   }
 
   async #open(): Promise<void> {
@@ -184,7 +187,7 @@ export class Kept {
     const isDeviceKnown = known.has(device) || link(device) !== undefined;
     const meeting = { row, ofDevice, ofAll, isDeviceKnown, refusal };
     const arrival = judgeArrival(command, delivery, meeting, now, limits);
-    if (this.#mayWait(arrived, arrival, now)) {
+    if (this.#mayWait(arrived, arrival)) {
       batch.steps.push(() => this.#wait(arrived));
       return;
     }
@@ -214,8 +217,8 @@ export class Kept {
   }
 
   #answer(batch: Batch, answer: Answer, now: number): void {
-    const { limits, onLate, trace } = this.#options;
-    const verdict = judgeAnswer(batch.rows.get(answer.key), answer, now, limits);
+    const { onLate, trace } = this.#options;
+    const verdict = judgeAnswer(batch.rows.get(answer.key), answer, now);
     // tla: Commands!Answer
     trace('Commands!Answer', { key: answer.key, state: verdict?.row.state });
     if (verdict) this.#judged(batch, verdict);
@@ -223,10 +226,12 @@ export class Kept {
   }
 
   async #end(batch: Batch, now: number): Promise<void> {
-    if (this.lanes.size === 0 || now < this.#lookAt) return;
     const { store, limits, trace } = this.#options;
-    const due = await store.dueCommands(now, limits.presenceBatchMax);
-    this.#lookAt = due.length === limits.presenceBatchMax ? now : now + LOOK_MS;
+    const looked = this.#options.now();
+    if (this.lanes.size === 0 || looked < this.#lookAt) return;
+    const { commandResultMs, presenceBatchMax } = limits;
+    const due = await store.dueCommands(now, commandResultMs, presenceBatchMax);
+    this.#lookAt = due.length === presenceBatchMax ? looked : looked + LOOK_MS;
     for (const found of due) {
       const row = batch.rows.get(found.key) ?? found;
       batch.rows.set(row.key, row);
@@ -279,17 +284,18 @@ export class Kept {
     outcomes.push({ ...outcome, id: this.#lastOutcome + outcomes.length + 1 });
   }
 
-  #writes(batch: Batch, now: number): CommandWrites | undefined {
+  #writes(batch: Batch): CommandWrites | undefined {
     const { settledTo, limits } = this.#options;
+    const now = this.#options.now();
     const { rows, changed, outcomes } = batch;
     batch.settledTo = settledTo();
     const isForgetting = now >= this.#forgetAt && this.#lastCommand > 0;
     const isWriting = changed.size + outcomes.length > 0 || batch.settledTo > this.#deletedTo;
     if (!isWriting && !isForgetting) return undefined;
-    const forgetBefore = isForgetting ? now - limits.commandRememberMs : 0;
     if (isForgetting) this.#forgetAt = now + FORGET_EVERY_MS;
+    const forgetting = isForgetting ? { forgetAgeMs: limits.commandRememberMs } : {};
     const written = [...changed].map((key) => rows.get(key) as CommandRow);
-    return { rows: written, outcomes, settledTo: batch.settledTo, forgetBefore };
+    return { rows: written, outcomes, settledTo: batch.settledTo, ...forgetting };
   }
 
   /** The transaction is on disk. */

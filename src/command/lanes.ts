@@ -19,8 +19,10 @@ import type { CommandRow, OpenCommands } from './rows.ts';
 export interface LanesOptions {
   readonly port: Port;
   readonly limits: Limits;
-  /** ms since 1970. */
+  /** ms since 1970: senders' deadlines are judged by it, and nothing else. */
   readonly wall: () => number;
+  /** ms of a clock that never goes back: what Owsla itself waits for. */
+  readonly now: () => number;
   readonly trace: Trace;
   readonly link: (device: string) => Link | undefined;
 }
@@ -43,7 +45,7 @@ export class Lanes {
     const { commandsPerSecond } = options.limits;
     const burst = Math.max(1, (BURST_MS * commandsPerSecond) / 1_000);
     this.#options = options;
-    this.#bucket = new Bucket(commandsPerSecond, burst, options.wall());
+    this.#bucket = new Bucket(commandsPerSecond, burst, options.now());
   }
 
   /** Commands that have not ended. */
@@ -54,7 +56,7 @@ export class Lanes {
   /** There is something to read, and it may be read now; else `tick` says when. */
   get isWanting(): boolean {
     if (this.#wanting.size === 0) return false;
-    this.#bucket.fill(this.#options.wall());
+    this.#bucket.fill(this.#options.now());
     return !this.#bucket.isEmpty;
   }
 
@@ -98,12 +100,12 @@ export class Lanes {
 
   /** The link has no room: try again a little later. */
   #retry(device: string): void {
-    const { wall, limits } = this.#options;
-    if (!this.#busy.has(device)) this.#busy.set(device, wall() + limits.commandRetryMs);
+    const { now, limits } = this.#options;
+    if (!this.#busy.has(device)) this.#busy.set(device, now() + limits.commandRetryMs);
   }
 
   tick(): void {
-    const now = this.#options.wall();
+    const now = this.#options.now();
     for (const [device, at] of this.#busy) {
       if (at > now) continue;
       this.#busy.delete(device);
@@ -171,7 +173,7 @@ export class Lanes {
   /** What to read in the next transaction. */
   takeLoads(max: number): Load[] {
     const loads: Load[] = [];
-    this.#bucket.fill(this.#options.wall());
+    this.#bucket.fill(this.#options.now());
     for (const device of this.#wanting) {
       if (loads.length === max || this.#bucket.isEmpty) break;
       this.#wanting.delete(device);

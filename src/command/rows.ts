@@ -19,7 +19,7 @@ export interface CommandRow {
   readonly topic: string;
   /** The command's; of one that ended with a RESULT, that one's. */
   readonly payload: Buffer;
-  /** When it expires, in ms since 1970. */
+  /** Its sender's deadline, in ms since 1970. */
   readonly due: number;
   /** Where its outcomes go; '': nowhere. */
   readonly replyTo: string;
@@ -29,7 +29,7 @@ export interface CommandRow {
   readonly status: number;
   /** Why it was refused or expired. */
   readonly reason: string;
-  /** When its state changed, in ms since 1970: for forgetting. */
+  /** When its state changed, in ms since 1970: for people only. */
   readonly at: number;
 }
 
@@ -60,8 +60,8 @@ export interface CommandWrites {
   readonly outcomes: readonly StoredOutcome[];
   /** Outcomes up to this id are at the broker, and leave the store. */
   readonly settledTo: number;
-  /** Rows that ended before this are forgotten, a page of them. 0: none. */
-  readonly forgetBefore: number;
+  /** Rows that ended this much of the store's lived time ago are forgotten, a page of them. */
+  readonly forgetAgeMs?: number;
 }
 
 /** What an earlier process left. */
@@ -81,8 +81,11 @@ export interface CommandStore {
   waitingCommands(
     of: readonly { device: string; after: number; limit: number }[],
   ): Promise<CommandRow[]>;
-  /** Commands that have not ended and are due at `now`, the earliest first. */
-  dueCommands(now: number, limit: number): Promise<CommandRow[]>;
+  /**
+   * Commands that have not ended and are past their deadline at `now`, the earliest first; then
+   * those that were taken `resultMs` of the store's lived time ago.
+   */
+  dueCommands(now: number, resultMs: number, limit: number): Promise<CommandRow[]>;
   /** Outcomes behind `after`, by id. */
   outcomes(after: number, limit: number): Promise<StoredOutcome[]>;
 }

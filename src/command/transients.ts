@@ -24,15 +24,20 @@ interface Open {
   readonly connection: string;
   /** The broker's last delivery of it. */
   delivery: Delivery;
+  /** In ms since 1970: what its acceptor was told. */
   readonly due: number;
+  /** The same moment on the clock that never goes back, which ends it here. */
+  readonly endsAt: number;
   isTaken: boolean;
 }
 
 export interface TransientsOptions {
   readonly port: Port;
   readonly limits: Limits;
-  /** ms since 1970. */
+  /** ms since 1970: what is left until a deadline is taken from it once. */
   readonly wall: () => number;
+  /** ms of a clock that never goes back. */
+  readonly now: () => number;
   readonly trace: Trace;
   /** Its delivery is concluded: should the broker give it again, that is only settled. */
   readonly onEnd: (key: string, outcome: Outcome) => void;
@@ -103,6 +108,7 @@ export class Transients {
       connection,
       delivery,
       due,
+      endsAt: this.#options.now() + due - now,
       isTaken: false,
     };
     this.#open.set(key, open);
@@ -189,10 +195,10 @@ export class Transients {
 
   /** End what is due. */
   tick(): void {
-    const now = this.#options.wall();
+    const now = this.#options.now();
     for (const open of this.#open.values()) {
       const reason = open.isTaken ? 'no-result' : 'no-answer';
-      if (open.due > now) continue;
+      if (open.endsAt > now) continue;
       this.#trace('Expire', open.command.key);
       this.#end(open, 'expired', { reason });
     }

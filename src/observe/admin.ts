@@ -46,7 +46,7 @@ export function makeAdmin(
   admin.get('/health/ready', (_, reply) => {
     const reasons = ledger.unready(clock());
     const isReady = reasons.length === 0;
-    const degraded = isReady ? ledger.degraded() : [];
+    const degraded = isReady ? ledger.degraded(clock()) : [];
     const more = degraded.length === 0 ? {} : { degraded };
     return reply.code(isReady ? 200 : 503).send({ ready: isReady, reasons, ...more });
   });

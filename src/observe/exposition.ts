@@ -85,7 +85,7 @@ export class Exposition {
       this.#fill(this.#each, figures, { acceptor: String(index) });
     }
     this.#fill(this.#totals, total, {});
-    const registrar = this.#ledger.registrar();
+    const registrar = this.#ledger.registrar(now);
     this.#fill(this.#presence, registrar, {}, PRESENCE_LIST);
     this.#fill(this.#commands, registrar, {}, COMMAND_LIST);
     setTo(this.#ready, {}, this.#ledger.unready(now).length === 0 ? 1 : 0);

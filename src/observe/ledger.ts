@@ -35,6 +35,7 @@ interface Entry {
   readonly specs: SpecList;
   /** What the supervisor says. */
   state: ChildState;
+  why: string | undefined;
   incarnation: string | undefined;
   /** Counters of ended incarnations; its gauges are 0. */
   readonly base: Figures;
@@ -70,13 +71,15 @@ export class Ledger {
   onNode(node: NodeMessage, now: number): void {
     this.#node = node;
     this.#heardAt = now;
-    for (const { role, index, state, incarnation } of node.children) {
+    for (const { role, index, state, incarnation, why } of node.children) {
       const entry = role === 'registrar' ? this.#registrar : this.#entries.get(index);
       if (!entry || role === 'observer') continue;
       entry.state = state;
+      entry.why = why;
       if (entry.incarnation === incarnation) continue;
       if (entry.last) mergeKind(entry, entry.base, entry.last.snapshot, 'counter');
       entry.last = undefined;
+      entry.reportedAt = Number.NEGATIVE_INFINITY;
       entry.incarnation = incarnation;
     }
   }
@@ -97,9 +100,10 @@ export class Ledger {
     return figures;
   }
 
-  /** The registrar's figures, kept the same way. */
-  registrar(): RegistrarCounters {
-    return totalOf(this.#registrar) as RegistrarCounters;
+  /** The registrar's figures, kept the same way; one that is not there is degraded too. */
+  registrar(now: number): RegistrarCounters {
+    const total = totalOf(this.#registrar) as RegistrarCounters;
+    return { ...total, degraded: this.degraded(now).length > 0 ? 1 : 0 };
   }
 
   restarts(): NodeMessage['restarts'] {
@@ -116,10 +120,10 @@ export class Ledger {
     if (!this.#node) return [{ reason: 'starting' }];
     if (this.#node.isStopping) return [{ reason: 'stopping' }];
     const unready: Unready[] = [];
-    for (const [acceptor, { state, last, reportedAt }] of this.#entries) {
-      const isFresh = now - reportedAt <= FRESH_INTERVALS * this.#reportMs;
+    for (const [acceptor, entry] of this.#entries) {
+      const { state, last } = entry;
       if (state !== 'ready') unready.push({ acceptor, reason: state });
-      else if (!last || !isFresh) unready.push({ acceptor, reason: 'no report' });
+      else if (!last || !this.#isFresh(entry, now)) unready.push({ acceptor, reason: 'no report' });
       else if (last.notReady !== undefined) unready.push({ acceptor, reason: last.notReady });
     }
     if (!this.#isClaimed)
@@ -127,10 +131,22 @@ export class Ledger {
     return unready;
   }
 
+  #isFresh({ reportedAt }: Entry, now: number): boolean {
+    return now - reportedAt <= FRESH_INTERVALS * this.#reportMs;
+  }
+
+  /** Why nothing that the registrar does works: it is not there, hangs, or says so itself. */
+  #registrarFault(now: number): string | undefined {
+    const { state, why, last } = this.#registrar;
+    const told = why === undefined ? '' : `: ${why}`;
+    if (state !== 'ready') return `registrar ${state}${told}`;
+    return this.#isFresh(this.#registrar, now) ? last?.notReady : 'no report';
+  }
+
   /** What does not work while devices are served all the same. */
-  degraded(): (Degraded & { readonly acceptor?: number })[] {
-    const { state, last } = this.#registrar;
-    const reason = state === 'ready' ? last?.notReady : `registrar ${state}`;
+  degraded(now: number): (Degraded & { readonly acceptor?: number })[] {
+    const { last } = this.#registrar;
+    const reason = this.#registrarFault(now);
     const degraded =
       reason === undefined
         ? [...(last?.degraded ?? [])]
@@ -144,7 +160,8 @@ export class Ledger {
 
 function makeEntry(specs: SpecList, base: Figures): Entry {
   const reportedAt = Number.NEGATIVE_INFINITY;
-  return { specs, state: 'ended', incarnation: undefined, base, last: undefined, reportedAt };
+  const none = { why: undefined, incarnation: undefined, last: undefined };
+  return { specs, state: 'ended', base, reportedAt, ...none };
 }
 
 function totalOf(entry: Entry): Figures {

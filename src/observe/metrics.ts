@@ -170,6 +170,10 @@ export const PRESENCE_METRICS = {
   },
   streams: { kind: 'gauge', help: 'Acceptors that have a stream to the registrar.' },
   brokerUp: { kind: 'gauge', help: '1 while the registrar’s AMQP connection is up.' },
+  walBytes: {
+    kind: 'gauge',
+    help: 'The store’s log on disk; it grows while others read the store.',
+  },
   degraded: { kind: 'gauge', help: '1 while changes are not recorded: the log says why.' },
   loopLagMs: {
     kind: 'gauge',

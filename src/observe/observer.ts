@@ -4,10 +4,10 @@
  * To: ledger.ts, which admin.ts and exposition.ts read.
  * Bound: REPORT_BYTES_MAX per report; a stream that breaks this or the format is closed.
  */
-import { rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { unpack } from 'msgpackr';
 import { EXIT, StartError } from '../errors.ts';
+import { LocalSocket } from '../localSocket.ts';
 import { observerSocket, type RunningChild, type StartMessage } from '../process/ipc.ts';
 import { FrameReader } from '../wire/frame.ts';
 import { makeAdmin } from './admin.ts';
@@ -26,14 +26,12 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
   const { adminHost, adminPort, acceptors, limits } = start.config;
   const ledger = new Ledger(acceptors, limits.reportMs);
   const streams = new Set<Socket>();
-  const socketPath = observerSocket(start.folder);
-  // Left over where an observer before this one crashed.
-  rmSync(socketPath, { force: true });
-  const server = await listen(socketPath, (stream) => {
+  const server = new LocalSocket(observerSocket(start.folder), (stream) => {
     streams.add(stream);
     stream.once('close', () => streams.delete(stream));
     readReports(stream, ledger, log);
   });
+  await server.listen();
   const admin = makeAdmin(ledger, new Exposition(ledger, limits.scrapeMs), limits);
   try {
     await admin.listen({ host: adminHost, port: adminPort });
@@ -49,18 +47,9 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
     drain: async () => {
       await admin.close();
       for (const stream of streams) stream.destroy();
-      await new Promise((resolve) => server.close(resolve));
+      await server.close();
     },
   };
-}
-
-async function listen(path: string, onStream: (stream: Socket) => void): Promise<Server> {
-  const server = createServer(onStream);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(path, resolve);
-  });
-  return server;
 }
 
 function readReports(stream: Socket, ledger: Ledger, log: Logger): void {

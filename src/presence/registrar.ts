@@ -370,10 +370,10 @@ export class Registrar {
       this.#compactAt = Math.max(limits.presenceOutboxMax, Math.ceil(this.#outbox * 1.5));
     }
     if (clock.now() < this.#forgetAt) return;
-    const before = clock.wall() - limits.presenceKeepMs;
-    const { forgotten, floor } = await store.forget(before, limits.presenceBatchMax);
+    const { presenceKeepMs, presenceBatchMax } = limits;
+    const { forgotten, floor } = await store.forget(presenceKeepMs, presenceBatchMax);
     this.#floor = floor;
-    if (forgotten < limits.presenceBatchMax) this.#forgetAt = clock.now() + FORGET_EVERY_MS;
+    if (forgotten < presenceBatchMax) this.#forgetAt = clock.now() + FORGET_EVERY_MS;
   }
 }
 

@@ -18,7 +18,7 @@ export interface Row {
   /** When the link was accepted: the node's start number, then µs of the machine's own clock. */
   readonly start: number;
   readonly acceptedUs: number;
-  /** When it changed last, in ms since 1970: for people, and for forgetting. */
+  /** When it changed last, in ms since 1970: for people only. */
   readonly at: number;
   readonly reason: PresenceReason;
 }

@@ -7,8 +7,10 @@
 import { dirname, extname, join } from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import type { CommandRow, OpenCommands, StoredOutcome } from '../command/rows.ts';
+import { makeLimits } from '../limits.ts';
 import type { Row } from './rules.ts';
 import { bytesOf } from './sqliteCommands.ts';
+import type { StoreLimits } from './sqliteFile.ts';
 import {
   type Batch,
   type Opened,
@@ -21,6 +23,12 @@ import {
 /** sqliteThread.ts beside this file, or sqliteThread.js where this is compiled. */
 const ENTRY = join(dirname(import.meta.filename), `sqliteThread${extname(import.meta.filename)}`);
 
+/** What the thread is told once. */
+export interface ThreadData {
+  readonly folder: string;
+  readonly limits: StoreLimits;
+}
+
 export interface Call {
   readonly id: number;
   readonly method: keyof Store;
@@ -32,6 +40,8 @@ export interface Answer {
   readonly result?: unknown;
   readonly fault?: StoreFault;
   readonly sentence?: string;
+  /** Of the store's log, then. */
+  readonly walBytes: number;
 }
 
 interface Waiting {
@@ -43,15 +53,24 @@ export class Sqlite implements Store {
   readonly #thread: Thread;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
+  #walBytes = 0;
   #closing: Promise<void> | undefined;
 
   /** Nothing is touched before `open`. */
-  constructor(folder: string) {
-    this.#thread = new Thread(ENTRY, { workerData: { folder } });
+  constructor(folder: string, limits: StoreLimits = makeLimits()) {
+    const { storeWalBytesMax, storeReserveBytes } = limits;
+    const workerData: ThreadData = { folder, limits: { storeWalBytesMax, storeReserveBytes } };
+    this.#thread = new Thread(ENTRY, { workerData });
     this.#thread.on('message', (answer: Answer) => this.#onAnswer(answer));
   }
 
-  #onAnswer({ id, result, fault, sentence = '' }: Answer): void {
+  /** Bytes of the log beside the file, as of the last answer. */
+  get walBytes(): number {
+    return this.#walBytes;
+  }
+
+  #onAnswer({ id, result, fault, sentence = '', walBytes }: Answer): void {
+    this.#walBytes = walBytes;
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
     if (fault === undefined) waiting?.resolve(result);
@@ -99,8 +118,8 @@ export class Sqlite implements Store {
     return this.#call('compact');
   }
 
-  forget(before: number, limit: number): Promise<{ forgotten: number; floor: number }> {
-    return this.#call('forget', before, limit);
+  forget(ageMs: number, limit: number): Promise<{ forgotten: number; floor: number }> {
+    return this.#call('forget', ageMs, limit);
   }
 
   openCommands(): Promise<OpenCommands> {
@@ -117,8 +136,8 @@ export class Sqlite implements Store {
     return withBuffers(await this.#call<CommandRow[]>('waitingCommands', of));
   }
 
-  async dueCommands(now: number, limit: number): Promise<CommandRow[]> {
-    return withBuffers(await this.#call<CommandRow[]>('dueCommands', now, limit));
+  async dueCommands(now: number, resultMs: number, limit: number): Promise<CommandRow[]> {
+    return withBuffers(await this.#call<CommandRow[]>('dueCommands', now, resultMs, limit));
   }
 
   async outcomes(after: number, limit: number): Promise<StoredOutcome[]> {

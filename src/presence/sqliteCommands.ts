@@ -53,12 +53,14 @@ const SQL = {
   waiting: `SELECT ${COLUMNS} FROM commands
     WHERE state = 'waiting' AND device = ? AND id > ? ORDER BY id LIMIT ?`,
   due: `SELECT ${COLUMNS} FROM commands WHERE ${LIVE} AND due <= ? ORDER BY due LIMIT ?`,
-  write: `INSERT INTO commands (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  overdue: `SELECT ${COLUMNS} FROM commands
+    WHERE state = 'taken' AND lived <= ? AND due > ? ORDER BY lived LIMIT ?`,
+  write: `INSERT INTO commands (${COLUMNS}, lived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET
       payload = excluded.payload, due = excluded.due, state = excluded.state,
-      status = excluded.status, reason = excluded.reason, at = excluded.at`,
+      status = excluded.status, reason = excluded.reason, at = excluded.at, lived = excluded.lived`,
   forget: `DELETE FROM commands WHERE id IN
-    (SELECT id FROM commands WHERE NOT ${LIVE} AND at < ? ORDER BY at LIMIT ${FORGET_ROWS})`,
+    (SELECT id FROM commands WHERE NOT ${LIVE} AND lived < ? ORDER BY lived LIMIT ${FORGET_ROWS})`,
   addOutcome: `INSERT INTO outcomes
     (id, type, device, key, replyTo, correlationId, status, reason, payload)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -96,15 +98,19 @@ export class SqliteCommands {
     );
   }
 
-  due(now: number, limit: number): CommandRow[] {
-    return this.#sql.due.all(now, limit).map(asCommand);
+  /** Those past their deadline at `now`; and those taken before `takenBefore`, in lived time. */
+  due(now: number, takenBefore: number, limit: number): CommandRow[] {
+    const due = this.#sql.due.all(now, limit);
+    const overdue = this.#sql.overdue.all(takenBefore, now, limit - due.length);
+    return [...due, ...overdue].map(asCommand);
   }
 
   outcomes(after: number, limit: number): StoredOutcome[] {
     return this.#sql.outcomes.all(after, limit).map(asOutcome);
   }
 
-  write({ rows, outcomes, settledTo, forgetBefore }: CommandWrites): void {
+  /** `lived`: the store's lived time, by which rows age. */
+  write({ rows, outcomes, settledTo, forgetAgeMs }: CommandWrites, lived: number): void {
     for (const row of rows) {
       const { id, key, device, topic, payload, due, replyTo, correlationId } = row;
       const { state, status, reason, at } = row;
@@ -121,6 +127,7 @@ export class SqliteCommands {
         status,
         reason,
         at,
+        lived,
       );
     }
     for (const outcome of outcomes) {
@@ -129,7 +136,7 @@ export class SqliteCommands {
       this.#sql.addOutcome.run(id, type, ...where, status, reason, payload);
     }
     this.#sql.settle.run(settledTo);
-    if (forgetBefore > 0) this.#sql.forget.run(forgetBefore);
+    if (forgetAgeMs !== undefined) this.#sql.forget.run(lived - forgetAgeMs);
   }
 
   /** After a restore: what a backup holds may have been acted upon since. */

@@ -1,47 +1,22 @@
 /**
  * SqliteFile: the store in one SQLite file, every call synchronous; all SQL is here.
  * From: sqliteThread.ts; preflight and `owsla presence`, which look while no node runs.
- * To: `presence.db` in the data folder, in WAL mode, synced with every transaction; and
- * `presence.lock` beside it, held while this is open and let go by the kernel at any end.
- * Bound: presence.db stays readable to others (sqlite3 and its .backup); writers are kept out.
+ * To: `presence.db` in the data folder (sqliteFolder.ts), in WAL mode, synced with every
+ * transaction. Its owner and root may read it meanwhile (sqlite3 and its .backup).
+ * Bound: `storeWalBytesMax` of log, and no more to take in than the reserve has room for; beyond
+ * that, and one transaction, nothing is written until who reads the file has ended.
  */
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { CommandRow, OpenCommands, StoredOutcome } from '../command/rows.ts';
 import type { PresenceReason } from '../errors.ts';
+import { type Limits, makeLimits } from '../limits.ts';
+import { LivedTime } from './livedTime.ts';
 import { eventOf, type Row } from './rules.ts';
-import { CREATE_COMMANDS, SqliteCommands } from './sqliteCommands.ts';
-import { type Batch, type Opened, type OutboxEvent, StoreError, type StoreFault } from './store.ts';
-
-/** Rises when an older Owsla could not read the file any more. */
-const SCHEMA = 2;
-
-const CREATE = `
-  CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE TABLE presence (
-    device TEXT PRIMARY KEY,
-    seq INTEGER NOT NULL,
-    online INTEGER NOT NULL,
-    connection TEXT NOT NULL,
-    acceptor TEXT NOT NULL,
-    start INTEGER NOT NULL,
-    acceptedUs INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    reason TEXT NOT NULL
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX presenceOnline ON presence (acceptor, device) WHERE online = 1;
-  CREATE INDEX presenceOffline ON presence (at) WHERE online = 0;
-  CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY,
-    device TEXT NOT NULL,
-    online INTEGER NOT NULL,
-    body TEXT NOT NULL
-  ) STRICT;
-`;
-
-/** What each schema adds to the one before; the first makes the file. */
-const UPGRADES: readonly string[] = [CREATE, CREATE_COMMANDS];
+import { SqliteCommands } from './sqliteCommands.ts';
+import { SqliteFolder } from './sqliteFolder.ts';
+import { SCHEMA, upgrade } from './sqliteSchema.ts';
+import { BUSY_MS, SqliteWal } from './sqliteWal.ts';
+import { type Batch, type Opened, type OutboxEvent, StoreError } from './store.ts';
 
 const COLUMNS = 'device, seq, online, connection, acceptor, start, acceptedUs, at, reason';
 
@@ -53,63 +28,70 @@ const SQL = {
     WHERE online = 1 AND acceptor = ? AND device > ? ORDER BY device LIMIT ?`,
   acceptors: 'SELECT DISTINCT acceptor FROM presence WHERE online = 1',
   page: `SELECT ${COLUMNS} FROM presence WHERE device > ? ORDER BY device LIMIT ?`,
-  write: `INSERT INTO presence (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+  write: `INSERT INTO presence (${COLUMNS}, lived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (device) DO UPDATE SET
       seq = excluded.seq, online = excluded.online, connection = excluded.connection,
       acceptor = excluded.acceptor, start = excluded.start, acceptedUs = excluded.acceptedUs,
-      at = excluded.at, reason = excluded.reason`,
+      at = excluded.at, reason = excluded.reason, lived = excluded.lived`,
   addEvent: 'INSERT INTO outbox (id, device, online, body) VALUES (?, ?, ?, ?)',
   settle: 'DELETE FROM outbox WHERE id <= ?',
   compact: `DELETE FROM outbox
     WHERE id NOT IN (SELECT max(id) FROM outbox GROUP BY device)`,
   outbox: 'SELECT id, device, online, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?',
   countOutbox: 'SELECT count(*) AS events, coalesce(max(id), 0) AS last FROM outbox',
-  stale: 'SELECT device, seq FROM presence WHERE online = 0 AND at < ? ORDER BY at LIMIT ?',
+  stale: 'SELECT device, seq FROM presence WHERE online = 0 AND lived < ? ORDER BY lived LIMIT ?',
   forget: 'DELETE FROM presence WHERE device = ?',
 } as const;
 
 type Statements = Record<keyof typeof SQL, StatementSync>;
 
-/** SQLite's result codes, without their extensions: https://sqlite.org/rescode.html */
-const BUSY = 5;
-const FAULTS: Readonly<Record<number, readonly [StoreFault, string]>> = {
-  5: ['unusable', 'is locked by another program'],
-  8: ['read-only', 'cannot be written: it, its folder or its file system is read-only'],
-  11: ['corrupt', 'is corrupt; restore it from a backup, or start with another data folder'],
-  13: ['full', 'cannot be written: the disk is full'],
-  14: ['unusable', 'cannot be opened; its folder must be there and writable'],
-  26: ['corrupt', 'is no SQLite file; restore it from a backup, or remove it'],
-};
-
-/** How long a program that reads the file, such as a backup, may hold up a write. */
-const BUSY_MS = 2_000;
-
 /** How many rows `restore` changes between two looks at the file. */
 const RESTORE_ROWS = 1_000;
 
+/** Of the limits, what bounds a store. */
+export type StoreLimits = Pick<Limits, 'storeWalBytesMax' | 'storeReserveBytes'>;
+
+export interface SqliteOptions {
+  readonly limits?: StoreLimits;
+  /** ms of a monotonic clock. */
+  readonly now?: () => number;
+}
+
 export class SqliteFile {
-  readonly #file: string;
-  readonly #lock: DatabaseSync;
+  readonly #folder: SqliteFolder;
   readonly #database: DatabaseSync;
+  readonly #wal: SqliteWal;
   readonly #sql: Statements;
   readonly #commands: SqliteCommands;
+  readonly #lived: LivedTime;
+  /** Whose store it is; another node that took it is found by this. */
+  #node: string | undefined;
   #outbox: number;
 
-  /** Opens, and creates what is not there. Throws a StoreError; nothing is left open then. */
-  constructor(folder: string, now: number) {
-    this.#file = join(folder, 'presence.db');
-    makeFolder(folder);
-    this.#lock = takeLock(folder);
+  /**
+   * Opens, and creates what is not there: with the epoch `epoch`, or a later one if the folder had
+   * that before. Proves that it can be written. Throws a StoreError; nothing is left open then.
+   */
+  constructor(folder: string, epoch: number, options: SqliteOptions = {}) {
+    const { limits = makeLimits(), now = () => performance.now() } = options;
+    this.#folder = new SqliteFolder(folder, limits.storeReserveBytes);
+    let database: DatabaseSync | undefined;
     try {
-      this.#database = this.#guard(() => openDatabase(this.#file, now));
+      database = this.#guard(() => openAnyhow(this.#folder, epoch));
+      this.#database = database;
+      this.#wal = new SqliteWal(database, this.#folder, limits);
+      const prepared = Object.entries(SQL).map(([name, sql]) => [name, this.#prepare(sql)]);
+      this.#sql = Object.fromEntries(prepared) as Statements;
+      this.#commands = this.#guard(() => new SqliteCommands(this.#database));
+      this.#lived = new LivedTime(this.#meta('lived'), now);
+      this.#outbox = this.#count().events;
+      this.#transaction(() => {});
+      this.#guard(() => this.#folder.keepEpoch(this.epoch));
     } catch (error) {
-      this.#lock.close();
+      database?.close();
+      this.#folder.close();
       throw error;
     }
-    const prepared = Object.entries(SQL).map(([name, sql]) => [name, this.#database.prepare(sql)]);
-    this.#sql = Object.fromEntries(prepared) as Statements;
-    this.#commands = new SqliteCommands(this.#database);
-    this.#outbox = this.#count().events;
   }
 
   /** The epoch; `begin` is what makes a node its owner. */
@@ -117,8 +99,13 @@ export class SqliteFile {
     return this.#meta('epoch');
   }
 
+  /** Bytes of the log that is beside the file. */
+  get walBytes(): number {
+    return this.#folder.walBytes;
+  }
+
   begin(node: string): Opened {
-    return this.#transaction(() => {
+    const opened = this.#transaction(() => {
       const isKnown = this.#sql.getMeta.get('node')?.value === node;
       const start = this.#meta('start') + (isKnown ? 0 : 1);
       // Written in any case: a file that cannot be written shows it here.
@@ -128,6 +115,8 @@ export class SqliteFile {
       const { epoch } = this;
       return { epoch, start, floor: this.#meta('floor'), lastEvent: last, outbox: events };
     });
+    this.#node = node;
+    return opened;
   }
 
   read(devices: readonly string[]): Row[] {
@@ -151,12 +140,12 @@ export class SqliteFile {
   }
 
   write({ rows, events, settledTo, commands }: Batch): number {
-    const left = this.#transaction(() => {
-      for (const row of rows) this.#sql.write.run(...fieldsOf(row));
+    const left = this.#transaction((lived) => {
+      for (const row of rows) this.#sql.write.run(...fieldsOf(row), lived);
       for (const { id, device, online, body } of events) {
         this.#sql.addEvent.run(id, device, Number(online), body);
       }
-      if (commands) this.#commands.write(commands);
+      if (commands) this.#commands.write(commands, lived);
       return this.#outbox + events.length - Number(this.#sql.settle.run(settledTo).changes);
     });
     this.#outbox = left;
@@ -175,8 +164,9 @@ export class SqliteFile {
     return this.#guard(() => this.#commands.waiting(of));
   }
 
-  dueCommands(now: number, limit: number): CommandRow[] {
-    return this.#guard(() => this.#commands.due(now, limit));
+  dueCommands(now: number, resultMs: number, limit: number): CommandRow[] {
+    const takenBefore = this.#lived.ms - resultMs;
+    return this.#guard(() => this.#commands.due(now, takenBefore, limit));
   }
 
   outcomes(after: number, limit: number): StoredOutcome[] {
@@ -189,9 +179,9 @@ export class SqliteFile {
     return this.#outbox;
   }
 
-  forget(before: number, limit: number): { forgotten: number; floor: number } {
-    return this.#transaction(() => {
-      const stale = this.#sql.stale.all(before, limit);
+  forget(ageMs: number, limit: number): { forgotten: number; floor: number } {
+    return this.#transaction((lived) => {
+      const stale = this.#sql.stale.all(lived - ageMs, limit);
       let floor = this.#meta('floor');
       for (const { device, seq } of stale) {
         floor = Math.max(floor, Number(seq));
@@ -208,8 +198,8 @@ export class SqliteFile {
    * upon since. Gives the new epoch and the number of devices.
    */
   restore(now: number): { epoch: number; devices: number } {
-    return this.#transaction(() => {
-      const epoch = Math.max(now, this.epoch + 1);
+    const restored = this.#transaction((lived) => {
+      const epoch = this.#folder.epochFrom(Math.max(now, this.epoch + 1));
       this.#sql.setMeta.run('epoch', epoch);
       this.#sql.settle.run(this.#count().last);
       this.#commands.clear();
@@ -224,18 +214,24 @@ export class SqliteFile {
             reason: 'restored',
           } as const;
           devices += 1;
-          this.#sql.write.run(...fieldsOf(next));
+          this.#sql.write.run(...fieldsOf(next), lived);
           this.#sql.addEvent.run(devices, row.device, 0, eventOf(next, epoch));
         }
         rows = this.page(rows.at(-1)?.device ?? '', RESTORE_ROWS);
       }
       return { epoch, devices };
     });
+    this.#guard(() => this.#folder.keepEpoch(restored.epoch));
+    return restored;
   }
 
   close(): void {
     this.#database.close();
-    this.#lock.close();
+    this.#folder.close();
+  }
+
+  #prepare(sql: string): StatementSync {
+    return this.#guard(() => this.#database.prepare(sql));
   }
 
   #meta(name: string): number {
@@ -249,58 +245,59 @@ export class SqliteFile {
     });
   }
 
-  #transaction<T>(work: () => T): T {
+  /** All of `work` or nothing, with the lived time, which it puts on record. */
+  #transaction<T>(work: (lived: number) => T): T {
     return this.#guard(() => {
+      this.#wal.makeRoom();
       this.#database.exec('BEGIN IMMEDIATE');
       try {
-        const result = work();
+        this.#checkOwner();
+        const lived = this.#lived.ms;
+        const result = work(lived);
+        this.#sql.setMeta.run('lived', lived);
         this.#database.exec('COMMIT');
         return result;
       } catch (error) {
         // SQLite itself has rolled back after some errors.
         if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+        this.#wal.failed();
         throw error;
       }
     });
+  }
+
+  /** Whoever removes the lock lets a second node in; then the first must not write any more. */
+  #checkOwner(): void {
+    if (this.#node === undefined || this.#sql.getMeta.get('node')?.value === this.#node) return;
+    throw new StoreError(
+      'locked',
+      `another node has taken the presence store ${this.#folder.file}, whose lock was removed; stop one of them`,
+    );
   }
 
   #guard<T>(work: () => T): T {
     try {
       return work();
     } catch (error) {
-      throw faultOf(error, this.#file);
+      throw this.#folder.faultOf(error);
     }
   }
 }
 
-function makeFolder(folder: string): void {
+/** With the reserve's room, if the disk is full: what is in the log may not even be read else. */
+function openAnyhow(folder: SqliteFolder, epoch: number): DatabaseSync {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return openDatabase(folder, epoch);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new StoreError('unusable', `cannot make the data folder ${folder} (${code})`);
+    const fault = folder.faultOf(error);
+    if (!(fault instanceof StoreError) || fault.fault !== 'full') throw error;
   }
+  folder.freeReserve();
+  return openDatabase(folder, epoch);
 }
 
-/** An SQLite file only for its lock, which works the same on every system that SQLite knows. */
-function takeLock(folder: string): DatabaseSync {
-  const file = join(folder, 'presence.lock');
-  let lock: DatabaseSync | undefined;
-  try {
-    lock = new DatabaseSync(file, { timeout: 0 });
-    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT');
-    return lock;
-  } catch (error) {
-    lock?.close();
-    if ((error as { errcode?: number }).errcode !== BUSY) throw faultOf(error, file);
-    throw new StoreError(
-      'locked',
-      `the data folder ${folder} belongs to another node that runs; give this one its own`,
-    );
-  }
-}
-
-function openDatabase(file: string, now: number): DatabaseSync {
+function openDatabase(folder: SqliteFolder, epoch: number): DatabaseSync {
+  const { file } = folder;
   const database = new DatabaseSync(file, { timeout: BUSY_MS });
   try {
     database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
@@ -312,7 +309,7 @@ function openDatabase(file: string, now: number): DatabaseSync {
         `${file} was written by a newer Owsla (schema ${schema}, this one knows ${SCHEMA}); use that one, or another data folder`,
       );
     }
-    if (schema < SCHEMA) upgrade(database, schema, now);
+    if (schema < SCHEMA) upgrade(database, schema, folder.epochFrom(epoch));
     const told = database.prepare('PRAGMA quick_check(1)').get()?.quick_check;
     if (told !== 'ok') throw new StoreError('corrupt', `${file} is corrupt: ${told}`);
     return database;
@@ -320,27 +317,6 @@ function openDatabase(file: string, now: number): DatabaseSync {
     database.close();
     throw error;
   }
-}
-
-/** All of it or nothing: a kill in between leaves the file as it was. */
-function upgrade(database: DatabaseSync, schema: number, now: number): void {
-  database.exec('BEGIN IMMEDIATE');
-  for (const sql of UPGRADES.slice(schema)) database.exec(sql);
-  if (schema === 0) {
-    const set = database.prepare(SQL.setMeta);
-    set.run('epoch', now);
-    set.run('start', 0);
-    set.run('floor', 0);
-  }
-  database.exec(`PRAGMA user_version = ${SCHEMA}; COMMIT`);
-}
-
-/** What went wrong with `file`, as one sentence. Our own bugs pass through as they are. */
-function faultOf(error: unknown, file: string): unknown {
-  const code = (error as { errcode?: number }).errcode;
-  if (code === undefined) return error;
-  const [fault, what] = FAULTS[code & 0xff] ?? ['unusable', 'cannot be used'];
-  return new StoreError(fault, `the presence store ${file} ${what} (${(error as Error).message})`);
 }
 
 type Found = Record<string, unknown>;

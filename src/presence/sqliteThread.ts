@@ -5,17 +5,17 @@
  * Bound: one call at a time; sqlite.ts bounds those that wait.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Answer, Call } from './sqlite.ts';
+import type { Answer, Call, ThreadData } from './sqlite.ts';
 import { SqliteFile } from './sqliteFile.ts';
 import { StoreError } from './store.ts';
 
-const { folder } = workerData as { folder: string };
+const { folder, limits } = workerData as ThreadData;
 let file: SqliteFile | undefined;
 
 function perform({ method, args }: Call): unknown {
   if (method === 'open') {
     const [node, now] = args as [string, number];
-    file ??= new SqliteFile(folder, now);
+    file ??= new SqliteFile(folder, now, { limits });
     return file.begin(node);
   }
   if (method === 'close') {
@@ -30,10 +30,11 @@ function perform({ method, args }: Call): unknown {
 
 function answer(call: Call): Answer {
   try {
-    return { id: call.id, result: perform(call) };
+    return { id: call.id, result: perform(call), walBytes: file?.walBytes ?? 0 };
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    return { id: call.id, fault: error.fault, sentence: error.message };
+    const { fault, message: sentence } = error;
+    return { id: call.id, fault, sentence, walBytes: file?.walBytes ?? 0 };
   }
 }
 

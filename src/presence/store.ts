@@ -66,10 +66,11 @@ export interface Store extends CommandStore {
   /** Keep only the newest event of each device. Gives the events that are left. */
   compact(): Promise<number>;
   /**
-   * Forget at most `limit` rows that are offline since before `before` (ms since 1970). Gives how
-   * many, and the highest `seq` of any row ever forgotten.
+   * Forget at most `limit` rows that have been offline for longer than `ageMs` of the store's lived
+   * time (livedTime.ts), which no clock that people set has a part in. Gives how many, and the
+   * highest `seq` of any row ever forgotten.
    */
-  forget(before: number, limit: number): Promise<{ forgotten: number; floor: number }>;
+  forget(ageMs: number, limit: number): Promise<{ forgotten: number; floor: number }>;
   /** Let go of it; what was asked before is done first. */
   close(): Promise<void>;
 }
@@ -81,6 +82,8 @@ export const STORE_FAULTS = [
   'corrupt',
   'read-only',
   'full',
+  'held',
+  'removed',
   'unusable',
 ] as const;
 export type StoreFault = (typeof STORE_FAULTS)[number];

@@ -6,10 +6,10 @@
  * COMMAND above half of BACK_BYTES_MAX, and is cut off there: it comes back and hands over, which
  * says the same.
  */
-import { rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { Sent } from '../command/port.ts';
+import { LocalSocket } from '../localSocket.ts';
 import {
   encode,
   type FromLink,
@@ -44,13 +44,12 @@ export interface StreamServerOptions {
 
 export class StreamServer {
   readonly #options: StreamServerOptions;
-  readonly #server: Server;
+  #server: LocalSocket | undefined;
   readonly #sockets = new Set<Socket>();
   readonly #streams = new Map<string, Stream>();
 
   constructor(options: StreamServerOptions) {
     this.#options = options;
-    this.#server = createServer((socket) => this.#onStream(socket));
   }
 
   /** Acceptors that have a stream. */
@@ -58,13 +57,10 @@ export class StreamServer {
     return this.#streams.size;
   }
 
+  /** Resolves when acceptors can connect. Rejects when there is no folder for the socket. */
   async listen(path: string): Promise<void> {
-    // Left over where a registrar before this one crashed.
-    rmSync(path, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(path, resolve);
-    });
+    this.#server = new LocalSocket(path, (socket) => this.#onStream(socket));
+    await this.#server.listen();
   }
 
   #onStream(socket: Socket): void {
@@ -167,6 +163,6 @@ export class StreamServer {
 
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
-    await new Promise((resolve) => this.#server.close(resolve));
+    await this.#server?.close();
   }
 }

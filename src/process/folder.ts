@@ -1,12 +1,14 @@
 /**
  * Folder: the private place of one node's Unix sockets.
- * From: TMPDIR, or /tmp.  To: supervisor.ts, which makes and removes it; children, by IPC.
+ * From: TMPDIR, or /tmp.  To: supervisor.ts, which makes it, makes it again when somebody removed
+ * it, and removes it; children, by IPC, which make their sockets in it.
  * Bound: a Unix socket's path has SOCKET_PATH_MAX bytes; a longer folder is refused at the start.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, StartError } from '../errors.ts';
+import type { Logger } from '../observe/log.ts';
 import { registrarSocket } from './ipc.ts';
 
 /** unix(7): 108 bytes with the closing NUL; less on other systems. */
@@ -35,4 +37,45 @@ export function makeFolder(parent: string = tmpdir()): string {
 /** Remove it with what is in it; no error if it is gone. */
 export function removeFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** Keeps the folder there while a node runs. */
+export class FolderKeeper {
+  readonly #folder: string;
+  readonly #log: Logger;
+  /** Why it cannot be; said once. */
+  #fault: string | undefined;
+
+  constructor(folder: string, log: Logger) {
+    this.#folder = folder;
+    this.#log = log;
+  }
+
+  /** Make it again if it is gone. Never throws: who needs it fails, and is tried again. */
+  look(): void {
+    try {
+      if (remakeFolder(this.#folder)) {
+        this.#log.warn({ folder: this.#folder }, 'the folder for sockets was removed; made again');
+      }
+      this.#fault = undefined;
+    } catch (error) {
+      const why = (error as Error).message;
+      if (why !== this.#fault) {
+        this.#log.error({ folder: this.#folder, why }, 'the folder for sockets cannot be used');
+      }
+      this.#fault = why;
+    }
+  }
+}
+
+/**
+ * Make `folder` again if it is not there, with what is above it; true when it was not. Throws when
+ * that cannot be, or when somebody else has made it: sockets in there would be theirs.
+ */
+export function remakeFolder(folder: string): boolean {
+  const isMade = mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined;
+  const { uid, mode } = lstatSync(folder);
+  if (uid !== process.geteuid?.()) throw new Error(`it belongs to user ${uid}`);
+  if ((mode & 0o777) !== 0o700) chmodSync(folder, 0o700);
+  return isMade;
 }

@@ -32,6 +32,8 @@ export interface ChildFacts {
   readonly state: ChildState;
   /** The live incarnation; absent while there is none. */
   readonly incarnation?: string;
+  /** Its last words, of one that could not go on and is tried again. */
+  readonly why?: string;
 }
 
 export type ChildState = 'pausing' | 'starting' | 'ready' | 'stopping' | 'killed' | 'ended';

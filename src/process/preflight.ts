@@ -43,7 +43,7 @@ export async function preflight(config: Config, log: Logger): Promise<Config> {
   const port = await checkPort('port', host, config.port);
   await checkReusePort(host, port);
   const adminPort = await checkPort('admin port', adminHost, config.adminPort);
-  checkStore(config.dataDir, log);
+  checkStore(config, log);
   await checkBroker(config, log);
   // Acceptors spread over the brokers, each beginning with another one: so do nodes by this.
   const amqp = Object.freeze(tryOrder(config.amqp, randomInt(config.amqp.length)));
@@ -124,14 +124,14 @@ function codeOf(error: unknown): string {
 }
 
 /** Throws unless the presence store can be opened and written, and belongs to nobody else. */
-function checkStore(dataDir: string, log: Logger): void {
+function checkStore({ dataDir, limits }: Config, log: Logger): void {
   if (dataDir === '') {
     const reason = 'without --data-dir, who was connected is forgotten at each start';
     log.warn({ reason }, 'presence is not kept');
     return;
   }
   try {
-    new SqliteFile(dataDir, Date.now()).close();
+    new SqliteFile(dataDir, Date.now(), { limits }).close();
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     throw new StartError(EXIT.config, error.message);

@@ -32,6 +32,7 @@ import { type Opened, type Store, StoreError } from '../presence/store.ts';
 import { StreamServer } from '../presence/streamServer.ts';
 import { noTrace, type Trace, traceTo } from '../presence/trace.ts';
 import { type NodeMessage, type RunningChild, registrarSocket, type StartMessage } from './ipc.ts';
+import { WallWatch } from './wallWatch.ts';
 
 /** How often it looks for what no message brings: confirms, waiting links, a failed store. */
 const TICK_MS = 100;
@@ -73,6 +74,7 @@ class RegistrarProcess implements RunningChild {
   #retryAt = 0;
   #clonesLoggedAt = 0;
   #undecidedLoggedAt = Number.NEGATIVE_INFINITY;
+  readonly #wallWatch = new WallWatch(systemClock);
 
   constructor(start: StartMessage, log: Logger, onFatal: (error: unknown) => void) {
     const { config, folder, incarnation, node } = start;
@@ -83,7 +85,7 @@ class RegistrarProcess implements RunningChild {
     const trace = traceDir === '' ? noTrace : traceTo(traceDir, `registrar-${incarnation}`);
     this.#trace = trace;
     const at = names(config.prefix);
-    const store = new Sqlite(config.dataDir || join(folder, 'presence'));
+    const store = new Sqlite(config.dataDir || join(folder, 'presence'), limits);
 
     const urls = tryOrder(config.amqp, 0);
     this.#answers = new Answers({ urls, limits, log, onRoom: () => desk.makeRoom(), onFatal });
@@ -160,6 +162,7 @@ class RegistrarProcess implements RunningChild {
       counters: this.#counters,
       answers: this.#answers,
       wall: systemClock.wall,
+      now: systemClock.now,
       send,
       isChanging: (device) => this.#registrar.isChanging(device),
       later: (work) => setImmediate(work),
@@ -199,6 +202,11 @@ class RegistrarProcess implements RunningChild {
   // The work.
 
   #tick(): void {
+    const jumpMs = this.#wallWatch.look();
+    if (jumpMs !== 0) {
+      const reason = 'deadlines of commands are judged by it; nothing is forgotten for it';
+      this.#log.warn({ jumpMs, reason }, 'the wall clock was set');
+    }
     this.#count();
     this.#wake();
     this.#tell();
@@ -269,6 +277,8 @@ class RegistrarProcess implements RunningChild {
     const { fault, message: why } = error;
     if (this.#fault?.fault !== fault) this.#log.error({ fault, why }, 'presence store failed');
     this.#fault = error;
+    // The next process makes it anew, with a new epoch, and everybody hands over to it.
+    if (fault === 'removed') this.#onFatal(error);
     // What a corrupt file says of other devices is no better.
     const isOver = fault === 'corrupt' && this.#epoch !== undefined;
     const retryMs = isOver ? Number.POSITIVE_INFINITY : limits.presenceRetryMs;
@@ -326,6 +336,7 @@ class RegistrarProcess implements RunningChild {
     counters.confirms = this.#amqp.confirms;
     Object.assign(counters.drops, this.#amqp.publishDrops);
     counters.brokerUp = this.#broker.isUp ? 1 : 0;
+    counters.walBytes = this.#store.walBytes;
     counters.degraded = this.#degraded().length === 0 ? 0 : 1;
   }
 

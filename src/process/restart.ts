@@ -1,7 +1,8 @@
 /**
  * Restart: what to do when a child has ended, after OTP's supervisors. Pure.
  * From: supervisor.ts, with each end that it has seen.  To: a decision and the next state.
- * Bound: at most `restartsMax` restarts within any `windowMs`; the next end gives up.
+ * Bound: at most `restartsMax` restarts within any `windowMs`. The next end of an acceptor gives
+ * up; a helper, without which devices are served, is tried again after ever longer pauses.
  */
 import type { Limits } from '../limits.ts';
 
@@ -12,6 +13,8 @@ export interface Intensity {
   readonly restartsMax: number;
   readonly windowMs: number;
   readonly pauseMaxMs: number;
+  /** Of a helper beyond its intensity. */
+  readonly helperPauseMaxMs: number;
 }
 
 /** When restarts were granted, oldest first. Invariant: at most `restartsMax` times. */
@@ -24,7 +27,18 @@ export type Decision =
   | { readonly action: 'leave'; readonly state: RestartState }
   | { readonly action: 'give-up'; readonly state: RestartState };
 
+/** A helper's ends: registrar and observer have an intensity of their own. */
+export interface HelperState {
+  readonly granted: RestartState;
+  /** How many ends in a row were beyond the intensity; 0: it is within. */
+  readonly beyond: number;
+}
+
+export const NO_ENDS: HelperState = { granted: NO_RESTARTS, beyond: 0 };
+
 const PAUSE_FIRST_MS = 50;
+/** The first one of a helper beyond its intensity. */
+const HELPER_PAUSE_FIRST_MS = 1_000;
 const RESTARTS_BASE = 5;
 
 /**
@@ -37,6 +51,7 @@ export function intensityOf(limits: Limits, acceptors: number): Intensity {
     restartsMax: limits.restartsMax === 0 ? grown : limits.restartsMax,
     windowMs: limits.restartWindowMs,
     pauseMaxMs: limits.restartPauseMaxMs,
+    helperPauseMaxMs: limits.helperPauseMaxMs,
   };
 }
 
@@ -59,6 +74,27 @@ export function decide(
     afterMs: pauseMs(recent.length, intensity),
     state: [...recent, now],
   };
+}
+
+/**
+ * Decide about a helper that ended at `now` after `uptimeMs`: it always comes back. One that is
+ * beyond its intensity stays so until it has lived for a whole window.
+ */
+export function comeBack(
+  { granted, beyond }: HelperState,
+  intensity: Intensity,
+  uptimeMs: number,
+  now: number,
+): { readonly afterMs: number; readonly state: HelperState } {
+  const isWell = beyond === 0 || uptimeMs >= intensity.windowMs;
+  const decision = decide(granted, intensity, { kind: 'permanent', isCrash: true }, now);
+  if (isWell && decision.action === 'restart') {
+    return { afterMs: decision.afterMs, state: { granted: decision.state, beyond: 0 } };
+  }
+  const doubled = HELPER_PAUSE_FIRST_MS * 2 ** Math.min(beyond, 20);
+  const afterMs = Math.min(doubled, intensity.helperPauseMaxMs);
+  // None is granted meanwhile: what is asked for here is no burst.
+  return { afterMs, state: { granted: NO_RESTARTS, beyond: beyond + 1 } };
 }
 
 /**

@@ -2,8 +2,9 @@
  * Supervisor: forks observer, registrar and acceptors, restarts and drains them; nothing else.
  * From: cli.ts, with a config that preflight.ts has proved; signals; children's messages and exits.
  * To: children, by IPC and SIGKILL; the caller, by an exit code or one StartError.
- * Bound: restart.ts's intensity, then it gives up; childReadyMs, childSilenceMs and the drain's
- * time for each child, then SIGKILL. Only an exit that was seen counts as a child's end.
+ * Bound: restart.ts's intensity: beyond it the node gives up for an acceptor, and goes on without a
+ * helper; childReadyMs, childSilenceMs and the drain's time for each child, then SIGKILL. Only an
+ * exit that was seen counts as a child's end.
  *
  *   pausing --fork--> starting --ready--> ready --stop--> stopping --exit--> ended
  *      ^                  |                 |                 |                 ^
@@ -12,7 +13,7 @@
  *      |                                      |                                 |
  *      '--- restart -- (exit of starting, ready or killed) -- leave, or stopping
  */
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { dirname, extname, join } from 'node:path';
 import { v7 as uuid } from 'uuid';
 import type { Config } from '../config.ts';
@@ -20,9 +21,20 @@ import { EXIT, StartError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
 import { noTrace, type Trace, traceTo } from '../presence/trace.ts';
 import { drainTimeMs, END_MARGIN_MS } from './drain.ts';
-import { makeFolder, removeFolder } from './folder.ts';
-import type { ChildRole, ChildState, Figures, FromChild, NodeMessage, ToChild } from './ipc.ts';
-import { type ChildKind, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
+import { FolderKeeper, makeFolder, removeFolder } from './folder.ts';
+import type { FromChild, NodeMessage } from './ipc.ts';
+import {
+  factsOf,
+  forkInto,
+  hasEnded,
+  makePlace,
+  nameOf,
+  type Place,
+  servesDevices,
+  tell,
+  told,
+} from './place.ts';
+import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
 
 /** npm and some shells pass one Ctrl-C on a second time: that close together, it is one signal. */
 const SIGNAL_ECHO_MS = 300;
@@ -34,50 +46,10 @@ type StopSignal = keyof typeof SIGNAL_EXIT;
 const CHILD_ENTRY = join(dirname(import.meta.filename), `child${extname(import.meta.filename)}`);
 
 /**
- * A storm makes V8's new space grow to its limit, 16 MiB by default, and it gives little of that
- * back: a fleet that came at once would cost a quarter more memory than one that came slowly. In
- * MiB. For the same reason the old space grows by a fifth between collections (V8 takes some MiB at
- * least): the faster it grows, the longer V8 would let it, and what a storm left would stay there.
- *
- * And V8's helper threads would collect garbage on processors that other acceptors need: a
- * collection waits for the slowest of them, and the links that are open with it. Only sweeping,
- * which nobody waits for, is left to them.
- *
- * The flags that the supervisor was started with come after these, and so rule.
- */
-const CHILD_FLAGS = [
-  '--max-semi-space-size=4',
-  '--heap-growing-percent=20',
-  '--no-parallel-scavenge',
-  '--no-parallel-marking',
-  '--no-parallel-compaction',
-  '--no-concurrent-marking',
-];
-
-/** A place in the node, filled by one process after another. */
-interface Place {
-  readonly role: ChildRole;
-  readonly index: number;
-  readonly kind: ChildKind;
-  state: ChildState;
-  /** Set in every state but `pausing` and `ended`. */
-  process: ChildProcess | undefined;
-  incarnation: string | undefined;
-  startedAt: number;
-  /** Last sign of life. */
-  seenAt: number;
-  /** `stopping`: when it is killed. */
-  stopBy: number;
-  figures: Figures;
-  fatal: StartError | undefined;
-  pause: NodeJS.Timeout | undefined;
-  restarts: number;
-}
-
-/**
  * Run the node until it is told to stop. Resolves with the exit code: 0 after a graceful stop, 130
  * or 143 after a second signal. Rejects with a StartError when a child cannot start for a reason
- * that a restart will not cure, or when the restart intensity is exceeded; all children have ended.
+ * that a restart will not cure, or when acceptors exceed the restart intensity; all children have
+ * ended. A helper (registrar, observer) that cannot go on ends the node in its first life only.
  */
 export function supervise(config: Config, log: Logger, entry = CHILD_ENTRY): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -94,6 +66,7 @@ class Supervisor {
   readonly #entry: string;
   readonly #onEnd: (outcome: number | StartError) => void;
   readonly #folder = makeFolder();
+  readonly #keeper: FolderKeeper;
   /** Names this start of the node. */
   readonly #node = uuid();
   readonly #trace: Trace;
@@ -119,6 +92,7 @@ class Supervisor {
     this.#log = log;
     this.#entry = entry;
     this.#onEnd = onEnd;
+    this.#keeper = new FolderKeeper(this.#folder, log);
     const { traceDir } = config;
     this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
     this.#acceptors = Array.from({ length: config.acceptors }, (_, at) =>
@@ -141,20 +115,10 @@ class Supervisor {
   }
 
   #fork(place: Place): void {
+    // Its socket lies in there.
+    this.#keeper.look();
     const incarnation = uuid();
-    const child = fork(this.#entry, [], {
-      stdio: 'inherit',
-      execArgv: [...CHILD_FLAGS, ...process.execArgv],
-    });
-    Object.assign(place, {
-      state: 'starting',
-      process: child,
-      incarnation,
-      startedAt: performance.now(),
-      figures: {},
-      fatal: undefined,
-      pause: undefined,
-    } satisfies Partial<Place>);
+    const child = forkInto(place, this.#entry, incarnation);
     child.on('message', (message: FromChild) => this.#onMessage(place, message));
     child.on('error', (error) => {
       this.#log.error({ ...told(place), err: error }, 'child channel failed');
@@ -177,15 +141,23 @@ class Supervisor {
     if (message.type === 'alive') {
       place.figures = message.figures;
     } else if (message.type === 'fatal') {
-      place.fatal = new StartError(message.exitCode, message.sentence);
-      if (place.state === 'ready') this.#stop(place.fatal);
+      this.#onFatal(place, new StartError(message.exitCode, message.sentence));
     } else if (place.state === 'starting') {
       place.state = 'ready';
+      place.why = undefined;
       const readyMs = Math.round(place.seenAt - place.startedAt);
       this.#log.info({ ...told(place), childPid: place.process?.pid, readyMs }, 'child ready');
       this.#tellNode();
       this.#announce();
     }
+  }
+
+  /** One that starts ends by itself. One that serves waits to be told so. */
+  #onFatal(place: Place, fatal: StartError): void {
+    place.fatal = fatal;
+    if (place.state !== 'ready') return;
+    if (endsNode(place)) this.#stop(fatal);
+    else this.#drain(place);
   }
 
   /** The one line that says the node takes links, once. */
@@ -209,6 +181,7 @@ class Supervisor {
       }
     }
     for (const place of this.#places()) this.#checkDeadline(place, now);
+    this.#keeper.look();
     this.#setTitle();
     this.#tellNode();
   }
@@ -255,9 +228,20 @@ class Supervisor {
       this.#stopStep();
       return;
     }
-    this.#log.error(last, 'child crashed');
-    if (place.fatal && place.fatal.exitCode !== EXIT.crashed) this.#stop(place.fatal);
-    else this.#restart(place, isCrash);
+    place.why = place.fatal?.message;
+    this.#log.error({ ...last, ...(place.why && { why: place.why }) }, 'child crashed');
+    if (place.fatal && endsNode(place)) this.#stop(place.fatal);
+    else if (servesDevices(place)) this.#restart(place, isCrash);
+    else this.#comeBack(place, uptimeMs);
+  }
+
+  #comeBack(place: Place, uptimeMs: number): void {
+    const intensity = intensityOf(this.#config.limits, 1);
+    const decision = comeBack(place.helper, intensity, uptimeMs, performance.now());
+    place.helper = decision.state;
+    const { beyond } = decision.state;
+    if (beyond === 1) this.#log.error(told(place), 'child keeps ending: going on without it');
+    this.#restartLater(place, decision.afterMs);
   }
 
   #restart(place: Place, isCrash: boolean): void {
@@ -270,15 +254,20 @@ class Supervisor {
       this.#stop(
         new StartError(
           EXIT.crashed,
-          `gave up: ${name(place)} ended again after ${restartsMax} restarts within ${windowMs / 1000} s; the log says why each one ended`,
+          `gave up: ${nameOf(place)} ended again after ${restartsMax} restarts within ${windowMs / 1000} s; the log says why each one ended`,
         ),
       );
     } else if (decision.action === 'restart') {
-      place.state = 'pausing';
-      place.restarts += 1;
-      this.#log.info({ ...told(place), afterMs: decision.afterMs }, 'restarting child');
-      place.pause = setTimeout(() => this.#fork(place), decision.afterMs);
+      this.#restartLater(place, decision.afterMs);
     }
+    this.#tellNode();
+  }
+
+  #restartLater(place: Place, afterMs: number): void {
+    place.state = 'pausing';
+    place.restarts += 1;
+    this.#log.info({ ...told(place), afterMs }, 'restarting child');
+    place.pause = setTimeout(() => this.#fork(place), afterMs);
     this.#tellNode();
   }
 
@@ -346,7 +335,7 @@ class Supervisor {
     const message: NodeMessage = {
       type: 'node',
       isStopping: this.#phase !== 'running',
-      children: this.#places().map(facts),
+      children: this.#places().map(factsOf),
       restarts: {
         observer: this.#observer.restarts,
         registrar: this.#registrar.restarts,
@@ -358,43 +347,14 @@ class Supervisor {
   }
 }
 
-function makePlace(role: ChildRole, index: number): Place {
-  return {
-    role,
-    index,
-    kind: 'permanent',
-    state: 'ended',
-    process: undefined,
-    incarnation: undefined,
-    startedAt: 0,
-    seenAt: 0,
-    stopBy: 0,
-    figures: {},
-    fatal: undefined,
-    pause: undefined,
-    restarts: 0,
-  };
-}
-
-function hasEnded({ state }: Place): boolean {
-  return state === 'ended';
-}
-
-function name({ role, index }: Place): string {
-  return role === 'acceptor' ? `acceptor ${index}` : role;
-}
-
-function facts({ role, index, state, incarnation }: Place) {
-  return { role, index, state, ...(incarnation === undefined ? {} : { incarnation }) };
-}
-
-/** A child in the log: `role` there is the supervisor's own. */
-function told(place: Place) {
-  const { state, incarnation } = place;
-  return { child: name(place), state, ...(incarnation === undefined ? {} : { incarnation }) };
-}
-
-/** Nothing is sent to a child that is gone; its exit is seen separately. */
-function tell(place: Place, message: ToChild): void {
-  if (place.process?.connected) place.process.send(message, () => {});
+/**
+ * Does its word that it cannot go on end the node? An acceptor's does, unless it crashed. A
+ * helper's only in its first life, when it tells of a wrong start: later on the links matter more,
+ * and what is wrong (a store or a prefix that another node has, a port that is taken, a queue that
+ * somebody made anew) may heal while it is tried again.
+ */
+function endsNode(place: Place): boolean {
+  const { fatal, restarts } = place;
+  if (fatal === undefined || fatal.exitCode === EXIT.crashed) return false;
+  return servesDevices(place) || restarts === 0;
 }

@@ -274,6 +274,7 @@ class Upstairs {
       counters: makeCommandCounters(),
       answers: new FakeAnswers(),
       wall: () => clock.wall(),
+      now: () => clock.now(),
       send: (_, message) => {
         if (message[0] === 'command') parts.commands.onCommand(message);
         return 'sent';

@@ -15,6 +15,7 @@ import type { OutboxEvent, Store } from '../../src/presence/store.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
 const NOW = 1_700_000_000_000;
+const HOUR_MS = 3_600_000;
 
 function row(device: string, given: Partial<Row> = {}): Row {
   return {
@@ -30,6 +31,20 @@ function row(device: string, given: Partial<Row> = {}): Row {
     ...given,
   };
 }
+
+/** Makes what a file has today what it was with schema 2. */
+const TO_SCHEMA_2 = `
+  DROP INDEX presenceOffline;
+  DROP INDEX commandsEnded;
+  DROP INDEX commandsTaken;
+  ALTER TABLE presence DROP COLUMN lived;
+  ALTER TABLE commands DROP COLUMN lived;
+  CREATE INDEX presenceOffline ON presence (at) WHERE online = 0;
+  CREATE INDEX commandsEnded ON commands (at) WHERE NOT state IN ('waiting', 'taken');
+  DELETE FROM meta WHERE name = 'lived'`;
+
+/** The bytes of `text`, a character for each. */
+const latin1 = (text: string) => Buffer.from(text).toString('latin1');
 
 function event(id: number, device: string, online = true): OutboxEvent {
   return { id, device, online, body: `{"device":"${device}","n":${id}}` };
@@ -71,7 +86,7 @@ function outcome(id: number, given: Partial<StoredOutcome> = {}): StoredOutcome 
 
 /** A transaction that is about commands only. */
 function about(given: Partial<CommandWrites>) {
-  const nothing = { rows: [], outcomes: [], settledTo: 0, forgetBefore: 0 };
+  const nothing = { rows: [], outcomes: [], settledTo: 0 };
   return { rows: [], events: [], settledTo: 0, commands: { ...nothing, ...given } };
 }
 
@@ -212,26 +227,64 @@ for (const [name, make] of Object.entries(IMPLEMENTATIONS)) {
     const ended = command(4, 'b', { state: 'result', status: 100, payload: Buffer.from('ok') });
     await store.write(about({ rows: [taken, ended] }));
 
-    t.same(await store.dueCommands(NOW + 3, 9), [taken, rows[0]]);
-    t.same(await store.dueCommands(NOW + 3, 1), [taken]);
+    t.same(await store.dueCommands(NOW + 3, HOUR_MS, 9), [taken, rows[0]]);
+    t.same(await store.dueCommands(NOW + 3, HOUR_MS, 1), [taken]);
     t.same(await store.waitingCommands([{ device: 'a', after: 0, limit: 9 }]), [rows[0]]);
     const [found] = await store.findCommands([ended.key]);
     t.match(found, { state: 'result', status: 100 });
     t.equal(found?.payload.toString(), 'ok');
   });
 
-  test('outcomes leave when they are settled; ended commands are forgotten', async (t, store) => {
-    const rows = [
-      command(1, 'a', { state: 'result', at: NOW - 9 }),
-      command(2, 'a', { state: 'refused', reason: 'too-long', at: NOW }),
-      command(3, 'a', { at: NOW - 9 }),
-    ];
+  test('outcomes leave when they are settled', async (t, store) => {
     const outcomes = [1, 2, 3].map((id) => outcome(id, { type: 'delivered' }));
-    await store.write(about({ rows, outcomes }));
-    await store.write(about({ outcomes: [outcome(4)], settledTo: 2, forgetBefore: NOW }));
+    await store.write(about({ outcomes }));
+    await store.write(about({ outcomes: [outcome(4)], settledTo: 2 }));
 
     t.same(await store.outcomes(0, 9), [outcomes[2], outcome(4)]);
     t.same(await store.outcomes(3, 9), [outcome(4)]);
+  });
+}
+
+/** The store's thread has a clock of its own: here the test has it. */
+function inThisThread(file: SqliteFile): Store {
+  return new Proxy({} as Store, {
+    get: (_, name: keyof Store) => {
+      if (name === 'open') return async (node: string) => file.begin(node);
+      const method = file[name] as (...given: unknown[]) => unknown;
+      return async (...given: unknown[]) => method.apply(file, given);
+    },
+  });
+}
+
+const AGEING: Record<string, (t: Test, now: () => number) => Store> = {
+  memory: (_, now) => new MemoryStore(now),
+  SQLite: (t, now) => inThisThread(new SqliteFile(folder(t), NOW, { now })),
+};
+
+for (const [name, make] of Object.entries(AGEING)) {
+  const test = (
+    promise: string,
+    body: (t: Test, store: Store, clock: { now: number }) => Promise<unknown>,
+  ) =>
+    t.test(`store: ${promise} (${name})`, async (t) => {
+      const clock = { now: 1_000 };
+      const store = make(t, () => clock.now);
+      await store.open('node-1', NOW);
+      await body(t, store, clock);
+      await store.close();
+    });
+
+  test('ended commands are forgotten by their age in lived time', async (t, store, clock) => {
+    const rows = [
+      command(1, 'a', { state: 'result', at: NOW + 99 }),
+      command(2, 'a', { state: 'refused', reason: 'too-long', at: NOW - 99 }),
+      command(3, 'a', { at: NOW - 99 }),
+    ];
+    await store.write(about({ rows: [rows[0], rows[2]].flatMap((one) => one ?? []) }));
+    clock.now += 9;
+    await store.write(about({ rows: rows.slice(1, 2) }));
+    await store.write(about({ forgetAgeMs: 8 }));
+
     const known = await store.findCommands(rows.map(({ key }) => key));
     t.same(
       known.map(({ id }) => id),
@@ -239,25 +292,67 @@ for (const [name, make] of Object.entries(IMPLEMENTATIONS)) {
     );
   });
 
-  test('the oldest offline rows are forgotten first, and leave their highest seq', async (t, store) => {
-    const rows = [
-      row('old', { online: false, seq: 70, at: NOW - 20 }),
-      row('older', { online: false, seq: 7, at: NOW - 30 }),
-      row('online', { seq: 900, at: NOW - 40 }),
-      row('new', { online: false, seq: 800, at: NOW }),
-    ];
-    await store.write({ rows, events: [], settledTo: 0 });
+  test('the oldest offline rows are forgotten first, and leave their highest seq', async (t, store, clock) => {
+    const write = async (...rows: Row[]) => {
+      await store.write({ rows, events: [], settledTo: 0 });
+      clock.now += 10;
+    };
+    await write(row('online', { seq: 900, at: NOW - 40 }));
+    await write(row('older', { online: false, seq: 7, at: NOW + 30 }));
+    await write(row('old', { online: false, seq: 70, at: NOW - 20 }));
+    await write(row('new', { online: false, seq: 800, at: NOW - 99 }));
 
-    t.same(await store.forget(NOW, 1), { forgotten: 1, floor: 7 });
-    t.same(await store.forget(NOW, 9), { forgotten: 1, floor: 70 });
-    t.same(await store.forget(NOW, 9), { forgotten: 0, floor: 70 });
+    t.same(await store.forget(15, 1), { forgotten: 1, floor: 7 });
+    t.same(await store.forget(15, 9), { forgotten: 1, floor: 70 });
+    t.same(await store.forget(15, 9), { forgotten: 0, floor: 70 });
     t.same(
       (await store.page('', 9)).map(({ device }) => device),
       ['new', 'online'],
     );
     t.match(await store.open('node-1', NOW), { floor: 70 });
   });
+
+  test('a command that was taken is due when its time for a RESULT is over', async (t, store, clock) => {
+    const taken = command(1, 'a', { state: 'taken', due: NOW + HOUR_MS });
+    await store.write(about({ rows: [taken, command(2, 'a', { due: NOW + HOUR_MS })] }));
+    clock.now += 29;
+    t.same(await store.dueCommands(NOW, 30, 9), []);
+    t.same(await store.dueCommands(NOW - HOUR_MS * 2_400, 30, 9), [], 'whatever the wall clock');
+    clock.now += 1;
+    t.same(await store.dueCommands(NOW, 30, 9), [taken]);
+    t.same(await store.dueCommands(NOW - HOUR_MS * 2_400, 30, 9), [taken]);
+    t.equal((await store.dueCommands(NOW + HOUR_MS, 30, 9)).length, 2, 'none of them twice');
+  });
 }
+
+t.test('store: the lived time goes on where another process left it', async (t) => {
+  const at = folder(t);
+  const clock = { now: 500 };
+  const before = new SqliteFile(at, NOW, { now: () => clock.now });
+  before.write({ rows: [row('a', { online: false, seq: 4 })], events: [], settledTo: 0 });
+  clock.now += 60;
+  before.forget(HOUR_MS, 9);
+  before.close();
+
+  // Another boot: its clock begins anew. The year in between was not lived.
+  const other = { now: 7 };
+  const store = new SqliteFile(at, NOW + 8_760 * HOUR_MS, { now: () => other.now });
+  t.same(store.forget(60, 9), { forgotten: 0, floor: 0 });
+  other.now += 1;
+  t.same(store.forget(60, 9), { forgotten: 1, floor: 4 });
+  store.close();
+});
+
+t.test('store: a process that stood still for long has not lived so long', async (t) => {
+  const clock = { now: 500 };
+  const store = new SqliteFile(folder(t), NOW, { now: () => clock.now });
+  store.write({ rows: [row('a', { online: false })], events: [], settledTo: 0 });
+
+  clock.now += 2_400 * HOUR_MS;
+
+  t.same(store.forget(HOUR_MS, 9), { forgotten: 0, floor: 0 });
+  store.close();
+});
 
 t.test('store: a second owner of one folder is refused, until the first is gone', async (t) => {
   const at = folder(t);
@@ -418,7 +513,7 @@ t.test('store: a file of schema 1 gets room for commands, and keeps its rows', a
   before.write({ rows: [row('a')], events: [event(1, 'a')], settledTo: 0 });
   before.close();
   const older = new DatabaseSync(join(at, 'presence.db'));
-  older.exec('DROP TABLE commands; DROP TABLE outcomes; PRAGMA user_version = 1');
+  older.exec(`${TO_SCHEMA_2}; DROP TABLE commands; DROP TABLE outcomes; PRAGMA user_version = 1`);
   older.close();
 
   const store = new SqliteFile(at, NOW + 5);
@@ -429,6 +524,37 @@ t.test('store: a file of schema 1 gets room for commands, and keeps its rows', a
   t.match(store.openCommands(), { lastCommand: 1 });
   store.close();
 });
+
+t.test(
+  'store: a file of schema 2 keeps its rows, names as bytes; they age from now on',
+  async (t) => {
+    const at = folder(t);
+    const clock = { now: 0 };
+    const before = new SqliteFile(at, NOW);
+    const named = { replyTo: 'höfe', correlationId: '鍵' };
+    const asBytes = { replyTo: latin1('höfe'), correlationId: latin1('鍵') };
+    const gone = row('gone', { online: false, at: NOW - 10_000 * HOUR_MS });
+    const ended = command(1, 'a', { ...named, state: 'result', at: NOW - 10_000 * HOUR_MS });
+    const told = { ...outcome(1), ...named };
+    before.write({ ...about({ rows: [ended], outcomes: [told] }), rows: [gone] });
+    before.close();
+    const older = new DatabaseSync(join(at, 'presence.db'));
+    older.exec(`${TO_SCHEMA_2}; PRAGMA user_version = 2`);
+    older.close();
+
+    const store = new SqliteFile(at, NOW, { now: () => clock.now });
+    t.same(store.forget(99, 9), { forgotten: 0, floor: 0 });
+    store.write(about({ forgetAgeMs: 99 }));
+    t.same(store.read(['gone']), [gone]);
+    t.same(store.findCommands([ended.key]), [{ ...ended, ...asBytes }]);
+    t.same(store.outcomes(0, 9), [{ ...told, ...asBytes }]);
+    clock.now += 100;
+    t.same(store.forget(99, 9), { forgotten: 1, floor: 1 });
+    store.write(about({ forgetAgeMs: 99 }));
+    t.same(store.findCommands([ended.key]), []);
+    store.close();
+  },
+);
 
 t.test('store: a restore forgets commands: they may have been acted upon since', async (t) => {
   const store = new SqliteFile(folder(t), NOW);

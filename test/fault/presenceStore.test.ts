@@ -65,8 +65,8 @@ async function answersPing(device: Device): Promise<void> {
   await device.expect(TYPE.PONG);
 }
 
-/** BEGIN is the first; a row, its event, what is settled, and the end follow. */
-const STATEMENTS = [0, 1, 2, 3, 'committed'] as const;
+/** BEGIN is the first; a row, its event, what is settled, the lived time, and the end follow. */
+const STATEMENTS = [0, 1, 2, 3, 4, 'committed'] as const;
 
 t.test(
   'the registrar is killed between any two steps of a transaction: nothing is lost',
@@ -144,6 +144,27 @@ for (const fault of ['full', 'read-only', 'corrupt'] as const) {
     t.same(words(fault), ['1 true connected']);
   });
 }
+
+t.test(
+  'the data folder is removed: a new store, a new epoch, and every link is told',
+  async (t) => {
+    const device = await Device.open(server.port, 'in-between');
+    await waitFor('online', () => wordOf('in-between')?.online === true, LONG_MS);
+    const { epoch } = wordOf('in-between') ?? { epoch: 0 };
+
+    rmSync(dataDir, { recursive: true });
+    // The next transaction finds it.
+    (await Device.open(server.port, 'passer-by')).close();
+
+    const isNew = () => (wordOf('in-between')?.epoch ?? 0) > epoch;
+    await waitFor('a later epoch', isNew, LONG_MS);
+    await waitFor('whole again', async () => (await degraded()) === '', LONG_MS);
+    t.match(wordOf('in-between'), { online: true, seq: 1 });
+    await answersPing(device);
+    device.close();
+    await waitFor('offline', () => wordOf('in-between')?.online === false, LONG_MS);
+  },
+);
 
 t.test('a store that is damaged while a registrar restarts: degraded, and no event', async (t) => {
   const device = await Device.open(server.port, 'last');

@@ -206,7 +206,7 @@ export class World {
   readonly devices: readonly ModelDevice[];
   failures = 0;
   crashes = 0;
-  #store = new MemoryStore();
+  #store = new MemoryStore(() => this.#now);
   #desk: Desk;
   #channel: ModelChannel;
   #post: ModelPost;
@@ -232,6 +232,7 @@ export class World {
       counters: makeCommandCounters(),
       answers: this.#post,
       wall: () => this.#now,
+      now: () => this.#now,
       send: (_, message) => {
         const command = message as Command;
         this.#device(command[1]).inbox.push(command);

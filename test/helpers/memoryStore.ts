@@ -19,9 +19,17 @@ export class MemoryStore implements Store {
   floor = 0;
   readonly commands = new Map<number, CommandRow>();
   toTell: StoredOutcome[] = [];
+  /** When each row was written, in lived time. */
+  readonly #rowLived = new Map<string, number>();
+  readonly #commandLived = new Map<number, number>();
+  readonly #livedMs: () => number;
   #epoch: number | undefined;
   #start = 0;
   #node = '';
+
+  constructor(livedMs: () => number = () => performance.now()) {
+    this.#livedMs = livedMs;
+  }
 
   async open(node: string, now: number): Promise<Opened> {
     this.#epoch ??= now;
@@ -60,7 +68,10 @@ export class MemoryStore implements Store {
 
   async write({ rows, events, settledTo, commands }: Batch): Promise<number> {
     if (commands) this.#writeCommands(commands);
-    for (const row of rows) this.rows.set(row.device, row);
+    for (const row of rows) {
+      this.rows.set(row.device, row);
+      this.#rowLived.set(row.device, this.#livedMs());
+    }
     this.events.push(...events);
     this.events = this.events.filter(({ id }) => id > settledTo);
     return this.events.length;
@@ -72,10 +83,12 @@ export class MemoryStore implements Store {
     return this.events.length;
   }
 
-  async forget(before: number, limit: number): Promise<{ forgotten: number; floor: number }> {
+  async forget(ageMs: number, limit: number): Promise<{ forgotten: number; floor: number }> {
+    const before = this.#livedMs() - ageMs;
+    const livedOf = ({ device }: Row) => this.#rowLived.get(device) ?? 0;
     const stale = [...this.rows.values()]
-      .filter((row) => !row.online && row.at < before)
-      .sort((a, b) => a.at - b.at)
+      .filter((row) => !row.online && livedOf(row) < before)
+      .sort((a, b) => livedOf(a) - livedOf(b))
       .slice(0, limit);
     for (const { device, seq } of stale) {
       this.rows.delete(device);
@@ -84,12 +97,17 @@ export class MemoryStore implements Store {
     return { forgotten: stale.length, floor: this.floor };
   }
 
-  #writeCommands({ rows, outcomes, settledTo, forgetBefore }: CommandWrites): void {
-    for (const row of rows) this.commands.set(row.id, row);
+  #writeCommands({ rows, outcomes, settledTo, forgetAgeMs }: CommandWrites): void {
+    for (const row of rows) {
+      this.commands.set(row.id, row);
+      this.#commandLived.set(row.id, this.#livedMs());
+    }
     this.toTell.push(...outcomes);
     this.toTell = this.toTell.filter(({ id }) => id > settledTo);
-    for (const { id, state, at } of this.commands.values()) {
-      if (isOver(state) && at < forgetBefore) this.commands.delete(id);
+    if (forgetAgeMs === undefined) return;
+    const before = this.#livedMs() - forgetAgeMs;
+    for (const { id, state } of this.commands.values()) {
+      if (isOver(state) && (this.#commandLived.get(id) ?? 0) < before) this.commands.delete(id);
     }
   }
 
@@ -125,9 +143,15 @@ export class MemoryStore implements Store {
     );
   }
 
-  async dueCommands(now: number, limit: number): Promise<CommandRow[]> {
-    const rows = this.#inOrder().filter(({ state, due }) => !isOver(state) && due <= now);
-    return rows.sort((a, b) => a.due - b.due).slice(0, limit);
+  async dueCommands(now: number, resultMs: number, limit: number): Promise<CommandRow[]> {
+    const open = this.#inOrder().filter(({ state }) => !isOver(state));
+    const due = open.filter(({ due }) => due <= now).sort((a, b) => a.due - b.due);
+    const livedOf = ({ id }: CommandRow) => this.#commandLived.get(id) ?? 0;
+    const takenBefore = this.#livedMs() - resultMs;
+    const overdue = open
+      .filter((row) => row.state === 'taken' && row.due > now && livedOf(row) <= takenBefore)
+      .sort((a, b) => livedOf(a) - livedOf(b));
+    return [...due, ...overdue].slice(0, limit);
   }
 
   async outcomes(after: number, limit: number): Promise<StoredOutcome[]> {

@@ -112,12 +112,14 @@ export class Acceptor {
 }
 
 export class World {
-  readonly store = new MemoryStore();
+  readonly store = new MemoryStore(() => this.#clock);
   /** So many writes fail, and have written nothing then. */
   failures = 0;
   readonly acceptors: Acceptor[] = [];
   /** Their streams may hold something still. */
   readonly dead: Acceptor[] = [];
+  /** How far the wall clock is, which people set. */
+  ahead = 0;
   readonly changes: Event[] = [];
   readonly clones: string[] = [];
   #registrar: Registrar | undefined;
@@ -156,7 +158,7 @@ export class World {
 
   startRegistrar(): void {
     if (this.#registrar) return;
-    const clock = { now: () => this.#clock, wall: () => this.#clock };
+    const clock = { now: () => this.#clock, wall: () => this.#clock + this.ahead };
     const publisher = {
       publish: (publishing: Publishing) => void this.#sent.push(publishing),
       isFull: () => this.#sent.length + this.#delivered.length >= WINDOW,

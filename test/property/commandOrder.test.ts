@@ -30,7 +30,7 @@ const trace = () => {};
 class Stage {
   now = 1_000_000;
   kept = 0;
-  readonly #store = new MemoryStore();
+  readonly #store = new MemoryStore(() => this.now);
   readonly acts: number[] = [];
   /** The stream: there or not, and what is on its way. */
   #hasStream = true;
@@ -51,6 +51,7 @@ class Stage {
     counters: makeCommandCounters(),
     answers: new FakeAnswers(),
     wall: () => this.now,
+    now: () => this.now,
     send: (_, message) => {
       if (!this.#hasStream) return 'gone';
       this.#down.push(message as ToLink);

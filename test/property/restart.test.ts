@@ -4,10 +4,13 @@ import t from 'tap';
 import { makeLimits } from '../../src/limits.ts';
 import {
   type ChildKind,
+  comeBack,
   type Decision,
   decide,
+  type HelperState,
   type Intensity,
   intensityOf,
+  NO_ENDS,
   NO_RESTARTS,
   type RestartState,
 } from '../../src/process/restart.ts';
@@ -16,6 +19,7 @@ const intensity: fc.Arbitrary<Intensity> = fc.record({
   restartsMax: fc.integer({ min: 1, max: 12 }),
   windowMs: fc.integer({ min: 1_000, max: 60_000 }),
   pauseMaxMs: fc.integer({ min: 0, max: 10_000 }),
+  helperPauseMaxMs: fc.integer({ min: 100, max: 60_000 }),
 });
 const kind = fc.constantFrom<ChildKind>('permanent', 'transient', 'temporary');
 const end = fc.record({ kind, isCrash: fc.boolean(), afterMs: fc.nat({ max: 20_000 }) });
@@ -129,6 +133,58 @@ t.test('the first restart is immediate; pauses grow, and stay below their limits
         pauses.every((pause) => pause <= limits.pauseMaxMs) &&
         total <= limits.windowMs / 2
       );
+    }),
+  );
+});
+
+/** The pauses of a helper whose lives last so long. */
+function helperPauses(limits: Intensity, livesMs: readonly number[]): number[] {
+  let state: HelperState = NO_ENDS;
+  let now = 0;
+  return livesMs.map((lifeMs) => {
+    now += lifeMs;
+    const decision = comeBack(state, limits, lifeMs, now);
+    state = decision.state;
+    now += decision.afterMs;
+    return decision.afterMs;
+  });
+}
+
+t.test('a helper comes back for ever, after a pause that has a bound', async () => {
+  const lives = fc.array(fc.nat({ max: 20_000 }), { maxLength: 80 });
+  fc.assert(
+    fc.property(intensity, lives, (limits, livesMs) =>
+      helperPauses(limits, livesMs).every(
+        (pause) => pause >= 0 && pause <= Math.max(limits.pauseMaxMs, limits.helperPauseMaxMs),
+      ),
+    ),
+  );
+});
+
+t.test(
+  'a helper in a crash loop is tried as often as its intensity, then ever more seldom',
+  async () => {
+    fc.assert(
+      fc.property(intensity, (limits) => {
+        const lives = Array.from({ length: limits.restartsMax + 30 }, () => 0);
+        const pauses = helperPauses(limits, lives);
+        const beyond = pauses.slice(limits.restartsMax);
+        const doubled = beyond.map((_, at) => Math.min(1_000 * 2 ** at, limits.helperPauseMaxMs));
+        return beyond.every((pause, at) => pause === doubled[at]);
+      }),
+    );
+  },
+);
+
+t.test('a helper beyond its intensity is within it again when it has lived a window', async () => {
+  fc.assert(
+    fc.property(intensity, fc.nat({ max: 8 }), (limits, more) => {
+      const loop = Array.from({ length: limits.restartsMax + 1 + more }, () => 0);
+      const lives = [...loop, limits.windowMs - 1, limits.windowMs, 0];
+      const [short, well, next] = helperPauses(limits, lives).slice(-3);
+      const isSlow = short === Math.min(1_000 * 2 ** (more + 1), limits.helperPauseMaxMs);
+      // One restart is all that a window has, where the intensity is 1.
+      return isSlow && well === 0 && (limits.restartsMax === 1 || (next ?? 0) <= limits.pauseMaxMs);
     }),
   );
 });

@@ -1,11 +1,12 @@
 /** Children: what the loss of one process of a real node costs, and what it does not. */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { SqliteFile } from '../../src/presence/sqliteFile.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { findBroker } from '../helpers/broker.ts';
-import { type Cli, childrenOf, commandLineOf, isThere } from '../helpers/cli.ts';
+import { type Cli, childrenOf, commandLineOf, isThere, type LogLine } from '../helpers/cli.ts';
 import { Device, END } from '../helpers/device.ts';
 import { endBroker, figure, isReady, page, serve } from '../helpers/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
@@ -24,6 +25,9 @@ async function fleet(cli: Cli): Promise<Device[]> {
   await waitFor('links reported', async () => (await figure(cli, 'owsla_links')) === DEVICES);
   return devices;
 }
+
+const isReadyOf = (line: LogLine, child: string): boolean =>
+  line.msg === 'child ready' && line.child === child;
 
 async function pidOf(cli: Cli, child: string): Promise<number> {
   const ready = await cli.line((line) => line.msg === 'child ready' && line.child === child);
@@ -146,4 +150,105 @@ t.test('titles tell what each process is and how many links it has', async (t) =
   await waitFor('every link to be told', isTold);
   t.ok(isTold(), titles().join('\n'));
   t.equal((await page(cli, '/health/live')).status, 200);
+});
+
+/** Nodes with a restart window that no helper's crash may fill. */
+const LONG_WINDOW = ['--set', 'restartWindowMs=1h', '--set', 'restartsMax=2'];
+
+t.test('the folder of sockets is removed, then every child dies: all is whole again', async (t) => {
+  const parent = mkdtempSync(join(tmpdir(), 'owsla-test-'));
+  t.teardown(() => rmSync(parent, { recursive: true, force: true }));
+  const env = { TMPDIR: parent };
+  const cli = serve(t, broker.url, [...QUICK, ...LONG_WINDOW, '--acceptors', '1'], { env });
+  await isReady(cli);
+  const port = Number((await cli.said('ready')).port);
+  const stays = await Device.open(port, 'stays');
+  const isRecorded = async () => (await figure(cli, 'owsla_presence_streams')) === 1;
+  await waitFor('a stream', isRecorded);
+
+  // TMPDIR itself is gone too.
+  rmSync(parent, { recursive: true });
+  const restarted: string[] = [];
+  for (const child of ['registrar', 'observer', 'registrar', 'acceptor 1']) {
+    const seen = cli.lines.length;
+    const pid = Number(cli.lines.findLast((line) => isReadyOf(line, child))?.childPid);
+    process.kill(pid, 'SIGKILL');
+    await cli.line((line) => isReadyOf(line, child), seen);
+    restarted.push(child);
+    await waitFor(`streams after ${restarted}`, () => isRecorded().catch(() => false));
+    await waitFor(`health after ${restarted}`, async () => {
+      const { ready, degraded } = JSON.parse((await page(cli, '/health/ready')).text);
+      return ready && degraded === undefined;
+    });
+    if (child !== 'acceptor 1') t.equal(stays.waiting, 0, `${child} costs no link`);
+  }
+
+  const changes = () => figure(cli, 'owsla_presence_changes_total{reason="connected"}');
+  const before = await changes();
+  await Device.open(port, 'newcomer');
+  await waitFor('its presence', async () => (await changes()) > before);
+  t.equal(readdirSync(parent).length, 1);
+  t.equal(statSync(join(parent, readdirSync(parent)[0] ?? '')).mode & 0o777, 0o700);
+  t.same(await cli.end(), { code: 0, signal: null });
+  t.same(readdirSync(parent), []);
+});
+
+t.test('the registrar keeps dying: ready, live and degraded; then whole again', async (t) => {
+  const limits = [...LONG_WINDOW, '--set', 'helperPauseMaxMs=3s', '--acceptors', '1'];
+  const cli = serve(t, broker.url, [...QUICK, ...limits]);
+  await isReady(cli);
+  const device = await Device.open(Number((await cli.said('ready')).port), 'stays');
+  for (let kills = 0; kills < 4; kills += 1) {
+    const seen = cli.lines.length;
+    const pid = Number(cli.lines.findLast((line) => isReadyOf(line, 'registrar'))?.childPid);
+    process.kill(pid, 'SIGKILL');
+    if (kills < 3) await cli.line((line) => isReadyOf(line, 'registrar'), seen);
+  }
+
+  await waitFor('degraded', async () => {
+    const { ready, degraded } = JSON.parse((await page(cli, '/health/ready')).text);
+    return ready === true && degraded?.[0]?.reason === 'registrar pausing';
+  });
+  t.equal((await page(cli, '/health/live')).status, 200);
+  device.send({ type: TYPE.PING });
+  await device.expect(TYPE.PONG);
+  await waitFor('whole again', async () => {
+    const { ready, degraded } = JSON.parse((await page(cli, '/health/ready')).text);
+    return ready === true && degraded === undefined;
+  });
+  t.equal(device.waiting, 0);
+  t.same(await cli.end(), { code: 0, signal: null });
+});
+
+t.test('the store is taken while the registrar is dead: told why, and whole again', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'owsla-data-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const limits = [...LONG_WINDOW, '--set', 'helperPauseMaxMs=500ms', '--acceptors', '1'];
+  const cli = serve(t, broker.url, [...QUICK, ...limits, '--data-dir', folder]);
+  await isReady(cli);
+  const device = await Device.open(Number((await cli.said('ready')).port), 'stays');
+  const degraded = async () => JSON.parse((await page(cli, '/health/ready')).text).degraded;
+
+  process.kill(await pidOf(cli, 'registrar'), 'SIGKILL');
+  // As another node would: it may have it as soon as the kernel has let go of it.
+  let other: SqliteFile | undefined;
+  await waitFor('the lock', () => {
+    try {
+      other = new SqliteFile(folder, Date.now());
+    } catch {
+      // The next registrar was faster.
+      const pid = Number(cli.lines.findLast((line) => isReadyOf(line, 'registrar'))?.childPid);
+      if (isThere(pid)) process.kill(pid, 'SIGKILL');
+    }
+    return other !== undefined;
+  });
+
+  const isTold = async () => /belongs to another node/.test((await degraded())?.[0]?.reason);
+  await waitFor('degraded', isTold);
+  device.send({ type: TYPE.PING });
+  await device.expect(TYPE.PONG);
+  other?.close();
+  await waitFor('whole again', async () => (await degraded()) === undefined);
+  t.equal(cli.stderr, '');
+  t.same(await cli.end(), { code: 0, signal: null });
 });

@@ -1,6 +1,7 @@
 /** Supervisor: restarts, give-up and silence, with children that do what a test wants. */
 import t from 'tap';
 import { EXIT } from '../../src/errors.ts';
+import type { LogLine } from '../helpers/cli.ts';
 import { isChild, readyPid, startFake } from '../helpers/fakeNode.ts';
 
 t.test(
@@ -105,4 +106,78 @@ t.test('time in which the supervisor itself was stopped is no child’s silence'
   await cli.line(isChild('observer', 'child ready'), cli.lines.length);
 
   t.notOk(cli.lines.some(({ msg }) => msg === 'killing child'));
+});
+
+for (const helper of ['registrar', 'observer'] as const) {
+  t.test(
+    `the ${helper}'s crash loop does not end the node: it is tried ever more seldom`,
+    async (t) => {
+      const limits = ['restartsMax=2', 'restartWindowMs=1h', 'helperPauseMaxMs=1500ms'];
+      const cli = startFake(t, 2, { [helper]: 'crash' }, limits);
+      const restarts = () => cli.lines.filter(isChild(helper, 'restarting child'));
+
+      await cli.line((line) => isChild(helper, 'restarting child')(line) && line.afterMs === 1_500);
+
+      t.same(
+        restarts().map(({ afterMs }) => afterMs),
+        [0, 50, 1_000, 1_500],
+      );
+      t.equal(
+        cli.lines.filter(isChild(helper, 'child keeps ending: going on without it')).length,
+        1,
+      );
+      t.notOk(cli.lines.some((line) => isChild('acceptor 1', 'child ended')(line)));
+      t.same(await cli.end(), { code: 0, signal: null });
+    },
+  );
+
+  t.test(`the ${helper}'s ends are no acceptor's: each has an intensity of its own`, async (t) => {
+    const limits = ['restartsMax=2', 'restartWindowMs=1h', 'helperPauseMaxMs=100ms'];
+    const cli = startFake(t, 1, {}, limits);
+    await cli.said('ready');
+    for (let kills = 0; kills < 6; kills += 1) {
+      const pid = Number(cli.lines.findLast(isChild(helper, 'child ready'))?.childPid);
+      const seen = cli.lines.length;
+      process.kill(pid, 'SIGKILL');
+      await cli.line(isChild(helper, 'child ready'), seen);
+    }
+    const seen = cli.lines.length;
+    process.kill(await readyPid(cli, 'acceptor 1'), 'SIGKILL');
+
+    t.match(await cli.line(isChild('acceptor 1', 'restarting child'), seen), { afterMs: 0 });
+    t.same(await cli.end(), { code: 0, signal: null });
+  });
+
+  for (const deed of ['fatal-later', 'fatal-serving-later'] as const) {
+    t.test(`the ${helper} cannot go on after a restart (${deed}): it is tried again`, async (t) => {
+      const limits = ['restartsMax=1', 'restartWindowMs=1h', 'helperPauseMaxMs=100ms'];
+      const cli = startFake(t, 1, { [helper]: deed }, limits);
+      await cli.said('ready');
+      process.kill(await readyPid(cli, helper), 'SIGKILL');
+
+      const isTold = (line: LogLine) => line.why === `${helper} cannot go on`;
+      for (let seen = 0, times = 0; times < 3; times += 1) {
+        await cli.line((line) => isChild(helper, 'child crashed')(line) && isTold(line), seen);
+        seen = cli.lines.length;
+      }
+      t.equal(cli.stderr, '');
+      t.same(await cli.end(), { code: 0, signal: null });
+    });
+  }
+
+  t.test(`the ${helper} cannot go on at the start: the node ends with its sentence`, async (t) => {
+    const cli = startFake(t, 1, { [helper]: 'fatal' });
+
+    t.same(await cli.exited, { code: EXIT.config, signal: null });
+    t.equal(cli.stderr, `owsla: ${helper} cannot go on\n`);
+  });
+}
+
+t.test('an acceptor that cannot go on after a restart ends the node', async (t) => {
+  const cli = startFake(t, 1, { 1: 'fatal-later' });
+  await cli.said('ready');
+  process.kill(await readyPid(cli, 'acceptor 1'), 'SIGKILL');
+
+  t.same(await cli.exited, { code: EXIT.config, signal: null });
+  t.equal(cli.stderr, 'owsla: acceptor 1 cannot go on\n');
 });

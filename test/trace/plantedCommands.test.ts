@@ -77,6 +77,7 @@ class Planted {
       limits,
       counters: makeCommandCounters(),
       wall: () => NOW,
+      now: () => NOW,
       newKey: () => '',
       trace: this.#as('registrar'),
       onOpen: () => {},

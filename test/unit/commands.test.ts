@@ -30,12 +30,19 @@ interface Order {
 
 /** Commands around a store in memory; `sent` decides what happens on the way to links. */
 function make(limits: Partial<Record<LimitName, number>> = {}) {
-  const store = new MemoryStore();
+  const store = new MemoryStore(() => world.now);
   const told: Outcome[] = [];
   const stored: StoredOutcome[] = [];
   const settled: Delivery[] = [];
   const sent: (Omit<Sending, 'payload'> & { device: string; to: string; payload: string })[] = [];
-  const world = { now: NOW, way: 'sent' as Sent, /** Too large now. */ large: '', count: 0 };
+  /** `ahead`: how far the wall clock is, which people set. */
+  const world = {
+    now: NOW,
+    ahead: 0,
+    way: 'sent' as Sent,
+    /** Too large now. */ large: '',
+    count: 0,
+  };
   const changing = new Set<string>();
   const port: Port = {
     send: ({ connection: to }, device, sending) => {
@@ -60,7 +67,8 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
     store,
     counters,
     limits: makeLimits(limits),
-    wall: () => world.now,
+    wall: () => world.now + world.ahead,
+    now: () => world.now,
     newKey: () => {
       world.count += 1;
       return `fresh-${world.count}`;
@@ -482,7 +490,7 @@ t.test(
     for (const device of devices) {
       send(text, { device, keepMs: 10_000, properties: { messageId: device } });
     }
-    await work();
+    while (commands.isBusy) await work();
     let read = 0;
     const { waitingCommands } = store;
     store.waitingCommands = async (of) => {
@@ -557,3 +565,153 @@ t.test(
     t.equal(keyOf('d', undefined, 'a'), keyOf('d', undefined, 'a'));
   },
 );
+
+/** So far the wall clock is set, forward and back. */
+const JUMPS_MS = [8_640_000_000, -8_640_000_000];
+
+for (const jumpMs of JUMPS_MS) {
+  const set = `wall clock set by ${jumpMs / 86_400_000} days`;
+
+  t.test(`commands: ${set}: a transient has the time that it was given`, async (t) => {
+    const { world, work, send, sent, commands, ends } = make({ commandResultMs: 500 });
+    await work(row('door-17', 'connection-1'));
+    send('a');
+    send('b', { properties: { headers: { deadline: world.now + 300 } } });
+    world.ahead = jumpMs;
+    commands.tick();
+    t.same(ends(), []);
+    commands.onAnswer(['result', sent[0]?.key ?? '', 0, EMPTY]);
+    world.now += 299;
+    commands.tick();
+    t.same(ends(), [['result', '']]);
+    world.now += 1;
+    commands.tick();
+
+    t.same(ends(), [
+      ['result', ''],
+      ['expired', 'no-answer'],
+    ]);
+  });
+
+  t.test(`commands: ${set}: one that was taken has commandResultMs for its RESULT`, async (t) => {
+    const limits = { commandResultMs: 500, commandAgeMaxMs: 31_536_000_000 };
+    const { world, work, send, sent, commands, ends } = make(limits);
+    await work(row('door-17', 'connection-1'));
+    for (const text of ['a', 'b']) send(text, { keepMs: 20_000_000_000 });
+    await work();
+    for (const { key } of sent) commands.onAnswer(['taken', key]);
+    await work();
+    world.ahead = jumpMs;
+    world.now += 400;
+    await work();
+    commands.onAnswer(['result', sent[0]?.key ?? '', 0, EMPTY]);
+    await work();
+    world.now += 100;
+    await work();
+
+    t.same(ends(), [
+      ['delivered', ''],
+      ['delivered', ''],
+      ['result', ''],
+      ['expired', 'no-result'],
+    ]);
+  });
+
+  t.test(`commands: ${set}: a busy link is tried again after commandRetryMs`, async (t) => {
+    const limits = { commandRetryMs: 100, commandAgeMaxMs: 31_536_000_000 };
+    const { world, work, send, sent, unsent, commands } = make(limits);
+    await work(row('door-17', 'connection-1'));
+    send('a', { keepMs: 20_000_000_000 });
+    await work();
+    unsent(0, 'busy');
+    world.ahead = jumpMs;
+    commands.tick();
+    await work();
+    t.equal(sent.length, 1, 'not sooner');
+    world.now += 100;
+    commands.tick();
+    await work();
+
+    t.equal(sent.length, 2);
+  });
+
+  t.test(`commands: ${set}: one that waits for its device's link waits a second`, async (t) => {
+    const { world, work, send, sent, commands, changing } = make();
+    await work(row('door-17', 'connection-1'));
+    changing.add('door-17');
+    send('a');
+    world.ahead = jumpMs;
+    world.now += 999;
+    commands.tick();
+    t.equal(sent.length, 0);
+    world.now += 1;
+    commands.tick();
+
+    t.equal(sent.length, 1);
+  });
+
+  t.test(`commands: ${set} for a minute: what ended is remembered as long as ever`, async (t) => {
+    const { world, work, send, sent, stored, store } = make({ commandRememberMs: 600_000 });
+    await work(row('door-17', 'connection-1'));
+    send('a', { keepMs: 100 });
+    await work();
+    world.now += 100;
+    await work();
+    world.ahead = jumpMs;
+    for (let second = 0; second < 60; second += 1) {
+      world.now += 1_000;
+      await work();
+    }
+    world.ahead = 0;
+    world.now += 480_000;
+    await work();
+    send('a', { keepMs: 100 });
+    await work();
+    t.equal(sent.length, 1, 'a repeat is answered, not sent again');
+    t.same(
+      stored.map(({ type }) => type),
+      ['expired', 'expired'],
+    );
+    world.now += 120_000;
+    await work();
+
+    t.equal(store.commands.size, 0);
+  });
+}
+
+t.test('commands: a deadline that a wrong clock has passed: told, and remembered', async (t) => {
+  const { world, work, send, stored, store } = make({ commandResultMs: 500 });
+  await work(row('door-17', undefined));
+  send('a', { keepMs: 1_000_000 });
+  await work();
+  world.ahead = JUMPS_MS[0] ?? 0;
+  world.now += 100;
+  await work();
+  world.ahead = 0;
+  world.now += 100;
+  await work();
+
+  t.match(stored, [{ type: 'expired', reason: 'not-sent' }]);
+  t.match([...store.commands.values()], [{ state: 'expired', reason: 'not-sent' }]);
+});
+
+t.test('commands: large ones take several transactions, each of some MiB, in order', async (t) => {
+  const limits = { commandBytesMax: 1_048_576, commandsPerDeviceMax: 100 };
+  const { work, send, commands, store } = make(limits);
+  await work(row('door-17', undefined));
+  const sizes = [700_000, 500_000, 500_000, 1_048_576, 9, 9];
+  for (const [at, size] of sizes.entries()) send(`${at}`.padEnd(size, '.'), { keepMs: 1_000 });
+
+  const counts: number[] = [];
+  while (commands.isBusy) {
+    const before = store.commands.size;
+    await work();
+    counts.push(store.commands.size - before);
+  }
+
+  t.same(counts, [1, 2, 1, 2]);
+  t.same(
+    [...store.commands.values()].map(({ payload }) => payload.length),
+    sizes,
+  );
+});

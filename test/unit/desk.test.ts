@@ -46,6 +46,7 @@ async function build() {
     counters: makeCommandCounters(),
     answers,
     wall: () => 1_000_000,
+    now: () => 1_000_000,
     send: (_, [, device]) => {
       sent.push(device);
       return 'sent';

@@ -54,11 +54,11 @@ t.test('not ready before the prefix is claimed; degraded if the claim is lost', 
   registrar(ledger);
   ledger.onNode(node([{ incarnation: 'a' }]), 0);
   t.same(ledger.unready(0), []);
-  t.same(ledger.degraded(), []);
+  t.same(ledger.degraded(0), []);
 
   registrar(ledger, reason);
   t.same(ledger.unready(0), []);
-  t.same(ledger.degraded(), [
+  t.same(ledger.degraded(0), [
     { part: 'presence', reason },
     { part: 'commands', reason },
   ]);
@@ -72,7 +72,7 @@ t.test('what stands still in an acceptor is told with its number', async (t) => 
   ledger.onReport({ ...report(1, 'a', 1), degraded }, 0);
 
   t.same(ledger.unready(0), []);
-  t.same(ledger.degraded(), [{ acceptor: 1, part: 'events', reason: 'no confirms' }]);
+  t.same(ledger.degraded(0), [{ acceptor: 1, part: 'events', reason: 'no confirms' }]);
 });
 
 t.test('a restart keeps the counters of the ended incarnation and drops its gauges', async (t) => {
@@ -164,4 +164,49 @@ t.test('the page is rendered once per scrapeMs, and everyone who asks shares it'
 
 t.test('a platform without /proc has no kernel counters, and no error', async (t) => {
   t.same(await kernelCounters('/nonexistent'), {});
+});
+
+/** Both parts of what the registrar does. */
+function both(reason: string) {
+  return (['presence', 'commands'] as const).map((part) => ({ part, reason }));
+}
+
+t.test('a registrar that is not there: degraded, in health and in the metric; ready', async (t) => {
+  const ledger = new Ledger(1, REPORT_MS);
+  const word = (registrar: Partial<ChildFacts>): NodeMessage => {
+    const { children, ...rest } = node([{ incarnation: 'a' }]);
+    const facts: ChildFacts = { role: 'registrar', index: 0, state: 'ready', ...registrar };
+    return { ...rest, children: [...children, facts] };
+  };
+  ledger.onNode(word({ incarnation: 'r' }), 0);
+  ledger.onReport(report(1, 'a', 1), 0);
+  const says = (incarnation: string) =>
+    ledger.onReport(
+      {
+        index: 0,
+        incarnation,
+        degraded: [],
+        snapshot: { ...makePresenceCounters(), ...makeCommandCounters() },
+      },
+      0,
+    );
+  says('r');
+  t.same([ledger.unready(0), ledger.degraded(0)], [[], []]);
+  t.equal(ledger.registrar(0).degraded, 0);
+
+  ledger.onNode(word({ state: 'pausing', why: 'the store belongs to another node' }), 1);
+
+  const reason = 'registrar pausing: the store belongs to another node';
+  t.same([ledger.unready(1), ledger.degraded(0)], [[], both(reason)]);
+  t.equal(ledger.registrar(0).degraded, 1);
+  ledger.onNode(word({ state: 'pausing' }), 2);
+  t.same(ledger.degraded(0), both('registrar pausing'));
+  ledger.onNode(word({ incarnation: 's' }), 3);
+  t.same(ledger.degraded(0), both('no report'));
+  says('s');
+  t.equal(ledger.registrar(0).degraded, 0);
+
+  // It hangs, and the supervisor does not see it yet.
+  t.same(ledger.degraded(3 * REPORT_MS + 1), both('no report'));
+  t.same(ledger.unready(0), []);
 });

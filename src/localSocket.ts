@@ -1,0 +1,78 @@
+/**
+ * LocalSocket: a listening Unix socket that outlives the removal of its file.
+ * From: the registrar and the observer, for what other processes of the node tell them.
+ * To: connections, handed to `onStream`.
+ * Bound: looks every LOOK_MS whether its file is there, and listens anew when not, for ever; those
+ * that are connected notice nothing.
+ */
+import { lstatSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+
+const LOOK_MS = 1_000;
+
+export class LocalSocket {
+  readonly #path: string;
+  readonly #onStream: (stream: Socket) => void;
+  #server: Server | undefined;
+  /** Names the file that was made; undefined while there is none, or it is being made. */
+  #file: string | undefined;
+  #isListening = false;
+  #ticker: NodeJS.Timeout | undefined;
+
+  constructor(path: string, onStream: (stream: Socket) => void) {
+    this.#path = path;
+    this.#onStream = onStream;
+  }
+
+  /** Resolves when others can connect. Rejects when the first time fails: there is no folder. */
+  async listen(): Promise<void> {
+    await this.#listen();
+    this.#ticker = setInterval(() => this.#look(), LOOK_MS).unref();
+  }
+
+  async #listen(): Promise<void> {
+    this.#isListening = true;
+    try {
+      // Closing removes whatever is there, so it comes first. What is connected stays.
+      this.#server?.close();
+      // Left over where a process before this one crashed.
+      rmSync(this.#path, { force: true });
+      const server = createServer(this.#onStream);
+      this.#server = server;
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(this.#path, resolve);
+      });
+      this.#file = fileAt(this.#path);
+    } finally {
+      this.#isListening = false;
+    }
+  }
+
+  #look(): void {
+    if (this.#isListening) return;
+    if (this.#file !== undefined && fileAt(this.#path) === this.#file) return;
+    this.#file = undefined;
+    // The supervisor makes the folder again: then the next look has better luck.
+    this.#listen().catch(() => {});
+  }
+
+  /** Takes no more; resolves when everybody who is connected has ended. */
+  async close(): Promise<void> {
+    clearInterval(this.#ticker);
+    await new Promise<void>((resolve) => {
+      if (this.#server?.listening) this.#server.close(() => resolve());
+      else resolve();
+    });
+  }
+}
+
+/** Which file it is; undefined when there is none. */
+function fileAt(path: string): string | undefined {
+  try {
+    const { dev, ino } = lstatSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Place: a place in the node, filled by one process after another; what is told of it and to it.
+ * From: supervisor.ts, which alone changes it.  To: fork(), the child's channel, the log.
+ * Bound: one process at a time.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import type { StartError } from '../errors.ts';
+import type { ChildFacts, ChildRole, ChildState, Figures, ToChild } from './ipc.ts';
+import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
+
+/**
+ * A storm makes V8's new space grow to its limit, 16 MiB by default, and it gives little of that
+ * back: a fleet that came at once would cost a quarter more memory than one that came slowly. In
+ * MiB. For the same reason the old space grows by a fifth between collections (V8 takes some MiB at
+ * least): the faster it grows, the longer V8 would let it, and what a storm left would stay there.
+ *
+ * And V8's helper threads would collect garbage on processors that other acceptors need: a
+ * collection waits for the slowest of them, and the links that are open with it. Only sweeping,
+ * which nobody waits for, is left to them.
+ *
+ * The flags that the supervisor was started with come after these, and so rule.
+ */
+const CHILD_FLAGS = [
+  '--max-semi-space-size=4',
+  '--heap-growing-percent=20',
+  '--no-parallel-scavenge',
+  '--no-parallel-marking',
+  '--no-parallel-compaction',
+  '--no-concurrent-marking',
+];
+
+export interface Place {
+  readonly role: ChildRole;
+  readonly index: number;
+  readonly kind: ChildKind;
+  state: ChildState;
+  /** Set in every state but `pausing` and `ended`. */
+  process: ChildProcess | undefined;
+  incarnation: string | undefined;
+  startedAt: number;
+  /** Last sign of life. */
+  seenAt: number;
+  /** `stopping`: when it is killed. */
+  stopBy: number;
+  figures: Figures;
+  fatal: StartError | undefined;
+  /** The last words of a process that could not go on, until another is ready. */
+  why: string | undefined;
+  pause: NodeJS.Timeout | undefined;
+  restarts: number;
+  /** Of registrar and observer. */
+  helper: HelperState;
+}
+
+export function makePlace(role: ChildRole, index: number): Place {
+  return {
+    role,
+    index,
+    kind: 'permanent',
+    state: 'ended',
+    process: undefined,
+    incarnation: undefined,
+    startedAt: 0,
+    seenAt: 0,
+    stopBy: 0,
+    figures: {},
+    fatal: undefined,
+    why: undefined,
+    pause: undefined,
+    restarts: 0,
+    helper: NO_ENDS,
+  };
+}
+
+/** Begin a process in `place`; the caller listens to it, and tells it to start. */
+export function forkInto(place: Place, entry: string, incarnation: string): ChildProcess {
+  const child = fork(entry, [], {
+    stdio: 'inherit',
+    execArgv: [...CHILD_FLAGS, ...process.execArgv],
+  });
+  Object.assign(place, {
+    state: 'starting',
+    process: child,
+    incarnation,
+    startedAt: performance.now(),
+    figures: {},
+    fatal: undefined,
+    pause: undefined,
+  } satisfies Partial<Place>);
+  return child;
+}
+
+/** Devices are not served without it: it is no helper. */
+export function servesDevices({ role }: Place): boolean {
+  return role === 'acceptor';
+}
+
+export function hasEnded({ state }: Place): boolean {
+  return state === 'ended';
+}
+
+export function nameOf({ role, index }: Place): string {
+  return role === 'acceptor' ? `acceptor ${index}` : role;
+}
+
+/** For the other children. */
+export function factsOf({ role, index, state, incarnation, why }: Place): ChildFacts {
+  return {
+    role,
+    index,
+    state,
+    ...(incarnation === undefined ? {} : { incarnation }),
+    ...(why === undefined ? {} : { why }),
+  };
+}
+
+/** A child in the log: `role` there is the supervisor's own. */
+export function told(place: Place) {
+  const { state, incarnation } = place;
+  return { child: nameOf(place), state, ...(incarnation === undefined ? {} : { incarnation }) };
+}
+
+/** Nothing is sent to a child that is gone; its exit is seen separately. */
+export function tell(place: Place, message: ToChild): void {
+  if (place.process?.connected) place.process.send(message, () => {});
+}

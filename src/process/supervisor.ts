@@ -13,25 +13,23 @@
  *      '--- restart -- (exit of starting, ready or killed) -- leave, or stopping
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { dirname, extname, join } from 'node:path';
 import { v7 as uuid } from 'uuid';
 import type { Config } from '../config.ts';
 import { EXIT, StartError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
 import { noTrace, type Trace, traceTo } from '../presence/trace.ts';
+import { NO_DEBUGGER } from '../runtime.ts';
 import { drainTimeMs, END_MARGIN_MS } from './drain.ts';
 import { makeFolder, removeFolder } from './folder.ts';
 import type { ChildRole, ChildState, Figures, FromChild, NodeMessage, ToChild } from './ipc.ts';
 import { type ChildKind, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
+import { SIGNAL_EXIT, STOP_SIGNALS, type StopSignal } from './signals.ts';
 
 /** npm and some shells pass one Ctrl-C on a second time: that close together, it is one signal. */
 const SIGNAL_ECHO_MS = 300;
 
-const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143 } as const;
-type StopSignal = keyof typeof SIGNAL_EXIT;
-
-/** child.ts beside this file, or child.js where this is compiled. */
-const CHILD_ENTRY = join(dirname(import.meta.filename), `child${extname(import.meta.filename)}`);
+/** childMain.ts beside this file, or childMain.js where this is compiled. */
+const CHILD_ENTRY = import.meta.filename.replace(/supervisor(?=\.[jt]s$)/, 'childMain');
 
 /**
  * A storm makes V8's new space grow to its limit, 16 MiB by default, and it gives little of that
@@ -46,6 +44,7 @@ const CHILD_ENTRY = join(dirname(import.meta.filename), `child${extname(import.m
  * The flags that the supervisor was started with come after these, and so rule.
  */
 const CHILD_FLAGS = [
+  NO_DEBUGGER,
   '--max-semi-space-size=4',
   '--heap-growing-percent=20',
   '--no-parallel-scavenge',
@@ -75,9 +74,10 @@ interface Place {
 }
 
 /**
- * Run the node until it is told to stop. Resolves with the exit code: 0 after a graceful stop, 130
- * or 143 after a second signal. Rejects with a StartError when a child cannot start for a reason
- * that a restart will not cure, or when the restart intensity is exceeded; all children have ended.
+ * Run the node until it is told to stop. Resolves with the exit code: 0 after a graceful stop, that
+ * of SIGNAL_EXIT after a second signal. Rejects with a StartError when a child cannot start for a
+ * reason that a restart will not cure, or when the restart intensity is exceeded; all children have
+ * ended.
  */
 export function supervise(config: Config, log: Logger, entry = CHILD_ENTRY): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -129,8 +129,7 @@ class Supervisor {
   run(): void {
     // tla: Presence!NodeStart
     this.#trace('NodeStart', {});
-    process.on('SIGINT', this.#onSignal);
-    process.on('SIGTERM', this.#onSignal);
+    for (const signal of STOP_SIGNALS) process.on(signal, this.#onSignal);
     for (const place of this.#places()) this.#fork(place);
     this.#setTitle();
     this.#tick = setInterval(() => this.#onTick(), this.#config.limits.heartbeatChildMs);
@@ -335,8 +334,7 @@ class Supervisor {
     this.#phase = 'ended';
     clearInterval(this.#tick);
     for (const place of this.#places()) clearTimeout(place.pause);
-    process.off('SIGINT', this.#onSignal);
-    process.off('SIGTERM', this.#onSignal);
+    for (const signal of STOP_SIGNALS) process.off(signal, this.#onSignal);
     removeFolder(this.#folder);
     if (outcome === EXIT.ok) this.#log.info('stopped');
     this.#onEnd(outcome);

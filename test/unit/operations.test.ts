@@ -9,6 +9,7 @@ import { Exposition } from '../../src/observe/exposition.ts';
 import { Ledger } from '../../src/observe/ledger.ts';
 import { DEVICES_EXIT } from '../../src/process/listDevices.ts';
 import { COMMAND_EXIT } from '../../src/process/sendCommand.ts';
+import { IGNORED_SIGNALS, SIGNAL_EXIT, STOP_SIGNALS } from '../../src/process/signals.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
 
@@ -19,8 +20,15 @@ t.test('every flag has its line', async (t) => {
 });
 
 t.test('every exit code has its line', async (t) => {
-  for (const code of [...Object.values(EXIT), 130, 143]) {
-    t.match(page, new RegExp(`^\\| (\\d+, )?${code}(, \\d+)? \\|`, 'm'), String(code));
+  for (const code of [...Object.values(EXIT), ...Object.values(SIGNAL_EXIT)]) {
+    t.match(page, new RegExp(`^\\| (\\d+, )*${code}(, \\d+)* \\|`, 'm'), String(code));
+  }
+});
+
+t.test('every signal that is decided about has its line', async (t) => {
+  const [, table = ''] = page.split('| signal | what it does |');
+  for (const signal of [...STOP_SIGNALS, ...IGNORED_SIGNALS]) {
+    t.match(table, new RegExp(`^\\| [^|]*\\b${signal}\\b`, 'm'), signal);
   }
 });
 

@@ -6,6 +6,7 @@
 import { randomInt } from 'node:crypto';
 import yargs, { type Argv, type Options } from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { markOperands, unmarked } from '../src/operands.ts';
 import { backendOptions, runBackend } from './backendCli.ts';
 import { writeComparison } from './compare.ts';
 import { EXIT } from './report.ts';
@@ -77,7 +78,7 @@ async function onRun(argv: Record<string, unknown>): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const parser: Argv = yargs(hideBin(process.argv))
+  const parser: Argv = yargs(markOperands(hideBin(process.argv)))
     .scriptName('owsla-loadgen')
     .command(
       'run',
@@ -91,7 +92,7 @@ async function main(): Promise<void> {
       'set two JSON reports side by side',
       (args) => args.positional('a', { type: 'string' }).positional('b', { type: 'string' }),
       ({ a, b }) => {
-        process.stdout.write(writeComparison(String(a), String(b)));
+        process.stdout.write(writeComparison(unmarked(String(a)), unmarked(String(b))));
       },
     )
     .demandCommand(1, 'one of: run, backend, compare')
@@ -99,7 +100,7 @@ async function main(): Promise<void> {
     .version(false)
     .wrap(100)
     .fail((message, error) => {
-      throw error ?? new UsageError(message);
+      throw error ?? new UsageError(unmarked(message));
     });
   await parser.parseAsync();
 }

@@ -21,6 +21,7 @@ import { EXIT, StartError } from './errors.ts';
 import { LIMIT_NAMES, LIMIT_SPECS, type LimitUnit } from './limits.ts';
 import { makeLogger } from './observe/log.ts';
 import { redact } from './observe/redact.ts';
+import { markOperands, unmarked } from './operands.ts';
 import { columnsOf, listDevices } from './process/listDevices.ts';
 import { preflight } from './process/preflight.ts';
 import { restorePresence, watchPresence } from './process/presenceCommand.ts';
@@ -40,7 +41,7 @@ const COMMANDS = ['serve', 'presence', 'devices', 'command', 'limits'];
 type Arguments = Readonly<Record<string, unknown>>;
 
 function commands(args: readonly string[]): Argv {
-  return yargs([...args])
+  return yargs(markOperands(args))
     .scriptName('owsla')
     .usage('Holds the TCP links of a device fleet and joins them to backends that speak AMQP.')
     .command('serve', 'take device links until told to stop', serveOptions, (argv) => serve(argv))
@@ -106,7 +107,10 @@ const devicesCommand = {
   describe: 'print who is connected, since when and where: one device, or all',
   builder: (y: Argv) =>
     askOptions(y)
-      .positional('device', { type: 'string', describe: 'a device id' })
+      .positional('device', {
+        type: 'string',
+        describe: 'a device id; one with - at its front goes behind --',
+      })
       .epilog('Exit code: 0 online, or all were printed; 3 offline; 4 never seen.'),
   handler: devices,
 };
@@ -130,7 +134,7 @@ const commandCommand = {
         describe: 'keep it until then for a device that is away; else it is now or never',
       })
       .epilog(
-        'Exit code: 0 done (status 0), 2 another status, 3 offline, 4 expired, 5 refused, 6 not told.',
+        'Words that begin with - go behind --: owsla command -- -17 door.open. Exit code: 0 done (status 0), 2 another status, 3 offline, 4 expired, 5 refused, 6 not told.',
       ),
   handler: command,
 };
@@ -147,9 +151,17 @@ async function devices(argv: Arguments): Promise<void> {
   process.stdout.on('error', () => process.exit(EXIT.ok));
   const config = makeConfig(...layersOf(argv, process.env));
   const write = argv.json ? JSON.stringify : columnsOf;
-  process.exitCode = await listDevices(config, textOf(argv.device), (row) => {
+  const device = deviceOf(argv.device);
+  process.exitCode = await listDevices(config, device, (row) => {
     process.stdout.write(`${write(row)}\n`);
   });
+}
+
+/** Undefined: all devices. An empty word is a mistake, most likely a variable that is not set. */
+function deviceOf(word: unknown): string | undefined {
+  const device = textOf(word);
+  if (device === '') throw new StartError(EXIT.usage, 'the device id is empty; without one: all');
+  return device === undefined ? undefined : unmarked(device);
 }
 
 async function command(argv: Arguments): Promise<void> {
@@ -160,7 +172,7 @@ async function command(argv: Arguments): Promise<void> {
   if (!waitMs)
     throw new StartError(EXIT.usage, `--wait takes a time such as 5s, not ${quote(wait)}`);
   const [device = '', topic = '', payload = ''] = [argv.device, argv.topic, argv.payload].map(
-    String,
+    (word) => unmarked(String(word)),
   );
   const write = argv.json ? JSON.stringify : lineOf;
   const sending = { device, topic, payload, waitMs, isKept: argv.keep === true };
@@ -291,7 +303,8 @@ function isListOfText(value: unknown): value is readonly string[] {
 }
 
 function pairsOf(pairs: readonly string[], told: string): Record<string, string> {
-  const set: Record<string, string> = {};
+  // Without a prototype, any name is one: `__proto__` is a limit that does not exist.
+  const set: Record<string, string> = Object.create(null);
   for (const pair of pairs) {
     const at = pair.indexOf('=');
     if (at < 1) throw new StartError(EXIT.usage, `${told} takes NAME=VALUE, not ${quote(pair)}`);
@@ -318,10 +331,17 @@ function textOf(value: unknown): string | undefined {
 }
 
 /** yargs names what it does not know; the nearest flag or command is added. */
-function tellUsage(message: string): string {
+function tellUsage(marked: string): string {
+  const message = unmarked(marked);
   const unknown = /^Unknown (argument|command)s?: (.+)$/.exec(message);
   if (!unknown?.[2]) return message.replaceAll('\n', ' ').replace(/^[A-Z]/, lower);
   const words = unknown[2].split(', ');
+  const given = process.argv;
+  const flags = given.includes('--') ? given.slice(0, given.indexOf('--')) : given;
+  const short = flags.find((flag) => /^-[^-]/.test(flag));
+  if (short !== undefined && words.every((word) => short.includes(word))) {
+    return `there is no flag ${quote(short)}; a word that begins with - goes behind --`;
+  }
   const told = words.map((word) => {
     if (unknown[1] === 'command' || !process.argv.some((given) => given.startsWith(`--${word}`))) {
       return `there is no command or argument ${quote(word)}${didYouMean(word, COMMANDS)}`;

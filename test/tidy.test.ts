@@ -30,6 +30,7 @@ const BASE = [
   'src/units.ts',
   'src/amqpUrl.ts',
   'src/runtime.ts',
+  'src/operands.ts',
   'src/observe/redact.ts',
 ];
 const METRICS = 'src/observe/metrics.ts';
@@ -50,6 +51,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/units.ts', values: [] },
   { holds: 'src/bucket.ts', values: [] },
   { holds: 'src/runtime.ts', values: [] },
+  { holds: 'src/operands.ts', values: [] },
   { holds: 'src/amqpUrl.ts', values: ['src/units.ts'] },
   { holds: 'src/observe/redact.ts', values: [] },
   { holds: 'src/config.ts', values: [...BASE, 'node:os', 'node:path'] },
@@ -164,6 +166,7 @@ const LAYERS: readonly Layer[] = [
       'src/limits.ts',
       'src/errors.ts',
       'src/runtime.ts',
+      'src/operands.ts',
       'src/process/signals.ts',
       'src/broker/topology.ts',
       'node:',

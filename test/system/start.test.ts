@@ -19,6 +19,9 @@ const USAGE_ERRORS: [string, string[], RegExp][] = [
   ['a bad level', ['--log-level', 'loud'], /--log-level must be one of/],
   ['an unknown limit', ['--set', 'linkMax=1'], /no limit "linkMax"; did you mean linksMax\?/],
   ['a limit as a flag', ['--linksMax', '1'], /--linksMax is a limit: write --set linksMax=/],
+  ['a limit called __proto__', ['--set', '__proto__=1'], /there is no limit "__proto__"/],
+  ['a limit called toString', ['--set', 'toString=1'], /there is no limit "toString"/],
+  ['a word behind --', ['--', '--port', '1'], /there is no command or argument "--port"/],
   ['a limit with no value', ['--set', 'linksMax'], /--set takes NAME=VALUE/],
   ['a wrong unit', ['--set', 'greetingMs=1KiB'], /--set greetingMs must be a duration/],
   ['limits at odds', ['--keepalive', '5s'], /keepaliveMinMs .* must not be above keepaliveMs/],
@@ -41,6 +44,10 @@ t.test('a config file that cannot be used: one sentence that names it, exit 64',
     ['- port', /owsla.yaml must hold a map/],
     ['port: [', /cannot read the config file .*owsla.yaml: /],
     ['set: 5', /set in .*owsla.yaml must be a map of limits/],
+    ['__proto__: {port: 1}', /has the unknown key "__proto__"/],
+    ['constructor: 1', /has the unknown key "constructor"/],
+    ['set: {__proto__: 1}', /there is no limit "__proto__"/],
+    ['set: {constructor: 1}', /there is no limit "constructor"/],
     ['log-level: loud', /log-level in .*owsla.yaml must be one of/],
     [`amqp: "http://u:${PASSWORD}@h"`, /must be an amqp/],
   ];
@@ -48,6 +55,13 @@ t.test('a config file that cannot be used: one sentence that names it, exit 64',
     const file = join(folder, 'owsla.yaml');
     writeFileSync(file, text);
     await refuses(t, new Cli(['serve', '--config', file]), EXIT.usage, sentence);
+  }
+});
+
+t.test('OWSLA_SET: a name of every object is no limit', async (t) => {
+  for (const name of ['__proto__', 'constructor', 'toString']) {
+    const cli = serve(t, broker.url, [], { env: { OWSLA_SET: `linksMax=5,${name}=1` } });
+    await refuses(t, cli, EXIT.usage, new RegExp(`there is no limit "${name}"`));
   }
 });
 

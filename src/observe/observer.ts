@@ -7,7 +7,7 @@
 import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { unpack } from 'msgpackr';
-import { EXIT, StartError } from '../errors.ts';
+import { unbound } from '../errors.ts';
 import { observerSocket, type RunningChild, type StartMessage } from '../process/ipc.ts';
 import { FrameReader } from '../wire/frame.ts';
 import { makeAdmin } from './admin.ts';
@@ -20,7 +20,7 @@ const REPORT_BYTES_MAX = 256 * 1024;
 
 /**
  * Start the observer in this process; resolves when it takes reports and HTTP requests.
- * Rejects with a StartError (unavailable) when the admin port cannot be had.
+ * Rejects with a StartError when the admin port cannot be had.
  */
 export async function startObserver(start: StartMessage, log: Logger): Promise<RunningChild> {
   const { adminHost, adminPort, acceptors, limits } = start.config;
@@ -38,9 +38,7 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
   try {
     await admin.listen({ host: adminHost, port: adminPort });
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    const sentence = `admin port ${adminPort} on ${adminHost} cannot be opened (${code})`;
-    throw new StartError(EXIT.unavailable, sentence);
+    throw unbound(`admin port ${adminPort}`, adminHost, error);
   }
   return {
     title: () => `owsla observer :${adminPort}`,

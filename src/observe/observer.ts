@@ -12,6 +12,7 @@ import { observerSocket, type RunningChild, type StartMessage } from '../process
 import { FrameReader } from '../wire/frame.ts';
 import { makeAdmin } from './admin.ts';
 import { Exposition } from './exposition.ts';
+import { Guests } from './guests.ts';
 import { Ledger } from './ledger.ts';
 import type { Logger } from './log.ts';
 import type { ReportMessage } from './report.ts';
@@ -34,7 +35,9 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
     stream.once('close', () => streams.delete(stream));
     readReports(stream, ledger, log);
   });
-  const admin = makeAdmin(ledger, new Exposition(ledger, limits.scrapeMs), limits);
+  const guests = new Guests(limits);
+  const exposition = new Exposition(ledger, limits.scrapeMs, guests.ends);
+  const admin = makeAdmin(ledger, exposition, guests, limits);
   try {
     await admin.listen({ host: adminHost, port: adminPort });
   } catch (error) {

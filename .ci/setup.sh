@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what tests and `make run` need besides npm packages, where that is possible.
 #
-#   .ci/setup.sh [broker] [ruby] [compiler] [mosquitto]     (no word: all but mosquitto)
+#   .ci/setup.sh [broker] [ruby] [compiler] [promtool] [mosquitto]   (no word: all but mosquitto)
 #
 # Nothing is done for what is there. Debian and Ubuntu as root only: elsewhere one sentence says
 # what to install. Exit 1 only when the broker is missing, since everything else has a stand-in.
@@ -13,6 +13,7 @@ has_broker() { [ -n "${OWSLA_TEST_AMQP:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbi
 has_ruby() { ruby -e 'require "bunny"' 2>/dev/null; }
 has_compiler() { echo '#include <stdio.h>
 int main(void) { return 0; }' | cc -x c -fsyntax-only - 2>/dev/null; }
+has_promtool() { command -v promtool >/dev/null; }
 has_mosquitto() { command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ]; }
 
 packages_of() {
@@ -20,6 +21,7 @@ packages_of() {
     broker) echo rabbitmq-server ;;
     ruby) echo ruby-bunny ;;
     compiler) echo gcc libc6-dev ;;
+    promtool) echo prometheus ;;
     mosquitto) echo mosquitto ;;
     *) echo "setup: unknown word '$1'" >&2; exit 2 ;;
   esac
@@ -47,7 +49,7 @@ install() {
   return "$code"
 }
 
-[ $# -gt 0 ] || set -- broker ruby compiler
+[ $# -gt 0 ] || set -- broker ruby compiler promtool
 missing=
 for word in "$@"; do
   "has_$word" || missing="$missing $(packages_of "$word")"
@@ -71,6 +73,8 @@ for word in "$@"; do
         "stands in" >&2 ;;
     compiler) echo "setup: a C compiler is missing (Debian: gcc libc6-dev): the C example is left" \
         "out" >&2 ;;
+    promtool) echo "setup: promtool is missing (Debian: prometheus): the metrics' names are not" \
+        "checked" >&2 ;;
     mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): benches leave it out" >&2 ;;
   esac
 done

@@ -22,7 +22,7 @@ import {
 import { type MetricSpec, makeCounters } from './metrics.ts';
 
 /** Where a node's figure is its worst acceptor's, for a sum would mean nothing. */
-const WORST_OF: readonly string[] = ['loopLagMs'];
+const WORST_OF: readonly string[] = ['loopLagP50Seconds', 'loopLagP99Seconds', 'loopLagMaxSeconds'];
 
 /** Of /proc/net/netstat: connections that the kernel dropped because an accept queue was full. */
 const KERNEL_COUNTERS = {
@@ -109,8 +109,8 @@ export class Exposition {
 
   #families(specs: SpecList, prefix: string, labels: readonly string[]): Families {
     const families: Families = new Map();
-    for (const [name, { kind, help, label }] of specs) {
-      const full = `${prefix}${snakeCase(name)}${kind === 'counter' ? '_total' : ''}`;
+    for (const [name, { kind, help, label, name: told = snakeCase(name) }] of specs) {
+      const full = `${prefix}${told}${kind === 'counter' ? '_total' : ''}`;
       const own = label === undefined ? [] : [label];
       families.set(name, this.#family(kind, full, help, [...labels, ...own]));
     }
@@ -153,7 +153,7 @@ function setTo(family: Family, labels: Record<string, string>, value: number): v
 }
 
 function snakeCase(name: string): string {
-  return name.replace(/(?<=[a-z])[A-Z]/g, '_$&').toLowerCase();
+  return name.replace(/(?<=[a-z0-9])[A-Z]/g, '_$&').toLowerCase();
 }
 
 /** Counters of /proc/net/netstat by name; empty where there is no such file. */

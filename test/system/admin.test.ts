@@ -1,10 +1,12 @@
 /** Admin: health and metrics over HTTP, of a real node. */
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
 import { findBroker } from '../helpers/broker.ts';
 import { Device } from '../helpers/device.ts';
+import { noPromtool } from '../helpers/programs.ts';
 import { endBroker, figure, isReady, listening, page, serve } from '../helpers/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
@@ -43,6 +45,20 @@ t.test('metrics: links, messages, closes and processes; no series for a device',
   await waitFor('the close', async () => (await figure(cli, 'owsla_links')) === 0);
   t.equal(await figure(cli, 'owsla_accepts_total'), 1);
 });
+
+t.test(
+  'promtool has nothing against the names and helps of metrics',
+  { skip: noPromtool },
+  async (t) => {
+    const cli = serve(t, broker.url, QUICK);
+    await isReady(cli);
+    const { text } = await page(cli, '/metrics');
+
+    const judged = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
+
+    t.same([judged.stderr, judged.stdout, judged.status], ['', '', 0]);
+  },
+);
 
 t.test('a node whose broker is gone is live, and not ready until it is back', async (t) => {
   const sockets = new Set<Socket>();

@@ -26,7 +26,7 @@ function report(index: number, incarnation: string, accepts: number, links = 0):
   snapshot.accepts = accepts;
   snapshot.links = links;
   snapshot.closes['peer-fin'] = accepts - links;
-  snapshot.loopLagMs.p99 = accepts;
+  snapshot.loopLagP99Seconds = accepts;
   return { index, incarnation, snapshot };
 }
 
@@ -91,7 +91,7 @@ t.test('the page has sums, the worst lag, and each acceptor', async (t) => {
     'owsla_closes_total{reason="peer-fin"} 6',
     'owsla_acceptor_closes_total{acceptor="1",reason="peer-fin"} 6',
     'owsla_closes_total{reason="taken-over"} 0',
-    'owsla_loop_lag_ms{quantile="p99"} 10',
+    'owsla_loop_lag_p99_seconds 10',
     'owsla_ready 1',
     'owsla_restarts_total{role="acceptor"} 0',
     '# TYPE owsla_accepts_total counter',

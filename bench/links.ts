@@ -72,7 +72,7 @@ try {
   say('links open', figure(links));
   say('connected in', `${figure(connectSeconds, 1)} s, ${figure(links / connectSeconds)} a second`);
 
-  const cpuBefore = sum(await perAcceptor(server, 'cpu_ms_total'));
+  const cpuBefore = 1_000 * sum(await perAcceptor(server, 'cpu_seconds_total'));
   const messagesBefore = await server.metric('owsla_deliveries_total', 'fate="sent"');
   const pingsBefore = await server.metric('owsla_messages_in_total', 'type="ping"');
   let fewest = links;
@@ -89,7 +89,7 @@ try {
       seconds * 1_000 + 60_000,
     ),
   ]);
-  const cpu = sum(await perAcceptor(server, 'cpu_ms_total')) - cpuBefore;
+  const cpu = 1_000 * sum(await perAcceptor(server, 'cpu_seconds_total')) - cpuBefore;
   const rss = sum(await perAcceptor(server, 'rss_bytes'));
   const spreadOfLinks = await perAcceptor(server, 'links');
   const replies = (await server.metric('owsla_deliveries_total', 'fate="sent"')) - messagesBefore;

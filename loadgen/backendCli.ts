@@ -1,10 +1,11 @@
 /**
  * Backend cli: the flags of `owsla-loadgen backend`, and its life as a process.
  * From: cli.ts.  To: backend.ts; one status line a second on a terminal, a summary at the end.
- * Bound: SIGINT or SIGTERM ends it; a broker that is away is waited for.
+ * Bound: a signal to stop ends it; a broker that is away is waited for.
  */
 import type { Argv } from 'yargs';
 import { Backend, type BackendPlan } from './backend.ts';
+import { onStopSignals } from './signals.ts';
 import { durations, share, whole } from './units.ts';
 
 const FLAGS = {
@@ -52,9 +53,10 @@ export async function runBackend(argv: Record<string, unknown>): Promise<void> {
     said = line;
   };
   process.title = 'owsla-loadgen backend';
-  const onSignal = (): void => void backend.stop();
-  process.once('SIGINT', onSignal);
-  process.once('SIGTERM', onSignal);
+  const away = onStopSignals(() => {
+    away();
+    void backend.stop();
+  });
   await backend.run(() => say('answering'), say);
   const { requests, replies, errors, silent } = backend.counts;
   say(`${requests} requests: ${replies} echoed, ${errors} refused, ${silent} left unanswered`);

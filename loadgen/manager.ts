@@ -8,6 +8,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { NO_DEBUGGER } from '../src/runtime.ts';
 import { nowMs } from './clock.ts';
 import type { CommandBroker } from './commandPublisher.ts';
 import type { FromWorker, ToWorker } from './ipc.ts';
@@ -121,6 +122,7 @@ export class Manager {
   #hire(worker: number): void {
     const child = fork(workerPath(), [], {
       serialization: 'advanced',
+      execArgv: [...new Set([NO_DEBUGGER, ...process.execArgv])],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     const seat: Seat = {

@@ -84,8 +84,17 @@ export function newCounts(): Counts {
   return Object.fromEntries(COUNTERS.map((name) => [name, 0])) as Counts;
 }
 
+/** Labels are words of a server's too: without a prototype, `constructor` is one like any other. */
 export function newLabelled(): Labelled {
-  return { ends: {}, errors: {}, connectErrors: {}, statuses: {}, faults: {}, outcomes: {} };
+  const none = (): Record<string, number> => Object.create(null);
+  return {
+    ends: none(),
+    errors: none(),
+    connectErrors: none(),
+    statuses: none(),
+    faults: none(),
+    outcomes: none(),
+  };
 }
 
 /** What a worker did since it was last asked; plain values that an IPC channel carries. */

@@ -5,7 +5,7 @@
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { FINDING_NAMES } from './findings.ts';
 import { honestyOf } from './honesty.ts';
 import { COUNTERS, LABELLED, TIMES } from './measures.ts';
@@ -13,13 +13,7 @@ import type { Plan } from './plan.ts';
 import { percentilesOf, type Totals } from './totals.ts';
 import { UsageError } from './units.ts';
 
-const QUANTILES = {
-  '0.5': 'p50',
-  '0.9': 'p90',
-  '0.99': 'p99',
-  '0.999': 'p999',
-  '1': 'max',
-} as const;
+const PERCENTILES = ['p50', 'p90', 'p99', 'p999', 'max'] as const;
 
 function snake(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -35,23 +29,25 @@ export async function renderMetrics(plan: Plan, totals: Totals): Promise<string>
   gauge('pending', 'Messages without an answer.').set(totals.pendingNow);
   const ownFigures = '1 when the tool, not the server, has made the figures so far.';
   gauge('bottleneck', ownFigures).set(honestyOf(plan, totals).wasBottleneck ? 1 : 0);
-  const counts = gauge('count', 'Counters since the start, by name.', ['name']);
-  for (const name of COUNTERS) counts.set({ name: snake(name) }, totals.counts[name]);
-  const findings = gauge('findings', 'Wrong or remarkable answers, by finding.', ['finding']);
-  for (const finding of FINDING_NAMES) findings.set({ finding }, totals.findings[finding]);
+  const counter = (name: string, help: string, labelNames: string[]): Counter =>
+    new Counter({ name: `owsla_loadgen_${name}_total`, help, labelNames, registers });
+  const counts = counter('counts', 'Counters since the start, by name.', ['name']);
+  for (const name of COUNTERS) counts.inc({ name: snake(name) }, totals.counts[name]);
+  const findings = counter('findings', 'Wrong or remarkable answers, by finding.', ['finding']);
+  for (const finding of FINDING_NAMES) findings.inc({ finding }, totals.findings[finding]);
   for (const name of LABELLED) {
-    const labelled = gauge(snake(`${name}ByLabel`), `Count of ${name}, by label.`, ['label']);
+    const labelled = counter(snake(`${name}ByLabel`), `Count of ${name}, by label.`, ['label']);
     for (const [label, count] of Object.entries(totals.labelled[name])) {
-      labelled.set({ label }, count);
+      labelled.inc({ label }, count);
     }
   }
-  const help = 'Seconds at this quantile since the start; raw ones count from the real send.';
-  const times = gauge('seconds', help, ['time', 'quantile']);
+  const help = 'Time at this percentile since the start; raw ones count from the real send.';
+  const times = gauge('time_seconds', help, ['time', 'percentile']);
   for (const time of TIMES) {
     const percentiles = percentilesOf(totals.times[time]);
     if (percentiles.count === 0) continue;
-    for (const [quantile, name] of Object.entries(QUANTILES)) {
-      times.set({ time: snake(time), quantile }, percentiles[name] / 1_000);
+    for (const percentile of PERCENTILES) {
+      times.set({ time: snake(time), percentile }, percentiles[percentile] / 1_000);
     }
   }
   return await registry.metrics();

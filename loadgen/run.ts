@@ -1,7 +1,7 @@
 /**
  * Run: one `owsla-loadgen run` from checked settings to report and exit code.
  * From: cli.ts.  To: manager.ts, then every output that was asked for.
- * Bound: SIGINT or SIGTERM ends it within a second with a full report; a second one at once.
+ * Bound: a signal to stop ends it within a second with a full report; a second one at once.
  */
 import { lookup } from 'node:dns/promises';
 import { writeFile } from 'node:fs/promises';
@@ -15,6 +15,7 @@ import { preflight, thisMachine } from './preflight.ts';
 import { servePrometheus } from './prometheus.ts';
 import { type Ended, makeReport, type Report } from './report.ts';
 import type { Output } from './settings.ts';
+import { onStopSignals } from './signals.ts';
 import { writeTable } from './table.ts';
 import { UsageError } from './units.ts';
 import { Watch, type Watched } from './watch.ts';
@@ -39,12 +40,7 @@ function onSignals(manager: Manager): () => void {
     if (seen > 1) process.exit(130);
     manager.interrupt();
   };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  return () => {
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
-  };
+  return onStopSignals(onSignal);
 }
 
 /** Refuse what cannot work; the warnings. Throws PreflightError. */

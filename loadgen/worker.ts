@@ -7,6 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { IGNORED_SIGNALS, ignoreSilently, STOP_SIGNALS } from '../src/process/signals.ts';
 import { nowMs } from './clock.ts';
 import type { CommandBroker } from './commandPublisher.ts';
 import { Commands, WakeUps } from './commands.ts';
@@ -228,7 +229,6 @@ function onMessage(message: ToWorker): void {
 }
 
 // A terminal's Ctrl-C reaches the whole process group: ending is the manager's decision.
-process.on('SIGINT', () => {});
-process.on('SIGTERM', () => {});
+ignoreSilently([...STOP_SIGNALS, ...IGNORED_SIGNALS]);
 process.on('disconnect', () => process.exit(1));
 process.on('message', onMessage);

@@ -127,6 +127,47 @@ export const EXIT = {
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
+/**
+ * Errors of the system that end by themselves: somebody else lets go, or an address, a name server,
+ * room comes. Every other one (EACCES, ENOTFOUND, EINVAL ...) is there again at the next try.
+ */
+const PASSING = [
+  'EADDRINUSE',
+  'EADDRNOTAVAIL',
+  'EAI_AGAIN',
+  'EAGAIN',
+  'EMFILE',
+  'ENFILE',
+  'ENOBUFS',
+  'ENOMEM',
+  'ENOSPC',
+  'EDQUOT',
+];
+
+/** The exit code for what the system refused: whether waiting may help. */
+export function exitOfSystem(code: string): ExitCode {
+  return PASSING.includes(code) ? EXIT.unavailable : EXIT.config;
+}
+
+const UNBOUND: Readonly<Record<string, string>> = {
+  EADDRINUSE:
+    'is in use by another process; stop that one or choose another (--port, --admin-port)',
+  EACCES: 'may not be opened by this user; choose a port from 1024 up or grant the right',
+  EPERM: 'may not be opened: this system forbids it',
+  EADDRNOTAVAIL: 'cannot be opened: this machine does not have that address',
+  EINVAL: 'cannot be opened: that is not an address to listen on; a link-local one needs its %zone',
+  EAFNOSUPPORT: 'cannot be opened: this system has no such kind of address (IPv6 may be off)',
+  ENOTFOUND: 'cannot be opened: there is no such host name',
+  EAI_AGAIN: 'cannot be opened: the host name could not be looked up',
+};
+
+/** Why `what`, such as `admin port 80`, cannot be listened on at `host`. */
+export function unbound(what: string, host: string, error: unknown): StartError {
+  const { code = String(error) } = error as NodeJS.ErrnoException;
+  const why = UNBOUND[code] ?? `cannot be opened (${code})`;
+  return new StartError(exitOfSystem(code), `${what} on ${host} ${why}`);
+}
+
 /** This process cannot start or go on: one sentence for the operator, and the exit code. */
 export class StartError extends Error {
   readonly exitCode: ExitCode;

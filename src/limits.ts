@@ -139,7 +139,14 @@ export const LIMIT_SPECS = {
 
   // The observer.
   reportMs: ms(SECOND, 100, MINUTE, 'interval of the acceptors’ reports to the observer'),
-  adminConnectionsMax: count(256, 1, 65_535, 'admin HTTP connections; more are closed'),
+  adminConnectionsMax: count(
+    256,
+    1,
+    65_535,
+    'admin HTTP connections; above, the most idle is closed',
+  ),
+  adminPipelinedMax: count(8, 1, 1_000, 'requests waiting on one admin connection; then closed'),
+  adminStallMs: ms(10 * SECOND, 100, HOUR, 'time it may take no answer, or ask nothing at first'),
   scrapeMs: ms(SECOND, 100, MINUTE, 'age up to which a rendered /metrics page is served again'),
 } as const satisfies Record<string, LimitSpec>;
 

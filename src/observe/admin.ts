@@ -1,15 +1,20 @@
 /**
  * Admin: the HTTP pages for operators, load balancers and scrapers.
  * From: HTTP requests, on the admin address only.  To: the ledger and the exposition, read-only.
- * Bound: `adminConnectionsMax` connections, more are closed; slow requests end after REQUEST_MS.
+ * Bound: guests.ts's, for connections; slow requests end after REQUEST_MS, within LOOK_MS.
  */
+import { createServer } from 'node:http';
 import { type FastifyInstance, fastify } from 'fastify';
 import type { Limits } from '../limits.ts';
 import type { Exposition } from './exposition.ts';
+import type { Guests } from './guests.ts';
 import type { Ledger } from './ledger.ts';
 
 const REQUEST_MS = 10_000;
 const IDLE_MS = 75_000;
+/** How often Node looks for slow requests. */
+const LOOK_MS = 1_000;
+const HEADER_BYTES_MAX = 8_192;
 const BODY_BYTES_MAX = 1_024;
 
 const INDEX = `Owsla
@@ -24,18 +29,29 @@ const INDEX = `Owsla
 export function makeAdmin(
   ledger: Ledger,
   exposition: Exposition,
+  guests: Guests,
   limits: Limits,
   clock: () => number = () => performance.now(),
 ): FastifyInstance {
   const admin = fastify({
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: REQUEST_MS,
-    keepAliveTimeout: IDLE_MS,
     forceCloseConnections: true,
-    http: { headersTimeout: REQUEST_MS },
+    serverFactory: (serve) => {
+      const server = createServer(
+        {
+          requestTimeout: REQUEST_MS,
+          headersTimeout: REQUEST_MS,
+          keepAliveTimeout: IDLE_MS,
+          connectionsCheckingInterval: LOOK_MS,
+          maxHeaderSize: HEADER_BYTES_MAX,
+        },
+        guests.oneByOne(serve),
+      );
+      guests.watch(server);
+      return server;
+    },
   });
-  admin.server.maxConnections = limits.adminConnectionsMax;
 
   admin.get('/', (_, reply) => reply.type('text/plain; charset=utf-8').send(INDEX));
   admin.get('/health/live', (_, reply) => {

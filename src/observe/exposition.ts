@@ -8,6 +8,7 @@
 import { readFile } from 'node:fs/promises';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { CHILD_ROLES } from '../process/ipc.ts';
+import { GUEST_ENDS, type GuestEnds, NO_GUESTS } from './guests.ts';
 import {
   COMMAND_LIST,
   type Figures,
@@ -21,7 +22,7 @@ import {
 import { type MetricSpec, makeCounters } from './metrics.ts';
 
 /** Where a node's figure is its worst acceptor's, for a sum would mean nothing. */
-const WORST_OF: readonly string[] = ['loopLagMs'];
+const WORST_OF: readonly string[] = ['loopLagP50Seconds', 'loopLagP99Seconds', 'loopLagMaxSeconds'];
 
 /** Of /proc/net/netstat: connections that the kernel dropped because an accept queue was full. */
 const KERNEL_COUNTERS = {
@@ -43,10 +44,13 @@ export class Exposition {
   readonly #kernel: Families = new Map();
   readonly #ready: Family;
   readonly #restarts: Family;
-  #page: Promise<string> | undefined;
+  readonly #guestEnds: GuestEnds;
+  readonly #adminCloses: Family;
+  #page: Promise<Buffer> | undefined;
   #renderedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(ledger: Ledger, scrapeMs: number) {
+  constructor(ledger: Ledger, scrapeMs: number, guestEnds: GuestEnds = NO_GUESTS) {
+    this.#guestEnds = guestEnds;
     this.#ledger = ledger;
     this.#scrapeMs = scrapeMs;
     this.#totals = this.#families(METRIC_LIST, 'owsla_', []);
@@ -60,14 +64,19 @@ export class Exposition {
     this.#ready = this.#family('gauge', 'owsla_ready', '1 while the node is ready.', []);
     const help = 'Processes started again, by role.';
     this.#restarts = this.#family('counter', 'owsla_restarts_total', help, ['role']);
+    const closes = 'Admin connections closed for the others’ sake, by reason.';
+    this.#adminCloses = this.#family('counter', 'owsla_admin_closes_total', closes, ['reason']);
   }
 
   get contentType(): string {
     return this.#registry.contentType;
   }
 
-  /** The page as of at most `scrapeMs` ago. Everyone who asks meanwhile shares one rendering. */
-  page(now: number): Promise<string> {
+  /**
+   * The page as of at most `scrapeMs` ago. Everyone who asks meanwhile shares one rendering,
+   * and its bytes: those who do not read hold no more than it.
+   */
+  page(now: number): Promise<Buffer> {
     if (!this.#page || now - this.#renderedAt >= this.#scrapeMs) {
       this.#renderedAt = now;
       this.#page = this.#render(now);
@@ -75,7 +84,7 @@ export class Exposition {
     return this.#page;
   }
 
-  async #render(now: number): Promise<string> {
+  async #render(now: number): Promise<Buffer> {
     const acceptors = this.#ledger.acceptors();
     const total = makeCounters();
     for (const [index, figures] of acceptors) {
@@ -94,13 +103,14 @@ export class Exposition {
     }
     const kernel = await kernelCounters();
     for (const [name, family] of this.#kernel) setTo(family, {}, kernel[name] ?? 0);
-    return this.#registry.metrics();
+    for (const reason of GUEST_ENDS) setTo(this.#adminCloses, { reason }, this.#guestEnds[reason]);
+    return Buffer.from(await this.#registry.metrics());
   }
 
   #families(specs: SpecList, prefix: string, labels: readonly string[]): Families {
     const families: Families = new Map();
-    for (const [name, { kind, help, label }] of specs) {
-      const full = `${prefix}${snakeCase(name)}${kind === 'counter' ? '_total' : ''}`;
+    for (const [name, { kind, help, label, name: told = snakeCase(name) }] of specs) {
+      const full = `${prefix}${told}${kind === 'counter' ? '_total' : ''}`;
       const own = label === undefined ? [] : [label];
       families.set(name, this.#family(kind, full, help, [...labels, ...own]));
     }
@@ -143,7 +153,7 @@ function setTo(family: Family, labels: Record<string, string>, value: number): v
 }
 
 function snakeCase(name: string): string {
-  return name.replace(/(?<=[a-z])[A-Z]/g, '_$&').toLowerCase();
+  return name.replace(/(?<=[a-z0-9])[A-Z]/g, '_$&').toLowerCase();
 }
 
 /** Counters of /proc/net/netstat by name; empty where there is no such file. */

@@ -17,6 +17,8 @@ import { TYPE } from '../wire/message.ts';
 export interface MetricSpec {
   readonly kind: 'counter' | 'gauge';
   readonly help: string;
+  /** Where it is not the figure's own in snake case: units stand last. */
+  readonly name?: string;
   readonly label?: string;
   /** The closed list of the label's values: each is reported from the start, as 0. */
   readonly values?: readonly string[];
@@ -43,7 +45,7 @@ export type DropReason = (typeof DROP_REASONS)[number];
 export const QUERY_FATES = ['answered', 'bad', 'unavailable', 'nowhere', 'dropped'] as const;
 export type QueryFate = (typeof QUERY_FATES)[number];
 
-/** Names are `owsla_<name>` in snake case; counters end in `_total`. */
+/** Names are `owsla_<name>` in snake case, seconds and bytes last; counters end in `_total`. */
 export const METRICS = {
   links: { kind: 'gauge', help: 'Links that are greeting or open.' },
   greetings: { kind: 'gauge', help: 'Links whose HELLO has not come yet.' },
@@ -84,8 +86,8 @@ export const METRICS = {
     label: 'type',
     values: MESSAGE_TYPES,
   },
-  bytesIn: { kind: 'counter', help: 'Bytes read from devices.' },
-  bytesOut: { kind: 'counter', help: 'Bytes handed to device sockets.' },
+  bytesIn: { kind: 'counter', name: 'received_bytes', help: 'Bytes read from devices.' },
+  bytesOut: { kind: 'counter', name: 'sent_bytes', help: 'Bytes handed to device sockets.' },
   strayAcks: { kind: 'counter', help: 'ACKs from devices for nothing that was sent.' },
   strayResults: { kind: 'counter', help: 'RESULTs from devices for nothing that is open.' },
   publishes: {
@@ -105,7 +107,11 @@ export const METRICS = {
   },
   returns: { kind: 'counter', help: 'REQUESTs that no queue was bound for.' },
   confirmsWaiting: { kind: 'gauge', help: 'Messages published and not yet confirmed.' },
-  confirmBytesWaiting: { kind: 'gauge', help: 'Payload bytes of these messages.' },
+  confirmBytesWaiting: {
+    kind: 'gauge',
+    name: 'confirms_waiting_bytes',
+    help: 'Payload bytes of these messages.',
+  },
   requestsOpen: { kind: 'gauge', help: 'REQUESTs not yet answered.' },
   deliveries: {
     kind: 'counter',
@@ -128,14 +134,20 @@ export const METRICS = {
   brokerBlocked: { kind: 'gauge', help: '1 while the broker takes no publishes.' },
   brokerConnects: { kind: 'counter', help: 'AMQP connections made.' },
   brokerLosses: { kind: 'counter', help: 'AMQP connections lost.' },
-  loopLagMs: {
+  loopLagP50Seconds: {
     kind: 'gauge',
-    help: 'Event-loop delay over the last report interval, in ms.',
-    label: 'quantile',
-    values: ['p50', 'p99', 'max'],
+    help: 'Event-loop delay over the last report interval, median.',
+  },
+  loopLagP99Seconds: {
+    kind: 'gauge',
+    help: 'Event-loop delay over the last report interval, 99th percentile.',
+  },
+  loopLagMaxSeconds: {
+    kind: 'gauge',
+    help: 'Event-loop delay over the last report interval, longest.',
   },
   rssBytes: { kind: 'gauge', help: 'Resident memory.' },
-  cpuMs: { kind: 'counter', help: 'Processor time used, in ms.' },
+  cpuSeconds: { kind: 'counter', help: 'Processor time used.' },
 } as const satisfies Record<string, MetricSpec>;
 
 /** The registrar's, of which a node has one: `owsla_presence_<name>`. */
@@ -175,14 +187,20 @@ export const PRESENCE_METRICS = {
     help: 'The store’s log on disk; it grows while others read the store.',
   },
   degraded: { kind: 'gauge', help: '1 while changes are not recorded: the log says why.' },
-  loopLagMs: {
+  loopLagP50Seconds: {
     kind: 'gauge',
-    help: 'Event-loop delay of the registrar over the last report interval, in ms.',
-    label: 'quantile',
-    values: ['p50', 'p99', 'max'],
+    help: 'Event-loop delay of the registrar over the last report interval, median.',
+  },
+  loopLagP99Seconds: {
+    kind: 'gauge',
+    help: 'Event-loop delay of the registrar over the last report interval, 99th percentile.',
+  },
+  loopLagMaxSeconds: {
+    kind: 'gauge',
+    help: 'Event-loop delay of the registrar over the last report interval, longest.',
   },
   rssBytes: { kind: 'gauge', help: 'Resident memory of the registrar.' },
-  cpuMs: { kind: 'counter', help: 'Processor time the registrar used, in ms.' },
+  cpuSeconds: { kind: 'counter', help: 'Processor time the registrar used.' },
 } as const satisfies Record<string, MetricSpec>;
 
 /** The registrar's too, about commands: `owsla_command_<name>`. No name is in both lists. */

@@ -6,12 +6,13 @@
  */
 import type { Socket } from 'node:net';
 import { unpack } from 'msgpackr';
-import { EXIT, StartError } from '../errors.ts';
+import { unbound } from '../errors.ts';
 import { LocalSocket } from '../localSocket.ts';
 import { observerSocket, type RunningChild, type StartMessage } from '../process/ipc.ts';
 import { FrameReader } from '../wire/frame.ts';
 import { makeAdmin } from './admin.ts';
 import { Exposition } from './exposition.ts';
+import { Guests } from './guests.ts';
 import { Ledger } from './ledger.ts';
 import type { Logger } from './log.ts';
 import type { ReportMessage } from './report.ts';
@@ -20,7 +21,7 @@ const REPORT_BYTES_MAX = 256 * 1024;
 
 /**
  * Start the observer in this process; resolves when it takes reports and HTTP requests.
- * Rejects with a StartError (unavailable) when the admin port cannot be had.
+ * Rejects with a StartError when the admin port cannot be had.
  */
 export async function startObserver(start: StartMessage, log: Logger): Promise<RunningChild> {
   const { adminHost, adminPort, acceptors, limits } = start.config;
@@ -32,13 +33,13 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
     readReports(stream, ledger, log);
   });
   await server.listen();
-  const admin = makeAdmin(ledger, new Exposition(ledger, limits.scrapeMs), limits);
+  const guests = new Guests(limits);
+  const exposition = new Exposition(ledger, limits.scrapeMs, guests.ends);
+  const admin = makeAdmin(ledger, exposition, guests, limits);
   try {
     await admin.listen({ host: adminHost, port: adminPort });
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    const sentence = `admin port ${adminPort} on ${adminHost} cannot be opened (${code})`;
-    throw new StartError(EXIT.unavailable, sentence);
+    throw unbound(`admin port ${adminPort}`, adminHost, error);
   }
   return {
     title: () => `owsla observer :${adminPort}`,

@@ -31,7 +31,10 @@ export interface ReportMessage {
 }
 
 /** Figures that every process has. */
-type Measured = Pick<Counters, 'loopLagMs' | 'cpuMs' | 'rssBytes'>;
+type Measured = Pick<
+  Counters,
+  'loopLagP50Seconds' | 'loopLagP99Seconds' | 'loopLagMaxSeconds' | 'cpuSeconds' | 'rssBytes'
+>;
 
 /** The part of a process that is reported. */
 export interface Reported {
@@ -47,8 +50,8 @@ export interface Reported {
 const PER_TURN: EventLoopMonitorOptions & { samplePerIteration: boolean } = {
   samplePerIteration: true,
 };
-const NS_PER_MS = 1e6;
-const US_PER_MS = 1e3;
+const NS_PER_SECOND = 1e9;
+const US_PER_SECOND = 1e6;
 /** How long the last report may take at the end of the process. */
 const LAST_MS = 500;
 
@@ -113,12 +116,12 @@ export class Report {
   /** The figures that only the process itself can tell. */
   #measure(): void {
     const counters: Measured = this.#reported.counters;
-    counters.loopLagMs.p50 = this.#lag.percentile(50) / NS_PER_MS;
-    counters.loopLagMs.p99 = this.#lag.percentile(99) / NS_PER_MS;
-    counters.loopLagMs.max = this.#lag.max / NS_PER_MS;
+    counters.loopLagP50Seconds = this.#lag.percentile(50) / NS_PER_SECOND;
+    counters.loopLagP99Seconds = this.#lag.percentile(99) / NS_PER_SECOND;
+    counters.loopLagMaxSeconds = this.#lag.max / NS_PER_SECOND;
     this.#lag.reset();
     const { user, system } = process.cpuUsage();
-    counters.cpuMs = Math.round((user + system) / US_PER_MS);
+    counters.cpuSeconds = (user + system) / US_PER_SECOND;
     counters.rssBytes = residentBytes() ?? counters.rssBytes;
   }
 }

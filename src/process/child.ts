@@ -1,10 +1,10 @@
 /**
- * Child: the entry of every forked process; becomes an acceptor, the registrar or the observer.
- * From: the supervisor's start message.  To: one of these, then signs of life back.
+ * Child: every forked process: becomes an acceptor, the registrar or the observer.
+ * From: childMain.ts; the supervisor's start message.  To: one of these, then signs of life back.
  * Bound: a drain takes at most the limits' time and END_MARGIN_MS; then the process ends anyway.
  *
- * Signals to the process group are the supervisor's business and ignored here. When the channel to
- * the supervisor breaks, the child drains and ends by itself: no child outlives its supervisor.
+ * When the channel to the supervisor breaks, the child drains and ends by itself: no child outlives
+ * its supervisor.
  */
 import { EXIT, StartError } from '../errors.ts';
 import { type Logger, makeLogger } from '../observe/log.ts';
@@ -19,6 +19,7 @@ import type {
   StartMessage,
   ToChild,
 } from './ipc.ts';
+import { tellIgnored } from './signals.ts';
 
 /** The life of this process: waiting -> starting -> running -> draining -> (exit). */
 class Child {
@@ -46,9 +47,11 @@ class Child {
     this.#start = start;
     const { role, config, index, incarnation } = start;
     const acceptor = role === 'acceptor' ? { acceptor: index } : {};
-    this.#log = makeLogger(config.logLevel, { role, ...acceptor, incarnation });
+    const log = makeLogger(config.logLevel, { role, ...acceptor, incarnation });
+    this.#log = log;
+    tellIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
     try {
-      this.#running = await become(start, this.#log, (error) => this.fail(error));
+      this.#running = await become(start, log, (error) => this.fail(error));
     } catch (error) {
       this.fail(error);
       return;
@@ -145,7 +148,6 @@ function send(message: FromChild, done: () => void = () => {}): void {
 }
 
 const child = new Child();
-for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
 process.on('uncaughtException', (error) => child.fail(error));
 process.on('message', (message: ToChild) => child.onMessage(message));
 process.on('disconnect', () => void child.drain(true));

@@ -7,14 +7,14 @@
 import { chmodSync, lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EXIT, StartError } from '../errors.ts';
+import { EXIT, exitOfSystem, StartError } from '../errors.ts';
 import type { Logger } from '../observe/log.ts';
 import { registrarSocket } from './ipc.ts';
 
 /** unix(7): 108 bytes with the closing NUL; less on other systems. */
 const SOCKET_PATH_MAX = process.platform === 'linux' ? 107 : 103;
 
-/** A new folder (0700). Throws a StartError (config) when there cannot be one for sockets. */
+/** A new folder (0700). Throws a StartError when there cannot be one for sockets. */
 export function makeFolder(parent: string = tmpdir()): string {
   const pattern = join(parent, 'owsla-');
   if (Buffer.byteLength(registrarSocket(`${pattern}123456`)) > SOCKET_PATH_MAX) {
@@ -26,9 +26,9 @@ export function makeFolder(parent: string = tmpdir()): string {
   try {
     return mkdtempSync(pattern);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const { code = '' } = error as NodeJS.ErrnoException;
     throw new StartError(
-      EXIT.config,
+      exitOfSystem(code),
       `cannot make a folder for sockets in ${parent} (${code}); set TMPDIR to one that can be written`,
     );
   }

@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import type { StartError } from '../errors.ts';
+import { NO_DEBUGGER } from '../runtime.ts';
 import type { ChildFacts, ChildRole, ChildState, Figures, ToChild } from './ipc.ts';
 import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
 
@@ -21,6 +22,7 @@ import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
  * The flags that the supervisor was started with come after these, and so rule.
  */
 const CHILD_FLAGS = [
+  NO_DEBUGGER,
   '--max-semi-space-size=4',
   '--heap-growing-percent=20',
   '--no-parallel-scavenge',

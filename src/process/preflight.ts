@@ -16,7 +16,7 @@ import {
   names,
 } from '../broker/topology.ts';
 import type { Config } from '../config.ts';
-import { EXIT, StartError } from '../errors.ts';
+import { EXIT, StartError, unbound } from '../errors.ts';
 import { FILES_RESERVED } from '../limits.ts';
 import type { Logger } from '../observe/log.ts';
 import { SqliteFile } from '../presence/sqliteFile.ts';
@@ -79,7 +79,7 @@ async function checkPort(what: string, host: string, port: number): Promise<numb
       return tried;
     } catch (error) {
       if (port === 0 && codeOf(error) === 'EADDRINUSE' && tries < PICKS_MAX) continue;
-      throw new StartError(EXIT.unavailable, `${what} ${port} on ${host} ${whyUnbound(error)}`);
+      throw unbound(`${what} ${port}`, host, error);
     }
   }
 }
@@ -106,19 +106,6 @@ async function bind(options: ListenOptions): Promise<void> {
   });
 }
 
-const UNBOUND: Readonly<Record<string, string>> = {
-  EADDRINUSE:
-    'is in use by another process; stop that one or choose another (--port, --admin-port)',
-  EACCES: 'may not be opened by this user; choose a port from 1024 up or grant the right',
-  EADDRNOTAVAIL: 'cannot be opened: this machine does not have that address',
-  ENOTFOUND: 'cannot be opened: there is no such host name',
-};
-
-function whyUnbound(error: unknown): string {
-  const code = codeOf(error);
-  return UNBOUND[code] ?? `cannot be opened (${code})`;
-}
-
 function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }
@@ -134,7 +121,7 @@ function checkStore({ dataDir, limits }: Config, log: Logger): void {
     new SqliteFile(dataDir, Date.now(), { limits }).close();
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    throw new StartError(EXIT.config, error.message);
+    throw new StartError(error.fault === 'full' ? EXIT.unavailable : EXIT.config, error.message);
   }
 }
 

@@ -14,7 +14,6 @@
  *      '--- restart -- (exit of starting, ready or killed) -- leave, or stopping
  */
 import type { ChildProcess } from 'node:child_process';
-import { dirname, extname, join } from 'node:path';
 import { v7 as uuid } from 'uuid';
 import type { Config } from '../config.ts';
 import { EXIT, StartError } from '../errors.ts';
@@ -35,21 +34,19 @@ import {
   told,
 } from './place.ts';
 import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
+import { SIGNAL_EXIT, STOP_SIGNALS, type StopSignal } from './signals.ts';
 
 /** npm and some shells pass one Ctrl-C on a second time: that close together, it is one signal. */
 const SIGNAL_ECHO_MS = 300;
 
-const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143 } as const;
-type StopSignal = keyof typeof SIGNAL_EXIT;
-
-/** child.ts beside this file, or child.js where this is compiled. */
-const CHILD_ENTRY = join(dirname(import.meta.filename), `child${extname(import.meta.filename)}`);
+/** childMain.ts beside this file, or childMain.js where this is compiled. */
+const CHILD_ENTRY = import.meta.filename.replace(/supervisor(?=\.[jt]s$)/, 'childMain');
 
 /**
- * Run the node until it is told to stop. Resolves with the exit code: 0 after a graceful stop, 130
- * or 143 after a second signal. Rejects with a StartError when a child cannot start for a reason
- * that a restart will not cure, or when acceptors exceed the restart intensity; all children have
- * ended. A helper (registrar, observer) that cannot go on ends the node in its first life only.
+ * Run the node until it is told to stop. Resolves with the exit code: 0 after a graceful stop, that
+ * of SIGNAL_EXIT after a second signal. Rejects with a StartError when a child cannot start for a
+ * reason that a restart will not cure, or when acceptors exceed the restart intensity; all children
+ * have ended. Registrar or observer that cannot go on end the node in their first life only.
  */
 export function supervise(config: Config, log: Logger, entry = CHILD_ENTRY): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -103,8 +100,7 @@ class Supervisor {
   run(): void {
     // tla: Presence!NodeStart
     this.#trace('NodeStart', {});
-    process.on('SIGINT', this.#onSignal);
-    process.on('SIGTERM', this.#onSignal);
+    for (const signal of STOP_SIGNALS) process.on(signal, this.#onSignal);
     for (const place of this.#places()) this.#fork(place);
     this.#setTitle();
     this.#tick = setInterval(() => this.#onTick(), this.#config.limits.heartbeatChildMs);
@@ -324,8 +320,7 @@ class Supervisor {
     this.#phase = 'ended';
     clearInterval(this.#tick);
     for (const place of this.#places()) clearTimeout(place.pause);
-    process.off('SIGINT', this.#onSignal);
-    process.off('SIGTERM', this.#onSignal);
+    for (const signal of STOP_SIGNALS) process.off(signal, this.#onSignal);
     removeFolder(this.#folder);
     if (outcome === EXIT.ok) this.#log.info('stopped');
     this.#onEnd(outcome);

@@ -5,11 +5,11 @@
  * Bound: waitFor's deadline for the debugger to answer.
  */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { waitFor } from '../helpers/waitFor.ts';
 
-/** Environment of a process that can be asked: SIGUSR1 opens its debugger on a free port. */
-export const DEBUGGABLE = { NODE_OPTIONS: '--inspect-port=127.0.0.1:0' } as const;
+/** Environment of a process that can be asked: its debugger is open, on a free port. */
+export const DEBUGGABLE = { NODE_OPTIONS: '--inspect=127.0.0.1:0' } as const;
 
 const TOLD = /^Debugger listening on (ws:\S+)/;
 
@@ -28,12 +28,33 @@ export async function collectGarbage(pid: number, errors: readonly string[]): Pr
   socket.close();
 }
 
+/** Of all that were told on stderr, the one whose port `pid` listens on. */
 async function openDebugger(pid: number, errors: readonly string[]): Promise<string> {
-  const before = errors.length;
-  const told = () => errors.slice(before).flatMap((line) => TOLD.exec(line)?.[1] ?? []);
-  process.kill(pid, 'SIGUSR1');
-  await waitFor(`the debugger of process ${pid}`, () => told().length > 0);
-  return told()[0] as string;
+  const told = () => errors.flatMap((line) => TOLD.exec(line)?.[1] ?? []);
+  const own = () => told().findLast((url) => listensOn(pid, Number(new URL(url).port)));
+  await waitFor(`the debugger of process ${pid}`, () => own() !== undefined);
+  return own() as string;
+}
+
+/** proc(5): `sl local_address rem_address st ... inode`; state 0A is LISTEN. */
+function listensOn(pid: number, port: number): boolean {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const table = readFileSync('/proc/net/tcp', 'utf8').split('\n');
+  const row = table
+    .map((line) => line.trim().split(/\s+/))
+    .find(([, local = '', , state]) => local.endsWith(`:${hex}`) && state === '0A');
+  const socket = `socket:[${row?.[9]}]`;
+  return readdirSync(`/proc/${pid}/fd`).some(
+    (file) => linkOf(`/proc/${pid}/fd/${file}`) === socket,
+  );
+}
+
+function linkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Resident memory of process `pid`, in bytes. */

@@ -26,7 +26,7 @@ const RULES: readonly Rule[] = [
     most: (limits) => limits.publishWindowMax,
   },
   {
-    gauge: 'confirm_bytes_waiting',
+    gauge: 'confirms_waiting_bytes',
     limit: 'publishWindowBytes and one frame',
     most: (limits) => limits.publishWindowBytes + limits.frameBytesMax,
   },

@@ -41,7 +41,7 @@ const GAUGES = [
   'lingering',
   'requests_open',
   'confirms_waiting',
-  'confirm_bytes_waiting',
+  'confirms_waiting_bytes',
 ];
 
 const broker = await findBroker();

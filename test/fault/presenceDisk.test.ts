@@ -97,7 +97,7 @@ t.test(
   },
 );
 
-t.test('a start on a full disk: one sentence that says so, exit 78', { skip }, async (t) => {
+t.test('a start on a full disk: one sentence that says so, exit 69', { skip }, async (t) => {
   const folder = smallDisk(t, 12);
   const file = join(folder, 'filler');
   const descriptor = openSync(file, 'w');
@@ -108,6 +108,6 @@ t.test('a start on a full disk: one sentence that says so, exit 78', { skip }, a
 
   const cli = serve(t, broker.url, ['--data-dir', join(folder, 'data')]);
 
-  await refuses(t, cli, EXIT.config, /the disk is full/);
+  await refuses(t, cli, EXIT.unavailable, /the disk is full/);
   rmSync(file);
 });

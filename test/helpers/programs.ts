@@ -20,4 +20,5 @@ function missing(what: string, file: string, ...args: string[]): string | false 
 }
 
 export const noCompiler = missing('C compiler', 'cc', '--version');
+export const noPromtool = missing('promtool', 'promtool', '--version');
 export const noBunny = missing('Ruby with bunny', 'ruby', '-e', "require 'bunny'");

@@ -1,6 +1,7 @@
 /** How a run ends when something ends it: a signal, a dead worker, a server that goes away. */
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
+import { IGNORED_SIGNALS } from '../../src/process/signals.ts';
 import { ScriptedServer } from './scriptedServer.ts';
 import { spawnRun } from './spawn.ts';
 
@@ -93,3 +94,32 @@ t.test('run: a server that vanishes is reported, not hung on', async (t) => {
   t.ok((report?.labelled.connectErrors.ECONNREFUSED ?? 0) > 0);
   t.ok((report?.counts.skipped ?? 0) > 0, 'what nobody could send is counted');
 });
+
+t.test(
+  'run: a signal that is not to stop it ends nothing, in no process; SIGQUIT does',
+  async (t) => {
+    const { server, child, ended } = await underLoad(
+      ...['--devices', '20', '--rate', '200', '--duration', '60s', '--workers', '2'],
+    );
+    await Promise.race([server.taken(200), ended]);
+    const pid = child.pid ?? 0;
+    const workers = childrenOf(pid);
+    t.equal(workers.length, 2);
+
+    for (const one of [pid, ...workers]) {
+      for (const signal of IGNORED_SIGNALS) process.kill(one, signal);
+    }
+    const before = server.counts.requests;
+    await Promise.race([server.taken(before + 200), ended]);
+    t.same(childrenOf(pid), workers);
+    child.kill('SIGQUIT');
+    const { exitCode, report, stderr } = await ended;
+    await server.close();
+
+    t.equal(exitCode, 130);
+    t.equal(report?.ended.how, 'interrupted');
+    t.match(stderr, /owsla-loadgen: SIGHUP ignored\n/);
+    t.match(stderr, /owsla-loadgen: SIGUSR2 ignored\n/);
+    t.notMatch(stderr, /Debugger/);
+  },
+);

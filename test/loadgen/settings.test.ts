@@ -208,3 +208,18 @@ t.test('settings: commands and sleepers', async (t) => {
   t.same(commands.rate, [{ durationMs: 30_000, from: 200, to: 200 }]);
   t.same(sleep, { share: 0.2, wakeFromMs: 30_000, wakeToMs: 40_000 });
 });
+
+t.test('settings: a name of every object is no option, profile, figure or finding', async (t) => {
+  const folder = t.testdir();
+  const file = join(folder, 'scenario.yaml');
+  for (const name of ['__proto__', 'constructor', 'toString']) {
+    for (const text of [`${name}: {}`, `options: {${name}: 1}`, `profiles: {a: {${name}: 1}}`]) {
+      writeFileSync(file, text);
+      t.throws(() => readScenario(file), new RegExp(`no such (key|option) '${name}'`), text);
+    }
+    t.throws(() => plan({ mix: `${name}=1` }), /--mix: /);
+    t.throws(() => parseThreshold(`${name} > 1`), /--fail-if: /);
+    t.throws(() => makeOutput({ allow: name }), /--allow: /);
+    t.throws(() => plan({ timeout: `1${name}` }), /--timeout: /);
+  }
+});

@@ -1,4 +1,5 @@
 /** Totals and report: intervals of several workers become points, percentiles, a verdict. */
+import { deserialize, serialize } from 'node:v8';
 import t from 'tap';
 import { newFindingCounts } from '../../loadgen/findings.ts';
 import type { Gauges, Interval } from '../../loadgen/ipc.ts';
@@ -29,6 +30,25 @@ function interval(worker: number, at: number, fill: (measures: Measures) => void
   const taken = measures.take();
   return { type: 'interval', worker, at, taken, findings, gauges: GAUGES } satisfies Interval;
 }
+
+t.test('totals: any word of a server is a label like another', async (t) => {
+  const totals = new Totals(1);
+  const words = ['__proto__', 'constructor', 'toString', 'busy'];
+  for (const at of [0, 1]) {
+    const seen = interval(0, at, (measures) => {
+      for (const word of words) measures.label('errors', word);
+    });
+    // As it comes from a worker.
+    totals.add(deserialize(serialize(seen)) as typeof seen);
+  }
+
+  t.same(
+    Object.entries(totals.labelled.errors),
+    words.map((word) => [word, 2]),
+  );
+  const [read] = [JSON.parse(JSON.stringify(totals.labelled.errors)) as object];
+  t.same(Object.keys(read), words);
+});
 
 t.test('totals: percentiles come from added histograms, not from averages', async (t) => {
   const totals = new Totals(2);

@@ -1,9 +1,12 @@
 /** Admin: health and metrics over HTTP, of a real node. */
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
 import { findBroker } from '../helpers/broker.ts';
 import { Device } from '../helpers/device.ts';
+import { noPromtool } from '../helpers/programs.ts';
 import { endBroker, figure, isReady, listening, page, serve } from '../helpers/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
@@ -42,6 +45,20 @@ t.test('metrics: links, messages, closes and processes; no series for a device',
   await waitFor('the close', async () => (await figure(cli, 'owsla_links')) === 0);
   t.equal(await figure(cli, 'owsla_accepts_total'), 1);
 });
+
+t.test(
+  'promtool has nothing against the names and helps of metrics',
+  { skip: noPromtool },
+  async (t) => {
+    const cli = serve(t, broker.url, QUICK);
+    await isReady(cli);
+    const { text } = await page(cli, '/metrics');
+
+    const judged = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
+
+    t.same([judged.stderr, judged.stdout, judged.status], ['', '', 0]);
+  },
+);
 
 t.test('a node whose broker is gone is live, and not ready until it is back', async (t) => {
   const sockets = new Set<Socket>();
@@ -100,18 +117,51 @@ t.test('a node whose supervisor has stopped is not live', async (t) => {
   t.same(await cli.end(), { code: 0, signal: null });
 });
 
-t.test('connections beyond adminConnectionsMax are closed; the others are served', async (t) => {
-  const cli = serve(t, broker.url, [...QUICK, '--set', 'adminConnectionsMax=1']);
+t.test(
+  'beyond adminConnectionsMax the idle connection is closed; the new one is served',
+  async (t) => {
+    const cli = serve(t, broker.url, [...QUICK, '--set', 'adminConnectionsMax=1']);
+    const { adminPort } = await cli.said('ready');
+    const first = connect(Number(adminPort), '127.0.0.1');
+    t.teardown(() => first.destroy());
+    await once(first, 'connect');
+    first.write('GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n');
+    t.match(String((await once(first, 'data'))[0]), /^HTTP\/1.1 200/);
+
+    const end = new Promise((resolve) => first.on('error', () => {}).on('close', resolve));
+
+    const second = connect(Number(adminPort), '127.0.0.1');
+    t.teardown(() => second.destroy());
+    await end;
+
+    second.write('GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n');
+    t.match(String((await once(second, 'data'))[0]), /^HTTP\/1.1 200/);
+  },
+);
+
+t.test('40 clients that ask for /metrics 1,500 times and do not read cost little', async (t) => {
+  const cli = serve(t, broker.url, QUICK);
+  await isReady(cli);
   const { adminPort } = await cli.said('ready');
-  const first = connect(Number(adminPort), '127.0.0.1');
-  t.teardown(() => first.destroy());
-  await once(first, 'connect');
-  first.write('GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n');
-  t.match(String((await once(first, 'data'))[0]), /^HTTP\/1.1 200/);
+  const { childPid } = await cli.line(
+    ({ child, msg }) => child === 'observer' && msg === 'child ready',
+  );
+  const before = residentBytes(Number(childPid));
+  const sockets = Array.from({ length: 40 }, () => connect(Number(adminPort), '127.0.0.1'));
+  t.teardown(() => sockets.map((socket) => socket.destroy()));
+  for (const socket of sockets) {
+    socket.on('error', () => {}).pause();
+    socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1_500));
+  }
 
-  const second = connect(Number(adminPort), '127.0.0.1');
-  await once(second, 'close');
+  const closes = () => figure(cli, 'owsla_admin_closes_total{reason="pipelined"}');
+  await waitFor('their end', async () => (await closes()) === 40);
 
-  first.write('GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n');
-  t.match(String((await once(first, 'data'))[0]), /^HTTP\/1.1 200/);
+  const grown = (residentBytes(Number(childPid)) - before) / 2 ** 20;
+  t.ok(grown < 100, `${Math.round(grown)} MiB`);
 });
+
+function residentBytes(pid: number): number {
+  const [, kB] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kB) * 1024;
+}

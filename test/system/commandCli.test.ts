@@ -7,6 +7,7 @@ import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { Backend } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
+import { Cli } from '../helpers/cli.ts';
 import { Command } from '../helpers/command.ts';
 import { Device } from '../helpers/device.ts';
 import { at, noBunny } from '../helpers/programs.ts';
@@ -103,6 +104,38 @@ t.test('owsla command: now or never unless --keep, and --wait is the deadline', 
   t.match({ isKept, payload }, { isKept: false, payload: '' });
   t.ok(leftMs > 30_000 && leftMs <= 60_000, `${leftMs} ms`);
   t.equal(await untold.exit, 6, 'nobody said anything');
+});
+
+t.test('owsla command: behind -- a word may begin with -, and none is left out', async (t) => {
+  const { env, asked } = await scripted(t);
+  const flags = ['--wait', '100ms'];
+  const all = owsla(env, 'command', ...flags, '--', '-17', '-open', '--keep');
+  const last = owsla(env, 'command', 'door-17', 'door.open', ...flags, '--', '-5');
+  const tooMany = new Cli(['command', 'door-18', 'door.open', 'please', '--', '-x'], { env });
+
+  t.equal(await all.exit, 6);
+  t.match(asked.get('-17'), { topic: '-open', payload: '--keep', isKept: false });
+  t.equal(await last.exit, 6);
+  t.match(asked.get('door-17'), { topic: 'door.open', payload: '-5' });
+  t.match(await tooMany.exited, { code: 64 });
+  t.match(tooMany.stderr, /^owsla: there is no command or argument "-x"\n$/);
+  t.notOk(asked.has('door-18'));
+});
+
+t.test('owsla devices: a word that is not understood never means all devices', async (t) => {
+  const env = { OWSLA_AMQP: broker.url, OWSLA_PREFIX: 'no-such-prefix' };
+  const cases: [string[], RegExp][] = [
+    [['-d'], /no flag "-d"; a word that begins with - goes behind --/],
+    [['-door-17'], /no flag "-door-17"; a word that begins with - goes behind --/],
+    [['--', '-d', '-e'], /no command or argument "-e"/],
+    [[''], /the device id is empty; without one: all/],
+    [['--', ''], /the device id is empty; without one: all/],
+  ];
+  for (const [words, sentence] of cases) {
+    const cli = new Cli(['devices', ...words], { env });
+    t.match(await cli.exited, { code: 64 }, words.join(' '));
+    t.match(cli.stderr, sentence);
+  }
 });
 
 t.test('owsla command, owsla devices: without a node, one sentence and 69', async (t) => {

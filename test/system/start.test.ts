@@ -1,9 +1,9 @@
 /** Start: `owsla serve` as an operator meets it. Every reason not to start is one sentence. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT, exitOfSystem } from '../../src/errors.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Cli, commandLineOf } from '../helpers/cli.ts';
 import { endBroker, listening, PASSWORD, refuses, serve } from '../helpers/serve.ts';
@@ -19,6 +19,9 @@ const USAGE_ERRORS: [string, string[], RegExp][] = [
   ['a bad level', ['--log-level', 'loud'], /--log-level must be one of/],
   ['an unknown limit', ['--set', 'linkMax=1'], /no limit "linkMax"; did you mean linksMax\?/],
   ['a limit as a flag', ['--linksMax', '1'], /--linksMax is a limit: write --set linksMax=/],
+  ['a limit called __proto__', ['--set', '__proto__=1'], /there is no limit "__proto__"/],
+  ['a limit called toString', ['--set', 'toString=1'], /there is no limit "toString"/],
+  ['a word behind --', ['--', '--port', '1'], /there is no command or argument "--port"/],
   ['a limit with no value', ['--set', 'linksMax'], /--set takes NAME=VALUE/],
   ['a wrong unit', ['--set', 'greetingMs=1KiB'], /--set greetingMs must be a duration/],
   ['limits at odds', ['--keepalive', '5s'], /keepaliveMinMs .* must not be above keepaliveMs/],
@@ -41,6 +44,10 @@ t.test('a config file that cannot be used: one sentence that names it, exit 64',
     ['- port', /owsla.yaml must hold a map/],
     ['port: [', /cannot read the config file .*owsla.yaml: /],
     ['set: 5', /set in .*owsla.yaml must be a map of limits/],
+    ['__proto__: {port: 1}', /has the unknown key "__proto__"/],
+    ['constructor: 1', /has the unknown key "constructor"/],
+    ['set: {__proto__: 1}', /there is no limit "__proto__"/],
+    ['set: {constructor: 1}', /there is no limit "constructor"/],
     ['log-level: loud', /log-level in .*owsla.yaml must be one of/],
     [`amqp: "http://u:${PASSWORD}@h"`, /must be an amqp/],
   ];
@@ -48,6 +55,13 @@ t.test('a config file that cannot be used: one sentence that names it, exit 64',
     const file = join(folder, 'owsla.yaml');
     writeFileSync(file, text);
     await refuses(t, new Cli(['serve', '--config', file]), EXIT.usage, sentence);
+  }
+});
+
+t.test('OWSLA_SET: a name of every object is no limit', async (t) => {
+  for (const name of ['__proto__', 'constructor', 'toString']) {
+    const cli = serve(t, broker.url, [], { env: { OWSLA_SET: `linksMax=5,${name}=1` } });
+    await refuses(t, cli, EXIT.usage, new RegExp(`there is no limit "${name}"`));
   }
 });
 
@@ -94,6 +108,41 @@ t.test('an address that this machine does not have: one sentence, exit 69', asyn
     cli,
     EXIT.unavailable,
     /port 0 on 192.0.2.1 cannot be opened: this machine does/,
+  );
+});
+
+/** Root without the right to privileged ports; anybody else has none. */
+const UNPRIVILEGED = 'set -- setpriv --bounding-set -net_bind_service "$@"';
+
+const firstOpenPort = Number(readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8'));
+const skip = firstOpenPort < 2 ? 'no port is privileged on this machine' : false;
+
+t.test('a port that this user may not open: one sentence, exit 78', { skip }, async (t) => {
+  const before = process.getuid?.() === 0 ? UNPRIVILEGED : ':';
+  for (const flag of ['port', 'admin-port']) {
+    const cli = serve(t, broker.url, [`--${flag}`, '1'], { before });
+    const what = flag.replace('-', ' ');
+    const sentence = new RegExp(`^owsla: ${what} 1 on 127.0.0.1 may not be opened by this user`);
+    await refuses(t, cli, EXIT.config, sentence);
+  }
+});
+
+t.test('a host that is none: one sentence, exit 78', async (t) => {
+  for (const host of ['a..b', 'fe80::1%no-such-zone']) {
+    const cli = serve(t, broker.url, ['--admin-host', host]);
+    await refuses(t, cli, EXIT.config, /^owsla: admin port 0 on \S+ cannot be opened/);
+  }
+});
+
+t.test('what heals by waiting exits 69, all else 78', async (t) => {
+  const exits = (...codes: string[]): number[] => codes.map(exitOfSystem);
+  t.same(
+    exits('EADDRINUSE', 'EADDRNOTAVAIL', 'EAI_AGAIN', 'ENOSPC', 'ENFILE'),
+    Array<number>(5).fill(69),
+  );
+  t.same(
+    exits('EACCES', 'EPERM', 'ENOTFOUND', 'EAFNOSUPPORT', 'EINVAL'),
+    Array<number>(5).fill(78),
   );
 });
 

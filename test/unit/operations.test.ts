@@ -9,6 +9,7 @@ import { Exposition } from '../../src/observe/exposition.ts';
 import { Ledger } from '../../src/observe/ledger.ts';
 import { DEVICES_EXIT } from '../../src/process/listDevices.ts';
 import { COMMAND_EXIT } from '../../src/process/sendCommand.ts';
+import { IGNORED_SIGNALS, SIGNAL_EXIT, STOP_SIGNALS } from '../../src/process/signals.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
 
@@ -19,8 +20,15 @@ t.test('every flag has its line', async (t) => {
 });
 
 t.test('every exit code has its line', async (t) => {
-  for (const code of [...Object.values(EXIT), 130, 143]) {
-    t.match(page, new RegExp(`^\\| (\\d+, )?${code}(, \\d+)? \\|`, 'm'), String(code));
+  for (const code of [...Object.values(EXIT), ...Object.values(SIGNAL_EXIT)]) {
+    t.match(page, new RegExp(`^\\| (\\d+, )*${code}(, \\d+)* \\|`, 'm'), String(code));
+  }
+});
+
+t.test('every signal that is decided about has its line', async (t) => {
+  const [, table = ''] = page.split('| signal | what it does |');
+  for (const signal of [...STOP_SIGNALS, ...IGNORED_SIGNALS]) {
+    t.match(table, new RegExp(`^\\| [^|]*\\b${signal}\\b`, 'm'), signal);
   }
 });
 
@@ -34,7 +42,7 @@ t.test('every exit code of owsla command and owsla devices has its line', async 
 });
 
 t.test('every metric has its line, with its label, and no line is about none', async (t) => {
-  const families = await new Exposition(new Ledger(1, 1_000), 1_000).page(0);
+  const families = String(await new Exposition(new Ledger(1, 1_000), 1_000).page(0));
   const names = [...families.matchAll(/^# HELP (\w+)/gm)].map(([, name]) => name ?? '');
   const known = names.filter((name) => !name.startsWith('owsla_acceptor_'));
   const told = [...page.matchAll(/^\| `(owsla_\w+)`/gm)].map(([, name]) => name ?? '');

@@ -1,0 +1,396 @@
+/**
+ * CommandLine: the `owsla` command; the only reader of arguments and environment.
+ * From: cli.ts; flags, OWSLA_ variables, one file.  To: config.ts, then preflight.ts and
+ * supervisor.ts, or presenceCommand.ts and its like.
+ * Bound: what it does not know it refuses; a StartError is one line on stderr and an exit code.
+ */
+import { readFileSync } from 'node:fs';
+import { parse as parseYaml } from 'yaml';
+import yargs, { type Argv } from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import {
+  type Layer,
+  makeConfig,
+  OPTION_NAMES,
+  OPTION_SPECS,
+  type OptionName,
+  type OptionSpec,
+  type Options,
+} from './config.ts';
+import { EXIT, StartError } from './errors.ts';
+import { LIMIT_NAMES, LIMIT_SPECS, type LimitUnit } from './limits.ts';
+import { makeLogger } from './observe/log.ts';
+import { redact } from './observe/redact.ts';
+import { markOperands, unmarked } from './operands.ts';
+import { columnsOf, listDevices } from './process/listDevices.ts';
+import { preflight } from './process/preflight.ts';
+import { restorePresence, watchPresence } from './process/presenceCommand.ts';
+import { lineOf, sendCommand } from './process/sendCommand.ts';
+import { tellIgnored } from './process/signals.ts';
+import { supervise } from './process/supervisor.ts';
+import { didYouMean, parseDuration, writeDuration, writeSize } from './units.ts';
+
+const VARIABLE_PREFIX = 'OWSLA_';
+const FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
+const FILE_KEYS = [...OPTION_NAMES, 'set'];
+/** Takes several values: as a repeated flag, as a list in the file, or with commas in between. */
+const LIST = 'amqp';
+
+const COMMANDS = ['serve', 'presence', 'devices', 'command', 'limits'];
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+function commands(args: readonly string[]): Argv {
+  return yargs(markOperands(args))
+    .scriptName('owsla')
+    .usage('Holds the TCP links of a device fleet and joins them to backends that speak AMQP.')
+    .command('serve', 'take device links until told to stop', serveOptions, (argv) => serve(argv))
+    .command('limits', 'print every limit that --set takes', {}, printLimits)
+    .command(
+      'presence',
+      'print who comes and goes, as it happens: one JSON object per line',
+      (y) => presenceOptions(y, ['amqp', 'prefix']).command(restoreCommand),
+      watch,
+    )
+    .command(devicesCommand)
+    .command(commandCommand)
+    .demandCommand(1, 2, SAY_WHAT, 'one command at a time')
+    .strict()
+    .locale('en')
+    .parserConfiguration({
+      'dot-notation': false,
+      'greedy-arrays': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      'camel-case-expansion': false,
+      'boolean-negation': false,
+    })
+    .wrap(Math.min(100, process.stdout.columns ?? 100))
+    .fail((message: string | null, error: Error | undefined) => {
+      throw error ?? new StartError(EXIT.usage, tellUsage(message ?? 'bad usage'));
+    })
+    .exitProcess(true);
+}
+
+const SAY_WHAT = `say what to do: ${COMMANDS.map((name) => `owsla ${name}`).join(', ')}`;
+
+const restoreCommand = {
+  command: 'restore',
+  describe: 'after the presence store came from a backup: begin a new epoch, all offline',
+  builder: (y: Argv) => presenceOptions(y, ['data-dir']),
+  handler: restore,
+};
+
+function presenceOptions(y: Argv, names: readonly OptionName[]): Argv {
+  for (const name of names) {
+    const { about, placeholder }: OptionSpec = OPTION_SPECS[name];
+    y.option(name, { type: 'string', requiresArg: true, describe: `${placeholder}: ${about}` });
+  }
+  return y.option('config', { type: 'string', requiresArg: true, describe: 'as for serve' });
+}
+
+async function watch(argv: Arguments): Promise<void> {
+  process.title = 'owsla presence';
+  // Whoever reads it may stop in the middle, as head does.
+  process.stdout.on('error', () => process.exit(EXIT.ok));
+  await watchPresence(makeConfig(...layersOf(argv, process.env)), (line) => {
+    process.stdout.write(`${line}\n`);
+  });
+}
+
+function restore(argv: Arguments): void {
+  process.stdout.write(`${restorePresence(makeConfig(...layersOf(argv, process.env)))}\n`);
+}
+
+const devicesCommand = {
+  command: 'devices [device]',
+  describe: 'print who is connected, since when and where: one device, or all',
+  builder: (y: Argv) =>
+    askOptions(y)
+      .positional('device', {
+        type: 'string',
+        describe: 'a device id; one with - at its front goes behind --',
+      })
+      .epilog('Exit code: 0 online, or all were printed; 3 offline; 4 never seen.'),
+  handler: devices,
+};
+
+const commandCommand = {
+  command: 'command <device> <topic> [payload]',
+  describe: 'send a command to a device, and print what became of it',
+  builder: (y: Argv) =>
+    askOptions(y)
+      .positional('device', { type: 'string', describe: 'a device id' })
+      .positional('topic', { type: 'string', describe: 'such as door.open' })
+      .positional('payload', { type: 'string', default: '', describe: 'text' })
+      .option('wait', {
+        type: 'string',
+        requiresArg: true,
+        default: '5s',
+        describe: "the command's deadline",
+      })
+      .option('keep', {
+        type: 'boolean',
+        describe: 'keep it until then for a device that is away; else it is now or never',
+      })
+      .epilog(
+        'Words that begin with - go behind --: owsla command -- -17 door.open. Exit code: 0 done (status 0), 2 another status, 3 offline, 4 expired, 5 refused, 6 not told.',
+      ),
+  handler: command,
+};
+
+function askOptions(y: Argv): Argv {
+  return presenceOptions(y, ['amqp', 'prefix']).option('json', {
+    type: 'boolean',
+    describe: 'one JSON object per line',
+  });
+}
+
+async function devices(argv: Arguments): Promise<void> {
+  process.title = 'owsla devices';
+  process.stdout.on('error', () => process.exit(EXIT.ok));
+  const config = makeConfig(...layersOf(argv, process.env));
+  const write = argv.json ? JSON.stringify : columnsOf;
+  const device = deviceOf(argv.device);
+  process.exitCode = await listDevices(config, device, (row) => {
+    process.stdout.write(`${write(row)}\n`);
+  });
+}
+
+/** Undefined: all devices. An empty word is a mistake, most likely a variable that is not set. */
+function deviceOf(word: unknown): string | undefined {
+  const device = textOf(word);
+  if (device === '') throw new StartError(EXIT.usage, 'the device id is empty; without one: all');
+  return device === undefined ? undefined : unmarked(device);
+}
+
+async function command(argv: Arguments): Promise<void> {
+  process.title = 'owsla command';
+  const config = makeConfig(...layersOf(argv, process.env));
+  const wait = textOf(argv.wait) ?? '';
+  const waitMs = parseDuration(wait);
+  if (!waitMs)
+    throw new StartError(EXIT.usage, `--wait takes a time such as 5s, not ${quote(wait)}`);
+  const [device = '', topic = '', payload = ''] = [argv.device, argv.topic, argv.payload].map(
+    (word) => unmarked(String(word)),
+  );
+  const write = argv.json ? JSON.stringify : lineOf;
+  const sending = { device, topic, payload, waitMs, isKept: argv.keep === true };
+  process.exitCode = await sendCommand(config, sending, (told) => {
+    process.stdout.write(`${write(told)}\n`);
+  });
+}
+
+function serveOptions(y: Argv): Argv {
+  for (const name of OPTION_NAMES) {
+    const spec: OptionSpec = OPTION_SPECS[name];
+    const isSwitch = spec.placeholder === undefined;
+    y.option(name, {
+      type: isSwitch ? 'boolean' : 'string',
+      requiresArg: !isSwitch,
+      // Shown only: a default that yargs filled in would hide the variable and the file.
+      ...(spec.default === undefined || isSwitch ? {} : { defaultDescription: spec.default }),
+      describe: spec.about,
+    });
+  }
+  return y
+    .option('config', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'YAML or JSON file; its keys are these flags, and `set` with limits',
+    })
+    .option('set', {
+      type: 'string',
+      array: true,
+      requiresArg: true,
+      describe: 'NAME=VALUE: one limit; may be repeated; `owsla limits` lists them',
+    })
+    .epilog(
+      [
+        'Each flag is also a variable (--admin-port: OWSLA_ADMIN_PORT; OWSLA_SET=a=1,b=2).',
+        'A flag wins over a variable, a variable over the file, the file over the default.',
+        'Durations: 500ms 10s 5m 1h. Sizes: 65536 64KiB 1MiB.',
+        'SIGTERM, SIGINT or SIGQUIT drains and stops; a second one ends at once.',
+      ].join('\n'),
+    );
+}
+
+async function serve(argv: Arguments): Promise<void> {
+  // At once, and not only to tell what this is: it takes --amqp and its password out of ps.
+  process.title = 'owsla supervisor';
+  const config = makeConfig(...layersOf(argv, process.env));
+  const log = makeLogger(config.logLevel, { role: 'supervisor' });
+  tellIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
+  for (const name of unknownVariables(process.env)) {
+    const near = didYouMean(name, FLAGS.map(variableOf));
+    log.warn({ variable: name }, `unknown variable${near}`);
+  }
+  process.exitCode = await supervise(await preflight(config, log), log);
+}
+
+/** Flags, variables, file: the first one that has an option wins. */
+function layersOf(argv: Arguments, env: NodeJS.ProcessEnv): Layer[] {
+  const flags: Layer = { options: optionsOfFlags(argv), tell: (name) => `--${name}` };
+  const variables: Layer = { options: optionsOfVariables(env), tell: variableOf };
+  const file = textOf(argv.config) ?? env[variableOf('config')];
+  if (file === undefined) return [flags, variables];
+  const tell = (name: string) => `${name} in ${file}`;
+  return [flags, variables, { options: optionsOfFile(file), tell }];
+}
+
+function optionsOfFlags(argv: Arguments): Options {
+  const given: Record<string, string | boolean> = {};
+  for (const name of FLAGS) {
+    const value = argv[name];
+    if (value === undefined || name === 'set') continue;
+    if (name === LIST) given[name] = [value].flat().join();
+    else if (!Array.isArray(value)) given[name] = value as string | boolean;
+    else throw new StartError(EXIT.usage, `--${name} is given more than once`);
+  }
+  const set = argv.set as readonly string[] | undefined;
+  return { ...given, ...(set ? { set: pairsOf(set, '--set') } : {}) };
+}
+
+function optionsOfVariables(env: NodeJS.ProcessEnv): Options {
+  const given: Record<string, string> = {};
+  for (const name of OPTION_NAMES) {
+    const value = env[variableOf(name)];
+    if (value !== undefined) given[name] = value;
+  }
+  const set = env[variableOf('set')];
+  if (set === undefined) return given;
+  return { ...given, set: pairsOf(set.split(/[,\s]+/).filter(Boolean), variableOf('set')) };
+}
+
+function optionsOfFile(path: string): Options {
+  const read = readConfigFile(path);
+  for (const [key, value] of Object.entries(read)) {
+    if (!(FILE_KEYS as readonly string[]).includes(key)) {
+      const near = didYouMean(key, FILE_KEYS);
+      throw new StartError(EXIT.usage, `${path} has the unknown key ${JSON.stringify(key)}${near}`);
+    }
+    if (key === LIST && isListOfText(value)) read[key] = value.join();
+    else if (key === 'set' ? !isMapOfScalars(value) : !isScalar(value)) {
+      const rule = key === 'set' ? 'a map of limits' : 'one value';
+      throw new StartError(EXIT.usage, `${key} in ${path} must be ${rule}`);
+    }
+  }
+  return read;
+}
+
+function readConfigFile(path: string): Record<string, unknown> {
+  try {
+    // YAML 1.2 contains JSON.
+    const read: unknown = parseYaml(readFileSync(path, 'utf8')) ?? {};
+    if (typeof read === 'object' && !Array.isArray(read)) return read as Record<string, unknown>;
+  } catch (error) {
+    const [firstLine] = String((error as Error).message).split('\n');
+    throw new StartError(EXIT.usage, `cannot read the config file ${path}: ${firstLine}`);
+  }
+  throw new StartError(EXIT.usage, `${path} must hold a map of options, such as port: 7000`);
+}
+
+function isScalar(value: unknown): boolean {
+  return ['string', 'number', 'boolean'].includes(typeof value);
+}
+
+function isMapOfScalars(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.values(value).every(isScalar);
+}
+
+function isListOfText(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
+
+function pairsOf(pairs: readonly string[], told: string): Record<string, string> {
+  // Without a prototype, any name is one: `__proto__` is a limit that does not exist.
+  const set: Record<string, string> = Object.create(null);
+  for (const pair of pairs) {
+    const at = pair.indexOf('=');
+    if (at < 1) throw new StartError(EXIT.usage, `${told} takes NAME=VALUE, not ${quote(pair)}`);
+    set[pair.slice(0, at)] = pair.slice(at + 1);
+  }
+  return set;
+}
+
+function variableOf(name: string): string {
+  return VARIABLE_PREFIX + name.toUpperCase().replaceAll(/[- ]/g, '_');
+}
+
+/** Warned about, not refused: tests and orchestrators put variables of their own there. */
+function unknownVariables(env: NodeJS.ProcessEnv): string[] {
+  const known = FLAGS.map(variableOf);
+  const isForeign = /^OWSLA_(TEST|LOADGEN|SERVICE)_|^OWSLA_PORT_/;
+  return Object.keys(env).filter(
+    (name) => name.startsWith(VARIABLE_PREFIX) && !known.includes(name) && !isForeign.test(name),
+  );
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** yargs names what it does not know; the nearest flag or command is added. */
+function tellUsage(marked: string): string {
+  const message = unmarked(marked);
+  const unknown = /^Unknown (argument|command)s?: (.+)$/.exec(message);
+  if (!unknown?.[2]) return message.replaceAll('\n', ' ').replace(/^[A-Z]/, lower);
+  const words = unknown[2].split(', ');
+  const given = process.argv;
+  const flags = given.includes('--') ? given.slice(0, given.indexOf('--')) : given;
+  const short = flags.find((flag) => /^-[^-]/.test(flag));
+  if (short !== undefined && words.every((word) => short.includes(word))) {
+    return `there is no flag ${quote(short)}; a word that begins with - goes behind --`;
+  }
+  const told = words.map((word) => {
+    if (unknown[1] === 'command' || !process.argv.some((given) => given.startsWith(`--${word}`))) {
+      return `there is no command or argument ${quote(word)}${didYouMean(word, COMMANDS)}`;
+    }
+    if (LIMIT_NAMES.some((name) => name === word)) {
+      return `--${word} is a limit: write --set ${word}=VALUE`;
+    }
+    return `there is no flag --${word}${didYouMean(word, FLAGS, '--')}`;
+  });
+  return told.join('; ');
+}
+
+function lower(letter: string): string {
+  return letter.toLowerCase();
+}
+
+function quote(text: string): string {
+  return JSON.stringify(redact(text));
+}
+
+function printLimits(): void {
+  const write: Record<LimitUnit, (value: number) => string> = {
+    bytes: writeSize,
+    ms: writeDuration,
+    count: String,
+  };
+  const rows = LIMIT_NAMES.map((name) => {
+    const { value, unit, min, max, about } = LIMIT_SPECS[name];
+    return [name, write[unit](value), `${write[unit](min)} to ${write[unit](max)}`, about];
+  });
+  const table = [['limit', 'default', 'range', 'about'], ...rows];
+  const widths = [0, 1, 2].map((column) =>
+    Math.max(...table.map((row) => row[column]?.length ?? 0)),
+  );
+  const lines = table.map((row) => {
+    return row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  });
+  // Whoever reads it may stop in the middle, as head does.
+  process.stdout.on('error', () => {});
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+try {
+  await commands(hideBin(process.argv)).parseAsync();
+} catch (error) {
+  if (!(error instanceof StartError)) throw error;
+  process.stderr.write(`owsla: ${redact(error.message)}\n`);
+  process.exitCode = error.exitCode;
+}

@@ -1,0 +1,16 @@
+/**
+ * ChildMain: where every forked process begins: it is deaf to signals before it loads anything.
+ * From: the supervisor's fork.  To: child.ts.
+ * Bound: while child.ts is loaded, only the loss of the supervisor ends this process.
+ *
+ * SIGHUP and the signals that stop come to the whole process group: the supervisor's business.
+ */
+import { IGNORED_SIGNALS, ignoreSignals, ignoreSilently, STOP_SIGNALS } from './signals.ts';
+
+ignoreSilently(['SIGHUP', ...STOP_SIGNALS]);
+ignoreSignals(IGNORED_SIGNALS.filter((signal) => signal !== 'SIGHUP'));
+
+const onOrphaned = () => process.exit();
+process.on('disconnect', onOrphaned);
+await import('./child.ts');
+process.off('disconnect', onOrphaned);

@@ -1,0 +1,72 @@
+/**
+ * Signals: which of them a node obeys, and which it ignores; the log says so.
+ * From: the system, as the first thing in each process.  To: supervisor.ts, and the log.
+ * Bound: one line a signal and LOG_MS, with how often it came; nothing else is kept.
+ *
+ * Left to the system: SIGKILL and SIGSTOP, which nobody can catch; SIGABRT, SIGSEGV and others that
+ * a bug raises, for they leave a core; SIGTSTP and SIGCONT, which pause and go on; SIGPROF, by
+ * which V8 takes its profiles; SIGCHLD, SIGURG and SIGWINCH, which end nothing. Node itself ignores
+ * SIGPIPE, an error of a write. Real-time signals, from 34 up, have no name in Node: nobody can
+ * listen for them, and they end a process.
+ */
+
+/** A graceful stop; and the exit code of a second one, which ends at once. */
+export const SIGNAL_EXIT = { SIGINT: 130, SIGQUIT: 131, SIGTERM: 143 } as const;
+export type StopSignal = keyof typeof SIGNAL_EXIT;
+export const STOP_SIGNALS = Object.keys(SIGNAL_EXIT) as readonly StopSignal[];
+
+/**
+ * They would end a process by default. SIGUSR1 is not even heard where NO_DEBUGGER is set; SIGXFSZ
+ * Node ignores, until somebody listens who was loaded with us: some packages then end the process.
+ */
+export const IGNORED_SIGNALS: readonly NodeJS.Signals[] = [
+  'SIGHUP',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGALRM',
+  'SIGVTALRM',
+  'SIGIO',
+  'SIGPWR',
+  'SIGSTKFLT',
+  'SIGXCPU',
+  'SIGXFSZ',
+];
+
+const LOG_MS = 1_000;
+
+type Tell = (signal: NodeJS.Signals, times: number) => void;
+
+const untold = new Map<NodeJS.Signals, number>();
+let tell: Tell | undefined;
+let pause: NodeJS.Timeout | undefined;
+
+/** From now on they end nothing. A name that this system does not know does no harm. */
+export function ignoreSignals(signals: readonly NodeJS.Signals[] = IGNORED_SIGNALS): void {
+  for (const signal of signals) process.on(signal, onIgnored);
+}
+
+/** Hand on what was ignored, what came before this call too. */
+export function tellIgnored(to: Tell): void {
+  tell = to;
+  tellUntold();
+}
+
+/** Said to a whole process group, which the supervisor speaks for: not a word about them. */
+export function ignoreSilently(signals: readonly NodeJS.Signals[]): void {
+  for (const signal of signals) process.on(signal, () => {});
+}
+
+function onIgnored(signal: NodeJS.Signals): void {
+  untold.set(signal, (untold.get(signal) ?? 0) + 1);
+  tellUntold();
+}
+
+function tellUntold(): void {
+  if (tell === undefined || pause !== undefined || untold.size === 0) return;
+  for (const [signal, times] of untold) tell(signal, times);
+  untold.clear();
+  pause = setTimeout(() => {
+    pause = undefined;
+    tellUntold();
+  }, LOG_MS).unref();
+}

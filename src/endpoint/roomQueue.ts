@@ -6,7 +6,7 @@
  * that asks once. WAKES_MAX links are woken in one turn of the event loop, some milliseconds' work.
  */
 
-const QUANTUM = 4;
+const QUANTUM = 1;
 const WAKES_MAX = 256;
 
 interface Waiter {

@@ -713,6 +713,12 @@ t.test('publisher: no more is under way than keeps the broker busy', async (t) =
   t.equal(part.channel.published.length, 64);
   t.equal(part.publisher.isFull(), true, 'and some wait here');
 
+  const other = build(t);
+  other.publish(...bodies.slice(0, 64 + 7));
+  t.equal(other.publisher.isFull(), false);
+  other.publish('e71');
+  t.equal(other.publisher.isFull(), true, 'but few: whoever comes next is behind them');
+
   part.pass(1);
   part.channel.confirm(64, true);
 

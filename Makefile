@@ -3,7 +3,8 @@
 #   make run [DURATION=15]      broker, server, backend and 1,000 devices; until Ctrl-C or DURATION
 #   make test [FILES=...]       types, lint, layout rules, all tests (or FILES); under 10 minutes
 #   make soak                   main job, storms, churn, presence, sleepers at full size; 25 minutes
-#   make chaos [DURATION=600s] [SEED=1]   faults in random order, every message accounted for
+#   make chaos [DURATION=600s] [SEED=1] [PART=neighbours]   faults in random order, then bad
+#                               neighbours; every message accounted for
 #   make check                  types, lint and layout rules only
 #   make build                  compile to dist/, as published
 #   make bench                  our cost beside the floor's
@@ -22,6 +23,7 @@ DURATION ?=
 LINKS ?= 200000
 FILES ?=
 SEED ?=
+PART ?=
 BENCH ?=
 TRACES ?=
 ARGS ?= --help
@@ -61,10 +63,11 @@ soak: $(READY)
 	  test/fault/presenceAway.test.ts test/fault/presenceStore.test.ts \
 	  test/system/commandWake.test.ts test/fault/fuzz.test.ts test/loadgen/freeze.test.ts
 
-# DURATION and SEED reach it by the environment; without a SEED it prints the one it took.
+# DURATION, SEED and PART (broker, cluster or neighbours: that part only; or alone: neighbours, kind
+# by kind) reach it by the environment; without a SEED it prints the one it took.
 chaos: $(READY)
 	@.ci/setup.sh broker
-	@DURATION=$(DURATION) SEED=$(SEED) node test/chaos/run.ts
+	@DURATION=$(DURATION) SEED=$(SEED) PART=$(PART) node test/chaos/run.ts
 
 check: $(READY)
 	@npm run --silent check

@@ -72,7 +72,7 @@ export interface PublisherOptions {
 /** How often a message may have been the only one under way when the channel was closed. */
 const ALONE_TRIES = 2;
 /** Messages that may wait here while the broker takes some: the next turn has something to send. */
-const AHEAD = 32;
+const AHEAD = 8;
 
 export class Publisher {
   readonly #options: PublisherOptions;
@@ -246,6 +246,7 @@ export class Publisher {
 
   #sendBacklog(): void {
     this.#sendSuspects();
+    this.#sendRefused();
     for (const [publishing, wasSent] of this.#backlog) {
       const channel = this.#isSuspecting ? undefined : this.#writable;
       if (channel === undefined) break;
@@ -253,6 +254,16 @@ export class Publisher {
       this.#send(channel, publishing, wasSent);
     }
     this.#settled();
+  }
+
+  /** Those that were nacked and are due, as far as their share goes. */
+  #sendRefused(): void {
+    for (;;) {
+      const channel = this.#isSuspecting ? undefined : this.#writable;
+      const publishing = channel && this.#refused.take(this.#pace.limit);
+      if (channel === undefined || publishing === undefined) return;
+      this.#send(channel, publishing, true);
+    }
   }
 
   /** The next one that is still wanted. */
@@ -355,8 +366,7 @@ export class Publisher {
     this.#retry ??= setTimeout(() => {
       this.#retry = undefined;
       // A timer may be a little early by this clock.
-      const due = this.#refused.due(this.#now() + 2);
-      for (const publishing of due) this.#backlog.set(publishing, true);
+      this.#refused.tick(this.#now() + 2);
       if (this.#refused.waiting > 0) this.#retryLater();
       this.#sendBacklog();
     }, this.#options.limits.nackRetryMs);

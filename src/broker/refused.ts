@@ -2,9 +2,10 @@
  * Refused: messages that the broker nacked, and that go again: a queue is full, or has failed.
  * From: publisher.ts, for each nack.  To: the same, when they are due; or a reason to give them up.
  * Bound: a quarter of the publisher's window, in messages and bytes: what one full queue holds up
- * leaves the rest to all others. Each goes again at most `nackTriesMax` times, first after
- * `nackRetryMs`, doubled each time up to `nackRetryMaxMs`: whoever else has the message gets it
- * again each time.
+ * leaves the rest to all others. So it is with what is under way: of that they have a quarter, and
+ * hundreds that are due at once do not go before what devices send now. Each goes again at most
+ * `nackTriesMax` times, first after `nackRetryMs`, doubled each time up to `nackRetryMaxMs`:
+ * whoever else has the message gets it again each time.
  */
 import type { Limits } from '../limits.ts';
 import type { Publishing } from './publisher.ts';
@@ -23,6 +24,8 @@ export class Refused {
   readonly #limits: Limits;
   /** Refused once at least, and neither confirmed nor given up; in order of their first refusal. */
   readonly #refusals = new Map<Publishing, Refusal>();
+  /** Those that are due, in order. */
+  readonly #due = new Set<Publishing>();
   #waiting = 0;
   #bytes = 0;
 
@@ -60,16 +63,26 @@ export class Refused {
     return refusal;
   }
 
-  /** Take those that are to go again by now. */
-  due(now: number): Publishing[] {
-    const due: Publishing[] = [];
+  /** It is `now`: `take` gives those that are due. */
+  tick(now: number): void {
     for (const [publishing, refusal] of this.#refusals) {
       if (!refusal.isWaiting || refusal.due > now) continue;
-      refusal.isWaiting = false;
-      this.#waiting -= 1;
-      due.push(publishing);
+      this.#due.add(publishing);
     }
-    return due;
+  }
+
+  /** The next one that is due; none while they have their share of the `limit` under way. */
+  take(limit: number): Publishing | undefined {
+    if (this.#due.size === 0) return undefined;
+    const underWay = this.#refusals.size - this.#waiting;
+    if (underWay >= Math.max(1, limit * SHARE)) return undefined;
+    const [next] = this.#due as Iterable<Publishing>;
+    const refusal = next && this.#refusals.get(next);
+    if (next === undefined || refusal === undefined) return undefined;
+    this.#due.delete(next);
+    refusal.isWaiting = false;
+    this.#waiting -= 1;
+    return next;
   }
 
   /** It was confirmed, or given up. */
@@ -79,6 +92,7 @@ export class Refused {
     if (refusal === undefined) return;
     this.#refusals.delete(publishing);
     this.#bytes -= publishing.body.length;
+    this.#due.delete(publishing);
     if (refusal.isWaiting) this.#waiting -= 1;
   }
 }

@@ -10,7 +10,7 @@ import type { Limits } from '../limits.ts';
 import type { DropReason } from '../observe/metrics.ts';
 import type { Publisher, Publishing } from './publisher.ts';
 
-const UNDER_WAY_MAX = 32;
+const UNDER_WAY_MAX = 64;
 const REFUSING_MAX = 64;
 
 /** A message to the queue that somebody named. */

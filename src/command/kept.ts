@@ -67,6 +67,8 @@ export class Kept {
   /** For devices that nobody knows yet, in order; they are judged again at each tick. */
   #unknown: Arrived[] = [];
   readonly #unknownDevices = new Set<string>();
+  /** The next transaction judges them again; not one that is being made, which has later ones. */
+  #isUnknownDue = false;
   #batch: Batch | undefined;
   #isOpen = false;
   #lastCommand = 0;
@@ -82,7 +84,8 @@ export class Kept {
 
   /** There is something to record, or to read. */
   get isBusy(): boolean {
-    return this.#arrived.length + this.#answers.length > 0 || this.lanes.isWanting;
+    const isWaiting = this.#arrived.length + this.#answers.length > 0 || this.#isUnknownDue;
+    return isWaiting || this.lanes.isWanting;
   }
 
   // What happens.
@@ -106,10 +109,16 @@ export class Kept {
   tick(): void {
     this.lanes.tick();
     if (this.#unknown.length === 0) return;
+    this.#isUnknownDue = true;
+    this.#options.port.wake();
+  }
+
+  #judgeUnknown(): void {
+    if (!this.#isUnknownDue) return;
+    this.#isUnknownDue = false;
     this.#arrived.unshift(...this.#unknown);
     this.#unknown = [];
     this.#unknownDevices.clear();
-    this.#options.port.wake();
   }
 
   /** Its device may be known a moment later; what follows for it waits too. */
@@ -139,6 +148,7 @@ export class Kept {
     const { store, limits, wall } = this.#options;
     const max = limits.presenceBatchMax;
     const now = wall();
+    this.#judgeUnknown();
     const arrived = takeSome(this.#arrived, max, ({ command }) => command.payload.length);
     const answers = takeSome(this.#answers, max, (answer) =>
       answer.what === 'result' ? answer.payload.length : 0,

@@ -7,7 +7,7 @@
  * turn of the event loop, some milliseconds' work.
  */
 
-const QUANTUM = 4;
+const QUANTUM = 1;
 const WAKES_MAX = 256;
 
 interface Waiter {

@@ -36,6 +36,8 @@ export const REQUESTS_QUEUE = 'chaos.requests';
 /** Length of the queue of REQUESTs. */
 export const REQUESTS_MAX = 2_000;
 
+/** The topics of the fleet; those of bad neighbours are others. */
+const PATTERN = '*.chaos.#';
 const PREFETCH = 500;
 /** In the manner `slow`, one REQUEST in that time. */
 const SLOW_MS = 10;
@@ -84,7 +86,7 @@ class Backend {
   ): Promise<void> {
     const type = this.#start.isQuorum ? { 'x-queue-type': 'quorum' } : {};
     await channel.assertQueue(queue, { durable: true, arguments: { ...bounds, ...type } });
-    await channel.bindQueue(queue, exchange, '#');
+    await channel.bindQueue(queue, exchange, PATTERN);
     await channel.consume(queue, (message) => {
       if (message === null) void channel.close().catch(() => {});
       else handler(message);

@@ -44,6 +44,14 @@ export interface Planned {
   readonly okAt: number;
 }
 
+/** One message, and how long it took until it was ACKed, or answered with status 0. */
+export interface Timing {
+  readonly kind: 'event' | 'request';
+  readonly at: number;
+  /** Infinity: it never was. */
+  readonly tookMs: number;
+}
+
 /** So far may the monotonic clock, which rules deadlines, and that of the headers part. */
 const CLOCKS_MS = 20;
 
@@ -278,6 +286,14 @@ export class Books {
     const due = dueAt(sentAt, rules);
     if (Math.min(link.endedAt, rules.endedAt) < due) this.counts.cut += 1;
     else this.findings.find(kind === 'event' ? 'unacked' : 'unanswered', name);
+  }
+
+  /** Every message that was sent. */
+  *timings(): Generator<Timing> {
+    for (const { kind, sentAt, answeredAt, isOk } of this.#messages.values()) {
+      if (kind === undefined) continue;
+      yield { kind, at: sentAt, tookMs: isOk ? answeredAt - sentAt : Number.POSITIVE_INFINITY };
+    }
   }
 
   /** Every message that was due, by time. */

@@ -25,6 +25,7 @@ t.test(`chaos: every promise is kept through faults (SEED=${seed})`, async (t) =
       perSecond: 200,
       commandsPerSecond: 60,
       keepMs: 5_000,
+      isPrompt: false,
       acceptors: 2,
       nodes: 1,
       // Short, so that faults are short; deadlines of the test itself are generous.

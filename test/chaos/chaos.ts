@@ -156,9 +156,10 @@ async function runFaults(
   return spans;
 }
 
-function failuresOf(
+/** What the books say, one sentence for each kind of broken promise. */
+export function failuresOf(
   { books, commands, suffered, memory }: Omit<Outcome, 'failures'>,
-  { backMs, graceMs, memoryMax }: ChaosPlan,
+  { backMs, graceMs, memoryMax }: Pick<ChaosPlan, 'backMs' | 'graceMs' | 'memoryMax'>,
 ): string[] {
   const failures: string[] = [];
   for (const [finding, { count, examples }] of books.findings) {

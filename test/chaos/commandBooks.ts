@@ -50,6 +50,16 @@ interface Command {
   known: number;
   /** The final outcome in words; '' while there is none. */
   final: string;
+  /** When its sender heard of a result; Infinity: of none. */
+  resultAt: number;
+}
+
+/** One command, and how long it took until its sender had the result. */
+export interface CommandTiming {
+  readonly device: number;
+  readonly at: number;
+  /** Infinity: it came to another end, or to none. */
+  readonly tookMs: number;
 }
 
 export class CommandBooks {
@@ -112,7 +122,13 @@ export class CommandBooks {
     let command = this.#commands.get(number);
     if (command === undefined) {
       const fates = { isConfirmed: false, isNacked: false, isAgain: false };
-      const rest = { acts: 0, known: 0, final: '', due: undefined };
+      const rest = {
+        acts: 0,
+        known: 0,
+        final: '',
+        due: undefined,
+        resultAt: Number.POSITIVE_INFINITY,
+      };
       command = { number, device: -1, isKept: false, at: 0, ...fates, ...rest };
       this.#commands.set(number, command);
     }
@@ -131,8 +147,16 @@ export class CommandBooks {
     else if (command.final === '') this.outcomes.set(words, (this.outcomes.get(words) ?? 0) + 1);
     else this.findings.find('contradicted', `${number}: ${command.final}, then ${words}`);
     command.final ||= words;
+    if (type === 'result') command.resultAt = Math.min(command.resultAt, entry.at);
     const isAltered = type === 'result' && (status !== STATUS.ok || Number(of) !== number);
     if (isAltered) this.findings.find('altered', `${number}: ${words} '${of}'`);
+  }
+
+  /** Every command that was published. */
+  *timings(): Generator<CommandTiming> {
+    for (const { device, at, due, resultAt } of this.#commands.values()) {
+      if (due !== undefined) yield { device, at, tookMs: resultAt - at };
+    }
   }
 
   /** Judge every command. Called once, when all is added. */

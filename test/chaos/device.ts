@@ -33,6 +33,8 @@ export interface DeviceOptions {
   readonly onRefused: () => void;
   /** It comes and goes by itself, and sends nothing. */
   readonly isVisitor: boolean;
+  /** It ACKs and answers every command at once. */
+  readonly isPrompt: boolean;
 }
 
 export class Device {

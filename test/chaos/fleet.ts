@@ -21,6 +21,8 @@ export interface FleetStart {
   readonly perSecond: number;
   /** Share of them that are REQUESTs; the others are EVENTs. */
   readonly requestShare: number;
+  /** Every command is ACKed and answered at once. */
+  readonly isPrompt: boolean;
   readonly seed: number;
   readonly file: string;
 }
@@ -59,7 +61,7 @@ class Fleet {
   #refusedAt = Date.now();
 
   constructor(start: FleetStart) {
-    const { port, devices, visitors, seed, file } = start;
+    const { port, devices, visitors, isPrompt, seed, file } = start;
     this.#start = start;
     this.#steady = new Steady(start.perSecond);
     this.#random = new Random(seed, 1);
@@ -72,6 +74,7 @@ class Fleet {
         ledger,
         random: () => jitter.next(),
         isVisitor: number >= devices - visitors,
+        isPrompt,
         onRefused: () => {
           this.#refusedAt = Date.now();
         },

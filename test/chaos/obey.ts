@@ -18,6 +18,8 @@ const LATER_MS = 200;
 export interface ObeyHost {
   readonly number: number;
   readonly isVisitor: boolean;
+  /** Always ACK and RESULT at once. */
+  readonly isPrompt: boolean;
   readonly ledger: LedgerFile;
   /** 0 to 1. */
   readonly random: () => number;
@@ -33,7 +35,7 @@ export class Obey {
 
   /** `answer` writes to the link that `command` came by, while that is open; `lose` ends it. */
   take(command: Command, answer: (message: Message) => void, lose: () => void): void {
-    const { number: device, ledger, random, isVisitor } = this.#host;
+    const { number: device, ledger, random, isVisitor, isPrompt } = this.#host;
     const { id, key, payload } = command;
     const isNew = key === undefined || this.#keys.isNew(key);
     const number = Number(payload.toString());
@@ -45,7 +47,12 @@ export class Obey {
       lot -= share;
       return lot < 0;
     };
-    if (!isNew || isIn(SHARES.resultOnly)) {
+    if (!isNew) {
+      result();
+    } else if (isPrompt) {
+      ack();
+      result();
+    } else if (isIn(SHARES.resultOnly)) {
       result();
     } else if (isIn(SHARES.later)) {
       ack();

@@ -1,6 +1,6 @@
 /**
- * Processes: fleet, backend and commander as the run sees them, each a process of its own.
- * From: world.ts and faults.ts, as calls.  To: fleet.ts, backend.ts and commander.ts, by IPC.
+ * Processes: fleet, backend, commander and bad neighbours as the run sees them, each one its own.
+ * From: world.ts, faults.ts and beside.ts, as calls.  To: fleet.ts and the others, by IPC.
  * Bound: they end with this process, however it ends: their IPC channel closes.
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -8,8 +8,10 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { waitFor } from '../helpers/waitFor.ts';
 import type { BackendStart, Manner, ToBackend } from './backend.ts';
+import type { Who } from './badDevices.ts';
 import type { CommanderStart, ToCommander } from './commander.ts';
 import type { Fare, FleetStart, ToFleet } from './fleet.ts';
+import type { NeighboursStart, ToNeighbours } from './neighbours.ts';
 
 /** Nothing may wait longer than this for things to count as calm, and it must stay so as long. */
 const CALM_MS = 1_000;
@@ -162,6 +164,41 @@ export class CommanderProcess {
   }
 
   async kill(): Promise<void> {
+    await end(this.#child);
+  }
+}
+
+export class NeighboursProcess {
+  readonly #child = start('neighbours.ts');
+  /** What they did, by words for people. */
+  deeds: readonly (readonly [string, number])[] = [];
+
+  constructor(options: Omit<NeighboursStart, 'what'>) {
+    this.#tell({ what: 'start', ...options });
+  }
+
+  #tell(message: ToNeighbours): void {
+    this.#child.send(message);
+  }
+
+  /** Resolves when they have begun, or have gone with all that was theirs. */
+  async #until(message: ToNeighbours): Promise<void> {
+    const told = once(this.#child, 'message');
+    this.#tell(message);
+    const [deeds] = await told;
+    this.deeds = deeds;
+  }
+
+  /** All of `who` at once. */
+  work(who: readonly Who[]): Promise<void> {
+    return this.#until({ what: 'work', who });
+  }
+
+  rest(): Promise<void> {
+    return this.#until({ what: 'rest' });
+  }
+
+  async end(): Promise<void> {
     await end(this.#child);
   }
 }

@@ -1,15 +1,21 @@
 /**
  * Run: the chaos suite at full size: `make chaos`.
- * From: DURATION (as 600s, or plain seconds) and SEED.  To: stdout; exit code 1 when a promise
- * was broken.
- * Bound: DURATION, of which the cluster has a fifth, plus starts and ends.
+ * From: DURATION (as 600s, or plain seconds) and SEED; PART (broker, cluster, neighbours or alone),
+ * for one of its parts only.  To: stdout; exit code 1 when a promise was broken.
+ * Bound: DURATION, of which the cluster has a fifth, and bad neighbours another, plus starts and
+ * ends.
  */
 import { parseDuration } from '../../src/units.ts';
+import { WHO } from './badDevices.ts';
+import { type BesidePlan, beside } from './beside.ts';
 import { type ChaosPlan, chaos } from './chaos.ts';
 import { CLUSTER_FAULTS, FAULTS } from './faults.ts';
-import { writeTable } from './table.ts';
+import { writeBeside, writeTable } from './table.ts';
 
 const CLUSTER_SHARE = 0.2;
+const NEIGHBOURS_SHARE = 0.2;
+/** p99 of the innocents with bad neighbours, as a multiple of the quiet one. */
+const RATIO_MAX = 3;
 
 function durationOf(text: string): number {
   const ms = parseDuration(/^\d+$/.test(text) ? `${text}s` : text);
@@ -17,19 +23,20 @@ function durationOf(text: string): number {
   return ms;
 }
 
-const { DURATION = '', SEED = '' } = process.env;
+const { DURATION = '', SEED = '', PART = '' } = process.env;
 const durationMs = durationOf(DURATION || '10m');
 const seed = SEED === '' ? Math.floor(Math.random() * 2 ** 31) : Number(SEED);
 const tell = (line: string) => console.log(line);
 
 const one: ChaosPlan = {
   seed,
-  durationMs: durationMs * (1 - CLUSTER_SHARE),
+  durationMs: durationMs * (1 - CLUSTER_SHARE - NEIGHBOURS_SHARE),
   devices: 2_000,
   visitors: 1_000,
   perSecond: 500,
   commandsPerSecond: 200,
   keepMs: 60_000,
+  isPrompt: false,
   acceptors: 2,
   nodes: 1,
   limits: {},
@@ -51,15 +58,57 @@ const cluster: ChaosPlan = {
   memoryMax: 0,
 };
 
-for (const [name, plan] of [
-  ['one broker', one],
-  ['a cluster of three', cluster],
-] as const) {
+const neighbours: BesidePlan = {
+  ...one,
+  durationMs: durationMs * NEIGHBOURS_SHARE,
+  isPrompt: true,
+  // So that a mute device's last command has ended before the next quiet stretch is judged.
+  stretchMs: 15_000,
+  settleMs: 5_000,
+  casts: [WHO],
+  ratioMax: RATIO_MAX,
+};
+
+const alone: BesidePlan = {
+  ...neighbours,
+  stretchMs: 8_000,
+  casts: WHO.map((who) => [who]),
+  ratioMax: 0,
+};
+
+function announce(name: string, plan: ChaosPlan | BesidePlan): void {
   tell(
     `Chaos with ${name}: ${plan.devices} devices, ${plan.perSecond} messages/s, ` +
       `${plan.commandsPerSecond} commands/s, SEED=${seed}`,
   );
+}
+
+async function runFaults(name: string, plan: ChaosPlan): Promise<readonly string[]> {
+  announce(name, plan);
   const outcome = await chaos(plan, tell);
   tell(writeTable(outcome));
-  if (outcome.failures.length > 0) process.exitCode = 1;
+  return outcome.failures;
+}
+
+async function runBeside(name: string, plan: BesidePlan): Promise<readonly string[]> {
+  announce(name, plan);
+  const outcome = await beside(plan, tell);
+  tell(writeBeside(outcome));
+  tell(writeTable(outcome));
+  return outcome.failures;
+}
+
+const PARTS = {
+  broker: () => runFaults('one broker', one),
+  cluster: () => runFaults('a cluster of three', cluster),
+  neighbours: () => runBeside('bad neighbours', neighbours),
+  alone: () => runBeside('one kind of bad neighbour at a time', alone),
+} as const;
+
+/** Only when asked for: which of the kinds it is that costs the innocents time. */
+const ON_DEMAND: readonly string[] = ['alone'];
+
+for (const [name, run] of Object.entries(PARTS)) {
+  if (PART === '' ? ON_DEMAND.includes(name) : PART !== name) continue;
+  if ((await run()).length > 0) process.exitCode = 1;
 }

@@ -4,9 +4,11 @@
  * Bound: one line for each figure, fault and gauge.
  */
 import { STATUS } from '../../src/errors.ts';
+import type { BesideOutcome } from './beside.ts';
 import { FINDINGS, type Finding } from './books.ts';
 import type { Outcome, Suffered } from './chaos.ts';
 import { COMMAND_FINDINGS, type CommandFinding } from './commandBooks.ts';
+import type { Latency } from './latency.ts';
 import { isStarved } from './recovery.ts';
 
 const NAME_COLUMNS = 44;
@@ -129,4 +131,26 @@ export function writeTable(outcome: Outcome): string {
   ]
     .filter((line) => line !== '')
     .join('\n');
+}
+
+function latencyRows({ way, quiet, bad, ratio, stretches }: Latency): string[] {
+  const ms = (value: number) => (Number.isFinite(value) ? `${value} ms` : 'never');
+  return [
+    row(way, `${ratio.toFixed(2)} x`, `p99 ${ms(quiet.p99)} quiet, ${ms(bad.p99)} beside them`),
+    row('  p50', '', `${ms(quiet.p50)} quiet, ${ms(bad.p50)} beside them`),
+    row('  how many', '', `${grouped(quiet.count)} quiet, ${grouped(bad.count)} beside them`),
+    row('  p99 of each stretch, quiet and bad by turns', '', stretches.map(ms).join(', ')),
+  ];
+}
+
+/** What innocents waited, what the neighbours did, and what they got for it. */
+export function writeBeside({ latencies, deeds, got }: BesideOutcome): string {
+  return [
+    'Innocents: p99 with bad neighbours over the quiet one',
+    ...latencies.flatMap(latencyRows),
+    'What the neighbours did',
+    ...deeds.map(([deed, count]) => row(deed, count)),
+    'What grew meanwhile, the innocents included',
+    ...got.map(([series, by]) => row(series.replace('owsla_', ''), by)),
+  ].join('\n');
 }

@@ -32,6 +32,8 @@ export interface WorldPlan {
   readonly commandsPerSecond: number;
   /** Deadline of most kept commands. */
   readonly keepMs: number;
+  /** Every device ACKs and answers each command at once; else some do otherwise (obey.ts). */
+  readonly isPrompt: boolean;
   readonly acceptors: number;
   /** Brokers; more than one make a cluster. */
   readonly nodes: number;
@@ -40,7 +42,7 @@ export interface WorldPlan {
   readonly lateMs: number;
 }
 
-const PREFIX = 'owsla';
+export const PREFIX = 'owsla';
 const REQUEST_SHARE = 0.5;
 const OPEN_MS = 60_000;
 const DRAINED_MS = 120_000;
@@ -91,7 +93,7 @@ export class World {
 
   async #start(): Promise<void> {
     const { seed, devices, visitors, perSecond, nodes, lateMs } = this.#plan;
-    const { commandsPerSecond, keepMs } = this.#plan;
+    const { commandsPerSecond, keepMs, isPrompt } = this.#plan;
     await this.#startBrokers(nodes);
     this.#port = await quietPort();
     this.#stops.push(() => this.#servers.at(-1)?.stop());
@@ -108,7 +110,7 @@ export class World {
     this.#stops.push(() => commander.kill());
     await Promise.all([backend.start(), commander.start()]);
     const messages = { perSecond, requestShare: REQUEST_SHARE };
-    const sizes = { port: this.#port, devices, visitors, ...messages };
+    const sizes = { port: this.#port, devices, visitors, isPrompt, ...messages };
     const fleet = new FleetProcess({ ...sizes, seed, file: file('fleet') });
     this.#stops.push(() => fleet.end());
     this.#parts = { backend, commander, fleet };

@@ -555,6 +555,46 @@ t.test('publisher: refused EVENTs hold a quarter of the window, in messages', as
   t.same(part.confirmed, bodies.slice(0, 10));
 });
 
+t.test('publisher: refused EVENTs that are due go before no more than a few others', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const part = build(t);
+  const bodies = Array.from({ length: 128 }, (_, n) => `e${n}`);
+  part.publish(...bodies);
+  part.channel.nack(128, true);
+  part.wait(250);
+  const again = () => part.channel.bodies().slice(128);
+  t.same(again(), bodies.slice(0, 32), 'a quarter of what may be under way');
+
+  t.equal(part.publisher.isFull(), false);
+  part.publish('new');
+  t.equal(again().at(-1), 'new', 'which waits for none of the others');
+
+  part.channel.confirm(129);
+  t.equal(again().at(-1), 'e32', 'and these go one for one');
+  t.equal(again().length, 34);
+});
+
+t.test(
+  'publisher: refused EVENTs that are due when the channel is lost go on the next',
+  async (t) => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    t.teardown(() => mock.timers.reset());
+    const part = build(t);
+    const bodies = Array.from({ length: 32 }, (_, n) => `e${n}`);
+    part.publish(...bodies);
+    part.channel.nack(32, true);
+    part.wait(250);
+    part.publisher.down();
+    const next = part.reopen();
+    for (let tag = 1; tag <= 32; tag += 1) next.confirm(tag);
+
+    t.same(new Set(next.bodies()), new Set(bodies));
+    t.equal(next.published.length, 32, 'once each');
+    t.equal(part.publisher.size, 0);
+  },
+);
+
 t.test('publisher: and in payload bytes', async (t) => {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
@@ -672,6 +712,12 @@ t.test('publisher: no more is under way than keeps the broker busy', async (t) =
   part.publish(...bodies);
   t.equal(part.channel.published.length, 128);
   t.equal(part.publisher.isFull(), true, 'and some wait here');
+
+  const other = build(t);
+  other.publish(...bodies.slice(0, 128 + 7));
+  t.equal(other.publisher.isFull(), false);
+  other.publish('e135');
+  t.equal(other.publisher.isFull(), true, 'but few: whoever comes next is behind them');
 
   part.pass(1);
   part.channel.confirm(128, true);

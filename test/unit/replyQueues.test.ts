@@ -70,11 +70,11 @@ t.test('reply queues: one that answers nothing has a share of what is under way'
   tell('b', 'b');
 
   const mute = sent.filter(({ routingKey }) => routingKey === 'mute');
-  t.equal(mute.length, 32);
+  t.equal(mute.length, 64);
   t.equal(sent.at(-1)?.routingKey, 'b');
   mute[0]?.onConfirm();
   queues.makeRoom();
-  t.equal(sent.length, 34, 'the next one of it');
+  t.equal(sent.length, 66, 'the next one of it');
 });
 
 t.test('reply queues: one that refuses keeps 64, and what is more is dropped', async (t) => {

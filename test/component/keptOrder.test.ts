@@ -1,0 +1,75 @@
+/** Kept commands of a device that is not known yet: the order in which they came stays. */
+import type { ConsumeMessage } from 'amqplib';
+import t from 'tap';
+import { Desk } from '../../src/command/desk.ts';
+import { makeLimits } from '../../src/limits.ts';
+import { makeCommandCounters } from '../../src/observe/metrics.ts';
+import { FakeAnswers } from '../helpers/fakeAnswers.ts';
+import { MemoryStore } from '../helpers/memoryStore.ts';
+
+const DEVICE = 'door-17';
+
+t.test(
+  'kept: one that waits is not overtaken by one whose transaction is being made',
+  async (t) => {
+    const now = 1_000_000;
+    const store = new MemoryStore(() => now);
+    const desk = new Desk({
+      store,
+      limits: makeLimits(),
+      counters: makeCommandCounters(),
+      answers: new FakeAnswers(),
+      wall: () => now,
+      now: () => now,
+      send: () => 'sent',
+      isChanging: () => false,
+      later: (work) => work(),
+      wake: () => {},
+      mayRead: () => true,
+      trace: () => {},
+      onFault: () => {},
+      onUndecided: (error) => {
+        throw error;
+      },
+    });
+    const { commands } = desk;
+    const deliver = (messageId: string) => {
+      const headers = { deadline: now + 60_000 };
+      const properties = { type: 'door.open', messageId, deliveryMode: 2, headers };
+      const fields = { routingKey: DEVICE };
+      const message = { content: Buffer.from(messageId), fields, properties };
+      // Of a channel that was lost since: there is none to settle it on.
+      const delivery = { isRedelivered: false, isStale: false, channel: null };
+      commands.onDelivery(message as unknown as ConsumeMessage, delivery as never);
+    };
+    const write = async (writes: Awaited<ReturnType<typeof commands.prepare>>) => {
+      const nothing = { rows: [], events: [], settledTo: 0 };
+      if (writes) await store.write({ ...nothing, commands: writes });
+      commands.committed([]);
+    };
+    deliver('first');
+    await write(await commands.prepare());
+
+    deliver('second');
+    // While the second is looked for, the first one's time has come, and its device is known.
+    const { findCommands } = store;
+    store.findCommands = (keys) => {
+      desk.tick();
+      store.rows.set(DEVICE, {
+        ...{ device: DEVICE, online: false, seq: 1, connection: 'c', acceptor: 'a' },
+        ...{ start: 1, acceptedUs: 1, at: 1, reason: 'peer-bye' },
+      });
+      return findCommands.call(store, keys);
+    };
+    await write(await commands.prepare());
+    store.findCommands = findCommands;
+    desk.tick();
+    while (commands.isBusy) await write(await commands.prepare());
+
+    const kept = await store.waitingCommands([{ device: DEVICE, after: 0, limit: 9 }]);
+    t.same(
+      kept.map(({ payload }) => payload.toString()),
+      ['first', 'second'],
+    );
+  },
+);

@@ -20,6 +20,8 @@ export interface BesidePlan extends WorldPlan {
   /** Load before the first stretch. */
   readonly warmMs: number;
   readonly stretchMs: number;
+  /** Kinds of deeds without which no bad stretch ends. */
+  readonly deedsMin: number;
   /** Who is at work in a bad stretch, by turns. */
   readonly casts: readonly (readonly Who[])[];
   /** Left out of a quiet stretch: what the bad one before it leaves behind. */
@@ -108,7 +110,7 @@ export async function beside(
 async function runStretches(
   world: World,
   neighbours: NeighboursProcess,
-  { durationMs, stretchMs, settleMs, casts }: BesidePlan,
+  { durationMs, stretchMs, settleMs, casts, deedsMin }: BesidePlan,
   tell: (line: string) => void,
 ): Promise<{ stretches: Stretch[]; got: Grown[] }> {
   const stretches: Stretch[] = [];
@@ -126,6 +128,7 @@ async function runStretches(
     turn += 1;
     await neighbours.work(who);
     await pause(stretchMs);
+    await neighbours.haveDone(deedsMin);
     stretches.push({ side: 'bad', from, to: Date.now() });
     await neighbours.rest();
     for (const [series, value] of await figures()) {

@@ -28,6 +28,7 @@ t.test(`chaos: bad neighbours cost the innocents no promise (SEED=${seed})`, asy
       lateMs: 0,
       warmMs: 200,
       stretchMs: 2_000,
+      deedsMin: 6,
       casts: [WHO],
       settleMs: 0,
       ratioMax: 0,

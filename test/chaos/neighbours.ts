@@ -1,7 +1,7 @@
 /**
  * Neighbours: all that misbehaves beside a fleet, its backend and its commander, at once, in a
  * process of its own: bad devices and bad backends.
- * From: its parent, by IPC (fork): `work` and `rest`.  To: the node under test and the broker; its
+ * From: its parent, by IPC (fork): `work`, `rest` and `tell`.  To: the node under test and the broker; its
  * parent, when that is done: what they did so far.
  * At rest nothing of them is left: no link, no connection, no queue. Bound: as badDevices.ts and
  * badBackends.ts have it; ends with its parent.
@@ -21,7 +21,7 @@ export interface NeighboursStart {
 export type ToNeighbours =
   | NeighboursStart
   | { readonly what: 'work'; readonly who: readonly Who[] }
-  | { readonly what: 'rest' };
+  | { readonly what: 'rest' | 'tell' };
 
 // They are on other machines in life: what they need themselves is nobody else's loss.
 setPriority(constants.priority.PRIORITY_LOW);
@@ -44,7 +44,7 @@ process.on('message', async (message: ToNeighbours) => {
     return;
   }
   if (message.what === 'rest') await rest();
-  else if (options) {
+  else if (message.what === 'work' && options) {
     devices = badDevices(options.port, deeds, message.who);
     backends = badBackends({ ...options, deeds }, message.who);
   }

@@ -7,7 +7,7 @@
 import { Random } from '../../loadgen/random.ts';
 import type { Properties } from '../../src/broker/content.ts';
 import type { Names } from '../../src/broker/topology.ts';
-import { field, type RawMessage, text } from '../helpers/rawBackend.ts';
+import { FIELDS, field, type RawMessage, text } from '../helpers/rawBackend.ts';
 import { MUTES, muteName } from './badDevices.ts';
 
 const NAMES_MAX = 100;
@@ -19,28 +19,6 @@ const FRAMES_MAX = 200 * 1024;
 const FOREIGN_EACH = 200;
 const FOREIGN =
   'amq.rabbitmq.reply-to.g1h2ABpyZXBseUA2NTgwNjc1MgAANl8AAAAAY1jSQA==.7kDy5z3zGcLJPAChwLK8Pg==';
-
-/** Each type that RabbitMQ passes, with a value. (Not NaN: it closes whoever sends that.) */
-const FIELDS: readonly (readonly [string, readonly number[]])[] = [
-  ['L', [0, 0, 0, 0, 0, 0, 0, 1]],
-  ['l', [0x7f, 255, 255, 255, 255, 255, 255, 255]],
-  ['b', [0x80]],
-  ['B', [0xff]],
-  ['s', [0x80, 0]],
-  ['u', [0xff, 0xff]],
-  ['I', [0x80, 0, 0, 0]],
-  ['i', [0xff, 255, 255, 255]],
-  ['f', [0x3f, 0x80, 0, 0]],
-  ['d', [0x3f, 0xf0, 0, 0, 0, 0, 0, 0]],
-  ['D', [255, 255, 255, 255, 255]],
-  ['T', [255, 255, 255, 255, 255, 255, 255, 255]],
-  ['t', [1]],
-  ['V', []],
-  ['S', [0, 0, 0, 2, 0xff, 0xfe]],
-  ['x', [0, 0, 0, 2, 0xff, 0xfe]],
-  ['F', [0, 0, 0, 0]],
-  ['A', [0, 0, 0, 2, 0x56, 0x56]],
-];
 const QUESTIONS = ['{}', '', '[', '{"limit":3}', '{"after":"chaos-","limit":1e99}', '{"device":7}'];
 
 export class Poison {

@@ -198,6 +198,14 @@ export class NeighboursProcess {
     return this.#until({ what: 'rest' });
   }
 
+  /** Resolves when they have done things of so many kinds: on a busy machine they come last. */
+  async haveDone(kinds: number): Promise<void> {
+    await waitFor(`${kinds} kinds of deeds`, async () => {
+      await this.#until({ what: 'tell' });
+      return this.deeds.length >= kinds;
+    });
+  }
+
   async end(): Promise<void> {
     await end(this.#child);
   }

@@ -65,6 +65,7 @@ const neighbours: BesidePlan = {
   // So that a mute device's last command has ended before the next quiet stretch is judged.
   stretchMs: 15_000,
   settleMs: 5_000,
+  deedsMin: 1,
   casts: [WHO],
   ratioMax: RATIO_MAX,
 };

@@ -10,7 +10,7 @@ import { findBroker } from '../helpers/broker.ts';
 import { Commander } from '../helpers/commander.ts';
 import { Device, request } from '../helpers/device.ts';
 import { Obedient } from '../helpers/obedient.ts';
-import { field, RawBackend, text } from '../helpers/rawBackend.ts';
+import { FIELDS, field, RawBackend, text } from '../helpers/rawBackend.ts';
 import { Server } from '../helpers/server.ts';
 import { addUsers } from '../helpers/users.ts';
 import { waitFor } from '../helpers/waitFor.ts';
@@ -172,28 +172,6 @@ t.test('an outcome that makes the broker close its connection costs no other', a
   await stillWorks(t, 'after-foreign');
   t.same(JSON.parse(await server.page('/health/ready')), { ready: true, reasons: [] });
 });
-
-/** Each type that RabbitMQ passes, with a value. (Not NaN: it closes whoever sends that.) */
-const FIELDS = [
-  ['L', [0, 0, 0, 0, 0, 0, 0, 1]],
-  ['l', [0x7f, 255, 255, 255, 255, 255, 255, 255]],
-  ['b', [0x80]],
-  ['B', [0xff]],
-  ['s', [0x80, 0]],
-  ['u', [0xff, 0xff]],
-  ['I', [0x80, 0, 0, 0]],
-  ['i', [0xff, 255, 255, 255]],
-  ['f', [0x3f, 0x80, 0, 0]],
-  ['d', [0x3f, 0xf0, 0, 0, 0, 0, 0, 0]],
-  ['D', [255, 255, 255, 255, 255]],
-  ['T', [255, 255, 255, 255, 255, 255, 255, 255]],
-  ['t', [1]],
-  ['V', []],
-  ['S', [0, 0, 0, 2, 0xff, 0xfe]],
-  ['x', [0, 0, 0, 2, 0xff, 0xfe]],
-  ['F', [0, 0, 0, 0]],
-  ['A', [0, 0, 0, 2, 0x56, 0x56]],
-] as const;
 
 t.test('a command with a header of any type is decided about, and the next one too', async (t) => {
   await awake(t, 'door-headers');

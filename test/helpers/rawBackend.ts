@@ -29,6 +29,28 @@ export interface Heard {
   readonly body: Buffer;
 }
 
+/** Each type that RabbitMQ passes, with a value. (Not NaN: it closes whoever sends that.) */
+export const FIELDS: readonly (readonly [string, readonly number[]])[] = [
+  ['L', [0, 0, 0, 0, 0, 0, 0, 1]],
+  ['l', [0x7f, 255, 255, 255, 255, 255, 255, 255]],
+  ['b', [0x80]],
+  ['B', [0xff]],
+  ['s', [0x80, 0]],
+  ['u', [0xff, 0xff]],
+  ['I', [0x80, 0, 0, 0]],
+  ['i', [0xff, 255, 255, 255]],
+  ['f', [0x3f, 0x80, 0, 0]],
+  ['d', [0x3f, 0xf0, 0, 0, 0, 0, 0, 0]],
+  ['D', [255, 255, 255, 255, 255]],
+  ['T', [255, 255, 255, 255, 255, 255, 255, 255]],
+  ['t', [1]],
+  ['V', []],
+  ['S', [0, 0, 0, 2, 0xff, 0xfe]],
+  ['x', [0, 0, 0, 2, 0xff, 0xfe]],
+  ['F', [0, 0, 0, 0]],
+  ['A', [0, 0, 0, 2, 0x56, 0x56]],
+];
+
 /** One character for each byte. */
 export function text(bytes: Uint8Array | readonly number[]): string {
   return Buffer.from(bytes).toString('latin1');

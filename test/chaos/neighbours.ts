@@ -1,8 +1,8 @@
 /**
  * Neighbours: all that misbehaves beside a fleet, its backend and its commander, at once, in a
  * process of its own: bad devices and bad backends.
- * From: its parent, by IPC (fork): `work`, `rest` and `tell`.  To: the node under test and the broker; its
- * parent, when that is done: what they did so far.
+ * From: its parent, by IPC (fork): `work`, `rest` and `tell`.  To: the node under test and the
+ * broker; its parent, when that is done: what they did so far.
  * At rest nothing of them is left: no link, no connection, no queue. Bound: as badDevices.ts and
  * badBackends.ts have it; ends with its parent.
  */

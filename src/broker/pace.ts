@@ -12,7 +12,7 @@
 
 const UNDER_WAY_MIN = 128;
 /** A confirm that takes this much longer than twice the shortest has waited behind others. */
-const SLACK_MS = 5;
+const SLACK_MS = 10;
 const GROWTH = 1.25;
 const CUT = 0.75;
 /** The shortest is looked for anew: a broker that has moved away takes longer for good. */

@@ -72,7 +72,7 @@ export interface PublisherOptions {
 /** How often a message may have been the only one under way when the channel was closed. */
 const ALONE_TRIES = 2;
 /** Messages that may wait here while the broker takes some: the next turn has something to send. */
-const AHEAD = 8;
+const AHEAD = 32;
 
 export class Publisher {
   readonly #options: PublisherOptions;

@@ -7,7 +7,7 @@
  * turn of the event loop, some milliseconds' work.
  */
 
-const QUANTUM = 1;
+const QUANTUM = 4;
 const WAKES_MAX = 256;
 
 interface Waiter {

@@ -714,9 +714,9 @@ t.test('publisher: no more is under way than keeps the broker busy', async (t) =
   t.equal(part.publisher.isFull(), true, 'and some wait here');
 
   const other = build(t);
-  other.publish(...bodies.slice(0, 128 + 7));
+  other.publish(...bodies.slice(0, 128 + 31));
   t.equal(other.publisher.isFull(), false);
-  other.publish('e135');
+  other.publish('e159');
   t.equal(other.publisher.isFull(), true, 'but few: whoever comes next is behind them');
 
   part.pass(1);

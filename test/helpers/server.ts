@@ -104,6 +104,13 @@ export class Server {
     return this.#process.pid ?? 0;
   }
 
+  /** Lines of the log that are no mere information, but for those about refused devices. */
+  get complaints(): readonly LogLine[] {
+    return this.log.filter(
+      ({ level, msg }) => level !== 'info' && !/devices? refused$/.test(String(msg)),
+    );
+  }
+
   /** The pid of a live child, from the log. */
   childPid(child: string): number {
     const ready = this.log.findLast((line) => line.child === child && line.msg === 'child ready');

@@ -1,6 +1,6 @@
 /**
  * Link: one AMQP connection that comes back by itself, to the next broker URL that answers.
- * From: broker.ts, which says what to declare and open on it.  To: amqplib.
+ * From: acceptorBroker.ts, which says what to declare and open on it.  To: amqplib.
  * Bound: pauses from `reconnectMinMs` doubling to `reconnectMaxMs`, with full jitter, for ever;
  * `brokerConnectMs` for a connect, and again for what is set up on it; CLOSE_MS for a goodbye.
  * What the broker refuses on principle (other arguments, no permission) ends the process instead.

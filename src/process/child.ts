@@ -121,7 +121,7 @@ async function become(
     const { startRegistrar } = await import('./registrar.ts');
     return startRegistrar(start, log, onFatal);
   }
-  const { startAcceptor } = await import('./acceptor.ts');
+  const { startAcceptor } = await import('../acceptor/acceptor.ts');
   const { startReport } = await import('../observe/report.ts');
   const acceptor = await startAcceptor({ ...start, log, onFatal });
   const report = startReport(start, acceptor);

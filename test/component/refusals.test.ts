@@ -1,10 +1,10 @@
 /** Devices that err are told of, each refusal once: who it was, from where, and why. */
 import { connect } from 'node:net';
 import t from 'tap';
+import { RefusalLog } from '../../src/acceptor/refusalLog.ts';
 import { peerOf } from '../../src/endpoint/peer.ts';
 import { makeLimits } from '../../src/limits.ts';
 import { makeLoggerTo } from '../../src/observe/log.ts';
-import { RefusalLog } from '../../src/observe/refusalLog.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { FakeClock } from '../helpers/clock.ts';

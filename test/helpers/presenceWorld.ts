@@ -5,6 +5,7 @@
  * Bound: small numbers, so that steps meet each other often.
  */
 import assert from 'node:assert/strict';
+import { type Link, Teller } from '../../src/acceptor/linkChanges.ts';
 import type { Publishing } from '../../src/broker/publisher.ts';
 import type { CloseReason } from '../../src/errors.ts';
 import { makeLimits } from '../../src/limits.ts';
@@ -14,7 +15,6 @@ import { Notifier } from '../../src/presence/notifier.ts';
 import { Registrar } from '../../src/presence/registrar.ts';
 import type { Held, Row } from '../../src/presence/rules.ts';
 import type { Batch } from '../../src/presence/store.ts';
-import { type Link, Teller } from '../../src/presence/teller.ts';
 import { noTrace } from '../../src/presence/trace.ts';
 import { MemoryStore } from './memoryStore.ts';
 

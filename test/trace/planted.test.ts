@@ -3,13 +3,13 @@
  * Their trace is no behaviour of tla/Presence.tla; without the bug it is.
  */
 import t from 'tap';
+import { type Link, Teller } from '../../src/acceptor/linkChanges.ts';
 import type { Publishing } from '../../src/broker/publisher.ts';
 import { makeLimits } from '../../src/limits.ts';
 import { makePresenceCounters } from '../../src/observe/metrics.ts';
 import { Notifier } from '../../src/presence/notifier.ts';
 import { Registrar } from '../../src/presence/registrar.ts';
 import type { Batch, OutboxEvent } from '../../src/presence/store.ts';
-import { type Link, Teller } from '../../src/presence/teller.ts';
 import type { Trace } from '../../src/presence/trace.ts';
 import { judge } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';

@@ -7,7 +7,7 @@
  */
 import type { CloseReason, ProtocolError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
-import type { Logger } from './log.ts';
+import type { Logger } from '../observe/log.ts';
 
 export interface RefusalLogOptions {
   readonly log: Logger;

@@ -1,6 +1,6 @@
 /**
  * StreamClient: an acceptor's end of its stream to the registrar.
- * From: teller.ts, which knows what is still to be told; answers to COMMANDs.  To: the registrar's
+ * From: linkChanges.ts, which knows what is still to be told; answers to COMMANDs.  To: the registrar's
  * Unix socket; takeovers and COMMANDs back to the acceptor.
  * Bound: `presenceStreamBytes` are on their way; beyond that the teller keeps state, not changes,
  * so a registrar that is stopped costs no device anything.
@@ -17,8 +17,8 @@ import {
   type ToAcceptor,
   type ToLink,
   type ToRegistrar,
-} from './messages.ts';
-import type { Teller } from './teller.ts';
+} from '../presence/messages.ts';
+import type { Teller } from './linkChanges.ts';
 
 const RECONNECT_MS = 100;
 /** Payloads of answers on their way; the registrar that does not take them is connected to anew. */

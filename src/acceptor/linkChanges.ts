@@ -7,8 +7,8 @@
  */
 import type { CloseReason } from '../errors.ts';
 import { SHARDS } from '../limits.ts';
-import type { ToRegistrar } from './messages.ts';
-import type { Trace } from './trace.ts';
+import type { ToRegistrar } from '../presence/messages.ts';
+import type { Trace } from '../presence/trace.ts';
 
 /** A link, as its endpoint knows it. */
 export interface Link {

@@ -6,19 +6,19 @@
  */
 import type { Channel, ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
-import type { StartError } from '../errors.ts';
-import type { Limits } from '../limits.ts';
-import type { Counters } from '../observe/metrics.ts';
-import type { Consumer } from './consumer.ts';
-import { Link } from './link.ts';
-import type { Publisher } from './publisher.ts';
+import type { Consumer } from '../broker/consumer.ts';
+import { Link } from '../broker/link.ts';
+import type { Publisher } from '../broker/publisher.ts';
 import {
   declareApart,
   declareReplies,
   declareUplink,
   type Names,
   type QueueType,
-} from './topology.ts';
+} from '../broker/topology.ts';
+import type { StartError } from '../errors.ts';
+import type { Limits } from '../limits.ts';
+import type { Counters } from '../observe/metrics.ts';
 
 export interface BrokerOptions {
   /** In the order in which they are tried. */

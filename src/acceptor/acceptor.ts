@@ -6,7 +6,6 @@
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { Broker } from '../broker/broker.ts';
 import { Consumer } from '../broker/consumer.ts';
 import { tryOrder } from '../broker/link.ts';
 import { Publisher } from '../broker/publisher.ts';
@@ -20,21 +19,22 @@ import { Listener } from '../endpoint/listener.ts';
 import type { StartError } from '../errors.ts';
 import { SHARDS } from '../limits.ts';
 import { type Counters, makeCounters } from '../observe/metrics.ts';
-import { RefusalLog } from '../observe/refusalLog.ts';
 import type { Degraded } from '../observe/report.ts';
 import type { FromLink } from '../presence/messages.ts';
-import { StreamClient } from '../presence/streamClient.ts';
-import { Teller } from '../presence/teller.ts';
 import { noTrace, type Trace, traceTo } from '../presence/trace.ts';
+import { linksMaxOf } from '../process/files.ts';
+import { registrarSocket } from '../process/ipc.ts';
 import { Commands } from '../route/commands.ts';
 import { Downlink } from '../route/downlink.ts';
 import { Requests } from '../route/requests.ts';
 import { Uplink } from '../route/uplink.ts';
 import { TYPE } from '../wire/message.ts';
 import { v1 } from '../wire/v1.ts';
-import { linksMaxOf } from './files.ts';
-import { registrarSocket } from './ipc.ts';
+import { Broker } from './acceptorBroker.ts';
+import { Teller } from './linkChanges.ts';
 import { Outage } from './outage.ts';
+import { RefusalLog } from './refusalLog.ts';
+import { StreamClient } from './streamClient.ts';
 
 export interface AcceptorStart {
   readonly config: Config;

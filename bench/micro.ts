@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { type Channel, type ConfirmChannel, type ConsumeMessage, connect } from 'amqplib';
 import { pack, unpack } from 'msgpackr';
 import { v4 as uuid } from 'uuid';
-import { Registry } from '../src/endpoint/registry.ts';
+import { Registry } from '../src/acceptor/endpoint/registry.ts';
 import { type Message, TYPE } from '../src/wire/message.ts';
 import { decode, encode, v1 } from '../src/wire/v1.ts';
 import { findBroker } from '../test/helpers/broker.ts';

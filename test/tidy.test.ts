@@ -186,7 +186,7 @@ const LAYERS: readonly Layer[] = [
 ];
 
 /** Pure files: the clock and chance arrive as arguments. */
-const PURE = ['src/wire/', 'src/process/restart.ts', 'src/endpoint/keepalive.ts'];
+const PURE = ['src/wire/', 'src/process/restart.ts', 'src/acceptor/endpoint/keepalive.ts'];
 const IMPURE = new RegExp(
   [
     /Date\.now|Math\.random|random(?:Bytes|UUID)|performance\./,

@@ -1,7 +1,7 @@
 /** A full acceptor: links beyond linksMax are told when to come back; live links feel nothing. */
 import type { Socket } from 'node:net';
 import { duplexPair } from 'node:stream';
-import { Gate } from '../../src/endpoint/gate.ts';
+import { Gate } from '../../src/acceptor/endpoint/admission.ts';
 import { makeLimits } from '../../src/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, END, event, hello } from '../helpers/device.ts';

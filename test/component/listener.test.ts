@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import t from 'tap';
-import { Listener } from '../../src/endpoint/listener.ts';
+import { Listener } from '../../src/acceptor/endpoint/listener.ts';
 import { makeLimits } from '../../src/limits.ts';
 
 const LINKS = 256;

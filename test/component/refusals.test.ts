@@ -1,8 +1,8 @@
 /** Devices that err are told of, each refusal once: who it was, from where, and why. */
 import { connect } from 'node:net';
 import t from 'tap';
+import { peerOf } from '../../src/acceptor/endpoint/peer.ts';
 import { RefusalLog } from '../../src/acceptor/refusalLog.ts';
-import { peerOf } from '../../src/endpoint/peer.ts';
 import { makeLimits } from '../../src/limits.ts';
 import { makeLoggerTo } from '../../src/observe/log.ts';
 import { TYPE } from '../../src/wire/message.ts';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import type { Server } from 'node:net';
 import t from 'tap';
-import { Listener } from '../../src/endpoint/listener.ts';
+import { Listener } from '../../src/acceptor/endpoint/listener.ts';
 import { makeLimits } from '../../src/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, event } from '../helpers/device.ts';

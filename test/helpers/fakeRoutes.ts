@@ -3,8 +3,8 @@
  * From: a Keeper.  To: the test's assertions; `release` stands for a confirm or a reply.
  * Bound: `room` messages are taken, then `isFull` holds until the test sets it again.
  */
-import type { Endpoint } from '../../src/endpoint/endpoint.ts';
-import type { Routes } from '../../src/endpoint/keeper.ts';
+import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
+import type { Routes } from '../../src/acceptor/endpoint/endpoints.ts';
 import type { Ack, Event, Request, Result } from '../../src/wire/message.ts';
 
 export interface Handed {

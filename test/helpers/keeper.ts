@@ -10,9 +10,9 @@ import { connect, type Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import type { Endpoint } from '../../src/endpoint/endpoint.ts';
-import { Keeper, type Refusals } from '../../src/endpoint/keeper.ts';
-import { Listener } from '../../src/endpoint/listener.ts';
+import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
+import { Keeper, type Refusals } from '../../src/acceptor/endpoint/endpoints.ts';
+import { Listener } from '../../src/acceptor/endpoint/listener.ts';
 import {
   type LimitName,
   type Limits,

@@ -5,10 +5,10 @@
  * Bound: time moves only by `pass`.
  */
 
+import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
+import { Registry } from '../../src/acceptor/endpoint/registry.ts';
 import { Publisher } from '../../src/broker/publisher.ts';
 import { names } from '../../src/broker/topology.ts';
-import type { Endpoint } from '../../src/endpoint/endpoint.ts';
-import { Registry } from '../../src/endpoint/registry.ts';
 import { type LimitName, makeLimits } from '../../src/limits.ts';
 import { makeCounters } from '../../src/observe/metrics.ts';
 import { Downlink } from '../../src/route/downlink.ts';

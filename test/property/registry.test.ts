@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { type Registered, Registry, shardOf } from '../../src/endpoint/registry.ts';
+import { type Registered, Registry, shardOf } from '../../src/acceptor/endpoint/registry.ts';
 import { SHARDS } from '../../src/limits.ts';
 
 /** Few ids, so that the same one comes up often; two of them share a shard. */

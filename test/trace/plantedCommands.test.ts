@@ -5,11 +5,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
+import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
+import type { Registry } from '../../src/acceptor/endpoint/registry.ts';
 import { Commands } from '../../src/command/commands.ts';
 import { Outcomes } from '../../src/command/outcomes.ts';
 import type { Delivery } from '../../src/command/port.ts';
-import type { Endpoint } from '../../src/endpoint/endpoint.ts';
-import type { Registry } from '../../src/endpoint/registry.ts';
 import { makeLimits } from '../../src/limits.ts';
 import { makeCommandCounters, makeCounters } from '../../src/observe/metrics.ts';
 import type { FromLink, ToLink } from '../../src/presence/messages.ts';

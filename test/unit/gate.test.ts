@@ -1,7 +1,7 @@
 /** The gate: how many links a storm may bring in, against a count kept by hand. */
 import type { Socket } from 'node:net';
 import t from 'tap';
-import { Gate } from '../../src/endpoint/gate.ts';
+import { Gate } from '../../src/acceptor/endpoint/admission.ts';
 import { makeLimits } from '../../src/limits.ts';
 import { makeCounters } from '../../src/observe/metrics.ts';
 import { FakeClock } from '../helpers/clock.ts';

@@ -1,6 +1,6 @@
 /** Keepalive arithmetic: which one rules, when a device is gone, when Owsla shows its life. */
 import t from 'tap';
-import { judgeKeepalive, ruleKeepalive } from '../../src/endpoint/keepalive.ts';
+import { judgeKeepalive, ruleKeepalive } from '../../src/acceptor/endpoint/keepalive.ts';
 import { makeLimits } from '../../src/limits.ts';
 
 t.test('keepalive: the wish rules within the limits', async (t) => {

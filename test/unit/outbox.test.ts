@@ -1,7 +1,7 @@
 /** When an outbox is stalled: told by what the kernel has taken, and by nothing else. */
 import type { Socket } from 'node:net';
 import t from 'tap';
-import { Flusher, Outbox } from '../../src/endpoint/outbox.ts';
+import { Flusher, Outbox } from '../../src/acceptor/endpoint/outbox.ts';
 
 const STALL_MS = 100;
 

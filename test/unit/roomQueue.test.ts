@@ -1,6 +1,6 @@
 /** RoomQueue: many that flood get no more room, each, than one that asks once. */
 import t from 'tap';
-import { RoomQueue } from '../../src/endpoint/roomQueue.ts';
+import { RoomQueue } from '../../src/acceptor/endpoint/roomQueue.ts';
 
 class Link {
   taken = 0;

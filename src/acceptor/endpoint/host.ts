@@ -1,14 +1,15 @@
 /**
  * Host: what an endpoint needs of the acceptor around it.
- * From: each link's Endpoint.  To: keeper.ts, which is one.
+ * From: each link's Endpoint.  To: endpoints.ts, which is one.
  * Bound: the lists and deadlines behind it are the keeper's.
  */
-import type { CloseReason, ProtocolError } from '../errors.ts';
-import type { Limits } from '../limits.ts';
-import type { Counters } from '../observe/metrics.ts';
-import type { Codec } from '../wire/codec.ts';
-import type { Ack, Event, Request, Result } from '../wire/message.ts';
-import type { Clock } from './clock.ts';
+
+import type { Clock } from '../../endpoint/clock.ts';
+import type { CloseReason, ProtocolError } from '../../errors.ts';
+import type { Limits } from '../../limits.ts';
+import type { Counters } from '../../observe/metrics.ts';
+import type { Codec } from '../../wire/codec.ts';
+import type { Ack, Event, Request, Result } from '../../wire/message.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Flusher } from './outbox.ts';
 import type { Rate } from './rate.ts';

@@ -1,6 +1,6 @@
 /**
  * RoomQueue: links whose next message has no room at the broker, and whose turn it is.
- * From: keeper.ts, for each such link; the routes, which say when there is room.  To: `wake`.
+ * From: endpoints.ts, for each such link; the routes, which say when there is room.  To: `wake`.
  * Bound: one entry per link. Whoever has waited longest goes first, with QUANTUM messages at most,
  * and then to the end of the line: many that flood get no more of the room, each, than one that
  * asks once. Before all of them goes who has nothing under way. WAKES_MAX links are woken in one

@@ -7,13 +7,13 @@
  */
 import type { Socket } from 'node:net';
 import { v4 as uuid } from 'uuid';
-import type { ByeReason, CloseReason, ProtocolError } from '../errors.ts';
-import { type Limits, SHARDS, SHARDS_PER_TICK } from '../limits.ts';
-import { bump, type Counters } from '../observe/metrics.ts';
-import type { Codec } from '../wire/codec.ts';
-import { type Ack, type Event, type Request, type Result, TYPE } from '../wire/message.ts';
-import type { Clock } from './clock.ts';
-import { Deadlines } from './deadlines.ts';
+import type { Clock } from '../../endpoint/clock.ts';
+import { Deadlines } from '../../endpoint/deadlines.ts';
+import type { ByeReason, CloseReason, ProtocolError } from '../../errors.ts';
+import { type Limits, SHARDS, SHARDS_PER_TICK } from '../../limits.ts';
+import { bump, type Counters } from '../../observe/metrics.ts';
+import type { Codec } from '../../wire/codec.ts';
+import { type Ack, type Event, type Request, type Result, TYPE } from '../../wire/message.ts';
 import { Endpoint } from './endpoint.ts';
 import { Heavy } from './heavy.ts';
 import type { EndpointHost } from './host.ts';

@@ -10,9 +10,9 @@
  * draining: our BYE and FIN are on their way; what still comes is read and discarded.
  */
 import type { Socket } from 'node:net';
-import { type ByeReason, type CloseReason, type FatalCode, ProtocolError } from '../errors.ts';
-import { bump } from '../observe/metrics.ts';
-import type { Reader } from '../wire/codec.ts';
+import { type ByeReason, type CloseReason, type FatalCode, ProtocolError } from '../../errors.ts';
+import { bump } from '../../observe/metrics.ts';
+import type { Reader } from '../../wire/codec.ts';
 import {
   type Event,
   errorAbout,
@@ -22,7 +22,7 @@ import {
   TYPE,
   TYPE_NAMES,
   toDevice,
-} from '../wire/message.ts';
+} from '../../wire/message.ts';
 import { HEAVY_BYTES } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
 import { judgeKeepalive, ruleKeepalive } from './keepalive.ts';

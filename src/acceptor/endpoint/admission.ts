@@ -8,10 +8,10 @@
  * instead.
  */
 import type { Socket } from 'node:net';
-import { Bucket } from '../bucket.ts';
-import type { Limits } from '../limits.ts';
-import type { Counters } from '../observe/metrics.ts';
-import type { Clock } from './clock.ts';
+import { Bucket } from '../../bucket.ts';
+import type { Clock } from '../../endpoint/clock.ts';
+import type { Limits } from '../../limits.ts';
+import type { Counters } from '../../observe/metrics.ts';
 
 export interface GateOptions {
   readonly limits: Limits;

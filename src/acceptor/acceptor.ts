@@ -20,10 +20,6 @@ import type { FromLink } from '../presence/messages.ts';
 import { noTrace, type Trace, traceTo } from '../presence/trace.ts';
 import { linksMaxOf } from '../process/files.ts';
 import { registrarSocket } from '../process/ipc.ts';
-import { Commands } from '../route/commands.ts';
-import { Downlink } from '../route/downlink.ts';
-import { Requests } from '../route/requests.ts';
-import { Uplink } from '../route/uplink.ts';
 import { TYPE } from '../wire/message.ts';
 import { v1 } from '../wire/v1.ts';
 import { Broker } from './acceptorBroker.ts';
@@ -34,6 +30,10 @@ import { Listener } from './endpoint/listener.ts';
 import { Teller } from './linkChanges.ts';
 import { Outage } from './outage.ts';
 import { RefusalLog } from './refusalLog.ts';
+import { Commands } from './route/commands.ts';
+import { Downlink } from './route/downlink.ts';
+import { Requests } from './route/requests.ts';
+import { Uplink } from './route/uplink.ts';
 import { StreamClient } from './streamClient.ts';
 
 export interface AcceptorStart {

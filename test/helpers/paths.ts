@@ -7,13 +7,13 @@
 
 import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
 import { Registry } from '../../src/acceptor/endpoint/registry.ts';
+import { Downlink } from '../../src/acceptor/route/downlink.ts';
+import { Requests } from '../../src/acceptor/route/requests.ts';
+import { messageIdOf, Uplink } from '../../src/acceptor/route/uplink.ts';
 import { Publisher } from '../../src/broker/publisher.ts';
 import { names } from '../../src/broker/topology.ts';
 import { type LimitName, makeLimits } from '../../src/limits.ts';
 import { makeCounters } from '../../src/observe/metrics.ts';
-import { Downlink } from '../../src/route/downlink.ts';
-import { Requests } from '../../src/route/requests.ts';
-import { messageIdOf, Uplink } from '../../src/route/uplink.ts';
 import type { Message } from '../../src/wire/message.ts';
 import { FakeClock } from './clock.ts';
 import { event, request } from './device.ts';

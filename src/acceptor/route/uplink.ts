@@ -5,12 +5,12 @@
  * link has `inFlightMax` messages in both together, EVENTs without an id too.
  */
 import type { Options } from 'amqplib';
-import type { Endpoint } from '../acceptor/endpoint/endpoint.ts';
-import type { Publisher, Publishing } from '../broker/publisher.ts';
-import { type Names, routingKey } from '../broker/topology.ts';
-import type { Clock } from '../endpoint/clock.ts';
-import type { DropReason } from '../observe/metrics.ts';
-import { type Event, type Request, TYPE } from '../wire/message.ts';
+import type { Publisher, Publishing } from '../../broker/publisher.ts';
+import { type Names, routingKey } from '../../broker/topology.ts';
+import type { Clock } from '../../endpoint/clock.ts';
+import type { DropReason } from '../../observe/metrics.ts';
+import { type Event, type Request, TYPE } from '../../wire/message.ts';
+import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { OpenRequest, Requests } from './requests.ts';
 
 const APP_ID = 'owsla';

@@ -6,13 +6,14 @@
  * is a stray one then. A link whose outbox is above its soft bound takes no COMMAND. After a kept
  * one that found no room none that follows it is sent either, until it has come again.
  */
-import type { Endpoint } from '../acceptor/endpoint/endpoint.ts';
-import type { Registry } from '../acceptor/endpoint/registry.ts';
-import type { Limits } from '../limits.ts';
-import type { Counters } from '../observe/metrics.ts';
-import type { FromLink, ToLink, Unsent } from '../presence/messages.ts';
-import type { Trace } from '../presence/trace.ts';
-import { type Ack, ID_MAX, type Result, TYPE } from '../wire/message.ts';
+
+import type { Limits } from '../../limits.ts';
+import type { Counters } from '../../observe/metrics.ts';
+import type { FromLink, ToLink, Unsent } from '../../presence/messages.ts';
+import type { Trace } from '../../presence/trace.ts';
+import { type Ack, ID_MAX, type Result, TYPE } from '../../wire/message.ts';
+import type { Endpoint } from '../endpoint/endpoint.ts';
+import type { Registry } from '../endpoint/registry.ts';
 
 /** Four times what a device remembers. */
 const OPEN_MAX = 64;

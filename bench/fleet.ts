@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, type Histogram, HistogramLogReader } from 'hdr-histogram-js';
 import type { Report } from '../loadgen/report.ts';
+import { LIMIT_SPECS } from '../src/base/limits.ts';
 import { type Names, names } from '../src/broker/topology.ts';
-import { LIMIT_SPECS } from '../src/limits.ts';
 import { type Broker, findBroker } from '../test/helpers/broker.ts';
 import { Server, type ServerOptions } from '../test/helpers/server.ts';
 

@@ -6,7 +6,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { KEEPALIVE_GRACE, LIMIT_SPECS, SHARDS, SHARDS_PER_TICK } from '../src/limits.ts';
+import { KEEPALIVE_GRACE, LIMIT_SPECS, SHARDS, SHARDS_PER_TICK } from '../src/base/limits.ts';
 import { waitFor } from '../test/helpers/waitFor.ts';
 import type { Silences } from './clientSilent.ts';
 import {

@@ -7,9 +7,9 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Keeper } from '../src/acceptor/endpoint/endpoints.ts';
-import { systemClock } from '../src/endpoint/clock.ts';
-import { makeLimits } from '../src/limits.ts';
-import { makeCounters } from '../src/observe/metrics.ts';
+import { systemClock } from '../src/base/clock.ts';
+import { makeLimits } from '../src/base/limits.ts';
+import { makeCounters } from '../src/base/metrics.ts';
 import { v1 } from '../src/wire/v1.ts';
 import { hello } from '../test/helpers/device.ts';
 

@@ -9,13 +9,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { v4 as uuid } from 'uuid';
-import { systemClock } from '../src/endpoint/clock.ts';
-import { makeLimits } from '../src/limits.ts';
-import { makePresenceCounters } from '../src/observe/metrics.ts';
+import { systemClock } from '../src/base/clock.ts';
+import { makeLimits } from '../src/base/limits.ts';
+import { makePresenceCounters } from '../src/base/metrics.ts';
+import { noTrace } from '../src/base/trace.ts';
 import { Registrar } from '../src/presence/registrar.ts';
 import { Sqlite } from '../src/presence/sqlite.ts';
 import type { Batch } from '../src/presence/store.ts';
-import { noTrace } from '../src/presence/trace.ts';
 import { heading, row, spread } from './stats.ts';
 
 const { values } = parseArgs({

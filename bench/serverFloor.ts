@@ -7,8 +7,8 @@
 import { createServer, type Socket } from 'node:net';
 import { type ConsumeMessage, connect } from 'amqplib';
 import { v4 as uuid } from 'uuid';
+import { makeLimits } from '../src/base/limits.ts';
 import { declareReplies, declareUplink, names } from '../src/broker/topology.ts';
-import { makeLimits } from '../src/limits.ts';
 import { serve } from './serverMain.ts';
 
 await serve(async ({ amqp, prefix }) => {

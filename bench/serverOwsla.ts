@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { pino } from 'pino';
 import { startAcceptor } from '../src/acceptor/acceptor.ts';
-import { makeConfig } from '../src/config.ts';
+import { makeConfig } from '../src/base/config.ts';
 import { serve } from './serverMain.ts';
 
 /** A port that was free a moment ago. */

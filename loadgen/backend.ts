@@ -6,8 +6,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import amqp, { type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib';
+import { STATUS } from '../src/base/errors.ts';
 import { names } from '../src/broker/topology.ts';
-import { STATUS } from '../src/errors.ts';
 import { Random } from './random.ts';
 
 export interface BackendPlan {

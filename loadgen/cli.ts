@@ -5,7 +5,7 @@
  * can enter by a signal.
  * Bound: a Node that is too old is one sentence and exit code 78.
  */
-import { prepare } from '../src/runtime.ts';
+import { prepare } from '../src/base/runtime.ts';
 
 if (prepare('owsla-loadgen', process.argv, process.env.NODE_OPTIONS)) {
   await import('./commandLine.ts');

@@ -4,7 +4,7 @@
  * To: measures and findings; how many still have no final outcome.
  * Bound: some 200 bytes per command, for the whole run: a second act may come at any time.
  */
-import { STATUS } from '../src/errors.ts';
+import { STATUS } from '../src/base/errors.ts';
 import type { Findings } from './findings.ts';
 import type { Measures } from './measures.ts';
 import { KIND, type Payloads, readMark } from './payload.ts';

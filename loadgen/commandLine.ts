@@ -6,7 +6,7 @@
 import { randomInt } from 'node:crypto';
 import yargs, { type Argv, type Options } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { markOperands, unmarked } from '../src/operands.ts';
+import { markOperands, unmarked } from '../src/base/operands.ts';
 import { backendOptions, runBackend } from './backendCli.ts';
 import { writeComparison } from './compare.ts';
 import { EXIT } from './report.ts';

@@ -9,7 +9,7 @@
  * process; a device gets a reader of its own only while a frame is incomplete.
  */
 import net from 'node:net';
-import { ProtocolError, STATUS } from '../src/errors.ts';
+import { ProtocolError, STATUS } from '../src/base/errors.ts';
 import { FrameReader } from '../src/wire/frame.ts';
 import { type Command, type Message, TYPE } from '../src/wire/message.ts';
 import { decode, encode, VERSION } from '../src/wire/v1.ts';

@@ -3,7 +3,7 @@
  * From: device.ts: every send, REPLY and ACK.  To: measures, findings, and the host (`onSettled`).
  * Bound: IN_FLIGHT_MAX unanswered messages; made at a link's first message, gone with the link.
  */
-import { STATUS } from '../src/errors.ts';
+import { STATUS } from '../src/base/errors.ts';
 import { nowMs } from './clock.ts';
 import type { Findings } from './findings.ts';
 import type { Measures } from './measures.ts';

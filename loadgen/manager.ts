@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { NO_DEBUGGER } from '../src/runtime.ts';
+import { NO_DEBUGGER } from '../src/base/runtime.ts';
 import { nowMs } from './clock.ts';
 import type { CommandBroker } from './commandPublisher.ts';
 import type { FromWorker, ToWorker } from './ipc.ts';

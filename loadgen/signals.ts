@@ -3,12 +3,7 @@
  * From: run.ts and backendCli.ts.  To: their way to end; a line on stderr for what is ignored.
  * Bound: one line a signal and second.
  */
-import {
-  IGNORED_SIGNALS,
-  ignoreSignals,
-  STOP_SIGNALS,
-  tellIgnored,
-} from '../src/process/signals.ts';
+import { IGNORED_SIGNALS, ignoreSignals, STOP_SIGNALS, tellIgnored } from '../src/base/signals.ts';
 
 /**
  * Call `onSignal` for each signal that ends; gives the end of that. SIGHUP is one of them where a

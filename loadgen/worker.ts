@@ -7,7 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { IGNORED_SIGNALS, ignoreSilently, STOP_SIGNALS } from '../src/process/signals.ts';
+import { IGNORED_SIGNALS, ignoreSilently, STOP_SIGNALS } from '../src/base/signals.ts';
 import { nowMs } from './clock.ts';
 import type { CommandBroker } from './commandPublisher.ts';
 import { Commands, WakeUps } from './commands.ts';

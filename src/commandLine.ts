@@ -16,19 +16,19 @@ import {
   type OptionName,
   type OptionSpec,
   type Options,
-} from './config.ts';
-import { EXIT, StartError } from './errors.ts';
-import { LIMIT_NAMES, LIMIT_SPECS, type LimitUnit } from './limits.ts';
-import { makeLogger } from './observe/log.ts';
-import { redact } from './observe/redact.ts';
-import { markOperands, unmarked } from './operands.ts';
+} from './base/config.ts';
+import { EXIT, StartError } from './base/errors.ts';
+import { LIMIT_NAMES, LIMIT_SPECS, type LimitUnit } from './base/limits.ts';
+import { makeLogger } from './base/log.ts';
+import { markOperands, unmarked } from './base/operands.ts';
+import { redact } from './base/redact.ts';
+import { tellIgnored } from './base/signals.ts';
+import { didYouMean, parseDuration, writeDuration, writeSize } from './base/units.ts';
 import { columnsOf, listDevices } from './process/listDevices.ts';
 import { preflight } from './process/preflight.ts';
 import { restorePresence, watchPresence } from './process/presenceCommand.ts';
 import { lineOf, sendCommand } from './process/sendCommand.ts';
-import { tellIgnored } from './process/signals.ts';
 import { supervise } from './process/supervisor.ts';
-import { didYouMean, parseDuration, writeDuration, writeSize } from './units.ts';
 
 const VARIABLE_PREFIX = 'OWSLA_';
 const FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;

@@ -20,8 +20,8 @@ import {
   REFUSALS,
   STATUS,
   UNSEEN_ENDS,
-} from '../src/errors.ts';
-import { QUERY_FATES, REPLY_FATES } from '../src/observe/metrics.ts';
+} from '../src/base/errors.ts';
+import { QUERY_FATES, REPLY_FATES } from '../src/base/metrics.ts';
 import { STORE_FAULTS } from '../src/presence/store.ts';
 
 const NOT_YET: Readonly<Record<string, string>> = {

@@ -25,15 +25,15 @@ const ENTRIES = [
 
 /** Lists, arithmetic and pure functions that hold no state: free for all layers but the wire's. */
 const BASE = [
-  'src/limits.ts',
-  'src/errors.ts',
-  'src/units.ts',
-  'src/amqpUrl.ts',
-  'src/runtime.ts',
-  'src/operands.ts',
-  'src/observe/redact.ts',
+  'src/base/limits.ts',
+  'src/base/errors.ts',
+  'src/base/units.ts',
+  'src/base/amqpUrl.ts',
+  'src/base/runtime.ts',
+  'src/base/operands.ts',
+  'src/base/redact.ts',
 ];
-const METRICS = 'src/observe/metrics.ts';
+const METRICS = 'src/base/metrics.ts';
 
 interface Layer {
   /** Paths that this layer holds: a file, or a folder with its slash. */
@@ -46,20 +46,20 @@ interface Layer {
 
 /** Import directions: the first layer that holds a file decides. What is not named is forbidden. */
 const LAYERS: readonly Layer[] = [
-  { holds: 'src/limits.ts', values: [] },
-  { holds: 'src/errors.ts', values: [] },
-  { holds: 'src/units.ts', values: [] },
-  { holds: 'src/bucket.ts', values: [] },
+  { holds: 'src/base/limits.ts', values: [] },
+  { holds: 'src/base/errors.ts', values: [] },
+  { holds: 'src/base/units.ts', values: [] },
+  { holds: 'src/base/bucket.ts', values: [] },
   { holds: 'src/localSocket.ts', values: ['node:fs', 'node:net'] },
-  { holds: 'src/runtime.ts', values: [] },
-  { holds: 'src/operands.ts', values: [] },
-  { holds: 'src/amqpUrl.ts', values: ['src/units.ts'] },
-  { holds: 'src/observe/redact.ts', values: [] },
-  { holds: 'src/config.ts', values: [...BASE, 'node:os', 'node:path'] },
+  { holds: 'src/base/runtime.ts', values: [] },
+  { holds: 'src/base/operands.ts', values: [] },
+  { holds: 'src/base/amqpUrl.ts', values: ['src/base/units.ts'] },
+  { holds: 'src/base/redact.ts', values: [] },
+  { holds: 'src/base/config.ts', values: [...BASE, 'node:os', 'node:path'] },
   { holds: 'src/wire/', values: [...BASE, 'msgpackr'] },
   {
     holds: 'src/endpoint/',
-    values: [...BASE, 'src/bucket.ts', METRICS, 'src/wire/message.ts', 'uuid', 'node:net'],
+    values: [...BASE, 'src/base/bucket.ts', METRICS, 'src/wire/message.ts', 'uuid', 'node:net'],
     types: ['src/wire/codec.ts'],
   },
   {
@@ -78,13 +78,13 @@ const LAYERS: readonly Layer[] = [
       'src/broker/topology.ts',
       'uuid',
     ],
-    types: ['src/broker/', 'src/presence/messages.ts', 'src/presence/trace.ts', 'amqplib'],
+    types: ['src/broker/', 'src/presence/messages.ts', 'src/base/trace.ts', 'amqplib'],
   },
   {
     holds: 'src/command/',
     values: [
       ...BASE,
-      'src/bucket.ts',
+      'src/base/bucket.ts',
       METRICS,
       'src/wire/v1.ts',
       'src/broker/content.ts',
@@ -110,7 +110,7 @@ const LAYERS: readonly Layer[] = [
       'node:sqlite',
       'node:worker_threads',
     ],
-    types: ['src/config.ts', 'src/command/', 'pino'],
+    types: ['src/base/config.ts', 'src/command/', 'pino'],
   },
   {
     holds: 'src/observe/',
@@ -126,15 +126,15 @@ const LAYERS: readonly Layer[] = [
       'pino-pretty',
       'node:',
     ],
-    types: ['src/config.ts'],
+    types: ['src/base/config.ts'],
   },
-  { holds: 'src/process/restart.ts', values: ['src/limits.ts'] },
-  { holds: 'src/process/signals.ts', values: [] },
+  { holds: 'src/process/restart.ts', values: ['src/base/limits.ts'] },
+  { holds: 'src/base/signals.ts', values: [] },
   {
     holds: 'src/process/',
     values: [
       ...BASE,
-      'src/config.ts',
+      'src/base/config.ts',
       'src/wire/',
       'src/endpoint/',
       'src/broker/',
@@ -150,15 +150,15 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/cli.ts',
-    values: ['src/runtime.ts', 'src/process/signals.ts', 'src/commandLine.ts'],
+    values: ['src/base/runtime.ts', 'src/base/signals.ts', 'src/commandLine.ts'],
   },
   {
     holds: 'src/commandLine.ts',
     values: [
       ...BASE,
-      'src/config.ts',
+      'src/base/config.ts',
       'src/process/',
-      'src/observe/log.ts',
+      'src/base/log.ts',
       'yargs',
       'yaml',
       'node:',
@@ -168,11 +168,11 @@ const LAYERS: readonly Layer[] = [
     holds: 'loadgen/',
     values: [
       'src/wire/',
-      'src/limits.ts',
-      'src/errors.ts',
-      'src/runtime.ts',
-      'src/operands.ts',
-      'src/process/signals.ts',
+      'src/base/limits.ts',
+      'src/base/errors.ts',
+      'src/base/runtime.ts',
+      'src/base/operands.ts',
+      'src/base/signals.ts',
       'src/broker/topology.ts',
       'node:',
       'amqplib',

@@ -8,8 +8,8 @@
 import { createServer, type Socket } from 'node:net';
 import { type ConsumeMessage, connect, type Options } from 'amqplib';
 import { v4 as uuid } from 'uuid';
+import { makeLimits } from '../../src/base/limits.ts';
 import { declareReplies, declareUplink, names } from '../../src/broker/topology.ts';
-import { makeLimits } from '../../src/limits.ts';
 import { BARE, BARE_HELLO_BYTES, PAYLOAD_BYTES } from './dialects.ts';
 
 const [amqp = '', prefix = 'bench'] = process.argv.slice(2);

@@ -6,6 +6,9 @@
  */
 import type { Channel, ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
+import type { StartError } from '../base/errors.ts';
+import type { Limits } from '../base/limits.ts';
+import type { Counters } from '../base/metrics.ts';
 import type { Consumer } from '../broker/consumer.ts';
 import { Link } from '../broker/link.ts';
 import type { Publisher } from '../broker/publisher.ts';
@@ -16,9 +19,6 @@ import {
   type Names,
   type QueueType,
 } from '../broker/topology.ts';
-import type { StartError } from '../errors.ts';
-import type { Limits } from '../limits.ts';
-import type { Counters } from '../observe/metrics.ts';
 
 export interface BrokerOptions {
   /** In the order in which they are tried. */

@@ -5,10 +5,10 @@
  * Bound: one entry per link that is open, or was when the registrar last listened; never one per
  * change. A link that begins and ends between two tellings is not told at all.
  */
-import type { CloseReason } from '../errors.ts';
-import { SHARDS } from '../limits.ts';
+import type { CloseReason } from '../base/errors.ts';
+import { SHARDS } from '../base/limits.ts';
+import type { Trace } from '../base/trace.ts';
 import type { ToRegistrar } from '../presence/messages.ts';
-import type { Trace } from '../presence/trace.ts';
 
 /** A link, as its endpoint knows it. */
 export interface Link {

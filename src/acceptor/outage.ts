@@ -7,9 +7,9 @@
  *   there --broker lost--> away --brokerLossMs, refuse--> refusing
  *     ^---------------------'------------broker back---------'
  */
-import type { LossPolicy } from '../config.ts';
-import { type Limits, SHARDS } from '../limits.ts';
-import type { Logger } from '../observe/log.ts';
+import type { LossPolicy } from '../base/config.ts';
+import { type Limits, SHARDS } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
 
 export interface OutageOptions {
   readonly policy: LossPolicy;

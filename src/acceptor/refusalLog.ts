@@ -5,9 +5,9 @@
  * Bound: `refusalLinesMax` lines for each reason in `refusalLinesMs`, and one more that counts what
  * was left out; a storm of refusals costs no more than that.
  */
-import type { CloseReason, ProtocolError } from '../errors.ts';
-import type { Limits } from '../limits.ts';
-import type { Logger } from '../observe/log.ts';
+import type { CloseReason, ProtocolError } from '../base/errors.ts';
+import type { Limits } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
 
 export interface RefusalLogOptions {
   readonly log: Logger;

@@ -8,7 +8,7 @@
  *   away --connect--> up --close, error--> away, RECONNECT_MS later again
  */
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
-import type { Limits } from '../limits.ts';
+import type { Limits } from '../base/limits.ts';
 import {
   encode,
   FRAME_MESSAGES_MAX,

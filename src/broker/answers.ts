@@ -7,8 +7,8 @@
  */
 import type { ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
-import type { StartError } from '../errors.ts';
-import type { Limits } from '../limits.ts';
+import type { StartError } from '../base/errors.ts';
+import type { Limits } from '../base/limits.ts';
 import { Link } from './link.ts';
 import { makePublisherCounters, Publisher } from './publisher.ts';
 import { type Answer, ReplyQueues } from './replyQueues.ts';

@@ -11,9 +11,9 @@ import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type ChannelModel, connect, type Options } from 'amqplib';
 import type { Logger } from 'pino';
-import { parseAmqpUrl } from '../amqpUrl.ts';
-import { EXIT, type StartError } from '../errors.ts';
-import type { Limits } from '../limits.ts';
+import { parseAmqpUrl } from '../base/amqpUrl.ts';
+import { EXIT, type StartError } from '../base/errors.ts';
+import type { Limits } from '../base/limits.ts';
 import { brokerAddress, refusal } from './refusal.ts';
 import { type Connection, unmux } from './unmux.ts';
 

@@ -11,8 +11,8 @@
  * channel is closed ALONE_TRIES times more is given up.
  */
 import { type ConfirmChannel, IllegalOperationError, type Options } from 'amqplib';
-import type { Limits } from '../limits.ts';
-import { bump, type DropReason } from '../observe/metrics.ts';
+import type { Limits } from '../base/limits.ts';
+import { bump, type DropReason } from '../base/metrics.ts';
 import { Pace } from './pace.ts';
 import { Refused } from './refused.ts';
 

@@ -3,9 +3,9 @@
  * From: errors of amqplib, at a connect or a declaration.  To: preflight.ts, link.ts.
  * Bound: no sentence holds a password; the cause decides whether waiting can help.
  */
-import { parseAmqpUrl } from '../amqpUrl.ts';
-import { EXIT, StartError } from '../errors.ts';
-import { redact } from '../observe/redact.ts';
+import { parseAmqpUrl } from '../base/amqpUrl.ts';
+import { EXIT, StartError } from '../base/errors.ts';
+import { redact } from '../base/redact.ts';
 
 /** Where a broker is, without user and password: `127.0.0.1:5672`. */
 export function brokerAddress(amqp: string): string {

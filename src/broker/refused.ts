@@ -7,7 +7,7 @@
  * `nackTriesMax` times, first after `nackRetryMs`, doubled each time up to `nackRetryMaxMs`:
  * whoever else has the message gets it again each time.
  */
-import type { Limits } from '../limits.ts';
+import type { Limits } from '../base/limits.ts';
 import type { Publishing } from './publisher.ts';
 
 /** Of the window; the same in bytes. */

@@ -6,8 +6,8 @@
  * REFUSING_MAX in all until it takes one: what is more is dropped, and costs nobody else anything.
  */
 import type { Options } from 'amqplib';
-import type { Limits } from '../limits.ts';
-import type { DropReason } from '../observe/metrics.ts';
+import type { Limits } from '../base/limits.ts';
+import type { DropReason } from '../base/metrics.ts';
 import type { Publisher, Publishing } from './publisher.ts';
 
 const UNDER_WAY_MAX = 64;

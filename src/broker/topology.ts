@@ -6,7 +6,7 @@
  * commands are refused to their sender.
  */
 import type { Channel, ChannelModel } from 'amqplib';
-import type { Limits } from '../limits.ts';
+import type { Limits } from '../base/limits.ts';
 
 /** AMQP's 404. */
 const NOT_FOUND = 404;

@@ -4,7 +4,7 @@
  * Bound: `presenceBatchMax` of each kind, and WRITE_BYTES_MAX of payloads: the store has to find
  * room on its disk for one transaction more than it counted on.
  */
-import type { Refusal } from '../errors.ts';
+import type { Refusal } from '../base/errors.ts';
 import type { Command } from './command.ts';
 import type { Answer } from './judge.ts';
 import type { Lane } from './lane.ts';

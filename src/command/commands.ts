@@ -7,9 +7,9 @@
  * its device's link to be on record.
  */
 import type { ConsumeMessage } from 'amqplib';
-import type { Refusal } from '../errors.ts';
-import type { Limits } from '../limits.ts';
-import type { CommandCounters } from '../observe/metrics.ts';
+import type { Refusal } from '../base/errors.ts';
+import type { Limits } from '../base/limits.ts';
+import type { CommandCounters } from '../base/metrics.ts';
 import type { FromLink } from '../presence/messages.ts';
 import type { Companion } from '../presence/registrar.ts';
 import type { Row } from '../presence/rules.ts';

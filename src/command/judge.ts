@@ -3,8 +3,8 @@
  * From: kept.ts, with the row as the store has it.  To: the next row, and what its sender is told.
  * Bound: a row that ended stays as it ended: never two different final outcomes.
  */
-import type { Expiry, Refusal } from '../errors.ts';
-import type { Limits } from '../limits.ts';
+import type { Expiry, Refusal } from '../base/errors.ts';
+import type { Limits } from '../base/limits.ts';
 import { type Command, outcomeOf } from './command.ts';
 import type { Delivery } from './port.ts';
 import { type CommandRow, isOver, type Outcome } from './rows.ts';

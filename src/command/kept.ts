@@ -5,7 +5,7 @@
  * Bound: `commandsPerDeviceMax` per device and `commandsKeptMax` in all, beyond that `refused`;
  * `presenceBatchMax` of each kind, and LOAD_BYTES_MAX to send, in a transaction.
  */
-import type { Refusal } from '../errors.ts';
+import type { Refusal } from '../base/errors.ts';
 import type { Row } from '../presence/rules.ts';
 import { type Arrived, type Batch, keep, type Load, makeBatch, takeSome } from './batch.ts';
 import type { Command } from './command.ts';

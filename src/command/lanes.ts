@@ -7,10 +7,10 @@
  * not take then is dropped, and read again in `commandRetryMs`. `commandsPerSecond` of those that
  * have waited are read: a fleet that wakes must not slow down who is awake.
  */
-import { Bucket } from '../bucket.ts';
-import type { Limits } from '../limits.ts';
+import { Bucket } from '../base/bucket.ts';
+import type { Limits } from '../base/limits.ts';
+import type { Trace } from '../base/trace.ts';
 import type { Unsent } from '../presence/messages.ts';
-import type { Trace } from '../presence/trace.ts';
 import type { Load } from './batch.ts';
 import { Lane } from './lane.ts';
 import type { Link, Port } from './port.ts';

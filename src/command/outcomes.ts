@@ -10,11 +10,11 @@
  * this process end before, the broker gives it again, and the next one tells something else.
  */
 import type { Options } from 'amqplib';
+import type { Limits } from '../base/limits.ts';
+import type { DropReason } from '../base/metrics.ts';
+import type { Trace } from '../base/trace.ts';
 import type { Answers } from '../broker/answers.ts';
 import type { Answer } from '../broker/replyQueues.ts';
-import type { Limits } from '../limits.ts';
-import type { DropReason } from '../observe/metrics.ts';
-import type { Trace } from '../presence/trace.ts';
 import type { CommandStore, OpenCommands, Outcome, StoredOutcome } from './rows.ts';
 
 export interface OutcomesOptions {

@@ -4,7 +4,7 @@
  * Bound: `commandsPerDeviceMax` and `commandsKeptMax` commands that have not ended; ended ones are
  * forgotten after `commandRememberMs`.
  */
-import type { OutcomeType } from '../errors.ts';
+import type { OutcomeType } from '../base/errors.ts';
 
 /** `waiting`: may be sent (again). `taken`: ACKed, never sent again. The others are its end. */
 export type CommandState = 'waiting' | 'taken' | 'result' | 'expired' | 'refused';

@@ -5,7 +5,7 @@
  */
 import { createServer } from 'node:http';
 import { type FastifyInstance, fastify } from 'fastify';
-import type { Limits } from '../limits.ts';
+import type { Limits } from '../base/limits.ts';
 import type { Exposition } from './exposition.ts';
 import type { Guests } from './guests.ts';
 import type { Ledger } from './ledger.ts';

@@ -7,6 +7,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { Counter, Gauge, Registry } from 'prom-client';
+import { type MetricSpec, makeCounters } from '../base/metrics.ts';
 import { CHILD_ROLES } from '../process/ipc.ts';
 import { GUEST_ENDS, type GuestEnds, NO_GUESTS } from './guests.ts';
 import {
@@ -19,7 +20,6 @@ import {
   type SpecList,
   valuesOf,
 } from './ledger.ts';
-import { type MetricSpec, makeCounters } from './metrics.ts';
 
 /** Where a node's figure is its worst acceptor's, for a sum would mean nothing. */
 const WORST_OF: readonly string[] = ['loopLagP50Seconds', 'loopLagP99Seconds', 'loopLagMaxSeconds'];

@@ -8,7 +8,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Limits } from '../limits.ts';
+import type { Limits } from '../base/limits.ts';
 
 /** Why an admin connection was closed. `silent`: it never asked anything. */
 export const GUEST_ENDS = ['full', 'pipelined', 'stalled', 'silent'] as const;

@@ -5,7 +5,7 @@
  * To: exposition.ts (totals that never fall) and the health answers.
  * Bound: one entry per process of the node, whatever the number of restarts.
  */
-import type { ChildState, NodeMessage } from '../process/ipc.ts';
+
 import {
   COMMAND_METRICS,
   type Counters,
@@ -17,7 +17,8 @@ import {
   makePresenceCounters,
   PRESENCE_METRICS,
   type RegistrarCounters,
-} from './metrics.ts';
+} from '../base/metrics.ts';
+import type { ChildState, NodeMessage } from '../process/ipc.ts';
 import type { Degraded, ReportMessage } from './report.ts';
 
 export const METRIC_LIST = Object.entries(METRICS) as readonly [MetricName, MetricSpec][];

@@ -6,7 +6,8 @@
  */
 import type { Socket } from 'node:net';
 import { unpack } from 'msgpackr';
-import { unbound } from '../errors.ts';
+import { unbound } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
 import { LocalSocket } from '../localSocket.ts';
 import { observerSocket, type RunningChild, type StartMessage } from '../process/ipc.ts';
 import { FrameReader } from '../wire/frame.ts';
@@ -14,7 +15,6 @@ import { makeAdmin } from './admin.ts';
 import { Exposition } from './exposition.ts';
 import { Guests } from './guests.ts';
 import { Ledger } from './ledger.ts';
-import type { Logger } from './log.ts';
 import type { ReportMessage } from './report.ts';
 
 const REPORT_BYTES_MAX = 256 * 1024;

@@ -5,7 +5,7 @@
  * `takeoverDampMs`. Meanwhile the device's newest link waits, open, and the row names the older.
  * TRACKED_MAX devices are watched; beyond that the longest quiet one is forgotten.
  */
-import type { Limits } from '../limits.ts';
+import type { Limits } from '../base/limits.ts';
 import type { Up } from './rules.ts';
 
 const TRACKED_MAX = 10_000;

@@ -10,7 +10,7 @@
  *     taken, result, unsent  ------------------>        what became of a command
  */
 import { pack, Unpackr } from 'msgpackr';
-import type { CloseReason } from '../errors.ts';
+import type { CloseReason } from '../base/errors.ts';
 import { FrameReader, HEADER_BYTES } from '../wire/frame.ts';
 
 export const FRAME_MESSAGES_MAX = 128;

@@ -7,6 +7,8 @@
  */
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import type { Logger } from 'pino';
+import { EXIT, StartError } from '../base/errors.ts';
+import type { Limits } from '../base/limits.ts';
 import { Link } from '../broker/link.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import {
@@ -18,8 +20,6 @@ import {
   type QueueType,
 } from '../broker/topology.ts';
 import type { Desk } from '../command/desk.ts';
-import { EXIT, StartError } from '../errors.ts';
-import type { Limits } from '../limits.ts';
 import type { Queries } from './queries.ts';
 
 export interface PresenceBrokerOptions {

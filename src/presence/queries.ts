@@ -6,9 +6,9 @@
  * query has QUERY_BYTES_MAX. An answer that its queue does not take at once is dropped.
  */
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
+import type { Limits } from '../base/limits.ts';
+import type { QueryFate } from '../base/metrics.ts';
 import type { Answers } from '../broker/answers.ts';
-import type { Limits } from '../limits.ts';
-import type { QueryFate } from '../observe/metrics.ts';
 import { eventOf, type Row } from './rules.ts';
 import type { Store } from './store.ts';
 

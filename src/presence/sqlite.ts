@@ -6,8 +6,8 @@
  */
 import { dirname, extname, join } from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
+import { makeLimits } from '../base/limits.ts';
 import type { CommandRow, OpenCommands, StoredOutcome } from '../command/rows.ts';
-import { makeLimits } from '../limits.ts';
 import type { Row } from './rules.ts';
 import { bytesOf } from './sqliteCommands.ts';
 import type { StoreLimits } from './sqliteFile.ts';

@@ -6,9 +6,10 @@
  * When the channel to the supervisor breaks, the child drains and ends by itself: no child outlives
  * its supervisor.
  */
-import { EXIT, StartError } from '../errors.ts';
-import { type Logger, makeLogger } from '../observe/log.ts';
-import type { Counters } from '../observe/metrics.ts';
+import { EXIT, StartError } from '../base/errors.ts';
+import { type Logger, makeLogger } from '../base/log.ts';
+import type { Counters } from '../base/metrics.ts';
+import { tellIgnored } from '../base/signals.ts';
 import { drainTimeMs, END_MARGIN_MS } from './drain.ts';
 import { removeFolder } from './folder.ts';
 import type {
@@ -19,7 +20,6 @@ import type {
   StartMessage,
   ToChild,
 } from './ipc.ts';
-import { tellIgnored } from './signals.ts';
 
 /** The life of this process: waiting -> starting -> running -> draining -> (exit). */
 class Child {

@@ -5,7 +5,7 @@
  *
  * SIGHUP and the signals that stop come to the whole process group: the supervisor's business.
  */
-import { IGNORED_SIGNALS, ignoreSignals, ignoreSilently, STOP_SIGNALS } from './signals.ts';
+import { IGNORED_SIGNALS, ignoreSignals, ignoreSilently, STOP_SIGNALS } from '../base/signals.ts';
 
 ignoreSilently(['SIGHUP', ...STOP_SIGNALS]);
 ignoreSignals(IGNORED_SIGNALS.filter((signal) => signal !== 'SIGHUP'));

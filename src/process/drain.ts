@@ -3,7 +3,7 @@
  * From: the limits.  To: child.ts, which cuts itself off, and supervisor.ts, which then kills.
  * Bound: the supervisor's deadline is END_MARGIN_MS behind the child's own.
  */
-import type { Limits } from '../limits.ts';
+import type { Limits } from '../base/limits.ts';
 
 /** Time beyond its limits that a drain gets before it is cut off. */
 export const END_MARGIN_MS = 2_000;

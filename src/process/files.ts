@@ -4,8 +4,8 @@
  * Bound: FILES_RESERVED stay free: beyond the limit the kernel closes new sockets unseen.
  */
 import { readFileSync } from 'node:fs';
-import type { Config } from '../config.ts';
-import { FILES_RESERVED } from '../limits.ts';
+import type { Config } from '../base/config.ts';
+import { FILES_RESERVED } from '../base/limits.ts';
 
 /** The soft open-file limit. Node has already raised it to the hard one. */
 export function openFilesMax(): number {

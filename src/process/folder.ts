@@ -7,8 +7,8 @@
 import { chmodSync, lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EXIT, exitOfSystem, StartError } from '../errors.ts';
-import type { Logger } from '../observe/log.ts';
+import { EXIT, exitOfSystem, StartError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
 import { registrarSocket } from './ipc.ts';
 
 /** unix(7): 108 bytes with the closing NUL; less on other systems. */

@@ -5,8 +5,8 @@
  * Bound: a side that does not read makes the other skip signs of life, never queue them.
  */
 import { join } from 'node:path';
-import type { Config } from '../config.ts';
-import type { ExitCode } from '../errors.ts';
+import type { Config } from '../base/config.ts';
+import type { ExitCode } from '../base/errors.ts';
 
 export const CHILD_ROLES = ['acceptor', 'registrar', 'observer'] as const;
 export type ChildRole = (typeof CHILD_ROLES)[number];

@@ -5,9 +5,9 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Channel, ConsumeMessage } from 'amqplib';
+import type { Config } from '../base/config.ts';
+import { EXIT, StartError } from '../base/errors.ts';
 import { names } from '../broker/topology.ts';
-import type { Config } from '../config.ts';
-import { EXIT, StartError } from '../errors.ts';
 import { NOT_FOUND, REPLY_TO, withBroker } from './oneBroker.ts';
 
 /** Exit codes of `owsla devices DEVICE` (docs/operations.md); those of `owsla command` agree. */

@@ -4,10 +4,10 @@
  * Bound: `brokerConnectMs` per broker; nothing is tried twice: somebody waits at a terminal.
  */
 import amqplib, { type Channel, type ChannelModel } from 'amqplib';
+import type { Config } from '../base/config.ts';
+import { EXIT, StartError } from '../base/errors.ts';
 import { connectOptions } from '../broker/link.ts';
 import { brokerAddress, refusal } from '../broker/refusal.ts';
-import type { Config } from '../config.ts';
-import { EXIT, StartError } from '../errors.ts';
 
 /** AMQP's 404. */
 export const NOT_FOUND = 404;

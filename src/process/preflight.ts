@@ -6,6 +6,10 @@
 import { randomInt } from 'node:crypto';
 import { createServer, type ListenOptions } from 'node:net';
 import amqplib from 'amqplib';
+import type { Config } from '../base/config.ts';
+import { EXIT, StartError, unbound } from '../base/errors.ts';
+import { FILES_RESERVED } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
 import { connectOptions, tryOrder } from '../broker/link.ts';
 import { brokerAddress, refusal } from '../broker/refusal.ts';
 import {
@@ -15,10 +19,6 @@ import {
   declareUplink,
   names,
 } from '../broker/topology.ts';
-import type { Config } from '../config.ts';
-import { EXIT, StartError, unbound } from '../errors.ts';
-import { FILES_RESERVED } from '../limits.ts';
-import type { Logger } from '../observe/log.ts';
 import { SqliteFile } from '../presence/sqliteFile.ts';
 import { StoreError } from '../presence/store.ts';
 import { type LinksConfig, linksMaxOf, linksThatFit, openFilesMax } from './files.ts';

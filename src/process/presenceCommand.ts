@@ -7,9 +7,9 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Config } from '../base/config.ts';
+import { EXIT, StartError } from '../base/errors.ts';
 import { names } from '../broker/topology.ts';
-import type { Config } from '../config.ts';
-import { EXIT, StartError } from '../errors.ts';
 import { SqliteFile } from '../presence/sqliteFile.ts';
 import { StoreError } from '../presence/store.ts';
 import { connectToOne, lossOf, sentenceOf } from './oneBroker.ts';

@@ -7,20 +7,21 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Answers } from '../broker/answers.ts';
-import { tryOrder } from '../broker/link.ts';
-import { makePublisherCounters, Publisher } from '../broker/publisher.ts';
-import { names } from '../broker/topology.ts';
-import { Desk } from '../command/desk.ts';
-import { systemClock } from '../endpoint/clock.ts';
-import { EXIT, StartError } from '../errors.ts';
-import type { Logger } from '../observe/log.ts';
+import { systemClock } from '../base/clock.ts';
+import { EXIT, StartError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
 import {
   bump,
   makeCommandCounters,
   makePresenceCounters,
   type QueryFate,
-} from '../observe/metrics.ts';
+} from '../base/metrics.ts';
+import { noTrace, type Trace, traceTo } from '../base/trace.ts';
+import { Answers } from '../broker/answers.ts';
+import { tryOrder } from '../broker/link.ts';
+import { makePublisherCounters, Publisher } from '../broker/publisher.ts';
+import { names } from '../broker/topology.ts';
+import { Desk } from '../command/desk.ts';
 import { type Degraded, startReport } from '../observe/report.ts';
 import type { FromLink } from '../presence/messages.ts';
 import { Notifier } from '../presence/notifier.ts';
@@ -30,7 +31,6 @@ import { Registrar } from '../presence/registrar.ts';
 import { Sqlite } from '../presence/sqlite.ts';
 import { type Opened, type Store, StoreError } from '../presence/store.ts';
 import { StreamServer } from '../presence/streamServer.ts';
-import { noTrace, type Trace, traceTo } from '../presence/trace.ts';
 import { type NodeMessage, type RunningChild, registrarSocket, type StartMessage } from './ipc.ts';
 import { WallWatch } from './wallWatch.ts';
 

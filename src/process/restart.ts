@@ -4,7 +4,7 @@
  * Bound: at most `restartsMax` restarts within any `windowMs`. The next end of an acceptor gives
  * up; a helper, without which devices are served, is tried again after ever longer pauses.
  */
-import type { Limits } from '../limits.ts';
+import type { Limits } from '../base/limits.ts';
 
 /** `permanent` always comes back, `transient` after a crash only, `temporary` never. */
 export type ChildKind = 'permanent' | 'transient' | 'temporary';

@@ -6,10 +6,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
+import type { Config } from '../base/config.ts';
+import { EXIT, STATUS, StartError } from '../base/errors.ts';
 import { names } from '../broker/topology.ts';
 import { KEPT } from '../command/command.ts';
-import type { Config } from '../config.ts';
-import { EXIT, STATUS, StartError } from '../errors.ts';
 import { REPLY_TO, withBroker } from './oneBroker.ts';
 
 /** Exit codes of `owsla command`, by final outcome (docs/operations.md). */

@@ -15,10 +15,11 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { v7 as uuid } from 'uuid';
-import type { Config } from '../config.ts';
-import { EXIT, StartError } from '../errors.ts';
-import type { Logger } from '../observe/log.ts';
-import { noTrace, type Trace, traceTo } from '../presence/trace.ts';
+import type { Config } from '../base/config.ts';
+import { EXIT, StartError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { SIGNAL_EXIT, STOP_SIGNALS, type StopSignal } from '../base/signals.ts';
+import { noTrace, type Trace, traceTo } from '../base/trace.ts';
 import { drainTimeMs, END_MARGIN_MS } from './drain.ts';
 import { FolderKeeper, makeFolder, removeFolder } from './folder.ts';
 import type { FromChild, NodeMessage } from './ipc.ts';
@@ -34,7 +35,6 @@ import {
   told,
 } from './place.ts';
 import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
-import { SIGNAL_EXIT, STOP_SIGNALS, type StopSignal } from './signals.ts';
 
 /** npm and some shells pass one Ctrl-C on a second time: that close together, it is one signal. */
 const SIGNAL_ECHO_MS = 300;

@@ -3,7 +3,7 @@
  * From: registrar.ts, at each of its ticks.  To: its log, for deadlines are judged by that clock.
  * Bound: what is slewed in, less than JUMP_MS from one look to the next, is no jump.
  */
-import type { Clock } from '../endpoint/clock.ts';
+import type { Clock } from '../base/clock.ts';
 
 /** Rounding and a slow look between the two readings are well below it. */
 const JUMP_MS = 1_000;

@@ -4,7 +4,7 @@
  * Bound: `frameBytesMax` per frame ('frame-too-long'); an incomplete frame's buffer grows with the
  * bytes that really came, by doubling, so announcing a large frame costs the server nothing.
  */
-import { ProtocolError } from '../errors.ts';
+import { ProtocolError } from '../base/errors.ts';
 
 /** Bytes of the length prefix. */
 export const HEADER_BYTES = 4;

@@ -3,7 +3,7 @@
  * From: a codec's reader.  To: the endpoint's state machine, the routes, and back to a codec.
  * Bound: plain values; `payload` is a view into the received bytes and must not be written to.
  */
-import { type FatalCode, ProtocolError } from '../errors.ts';
+import { type FatalCode, ProtocolError } from '../base/errors.ts';
 
 /** Message types of the device protocol (docs/protocol.md). */
 export const TYPE = {

@@ -5,7 +5,7 @@
  * A general decoder would build values that nobody wants, accept ext types, and turn a `str`
  * payload into a string and back; docs/decisions/0003 has the measurements.
  */
-import { ProtocolError } from '../errors.ts';
+import { ProtocolError } from '../base/errors.ts';
 
 /** The frame's own array is level 1. */
 export const NESTING_MAX = 4;

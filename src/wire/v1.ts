@@ -4,8 +4,8 @@
  * Bound: one frame in, one message out; a broken shape throws ProtocolError and costs the link.
  */
 import { Packr, RESERVE_START_SPACE } from 'msgpackr';
-import { ProtocolError } from '../errors.ts';
-import { DEVICE_FRAME_BYTES_MIN } from '../limits.ts';
+import { ProtocolError } from '../base/errors.ts';
+import { DEVICE_FRAME_BYTES_MIN } from '../base/limits.ts';
 import { encodeAck, encodeAnswer, PING, PONG } from './busy.ts';
 import type { Codec, Reader } from './codec.ts';
 import { FrameReader, HEADER_BYTES } from './frame.ts';

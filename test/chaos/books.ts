@@ -5,7 +5,7 @@
  * tells when all was well again.
  * Bound: some 200 bytes for each message.
  */
-import { STATUS } from '../../src/errors.ts';
+import { STATUS } from '../../src/base/errors.ts';
 import { Findings } from './findings.ts';
 import { type Entry, nameOf } from './ledger.ts';
 

@@ -4,7 +4,7 @@
  * To: findings, each a broken promise of docs/commands.md; figures.
  * Bound: some 200 bytes for each command, and EXAMPLES_MAX examples of each finding.
  */
-import { STATUS } from '../../src/errors.ts';
+import { STATUS } from '../../src/base/errors.ts';
 import type { Span } from './books.ts';
 import { Findings } from './findings.ts';
 import { commandName, type Entry } from './ledger.ts';

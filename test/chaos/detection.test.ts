@@ -1,7 +1,7 @@
 /** Was the broker's loss noticed in time, by a node that the machine let run or did not? */
 import { spawn } from 'node:child_process';
 import t from 'tap';
-import { makeLimits } from '../../src/limits.ts';
+import { makeLimits } from '../../src/base/limits.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 import type { Span } from './books.ts';
 import { detectionsOf, failuresOf, type Loss, type Word, wordsOf } from './detection.ts';

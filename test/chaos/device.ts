@@ -8,7 +8,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { stringify } from 'uuid';
-import { STATUS } from '../../src/errors.ts';
+import { STATUS } from '../../src/base/errors.ts';
 import type { Reader } from '../../src/wire/codec.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode, v1 } from '../../src/wire/v1.ts';

@@ -5,7 +5,7 @@
  * Bound: loadgen/keys.ts: 16 keys, kept over the device's links.
  */
 import { Keys } from '../../loadgen/keys.ts';
-import { STATUS } from '../../src/errors.ts';
+import { STATUS } from '../../src/base/errors.ts';
 import { type Command, type Message, TYPE } from '../../src/wire/message.ts';
 import type { LedgerFile } from './ledger.ts';
 

@@ -5,7 +5,7 @@
  * Bound: DURATION, of which the cluster has a fifth, and bad neighbours another, plus starts and
  * ends.
  */
-import { parseDuration } from '../../src/units.ts';
+import { parseDuration } from '../../src/base/units.ts';
 import { WHO } from './badDevices.ts';
 import { type BesidePlan, beside } from './beside.ts';
 import { type ChaosPlan, chaos } from './chaos.ts';

@@ -3,7 +3,7 @@
  * From: chaos.ts's outcome.  To: stdout.
  * Bound: one line for each figure, fault and gauge.
  */
-import { STATUS } from '../../src/errors.ts';
+import { STATUS } from '../../src/base/errors.ts';
 import type { BesideOutcome } from './beside.ts';
 import { FINDINGS, type Finding } from './books.ts';
 import type { Outcome, Suffered } from './chaos.ts';

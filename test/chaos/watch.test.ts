@@ -1,6 +1,6 @@
 /** Gauges against their limits, read off pages of /metrics. */
 import t, { type Test } from 'tap';
-import { makeLimits } from '../../src/limits.ts';
+import { makeLimits } from '../../src/base/limits.ts';
 import { Watch } from './watch.ts';
 
 const MiB = 1_048_576;

@@ -3,7 +3,7 @@
  * From: /metrics, every LOOK_MS.  To: the highest value of each gauge, and memory.
  * Bound: nothing is kept but the highest; a page that does not come is left out.
  */
-import type { Limits } from '../../src/limits.ts';
+import type { Limits } from '../../src/base/limits.ts';
 
 const LOOK_MS = 500;
 

@@ -5,8 +5,8 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { Test } from 'tap';
 import { Commands, type CommandsOptions } from '../../src/acceptor/route/commands.ts';
+import { makeCommandCounters } from '../../src/base/metrics.ts';
 import { Desk } from '../../src/command/desk.ts';
-import { makeCommandCounters } from '../../src/observe/metrics.ts';
 import type { FromLink, ToLink } from '../../src/presence/messages.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { type Device, END } from '../helpers/device.ts';

@@ -1,5 +1,5 @@
 /** An open link: PING, ids, ACK and RESULT of the device, and its keepalive. */
-import { SHARDS, SHARDS_PER_TICK } from '../../src/limits.ts';
+import { SHARDS, SHARDS_PER_TICK } from '../../src/base/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { event, hello, request } from '../helpers/device.ts';
 import { onBoth, settle } from '../helpers/keeper.ts';

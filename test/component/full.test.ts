@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import { duplexPair } from 'node:stream';
 import { Gate } from '../../src/acceptor/endpoint/admission.ts';
-import { makeLimits } from '../../src/limits.ts';
+import { makeLimits } from '../../src/base/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, END, event, hello } from '../helpers/device.ts';
 import { on, onBoth, type Served, settle, until } from '../helpers/keeper.ts';

@@ -3,7 +3,7 @@ import { closeSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t, { type Test } from 'tap';
-import { makeLimits } from '../../src/limits.ts';
+import { makeLimits } from '../../src/base/limits.ts';
 import type { Row } from '../../src/presence/rules.ts';
 import { SqliteFile } from '../../src/presence/sqliteFile.ts';
 import { StoreError, type StoreFault } from '../../src/presence/store.ts';

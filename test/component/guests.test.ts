@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { type LimitName, makeLimits } from '../../src/limits.ts';
+import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makeAdmin } from '../../src/observe/admin.ts';
 import { Exposition } from '../../src/observe/exposition.ts';
 import { Guests } from '../../src/observe/guests.ts';

@@ -1,9 +1,9 @@
 /** Kept commands of a device that is not known yet: the order in which they came stays. */
 import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
+import { makeLimits } from '../../src/base/limits.ts';
+import { makeCommandCounters } from '../../src/base/metrics.ts';
 import { Desk } from '../../src/command/desk.ts';
-import { makeLimits } from '../../src/limits.ts';
-import { makeCommandCounters } from '../../src/observe/metrics.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 

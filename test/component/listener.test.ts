@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import t from 'tap';
 import { Listener } from '../../src/acceptor/endpoint/listener.ts';
-import { makeLimits } from '../../src/limits.ts';
+import { makeLimits } from '../../src/base/limits.ts';
 
 const LINKS = 256;
 const SOCKETS = 16;

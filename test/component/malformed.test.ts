@@ -1,6 +1,6 @@
 /** Malformed input on a live keeper: each case has its code, its counters, and costs one link. */
 import t, { type Test } from 'tap';
-import { ERROR_CODES, type FatalCode } from '../../src/errors.ts';
+import { ERROR_CODES, type FatalCode } from '../../src/base/errors.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { type Device, event, hello } from '../helpers/device.ts';

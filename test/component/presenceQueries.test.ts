@@ -1,7 +1,7 @@
 /** Presence queries: what is asked, what is answered, and what becomes of the rest. */
 import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
-import { makeLimits } from '../../src/limits.ts';
+import { makeLimits } from '../../src/base/limits.ts';
 import { Queries } from '../../src/presence/queries.ts';
 import { StoreError } from '../../src/presence/store.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';

@@ -1,9 +1,9 @@
 /** The publisher against a scripted channel: its window, confirms, nacks and lost channels. */
 import { mock } from 'node:test';
 import t, { type Test } from 'tap';
+import { type LimitName, makeLimits } from '../../src/base/limits.ts';
+import { type DropReason, makeCounters } from '../../src/base/metrics.ts';
 import { Publisher, type Publishing } from '../../src/broker/publisher.ts';
-import { type LimitName, makeLimits } from '../../src/limits.ts';
-import { type DropReason, makeCounters } from '../../src/observe/metrics.ts';
 import { FakeChannel } from '../helpers/fakeChannel.ts';
 
 interface Part {

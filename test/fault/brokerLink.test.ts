@@ -2,8 +2,8 @@
 import type { ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
 import t, { type Test } from 'tap';
+import { makeLimits } from '../../src/base/limits.ts';
 import { Link } from '../../src/broker/link.ts';
-import { makeLimits } from '../../src/limits.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { ToxicProxy } from '../helpers/toxicProxy.ts';
 import { waitFor } from '../helpers/waitFor.ts';

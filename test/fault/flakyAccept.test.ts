@@ -6,7 +6,7 @@ import { readdirSync } from 'node:fs';
 import type { Server } from 'node:net';
 import t from 'tap';
 import { Listener } from '../../src/acceptor/endpoint/listener.ts';
-import { makeLimits } from '../../src/limits.ts';
+import { makeLimits } from '../../src/base/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, event } from '../helpers/device.ts';
 import { Served } from '../helpers/keeper.ts';

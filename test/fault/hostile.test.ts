@@ -6,8 +6,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
+import type { CloseReason } from '../../src/base/errors.ts';
 import { names } from '../../src/broker/topology.ts';
-import type { CloseReason } from '../../src/errors.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { Backend, echo, forgetTopology } from '../helpers/backend.ts';

@@ -1,8 +1,8 @@
 /** The topology is changed under a serving node: one sentence, exit 78, and every link is told. */
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
+import { EXIT } from '../../src/base/errors.ts';
 import { names } from '../../src/broker/topology.ts';
-import { EXIT } from '../../src/errors.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Backend } from '../helpers/backend.ts';
 import { startBroker } from '../helpers/broker.ts';

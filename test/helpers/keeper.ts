@@ -19,8 +19,8 @@ import {
   makeLimits,
   SHARDS,
   SHARDS_PER_TICK,
-} from '../../src/limits.ts';
-import { type Counters, makeCounters } from '../../src/observe/metrics.ts';
+} from '../../src/base/limits.ts';
+import { type Counters, makeCounters } from '../../src/base/metrics.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import { FakeClock } from './clock.ts';

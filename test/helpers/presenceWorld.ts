@@ -6,16 +6,16 @@
  */
 import assert from 'node:assert/strict';
 import { type Link, Teller } from '../../src/acceptor/linkChanges.ts';
+import type { CloseReason } from '../../src/base/errors.ts';
+import { makeLimits } from '../../src/base/limits.ts';
+import { makePresenceCounters } from '../../src/base/metrics.ts';
+import { noTrace } from '../../src/base/trace.ts';
 import type { Publishing } from '../../src/broker/publisher.ts';
-import type { CloseReason } from '../../src/errors.ts';
-import { makeLimits } from '../../src/limits.ts';
-import { makePresenceCounters } from '../../src/observe/metrics.ts';
 import type { ToRegistrar } from '../../src/presence/messages.ts';
 import { Notifier } from '../../src/presence/notifier.ts';
 import { Registrar } from '../../src/presence/registrar.ts';
 import type { Held, Row } from '../../src/presence/rules.ts';
 import type { Batch } from '../../src/presence/store.ts';
-import { noTrace } from '../../src/presence/trace.ts';
 import { MemoryStore } from './memoryStore.ts';
 
 const LIMITS = makeLimits({

@@ -1,8 +1,8 @@
 /** Runs the real supervisor over fake children: `superviseFake.ts ACCEPTORS NAME=VALUE...`. */
 import { join } from 'node:path';
-import { makeConfig } from '../../src/config.ts';
-import { StartError } from '../../src/errors.ts';
-import { makeLogger } from '../../src/observe/log.ts';
+import { makeConfig } from '../../src/base/config.ts';
+import { StartError } from '../../src/base/errors.ts';
+import { makeLogger } from '../../src/base/log.ts';
 import { supervise } from '../../src/process/supervisor.ts';
 
 const [acceptors = '1', ...pairs] = process.argv.slice(2);

@@ -1,7 +1,7 @@
 /** How a run ends when something ends it: a signal, a dead worker, a server that goes away. */
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
-import { IGNORED_SIGNALS } from '../../src/process/signals.ts';
+import { IGNORED_SIGNALS } from '../../src/base/signals.ts';
 import { ScriptedServer } from './scriptedServer.ts';
 import { spawnRun } from './spawn.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { Deadlines, SWEEP_MAX } from '../../src/endpoint/deadlines.ts';
+import { Deadlines, SWEEP_MAX } from '../../src/base/deadlines.ts';
 
 class DumbDeadlines {
   items: { item: number; due: number }[] = [];

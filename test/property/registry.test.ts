@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import { type Registered, Registry, shardOf } from '../../src/acceptor/endpoint/registry.ts';
-import { SHARDS } from '../../src/limits.ts';
+import { SHARDS } from '../../src/base/limits.ts';
 
 /** Few ids, so that the same one comes up often; two of them share a shard. */
 const IDS = [

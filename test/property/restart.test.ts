@@ -1,7 +1,7 @@
 /** Restart: the window's arithmetic against a dumb twin, and what must hold for any history. */
 import fc from 'fast-check';
 import t from 'tap';
-import { makeLimits } from '../../src/limits.ts';
+import { makeLimits } from '../../src/base/limits.ts';
 import {
   type ChildKind,
   comeBack,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { pack } from 'msgpackr';
 import t from 'tap';
-import { ProtocolError } from '../../src/errors.ts';
+import { ProtocolError } from '../../src/base/errors.ts';
 import { FrameReader } from '../../src/wire/frame.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { decode, encode, v1 } from '../../src/wire/v1.ts';

@@ -1,8 +1,8 @@
 /** One node at a time has a prefix, whatever its queues' type; and health says who has not. */
 import { connect } from 'amqplib';
 import t from 'tap';
+import { EXIT } from '../../src/base/errors.ts';
 import { names } from '../../src/broker/topology.ts';
-import { EXIT } from '../../src/errors.ts';
 import { forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { endBroker, isReady, page, serve, testPrefix } from '../helpers/serve.ts';

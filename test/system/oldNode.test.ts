@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { isNewEnough } from '../../src/runtime.ts';
+import { isNewEnough } from '../../src/base/runtime.ts';
 import { at } from '../helpers/programs.ts';
 
 /** Runs it without what the test runner asks of every Node. */

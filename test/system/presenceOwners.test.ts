@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t, { type Test } from 'tap';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT } from '../../src/base/errors.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { readTrace } from '../../tla/judge.ts';
 import { findBroker } from '../helpers/broker.ts';

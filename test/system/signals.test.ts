@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import t from 'tap';
-import { IGNORED_SIGNALS } from '../../src/process/signals.ts';
+import { IGNORED_SIGNALS } from '../../src/base/signals.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { type Cli, childrenOf, isThere } from '../helpers/cli.ts';
 import { endBroker, isReady, listening, serve } from '../helpers/serve.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { EXIT, exitOfSystem } from '../../src/errors.ts';
+import { EXIT, exitOfSystem } from '../../src/base/errors.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Cli, commandLineOf } from '../helpers/cli.ts';
 import { endBroker, listening, PASSWORD, refuses, serve } from '../helpers/serve.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import amqplib from 'amqplib';
 import t from 'tap';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT } from '../../src/base/errors.ts';
 import { findBroker } from '../helpers/broker.ts';
 import type { Cli } from '../helpers/cli.ts';
 import { endBroker, listening, PASSWORD, refuses, serve, testPrefix } from '../helpers/serve.ts';

@@ -1,6 +1,6 @@
 /** Supervisor: restarts, give-up and silence, with children that do what a test wants. */
 import t from 'tap';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT } from '../../src/base/errors.ts';
 import type { LogLine } from '../helpers/cli.ts';
 import { isChild, readyPid, startFake } from '../helpers/fakeNode.ts';
 

@@ -4,13 +4,13 @@
  */
 import t from 'tap';
 import { type Link, Teller } from '../../src/acceptor/linkChanges.ts';
+import { makeLimits } from '../../src/base/limits.ts';
+import { makePresenceCounters } from '../../src/base/metrics.ts';
+import type { Trace } from '../../src/base/trace.ts';
 import type { Publishing } from '../../src/broker/publisher.ts';
-import { makeLimits } from '../../src/limits.ts';
-import { makePresenceCounters } from '../../src/observe/metrics.ts';
 import { Notifier } from '../../src/presence/notifier.ts';
 import { Registrar } from '../../src/presence/registrar.ts';
 import type { Batch, OutboxEvent } from '../../src/presence/store.ts';
-import type { Trace } from '../../src/presence/trace.ts';
 import { judge } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { traceTo } from '../../src/presence/trace.ts';
+import { traceTo } from '../../src/base/trace.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { readTrace } from '../../tla/judge.ts';
 import type { TraceLine } from '../../tla/trace.ts';

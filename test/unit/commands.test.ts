@@ -1,12 +1,12 @@
 /** Commands, decision by decision: what is refused and why, what goes on the way, what is told. */
 import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
+import { type LimitName, makeLimits } from '../../src/base/limits.ts';
+import { makeCommandCounters } from '../../src/base/metrics.ts';
 import { readCommand } from '../../src/command/command.ts';
 import { Commands } from '../../src/command/commands.ts';
 import type { Delivery, Port, Sending, Sent } from '../../src/command/port.ts';
 import type { Outcome, StoredOutcome } from '../../src/command/rows.ts';
-import { type LimitName, makeLimits } from '../../src/limits.ts';
-import { makeCommandCounters } from '../../src/observe/metrics.ts';
 import type { Unsent } from '../../src/presence/messages.ts';
 import type { Row } from '../../src/presence/rules.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';

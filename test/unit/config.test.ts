@@ -1,7 +1,7 @@
 /** Config: layers of raw options become one frozen object, or one error with every fault. */
 import t from 'tap';
-import { type Layer, makeConfig, type Options } from '../../src/config.ts';
-import { EXIT, StartError } from '../../src/errors.ts';
+import { type Layer, makeConfig, type Options } from '../../src/base/config.ts';
+import { EXIT, StartError } from '../../src/base/errors.ts';
 
 function faultOf(...layers: (Layer | Options)[]): string {
   try {

@@ -1,6 +1,6 @@
 /** Deadlines whose `onDue` changes them, as closing an endpoint does. */
 import t from 'tap';
-import { Deadlines } from '../../src/endpoint/deadlines.ts';
+import { Deadlines } from '../../src/base/deadlines.ts';
 
 t.test('deadlines: an item falls due at its time and not a millisecond before', async (t) => {
   const ended: string[] = [];

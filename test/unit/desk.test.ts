@@ -3,9 +3,9 @@ import { EventEmitter } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Channel as AmqpChannel, ConsumeMessage } from 'amqplib';
 import t from 'tap';
+import { makeLimits } from '../../src/base/limits.ts';
+import { makeCommandCounters } from '../../src/base/metrics.ts';
 import { Desk } from '../../src/command/desk.ts';
-import { makeLimits } from '../../src/limits.ts';
-import { makeCommandCounters } from '../../src/observe/metrics.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 

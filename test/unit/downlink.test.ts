@@ -1,7 +1,7 @@
 /** Downlink: which replies reach a device, with which status, and what becomes of the others. */
 import t from 'tap';
 import { backendStatus, parseMessageId } from '../../src/acceptor/route/downlink.ts';
-import { REPLY_FATES, type ReplyFate } from '../../src/observe/metrics.ts';
+import { REPLY_FATES, type ReplyFate } from '../../src/base/metrics.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { Paths } from '../helpers/paths.ts';

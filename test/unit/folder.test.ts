@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { makeLogger } from '../../src/observe/log.ts';
+import { makeLogger } from '../../src/base/log.ts';
 import { FolderKeeper, makeFolder, remakeFolder } from '../../src/process/folder.ts';
 
 const parent = mkdtempSync(join(tmpdir(), 'owsla-folder-'));

@@ -2,8 +2,8 @@
 import type { Socket } from 'node:net';
 import t from 'tap';
 import { Gate } from '../../src/acceptor/endpoint/admission.ts';
-import { makeLimits } from '../../src/limits.ts';
-import { makeCounters } from '../../src/observe/metrics.ts';
+import { makeLimits } from '../../src/base/limits.ts';
+import { makeCounters } from '../../src/base/metrics.ts';
 import { FakeClock } from '../helpers/clock.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 

@@ -1,7 +1,7 @@
 /** Heavy: exactly the greediest are not read from, or closed, and nobody else; and they go on. */
 import t from 'tap';
 import { HEAVY_BYTES, Heavy, type Weighed } from '../../src/acceptor/endpoint/heavy.ts';
-import { makeCounters } from '../../src/observe/metrics.ts';
+import { makeCounters } from '../../src/base/metrics.ts';
 
 const KiB = 1_024;
 const MiB = 1_024 * KiB;

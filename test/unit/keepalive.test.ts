@@ -1,7 +1,7 @@
 /** Keepalive arithmetic: which one rules, when a device is gone, when Owsla shows its life. */
 import t from 'tap';
 import { judgeKeepalive, ruleKeepalive } from '../../src/acceptor/endpoint/keepalive.ts';
-import { makeLimits } from '../../src/limits.ts';
+import { makeLimits } from '../../src/base/limits.ts';
 
 t.test('keepalive: the wish rules within the limits', async (t) => {
   const limits = makeLimits();

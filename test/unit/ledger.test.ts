@@ -1,12 +1,8 @@
 /** Ledger and exposition: totals never fall, only named incarnations count. */
 import t from 'tap';
+import { makeCommandCounters, makeCounters, makePresenceCounters } from '../../src/base/metrics.ts';
 import { Exposition, kernelCounters } from '../../src/observe/exposition.ts';
 import { Ledger } from '../../src/observe/ledger.ts';
-import {
-  makeCommandCounters,
-  makeCounters,
-  makePresenceCounters,
-} from '../../src/observe/metrics.ts';
 import type { ReportMessage } from '../../src/observe/report.ts';
 import type { ChildFacts, NodeMessage } from '../../src/process/ipc.ts';
 

@@ -1,8 +1,8 @@
 /** Limits: the defaults fit, what does not fit is told, and files bound the links. */
 import t from 'tap';
-import { makeConfig } from '../../src/config.ts';
-import { EXIT } from '../../src/errors.ts';
-import { LIMIT_NAMES, LIMIT_SPECS, limitFaults, makeLimits } from '../../src/limits.ts';
+import { makeConfig } from '../../src/base/config.ts';
+import { EXIT } from '../../src/base/errors.ts';
+import { LIMIT_NAMES, LIMIT_SPECS, limitFaults, makeLimits } from '../../src/base/limits.ts';
 import { linksMaxOf, openFilesMax } from '../../src/process/files.ts';
 import { checkFiles } from '../../src/process/preflight.ts';
 

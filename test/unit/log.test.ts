@@ -1,7 +1,7 @@
 /** Log: lines name their origin and hold no password and no token. */
 import t from 'tap';
-import { makeLoggerTo } from '../../src/observe/log.ts';
-import { redact } from '../../src/observe/redact.ts';
+import { makeLoggerTo } from '../../src/base/log.ts';
+import { redact } from '../../src/base/redact.ts';
 
 function recorder() {
   const lines: string[] = [];

@@ -1,9 +1,9 @@
 /** Outage: when links are told to come back later, at what pace, and when they are not. */
 import t from 'tap';
 import { Outage } from '../../src/acceptor/outage.ts';
-import type { LossPolicy } from '../../src/config.ts';
-import { makeLimits, SHARDS } from '../../src/limits.ts';
-import type { Logger } from '../../src/observe/log.ts';
+import type { LossPolicy } from '../../src/base/config.ts';
+import { makeLimits, SHARDS } from '../../src/base/limits.ts';
+import type { Logger } from '../../src/base/log.ts';
 
 const LOSS_MS = 30_000;
 const PACE_MS = 25_600;

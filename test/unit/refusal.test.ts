@@ -1,7 +1,7 @@
 /** Refusal: what amqplib and RabbitMQ say, as one sentence and the right exit code. */
 import t from 'tap';
+import { EXIT } from '../../src/base/errors.ts';
 import { brokerAddress, refusal } from '../../src/broker/refusal.ts';
-import { EXIT } from '../../src/errors.ts';
 
 const URL_DOORS = 'amqp://door:s3cret@broker.example/doors%2Fnorth';
 

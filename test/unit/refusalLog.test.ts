@@ -1,9 +1,9 @@
 /** Refusal log: who errs is found in the log, and a storm of them costs some lines. */
 import t from 'tap';
 import { RefusalLog } from '../../src/acceptor/refusalLog.ts';
-import { ProtocolError } from '../../src/errors.ts';
-import { makeLimits } from '../../src/limits.ts';
-import { makeLoggerTo } from '../../src/observe/log.ts';
+import { ProtocolError } from '../../src/base/errors.ts';
+import { makeLimits } from '../../src/base/limits.ts';
+import { makeLoggerTo } from '../../src/base/log.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { FakeClock } from '../helpers/clock.ts';
 

@@ -1,8 +1,8 @@
 /** Queues that backends name: each has its turn and its share, and none holds up another. */
 import t from 'tap';
+import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import type { Publishing } from '../../src/broker/publisher.ts';
 import { type Answer, ReplyQueues } from '../../src/broker/replyQueues.ts';
-import { type LimitName, makeLimits } from '../../src/limits.ts';
 
 function build(limits: Partial<Record<LimitName, number>> = {}, room = Number.POSITIVE_INFINITY) {
   const sent: Publishing[] = [];

@@ -1,9 +1,9 @@
 /** Teller: state, then changes; one entry per link, however often links come and go. */
 import t from 'tap';
 import { type Link, Teller } from '../../src/acceptor/linkChanges.ts';
-import { SHARDS } from '../../src/limits.ts';
+import { SHARDS } from '../../src/base/limits.ts';
+import { noTrace } from '../../src/base/trace.ts';
 import type { ToRegistrar } from '../../src/presence/messages.ts';
-import { noTrace } from '../../src/presence/trace.ts';
 
 /** An acceptor's links, a shard each in turn. */
 class Links {

@@ -1,8 +1,8 @@
 /** Names and declarations at the broker: the AMQP contract word by word. */
 import type { Channel } from 'amqplib';
 import t from 'tap';
+import { makeLimits } from '../../src/base/limits.ts';
 import { declareReplies, declareUplink, names, routingKey } from '../../src/broker/topology.ts';
-import { makeLimits } from '../../src/limits.ts';
 
 /** Records what is declared, as `[method, ...arguments]`. */
 function recorder(): { channel: Channel; declared: unknown[][] } {

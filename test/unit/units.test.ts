@@ -7,7 +7,7 @@ import {
   parseWhole,
   writeDuration,
   writeSize,
-} from '../../src/units.ts';
+} from '../../src/base/units.ts';
 
 t.test('a duration is a number and ms, s, m, h or d', async (t) => {
   t.equal(parseDuration('500ms'), 500);

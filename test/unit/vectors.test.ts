@@ -2,7 +2,7 @@
  * Every test vector of docs/protocol.md against the TypeScript codec.
  */
 import t from 'tap';
-import { ProtocolError } from '../../src/errors.ts';
+import { ProtocolError } from '../../src/base/errors.ts';
 import { type Message, toDevice } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import { exactForm } from '../helpers/exactForm.ts';

@@ -8,10 +8,10 @@
  * instead.
  */
 import type { Socket } from 'node:net';
-import { Bucket } from '../../bucket.ts';
-import type { Clock } from '../../endpoint/clock.ts';
-import type { Limits } from '../../limits.ts';
-import type { Counters } from '../../observe/metrics.ts';
+import { Bucket } from '../../base/bucket.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Limits } from '../../base/limits.ts';
+import type { Counters } from '../../base/metrics.ts';
 
 export interface GateOptions {
   readonly limits: Limits;

@@ -10,8 +10,13 @@
  * draining: our BYE and FIN are on their way; what still comes is read and discarded.
  */
 import type { Socket } from 'node:net';
-import { type ByeReason, type CloseReason, type FatalCode, ProtocolError } from '../../errors.ts';
-import { bump } from '../../observe/metrics.ts';
+import {
+  type ByeReason,
+  type CloseReason,
+  type FatalCode,
+  ProtocolError,
+} from '../../base/errors.ts';
+import { bump } from '../../base/metrics.ts';
 import type { Reader } from '../../wire/codec.ts';
 import {
   type Event,

@@ -7,11 +7,11 @@
  */
 import type { Socket } from 'node:net';
 import { v4 as uuid } from 'uuid';
-import type { Clock } from '../../endpoint/clock.ts';
-import { Deadlines } from '../../endpoint/deadlines.ts';
-import type { ByeReason, CloseReason, ProtocolError } from '../../errors.ts';
-import { type Limits, SHARDS, SHARDS_PER_TICK } from '../../limits.ts';
-import { bump, type Counters } from '../../observe/metrics.ts';
+import type { Clock } from '../../base/clock.ts';
+import { Deadlines } from '../../base/deadlines.ts';
+import type { ByeReason, CloseReason, ProtocolError } from '../../base/errors.ts';
+import { type Limits, SHARDS, SHARDS_PER_TICK } from '../../base/limits.ts';
+import { bump, type Counters } from '../../base/metrics.ts';
 import type { Codec } from '../../wire/codec.ts';
 import { type Ack, type Event, type Request, type Result, TYPE } from '../../wire/message.ts';
 import { Endpoint } from './endpoint.ts';

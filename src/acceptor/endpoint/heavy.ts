@@ -5,7 +5,7 @@
  * Bound: `linksBytesMax`, which what comes within one tick may exceed. Links below HEAVY_BYTES are
  * not counted: a healthy fleet costs nothing here, and a fleet of `linksMax` that many bytes each.
  */
-import type { Counters } from '../../observe/metrics.ts';
+import type { Counters } from '../../base/metrics.ts';
 
 /** A link that holds so much is looked at each tick. */
 export const HEAVY_BYTES = 8 * 1024;

@@ -4,10 +4,10 @@
  * Bound: the lists and deadlines behind it are the keeper's.
  */
 
-import type { Clock } from '../../endpoint/clock.ts';
-import type { CloseReason, ProtocolError } from '../../errors.ts';
-import type { Limits } from '../../limits.ts';
-import type { Counters } from '../../observe/metrics.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { CloseReason, ProtocolError } from '../../base/errors.ts';
+import type { Limits } from '../../base/limits.ts';
+import type { Counters } from '../../base/metrics.ts';
 import type { Codec } from '../../wire/codec.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
 import type { Endpoint } from './endpoint.ts';

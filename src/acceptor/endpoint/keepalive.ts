@@ -4,7 +4,7 @@
  * Bound: silence of KEEPALIVE_GRACE keepalives; a clock that stands still while Owsla itself does
  * not read, because then the device's frames may be waiting unread.
  */
-import { KEEPALIVE_GRACE, type Limits } from '../../limits.ts';
+import { KEEPALIVE_GRACE, type Limits } from '../../base/limits.ts';
 
 /**
  * The keepalive that rules, in ms: the device's wish (seconds) within the limits. Whole seconds,

@@ -9,7 +9,7 @@
  * with `listenSockets` of them, that many links are accepted per turn.
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { Limits } from '../../limits.ts';
+import type { Limits } from '../../base/limits.ts';
 
 export class Listener {
   readonly #servers: readonly [Server, ...Server[]];

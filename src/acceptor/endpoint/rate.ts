@@ -6,7 +6,7 @@
  * a message costs the largest of its three shares, so that none can be beaten by staying below
  * another. Time to read a message goes with its elements, and memory traffic with its bytes.
  */
-import type { Limits } from '../../limits.ts';
+import type { Limits } from '../../base/limits.ts';
 
 export class Rate {
   /** How far ahead of the permitted rate a link may be, in ms. */

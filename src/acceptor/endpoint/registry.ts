@@ -4,7 +4,7 @@
  * per tick, so that no step's length grows with the fleet.
  * Bound: `linksMax`, kept by the listener.
  */
-import { SHARDS } from '../../limits.ts';
+import { SHARDS } from '../../base/limits.ts';
 
 /** What the registry needs to know of an endpoint. */
 export interface Registered {

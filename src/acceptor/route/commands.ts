@@ -7,10 +7,10 @@
  * one that found no room none that follows it is sent either, until it has come again.
  */
 
-import type { Limits } from '../../limits.ts';
-import type { Counters } from '../../observe/metrics.ts';
+import type { Limits } from '../../base/limits.ts';
+import type { Counters } from '../../base/metrics.ts';
+import type { Trace } from '../../base/trace.ts';
 import type { FromLink, ToLink, Unsent } from '../../presence/messages.ts';
-import type { Trace } from '../../presence/trace.ts';
 import { type Ack, ID_MAX, type Result, TYPE } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';

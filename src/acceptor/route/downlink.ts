@@ -4,9 +4,9 @@
  * Bound: nothing is kept; a reply is sent in this turn, or dropped and counted by its fate.
  */
 import type { ConsumeMessage } from 'amqplib';
+import { STATUS } from '../../base/errors.ts';
+import { bump, type Counters, type ReplyFate } from '../../base/metrics.ts';
 import { BROKEN } from '../../broker/content.ts';
-import { STATUS } from '../../errors.ts';
-import { bump, type Counters, type ReplyFate } from '../../observe/metrics.ts';
 import { ID_MAX } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';

@@ -5,12 +5,12 @@
  * answered gives up its place among the messages that wait for the broker.
  */
 
+import type { Clock } from '../../base/clock.ts';
+import { Deadlines } from '../../base/deadlines.ts';
+import { STATUS } from '../../base/errors.ts';
+import type { Limits } from '../../base/limits.ts';
+import { bump, type Counters } from '../../base/metrics.ts';
 import type { Publisher, Publishing } from '../../broker/publisher.ts';
-import type { Clock } from '../../endpoint/clock.ts';
-import { Deadlines } from '../../endpoint/deadlines.ts';
-import { STATUS } from '../../errors.ts';
-import type { Limits } from '../../limits.ts';
-import { bump, type Counters } from '../../observe/metrics.ts';
 import { TYPE } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 

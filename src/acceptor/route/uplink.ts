@@ -5,10 +5,10 @@
  * link has `inFlightMax` messages in both together, EVENTs without an id too.
  */
 import type { Options } from 'amqplib';
+import type { Clock } from '../../base/clock.ts';
+import type { DropReason } from '../../base/metrics.ts';
 import type { Publisher, Publishing } from '../../broker/publisher.ts';
 import { type Names, routingKey } from '../../broker/topology.ts';
-import type { Clock } from '../../endpoint/clock.ts';
-import type { DropReason } from '../../observe/metrics.ts';
 import { type Event, type Request, TYPE } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { OpenRequest, Requests } from './requests.ts';

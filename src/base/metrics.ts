@@ -3,6 +3,8 @@
  * From: endpoint, broker and route modules add to a `Counters`.  To: report.ts takes snapshots.
  * Bound: labels come from closed lists; never a device, a topic or an address.
  */
+
+import { TYPE } from '../wire/message.ts';
 import {
   CLOSE_REASONS,
   ERROR_CODES,
@@ -11,8 +13,7 @@ import {
   PRESENCE_REASONS,
   REFUSALS,
   STATUS,
-} from '../errors.ts';
-import { TYPE } from '../wire/message.ts';
+} from './errors.ts';
 
 export interface MetricSpec {
   readonly kind: 'counter' | 'gauge';

@@ -17,7 +17,7 @@ import {
   limitFaults,
   makeLimits,
 } from './limits.ts';
-import { redact } from './observe/redact.ts';
+import { redact } from './redact.ts';
 import { didYouMean, parseDuration, parseSize, parseWhole } from './units.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;

@@ -127,7 +127,7 @@ async function main(): Promise<number> {
       `broker   ${broker.isPrivate ? 'private RabbitMQ' : 'found'} on port ${broker.port}`,
     );
     const flags = ['--port', '0', '--admin-port', '0', '--acceptors', String(ACCEPTORS)];
-    const node = start(process.execPath, [join(ROOT, 'src/cli.ts'), 'serve', ...flags], env);
+    const node = start(process.execPath, [join(ROOT, 'src/cli/cli.ts'), 'serve', ...flags], env);
     const { port, adminPort } = await lineOf(node, 'the node', readyNode);
     console.log(`node     devices 127.0.0.1:${port}, ${ACCEPTORS} acceptors`);
     console.log(`admin    http://127.0.0.1:${adminPort}/metrics`);

@@ -16,7 +16,7 @@ const TOP_LEVEL = `package.json package-lock.json tsconfig.json Makefile README.
 
 /** Where a run begins; all other code must be reached from here. */
 const ENTRIES = [
-  'src/cli.ts',
+  'src/cli/cli.ts',
   'src/process/childMain.ts',
   'src/presence/sqliteThread.ts',
   'loadgen/cli.ts',
@@ -149,11 +149,11 @@ const LAYERS: readonly Layer[] = [
     types: ['pino'],
   },
   {
-    holds: 'src/cli.ts',
-    values: ['src/base/runtime.ts', 'src/base/signals.ts', 'src/commandLine.ts'],
+    holds: 'src/cli/cli.ts',
+    values: ['src/base/runtime.ts', 'src/base/signals.ts', 'src/cli/commandLine.ts'],
   },
   {
-    holds: 'src/commandLine.ts',
+    holds: 'src/cli/commandLine.ts',
     values: [
       ...BASE,
       'src/base/config.ts',
@@ -265,7 +265,7 @@ t.test('tidy: the pure files use no clock, timer, chance, process or log', async
 t.test('tidy: only the command line reads arguments and environment, or prints', async (t) => {
   const rule = /\bconsole\.\w+|\bprocess\.(?:argv|env|stdout)\b/;
   const breaches = inSrc
-    .filter(({ path }) => !['src/cli.ts', 'src/commandLine.ts'].includes(path))
+    .filter(({ path }) => !['src/cli/cli.ts', 'src/cli/commandLine.ts'].includes(path))
     .flatMap(({ path, bare }) => linesOf(path, bare, (line) => rule.exec(line)?.[0]));
 
   t.same(breaches, []);

@@ -9,7 +9,7 @@ import { cleanEnvironment } from './environment.ts';
 import { leash } from './leash.ts';
 import { waitFor } from './waitFor.ts';
 
-const CLI = join(import.meta.dirname, '../../src/cli.ts');
+const CLI = join(import.meta.dirname, '../../src/cli/cli.ts');
 
 /** Limits that make figures appear soon. */
 const QUICK = { reportMs: 100, scrapeMs: 100 };

@@ -70,7 +70,7 @@ async function scripted(t: { teardown(end: () => Promise<void>): void }) {
 }
 
 function owsla(env: Record<string, string>, ...args: string[]): Command {
-  return new Command([process.execPath, at('src/cli.ts'), ...args], env);
+  return new Command([process.execPath, at('src/cli/cli.ts'), ...args], env);
 }
 
 t.test('owsla command: each final outcome has its line and its exit code', async (t) => {

@@ -50,7 +50,7 @@ async function connect(t: Test, command: readonly string[], id: string): Promise
 }
 
 function owsla(...args: string[]): Command {
-  return new Command([process.execPath, at('src/cli.ts'), ...args], env);
+  return new Command([process.execPath, at('src/cli/cli.ts'), ...args], env);
 }
 
 for (const { name, skip, command } of devices) {

@@ -31,7 +31,7 @@ function versionOf(node: string): string | undefined {
 }
 
 const PROGRAMS = [
-  ['owsla', 'src/cli', ['serve']],
+  ['owsla', 'src/cli/cli', ['serve']],
   ['owsla-loadgen', 'loadgen/cli', ['run', '--target', '127.0.0.1:1']],
 ] as const;
 

@@ -6,10 +6,10 @@ import { OPTION_NAMES } from '../../src/base/config.ts';
 import { EXIT } from '../../src/base/errors.ts';
 import { isLimitName } from '../../src/base/limits.ts';
 import { IGNORED_SIGNALS, SIGNAL_EXIT, STOP_SIGNALS } from '../../src/base/signals.ts';
+import { DEVICES_EXIT } from '../../src/cli/listDevices.ts';
+import { COMMAND_EXIT } from '../../src/cli/sendCommand.ts';
 import { Exposition } from '../../src/observe/exposition.ts';
 import { Ledger } from '../../src/observe/ledger.ts';
-import { DEVICES_EXIT } from '../../src/process/listDevices.ts';
-import { COMMAND_EXIT } from '../../src/process/sendCommand.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
 

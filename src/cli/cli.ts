@@ -1,12 +1,12 @@
 #!/usr/bin/env node
-import { prepare } from './base/runtime.ts';
+import { prepare } from '../base/runtime.ts';
 /**
  * Cli: where `owsla` begins. It loads nothing yet: what follows has to be so before all else.
  * From: whoever starts it.  To: commandLine.ts, in a Node that is new enough and that no debugger
  * can enter by a signal.
  * Bound: a Node that is too old is one sentence and exit code 78.
  */
-import { ignoreSignals } from './base/signals.ts';
+import { ignoreSignals } from '../base/signals.ts';
 
 if (prepare('owsla', process.argv, process.env.NODE_OPTIONS)) {
   // Other commands have a person at a terminal: they end with it.

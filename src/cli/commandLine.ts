@@ -16,19 +16,19 @@ import {
   type OptionName,
   type OptionSpec,
   type Options,
-} from './base/config.ts';
-import { EXIT, StartError } from './base/errors.ts';
-import { LIMIT_NAMES, LIMIT_SPECS, type LimitUnit } from './base/limits.ts';
-import { makeLogger } from './base/log.ts';
-import { markOperands, unmarked } from './base/operands.ts';
-import { redact } from './base/redact.ts';
-import { tellIgnored } from './base/signals.ts';
-import { didYouMean, parseDuration, writeDuration, writeSize } from './base/units.ts';
-import { columnsOf, listDevices } from './process/listDevices.ts';
-import { preflight } from './process/preflight.ts';
-import { restorePresence, watchPresence } from './process/presenceCommand.ts';
-import { lineOf, sendCommand } from './process/sendCommand.ts';
-import { supervise } from './process/supervisor.ts';
+} from '../base/config.ts';
+import { EXIT, StartError } from '../base/errors.ts';
+import { LIMIT_NAMES, LIMIT_SPECS, type LimitUnit } from '../base/limits.ts';
+import { makeLogger } from '../base/log.ts';
+import { markOperands, unmarked } from '../base/operands.ts';
+import { redact } from '../base/redact.ts';
+import { tellIgnored } from '../base/signals.ts';
+import { didYouMean, parseDuration, writeDuration, writeSize } from '../base/units.ts';
+import { preflight } from '../process/preflight.ts';
+import { supervise } from '../process/supervisor.ts';
+import { columnsOf, listDevices } from './listDevices.ts';
+import { restorePresence, watchPresence } from './presenceCommand.ts';
+import { lineOf, sendCommand } from './sendCommand.ts';
 
 const VARIABLE_PREFIX = 'OWSLA_';
 const FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;

@@ -50,7 +50,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/base/errors.ts', values: [] },
   { holds: 'src/base/units.ts', values: [] },
   { holds: 'src/base/bucket.ts', values: [] },
-  { holds: 'src/localSocket.ts', values: ['node:fs', 'node:net'] },
+  { holds: 'src/node/localSocket.ts', values: ['node:fs', 'node:net'] },
   { holds: 'src/base/runtime.ts', values: [] },
   { holds: 'src/base/operands.ts', values: [] },
   { holds: 'src/base/amqpUrl.ts', values: ['src/base/units.ts'] },
@@ -78,7 +78,7 @@ const LAYERS: readonly Layer[] = [
       'src/broker/topology.ts',
       'uuid',
     ],
-    types: ['src/broker/', 'src/presence/messages.ts', 'src/base/trace.ts', 'amqplib'],
+    types: ['src/broker/', 'src/node/messages.ts', 'src/base/trace.ts', 'amqplib'],
   },
   {
     holds: 'src/command/',
@@ -98,7 +98,7 @@ const LAYERS: readonly Layer[] = [
     values: [
       ...BASE,
       METRICS,
-      'src/localSocket.ts',
+      'src/node/localSocket.ts',
       'src/wire/frame.ts',
       'src/broker/',
       'amqplib',
@@ -116,9 +116,9 @@ const LAYERS: readonly Layer[] = [
     holds: 'src/observe/',
     values: [
       ...BASE,
-      'src/localSocket.ts',
+      'src/node/localSocket.ts',
       'src/wire/',
-      'src/process/ipc.ts',
+      'src/node/ipc.ts',
       'msgpackr',
       'fastify',
       'prom-client',

@@ -8,7 +8,7 @@
 import type { CloseReason } from '../base/errors.ts';
 import { SHARDS } from '../base/limits.ts';
 import type { Trace } from '../base/trace.ts';
-import type { ToRegistrar } from '../presence/messages.ts';
+import type { ToRegistrar } from '../node/messages.ts';
 
 /** A link, as its endpoint knows it. */
 export interface Link {

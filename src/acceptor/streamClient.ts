@@ -17,7 +17,7 @@ import {
   type ToAcceptor,
   type ToLink,
   type ToRegistrar,
-} from '../presence/messages.ts';
+} from '../node/messages.ts';
 import type { Teller } from './linkChanges.ts';
 
 const RECONNECT_MS = 100;

@@ -10,7 +10,7 @@ import type { ConsumeMessage } from 'amqplib';
 import type { Refusal } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
 import type { CommandCounters } from '../base/metrics.ts';
-import type { FromLink } from '../presence/messages.ts';
+import type { FromLink } from '../node/messages.ts';
 import type { Companion } from '../presence/registrar.ts';
 import type { Row } from '../presence/rules.ts';
 import { type Command, readCommand } from './command.ts';

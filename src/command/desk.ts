@@ -10,7 +10,7 @@ import type { Limits } from '../base/limits.ts';
 import { bump, type CommandCounters } from '../base/metrics.ts';
 import type { Trace } from '../base/trace.ts';
 import type { Answers } from '../broker/answers.ts';
-import type { ToAcceptor } from '../presence/messages.ts';
+import type { ToAcceptor } from '../node/messages.ts';
 import type { Store } from '../presence/store.ts';
 import { Commands } from './commands.ts';
 import { Outcomes } from './outcomes.ts';

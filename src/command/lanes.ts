@@ -10,7 +10,7 @@
 import { Bucket } from '../base/bucket.ts';
 import type { Limits } from '../base/limits.ts';
 import type { Trace } from '../base/trace.ts';
-import type { Unsent } from '../presence/messages.ts';
+import type { Unsent } from '../node/messages.ts';
 import type { Load } from './batch.ts';
 import { Lane } from './lane.ts';
 import type { Link, Port } from './port.ts';

@@ -10,7 +10,7 @@
 import type { Expiry, Refusal } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
 import type { Trace } from '../base/trace.ts';
-import type { Unsent } from '../presence/messages.ts';
+import type { Unsent } from '../node/messages.ts';
 import { type Command, outcomeOf } from './command.ts';
 import type { Delivery, Link, Port } from './port.ts';
 import type { Outcome } from './rows.ts';

@@ -8,7 +8,7 @@
 import { readFile } from 'node:fs/promises';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { type MetricSpec, makeCounters } from '../base/metrics.ts';
-import { CHILD_ROLES } from '../process/ipc.ts';
+import { CHILD_ROLES } from '../node/ipc.ts';
 import { GUEST_ENDS, type GuestEnds, NO_GUESTS } from './guests.ts';
 import {
   COMMAND_LIST,

@@ -18,8 +18,8 @@ import {
   PRESENCE_METRICS,
   type RegistrarCounters,
 } from '../base/metrics.ts';
-import type { ChildState, NodeMessage } from '../process/ipc.ts';
-import type { Degraded, ReportMessage } from './report.ts';
+import type { ChildState, NodeMessage } from '../node/ipc.ts';
+import type { Degraded, ReportMessage } from '../node/report.ts';
 
 export const METRIC_LIST = Object.entries(METRICS) as readonly [MetricName, MetricSpec][];
 export const PRESENCE_LIST = Object.entries(PRESENCE_METRICS) as SpecList;

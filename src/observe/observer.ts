@@ -8,14 +8,14 @@ import type { Socket } from 'node:net';
 import { unpack } from 'msgpackr';
 import { unbound } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { LocalSocket } from '../localSocket.ts';
-import { observerSocket, type RunningChild, type StartMessage } from '../process/ipc.ts';
+import { observerSocket, type RunningChild, type StartMessage } from '../node/ipc.ts';
+import { LocalSocket } from '../node/localSocket.ts';
+import type { ReportMessage } from '../node/report.ts';
 import { FrameReader } from '../wire/frame.ts';
 import { makeAdmin } from './admin.ts';
 import { Exposition } from './exposition.ts';
 import { Guests } from './guests.ts';
 import { Ledger } from './ledger.ts';
-import type { ReportMessage } from './report.ts';
 
 const REPORT_BYTES_MAX = 256 * 1024;
 

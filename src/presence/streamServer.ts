@@ -9,7 +9,7 @@
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { Sent } from '../command/port.ts';
-import { LocalSocket } from '../localSocket.ts';
+import { LocalSocket } from '../node/localSocket.ts';
 import {
   encode,
   type FromLink,
@@ -17,7 +17,7 @@ import {
   payloadBytes,
   type ToAcceptor,
   type ToRegistrar,
-} from './messages.ts';
+} from '../node/messages.ts';
 import type { Registrar } from './registrar.ts';
 import type { Held } from './rules.ts';
 

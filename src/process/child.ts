@@ -10,8 +10,8 @@ import { EXIT, StartError } from '../base/errors.ts';
 import { type Logger, makeLogger } from '../base/log.ts';
 import type { Counters } from '../base/metrics.ts';
 import { tellIgnored } from '../base/signals.ts';
-import { drainTimeMs, END_MARGIN_MS } from './drain.ts';
-import { removeFolder } from './folder.ts';
+import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
+import { removeFolder } from '../node/folder.ts';
 import type {
   Figures,
   FromChild,
@@ -19,7 +19,7 @@ import type {
   RunningChild,
   StartMessage,
   ToChild,
-} from './ipc.ts';
+} from '../node/ipc.ts';
 
 /** The life of this process: waiting -> starting -> running -> draining -> (exit). */
 class Child {
@@ -122,7 +122,7 @@ async function become(
     return startRegistrar(start, log, onFatal);
   }
   const { startAcceptor } = await import('../acceptor/acceptor.ts');
-  const { startReport } = await import('../observe/report.ts');
+  const { startReport } = await import('../node/report.ts');
   const acceptor = await startAcceptor({ ...start, log, onFatal });
   const report = startReport(start, acceptor);
   const { port, acceptors } = start.config;

@@ -6,7 +6,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { StartError } from '../base/errors.ts';
 import { NO_DEBUGGER } from '../base/runtime.ts';
-import type { ChildFacts, ChildRole, ChildState, Figures, ToChild } from './ipc.ts';
+import type { ChildFacts, ChildRole, ChildState, Figures, ToChild } from '../node/ipc.ts';
 import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
 
 /**

@@ -19,9 +19,9 @@ import {
   declareUplink,
   names,
 } from '../broker/topology.ts';
+import { type LinksConfig, linksMaxOf, linksThatFit, openFilesMax } from '../node/files.ts';
 import { SqliteFile } from '../presence/sqliteFile.ts';
 import { StoreError } from '../presence/store.ts';
-import { type LinksConfig, linksMaxOf, linksThatFit, openFilesMax } from './files.ts';
 
 /**
  * Where port 0 is picked: below the ports that systems give to outgoing connections (from 32768 on

@@ -22,8 +22,14 @@ import { tryOrder } from '../broker/link.ts';
 import { makePublisherCounters, Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
 import { Desk } from '../command/desk.ts';
-import { type Degraded, startReport } from '../observe/report.ts';
-import type { FromLink } from '../presence/messages.ts';
+import {
+  type NodeMessage,
+  type RunningChild,
+  registrarSocket,
+  type StartMessage,
+} from '../node/ipc.ts';
+import type { FromLink } from '../node/messages.ts';
+import { type Degraded, startReport } from '../node/report.ts';
 import { Notifier } from '../presence/notifier.ts';
 import { PresenceBroker } from '../presence/presenceBroker.ts';
 import { Queries } from '../presence/queries.ts';
@@ -31,7 +37,6 @@ import { Registrar } from '../presence/registrar.ts';
 import { Sqlite } from '../presence/sqlite.ts';
 import { type Opened, type Store, StoreError } from '../presence/store.ts';
 import { StreamServer } from '../presence/streamServer.ts';
-import { type NodeMessage, type RunningChild, registrarSocket, type StartMessage } from './ipc.ts';
 import { WallWatch } from './wallWatch.ts';
 
 /** How often it looks for what no message brings: confirms, waiting links, a failed store. */

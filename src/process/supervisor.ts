@@ -20,9 +20,9 @@ import { EXIT, StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { SIGNAL_EXIT, STOP_SIGNALS, type StopSignal } from '../base/signals.ts';
 import { noTrace, type Trace, traceTo } from '../base/trace.ts';
-import { drainTimeMs, END_MARGIN_MS } from './drain.ts';
-import { FolderKeeper, makeFolder, removeFolder } from './folder.ts';
-import type { FromChild, NodeMessage } from './ipc.ts';
+import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
+import { FolderKeeper, makeFolder, removeFolder } from '../node/folder.ts';
+import type { FromChild, NodeMessage } from '../node/ipc.ts';
 import {
   factsOf,
   forkInto,

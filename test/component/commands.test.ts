@@ -7,7 +7,7 @@ import type { Test } from 'tap';
 import { Commands, type CommandsOptions } from '../../src/acceptor/route/commands.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
 import { Desk } from '../../src/command/desk.ts';
-import type { FromLink, ToLink } from '../../src/presence/messages.ts';
+import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { type Device, END } from '../helpers/device.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { LocalSocket } from '../../src/localSocket.ts';
+import { LocalSocket } from '../../src/node/localSocket.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 function folder(t: Test): string {

@@ -10,7 +10,7 @@ import {
   encode as encodeStream,
   MessageReader,
   type ToRegistrar,
-} from '../../src/presence/messages.ts';
+} from '../../src/node/messages.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode, v1 } from '../../src/wire/v1.ts';
 import { type Device, event, request } from '../helpers/device.ts';

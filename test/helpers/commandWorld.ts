@@ -14,7 +14,7 @@ import type { Answer as Outcome } from '../../src/broker/replyQueues.ts';
 import { Desk } from '../../src/command/desk.ts';
 import { KEYS } from '../../src/command/lane.ts';
 import type { CommandWrites } from '../../src/command/rows.ts';
-import type { ToAcceptor, ToRegistrar } from '../../src/presence/messages.ts';
+import type { ToAcceptor, ToRegistrar } from '../../src/node/messages.ts';
 import type { Row } from '../../src/presence/rules.ts';
 import { MemoryStore } from './memoryStore.ts';
 

@@ -11,7 +11,7 @@ import { makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
 import { noTrace } from '../../src/base/trace.ts';
 import type { Publishing } from '../../src/broker/publisher.ts';
-import type { ToRegistrar } from '../../src/presence/messages.ts';
+import type { ToRegistrar } from '../../src/node/messages.ts';
 import { Notifier } from '../../src/presence/notifier.ts';
 import { Registrar } from '../../src/presence/registrar.ts';
 import type { Held, Row } from '../../src/presence/rules.ts';

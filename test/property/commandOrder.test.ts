@@ -13,7 +13,7 @@ import { Commands } from '../../src/acceptor/route/commands.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters, makeCounters } from '../../src/base/metrics.ts';
 import { Desk } from '../../src/command/desk.ts';
-import type { FromLink, ToLink } from '../../src/presence/messages.ts';
+import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { type Command, type Message, TYPE } from '../../src/wire/message.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';

@@ -14,7 +14,7 @@ import type { Trace } from '../../src/base/trace.ts';
 import { Commands } from '../../src/command/commands.ts';
 import { Outcomes } from '../../src/command/outcomes.ts';
 import type { Delivery } from '../../src/command/port.ts';
-import type { FromLink, ToLink } from '../../src/presence/messages.ts';
+import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import type { Row } from '../../src/presence/rules.ts';
 import type { Batch } from '../../src/presence/store.ts';
 import { type Command, type Message, TYPE } from '../../src/wire/message.ts';

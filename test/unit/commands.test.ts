@@ -7,7 +7,7 @@ import { readCommand } from '../../src/command/command.ts';
 import { Commands } from '../../src/command/commands.ts';
 import type { Delivery, Port, Sending, Sent } from '../../src/command/port.ts';
 import type { Outcome, StoredOutcome } from '../../src/command/rows.ts';
-import type { Unsent } from '../../src/presence/messages.ts';
+import type { Unsent } from '../../src/node/messages.ts';
 import type { Row } from '../../src/presence/rules.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { makeLogger } from '../../src/base/log.ts';
-import { FolderKeeper, makeFolder, remakeFolder } from '../../src/process/folder.ts';
+import { FolderKeeper, makeFolder, remakeFolder } from '../../src/node/folder.ts';
 
 const parent = mkdtempSync(join(tmpdir(), 'owsla-folder-'));
 t.teardown(() => rmSync(parent, { recursive: true, force: true }));

@@ -1,10 +1,10 @@
 /** Ledger and exposition: totals never fall, only named incarnations count. */
 import t from 'tap';
 import { makeCommandCounters, makeCounters, makePresenceCounters } from '../../src/base/metrics.ts';
+import type { ChildFacts, NodeMessage } from '../../src/node/ipc.ts';
+import type { ReportMessage } from '../../src/node/report.ts';
 import { Exposition, kernelCounters } from '../../src/observe/exposition.ts';
 import { Ledger } from '../../src/observe/ledger.ts';
-import type { ReportMessage } from '../../src/observe/report.ts';
-import type { ChildFacts, NodeMessage } from '../../src/process/ipc.ts';
 
 const REPORT_MS = 1_000;
 

@@ -3,7 +3,7 @@ import t from 'tap';
 import { makeConfig } from '../../src/base/config.ts';
 import { EXIT } from '../../src/base/errors.ts';
 import { LIMIT_NAMES, LIMIT_SPECS, limitFaults, makeLimits } from '../../src/base/limits.ts';
-import { linksMaxOf, openFilesMax } from '../../src/process/files.ts';
+import { linksMaxOf, openFilesMax } from '../../src/node/files.ts';
 import { checkFiles } from '../../src/process/preflight.ts';
 
 t.test('the defaults have no fault', async (t) => {

@@ -3,7 +3,7 @@ import t from 'tap';
 import { type Link, Teller } from '../../src/acceptor/linkChanges.ts';
 import { SHARDS } from '../../src/base/limits.ts';
 import { noTrace } from '../../src/base/trace.ts';
-import type { ToRegistrar } from '../../src/presence/messages.ts';
+import type { ToRegistrar } from '../../src/node/messages.ts';
 
 /** An acceptor's links, a shard each in turn. */
 class Links {

@@ -10,7 +10,7 @@
 import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
-import type { FromLink, ToLink, Unsent } from '../../presence/messages.ts';
+import type { FromLink, ToLink, Unsent } from '../../node/messages.ts';
 import { type Ack, ID_MAX, type Result, TYPE } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';

@@ -9,8 +9,8 @@ import { connect, type Socket } from 'node:net';
 import { type EventLoopMonitorOptions, monitorEventLoopDelay } from 'node:perf_hooks';
 import { pack } from 'msgpackr';
 import type { Counters, RegistrarCounters, Snapshot } from '../base/metrics.ts';
-import { observerSocket, type StartMessage } from '../process/ipc.ts';
 import { HEADER_BYTES } from '../wire/frame.ts';
+import { observerSocket, type StartMessage } from './ipc.ts';
 
 /** Works, and something does not. */
 export interface Degraded {

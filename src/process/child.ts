@@ -114,7 +114,7 @@ async function become(
   onFatal: (error: unknown) => void,
 ): Promise<RunningChild> {
   if (start.role === 'observer') {
-    const { startObserver } = await import('../observe/observer.ts');
+    const { startObserver } = await import('../observer/observer.ts');
     return startObserver(start, log);
   }
   if (start.role === 'registrar') {

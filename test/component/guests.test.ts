@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
-import { makeAdmin } from '../../src/observe/admin.ts';
-import { Exposition } from '../../src/observe/exposition.ts';
-import { Guests } from '../../src/observe/guests.ts';
-import { Ledger } from '../../src/observe/ledger.ts';
+import { makeAdmin } from '../../src/observer/admin.ts';
+import { Exposition } from '../../src/observer/exposition.ts';
+import { Guests } from '../../src/observer/guests.ts';
+import { Ledger } from '../../src/observer/nodeStatus.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** So many that a page is more than a few. */

@@ -3,8 +3,8 @@ import t from 'tap';
 import { makeCommandCounters, makeCounters, makePresenceCounters } from '../../src/base/metrics.ts';
 import type { ChildFacts, NodeMessage } from '../../src/node/ipc.ts';
 import type { ReportMessage } from '../../src/node/report.ts';
-import { Exposition, kernelCounters } from '../../src/observe/exposition.ts';
-import { Ledger } from '../../src/observe/ledger.ts';
+import { Exposition, kernelCounters } from '../../src/observer/exposition.ts';
+import { Ledger } from '../../src/observer/nodeStatus.ts';
 
 const REPORT_MS = 1_000;
 

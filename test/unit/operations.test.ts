@@ -8,8 +8,8 @@ import { isLimitName } from '../../src/base/limits.ts';
 import { IGNORED_SIGNALS, SIGNAL_EXIT, STOP_SIGNALS } from '../../src/base/signals.ts';
 import { DEVICES_EXIT } from '../../src/cli/listDevices.ts';
 import { COMMAND_EXIT } from '../../src/cli/sendCommand.ts';
-import { Exposition } from '../../src/observe/exposition.ts';
-import { Ledger } from '../../src/observe/ledger.ts';
+import { Exposition } from '../../src/observer/exposition.ts';
+import { Ledger } from '../../src/observer/nodeStatus.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
 

@@ -1,7 +1,7 @@
 /**
  * Observer: the process for health and metrics, so that no browser or scraper holds up a device.
  * From: acceptors' reports over a Unix socket; the supervisor's word over IPC.
- * To: ledger.ts, which admin.ts and exposition.ts read.
+ * To: nodeStatus.ts, which admin.ts and exposition.ts read.
  * Bound: REPORT_BYTES_MAX per report; a stream that breaks this or the format is closed.
  */
 import type { Socket } from 'node:net';
@@ -15,7 +15,7 @@ import { FrameReader } from '../wire/frame.ts';
 import { makeAdmin } from './admin.ts';
 import { Exposition } from './exposition.ts';
 import { Guests } from './guests.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger } from './nodeStatus.ts';
 
 const REPORT_BYTES_MAX = 256 * 1024;
 

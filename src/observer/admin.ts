@@ -8,7 +8,7 @@ import { type FastifyInstance, fastify } from 'fastify';
 import type { Limits } from '../base/limits.ts';
 import type { Exposition } from './exposition.ts';
 import type { Guests } from './guests.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger } from './nodeStatus.ts';
 
 const REQUEST_MS = 10_000;
 const IDLE_MS = 75_000;

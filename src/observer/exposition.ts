@@ -19,7 +19,7 @@ import {
   PRESENCE_LIST,
   type SpecList,
   valuesOf,
-} from './ledger.ts';
+} from './nodeStatus.ts';
 
 /** Where a node's figure is its worst acceptor's, for a sum would mean nothing. */
 const WORST_OF: readonly string[] = ['loopLagP50Seconds', 'loopLagP99Seconds', 'loopLagMaxSeconds'];

@@ -118,7 +118,7 @@ async function become(
     return startObserver(start, log);
   }
   if (start.role === 'registrar') {
-    const { startRegistrar } = await import('./registrar.ts');
+    const { startRegistrar } = await import('../registrar/registrar.ts');
     return startRegistrar(start, log, onFatal);
   }
   const { startAcceptor } = await import('../acceptor/acceptor.ts');

@@ -12,7 +12,7 @@ import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
 import { noTrace } from '../../src/base/trace.ts';
 import { Registrar } from '../../src/presence/registrar.ts';
-import { StreamServer } from '../../src/presence/streamServer.ts';
+import { StreamServer } from '../../src/registrar/streamServer.ts';
 import { FakeClock } from '../helpers/clock.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 import { waitFor } from '../helpers/waitFor.ts';

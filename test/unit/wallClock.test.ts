@@ -1,6 +1,6 @@
 /** The wall clock is set by people: what it may decide, and what it may not. */
 import t from 'tap';
-import { WallWatch } from '../../src/process/wallWatch.ts';
+import { WallWatch } from '../../src/registrar/wallWatch.ts';
 import { FakeClock } from '../helpers/clock.ts';
 import { World } from '../helpers/presenceWorld.ts';
 

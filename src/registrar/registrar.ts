@@ -31,12 +31,12 @@ import {
 import type { FromLink } from '../node/messages.ts';
 import { type Degraded, startReport } from '../node/report.ts';
 import { Notifier } from '../presence/notifier.ts';
-import { PresenceBroker } from '../presence/presenceBroker.ts';
 import { Queries } from '../presence/queries.ts';
 import { Registrar } from '../presence/registrar.ts';
 import { Sqlite } from '../presence/sqlite.ts';
 import { type Opened, type Store, StoreError } from '../presence/store.ts';
-import { StreamServer } from '../presence/streamServer.ts';
+import { PresenceBroker } from './registrarBroker.ts';
+import { StreamServer } from './streamServer.ts';
 import { WallWatch } from './wallWatch.ts';
 
 /** How often it looks for what no message brings: confirms, waiting links, a failed store. */

@@ -18,8 +18,8 @@ import {
   type ToAcceptor,
   type ToRegistrar,
 } from '../node/messages.ts';
-import type { Registrar } from './registrar.ts';
-import type { Held } from './rules.ts';
+import type { Registrar } from '../presence/registrar.ts';
+import type { Held } from '../presence/rules.ts';
 
 const BACK_BYTES_MAX = 1024 * 1024;
 

@@ -20,7 +20,7 @@ import {
   type QueueType,
 } from '../broker/topology.ts';
 import type { Desk } from '../command/desk.ts';
-import type { Queries } from './queries.ts';
+import type { Queries } from '../presence/queries.ts';
 
 export interface PresenceBrokerOptions {
   /** In the order in which they are tried. */

@@ -9,7 +9,7 @@ import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
 import type { Config } from '../base/config.ts';
 import { EXIT, STATUS, StartError } from '../base/errors.ts';
 import { names } from '../broker/topology.ts';
-import { KEPT } from '../command/command.ts';
+import { KEPT } from '../registrar/command/command.ts';
 import { REPLY_TO, withBroker } from './oneBroker.ts';
 
 /** Exit codes of `owsla command`, by final outcome (docs/operations.md). */

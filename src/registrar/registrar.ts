@@ -21,7 +21,6 @@ import { Answers } from '../broker/answers.ts';
 import { tryOrder } from '../broker/link.ts';
 import { makePublisherCounters, Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
-import { Desk } from '../command/desk.ts';
 import {
   type NodeMessage,
   type RunningChild,
@@ -35,6 +34,7 @@ import { Queries } from '../presence/queries.ts';
 import { Registrar } from '../presence/registrar.ts';
 import { Sqlite } from '../presence/sqlite.ts';
 import { type Opened, type Store, StoreError } from '../presence/store.ts';
+import { Desk } from './command/commandConsumer.ts';
 import { PresenceBroker } from './registrarBroker.ts';
 import { StreamServer } from './streamServer.ts';
 import { WallWatch } from './wallWatch.ts';

@@ -8,7 +8,6 @@
  */
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
-import type { Sent } from '../command/port.ts';
 import { LocalSocket } from '../node/localSocket.ts';
 import {
   encode,
@@ -20,6 +19,7 @@ import {
 } from '../node/messages.ts';
 import type { Registrar } from '../presence/registrar.ts';
 import type { Held } from '../presence/rules.ts';
+import type { Sent } from './command/port.ts';
 
 const BACK_BYTES_MAX = 1024 * 1024;
 

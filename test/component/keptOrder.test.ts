@@ -3,7 +3,7 @@ import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
-import { Desk } from '../../src/command/desk.ts';
+import { Desk } from '../../src/registrar/command/commandConsumer.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 

@@ -5,7 +5,7 @@
  */
 import fc from 'fast-check';
 import t from 'tap';
-import { KEYS } from '../../src/command/lane.ts';
+import { KEYS } from '../../src/registrar/command/deviceQueue.ts';
 import { type Mood, World } from '../helpers/commandWorld.ts';
 
 const DEVICES = ['door-1', 'door-2'];

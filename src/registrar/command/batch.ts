@@ -1,15 +1,15 @@
 /**
  * Batch: what one transaction makes of kept commands, and what follows it.
- * From: kept.ts, which fills it.  To: the store; then kept.ts again, once it is on disk.
+ * From: durable.ts, which fills it.  To: the store; then durable.ts again, once it is on disk.
  * Bound: `presenceBatchMax` of each kind, and WRITE_BYTES_MAX of payloads: the store has to find
  * room on its disk for one transaction more than it counted on.
  */
-import type { Refusal } from '../base/errors.ts';
+import type { Refusal } from '../../base/errors.ts';
+import type { CommandRow, Outcome, StoredOutcome } from '../../command/rows.ts';
 import type { Command } from './command.ts';
-import type { Answer } from './judge.ts';
-import type { Lane } from './lane.ts';
+import type { Lane } from './deviceQueue.ts';
 import type { Delivery } from './port.ts';
-import type { CommandRow, Outcome, StoredOutcome } from './rows.ts';
+import type { Answer } from './transitions.ts';
 
 /** What one transaction writes of arrived commands, and again of answers. */
 const WRITE_BYTES_MAX = 1_024 * 1_024;

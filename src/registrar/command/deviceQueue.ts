@@ -1,12 +1,12 @@
 /**
  * Lane: the kept commands of one device: which of them its link has, and which may follow. Pure.
- * From: lanes.ts.  To: the next rows to send, in order.
+ * From: deviceQueues.ts.  To: the next rows to send, in order.
  * Bound: one window of `commandWindowMax` at a time; the next begins when all of it is answered, so
  * a command that may come to a device again is among the last KEYS it has seen. A device
  * remembers so many keys, and acts upon none of them twice. What is on its way is known here by id
  * and key; its payload is the store's, and is read again when it has to be sent again.
  */
-import type { CommandRow } from './rows.ts';
+import type { CommandRow } from '../../command/rows.ts';
 
 /** Keys that a device remembers: part of the protocol. */
 export const KEYS = 16;

@@ -1,22 +1,22 @@
 /**
  * Commands: which command goes where, and what becomes of it. Pure: its port does the rest.
  * From: the broker's deliveries, the registrar's rows (who is connected), acceptors' answers.
- * To: transients.ts and kept.ts, which decide.
+ * To: transients.ts and durable.ts, which decide.
  * Bound: a link per connected device, in memory; the keys of the last `commandPrefetch` concluded
  * deliveries, twice over, in case the broker gives them again. A command waits EARLY_MS at most for
  * its device's link to be on record.
  */
 import type { ConsumeMessage } from 'amqplib';
-import type { Refusal } from '../base/errors.ts';
-import type { Limits } from '../base/limits.ts';
-import type { CommandCounters } from '../base/metrics.ts';
-import type { FromLink } from '../node/messages.ts';
-import type { Companion } from '../presence/registrar.ts';
-import type { Row } from '../presence/rules.ts';
+import type { Refusal } from '../../base/errors.ts';
+import type { Limits } from '../../base/limits.ts';
+import type { CommandCounters } from '../../base/metrics.ts';
+import type { CommandWrites, Outcome } from '../../command/rows.ts';
+import type { FromLink } from '../../node/messages.ts';
+import type { Companion } from '../../presence/registrar.ts';
+import type { Row } from '../../presence/rules.ts';
 import { type Command, readCommand } from './command.ts';
-import { Kept, type KeptOptions } from './kept.ts';
+import { Kept, type KeptOptions } from './durable.ts';
 import type { Delivery, Link, Port } from './port.ts';
-import type { CommandWrites, Outcome } from './rows.ts';
 import { Transients } from './transients.ts';
 
 /** In ms. Recording takes a few, unless the store fails. */

@@ -1,9 +1,9 @@
 /**
  * Port: what commands need of the process around them; the tests bring their own.
- * From: transients.ts and kept.ts.  To: acceptors' streams and the broker (desk.ts).
+ * From: transients.ts and durable.ts.  To: acceptors' streams and the broker (commandConsumer.ts).
  * Bound: none of its own: every call is decided at once, and none waits.
  */
-import type { Outcome } from './rows.ts';
+import type { Outcome } from '../../command/rows.ts';
 
 /** A device's link, and the acceptor that holds it. */
 export interface Link {

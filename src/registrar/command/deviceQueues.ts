@@ -1,20 +1,20 @@
 /**
- * Lanes: kept commands on their way to the links, each device's in its own lane (lane.ts).
- * From: kept.ts: what is on record; commands.ts: who has a link, and which link took nothing.
+ * Lanes: kept commands on their way to the links, each device's in its own lane (deviceQueue.ts).
+ * From: durable.ts: what is on record; commands.ts: who has a link, and which link took nothing.
  * To: links, by the port; the rows that the next transaction has to read.
  * Bound: a lane per device that has commands, of a few bytes for each of its window. Payloads are
  * held from the transaction that read them until they are sent, right after it; what a link does
  * not take then is dropped, and read again in `commandRetryMs`. `commandsPerSecond` of those that
  * have waited are read: a fleet that wakes must not slow down who is awake.
  */
-import { Bucket } from '../base/bucket.ts';
-import type { Limits } from '../base/limits.ts';
-import type { Trace } from '../base/trace.ts';
-import type { Unsent } from '../node/messages.ts';
+import { Bucket } from '../../base/bucket.ts';
+import type { Limits } from '../../base/limits.ts';
+import type { Trace } from '../../base/trace.ts';
+import type { CommandRow, OpenCommands } from '../../command/rows.ts';
+import type { Unsent } from '../../node/messages.ts';
 import type { Load } from './batch.ts';
-import { Lane } from './lane.ts';
+import { Lane } from './deviceQueue.ts';
 import type { Link, Port } from './port.ts';
-import type { CommandRow, OpenCommands } from './rows.ts';
 
 export interface LanesOptions {
   readonly port: Port;

@@ -6,12 +6,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
-import type { Limits } from '../base/limits.ts';
-import { bump, type CommandCounters } from '../base/metrics.ts';
-import type { Trace } from '../base/trace.ts';
-import type { Answers } from '../broker/answers.ts';
-import type { ToAcceptor } from '../node/messages.ts';
-import type { Store } from '../presence/store.ts';
+import type { Limits } from '../../base/limits.ts';
+import { bump, type CommandCounters } from '../../base/metrics.ts';
+import type { Trace } from '../../base/trace.ts';
+import type { Answers } from '../../broker/answers.ts';
+import type { ToAcceptor } from '../../node/messages.ts';
+import type { Store } from '../../presence/store.ts';
 import { Commands } from './commands.ts';
 import { Outcomes } from './outcomes.ts';
 import type { Delivery, Link, Port, Sending, Sent } from './port.ts';

@@ -7,13 +7,13 @@
  * waited longest are settled before, so that devices which take no notice of theirs leave half of
  * the broker's prefetch to all others. Payloads are not kept: nothing is ever sent again.
  */
-import type { Expiry, Refusal } from '../base/errors.ts';
-import type { Limits } from '../base/limits.ts';
-import type { Trace } from '../base/trace.ts';
-import type { Unsent } from '../node/messages.ts';
+import type { Expiry, Refusal } from '../../base/errors.ts';
+import type { Limits } from '../../base/limits.ts';
+import type { Trace } from '../../base/trace.ts';
+import type { Outcome } from '../../command/rows.ts';
+import type { Unsent } from '../../node/messages.ts';
 import { type Command, outcomeOf } from './command.ts';
 import type { Delivery, Link, Port } from './port.ts';
-import type { Outcome } from './rows.ts';
 
 /** Unanswered ones of one device. As many keys as it remembers. */
 const LINK_MAX = 16;

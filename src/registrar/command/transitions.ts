@@ -1,13 +1,13 @@
 /**
  * Judge: what a kept command becomes, by itself: when it arrives, is answered, or is due. Pure.
- * From: kept.ts, with the row as the store has it.  To: the next row, and what its sender is told.
+ * From: durable.ts, with the row as the store has it.  To: the next row, and what its sender is told.
  * Bound: a row that ended stays as it ended: never two different final outcomes.
  */
-import type { Expiry, Refusal } from '../base/errors.ts';
-import type { Limits } from '../base/limits.ts';
+import type { Expiry, Refusal } from '../../base/errors.ts';
+import type { Limits } from '../../base/limits.ts';
+import { type CommandRow, isOver, type Outcome } from '../../command/rows.ts';
 import { type Command, outcomeOf } from './command.ts';
 import type { Delivery } from './port.ts';
-import { type CommandRow, isOver, type Outcome } from './rows.ts';
 
 /** What a device, or its acceptor, says of a command. */
 export type Answer =

@@ -1,6 +1,6 @@
 /**
  * Outcomes: what commands' senders are told, to the broker; and the deliveries this settles.
- * From: desk.ts: outcomes of transients and refusals, each with its delivery; those of kept
+ * From: commandConsumer.ts: outcomes of transients and refusals, each with its delivery; those of kept
  * commands, once they are on record, or read back from the store.
  * To: answers, in order; `settledTo`, which the next transaction deletes to.
  * Bound: the answers' window. Beyond it outcomes of kept commands stay in the store, and others
@@ -10,12 +10,12 @@
  * this process end before, the broker gives it again, and the next one tells something else.
  */
 import type { Options } from 'amqplib';
-import type { Limits } from '../base/limits.ts';
-import type { DropReason } from '../base/metrics.ts';
-import type { Trace } from '../base/trace.ts';
-import type { Answers } from '../broker/answers.ts';
-import type { Answer } from '../broker/replyQueues.ts';
-import type { CommandStore, OpenCommands, Outcome, StoredOutcome } from './rows.ts';
+import type { Limits } from '../../base/limits.ts';
+import type { DropReason } from '../../base/metrics.ts';
+import type { Trace } from '../../base/trace.ts';
+import type { Answers } from '../../broker/answers.ts';
+import type { Answer } from '../../broker/replyQueues.ts';
+import type { CommandStore, OpenCommands, Outcome, StoredOutcome } from '../../command/rows.ts';
 
 export interface OutcomesOptions {
   readonly store: Pick<CommandStore, 'outcomes'>;

@@ -1,14 +1,24 @@
 /**
  * Kept: commands that are stored before the broker may forget them, and sent until they are taken.
  * From: commands.ts.  To: the store, in presence's own transactions (`prepare`, then `committed` or
- * `rolledBack`); once that is on record, to links (lanes.ts), and outcomes.
+ * `rolledBack`); once that is on record, to links (deviceQueues.ts), and outcomes.
  * Bound: `commandsPerDeviceMax` per device and `commandsKeptMax` in all, beyond that `refused`;
  * `presenceBatchMax` of each kind, and LOAD_BYTES_MAX to send, in a transaction.
  */
-import type { Refusal } from '../base/errors.ts';
-import type { Row } from '../presence/rules.ts';
+import type { Refusal } from '../../base/errors.ts';
+import type {
+  CommandRow,
+  CommandStore,
+  CommandWrites,
+  OpenCommands,
+  Outcome,
+  StoredOutcome,
+} from '../../command/rows.ts';
+import type { Row } from '../../presence/rules.ts';
 import { type Arrived, type Batch, keep, type Load, makeBatch, takeSome } from './batch.ts';
 import type { Command } from './command.ts';
+import { Lanes, type LanesOptions } from './deviceQueues.ts';
+import type { Delivery } from './port.ts';
 import {
   type Answer,
   type Arrival,
@@ -19,17 +29,7 @@ import {
   judgeRefused,
   rowOf,
   type Verdict,
-} from './judge.ts';
-import { Lanes, type LanesOptions } from './lanes.ts';
-import type { Delivery } from './port.ts';
-import type {
-  CommandRow,
-  CommandStore,
-  CommandWrites,
-  OpenCommands,
-  Outcome,
-  StoredOutcome,
-} from './rows.ts';
+} from './transitions.ts';
 
 export interface KeptOptions extends LanesOptions {
   readonly store: CommandStore & { read(devices: readonly string[]): Promise<Row[]> };

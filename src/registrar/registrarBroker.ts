@@ -19,8 +19,8 @@ import {
   type Names,
   type QueueType,
 } from '../broker/topology.ts';
-import type { Queries } from '../presence/queries.ts';
 import type { Desk } from './command/commandConsumer.ts';
+import type { Queries } from './presence/queries.ts';
 
 export interface PresenceBrokerOptions {
   /** In the order in which they are tried. */

@@ -1,6 +1,6 @@
 /**
  * StreamServer: the registrar's end of the acceptors' streams.
- * From: acceptors, by a Unix socket in the node's private folder.  To: registrar.ts, message by
+ * From: acceptors, by a Unix socket in the node's private folder.  To: recorder.ts, message by
  * message, and commands.ts; takeovers and COMMANDs back.
  * Bound: while the registrar is full no stream is read. An acceptor that does not read gets no
  * COMMAND above half of BACK_BYTES_MAX, and is cut off there: it comes back and hands over, which
@@ -17,9 +17,9 @@ import {
   type ToAcceptor,
   type ToRegistrar,
 } from '../node/messages.ts';
-import type { Registrar } from '../presence/registrar.ts';
 import type { Held } from '../presence/rules.ts';
 import type { Sent } from './command/port.ts';
+import type { Registrar } from './presence/recorder.ts';
 
 const BACK_BYTES_MAX = 1024 * 1024;
 

@@ -11,7 +11,7 @@ import { StreamClient } from '../../src/acceptor/streamClient.ts';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
 import { noTrace } from '../../src/base/trace.ts';
-import { Registrar } from '../../src/presence/registrar.ts';
+import { Registrar } from '../../src/registrar/presence/recorder.ts';
 import { StreamServer } from '../../src/registrar/streamServer.ts';
 import { FakeClock } from '../helpers/clock.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';

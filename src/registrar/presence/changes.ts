@@ -1,10 +1,10 @@
 /**
  * Changes: what has been told and is not on record yet, in the order in which it came. Pure.
- * From: registrar.ts, for streams and the supervisor.  To: its batches, and whoever asks whether a
+ * From: recorder.ts, for streams and the supervisor.  To: its batches, and whoever asks whether a
  * device is among them.
  * Bound: its user's, `presenceQueueMax`.
  */
-import type { Change } from './rules.ts';
+import type { Change } from '../../presence/rules.ts';
 
 /** Rows of one acceptor that are to go offline, page by page. */
 export interface Sweep {

@@ -6,11 +6,11 @@
  * query has QUERY_BYTES_MAX. An answer that its queue does not take at once is dropped.
  */
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
-import type { Limits } from '../base/limits.ts';
-import type { QueryFate } from '../base/metrics.ts';
-import type { Answers } from '../broker/answers.ts';
-import { eventOf, type Row } from './rules.ts';
-import type { Store } from './store.ts';
+import type { Limits } from '../../base/limits.ts';
+import type { QueryFate } from '../../base/metrics.ts';
+import type { Answers } from '../../broker/answers.ts';
+import { eventOf, type Row } from '../../presence/rules.ts';
+import type { Store } from '../../presence/store.ts';
 
 /** Far more than a device id and a number need. */
 const QUERY_BYTES_MAX = 4_096;

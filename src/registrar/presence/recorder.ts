@@ -6,15 +6,23 @@
  * Bound: `presenceQueueMax` changes wait; at that `isFull` holds and streams are no longer read.
  */
 
-import type { PresenceReason } from '../base/errors.ts';
-import type { Limits } from '../base/limits.ts';
-import { bump, type PresenceCounters } from '../base/metrics.ts';
-import type { Trace } from '../base/trace.ts';
-import type { CommandWrites } from '../command/rows.ts';
+import type { PresenceReason } from '../../base/errors.ts';
+import type { Limits } from '../../base/limits.ts';
+import { bump, type PresenceCounters } from '../../base/metrics.ts';
+import type { Trace } from '../../base/trace.ts';
+import type { CommandWrites } from '../../command/rows.ts';
+import {
+  type Down,
+  eventOf,
+  type Held,
+  isLater,
+  judge,
+  type Row,
+  type Up,
+} from '../../presence/rules.ts';
+import type { Opened, OutboxEvent, Store } from '../../presence/store.ts';
 import { Changes, type Step, type Sweep } from './changes.ts';
-import { Damper } from './damper.ts';
-import { type Down, eventOf, type Held, isLater, judge, type Row, type Up } from './rules.ts';
-import type { Opened, OutboxEvent, Store } from './store.ts';
+import { Damper } from './takeoverThrottle.ts';
 
 /** Who writes in the same transactions. After `prepare` one of the others is called. */
 export interface Companion {

@@ -1,12 +1,12 @@
 /**
  * Damper: takeovers of one device may be many, when two boxes share its id; then they are spaced.
- * From: registrar.ts, before each takeover.  To: the same, later; and a report of such a device.
+ * From: recorder.ts, before each takeover.  To: the same, later; and a report of such a device.
  * Bound: after `takeoversMax` takeovers without `takeoverWindowMs` of quiet, one per
  * `takeoverDampMs`. Meanwhile the device's newest link waits, open, and the row names the older.
  * TRACKED_MAX devices are watched; beyond that the longest quiet one is forgotten.
  */
-import type { Limits } from '../base/limits.ts';
-import type { Up } from './rules.ts';
+import type { Limits } from '../../base/limits.ts';
+import type { Up } from '../../presence/rules.ts';
 
 const TRACKED_MAX = 10_000;
 

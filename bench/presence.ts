@@ -13,9 +13,9 @@ import { systemClock } from '../src/base/clock.ts';
 import { makeLimits } from '../src/base/limits.ts';
 import { makePresenceCounters } from '../src/base/metrics.ts';
 import { noTrace } from '../src/base/trace.ts';
-import { Sqlite } from '../src/presence/sqlite.ts';
-import type { Batch } from '../src/presence/store.ts';
 import { Registrar } from '../src/registrar/presence/recorder.ts';
+import { Sqlite } from '../src/registrar/store/sqlite.ts';
+import type { Batch } from '../src/registrar/store/store.ts';
 import { heading, row, spread } from './stats.ts';
 
 const { values } = parseArgs({

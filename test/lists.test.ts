@@ -22,7 +22,7 @@ import {
   UNSEEN_ENDS,
 } from '../src/base/errors.ts';
 import { QUERY_FATES, REPLY_FATES } from '../src/base/metrics.ts';
-import { STORE_FAULTS } from '../src/presence/store.ts';
+import { STORE_FAULTS } from '../src/registrar/store/store.ts';
 
 const NOT_YET: Readonly<Record<string, string>> = {
   'auth-failed': 'no token and no certificate is checked yet',

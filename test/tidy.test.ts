@@ -18,7 +18,7 @@ const TOP_LEVEL = `package.json package-lock.json tsconfig.json Makefile README.
 const ENTRIES = [
   'src/cli/cli.ts',
   'src/process/childMain.ts',
-  'src/presence/sqliteThread.ts',
+  'src/registrar/store/sqliteThread.ts',
   'loadgen/cli.ts',
   'loadgen/worker.ts',
 ];

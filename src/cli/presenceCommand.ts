@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { names } from '../broker/topology.ts';
-import { SqliteFile } from '../presence/sqliteFile.ts';
-import { StoreError } from '../presence/store.ts';
+import { SqliteFile } from '../registrar/store/sqliteFile.ts';
+import { StoreError } from '../registrar/store/store.ts';
 import { connectToOne, lossOf, sentenceOf } from './oneBroker.ts';
 
 const WATCHED_MAX = 100_000;

@@ -20,8 +20,8 @@ import {
   names,
 } from '../broker/topology.ts';
 import { type LinksConfig, linksMaxOf, linksThatFit, openFilesMax } from '../node/files.ts';
-import { SqliteFile } from '../presence/sqliteFile.ts';
-import { StoreError } from '../presence/store.ts';
+import { SqliteFile } from '../registrar/store/sqliteFile.ts';
+import { StoreError } from '../registrar/store/store.ts';
 
 /**
  * Where port 0 is picked: below the ports that systems give to outgoing connections (from 32768 on

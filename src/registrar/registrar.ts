@@ -29,13 +29,13 @@ import {
 } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
 import { type Degraded, startReport } from '../node/report.ts';
-import { Sqlite } from '../presence/sqlite.ts';
-import { type Opened, type Store, StoreError } from '../presence/store.ts';
 import { Desk } from './command/commandConsumer.ts';
 import { Notifier } from './presence/notifier.ts';
 import { Queries } from './presence/queries.ts';
 import { Registrar } from './presence/recorder.ts';
 import { PresenceBroker } from './registrarBroker.ts';
+import { Sqlite } from './store/sqlite.ts';
+import { type Opened, type Store, StoreError } from './store/store.ts';
 import { StreamServer } from './streamServer.ts';
 import { WallWatch } from './wallWatch.ts';
 

@@ -17,9 +17,9 @@ import {
   type ToAcceptor,
   type ToRegistrar,
 } from '../node/messages.ts';
-import type { Held } from '../presence/rules.ts';
 import type { Sent } from './command/port.ts';
 import type { Registrar } from './presence/recorder.ts';
+import type { Held } from './store/presenceRules.ts';
 
 const BACK_BYTES_MAX = 1024 * 1024;
 

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t, { type Test } from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
-import type { Row } from '../../src/presence/rules.ts';
-import { SqliteFile } from '../../src/presence/sqliteFile.ts';
-import { StoreError, type StoreFault } from '../../src/presence/store.ts';
+import type { Row } from '../../src/registrar/store/presenceRules.ts';
+import { SqliteFile } from '../../src/registrar/store/sqliteFile.ts';
+import { StoreError, type StoreFault } from '../../src/registrar/store/store.ts';
 import { smallDisk, whyNoSmallDisk } from '../helpers/smallDisk.ts';
 
 const NOW = 1_700_000_000_000;

@@ -2,8 +2,8 @@
 import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
-import { StoreError } from '../../src/presence/store.ts';
 import { Queries } from '../../src/registrar/presence/queries.ts';
+import { StoreError } from '../../src/registrar/store/store.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { FakeChannel } from '../helpers/fakeChannel.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';

@@ -7,11 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t, { type Test } from 'tap';
-import type { CommandRow, CommandWrites, StoredOutcome } from '../../src/command/rows.ts';
-import type { Row } from '../../src/presence/rules.ts';
-import { Sqlite } from '../../src/presence/sqlite.ts';
-import { SqliteFile } from '../../src/presence/sqliteFile.ts';
-import type { OutboxEvent, Store } from '../../src/presence/store.ts';
+import type {
+  CommandRow,
+  CommandWrites,
+  StoredOutcome,
+} from '../../src/registrar/store/commandRows.ts';
+import type { Row } from '../../src/registrar/store/presenceRules.ts';
+import { Sqlite } from '../../src/registrar/store/sqlite.ts';
+import { SqliteFile } from '../../src/registrar/store/sqliteFile.ts';
+import type { OutboxEvent, Store } from '../../src/registrar/store/store.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
 const NOW = 1_700_000_000_000;

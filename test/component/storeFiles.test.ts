@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t, { type Test } from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
-import { SqliteFile } from '../../src/presence/sqliteFile.ts';
+import { SqliteFile } from '../../src/registrar/store/sqliteFile.ts';
 
 const NOW = 1_700_000_000_000;
 const limits = makeLimits({ storeReserveBytes: 65_536 });
@@ -88,7 +88,7 @@ t.test('store: in a folder that others can read, what they could read is closed'
 
 /** What a store says to another user; undefined when it can be had. */
 function asOther(at: string): string | undefined {
-  const module = join(import.meta.dirname, '../../src/presence/sqliteFile.ts');
+  const module = join(import.meta.dirname, '../../src/registrar/store/sqliteFile.ts');
   const script = `
     import { SqliteFile } from ${JSON.stringify(module)};
     try { new SqliteFile(${JSON.stringify(at)}, 1).close(); console.log('taken'); }

@@ -11,11 +11,11 @@ import type { Channel, ConsumeMessage, Options } from 'amqplib';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
 import type { Answer as Outcome } from '../../src/broker/replyQueues.ts';
-import type { CommandWrites } from '../../src/command/rows.ts';
 import type { ToAcceptor, ToRegistrar } from '../../src/node/messages.ts';
-import type { Row } from '../../src/presence/rules.ts';
 import { Desk } from '../../src/registrar/command/commandConsumer.ts';
 import { KEYS } from '../../src/registrar/command/deviceQueue.ts';
+import type { CommandWrites } from '../../src/registrar/store/commandRows.ts';
+import type { Row } from '../../src/registrar/store/presenceRules.ts';
 import { MemoryStore } from './memoryStore.ts';
 
 const LIMITS = {

@@ -12,10 +12,10 @@ import { makePresenceCounters } from '../../src/base/metrics.ts';
 import { noTrace } from '../../src/base/trace.ts';
 import type { Publishing } from '../../src/broker/publisher.ts';
 import type { ToRegistrar } from '../../src/node/messages.ts';
-import type { Held, Row } from '../../src/presence/rules.ts';
-import type { Batch } from '../../src/presence/store.ts';
 import { Notifier } from '../../src/registrar/presence/notifier.ts';
 import { Registrar } from '../../src/registrar/presence/recorder.ts';
+import type { Held, Row } from '../../src/registrar/store/presenceRules.ts';
+import type { Batch } from '../../src/registrar/store/store.ts';
 import { MemoryStore } from './memoryStore.ts';
 
 const LIMITS = makeLimits({

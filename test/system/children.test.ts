@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { SqliteFile } from '../../src/presence/sqliteFile.ts';
+import { SqliteFile } from '../../src/registrar/store/sqliteFile.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { type Cli, childrenOf, commandLineOf, isThere, type LogLine } from '../helpers/cli.ts';

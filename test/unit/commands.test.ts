@@ -3,12 +3,12 @@ import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
-import type { Outcome, StoredOutcome } from '../../src/command/rows.ts';
 import type { Unsent } from '../../src/node/messages.ts';
-import type { Row } from '../../src/presence/rules.ts';
 import { readCommand } from '../../src/registrar/command/command.ts';
 import { Commands } from '../../src/registrar/command/commands.ts';
 import type { Delivery, Port, Sending, Sent } from '../../src/registrar/command/port.ts';
+import type { Outcome, StoredOutcome } from '../../src/registrar/store/commandRows.ts';
+import type { Row } from '../../src/registrar/store/presenceRules.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
 const NOW = 1_700_000_000_000;

@@ -1,7 +1,7 @@
 /** One device's kept commands on their way: what follows what, and what belongs to which link. */
 import t from 'tap';
-import type { CommandRow } from '../../src/command/rows.ts';
 import { Lane } from '../../src/registrar/command/deviceQueue.ts';
+import type { CommandRow } from '../../src/registrar/store/commandRows.ts';
 
 const WINDOW_MAX = 3;
 

@@ -5,7 +5,7 @@
  * room on its disk for one transaction more than it counted on.
  */
 import type { Refusal } from '../../base/errors.ts';
-import type { CommandRow, Outcome, StoredOutcome } from '../../command/rows.ts';
+import type { CommandRow, Outcome, StoredOutcome } from '../store/commandRows.ts';
 import type { Command } from './command.ts';
 import type { Lane } from './deviceQueue.ts';
 import type { Delivery } from './port.ts';

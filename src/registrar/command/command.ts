@@ -9,8 +9,8 @@ import type { ConsumeMessage } from 'amqplib';
 import type { OutcomeType, Refusal } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import { BROKEN, type Headers } from '../../broker/content.ts';
-import type { Outcome } from '../../command/rows.ts';
 import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../../wire/v1.ts';
+import type { Outcome } from '../store/commandRows.ts';
 
 export interface Command {
   /** What the device knows it by: 16 bytes, in hexadecimal. The same message has the same one. */

@@ -11,7 +11,7 @@ import { bump, type CommandCounters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
 import type { Answers } from '../../broker/answers.ts';
 import type { ToAcceptor } from '../../node/messages.ts';
-import type { Store } from '../../presence/store.ts';
+import type { Store } from '../store/store.ts';
 import { Commands } from './commands.ts';
 import { Outcomes } from './outcomes.ts';
 import type { Delivery, Link, Port, Sending, Sent } from './port.ts';

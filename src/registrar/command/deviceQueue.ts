@@ -6,7 +6,7 @@
  * remembers so many keys, and acts upon none of them twice. What is on its way is known here by id
  * and key; its payload is the store's, and is read again when it has to be sent again.
  */
-import type { CommandRow } from '../../command/rows.ts';
+import type { CommandRow } from '../store/commandRows.ts';
 
 /** Keys that a device remembers: part of the protocol. */
 export const KEYS = 16;

@@ -10,8 +10,8 @@
 import { Bucket } from '../../base/bucket.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { Trace } from '../../base/trace.ts';
-import type { CommandRow, OpenCommands } from '../../command/rows.ts';
 import type { Unsent } from '../../node/messages.ts';
+import type { CommandRow, OpenCommands } from '../store/commandRows.ts';
 import type { Load } from './batch.ts';
 import { Lane } from './deviceQueue.ts';
 import type { Link, Port } from './port.ts';

@@ -13,8 +13,8 @@ import type {
   OpenCommands,
   Outcome,
   StoredOutcome,
-} from '../../command/rows.ts';
-import type { Row } from '../../presence/rules.ts';
+} from '../store/commandRows.ts';
+import type { Row } from '../store/presenceRules.ts';
 import { type Arrived, type Batch, keep, type Load, makeBatch, takeSome } from './batch.ts';
 import type { Command } from './command.ts';
 import { Lanes, type LanesOptions } from './deviceQueues.ts';

@@ -15,7 +15,7 @@ import type { DropReason } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
 import type { Answers } from '../../broker/answers.ts';
 import type { Answer } from '../../broker/replyQueues.ts';
-import type { CommandStore, OpenCommands, Outcome, StoredOutcome } from '../../command/rows.ts';
+import type { CommandStore, OpenCommands, Outcome, StoredOutcome } from '../store/commandRows.ts';
 
 export interface OutcomesOptions {
   readonly store: Pick<CommandStore, 'outcomes'>;

@@ -3,7 +3,7 @@
  * From: transients.ts and durable.ts.  To: acceptors' streams and the broker (commandConsumer.ts).
  * Bound: none of its own: every call is decided at once, and none waits.
  */
-import type { Outcome } from '../../command/rows.ts';
+import type { Outcome } from '../store/commandRows.ts';
 
 /** A device's link, and the acceptor that holds it. */
 export interface Link {

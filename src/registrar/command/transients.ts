@@ -10,8 +10,8 @@
 import type { Expiry, Refusal } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { Trace } from '../../base/trace.ts';
-import type { Outcome } from '../../command/rows.ts';
 import type { Unsent } from '../../node/messages.ts';
+import type { Outcome } from '../store/commandRows.ts';
 import { type Command, outcomeOf } from './command.ts';
 import type { Delivery, Link, Port } from './port.ts';
 

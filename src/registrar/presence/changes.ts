@@ -4,7 +4,7 @@
  * device is among them.
  * Bound: its user's, `presenceQueueMax`.
  */
-import type { Change } from '../../presence/rules.ts';
+import type { Change } from '../store/presenceRules.ts';
 
 /** Rows of one acceptor that are to go offline, page by page. */
 export interface Sweep {

@@ -10,7 +10,7 @@ import type { Limits } from '../../base/limits.ts';
 import { noTrace, type Trace } from '../../base/trace.ts';
 import type { Publisher, Publishing } from '../../broker/publisher.ts';
 import { presenceKey } from '../../broker/topology.ts';
-import type { Opened, OutboxEvent, Store } from '../../presence/store.ts';
+import type { Opened, OutboxEvent, Store } from '../store/store.ts';
 
 export interface NotifierOptions {
   readonly store: Pick<Store, 'outbox'>;

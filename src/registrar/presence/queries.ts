@@ -9,8 +9,8 @@ import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqpli
 import type { Limits } from '../../base/limits.ts';
 import type { QueryFate } from '../../base/metrics.ts';
 import type { Answers } from '../../broker/answers.ts';
-import { eventOf, type Row } from '../../presence/rules.ts';
-import type { Store } from '../../presence/store.ts';
+import { eventOf, type Row } from '../store/presenceRules.ts';
+import type { Store } from '../store/store.ts';
 
 /** Far more than a device id and a number need. */
 const QUERY_BYTES_MAX = 4_096;

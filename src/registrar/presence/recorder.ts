@@ -10,7 +10,7 @@ import type { PresenceReason } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type PresenceCounters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
-import type { CommandWrites } from '../../command/rows.ts';
+import type { CommandWrites } from '../store/commandRows.ts';
 import {
   type Down,
   eventOf,
@@ -19,8 +19,8 @@ import {
   judge,
   type Row,
   type Up,
-} from '../../presence/rules.ts';
-import type { Opened, OutboxEvent, Store } from '../../presence/store.ts';
+} from '../store/presenceRules.ts';
+import type { Opened, OutboxEvent, Store } from '../store/store.ts';
 import { Changes, type Step, type Sweep } from './changes.ts';
 import { Damper } from './takeoverThrottle.ts';
 

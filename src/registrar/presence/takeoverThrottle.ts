@@ -6,7 +6,7 @@
  * TRACKED_MAX devices are watched; beyond that the longest quiet one is forgotten.
  */
 import type { Limits } from '../../base/limits.ts';
-import type { Up } from '../../presence/rules.ts';
+import type { Up } from '../store/presenceRules.ts';
 
 const TRACKED_MAX = 10_000;
 

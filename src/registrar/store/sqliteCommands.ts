@@ -4,7 +4,7 @@
  * Bound: a transaction forgets at most FORGET_ROWS commands that have ended.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { CommandRow, CommandWrites, OpenCommands, StoredOutcome } from '../command/rows.ts';
+import type { CommandRow, CommandWrites, OpenCommands, StoredOutcome } from './commandRows.ts';
 
 const FORGET_ROWS = 20_000;
 

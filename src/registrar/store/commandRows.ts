@@ -1,10 +1,10 @@
 /**
  * Rows: what the store keeps of commands and their outcomes; the shapes, and nothing else.
- * From: durable.ts.  To: the store (presence/store.ts), in the same transactions as presence.
+ * From: durable.ts.  To: the store (registrar/store/store.ts), in the same transactions as presence.
  * Bound: `commandsPerDeviceMax` and `commandsKeptMax` commands that have not ended; ended ones are
  * forgotten after `commandRememberMs`.
  */
-import type { OutcomeType } from '../base/errors.ts';
+import type { OutcomeType } from '../../base/errors.ts';
 
 /** `waiting`: may be sent (again). `taken`: ACKed, never sent again. The others are its end. */
 export type CommandState = 'waiting' | 'taken' | 'result' | 'expired' | 'refused';

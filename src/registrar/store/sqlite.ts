@@ -6,9 +6,9 @@
  */
 import { dirname, extname, join } from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
-import { makeLimits } from '../base/limits.ts';
-import type { CommandRow, OpenCommands, StoredOutcome } from '../command/rows.ts';
-import type { Row } from './rules.ts';
+import { makeLimits } from '../../base/limits.ts';
+import type { CommandRow, OpenCommands, StoredOutcome } from './commandRows.ts';
+import type { Row } from './presenceRules.ts';
 import { bytesOf } from './sqliteCommands.ts';
 import type { StoreLimits } from './sqliteFile.ts';
 import {

@@ -4,7 +4,7 @@
  * that has to close.
  * Bound: one row per device; a change makes one event or none.
  */
-import type { PresenceReason } from '../base/errors.ts';
+import type { PresenceReason } from '../../base/errors.ts';
 
 /** What is known of one device. `acceptor` is the incarnation that holds, or held, its link. */
 export interface Row {

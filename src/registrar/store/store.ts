@@ -6,8 +6,8 @@
  *
  * test/component/store.test.ts is the contract in tests; each implementation has to pass it.
  */
-import type { CommandStore, CommandWrites } from '../command/rows.ts';
-import type { Row } from './rules.ts';
+import type { CommandStore, CommandWrites } from './commandRows.ts';
+import type { Row } from './presenceRules.ts';
 
 /** One event of the presence outbox: recorded, and not yet known to be at the broker. */
 export interface OutboxEvent {

@@ -10,7 +10,7 @@
  * while the reserve is there, and so a full disk always has room to take the log in.
  */
 import type { DatabaseSync } from 'node:sqlite';
-import type { Limits } from '../base/limits.ts';
+import type { Limits } from '../../base/limits.ts';
 import type { SqliteFolder } from './sqliteFolder.ts';
 import { StoreError } from './store.ts';
 

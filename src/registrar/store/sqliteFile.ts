@@ -7,11 +7,11 @@
  * that, and one transaction, nothing is written until who reads the file has ended.
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import type { PresenceReason } from '../base/errors.ts';
-import { type Limits, makeLimits } from '../base/limits.ts';
-import type { CommandRow, OpenCommands, StoredOutcome } from '../command/rows.ts';
+import type { PresenceReason } from '../../base/errors.ts';
+import { type Limits, makeLimits } from '../../base/limits.ts';
+import type { CommandRow, OpenCommands, StoredOutcome } from './commandRows.ts';
 import { LivedTime } from './livedTime.ts';
-import { eventOf, type Row } from './rules.ts';
+import { eventOf, type Row } from './presenceRules.ts';
 import { SqliteCommands } from './sqliteCommands.ts';
 import { SqliteFolder } from './sqliteFolder.ts';
 import { SCHEMA, upgrade } from './sqliteSchema.ts';

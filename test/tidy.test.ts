@@ -17,7 +17,7 @@ const TOP_LEVEL = `package.json package-lock.json tsconfig.json Makefile README.
 /** Where a run begins; all other code must be reached from here. */
 const ENTRIES = [
   'src/cli/cli.ts',
-  'src/process/childMain.ts',
+  'src/supervisor/childMain.ts',
   'src/registrar/store/sqliteThread.ts',
   'loadgen/cli.ts',
   'loadgen/worker.ts',
@@ -128,7 +128,7 @@ const LAYERS: readonly Layer[] = [
     ],
     types: ['src/base/config.ts'],
   },
-  { holds: 'src/process/restart.ts', values: ['src/base/limits.ts'] },
+  { holds: 'src/supervisor/restart.ts', values: ['src/base/limits.ts'] },
   { holds: 'src/base/signals.ts', values: [] },
   {
     holds: 'src/process/',
@@ -186,7 +186,7 @@ const LAYERS: readonly Layer[] = [
 ];
 
 /** Pure files: the clock and chance arrive as arguments. */
-const PURE = ['src/wire/', 'src/process/restart.ts', 'src/acceptor/endpoint/keepalive.ts'];
+const PURE = ['src/wire/', 'src/supervisor/restart.ts', 'src/acceptor/endpoint/keepalive.ts'];
 const IMPURE = new RegExp(
   [
     /Date\.now|Math\.random|random(?:Bytes|UUID)|performance\./,

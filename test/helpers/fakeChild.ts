@@ -1,7 +1,7 @@
 /**
  * Fake child: speaks the supervisor's IPC and does whatever FAKE_CHILD says, and nothing else.
  * From: FAKE_CHILD, a JSON map of a child's role or index to what it does; '*' for all others.
- * To: the supervisor under test, in place of src/process/child.ts; and a line that it has begun.
+ * To: the supervisor under test, in place of src/supervisor/child.ts; and a line that it has begun.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -13,7 +13,7 @@ import {
   NO_ENDS,
   NO_RESTARTS,
   type RestartState,
-} from '../../src/process/restart.ts';
+} from '../../src/supervisor/restart.ts';
 
 const intensity: fc.Arbitrary<Intensity> = fc.record({
   restartsMax: fc.integer({ min: 1, max: 12 }),

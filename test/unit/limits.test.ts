@@ -4,7 +4,7 @@ import { makeConfig } from '../../src/base/config.ts';
 import { EXIT } from '../../src/base/errors.ts';
 import { LIMIT_NAMES, LIMIT_SPECS, limitFaults, makeLimits } from '../../src/base/limits.ts';
 import { linksMaxOf, openFilesMax } from '../../src/node/files.ts';
-import { checkFiles } from '../../src/process/preflight.ts';
+import { checkFiles } from '../../src/supervisor/preflight.ts';
 
 t.test('the defaults have no fault', async (t) => {
   t.same(limitFaults(makeLimits()), []);

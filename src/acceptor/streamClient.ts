@@ -1,7 +1,7 @@
 /**
  * StreamClient: an acceptor's end of its stream to the registrar.
- * From: linkChanges.ts, which knows what is still to be told; answers to COMMANDs.  To: the registrar's
- * Unix socket; takeovers and COMMANDs back to the acceptor.
+ * From: linkChanges.ts, which knows what is still to be told; answers to COMMANDs.
+ * To: the registrar's Unix socket; takeovers and COMMANDs back to the acceptor.
  * Bound: `presenceStreamBytes` are on their way; beyond that the teller keeps state, not changes,
  * so a registrar that is stopped costs no device anything.
  *

@@ -1,7 +1,7 @@
 /**
  * Publisher: messages to the broker, each kept until the broker has confirmed it.
- * From: acceptor/route/uplink.ts, the registrar's parts.  To: one confirm channel; it survives the loss of
- * that channel.
+ * From: acceptor/route/uplink.ts, the registrar's parts.  To: one confirm channel; it survives the
+ * loss of that channel.
  * Bound: `publishWindowMax` messages and `publishWindowBytes` payload bytes wait for confirms,
  * sent or not, while the broker is away; while it takes them, what it is good for (pace.ts). At
  * either, `isFull` holds and devices are no longer read. What a broker that hangs

@@ -1,7 +1,8 @@
 /**
  * Topology: the names and declarations of every exchange and queue; nobody else spells one.
- * From: the prefix and the limits.  To: acceptorBroker.ts and presence/, which declare it on every connect
- * and again every `topologyMs`; preflight.ts, which proves it at the start.
+ * From: the prefix and the limits.
+ * To: acceptorBroker.ts and registrarBroker.ts, which declare it on every connect and again every
+ * `topologyMs`; preflight.ts, which proves it at the start.
  * Bound: each queue has a length, an age, or both; what overflows is dropped oldest first, but
  * commands are refused to their sender.
  */

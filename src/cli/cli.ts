@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-import { prepare } from '../base/runtime.ts';
 /**
  * Cli: where `owsla` begins. It loads nothing yet: what follows has to be so before all else.
  * From: whoever starts it.  To: commandLine.ts, in a Node that is new enough and that no debugger
  * can enter by a signal.
  * Bound: a Node that is too old is one sentence and exit code 78.
  */
+import { prepare } from '../base/runtime.ts';
 import { ignoreSignals } from '../base/signals.ts';
 
 if (prepare('owsla', process.argv, process.env.NODE_OPTIONS)) {

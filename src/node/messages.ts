@@ -1,6 +1,6 @@
 /**
  * Messages: what acceptors and the registrar say to each other, as MessagePack arrays.
- * From: linkChanges.ts, streams.ts.  To: a frame (wire/frame.ts) holds a list of them.
+ * From: linkChanges.ts, streamServer.ts.  To: a frame (wire/frame.ts) holds a list of them.
  * Bound: FRAME_MESSAGES_MAX per frame, FRAME_BYTES_MAX bytes; whoever breaks this is cut off.
  *
  *   acceptor                                  registrar

@@ -1,7 +1,7 @@
 /**
  * A keeper for tests: endpoints in this process, over real TCP or over a pair of streams, with
  * fake routes and a clock that only the test moves.
- * From: component, fault and property tests.  To: src/endpoint, as an acceptor builds it.
+ * From: component, fault and property tests.  To: src/acceptor/endpoint, as an acceptor builds it.
  * Bound: `end` closes every device and asserts that all gauges are back at 0.
  */
 import assert from 'node:assert/strict';

@@ -1,7 +1,7 @@
 /**
  * Both ways between links and broker, put together as in an acceptor: uplink and downlink with
  * their publisher and requests, between fake endpoints and a scripted channel.
- * From: tests of the routes.  To: src/route and src/broker.
+ * From: tests of the routes.  To: src/acceptor/route and src/broker.
  * Bound: time moves only by `pass`.
  */
 

@@ -10,12 +10,7 @@
  * draining: our BYE and FIN are on their way; what still comes is read and discarded.
  */
 import type { Socket } from 'node:net';
-import {
-  type ByeReason,
-  type CloseReason,
-  type FatalCode,
-  ProtocolError,
-} from '../../base/errors.ts';
+import { type ByeReason, type CloseReason, ProtocolError } from '../../base/errors.ts';
 import { bump } from '../../base/metrics.ts';
 import type { Reader } from '../../wire/codec.ts';
 import {
@@ -296,7 +291,7 @@ export class Endpoint {
   }
 
   /** Say BYE and end the link. `retryAfter` in ms. Does nothing when it is over already. */
-  close(reason: ByeReason | FatalCode, retryAfter?: number): void {
+  close(reason: ByeReason | ProtocolError['code'], retryAfter?: number): void {
     if (!this.isLive) return;
     const bye = { type: TYPE.BYE, reason, retryAfter } as const;
     this.#write(bye, this.#host.codec.encode(bye));

@@ -1,6 +1,7 @@
 /**
  * Judge: what a kept command becomes, by itself: when it arrives, is answered, or is due. Pure.
- * From: durable.ts, with the row as the store has it.  To: the next row, and what its sender is told.
+ * From: durable.ts, with the row as the store has it.
+ * To: the next row, and what its sender is told.
  * Bound: a row that ended stays as it ended: never two different final outcomes.
  */
 import type { Expiry, Refusal } from '../../base/errors.ts';

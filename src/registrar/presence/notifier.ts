@@ -22,7 +22,7 @@ export interface NotifierOptions {
   readonly onFault: (error: unknown) => void;
 }
 
-/** The headers of the event that is being published: always one object, as in acceptor/route/uplink.ts. */
+/** The headers of the event that is being published: always one object, as in the uplink. */
 const headers: { device: string; resent: true | undefined } = { device: '', resent: undefined };
 
 class EventPublishing implements Publishing {

@@ -7,6 +7,7 @@
 #                               neighbours; every message accounted for
 #   make check                  types, lint and layout rules only
 #   make build                  compile to dist/, as published
+#   make release                check the tree and the version, run all tests, pack into release/
 #   make bench                  our cost beside the floor's
 #   make bench-links [LINKS=200000]   that many links for a minute, 1 % of them talking; 6 minutes
 #   make bench-peers [BENCH='--rounds 1 --links 2000']   beside brokers of MQTT; 15 minutes
@@ -29,7 +30,7 @@ TRACES ?=
 ARGS ?= --help
 
 .DEFAULT_GOAL := test
-.PHONY: run test soak chaos check build bench bench-links bench-peers loadgen clean
+.PHONY: run test soak chaos check build release bench bench-links bench-peers loadgen clean
 .PHONY: tla tla-deep tla-mutants tla-trace
 
 $(READY): package-lock.json
@@ -73,8 +74,13 @@ check: $(READY)
 	@npm run --silent check
 
 build: $(READY)
-	@rm -rf dist
 	@npm run --silent build
+
+# The tree is checked before the tests, to fail early, and after them, before it is packed.
+release: $(READY)
+	@.ci/release.sh check
+	@$(MAKE) --no-print-directory test FILES=
+	@.ci/release.sh pack
 
 bench: $(READY)
 	@.ci/setup.sh broker
@@ -112,4 +118,4 @@ loadgen: $(READY)
 	@node loadgen/cli.ts $(ARGS)
 
 clean:
-	rm -rf dist .tap node_modules
+	rm -rf dist release .tap node_modules

@@ -4,6 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
+import { isNewEnough } from '../../src/base/runtime.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -22,3 +23,14 @@ function missing(what: string, file: string, ...args: string[]): string | false 
 export const noCompiler = missing('C compiler', 'cc', '--version');
 export const noPromtool = missing('promtool', 'promtool', '--version');
 export const noBunny = missing('Ruby with bunny', 'ruby', '-e', "require 'bunny'");
+
+/** A Node.js of this machine that cannot run Owsla, if there is one. */
+export const oldNode = ['/usr/bin/node', '/usr/local/bin/node']
+  .map((file) => ({ file, version: versionOf(file) }))
+  .find(({ version }) => version !== undefined && !isNewEnough(version));
+
+function versionOf(node: string): string | undefined {
+  if (missing('Node.js', node, '--version') !== false) return undefined;
+  const env = { ...process.env, NODE_OPTIONS: '' };
+  return execFileSync(node, ['--version'], { encoding: 'utf8', env }).trim().slice(1);
+}

@@ -1,17 +1,13 @@
 /** A Node that is too old is told in one sentence, by what is published and by the sources. */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { isNewEnough } from '../../src/base/runtime.ts';
-import { at } from '../helpers/programs.ts';
+import { runPlain } from '../helpers/plain.ts';
+import { at, oldNode } from '../helpers/programs.ts';
 
-/** Runs it without what the test runner asks of every Node. */
-function run(...command: string[]) {
-  const sh = ['-c', 'unset NODE_OPTIONS; exec "$@"', 'sh', ...command];
-  return spawnSync('/bin/sh', sh, { encoding: 'utf8' });
-}
+const run = (...command: string[]) => runPlain('/', ...command);
 
 /** As `npm run build` makes it, in a folder of its own. */
 function built(): string {
@@ -25,20 +21,11 @@ function built(): string {
   return join(folder, 'dist');
 }
 
-function versionOf(node: string): string | undefined {
-  if (!existsSync(node)) return undefined;
-  return run(node, '--version').stdout.trim().slice(1);
-}
-
 const PROGRAMS = [
   ['owsla', 'src/cli/cli', ['serve']],
   ['owsla-loadgen', 'loadgen/cli', ['run', '--target', '127.0.0.1:1']],
 ] as const;
 
-const old = ['/usr/bin/node', '/usr/local/bin/node'].find((node) => {
-  const version = versionOf(node);
-  return version !== undefined && !isNewEnough(version);
-});
 const dist = built();
 
 /** A module that is loaded first and lies about the version. */
@@ -59,12 +46,12 @@ for (const [program, path, args] of PROGRAMS) {
       `^${program}: needs Node.js 26.5 or later, and this is ${version} \\(/[^)\\n]+\\)\\n$`,
     );
 
-  const skip = old === undefined ? 'no old Node on this machine' : false;
+  const skip = oldNode === undefined ? 'no old Node on this machine' : false;
   t.test(`${program}, compiled, in an old Node: one sentence, exit 78`, { skip }, async (t) => {
-    const node = old as string;
+    const { file: node = '', version = '' } = oldNode ?? {};
     const { stderr, status, stdout } = run(node, join(dist, `${path}.js`), ...args);
 
-    t.match(stderr, told(versionOf(node) ?? ''));
+    t.match(stderr, told(version));
     t.same([status, stdout], [78, '']);
   });
 

@@ -1,0 +1,89 @@
+/** The package as published: what it holds, and that its programs run where it is installed. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import t from 'tap';
+import { TYPE } from '../../src/wire/message.ts';
+import { findBroker } from '../helpers/broker.ts';
+import { Device, event } from '../helpers/device.ts';
+import { install, pack } from '../helpers/packed.ts';
+import { runPlain } from '../helpers/plain.ts';
+import { at, oldNode } from '../helpers/programs.ts';
+import { endBroker, isReady, serve } from '../helpers/serve.ts';
+import { repositoryFiles } from '../helpers/sources.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'owsla-package-'));
+t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+
+const { version } = JSON.parse(readFileSync(at('package.json'), 'utf8')) as { version: string };
+const { tarball, files } = pack(folder);
+const programs = install(folder, tarball);
+
+const run = (...command: string[]) => runPlain('/', ...command);
+
+t.test('package: every source is there, compiled, and nothing that no program reads', async (t) => {
+  const sources = repositoryFiles().filter((path) => /^(?:src|loadgen)\/.*\.ts$/.test(path));
+  const compiled = sources.map((path) => `dist/${path.replace(/\.ts$/, '.js')}`);
+  const inDist = files.filter((path) => path.startsWith('dist/'));
+  const folders = new Set(files.map((path) => path.replace(/\/.*/, '/')));
+
+  t.same(inDist.toSorted(), compiled.toSorted());
+  t.same(
+    [...folders].toSorted(),
+    ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist/', 'docs/', 'examples/', 'loadgen/']
+      .concat('package.json')
+      .toSorted(),
+  );
+  t.equal(basename(tarball), `owsla-${version}.tgz`);
+});
+
+t.test('package: every example that its pages name is in it', async (t) => {
+  const pages = files.filter((path) => path.endsWith('.md'));
+  const text = pages.map((path) => readFileSync(at(path), 'utf8')).join('\n');
+  const named = new Set(text.match(/\bexamples\/\w+\.(?:c|rb|ts)\b/g));
+
+  t.ok(named.size > 4);
+  t.same(
+    [...named].filter((path) => !files.includes(path)),
+    [],
+  );
+});
+
+t.test('package: installed, its programs say version and help', async (t) => {
+  const said = run(join(programs, 'owsla'), '--version');
+  t.same([said.stdout, said.stderr, said.status], [`${version}\n`, '', 0]);
+
+  for (const program of ['owsla', 'owsla-loadgen']) {
+    const { status, stderr, stdout } = run(join(programs, program), '--help');
+    t.match(stdout, new RegExp(`^Commands:\\n  ${program} \\w`, 'm'));
+    t.same([stderr, status], ['', 0]);
+  }
+});
+
+t.test('package: installed, it serves a device, and stops', async (t) => {
+  const broker = await findBroker();
+  t.teardown(() => endBroker(broker));
+  const script = join(programs, 'owsla');
+  const node = serve(t, broker.url, ['--data-dir', join(folder, 'data')], { script });
+  await isReady(node);
+  const { port } = await node.said('ready');
+
+  const device = await Device.open(Number(port), 'door-17');
+  device.send(event(1));
+  t.match(await device.next(), { type: TYPE.ACK, id: 1 });
+
+  t.same(await node.end(), { code: 0, signal: null });
+  t.equal(node.stderr, '');
+});
+
+const skip = oldNode === undefined ? 'no old Node on this machine' : false;
+t.test('package: installed, an old Node is told in one sentence', { skip }, async (t) => {
+  const { file = '', version = '' } = oldNode ?? {};
+  for (const program of ['owsla', 'owsla-loadgen']) {
+    const { status, stderr, stdout } = run(file, join(programs, program), '--version');
+    const sentence = `${program}: needs Node.js 26.5 or later, and this is ${version} (`;
+    t.ok(stderr.startsWith(sentence), stderr);
+    t.match(stderr, /^[^\n]+\n$/);
+    t.same([stdout, status], ['', 78]);
+  }
+});

@@ -23,6 +23,8 @@ const NO_META: Meta = Object.freeze({});
 const U32_MAX = 0xffff_ffff;
 const STATUS_MAX = 0xffff;
 const CONNECTION_ID_BYTES = 16;
+/** What a device takes where a WELCOME does not say: part of the protocol. */
+const WELCOME_MISSING = { keepalive: 60, frameBytesMax: 65_536, time: 0 };
 const UINT64 = 0xcf;
 const TIME_BYTES = 9;
 
@@ -122,10 +124,10 @@ function readWelcome(): Message {
   if (connectionId.length !== CONNECTION_ID_BYTES) {
     throw new ProtocolError('bad-frame', 'connectionId is not 16 bytes');
   }
-  const welcome = { keepalive: 0, frameBytesMax: 0, time: 0 };
+  const welcome = { ...WELCOME_MISSING };
   readMap('options', (key) => {
     if (key !== 'keepalive' && key !== 'frameBytesMax' && key !== 'time') return false;
-    welcome[key] = cursor.integerIn(key, 0, Number.MAX_SAFE_INTEGER);
+    if (!cursor.nil()) welcome[key] = cursor.integerIn(key, 0, Number.MAX_SAFE_INTEGER);
     return true;
   });
   return { type: TYPE.WELCOME, connectionId, ...welcome };

@@ -32,7 +32,8 @@ enum { HELLO = 1, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESU
 enum { HEADER = 4, FRAME_MAX = 4096, KEEPALIVE_WISH = 60, KEYS = 16, KEY = 16 };
 enum { ITEMS = 8, WINDOW = 16 };
 enum { STATUS_OK = 0, STATUS_REFUSED = 3, STATUS_FAILED = 5 };
-enum { GREETING_MS = 30000, LINGER_MS = 1000 };
+enum { KEEPALIVE = 60, FRAME_MAX_UP = 65536 }; /* what rules where WELCOME does not say */
+enum { CONNECT_MS = 30000, GREETING_MS = 30000, LINGER_MS = 1000 };
 enum { HELD_MS = 60000, WAIT_MIN_MS = 1000, WAIT_MAX_MS = 120000, TOLD_MAX_MS = 3600000 };
 
 /* ---- MessagePack out: frames are built in place, behind those that still wait. ---- */
@@ -168,14 +169,20 @@ static uint64_t get(struct reader *r, enum kind kind) /* UINT: its value; ARRAY,
 
 static struct bytes get_bytes(struct reader *r) { return take(r, get(r, BYTES)); }
 
+/* A nil stands for what is not there. */
+static bool is_nil(struct reader *r)
+{
+    if (r->at == r->end || *r->at != 0xc0) return false;
+    r->at++;
+    return true;
+}
+
 /* Is there one more element, and is it not nil? */
 static bool has(struct reader *r)
 {
     if (r->broken || r->left == 0) return false;
     r->left--;
-    if (r->at == r->end || *r->at != 0xc0) return true;
-    r->at++;
-    return false;
+    return !is_nil(r);
 }
 
 static bool must(struct reader *r) { return has(r) || (r->broken = true, false); }
@@ -234,6 +241,7 @@ static void decode_map(struct reader *r, struct message *m)
 {
     for (uint64_t pairs = get(r, MAP); pairs > 0 && !r->broken; pairs--) {
         struct bytes key = get_bytes(r);
+        if (is_nil(r)) continue;
         if (is(key, "keepalive")) m->keepalive = get(r, UINT);
         else if (is(key, "frameBytesMax")) m->frame_max = get(r, UINT);
         else if (is(key, "time")) m->time = get(r, UINT);
@@ -248,6 +256,7 @@ static bool decode(const uint8_t *frame, size_t length, struct message *m)
 {
     struct reader r = { frame, frame + length, 0, false };
     memset(m, 0, sizeof *m);
+    m->keepalive = KEEPALIVE, m->frame_max = FRAME_MAX_UP;
     r.left = get(&r, ARRAY);
     if (must(&r)) m->type = get(&r, UINT);
     if (m->type == ACK || m->type == REPLY || m->type == COMMAND)
@@ -277,8 +286,9 @@ static bool decode(const uint8_t *frame, size_t length, struct message *m)
 
 /* ---- Commands: acted upon once, however often each of them comes. ---- */
 
-/* The last answers, by key. They outlive links. Firmware keeps them in flash as well, and writes
-   the key before it acts: if power fails in between, the door stayed shut. */
+/* The last answers, by key; the first acted upon is forgotten first. They outlive links. Firmware
+   keeps them in flash as well, and writes the key before it acts: if power fails in between, the
+   door stayed shut. It acts at once, so nothing waits, and no `expiresIn` can be over by then. */
 static struct answer {
     uint8_t key[KEY];
     uint64_t id; /* under which it was given last, on this link; else 0 */
@@ -289,7 +299,7 @@ static unsigned acted; /* how often; the next answer's place is acted % KEYS */
 
 static struct answer *find_answer(struct bytes key)
 {
-    for (unsigned i = 0; i < KEYS && i < acted; i++)
+    for (unsigned i = 0; key.length == KEY && i < KEYS && i < acted; i++)
         if (memcmp(answers[i].key, key.at, KEY) == 0) return &answers[i];
     return NULL;
 }
@@ -298,6 +308,7 @@ static struct answer *open_door(const struct message *m)
 {
     struct answer *answer = &answers[acted++ % KEYS];
     memcpy(answer->key, m->key.at, KEY);
+    answer->status = STATUS_FAILED, answer->text = NULL; /* what is known if power fails now */
     printf("command %.*s: %.*s\n", SHOW(m->topic), SHOW(m->payload)); /* the door opens here */
     answer->status = STATUS_OK, answer->text = "opened";
     return answer;
@@ -305,11 +316,11 @@ static struct answer *open_door(const struct message *m)
 
 static void on_command(const struct message *m)
 {
-    if (m->key.length != KEY || !is(m->topic, "door.open")) {
+    struct answer *answer = find_answer(m->key);
+    if (!answer && (m->key.length != KEY || !is(m->topic, "door.open"))) {
         send_result(m->id, STATUS_REFUSED, NULL); /* this device takes no other */
         return;
     }
-    struct answer *answer = find_answer(m->key);
     send_ack(m->id); /* it has arrived; worth a frame of its own where acting takes time */
     if (answer) printf("again %.*s\n", SHOW(m->topic));
     else answer = open_door(m);
@@ -325,7 +336,7 @@ static void spoil_answer(uint64_t id)
             answers[i].status = STATUS_FAILED, answers[i].text = NULL;
 }
 
-static void forget_ids(void) /* a link is over, and its ids with it */
+static void forget_ids(void) /* a link is over */
 {
     for (unsigned i = 0; i < KEYS; i++) answers[i].id = 0;
 }
@@ -337,6 +348,7 @@ static struct { /* what was asked of us: these messages in turn, `total` of them
     uint64_t items, total, failed, seq, window;
     uint64_t next;  /* the first message that was never sent */
     uint64_t alone; /* those below this number go one at a time */
+    bool is_unclear; /* an ERROR named none: that mode begins on the next link */
     struct kept { uint64_t number; uint32_t id; } kept[WINDOW]; /* id 0: not on this link yet */
     unsigned keeping; /* so many of them, in order */
 } work = { .window = 1 };
@@ -385,12 +397,20 @@ static unsigned next_kept(void)
    they go one at a time from the next link on, so that it is found. */
 static void on_error(const struct message *m)
 {
-    unsigned at = m->has_id && m->about == 0 ? find_kept(m->id) : WINDOW;
+    unsigned at = find_kept(m->id);
     if (m->about == ACK || m->about == RESULT) spoil_answer(m->id);
-    if (m->about != 0) return;
+    if (m->about != 0 || (m->has_id && m->id == 0)) return; /* 0: an EVENT that nobody keeps */
     if (at < WINDOW) drop_refused(at);
     else if (sent_on_this_link() == 1 && work.kept[0].number < work.alone) drop_refused(0);
-    else work.alone = work.next;
+    else work.is_unclear = true;
+}
+
+/* A link is over, and its ids with it. */
+static void begin_anew(void)
+{
+    for (unsigned at = 0; at < work.keeping; at++) work.kept[at].id = 0;
+    if (work.is_unclear) work.alone = work.next;
+    work.is_unclear = false;
 }
 
 /* ---- One link, from connect to its end. ---- */
@@ -402,7 +422,8 @@ static struct {
     int64_t opened_at, sent_at, heard_at, keepalive_ms;
     uint64_t frame_max, retry_after;
     uint32_t id; /* of the message sent last */
-    bool open, hopeless, over, taken_over, has_retry; /* hopeless: our HELLO is refused */
+    bool open, pinged; /* pinged: our PING has no PONG yet */
+    bool hopeless, over, taken_over, has_retry; /* hopeless: our HELLO is refused */
 } conn;
 
 static int64_t now_ms(void)
@@ -410,6 +431,11 @@ static int64_t now_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool is_hopeless(struct bytes word)
+{
+    return is(word, "version") || is(word, "auth-failed") || is(word, "bad-device-id");
 }
 
 static void on_message(const struct message *m)
@@ -423,6 +449,7 @@ static void on_message(const struct message *m)
         printf("welcome, keepalive %" PRIu64 " s\n", m->keepalive);
         break;
     case PING: send_plain(PONG); break;
+    case PONG: conn.pinged = false; break;
     case COMMAND: on_command(m); break;
     case ACK: case REPLY:
         if ((at = find_kept(m->id)) == WINDOW) break;
@@ -433,18 +460,17 @@ static void on_message(const struct message *m)
         break;
     case ERROR:
         printf("error %.*s: %.*s\n", SHOW(m->word), SHOW(m->text));
-        conn.hopeless = is(m->word, "version") || is(m->word, "auth-failed") ||
-                        is(m->word, "bad-device-id");
+        conn.hopeless = is_hopeless(m->word);
         if (conn.open) on_error(m); /* before WELCOME it is about HELLO */
         /* the link is over if BYE stands behind it: what goes out until then is sent again */
         break;
     case BYE:
         printf("bye %.*s\n", SHOW(m->word));
         conn.over = true;
-        conn.taken_over = is(m->word, "taken-over");
+        conn.taken_over = is(m->word, "taken-over"), conn.hopeless = is_hopeless(m->word);
         conn.has_retry = m->has_retry, conn.retry_after = m->retry_after;
         break;
-    } /* a PONG needs nothing, and a type that a later version adds is passed over */
+    } /* a type that a later version adds is passed over */
 }
 
 /* Reads once and handles every whole frame. False: the link is of no use any more. */
@@ -478,36 +504,54 @@ static bool flush(void)
     return true;
 }
 
-/* Sends what is due: the next message, or on a link on which we are quiet a PING. */
+/* Sends what is due: the next message, or where we are quiet, or hear nothing, one PING. */
 static void send_due(void)
 {
     if (!conn.open || out.length > 0) return;
-    unsigned at = next_kept();
-    if (at < WINDOW) {
+    int64_t quiet_at = conn.sent_at < conn.heard_at ? conn.sent_at : conn.heard_at;
+    unsigned at = WINDOW;
+    if (!conn.pinged && now_ms() - quiet_at > conn.keepalive_ms * 3 / 4) {
+        send_plain(PING), conn.pinged = true;
+    } else if (conn.id < UINT32_MAX && (at = next_kept()) < WINDOW) {
         struct kept *kept = &work.kept[at];
         const struct item *item = &work.item[kept->number % work.items];
         kept->id = ++conn.id; /* ids begin anew on a link; seq names the message for good */
         if (!send_message(item->type, kept->id, item->topic, item->text, work.seq + kept->number,
                           conn.frame_max))
             drop_refused(at); /* too long for Owsla, or for us */
-    } else if (now_ms() - conn.sent_at > conn.keepalive_ms * 3 / 4) send_plain(PING);
+    }
 }
 
-/* After our FIN: reads and discards until Owsla's is there, but not for long. */
-static void linger(void)
+/* Nothing is left to do on this link: all is answered, or all ids are used and those answered. */
+static bool is_at_end(void)
+{
+    return is_done() || (conn.id == UINT32_MAX && sent_on_this_link() == 0);
+}
+
+/* Sends what is in `out`, then FIN, unless Owsla has said BYE: then nothing more. Discards what
+   still comes until Owsla's FIN is there, but not for long. */
+static void leave(void)
 {
     uint8_t discarded[256];
     int64_t end_at = now_ms() + LINGER_MS, left;
-    struct pollfd events = { .fd = conn.socket, .events = POLLIN };
-    while ((left = end_at - now_ms()) > 0 && poll(&events, 1, (int)left) > 0)
+    if (conn.over) out.length = 0;
+    else send_bye("done");
+    for (bool sent = conn.over; (left = end_at - now_ms()) > 0; ) {
+        if (!sent && out.length == 0) sent = true, shutdown(conn.socket, SHUT_WR);
+        struct pollfd events = { .fd = conn.socket, .events = POLLIN };
+        if (out.length > 0) events.events |= POLLOUT;
+        if (poll(&events, 1, (int)left) <= 0) continue;
+        if ((events.revents & POLLOUT) && !flush()) return;
+        if (!(events.revents & ~POLLOUT)) continue;
         if (recv(conn.socket, discarded, sizeof discarded, 0) <= 0) return;
+    }
 }
 
 static void run_link(const char *device_id)
 {
     conn.heard_at = conn.sent_at = now_ms();
     send_hello(device_id);
-    while (!conn.over && !is_done()) {
+    while (!conn.over && !is_at_end()) {
         int64_t silence_ms = conn.open ? conn.keepalive_ms * 3 / 2 : GREETING_MS;
         if (now_ms() - conn.heard_at > silence_ms) return; /* nobody is there any more */
         send_due();
@@ -517,31 +561,39 @@ static void run_link(const char *device_id)
         if ((events.revents & POLLOUT) && !flush()) return;
         if ((events.revents & (POLLIN | POLLHUP | POLLERR)) && !receive()) return;
     }
-    send_bye("done");
-    flush();
-    shutdown(conn.socket, SHUT_WR);
-    linger();
+    leave();
 }
 
 /* ---- Reconnecting. ---- */
+
+/* Left to itself a connect may take minutes. */
+static bool is_connected(int socket, const struct addrinfo *a)
+{
+    int error = 0;
+    if (fcntl(socket, F_SETFL, O_NONBLOCK) != 0) return false;
+    if (connect(socket, a->ai_addr, a->ai_addrlen) == 0) return true;
+    struct pollfd events = { .fd = socket, .events = POLLOUT };
+    if (errno != EINPROGRESS || poll(&events, 1, CONNECT_MS) <= 0) return false;
+    socklen_t size = sizeof error;
+    return getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+}
 
 static bool connect_to(const char *host, const char *port)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *a;
     memset(&conn, 0, sizeof conn);
     conn.socket = -1, out.length = 0;
-    forget_ids();
-    for (unsigned at = 0; at < work.keeping; at++) work.kept[at].id = 0;
+    forget_ids(), begin_anew();
     if (getaddrinfo(host, port, &hints, &list) != 0) return false;
     for (a = list; a != NULL && conn.socket < 0; a = a->ai_next) {
         conn.socket = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
-        if (conn.socket >= 0 && connect(conn.socket, a->ai_addr, a->ai_addrlen) != 0)
+        if (conn.socket >= 0 && !is_connected(conn.socket, a))
             close(conn.socket), conn.socket = -1;
     }
     freeaddrinfo(list);
     if (conn.socket < 0) return false;
     setsockopt(conn.socket, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-    return fcntl(conn.socket, F_SETFL, O_NONBLOCK) == 0;
+    return true;
 }
 
 /* Owsla's word if it gave one; else a random part of a time that doubles with each failure. */
@@ -550,7 +602,7 @@ static int64_t wait_ms(int failures)
     int64_t least = conn.taken_over ? HELD_MS : 0, most = WAIT_MIN_MS;
     int64_t told = conn.retry_after < TOLD_MAX_MS ? (int64_t)conn.retry_after : TOLD_MAX_MS;
     if (conn.has_retry) return told > least ? told : least;
-    while (failures-- > 0 && most < WAIT_MAX_MS) most *= 2;
+    while (failures-- > 0 && most < WAIT_MAX_MS) most *= 2; /* 7 times at most */
     if (most > WAIT_MAX_MS || conn.hopeless) most = WAIT_MAX_MS; /* a human must help */
     return least + (int64_t)(rand() / (RAND_MAX + 1.0) * (double)most);
 }
@@ -589,6 +641,7 @@ int main(int argc, char **argv)
         if (connect_to(argv[1], argv[2])) run_link(argv[3]);
         if (conn.socket >= 0) close(conn.socket);
         if (is_done()) return work.failed > 0;
+        if (failures > 7) failures = 7; /* waits grow no further */
         if (conn.open && now_ms() - conn.opened_at >= HELD_MS) failures = 0; /* it had held */
         int64_t pause = wait_ms(failures);
         printf("link lost, next in %" PRId64 " ms\n", pause);

@@ -19,6 +19,10 @@ const [HELLO, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESULT, 
 const HEADER = 4;
 const FRAME_MAX = 4_096;
 const KEEPALIVE_WISH = 60;
+/** What rules where WELCOME does not say. */
+const KEEPALIVE = 60;
+const FRAME_MAX_UP = 65_536;
+const ID_MAX = 0xffff_ffff;
 const STATUS_OK = 0;
 const STATUS_REFUSED = 3;
 const STATUS_FAILED = 5;
@@ -31,12 +35,21 @@ const HELD_MS = 60_000;
 const WAIT_MIN_MS = 1_000;
 const WAIT_MAX_MS = 120_000;
 const TOLD_MAX_MS = 3_600_000;
-const TAKEN_OVER_MS = 60_000;
 
-/** ERRORs about HELLO: they do not go away by trying. */
+/** Words about HELLO: they do not go away by trying. */
 const HOPELESS = ['version', 'auth-failed', 'bad-device-id'];
 
 const packr = new Packr({ useRecords: false, int64AsType: 'number' });
+
+const isUint = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0;
+
+/** The required elements are there, and of their kind; else the frame is broken. */
+function isWhole([type, first, second]: unknown[]): boolean {
+  if (type === WELCOME) return first instanceof Uint8Array;
+  if (type === REPLY) return isUint(first) && isUint(second);
+  if (type === COMMAND) return isUint(first) && typeof second === 'string';
+  return isUint(type === ACK ? first : type);
+}
 
 interface Item {
   readonly type: number | undefined;
@@ -64,6 +77,8 @@ class Work {
   #next = 0;
   /** Messages below this number go one at a time. */
   #alone = 0;
+  /** An ERROR named none: that mode begins on the next link. */
+  #isUnclear = false;
 
   constructor(items: readonly Item[], count: number, window: number) {
     this.items = items;
@@ -75,18 +90,21 @@ class Work {
     return this.total > 0 && this.#next >= this.total && this.#kept.length === 0;
   }
 
-  get #sent(): number {
+  /** Sent on this link and not answered. */
+  get sent(): number {
     return this.#kept.filter(({ id }) => id > 0).length;
   }
 
   /** A link is over, and its ids with it. */
-  forgetIds(): void {
+  beginAnew(): void {
     for (const kept of this.#kept) kept.id = 0;
+    if (this.#isUnclear) this.#alone = this.#next;
+    this.#isUnclear = false;
   }
 
   /** The next message to send, `undefined` if none may be sent now. */
   next(): Kept | undefined {
-    const sent = this.#sent;
+    const sent = this.sent;
     if (sent > 0 && this.#isAlone) return undefined;
     if (sent === this.#kept.length) {
       if (sent >= this.window || this.#next >= this.total) return undefined;
@@ -121,10 +139,11 @@ class Work {
    * is, they go one at a time from the next link on, so that it is found.
    */
   onError(id: number | undefined): void {
+    if (id === 0) return; // an EVENT that nobody keeps
     const at = id === undefined ? -1 : this.#find(id);
     if (at >= 0) this.#drop(at, false);
-    else if (this.#sent === 1 && this.#isAlone) this.#drop(0, false);
-    else this.#alone = this.#next;
+    else if (this.sent === 1 && this.#isAlone) this.#drop(0, false);
+    else this.#isUnclear = true;
   }
 
   /** The message that has this id on this link; of two the one sent last. */
@@ -149,8 +168,9 @@ interface Answer {
 }
 
 /**
- * The last answers, by key. They outlive links. Firmware keeps them in flash as well, and writes
- * the key before it acts: if power fails in between, the door stayed shut.
+ * The last answers, by key; the first acted upon is forgotten first. They outlive links. Firmware
+ * keeps them in flash as well, and writes the key before it acts: if power fails in between, the
+ * door stayed shut. It acts at once, so nothing waits, and no `expiresIn` can be over by then.
  */
 class Answers {
   readonly #answers = new Map<string, Answer>();
@@ -197,13 +217,18 @@ class Link {
   #id = 0;
   #heardAt = Date.now();
   #sentAt = Date.now();
+  /** Our PING has no PONG yet. */
+  #isPinged = false;
 
   constructor(host: string, port: number, deviceId: string, work: Work, answers: Answers) {
     this.#work = work;
     this.#answers = answers;
-    work.forgetIds();
+    work.beginAnew();
     answers.forgetIds();
     this.#socket = connect({ host, port, noDelay: true });
+    this.#socket.on('connect', () => {
+      this.#heardAt = Date.now();
+    });
     this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on('error', (error) => console.log(`link: ${error.message}`));
     const options = { keepalive: KEEPALIVE_WISH, frameBytesMax: FRAME_MAX };
@@ -221,18 +246,22 @@ class Link {
     });
   }
 
-  #send(fields: unknown[]): void {
+  /** False: the frame is longer than `limit`, and is not sent. */
+  #send(fields: unknown[], limit = FRAME_MAX): boolean {
     const payload = packr.pack(fields);
+    if (payload.length > limit) return false;
     const header = Buffer.alloc(HEADER);
     header.writeUInt32BE(payload.length);
     this.#socket.write(Buffer.concat([header, payload]));
     this.#sentAt = Date.now();
+    return true;
   }
 
   #onData(chunk: Buffer): void {
+    if (this.#isOver) return; // what comes after a BYE, be it ours, is not looked at
     this.#heardAt = Date.now();
     this.#rest = Buffer.concat([this.#rest, chunk]);
-    while (this.#rest.length >= HEADER) {
+    while (this.#rest.length >= HEADER && !this.#isOver) {
       const end = HEADER + this.#rest.readUInt32BE(0);
       if (end > HEADER + FRAME_MAX) return void this.#socket.destroy();
       if (this.#rest.length < end) break;
@@ -242,9 +271,15 @@ class Link {
     this.#sendNext();
   }
 
+  get #isOver(): boolean {
+    return this.#socket.writableEnded || this.#socket.destroyed;
+  }
+
   #onFrame(payload: Buffer): void {
     try {
-      this.#onMessage(packr.unpack(payload));
+      const fields = packr.unpack(payload);
+      if (!isWhole(fields)) throw new Error('an element is missing');
+      this.#onMessage(fields);
     } catch (error) {
       console.log(`link: a broken frame (${(error as Error).message})`);
       this.#socket.destroy();
@@ -252,21 +287,24 @@ class Link {
   }
 
   #onMessage([type, ...fields]: [number, ...unknown[]]): void {
-    if (type === WELCOME) this.#onWelcome(fields as [Buffer, Record<string, number>]);
+    if (type === WELCOME) this.#onWelcome(fields as [Buffer, Record<string, number>?]);
     else if (type === PING) this.#send([PONG]);
-    else if (type === COMMAND) {
-      this.#onCommand(fields as Command);
-    } else if (type === ACK || type === REPLY) {
+    else if (type === PONG) this.#isPinged = false;
+    else if (type === COMMAND) this.#onCommand(fields as Command);
+    else if (type === ERROR) this.#onError(fields as [string, string, number?, number?]);
+    else if (type === BYE) this.#onBye(fields as [string?, number?]);
+    else if (type === ACK || type === REPLY) {
       this.#onAnswer(type, fields as [number, number?, Uint8Array?]);
-    } else if (type === ERROR) {
-      this.#onError(fields as [string, string, number?, number?]);
-    } else if (type === BYE) {
-      console.log(`bye ${fields[0]}`);
-      this.reason = String(fields[0]);
-      this.retryAfter = typeof fields[1] === 'number' ? fields[1] : undefined;
-      this.#end();
     }
-    // A PONG needs nothing, and a type that a later version adds is passed over.
+    // A type that a later version adds is passed over.
+  }
+
+  #onBye([reason = '', retryAfter]: [string?, number?]): void {
+    console.log(`bye ${reason}`);
+    this.reason = reason;
+    this.isHopeless = HOPELESS.includes(reason);
+    this.retryAfter = retryAfter ?? undefined;
+    this.#end();
   }
 
   #onError([code, message, id, about]: [string, string, number?, number?]): void {
@@ -286,26 +324,28 @@ class Link {
     this.#socket.on('close', () => clearTimeout(linger));
   }
 
-  #onWelcome([, options]: [Buffer, Record<string, number>]): void {
+  #onWelcome([, options]: [Buffer, Record<string, number>?]): void {
     this.openedAt = Date.now();
-    this.#keepaliveMs = (options.keepalive ?? KEEPALIVE_WISH) * 1_000;
-    this.#frameBytesMax = options.frameBytesMax ?? FRAME_MAX;
-    console.log(`welcome, keepalive ${options.keepalive} s`);
+    const keepalive = options?.keepalive ?? KEEPALIVE;
+    this.#keepaliveMs = keepalive * 1_000;
+    this.#frameBytesMax = options?.frameBytesMax ?? FRAME_MAX_UP;
+    console.log(`welcome, keepalive ${keepalive} s`);
   }
 
   #onCommand([id, topic, payload, meta]: Command): void {
     const key = Buffer.from(meta?.key ?? []);
-    if (key.length !== KEY_BYTES || topic !== 'door.open') {
+    let answer = this.#answers.find(key.toString('hex'));
+    if (!answer && (key.length !== KEY_BYTES || topic !== 'door.open')) {
       this.#send([RESULT, id, STATUS_REFUSED]); // this device takes no other
       return;
     }
-    let answer = this.#answers.find(key.toString('hex'));
     this.#send([ACK, id]); // it has arrived; worth a frame of its own where acting takes time
     if (answer) console.log(`again ${topic}`);
     else {
-      console.log(`command ${topic}: ${Buffer.from(payload ?? []).toString()}`); // it opens here
-      answer = { status: STATUS_OK, payload: Buffer.from('opened'), id };
+      answer = { status: STATUS_FAILED, payload: Buffer.alloc(0), id }; // if power fails now
       this.#answers.keep(key.toString('hex'), answer);
+      console.log(`command ${topic}: ${Buffer.from(payload ?? []).toString()}`); // it opens here
+      Object.assign(answer, { status: STATUS_OK, payload: Buffer.from('opened') });
     }
     answer.id = id;
     this.#send([RESULT, id, answer.status, answer.payload]);
@@ -320,34 +360,36 @@ class Link {
 
   #sendNext(): void {
     const work = this.#work;
-    if (this.#socket.writableEnded) return;
-    while (this.openedAt > 0 && !this.#socket.writableNeedDrain) {
+    if (this.#isOver) return;
+    while (this.openedAt > 0 && this.#id < ID_MAX && !this.#socket.writableNeedDrain) {
       const kept = work.next();
       if (kept === undefined) break;
       const { type, topic, text } = work.itemOf(kept);
-      const payload = Buffer.from(text);
-      if (payload.length + 256 > this.#frameBytesMax) {
-        console.log('the message is too long for Owsla');
-        work.refuse(kept);
-        continue;
-      }
       // Ids begin anew on a link; seq names the message for good.
       this.#id += 1;
       kept.id = this.#id;
-      this.#send([type, kept.id, topic, payload, { seq: work.seq + kept.number }]);
+      const message = [type, kept.id, topic, Buffer.from(text), { seq: work.seq + kept.number }];
+      if (this.#send(message, this.#frameBytesMax)) continue;
+      console.log('the message is too long for Owsla');
+      work.refuse(kept);
     }
-    if (!work.isDone) return;
+    const isUsedUp = this.#id === ID_MAX && work.sent === 0;
+    if (!work.isDone && !isUsedUp) return;
     this.#send([BYE, 'done']);
     this.#end();
   }
 
-  /** PING when we were quiet; give the link up when Owsla was. */
+  /** PING when we were quiet, or heard nothing; give the link up when Owsla was quiet. */
   #tick(): void {
     const isOpen = this.openedAt > 0;
     const silenceMs = isOpen ? this.#keepaliveMs * 1.5 : GREETING_MS;
     if (Date.now() - this.#heardAt > silenceMs) this.#socket.destroy();
-    else if (isOpen && !this.#socket.writableEnded) {
-      if (Date.now() - this.#sentAt > this.#keepaliveMs * 0.75) this.#send([PING]);
+    else if (isOpen && !this.#isOver) {
+      const quietAt = Math.min(this.#sentAt, this.#heardAt);
+      if (!this.#isPinged && Date.now() - quietAt > this.#keepaliveMs * 0.75) {
+        this.#isPinged = true;
+        this.#send([PING]);
+      }
       this.#sendNext();
     }
   }
@@ -355,7 +397,7 @@ class Link {
 
 /** Owsla's word if it gave one; else a random part of a time that doubles with each failure. */
 function waitMs({ reason, retryAfter, isHopeless }: Link, failures: number): number {
-  const least = reason === 'taken-over' ? TAKEN_OVER_MS : 0;
+  const least = reason === 'taken-over' ? HELD_MS : 0;
   if (retryAfter !== undefined) return Math.max(Math.min(retryAfter, TOLD_MAX_MS), least);
   const most = isHopeless ? WAIT_MAX_MS : Math.min(WAIT_MAX_MS, WAIT_MIN_MS * 2 ** failures);
   return least + Math.random() * most;

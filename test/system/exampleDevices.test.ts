@@ -260,6 +260,8 @@ for (const { name, skip, command } of devices) {
     ['a frame that ends early', raw('9408c402')],
     ['a frame longer than it takes', Buffer.from('7fffffff', 'hex')],
     ['a frame of length 0', Buffer.from('00000000', 'hex')],
+    ['a REPLY without its status', raw('920801')],
+    ['a frame of no known type that ends early', raw('9263c402')],
   ] as const) {
     t.test(`${name}: ${what} ends the link, and the device comes back`, { skip }, async (t) => {
       const device = run(...EVENT);
@@ -436,6 +438,89 @@ for (const { name, skip, command } of devices) {
     t.equal(await device.exit, 1);
   });
 
+  t.test(`${name}: an ERROR without BYE and id sends nothing again`, { skip }, async (t) => {
+    const device = run(...EVENT, '--count', '3', '--window', '2');
+    const link = await nextLink();
+    await link.welcome();
+    const events = await link.events(2);
+    link.write(encode({ type: TYPE.ERROR, code: 'a-later-word', message: 'why', id: undefined }));
+    for (const { id } of events) link.ack(id);
+    events.push(...(await link.events(1)));
+    link.ack(events[2]?.id ?? 0);
+    const bye = await link.rest();
+    link.end();
+
+    t.same(numbers(events, events[0]?.seq ?? 0), [0, 1, 2]);
+    t.match(bye, [{ type: TYPE.BYE, reason: 'done' }]);
+    t.equal(await device.exit, 0, 'nothing was dropped');
+  });
+
+  t.test(`${name}: an ERROR about id 0 is about none that it keeps`, { skip }, async (t) => {
+    const device = run(...SIX);
+    const first = await nextLink();
+    await first.welcome();
+    const seq = (await first.events(6))[0]?.seq ?? 0;
+    first.refuse('bad-topic', 0);
+    const second = await nextLink();
+    await second.welcome();
+    const again = await second.events(6);
+    for (const { id } of again) second.ack(id);
+    second.end();
+
+    t.same(numbers(again, seq), [0, 1, 2, 3, 4, 5], 'all at once');
+    t.equal(await device.exit, 0);
+  });
+
+  t.test(`${name}: a WELCOME without options has the page's limits`, { skip }, async (t) => {
+    const device = run(...EVENT);
+    const link = await nextLink();
+    await link.next();
+    link.write(raw(`9202c410${'07'.repeat(16)}`));
+    const [event] = await link.events(1);
+    link.ack(event?.id ?? 0);
+    link.end();
+
+    t.equal(await device.exit, 0);
+    t.match(device.output, /^welcome, keepalive 60 s\n/);
+  });
+
+  t.test(`${name}: says nothing after a BYE of Owsla's`, { skip }, async (t) => {
+    const device = run(...EVENT);
+    const first = await nextLink();
+    await first.welcome();
+    await first.events(1);
+    const bye = encode({ type: TYPE.BYE, reason: 'draining', retryAfter: 0 });
+    first.write(Buffer.concat([bye, encode({ type: TYPE.PING })]));
+    first.end();
+    const said = await first.rest();
+    const second = await nextLink();
+    await second.welcome();
+    const [event] = await second.events(1);
+    second.ack(event?.id ?? 0);
+    second.end();
+
+    t.same(said, []);
+    t.equal(await device.exit, 0);
+    t.match(device.output, /link lost, next in 0 ms\n/);
+  });
+
+  t.test(`${name}: looks at nothing that comes after its own BYE`, { skip }, async (t) => {
+    const device = run(...EVENT);
+    const link = await nextLink();
+    await link.welcome();
+    const [event] = await link.events(1);
+    link.ack(event?.id ?? 0);
+    const bye = await link.next();
+    link.write(Buffer.concat([encode({ type: TYPE.PING }), raw('9408c402')]));
+    const said = await link.rest();
+    link.end();
+
+    t.match(bye, { type: TYPE.BYE, reason: 'done' });
+    t.same(said, []);
+    t.equal(await device.exit, 0);
+    t.match(device.output, /^welcome, keepalive 60 s\nack 1\n$/);
+  });
+
   t.test(`${name}: a retryAfter of weeks is taken for an hour`, { skip }, async (t) => {
     const device = run(...EVENT);
     t.teardown(() => device.end('SIGKILL'));
@@ -479,7 +564,7 @@ for (const { name, skip, command } of devices) {
 
       t.equal(ping?.type, TYPE.PING);
       t.ok(pingedAt - startedAt < 10_000, 'soon, when told so: its own keepalive is 60 s');
-      t.ok(end === undefined || end.type === TYPE.PING);
+      t.equal(end, undefined, 'no second PING while the first has no PONG');
       t.match(await second.welcome(), { type: TYPE.HELLO });
       second.end();
     },

@@ -10,6 +10,7 @@ import { Keeper } from '../src/acceptor/endpoint/endpoints.ts';
 import { systemClock } from '../src/base/clock.ts';
 import { makeLimits } from '../src/base/limits.ts';
 import { makeCounters } from '../src/base/metrics.ts';
+import { MESSAGE_TYPES } from '../src/wire/message.ts';
 import { v1 } from '../src/wire/v1.ts';
 import { hello } from '../test/helpers/device.ts';
 
@@ -31,7 +32,7 @@ class Nowhere extends Duplex {
 
 const [links = '0', seconds = '10'] = process.argv.slice(2);
 const limits = makeLimits();
-const counters = makeCounters();
+const counters = makeCounters(MESSAGE_TYPES);
 const linksMax = Number.POSITIVE_INFINITY;
 const keeper = new Keeper({
   codec: v1,

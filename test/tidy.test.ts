@@ -56,7 +56,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/base/amqpUrl.ts', values: ['src/base/units.ts'] },
   { holds: 'src/base/redact.ts', values: [] },
   { holds: 'src/base/config.ts', values: [...BASE, 'node:os', 'node:path'] },
-  { holds: METRICS, values: [...BASE, 'src/wire/message.ts'] },
+  { holds: METRICS, values: BASE },
   {
     holds: 'src/base/log.ts',
     values: [...BASE, 'pino', 'pino-pretty', 'node:tty'],

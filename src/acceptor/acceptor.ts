@@ -20,7 +20,7 @@ import { linksMaxOf } from '../node/files.ts';
 import { registrarSocket } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
 import type { Degraded } from '../node/report.ts';
-import { TYPE } from '../wire/message.ts';
+import { MESSAGE_TYPES, TYPE } from '../wire/message.ts';
 import { v1 } from '../wire/v1.ts';
 import { Broker } from './acceptorBroker.ts';
 import { Gate } from './endpoint/admission.ts';
@@ -73,7 +73,7 @@ const CLOSE_STREAM_MS = 500;
 const DRAIN_MS_PER_LINK = 1;
 
 class Acceptor implements RunningAcceptor {
-  readonly counters = makeCounters();
+  readonly counters = makeCounters(MESSAGE_TYPES);
   readonly #start: AcceptorStart;
   readonly #keeper: Keeper;
   readonly #refusals: RefusalLog;

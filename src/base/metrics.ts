@@ -3,8 +3,6 @@
  * From: endpoint, broker and route modules add to a `Counters`.  To: report.ts takes snapshots.
  * Bound: labels come from closed lists; never a device, a topic or an address.
  */
-
-import { TYPE } from '../wire/message.ts';
 import {
   CLOSE_REASONS,
   ERROR_CODES,
@@ -25,7 +23,8 @@ export interface MetricSpec {
   readonly values?: readonly string[];
 }
 
-const MESSAGE_TYPES = Object.keys(TYPE).map((name) => name.toLowerCase());
+/** Whoever has message types hands their names in: `acceptorMetrics`. */
+const MESSAGE_TYPES: readonly string[] = [];
 const KINDS = ['event', 'request'];
 
 /** Fates of a delivery from the reply queue. */
@@ -47,7 +46,7 @@ export const QUERY_FATES = ['answered', 'bad', 'unavailable', 'nowhere', 'droppe
 export type QueryFate = (typeof QUERY_FATES)[number];
 
 /** Names are `owsla_<name>` in snake case, seconds and bytes last; counters end in `_total`. */
-export const METRICS = {
+const METRICS = {
   links: { kind: 'gauge', help: 'Links that are greeting or open.' },
   greetings: { kind: 'gauge', help: 'Links whose HELLO has not come yet.' },
   connectsWaiting: { kind: 'gauge', help: 'New links that wait to be let in.' },
@@ -273,9 +272,22 @@ function makeFigures<S extends Specs>(specs: S): Figures<S> {
   return figures as Figures<S>;
 }
 
-/** All figures at zero. */
-export function makeCounters(): Counters {
-  return makeFigures(METRICS);
+/** An acceptor's list, with the names of the message types that it counts. */
+export function acceptorMetrics(
+  messageTypes: readonly string[],
+): Readonly<Record<MetricName, MetricSpec>> {
+  const values = { values: messageTypes };
+  const { messagesIn, messagesOut } = METRICS;
+  return {
+    ...METRICS,
+    messagesIn: { ...messagesIn, ...values },
+    messagesOut: { ...messagesOut, ...values },
+  };
+}
+
+/** All figures of an acceptor at zero. */
+export function makeCounters(messageTypes: readonly string[]): Counters {
+  return makeFigures(acceptorMetrics(messageTypes)) as Counters;
 }
 
 export function makePresenceCounters(): PresenceCounters {

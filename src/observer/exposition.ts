@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { type MetricSpec, makeCounters } from '../base/metrics.ts';
 import { CHILD_ROLES } from '../node/ipc.ts';
+import { MESSAGE_TYPES } from '../wire/message.ts';
 import { GUEST_ENDS, type GuestEnds, NO_GUESTS } from './guests.ts';
 import {
   COMMAND_LIST,
@@ -86,7 +87,7 @@ export class Exposition {
 
   async #render(now: number): Promise<Buffer> {
     const acceptors = this.#ledger.acceptors();
-    const total = makeCounters();
+    const total = makeCounters(MESSAGE_TYPES);
     for (const [index, figures] of acceptors) {
       for (const kind of ['counter', 'gauge'] as const) {
         merge(METRIC_LIST, total, figures, kind, combine);

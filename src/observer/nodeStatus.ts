@@ -7,9 +7,9 @@
  */
 
 import {
+  acceptorMetrics,
   COMMAND_METRICS,
   type Counters,
-  METRICS,
   type MetricName,
   type MetricSpec,
   makeCommandCounters,
@@ -20,8 +20,12 @@ import {
 } from '../base/metrics.ts';
 import type { ChildState, NodeMessage } from '../node/ipc.ts';
 import type { Degraded, ReportMessage } from '../node/report.ts';
+import { MESSAGE_TYPES } from '../wire/message.ts';
 
-export const METRIC_LIST = Object.entries(METRICS) as readonly [MetricName, MetricSpec][];
+export const METRIC_LIST = Object.entries(acceptorMetrics(MESSAGE_TYPES)) as readonly [
+  MetricName,
+  MetricSpec,
+][];
 export const PRESENCE_LIST = Object.entries(PRESENCE_METRICS) as SpecList;
 export const COMMAND_LIST = Object.entries(COMMAND_METRICS) as SpecList;
 
@@ -64,7 +68,7 @@ export class Ledger {
   constructor(acceptors: number, reportMs: number) {
     this.#reportMs = reportMs;
     for (let index = 1; index <= acceptors; index += 1) {
-      this.#entries.set(index, makeEntry(METRIC_LIST, makeCounters()));
+      this.#entries.set(index, makeEntry(METRIC_LIST, makeCounters(MESSAGE_TYPES)));
     }
   }
 

@@ -25,6 +25,7 @@ export const TYPE = {
 export const TYPE_NAMES = Object.fromEntries(
   Object.entries(TYPE).map(([name, type]) => [type, name.toLowerCase()]),
 ) as { readonly [type in (typeof TYPE)[keyof typeof TYPE]]: string };
+export const MESSAGE_TYPES: readonly string[] = Object.values(TYPE_NAMES);
 
 export interface Hello {
   readonly type: typeof TYPE.HELLO;

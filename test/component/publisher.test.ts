@@ -4,6 +4,7 @@ import t, { type Test } from 'tap';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { type DropReason, makeCounters } from '../../src/base/metrics.ts';
 import { Publisher, type Publishing } from '../../src/broker/publisher.ts';
+import { MESSAGE_TYPES } from '../../src/wire/message.ts';
 import { FakeChannel } from '../helpers/fakeChannel.ts';
 
 interface Part {
@@ -28,7 +29,7 @@ interface Part {
 }
 
 function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
-  const counters = makeCounters();
+  const counters = makeCounters(MESSAGE_TYPES);
   const confirmed: string[] = [];
   const nacked: string[] = [];
   const dropped: [string, DropReason][] = [];

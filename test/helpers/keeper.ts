@@ -21,7 +21,7 @@ import {
   SHARDS_PER_TICK,
 } from '../../src/base/limits.ts';
 import { type Counters, makeCounters } from '../../src/base/metrics.ts';
-import { type Message, TYPE } from '../../src/wire/message.ts';
+import { MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import { FakeClock } from './clock.ts';
 import { Device, hello } from './device.ts';
@@ -51,7 +51,7 @@ export async function settle(): Promise<void> {
 
 export class Served {
   readonly clock = new FakeClock();
-  readonly counters: Counters = makeCounters();
+  readonly counters: Counters = makeCounters(MESSAGE_TYPES);
   readonly routes = new FakeRoutes();
   /** Our ends of the links, in the order of accepting. */
   readonly sockets: Socket[] = [];

@@ -14,7 +14,7 @@ import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makeCounters } from '../../src/base/metrics.ts';
 import { Publisher } from '../../src/broker/publisher.ts';
 import { names } from '../../src/broker/topology.ts';
-import type { Message } from '../../src/wire/message.ts';
+import { MESSAGE_TYPES, type Message } from '../../src/wire/message.ts';
 import { FakeClock } from './clock.ts';
 import { event, request } from './device.ts';
 import { type Delivered, delivery, FakeChannel } from './fakeChannel.ts';
@@ -54,7 +54,7 @@ export class FakeEndpoint {
 
 export class Paths {
   readonly clock = new FakeClock();
-  readonly counters = makeCounters();
+  readonly counters = makeCounters(MESSAGE_TYPES);
   readonly registry = new Registry<Endpoint>();
   readonly requests: Requests;
   readonly publisher: Publisher;

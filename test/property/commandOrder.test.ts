@@ -14,7 +14,7 @@ import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters, makeCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { Desk } from '../../src/registrar/command/commandConsumer.ts';
-import { type Command, type Message, TYPE } from '../../src/wire/message.ts';
+import { type Command, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
@@ -70,7 +70,7 @@ class Stage {
       find: (id: string) => (id === this.#endpoint.id ? this.#endpoint : undefined),
     } as unknown as Registry<Endpoint>,
     limits: TIGHT,
-    counters: makeCounters(),
+    counters: makeCounters(MESSAGE_TYPES),
     wall: () => this.now,
     trace,
     tell: (message) => {

@@ -17,7 +17,7 @@ import { Outcomes } from '../../src/registrar/command/outcomes.ts';
 import type { Delivery } from '../../src/registrar/command/port.ts';
 import type { Row } from '../../src/registrar/store/presenceRules.ts';
 import type { Batch } from '../../src/registrar/store/store.ts';
-import { type Command, type Message, TYPE } from '../../src/wire/message.ts';
+import { type Command, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
 import { judgeCommands } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
@@ -91,7 +91,7 @@ class Planted {
     this.#atLink = new AtLink({
       registry: { find: () => this.#endpoint } as unknown as Registry<Endpoint>,
       limits,
-      counters: makeCounters(),
+      counters: makeCounters(MESSAGE_TYPES),
       wall: () => NOW,
       trace: this.#as('acceptor'),
       tell: (message) => this.#up.push(message),

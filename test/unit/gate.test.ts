@@ -4,6 +4,7 @@ import t from 'tap';
 import { Gate } from '../../src/acceptor/endpoint/admission.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCounters } from '../../src/base/metrics.ts';
+import { MESSAGE_TYPES } from '../../src/wire/message.ts';
 import { FakeClock } from '../helpers/clock.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
@@ -17,7 +18,7 @@ const LIMITS = {
 
 function build(overrides: Partial<typeof LIMITS> = {}, room = 1_000) {
   const clock = new FakeClock();
-  const counters = makeCounters();
+  const counters = makeCounters(MESSAGE_TYPES);
   const admitted: Socket[] = [];
   const refused: { socket: Socket; reason: string }[] = [];
   const gate = new Gate({

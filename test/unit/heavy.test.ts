@@ -2,6 +2,7 @@
 import t from 'tap';
 import { HEAVY_BYTES, Heavy, type Weighed } from '../../src/acceptor/endpoint/heavy.ts';
 import { makeCounters } from '../../src/base/metrics.ts';
+import { MESSAGE_TYPES } from '../../src/wire/message.ts';
 
 const KiB = 1_024;
 const MiB = 1_024 * KiB;
@@ -39,7 +40,7 @@ class FakeLink implements Weighed {
 }
 
 function build(...weights: number[]) {
-  const counters = makeCounters();
+  const counters = makeCounters(MESSAGE_TYPES);
   const heavy = new Heavy<FakeLink>({ bytesMax: 1 * MiB, counters, retryAfter: () => 7 });
   const links = weights.map((bytes) => new FakeLink(bytes));
   for (const link of links) heavy.add(link);

@@ -5,6 +5,7 @@ import type { ChildFacts, NodeMessage } from '../../src/node/ipc.ts';
 import type { ReportMessage } from '../../src/node/report.ts';
 import { Exposition, kernelCounters } from '../../src/observer/exposition.ts';
 import { Ledger } from '../../src/observer/nodeStatus.ts';
+import { MESSAGE_TYPES } from '../../src/wire/message.ts';
 
 const REPORT_MS = 1_000;
 
@@ -22,7 +23,7 @@ function node(acceptors: Partial<ChildFacts>[], more: Partial<NodeMessage> = {})
 }
 
 function report(index: number, incarnation: string, accepts: number, links = 0): ReportMessage {
-  const snapshot = makeCounters();
+  const snapshot = makeCounters(MESSAGE_TYPES);
   snapshot.accepts = accepts;
   snapshot.links = links;
   snapshot.closes['peer-fin'] = accepts - links;

@@ -29,6 +29,7 @@ import { Keeper, type PublishedType, type Routes } from './endpoint/endpoints.ts
 import { Listener } from './endpoint/listener.ts';
 import { Teller } from './linkChanges.ts';
 import { Outage } from './outage.ts';
+import { publishCounts } from './publishCounts.ts';
 import { RefusalLog } from './refusalLog.ts';
 import { Commands } from './route/commands.ts';
 import { Downlink } from './route/downlink.ts';
@@ -102,8 +103,9 @@ class Acceptor implements RunningAcceptor {
     const links = { random, linksMax, refusals };
     const keeper = new Keeper({ codec: v1, limits, counters, clock, ...links });
     const onReturn = (messageId: string) => downlink.onReturn(messageId);
+    const counts = publishCounts(counters);
     const publisherOf = (type: PublishedType) =>
-      new Publisher({ limits, counters, onRoom: () => keeper.makeRoom(type), onReturn });
+      new Publisher({ limits, counts, onRoom: () => keeper.makeRoom(type), onReturn });
     const publishers = { event: publisherOf(TYPE.EVENT), request: publisherOf(TYPE.REQUEST) };
     const requests = new Requests({ limits, counters, clock, publisher: publishers.request });
     const uplink = new Uplink({

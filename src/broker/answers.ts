@@ -10,7 +10,7 @@ import type { Logger } from 'pino';
 import type { StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
 import { Link } from './link.ts';
-import { makePublisherCounters, Publisher } from './publisher.ts';
+import { Publisher } from './publisher.ts';
 import { type Answer, ReplyQueues } from './replyQueues.ts';
 
 /** https://www.rabbitmq.com/docs/direct-reply-to */
@@ -42,7 +42,6 @@ class Way {
     this.#log = log;
     this.publisher = new Publisher({
       limits,
-      counters: makePublisherCounters(),
       underWayMin: UNDER_WAY_MIN,
       onRoom: () => this.queues.makeRoom(),
       onReturn: () => {},

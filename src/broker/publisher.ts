@@ -12,13 +12,13 @@
  */
 import { type ConfirmChannel, IllegalOperationError, type Options } from 'amqplib';
 import type { Limits } from '../base/limits.ts';
-import { bump, type DropReason } from '../base/metrics.ts';
+import type { DropReason } from '../base/metrics.ts';
 import { Pace } from './pace.ts';
 import { Refused } from './refused.ts';
 
 /** One message on its way to the broker. The publisher owns it until `onConfirm` or `onNack`. */
 export interface Publishing {
-  /** A label of the counters `publishes`. */
+  /** What it is counted as. */
   readonly kind: string;
   readonly exchange: string;
   readonly routingKey: string;
@@ -38,27 +38,20 @@ export interface Publishing {
   onDrop(reason: DropReason): void;
 }
 
-/** The figures that a publisher keeps; those of several may be one object. */
-export interface PublisherCounters {
-  readonly publishes: Record<string, number>;
-  readonly publishDrops: Record<string, number>;
-  resends: number;
-  confirms: number;
-  nacks: number;
-  returns: number;
-  confirmsWaiting: number;
-  confirmBytesWaiting: number;
-}
-
-/** For a publisher whose figures nobody asks for. */
-export function makePublisherCounters(): PublisherCounters {
-  const none = { resends: 0, confirms: 0, nacks: 0, returns: 0 };
-  return { publishes: {}, publishDrops: {}, ...none, confirmsWaiting: 0, confirmBytesWaiting: 0 };
+/** What is to be counted, each for those who read it. */
+export interface PublisherCounts {
+  sent?(kind: string, isAgain: boolean): void;
+  answered?(isConfirm: boolean): void;
+  dropped?(reason: DropReason): void;
+  /** A mandatory message came back. */
+  returned?(): void;
+  /** So many more, or fewer, messages and payload bytes wait for a confirm. */
+  waiting?(messages: number, bytes: number): void;
 }
 
 export interface PublisherOptions {
   readonly limits: Limits;
-  readonly counters: PublisherCounters;
+  readonly counts?: PublisherCounts;
   /** So many may be under way before the broker's pace counts: see pace.ts. */
   readonly underWayMin?: number;
   /** Monotonic ms. */
@@ -76,6 +69,7 @@ const AHEAD = 32;
 
 export class Publisher {
   readonly #options: PublisherOptions;
+  readonly #counts: PublisherCounts;
   readonly #pace: Pace;
   readonly #refused: Refused;
   readonly #now: () => number;
@@ -100,7 +94,7 @@ export class Publisher {
   /** The last confirm or nack; or, later, the time of the only message that waits for one. */
   #heardAt = 0;
   #bytes = 0;
-  /** What the counters were told of last. */
+  /** What was counted last. */
   #counted = { size: 0, bytes: 0 };
   #tag = 0;
   /** Every tag below is settled. */
@@ -109,6 +103,7 @@ export class Publisher {
 
   constructor(options: PublisherOptions) {
     this.#options = options;
+    this.#counts = options.counts ?? {};
     this.#now = options.now ?? (() => performance.now());
     this.#pace = new Pace(options.limits.publishWindowMax, options.underWayMin);
     this.#refused = new Refused(options.limits);
@@ -192,7 +187,7 @@ export class Publisher {
       this.#sendBacklog();
     });
     channel.on('return', (message) => {
-      this.#options.counters.returns += 1;
+      this.#counts.returned?.();
       const { messageId } = message.properties;
       if (typeof messageId === 'string') this.#options.onReturn(messageId);
     });
@@ -231,7 +226,7 @@ export class Publisher {
 
   #drop(publishing: Publishing, reason: DropReason): void {
     this.#forget(publishing);
-    bump(this.#options.counters.publishDrops, reason);
+    this.#counts.dropped?.(reason);
     publishing.onDrop(reason);
   }
 
@@ -280,7 +275,6 @@ export class Publisher {
 
   #send(channel: ConfirmChannel, publishing: Publishing, wasSent: boolean): void {
     const { exchange, routingKey, body, kind } = publishing;
-    const { counters } = this.#options;
     const properties = publishing.properties(wasSent);
     if (properties === undefined) {
       this.#forget(publishing);
@@ -297,8 +291,7 @@ export class Publisher {
     this.#tag += 1;
     this.#window.set(this.#tag, publishing);
     this.#pace.sent(this.#tag, now);
-    bump(counters.publishes, kind);
-    if (wasSent) counters.resends += 1;
+    this.#counts.sent?.(kind, wasSent);
   }
 
   #notSent(error: unknown, publishing: Publishing, wasSent: boolean): void {
@@ -328,9 +321,7 @@ export class Publisher {
     const publishing = this.#window.get(tag);
     if (publishing === undefined) return;
     this.#window.delete(tag);
-    const { counters } = this.#options;
-    if (isConfirm) counters.confirms += 1;
-    else counters.nacks += 1;
+    this.#counts.answered?.(isConfirm);
     // It is none of those that make the broker close the channel.
     if (publishing === this.#alone?.publishing) this.#alone = undefined;
     if (!isConfirm) {
@@ -354,10 +345,8 @@ export class Publisher {
   }
 
   #count(): void {
-    const { counters } = this.#options;
     const { size } = this;
-    counters.confirmsWaiting += size - this.#counted.size;
-    counters.confirmBytesWaiting += this.#bytes - this.#counted.bytes;
+    this.#counts.waiting?.(size - this.#counted.size, this.#bytes - this.#counted.bytes);
     this.#counted.size = size;
     this.#counted.bytes = this.#bytes;
   }

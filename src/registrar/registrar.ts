@@ -19,7 +19,7 @@ import {
 import { noTrace, type Trace, traceTo } from '../base/trace.ts';
 import { Answers } from '../broker/answers.ts';
 import { tryOrder } from '../broker/link.ts';
-import { makePublisherCounters, Publisher } from '../broker/publisher.ts';
+import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
 import {
   type NodeMessage,
@@ -30,7 +30,7 @@ import {
 import type { FromLink } from '../node/messages.ts';
 import { type Degraded, startReport } from '../node/report.ts';
 import { Desk } from './command/commandConsumer.ts';
-import { Notifier } from './presence/notifier.ts';
+import { eventCounts, Notifier } from './presence/notifier.ts';
 import { Queries } from './presence/queries.ts';
 import { Registrar } from './presence/recorder.ts';
 import { PresenceBroker } from './registrarBroker.ts';
@@ -55,8 +55,6 @@ class RegistrarProcess implements RunningChild {
   readonly #log: Logger;
   readonly #onFatal: (error: unknown) => void;
   readonly #counters = { ...makePresenceCounters(), ...makeCommandCounters() };
-  /** Of our AMQP connection; the parts that mean something here go to #counters. */
-  readonly #amqp = makePublisherCounters();
   readonly #trace: Trace;
   readonly #store: Sqlite;
   readonly #desk: Desk;
@@ -118,7 +116,7 @@ class RegistrarProcess implements RunningChild {
     // Store to broker: notifier, publisher; and queries.
     const publisher = new Publisher({
       limits,
-      counters: this.#amqp,
+      counts: eventCounts(this.#counters),
       onRoom: () => this.#tell(),
       onReturn: () => {},
     });
@@ -337,9 +335,6 @@ class RegistrarProcess implements RunningChild {
     const counters = this.#counters;
     const { waiting, outbox, held } = this.#registrar.figures();
     Object.assign(counters, { waiting, outbox, held, streams: this.#server.size });
-    counters.publishes = this.#amqp.publishes.event ?? 0;
-    counters.confirms = this.#amqp.confirms;
-    Object.assign(counters.drops, this.#amqp.publishDrops);
     counters.brokerUp = this.#broker.isUp ? 1 : 0;
     counters.walBytes = this.#store.walBytes;
     counters.degraded = this.#degraded().length === 0 ? 0 : 1;

@@ -1,6 +1,7 @@
 /** The publisher against a scripted channel: its window, confirms, nacks and lost channels. */
 import { mock } from 'node:test';
 import t, { type Test } from 'tap';
+import { publishCounts } from '../../src/acceptor/publishCounts.ts';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { type DropReason, makeCounters } from '../../src/base/metrics.ts';
 import { Publisher, type Publishing } from '../../src/broker/publisher.ts';
@@ -38,7 +39,7 @@ function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
   let now = 1_000;
   const publisher = new Publisher({
     limits: makeLimits(limits),
-    counters,
+    counts: publishCounts(counters),
     now: () => now,
     onRoom: () => {
       part.rooms += 1;

@@ -7,6 +7,7 @@
 
 import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
 import { Registry } from '../../src/acceptor/endpoint/registry.ts';
+import { publishCounts } from '../../src/acceptor/publishCounts.ts';
 import { Downlink } from '../../src/acceptor/route/downlink.ts';
 import { Requests } from '../../src/acceptor/route/requests.ts';
 import { messageIdOf, Uplink } from '../../src/acceptor/route/uplink.ts';
@@ -68,7 +69,7 @@ export class Paths {
     const { counters, clock } = this;
     this.publisher = new Publisher({
       limits,
-      counters,
+      counts: publishCounts(counters),
       onRoom: () => {},
       onReturn: (messageId) => this.downlink.onReturn(messageId),
     });

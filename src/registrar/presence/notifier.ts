@@ -7,8 +7,9 @@
  */
 import type { Options } from 'amqplib';
 import type { Limits } from '../../base/limits.ts';
+import { bump, type PresenceCounters } from '../../base/metrics.ts';
 import { noTrace, type Trace } from '../../base/trace.ts';
-import type { Publisher, Publishing } from '../../broker/publisher.ts';
+import type { Publisher, PublisherCounts, Publishing } from '../../broker/publisher.ts';
 import { presenceKey } from '../../broker/topology.ts';
 import type { Opened, OutboxEvent, Store } from '../store/store.ts';
 
@@ -24,6 +25,19 @@ export interface NotifierOptions {
 
 /** The headers of the event that is being published: always one object, as in the uplink. */
 const headers: { device: string; resent: true | undefined } = { device: '', resent: undefined };
+
+/** What the publisher of events counts. */
+export function eventCounts(counters: PresenceCounters): PublisherCounts {
+  return {
+    sent: () => {
+      counters.publishes += 1;
+    },
+    answered: (isConfirm) => {
+      if (isConfirm) counters.confirms += 1;
+    },
+    dropped: (reason) => bump(counters.drops, reason),
+  };
+}
 
 class EventPublishing implements Publishing {
   readonly kind = 'event';

@@ -27,6 +27,7 @@ const ENTRIES = [
 const BASE = [
   'src/base/limits.ts',
   'src/base/errors.ts',
+  'src/base/names.ts',
   'src/base/units.ts',
   'src/base/amqpUrl.ts',
   'src/base/redact.ts',
@@ -46,6 +47,7 @@ interface Layer {
 const LAYERS: readonly Layer[] = [
   { holds: 'src/base/limits.ts', values: [] },
   { holds: 'src/base/errors.ts', values: [] },
+  { holds: 'src/base/names.ts', values: [] },
   { holds: 'src/base/units.ts', values: [] },
   { holds: 'src/base/bucket.ts', values: [] },
   { holds: 'src/base/runtime.ts', values: [] },
@@ -85,7 +87,7 @@ const LAYERS: readonly Layer[] = [
       'src/broker/topology.ts',
       'uuid',
     ],
-    types: ['src/broker/', 'src/node/messages.ts', 'amqplib'],
+    types: ['src/wire/codec.ts', 'src/broker/', 'src/node/messages.ts', 'amqplib'],
   },
   {
     holds: 'src/acceptor/',
@@ -107,7 +109,6 @@ const LAYERS: readonly Layer[] = [
     holds: 'src/registrar/command/',
     values: [
       'src/base/',
-      'src/wire/v1.ts',
       'src/broker/content.ts',
       'src/registrar/store/',
       'amqplib',

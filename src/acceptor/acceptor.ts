@@ -120,12 +120,13 @@ class Acceptor implements RunningAcceptor {
     const tell = (message: FromLink) => this.#stream.answer(message);
     const trace = config.traceDir === '' ? noTrace : traceTo(config.traceDir, incarnation);
     const { registry } = keeper;
+    const toDevice = { registry, counters, codec: v1 };
     const { wall } = clock;
-    this.#commands = new Commands({ registry, limits, counters, wall, trace, tell });
+    this.#commands = new Commands({ ...toDevice, limits, wall, trace, tell });
     this.#stream = this.#streamOf(keeper, uplink, trace);
 
     // Broker to device: consumer, downlink, registry, endpoint.
-    const downlink = new Downlink({ registry, requests, counters });
+    const downlink = new Downlink({ ...toDevice, requests });
     const consumer = new Consumer((delivery) => downlink.onDelivery(delivery));
     const urls = tryOrder(config.amqp, index - 1);
     const toBroker = { urls, names: at, queueType, incarnation, consumer, onFatal };

@@ -3,7 +3,7 @@
  * From: the socket's chunks.  To: messages, in order; and messages back to bytes.
  * Bound: a reader holds at most one incomplete frame; a broken one throws ProtocolError.
  */
-import type { Message } from './message.ts';
+import type { Command, Message, Reply } from './message.ts';
 
 /** The bytes of one link, cut anywhere, as messages. Stateful, one per link. */
 export interface Reader {
@@ -24,6 +24,9 @@ export interface Reader {
   drop(): void;
 }
 
+/** Types of messages whose payloads are of others' making. */
+export type ToDevice = (Command | Reply)['type'];
+
 export interface Codec {
   /** A new reader that takes frames of at most `frameBytesMax` bytes. */
   reader(frameBytesMax: number): Reader;
@@ -32,4 +35,6 @@ export interface Codec {
    * Message types the format lacks throw a TypeError.
    */
   encode(message: Message): Buffer;
+  /** Largest payload that a message surely has room for in a frame of `bytes` bytes. */
+  maxPayload(type: ToDevice, bytes: number, topic?: string): number;
 }

@@ -144,6 +144,8 @@ export type Message =
 
 /** Largest id of a message: EVENT and REQUEST ids are u32. */
 export const ID_MAX = 0xffff_ffff;
+/** 49 days: beyond it the number would take a form that small devices do not read. */
+export const EXPIRES_IN_MAX_MS = 0xffff_ffff;
 
 /** What is wrong with a message that was read whole. The id in an ERROR is not its own. */
 export function errorAbout(message: Message, code: FatalCode, what: string): ProtocolError {

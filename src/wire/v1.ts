@@ -6,17 +6,21 @@
 import { Packr, RESERVE_START_SPACE } from 'msgpackr';
 import { ProtocolError } from '../base/errors.ts';
 import { DEVICE_FRAME_BYTES_MIN } from '../base/limits.ts';
+import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../base/names.ts';
 import { encodeAck, encodeAnswer, PING, PONG } from './busy.ts';
-import type { Codec, Reader } from './codec.ts';
+import type { Codec, Reader, ToDevice } from './codec.ts';
 import { FrameReader, HEADER_BYTES } from './frame.ts';
 import { ID_MAX, type Message, type Meta, TYPE } from './message.ts';
 import { Cursor } from './msgpack.ts';
 import { kept, room, SLAB_BYTES } from './room.ts';
 
 export const VERSION = 1;
-export const TOPIC_BYTES_MAX = 128;
-export const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;
-export const TOPIC = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
+
+/**
+ * What a message adds to its topic and payload, at most. REPLY: array 1, type 1, id 5, status 3,
+ * bin header 5. COMMAND: id, key, expiresIn, their names, headers.
+ */
+const OVERHEAD_BYTES: Readonly<Record<ToDevice, number>> = { [TYPE.REPLY]: 15, [TYPE.COMMAND]: 64 };
 
 const EMPTY = Buffer.alloc(0);
 const NO_META: Meta = Object.freeze({});
@@ -354,4 +358,5 @@ class V1Reader implements Reader {
 export const v1: Codec = {
   reader: (frameBytesMax) => new V1Reader(frameBytesMax),
   encode,
+  maxPayload: (type, bytes, topic = '') => bytes - OVERHEAD_BYTES[type] - topic.length,
 };

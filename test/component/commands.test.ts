@@ -9,6 +9,7 @@ import { makeCommandCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { Desk } from '../../src/registrar/command/commandConsumer.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
+import { v1 } from '../../src/wire/v1.ts';
 import { type Device, END } from '../helpers/device.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { on, type Served, settle } from '../helpers/keeper.ts';
@@ -35,7 +36,7 @@ async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts
   const { clock } = served;
   const wall = () => clock.wall();
   const trace = () => {};
-  const commands = new Commands({ registry, limits, counters, wall, trace, tell });
+  const commands = new Commands({ registry, limits, counters, codec: v1, wall, trace, tell });
   const device = await served.open('door-17', hello);
   served.routes.onAnswer = (endpoint, message) => commands.onAnswer(endpoint, message);
   const { id } = served.endpoint();

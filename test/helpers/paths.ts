@@ -16,6 +16,7 @@ import { makeCounters } from '../../src/base/metrics.ts';
 import { Publisher } from '../../src/broker/publisher.ts';
 import { names } from '../../src/broker/topology.ts';
 import { MESSAGE_TYPES, type Message } from '../../src/wire/message.ts';
+import { v1 } from '../../src/wire/v1.ts';
 import { FakeClock } from './clock.ts';
 import { event, request } from './device.ts';
 import { type Delivered, delivery, FakeChannel } from './fakeChannel.ts';
@@ -82,7 +83,12 @@ export class Paths {
       isPersistent: true,
       clock,
     });
-    this.downlink = new Downlink({ registry: this.registry, requests: this.requests, counters });
+    this.downlink = new Downlink({
+      registry: this.registry,
+      requests: this.requests,
+      counters,
+      codec: v1,
+    });
     this.publisher.open(this.channel.asConfirm);
   }
 

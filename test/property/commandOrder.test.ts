@@ -15,6 +15,7 @@ import { makeCommandCounters, makeCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { Desk } from '../../src/registrar/command/commandConsumer.ts';
 import { type Command, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
+import { v1 } from '../../src/wire/v1.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
@@ -71,6 +72,7 @@ class Stage {
     } as unknown as Registry<Endpoint>,
     limits: TIGHT,
     counters: makeCounters(MESSAGE_TYPES),
+    codec: v1,
     wall: () => this.now,
     trace,
     tell: (message) => {

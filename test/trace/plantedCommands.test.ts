@@ -18,6 +18,7 @@ import type { Delivery } from '../../src/registrar/command/port.ts';
 import type { Row } from '../../src/registrar/store/presenceRules.ts';
 import type { Batch } from '../../src/registrar/store/store.ts';
 import { type Command, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
+import { v1 } from '../../src/wire/v1.ts';
 import { judgeCommands } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
@@ -92,6 +93,7 @@ class Planted {
       registry: { find: () => this.#endpoint } as unknown as Registry<Endpoint>,
       limits,
       counters: makeCounters(MESSAGE_TYPES),
+      codec: v1,
       wall: () => NOW,
       trace: this.#as('acceptor'),
       tell: (message) => this.#up.push(message),

@@ -11,21 +11,19 @@ import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
 import type { FromLink, ToLink, Unsent } from '../../node/messages.ts';
-import { type Ack, ID_MAX, type Result, TYPE } from '../../wire/message.ts';
+import type { Codec } from '../../wire/codec.ts';
+import { type Ack, EXPIRES_IN_MAX_MS, ID_MAX, type Result, TYPE } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 
 /** Four times what a device remembers. */
 const OPEN_MAX = 64;
-/** What a COMMAND adds to topic and payload, at most: id, key, expiresIn, their names, headers. */
-const COMMAND_OVERHEAD_BYTES = 64;
-/** 49 days: beyond it the number would take a form that small devices do not read. */
-const EXPIRES_IN_MAX_MS = 0xffff_ffff;
 
 export interface CommandsOptions {
   readonly registry: Registry<Endpoint>;
   readonly limits: Limits;
   readonly counters: Counters;
+  readonly codec: Pick<Codec, 'maxPayload'>;
   /** ms since 1970. */
   readonly wall: () => number;
   readonly trace: Trace;
@@ -75,7 +73,7 @@ export class Commands {
 
   /** Why it was not sent; undefined: its device has it. */
   #send(endpoint: Endpoint, command: ToLink): Unsent | undefined {
-    const { limits, tell, wall, trace } = this.#options;
+    const { limits, codec, tell, wall, trace } = this.#options;
     const [, , connection, key, topic, payload, due, after] = command;
     const known = this.#find(endpoint, key);
     if (known) {
@@ -89,11 +87,11 @@ export class Commands {
     // What the stream and a stopped process have cost is gone from its time.
     const expiresIn = Math.min(due - wall(), EXPIRES_IN_MAX_MS);
     if (expiresIn <= 0) return 'expired';
-    const bytes = topic.length + payload.length + COMMAND_OVERHEAD_BYTES;
-    if (bytes > endpoint.frameBytesMax) return 'too-long';
+    const fits = (bytes: number) => payload.length <= codec.maxPayload(TYPE.COMMAND, bytes, topic);
+    if (!fits(endpoint.frameBytesMax)) return 'too-long';
     const { outboxBytes } = endpoint;
     if (outboxBytes >= limits.outboxSoftBytes) return 'busy';
-    if (outboxBytes + bytes > limits.outboxHardBytes) return 'busy';
+    if (!fits(limits.outboxHardBytes - outboxBytes)) return 'busy';
     const id = this.#open(endpoint, key);
     const key16 = Buffer.from(key, 'hex');
     // tla: Commands!TakeCommand

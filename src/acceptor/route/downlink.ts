@@ -7,19 +7,19 @@ import type { ConsumeMessage } from 'amqplib';
 import { STATUS } from '../../base/errors.ts';
 import { bump, type Counters, type ReplyFate } from '../../base/metrics.ts';
 import { BROKEN } from '../../broker/content.ts';
-import { ID_MAX } from '../../wire/message.ts';
+import type { Codec } from '../../wire/codec.ts';
+import { ID_MAX, TYPE } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { Requests } from './requests.ts';
 
 const UUID_CHARS = 36;
-/** What a REPLY adds to its payload, at most: array 1, type 1, id 5, status 3, bin header 5. */
-const REPLY_OVERHEAD_BYTES = 15;
 
 export interface DownlinkOptions {
   readonly registry: Registry<Endpoint>;
   readonly requests: Requests;
   readonly counters: Counters;
+  readonly codec: Pick<Codec, 'maxPayload'>;
 }
 
 /** The connection id and message id in a correlation id, or `undefined` for anything else. */
@@ -55,14 +55,14 @@ export class Downlink {
   }
 
   #deliver({ properties, content }: ConsumeMessage): ReplyFate {
-    const { registry, requests } = this.#options;
+    const { registry, requests, codec } = this.#options;
     const to = parseMessageId(properties.correlationId);
     if (to === undefined) return 'garbage';
     const endpoint = registry.find(to.connectionId);
     if (endpoint === undefined) return 'no-link';
     const request = requests.find(endpoint, to.id);
     if (request === undefined) return 'late';
-    if (content.length + REPLY_OVERHEAD_BYTES > endpoint.frameBytesMax) {
+    if (content.length > codec.maxPayload(TYPE.REPLY, endpoint.frameBytesMax)) {
       requests.answerOurselves(request, 'failed');
       return 'too-long';
     }

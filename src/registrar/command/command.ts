@@ -8,8 +8,8 @@ import { createHash } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
 import type { OutcomeType, Refusal } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
+import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../../base/names.ts';
 import { BROKEN, type Headers } from '../../broker/content.ts';
-import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../../wire/v1.ts';
 import type { Outcome } from '../store/commandRows.ts';
 
 export interface Command {

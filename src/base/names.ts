@@ -1,0 +1,8 @@
+/**
+ * Names: what a device id and a topic may be, whoever says them: devices, backends, operators.
+ * From: nobody; constants.  To: the codec, commands.
+ * Bound: 64 and 128 bytes, all of them ASCII: characters are bytes, and fit into a routing key.
+ */
+export const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;
+export const TOPIC = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
+export const TOPIC_BYTES_MAX = 128;

@@ -11,7 +11,7 @@
 import net from 'node:net';
 import { ProtocolError, STATUS } from '../src/base/errors.ts';
 import { FrameReader } from '../src/wire/frame.ts';
-import { type Command, type Message, TYPE } from '../src/wire/message.ts';
+import { type CommandMessage, type Message, TYPE } from '../src/wire/message.ts';
 import { decode, encode, VERSION } from '../src/wire/v1.ts';
 import { nowMs } from './clock.ts';
 import { KEY_BYTES, Keys } from './keys.ts';
@@ -287,7 +287,7 @@ export class Device {
   }
 
   /** Act, unless this command was acted upon before; answer in both cases. */
-  #onCommand({ id, payload, key }: Command): void {
+  #onCommand({ id, payload, key }: CommandMessage): void {
     const { counts } = this.#host.measures;
     counts.commands += 1;
     if (this.state !== 'open') return;

@@ -31,7 +31,7 @@ import { Teller } from './linkChanges.ts';
 import { Outage } from './outage.ts';
 import { publishCounts } from './publishCounts.ts';
 import { RefusalLog } from './refusalLog.ts';
-import { Commands } from './route/commands.ts';
+import { DeviceCommands } from './route/deviceCommands.ts';
 import { Downlink } from './route/downlink.ts';
 import { Requests } from './route/requests.ts';
 import { Uplink } from './route/uplink.ts';
@@ -85,7 +85,7 @@ class Acceptor implements RunningAcceptor {
   readonly #gate: Gate;
   readonly #outage: Outage;
   readonly #stream: StreamClient;
-  readonly #commands: Commands;
+  readonly #commands: DeviceCommands;
   #ticker: NodeJS.Timeout | undefined;
   #state: AcceptorState = 'starting';
 
@@ -122,7 +122,7 @@ class Acceptor implements RunningAcceptor {
     const { registry } = keeper;
     const toDevice = { registry, counters, codec: v1 };
     const { wall } = clock;
-    this.#commands = new Commands({ ...toDevice, limits, wall, trace, tell });
+    this.#commands = new DeviceCommands({ ...toDevice, limits, wall, trace, tell });
     this.#stream = this.#streamOf(keeper, uplink, trace);
 
     // Broker to device: consumer, downlink, registry, endpoint.

@@ -6,19 +6,14 @@
  */
 import type { Channel, ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
+import type { QueueType } from '../base/config.ts';
 import type { StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
 import type { Counters } from '../base/metrics.ts';
 import type { Consumer } from '../broker/consumer.ts';
 import { Link } from '../broker/link.ts';
 import type { Publisher } from '../broker/publisher.ts';
-import {
-  declareApart,
-  declareReplies,
-  declareUplink,
-  type Names,
-  type QueueType,
-} from '../broker/topology.ts';
+import { declareApart, declareReplies, declareUplink, type Names } from '../broker/topology.ts';
 
 export interface BrokerOptions {
   /** In the order in which they are tried. */

@@ -10,7 +10,7 @@
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import type { Limits } from '../base/limits.ts';
 import {
-  encode,
+  encodeMessages,
   FRAME_MESSAGES_MAX,
   MessageReader,
   payloadBytes,
@@ -67,7 +67,7 @@ export class StreamClient {
     const socket = connect(options as NetConnectOpts);
     this.#socket = socket;
     socket.on('connect', () => {
-      socket.write(encode([['hello', incarnation]]));
+      socket.write(encodeMessages([['hello', incarnation]]));
       teller.connected();
       this.#isUp = true;
       this.wake();
@@ -125,7 +125,7 @@ export class StreamClient {
     const socket = this.#socket;
     if (!socket || !this.#isUp || socket.destroyed) return;
     if (this.#answers.length > 0 && !socket.writableNeedDrain) {
-      socket.write(encode(this.#answers));
+      socket.write(encodeMessages(this.#answers));
       this.#answers = [];
       this.#answerBytes = 0;
     }
@@ -136,7 +136,7 @@ export class StreamClient {
         this.wake();
         return;
       }
-      socket.write(encode(teller.take(FRAME_MESSAGES_MAX)));
+      socket.write(encodeMessages(teller.take(FRAME_MESSAGES_MAX)));
     }
     if (socket.writableLength === 0) this.#onDone?.();
   }

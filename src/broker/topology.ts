@@ -7,12 +7,11 @@
  * commands are refused to their sender.
  */
 import type { Channel, ChannelModel } from 'amqplib';
+import type { QueueType } from '../base/config.ts';
 import type { Limits } from '../base/limits.ts';
 
 /** AMQP's 404. */
 const NOT_FOUND = 404;
-
-export type QueueType = 'classic' | 'quorum';
 
 export interface Names {
   readonly events: string;

@@ -26,7 +26,7 @@ export type CommandExit = (typeof COMMAND_EXIT)[keyof typeof COMMAND_EXIT];
 const GRACE_MS = 2_000;
 const TRANSIENT = 1;
 
-export interface Sending {
+export interface CommandOptions {
   readonly device: string;
   readonly topic: string;
   readonly payload: string;
@@ -54,7 +54,7 @@ export interface Told {
  */
 export function sendCommand(
   config: Config,
-  sending: Sending,
+  sending: CommandOptions,
   tell: (told: Told) => void,
 ): Promise<CommandExit> {
   const exchange = names(config.prefix).commands;
@@ -83,7 +83,11 @@ export function sendCommand(
   );
 }
 
-function publish(channel: ConfirmChannel, exchange: string, sending: Sending): Promise<void> {
+function publish(
+  channel: ConfirmChannel,
+  exchange: string,
+  sending: CommandOptions,
+): Promise<void> {
   const { device, topic, payload, waitMs, isKept } = sending;
   const id = randomUUID();
   const { promise, resolve, reject } = Promise.withResolvers<void>();

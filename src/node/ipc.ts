@@ -53,16 +53,16 @@ export type ToChild = StartMessage | NodeMessage | { readonly type: 'drain' };
 
 export type FromChild =
   | { readonly type: 'ready' }
-  | { readonly type: 'alive'; readonly figures: Figures }
+  | { readonly type: 'alive'; readonly figures: ChildFigures }
   | { readonly type: 'fatal'; readonly exitCode: ExitCode; readonly sentence: string };
 
 /** A child's few last words, for the log line about its end. */
-export type Figures = Readonly<Record<string, number>>;
+export type ChildFigures = Readonly<Record<string, number>>;
 
 /** What each role gives child.ts, which runs it. */
 export interface RunningChild {
   title(): string;
-  figures(): Figures;
+  figures(): ChildFigures;
   onNode(node: NodeMessage): void;
   /** End gracefully; resolves when nothing is left to do. */
   drain(): Promise<void>;

@@ -64,7 +64,7 @@ export type ToLink = Extract<ToAcceptor, readonly ['command', ...unknown[]]>;
 export type FromLink = Extract<ToRegistrar, readonly ['taken' | 'result' | 'unsent', ...unknown[]]>;
 
 /** A list of messages as frames: usually one; more when they are many, or their payloads long. */
-export function encode(messages: readonly (ToRegistrar | ToAcceptor)[]): Buffer {
+export function encodeMessages(messages: readonly (ToRegistrar | ToAcceptor)[]): Buffer {
   const frames: Buffer[] = [];
   let list: (ToRegistrar | ToAcceptor)[] = [];
   let bytes = 0;

@@ -5,7 +5,6 @@
  * To: exposition.ts (totals that never fall) and the health answers.
  * Bound: one entry per process of the node, whatever the number of restarts.
  */
-
 import {
   acceptorMetrics,
   COMMAND_METRICS,

@@ -7,6 +7,7 @@
  */
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import type { Logger } from 'pino';
+import type { QueueType } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
 import { Link } from '../broker/link.ts';
@@ -17,7 +18,6 @@ import {
   declareCommands,
   declarePresence,
   type Names,
-  type QueueType,
 } from '../broker/topology.ts';
 import type { Desk } from './command/commandConsumer.ts';
 import type { Queries } from './presence/queries.ts';

@@ -10,7 +10,7 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { LocalSocket } from '../node/localSocket.ts';
 import {
-  encode,
+  encodeMessages,
   type FromLink,
   MessageReader,
   payloadBytes,
@@ -19,7 +19,7 @@ import {
 } from '../node/messages.ts';
 import type { Sent } from './command/port.ts';
 import type { Registrar } from './presence/recorder.ts';
-import type { Held } from './store/presenceRules.ts';
+import type { HeldLink } from './store/presenceRules.ts';
 
 const BACK_BYTES_MAX = 1024 * 1024;
 
@@ -133,11 +133,11 @@ export class StreamServer {
   }
 
   /** Tell an acceptor to close a link. One without a stream learns it by its next hand-over. */
-  takeOver({ acceptor, connection }: Held): void {
+  takeOver({ acceptor, connection }: HeldLink): void {
     const stream = this.#streams.get(acceptor);
     if (!stream) return;
     if (stream.socket.writableLength > BACK_BYTES_MAX) stream.socket.destroy();
-    else stream.socket.write(encode([['takeover', connection]]));
+    else stream.socket.write(encodeMessages([['takeover', connection]]));
   }
 
   /** Hand a COMMAND to an acceptor; all of a turn go in one write. */
@@ -158,7 +158,7 @@ export class StreamServer {
     const { commands, socket } = stream;
     stream.commands = [];
     stream.commandBytes = 0;
-    if (!socket.destroyed) socket.write(encode(commands));
+    if (!socket.destroyed) socket.write(encodeMessages(commands));
   }
 
   async close(): Promise<void> {

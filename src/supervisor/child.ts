@@ -13,7 +13,7 @@ import { tellIgnored } from '../base/signals.ts';
 import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
 import { removeFolder } from '../node/folder.ts';
 import type {
-  Figures,
+  ChildFigures,
   FromChild,
   NodeMessage,
   RunningChild,
@@ -138,7 +138,13 @@ async function become(
   };
 }
 
-function figuresOf({ links, accepts, requestsOpen, confirmsWaiting, rssBytes }: Counters): Figures {
+function figuresOf({
+  links,
+  accepts,
+  requestsOpen,
+  confirmsWaiting,
+  rssBytes,
+}: Counters): ChildFigures {
   return { links, accepts, requestsOpen, confirmsWaiting, rssBytes };
 }
 

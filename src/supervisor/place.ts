@@ -6,7 +6,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { StartError } from '../base/errors.ts';
 import { NO_DEBUGGER } from '../base/runtime.ts';
-import type { ChildFacts, ChildRole, ChildState, Figures, ToChild } from '../node/ipc.ts';
+import type { ChildFacts, ChildFigures, ChildRole, ChildState, ToChild } from '../node/ipc.ts';
 import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
 
 /**
@@ -44,7 +44,7 @@ export interface Place {
   seenAt: number;
   /** `stopping`: when it is killed. */
   stopBy: number;
-  figures: Figures;
+  figures: ChildFigures;
   fatal: StartError | undefined;
   /** The last words of a process that could not go on, until another is ready. */
   why: string | undefined;

@@ -3,7 +3,7 @@
  * From: the socket's chunks.  To: messages, in order; and messages back to bytes.
  * Bound: a reader holds at most one incomplete frame; a broken one throws ProtocolError.
  */
-import type { Command, Message, Reply } from './message.ts';
+import type { CommandMessage, Message, Reply } from './message.ts';
 
 /** The bytes of one link, cut anywhere, as messages. Stateful, one per link. */
 export interface Reader {
@@ -25,7 +25,7 @@ export interface Reader {
 }
 
 /** Types of messages whose payloads are of others' making. */
-export type ToDevice = (Command | Reply)['type'];
+export type ToDevice = (CommandMessage | Reply)['type'];
 
 export interface Codec {
   /** A new reader that takes frames of at most `frameBytesMax` bytes. */

@@ -93,7 +93,7 @@ export interface Reply {
   readonly payload: Buffer;
 }
 
-export interface Command {
+export interface CommandMessage {
   readonly type: typeof TYPE.COMMAND;
   readonly id: number;
   readonly topic: string;
@@ -137,7 +137,7 @@ export type Message =
   | Ack
   | Request
   | Reply
-  | Command
+  | CommandMessage
   | Result
   | Bye
   | ErrorMessage;

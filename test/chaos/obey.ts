@@ -6,7 +6,7 @@
  */
 import { Keys } from '../../loadgen/keys.ts';
 import { STATUS } from '../../src/base/errors.ts';
-import { type Command, type Message, TYPE } from '../../src/wire/message.ts';
+import { type CommandMessage, type Message, TYPE } from '../../src/wire/message.ts';
 import type { LedgerFile } from './ledger.ts';
 
 /** Most often ACK and RESULT at once; these are the other ways, and how often. */
@@ -34,7 +34,7 @@ export class Obey {
   }
 
   /** `answer` writes to the link that `command` came by, while that is open; `lose` ends it. */
-  take(command: Command, answer: (message: Message) => void, lose: () => void): void {
+  take(command: CommandMessage, answer: (message: Message) => void, lose: () => void): void {
     const { number: device, ledger, random, isVisitor, isPrompt } = this.#host;
     const { id, key, payload } = command;
     const isNew = key === undefined || this.#keys.isNew(key);

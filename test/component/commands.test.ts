@@ -4,7 +4,10 @@
  */
 import type { ConsumeMessage } from 'amqplib';
 import type { Test } from 'tap';
-import { Commands, type CommandsOptions } from '../../src/acceptor/route/commands.ts';
+import {
+  DeviceCommands,
+  type DeviceCommandsOptions,
+} from '../../src/acceptor/route/deviceCommands.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { Desk } from '../../src/registrar/command/commandConsumer.ts';
@@ -19,7 +22,7 @@ const KEY = '00112233445566778899aabbccddeeff';
 const EMPTY = Buffer.alloc(0);
 
 interface Parts {
-  readonly commands: Commands;
+  readonly commands: DeviceCommands;
   readonly told: FromLink[];
   readonly device: Device;
   /** As the registrar does. It is due in 5 s. */
@@ -32,11 +35,11 @@ async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts
   const told: FromLink[] = [];
   const { registry } = served.keeper;
   const { limits, counters } = served;
-  const tell: CommandsOptions['tell'] = (message) => told.push(message);
+  const tell: DeviceCommandsOptions['tell'] = (message) => told.push(message);
   const { clock } = served;
   const wall = () => clock.wall();
   const trace = () => {};
-  const commands = new Commands({ registry, limits, counters, codec: v1, wall, trace, tell });
+  const commands = new DeviceCommands({ registry, limits, counters, codec: v1, wall, trace, tell });
   const device = await served.open('door-17', hello);
   served.routes.onAnswer = (endpoint, message) => commands.onAnswer(endpoint, message);
   const { id } = served.endpoint();

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { pack } from 'msgpackr';
 import t from 'tap';
 import {
-  encode as encodeStream,
+  encodeMessages as encodeStream,
   MessageReader,
   type ToRegistrar,
 } from '../../src/node/messages.ts';

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { type Command, TYPE } from '../../src/wire/message.ts';
+import { type CommandMessage, TYPE } from '../../src/wire/message.ts';
 import { forgetTopology } from '../helpers/backend.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { Commander } from '../helpers/commander.ts';
@@ -82,7 +82,7 @@ function keep(deviceId: string, payload: string): Promise<string> {
   return commander.send(deviceId, { payload, keepMs: KEEP_MS });
 }
 
-function answer(device: Device, { id }: Command, text: string): void {
+function answer(device: Device, { id }: CommandMessage, text: string): void {
   device.send({ type: TYPE.RESULT, id, status: 0, payload: Buffer.from(text) });
 }
 

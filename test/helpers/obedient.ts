@@ -4,7 +4,7 @@
  * Bound: it remembers KEYS keys, over its reconnects, as docs/protocol.md asks of devices.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Command, type Message, TYPE } from '../../src/wire/message.ts';
+import { type CommandMessage, type Message, TYPE } from '../../src/wire/message.ts';
 import { Device, END } from './device.ts';
 
 const KEYS = 16;
@@ -12,7 +12,7 @@ const RETRY_MS = 50;
 
 export interface ObedientOptions {
   /** Its RESULT's payload; undefined: it ACKs and says no more. */
-  readonly result?: (command: Command) => string | undefined;
+  readonly result?: (command: CommandMessage) => string | undefined;
   /** ACK before RESULT. */
   readonly acks?: boolean;
 }
@@ -69,7 +69,7 @@ export class Obedient {
     await this.wake();
   }
 
-  #obey(device: Device, command: Command): void {
+  #obey(device: Device, command: CommandMessage): void {
     const { acks = true, result = () => 'done' } = this.#options;
     const key = command.key?.toString('hex') ?? '';
     this.received += 1;

@@ -14,7 +14,7 @@ import type { Publishing } from '../../src/broker/publisher.ts';
 import type { ToRegistrar } from '../../src/node/messages.ts';
 import { Notifier } from '../../src/registrar/presence/notifier.ts';
 import { Registrar } from '../../src/registrar/presence/recorder.ts';
-import type { Held, Row } from '../../src/registrar/store/presenceRules.ts';
+import type { HeldLink, Row } from '../../src/registrar/store/presenceRules.ts';
 import type { Batch } from '../../src/registrar/store/store.ts';
 import { MemoryStore } from './memoryStore.ts';
 
@@ -271,7 +271,7 @@ export class World {
     }
   }
 
-  #takeover({ acceptor, connection }: Held): void {
+  #takeover({ acceptor, connection }: HeldLink): void {
     const to = this.acceptors.find(({ name }) => name === acceptor);
     if (to?.stream) to.back.push(connection);
   }

@@ -9,12 +9,12 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
 import type { Registry } from '../../src/acceptor/endpoint/registry.ts';
-import { Commands } from '../../src/acceptor/route/commands.ts';
+import { DeviceCommands } from '../../src/acceptor/route/deviceCommands.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters, makeCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { Desk } from '../../src/registrar/command/commandConsumer.ts';
-import { type Command, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
+import { type CommandMessage, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
@@ -40,7 +40,7 @@ class Stage {
   /** The device's link: its outbox, and what the device has not read of it. */
   #links = 0;
   outboxBytes = 0;
-  #frames: Command[] = [];
+  #frames: CommandMessage[] = [];
   #rows: string[] = [];
   readonly #keys = new Set<string>();
   /** COMMANDs that the device has read and not answered. */
@@ -66,7 +66,7 @@ class Stage {
     onFault: () => {},
     onUndecided: () => {},
   });
-  readonly #commands = new Commands({
+  readonly #commands = new DeviceCommands({
     registry: {
       find: (id: string) => (id === this.#endpoint.id ? this.#endpoint : undefined),
     } as unknown as Registry<Endpoint>,
@@ -92,7 +92,7 @@ class Stage {
       get outboxBytes() {
         return stage.outboxBytes;
       },
-      send: (message: Message) => stage.#frames.push(message as Command),
+      send: (message: Message) => stage.#frames.push(message as CommandMessage),
     } as unknown as Endpoint;
   }
 

@@ -7,7 +7,7 @@ import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
 import type { Registry } from '../../src/acceptor/endpoint/registry.ts';
-import { Commands as AtLink } from '../../src/acceptor/route/commands.ts';
+import { DeviceCommands as AtLink } from '../../src/acceptor/route/deviceCommands.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters, makeCounters } from '../../src/base/metrics.ts';
 import type { Trace } from '../../src/base/trace.ts';
@@ -17,7 +17,7 @@ import { Outcomes } from '../../src/registrar/command/outcomes.ts';
 import type { Delivery } from '../../src/registrar/command/port.ts';
 import type { Row } from '../../src/registrar/store/presenceRules.ts';
 import type { Batch } from '../../src/registrar/store/store.ts';
-import { type Command, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
+import { type CommandMessage, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import { judgeCommands } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';
@@ -49,7 +49,7 @@ class Planted {
   readonly #answers = new FakeAnswers();
   readonly #down: ToLink[] = [];
   readonly #up: FromLink[] = [];
-  readonly #wire: Command[] = [];
+  readonly #wire: CommandMessage[] = [];
   readonly #commands: Commands;
   readonly #atLink: AtLink;
   readonly #endpoint: Endpoint;
@@ -85,7 +85,7 @@ class Planted {
       onCommit: (_, stored) => (isHasty ? undefined : outcomes.onCommit(stored)),
       settledTo: () => outcomes.settledTo(),
     });
-    const sends = (message: Message) => this.#wire.push(message as Command);
+    const sends = (message: Message) => this.#wire.push(message as CommandMessage);
     const figures = { state: 'open', frameBytesMax: 65_536, outboxBytes: 0 };
     // What an endpoint has and commands do not ask for is left out.
     this.#endpoint = { ...figures, id: 'c', send: sends } as unknown as Endpoint;

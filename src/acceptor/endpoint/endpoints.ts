@@ -43,14 +43,14 @@ export interface Presence {
 }
 
 /** What a log may say of a link. Both are empty where they are not known. */
-export interface Refused {
+export interface RefusedLink {
   readonly deviceId: string;
   readonly peer: string;
 }
 
 /** Who is told of links that are refused, or end by what their device did wrong. */
 export interface Refusals {
-  onRefusal(link: Refused, reason: CloseReason, error?: ProtocolError): void;
+  onRefusal(link: RefusedLink, reason: CloseReason, error?: ProtocolError): void;
 }
 
 export interface KeeperOptions {
@@ -298,7 +298,7 @@ export class Keeper implements EndpointHost {
 }
 
 /** A link that has no endpoint. Its address costs a system call, so it is looked up when asked. */
-function strangerOf(socket: Socket): Refused {
+function strangerOf(socket: Socket): RefusedLink {
   return {
     deviceId: '',
     get peer() {

@@ -3,7 +3,6 @@
  * From: each link's Endpoint.  To: endpoints.ts, which is one.
  * Bound: the lists and deadlines behind it are the keeper's.
  */
-
 import type { Clock } from '../../base/clock.ts';
 import type { CloseReason, ProtocolError } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';

@@ -9,7 +9,7 @@ import type { CommandRow, Outcome, StoredOutcome } from '../store/commandRows.ts
 import type { Command } from './command.ts';
 import type { Lane } from './deviceQueue.ts';
 import type { Delivery } from './port.ts';
-import type { Answer } from './transitions.ts';
+import type { DeviceAnswer } from './transitions.ts';
 
 /** What one transaction writes of arrived commands, and again of answers. */
 const WRITE_BYTES_MAX = 1_024 * 1_024;
@@ -32,9 +32,9 @@ export interface Load {
 }
 
 /** What one transaction is made of, and what follows it. */
-export interface Batch {
+export interface CommandBatch {
   readonly arrived: readonly Arrived[];
-  readonly answers: readonly Answer[];
+  readonly answers: readonly DeviceAnswer[];
   readonly loads: readonly Load[];
   readonly rows: Map<string, CommandRow>;
   readonly changed: Set<string>;
@@ -65,9 +65,9 @@ export function takeSome<T>(waiting: T[], max: number, bytesOf: (one: T) => numb
 
 export function makeBatch(
   arrived: readonly Arrived[],
-  answers: readonly Answer[],
+  answers: readonly DeviceAnswer[],
   loads: readonly Load[],
-): Batch {
+): CommandBatch {
   const made = { rows: new Map(), changed: new Set<string>(), told: [], outcomes: [], steps: [] };
   const lanes = { touched: new Set<string>(), added: new Map<string, number>() };
   return { arrived, answers, loads, ...made, ...lanes, count: 0, kept: 0, settledTo: 0 };

@@ -11,10 +11,11 @@ import { bump, type CommandCounters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
 import type { Answers } from '../../broker/answers.ts';
 import type { ToAcceptor } from '../../node/messages.ts';
+import type { HeldLink } from '../store/presenceRules.ts';
 import type { Store } from '../store/store.ts';
 import { Commands } from './commands.ts';
 import { Outcomes } from './outcomes.ts';
-import type { Delivery, Link, Port, Sending, Sent } from './port.ts';
+import type { Delivery, Port, Sending, Sent } from './port.ts';
 
 export interface DeskOptions {
   readonly store: Store;
@@ -201,7 +202,7 @@ export class Desk implements Port {
 
   // Port.
 
-  send({ acceptor, connection }: Link, device: string, sending: Sending): Sent {
+  send({ acceptor, connection }: HeldLink, device: string, sending: Sending): Sent {
     const { key, topic, payload, due, after } = sending;
     const { send, counters } = this.#options;
     const what = [key, topic, payload, due, after] as const;

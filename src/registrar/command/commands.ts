@@ -13,10 +13,10 @@ import type { CommandCounters } from '../../base/metrics.ts';
 import type { FromLink } from '../../node/messages.ts';
 import type { Companion } from '../presence/recorder.ts';
 import type { CommandWrites, Outcome } from '../store/commandRows.ts';
-import type { Row } from '../store/presenceRules.ts';
+import type { HeldLink, Row } from '../store/presenceRules.ts';
 import { type Command, readCommand } from './command.ts';
 import { Kept, type KeptOptions } from './durable.ts';
-import type { Delivery, Link, Port } from './port.ts';
+import type { Delivery, Port } from './port.ts';
 import { Transients } from './transients.ts';
 
 /** In ms. Recording takes a few, unless the store fails. */
@@ -42,7 +42,7 @@ export interface CommandsOptions
 
 export class Commands implements Companion {
   readonly #options: CommandsOptions;
-  readonly #links = new Map<string, Link>();
+  readonly #links = new Map<string, HeldLink>();
   readonly #transients: Transients;
   readonly #kept: Kept;
   /** Keys of concluded deliveries, the oldest first. */

@@ -12,9 +12,10 @@ import type { Limits } from '../../base/limits.ts';
 import type { Trace } from '../../base/trace.ts';
 import type { Unsent } from '../../node/messages.ts';
 import type { CommandRow, OpenCommands } from '../store/commandRows.ts';
+import type { HeldLink } from '../store/presenceRules.ts';
 import type { Load } from './batch.ts';
 import { Lane } from './deviceQueue.ts';
-import type { Link, Port } from './port.ts';
+import type { Port } from './port.ts';
 
 export interface LanesOptions {
   readonly port: Port;
@@ -24,7 +25,7 @@ export interface LanesOptions {
   /** ms of a clock that never goes back: what Owsla itself waits for. */
   readonly now: () => number;
   readonly trace: Trace;
-  readonly link: (device: string) => Link | undefined;
+  readonly link: (device: string) => HeldLink | undefined;
 }
 
 /** What may be read at once after a quiet time, in ms of `commandsPerSecond`. */

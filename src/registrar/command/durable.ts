@@ -15,20 +15,20 @@ import type {
   StoredOutcome,
 } from '../store/commandRows.ts';
 import type { Row } from '../store/presenceRules.ts';
-import { type Arrived, type Batch, keep, type Load, makeBatch, takeSome } from './batch.ts';
+import { type Arrived, type CommandBatch, keep, type Load, makeBatch, takeSome } from './batch.ts';
 import type { Command } from './command.ts';
 import { Lanes, type LanesOptions } from './deviceQueues.ts';
 import type { Delivery } from './port.ts';
 import {
-  type Answer,
   type Arrival,
+  type DeviceAnswer,
   endOf,
   judgeAnswer,
   judgeArrival,
   judgeDue,
   judgeRefused,
   rowOf,
-  type Verdict,
+  type Transition,
 } from './transitions.ts';
 
 export interface KeptOptions extends LanesOptions {
@@ -63,13 +63,13 @@ export class Kept {
   readonly lanes: Lanes;
   readonly #options: KeptOptions;
   #arrived: Arrived[] = [];
-  #answers: Answer[] = [];
+  #answers: DeviceAnswer[] = [];
   /** For devices that nobody knows yet, in order; they are judged again at each tick. */
   #unknown: Arrived[] = [];
   readonly #unknownDevices = new Set<string>();
   /** The next transaction judges them again; not one that is being made, which has later ones. */
   #isUnknownDue = false;
-  #batch: Batch | undefined;
+  #batch: CommandBatch | undefined;
   #isOpen = false;
   #lastCommand = 0;
   #lastOutcome = 0;
@@ -135,7 +135,7 @@ export class Kept {
     this.#unknownDevices.add(arrived.command.device);
   }
 
-  answered(answer: Answer): void {
+  answered(answer: DeviceAnswer): void {
     this.#answers.push(answer);
     this.#options.port.wake();
   }
@@ -186,7 +186,7 @@ export class Kept {
     return new Set(rows.map(({ device }) => device));
   }
 
-  #arrive(batch: Batch, arrived: Arrived, known: ReadonlySet<string>, now: number): void {
+  #arrive(batch: CommandBatch, arrived: Arrived, known: ReadonlySet<string>, now: number): void {
     const { port, limits, link, newKey, trace } = this.#options;
     const { command, delivery, refusal } = arrived;
     const { device } = command;
@@ -226,7 +226,7 @@ export class Kept {
     batch.steps.push(() => port.settle(delivery));
   }
 
-  #answer(batch: Batch, answer: Answer, now: number): void {
+  #answer(batch: CommandBatch, answer: DeviceAnswer, now: number): void {
     const { onLate, trace } = this.#options;
     const verdict = judgeAnswer(batch.rows.get(answer.key), answer, now);
     // tla: Commands!Answer
@@ -235,7 +235,7 @@ export class Kept {
     else batch.steps.push(onLate);
   }
 
-  async #end(batch: Batch, now: number): Promise<void> {
+  async #end(batch: CommandBatch, now: number): Promise<void> {
     const { store, limits, trace } = this.#options;
     const looked = this.#options.now();
     if (this.lanes.size === 0 || looked < this.#lookAt) return;
@@ -254,7 +254,7 @@ export class Kept {
   }
 
   /** What would be more than LOAD_BYTES_MAX is left for the next transaction. */
-  async #load(batch: Batch, loads: readonly Load[]): Promise<void> {
+  async #load(batch: CommandBatch, loads: readonly Load[]): Promise<void> {
     let bytes = 0;
     let next = 0;
     while (next < loads.length && bytes < LOAD_BYTES_MAX) {
@@ -274,7 +274,7 @@ export class Kept {
     this.lanes.giveBack(loads.slice(next));
   }
 
-  #judged(batch: Batch, { row, outcome }: Verdict): void {
+  #judged(batch: CommandBatch, { row, outcome }: Transition): void {
     const before = batch.rows.get(row.key)?.state;
     this.#change(batch, row);
     this.#tell(batch, outcome);
@@ -282,19 +282,19 @@ export class Kept {
     batch.touched.add(row.device);
   }
 
-  #change(batch: Batch, row: CommandRow): void {
+  #change(batch: CommandBatch, row: CommandRow): void {
     batch.rows.set(row.key, row);
     batch.changed.add(row.key);
     batch.touched.add(row.device);
   }
 
-  #tell({ told, outcomes }: Batch, outcome: Outcome): void {
+  #tell({ told, outcomes }: CommandBatch, outcome: Outcome): void {
     told.push(outcome);
     if (outcome.replyTo === '') return;
     outcomes.push({ ...outcome, id: this.#lastOutcome + outcomes.length + 1 });
   }
 
-  #writes(batch: Batch): CommandWrites | undefined {
+  #writes(batch: CommandBatch): CommandWrites | undefined {
     const { settledTo, limits } = this.#options;
     const now = this.#options.now();
     const { rows, changed, outcomes } = batch;

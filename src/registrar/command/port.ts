@@ -4,12 +4,7 @@
  * Bound: none of its own: every call is decided at once, and none waits.
  */
 import type { Outcome } from '../store/commandRows.ts';
-
-/** A device's link, and the acceptor that holds it. */
-export interface Link {
-  readonly acceptor: string;
-  readonly connection: string;
-}
+import type { HeldLink } from '../store/presenceRules.ts';
 
 /** A command on its way to a link. */
 export interface Sending {
@@ -37,7 +32,7 @@ export interface Delivery {
 }
 
 export interface Port {
-  send(link: Link, device: string, sending: Sending): Sent;
+  send(link: HeldLink, device: string, sending: Sending): Sent;
   /** Its fate is on record: the broker may forget it. */
   settle(delivery: Delivery): void;
   /**

@@ -12,8 +12,9 @@ import type { Limits } from '../../base/limits.ts';
 import type { Trace } from '../../base/trace.ts';
 import type { Unsent } from '../../node/messages.ts';
 import type { Outcome } from '../store/commandRows.ts';
+import type { HeldLink } from '../store/presenceRules.ts';
 import { type Command, outcomeOf } from './command.ts';
-import type { Delivery, Link, Port } from './port.ts';
+import type { Delivery, Port } from './port.ts';
 
 /** Unanswered ones of one device. As many keys as it remembers. */
 const LINK_MAX = 16;
@@ -86,7 +87,7 @@ export class Transients {
   }
 
   /** Send it to its device's link, or say at once why not. Gives true when it was sent. */
-  begin(command: Command, delivery: Delivery, link: Link | undefined): boolean {
+  begin(command: Command, delivery: Delivery, link: HeldLink | undefined): boolean {
     const { port, limits, wall } = this.#options;
     const { device, key, topic, payload, deadline = Number.POSITIVE_INFINITY } = command;
     const now = wall();

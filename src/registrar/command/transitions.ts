@@ -11,7 +11,7 @@ import { type Command, outcomeOf } from './command.ts';
 import type { Delivery } from './port.ts';
 
 /** What a device, or its acceptor, says of a command. */
-export type Answer =
+export type DeviceAnswer =
   | { readonly what: 'taken'; readonly key: string }
   | {
       readonly what: 'result';
@@ -26,7 +26,7 @@ export type Answer =
       readonly mayHave: boolean;
     };
 
-export interface Verdict {
+export interface Transition {
   readonly row: CommandRow;
   readonly outcome: Outcome;
 }
@@ -77,7 +77,7 @@ export function rowOf(id: number, key: string, command: Command, now: number): C
 }
 
 /** A refusal is on record too: judged again, the same command might be taken. */
-export function judgeRefused(row: CommandRow, reason: Refusal): Verdict {
+export function judgeRefused(row: CommandRow, reason: Refusal): Transition {
   const outcome = outcomeOf({ ...row, isKept: true }, 'refused', { reason });
   return { row: { ...row, payload: outcome.payload, state: 'refused', reason }, outcome };
 }
@@ -85,9 +85,9 @@ export function judgeRefused(row: CommandRow, reason: Refusal): Verdict {
 /** Undefined: it changes nothing, for the command has ended, or has been ACKed before. */
 export function judgeAnswer(
   row: CommandRow | undefined,
-  answer: Answer,
+  answer: DeviceAnswer,
   now: number,
-): Verdict | undefined {
+): Transition | undefined {
   if (row === undefined || isOver(row.state)) return undefined;
   const told = { ...row, isKept: true };
   if (answer.what === 'taken') {
@@ -107,7 +107,7 @@ export function judgeAnswer(
 }
 
 /** The store says that it is due. `wasSent`: its device may have it. */
-export function judgeDue(row: CommandRow, wasSent: boolean, now: number): Verdict | undefined {
+export function judgeDue(row: CommandRow, wasSent: boolean, now: number): Transition | undefined {
   if (isOver(row.state)) return undefined;
   let reason: Expiry = wasSent ? 'no-answer' : 'not-sent';
   if (row.state === 'taken') reason = 'no-result';

@@ -5,7 +5,6 @@
  * to the acceptors. No I/O of its own: `work` does one batch, whoever calls it decides when.
  * Bound: `presenceQueueMax` changes wait; at that `isFull` holds and streams are no longer read.
  */
-
 import type { PresenceReason } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type PresenceCounters } from '../../base/metrics.ts';
@@ -14,7 +13,7 @@ import type { CommandWrites } from '../store/commandRows.ts';
 import {
   type Down,
   eventOf,
-  type Held,
+  type HeldLink,
   isLater,
   judge,
   type Row,
@@ -43,7 +42,7 @@ export interface RegistrarOptions {
   readonly trace: Trace;
   readonly counters: Pick<PresenceCounters, 'changes' | 'takeovers'>;
   /** This link has to close, wherever it is. */
-  readonly onTakeover: (link: Held) => void;
+  readonly onTakeover: (link: HeldLink) => void;
   /** The store is there; its presence outbox may hold events of before. */
   readonly onOpen: (opened: Opened) => void;
   /** These are recorded, and may be published. */
@@ -64,7 +63,7 @@ interface Outcome {
   readonly changed: Set<string>;
   readonly events: OutboxEvent[];
   readonly reasons: PresenceReason[];
-  readonly closes: Held[];
+  readonly closes: HeldLink[];
   /** That begin when all before them is recorded, and not sooner. */
   readonly sweeps: Sweep[];
 }

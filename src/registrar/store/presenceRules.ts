@@ -46,7 +46,7 @@ export interface Down {
 export type Change = Up | Down;
 
 /** A link, and who holds it. */
-export interface Held {
+export interface HeldLink {
   readonly acceptor: string;
   readonly connection: string;
 }
@@ -55,7 +55,7 @@ export interface Verdict {
   /** The new row; absent when nothing changes. */
   readonly row?: Row;
   /** A link that has to close, because another one is the device's. */
-  readonly close?: Held;
+  readonly close?: HeldLink;
 }
 
 const NOTHING: Verdict = {};

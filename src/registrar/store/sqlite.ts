@@ -35,7 +35,7 @@ export interface Call {
   readonly args: readonly unknown[];
 }
 
-export interface Answer {
+export interface ThreadAnswer {
   readonly id: number;
   readonly result?: unknown;
   readonly fault?: StoreFault;
@@ -61,7 +61,7 @@ export class Sqlite implements Store {
     const { storeWalBytesMax, storeReserveBytes } = limits;
     const workerData: ThreadData = { folder, limits: { storeWalBytesMax, storeReserveBytes } };
     this.#thread = new Thread(ENTRY, { workerData });
-    this.#thread.on('message', (answer: Answer) => this.#onAnswer(answer));
+    this.#thread.on('message', (answer: ThreadAnswer) => this.#onAnswer(answer));
   }
 
   /** Bytes of the log beside the file, as of the last answer. */
@@ -69,7 +69,7 @@ export class Sqlite implements Store {
     return this.#walBytes;
   }
 
-  #onAnswer({ id, result, fault, sentence = '', walBytes }: Answer): void {
+  #onAnswer({ id, result, fault, sentence = '', walBytes }: ThreadAnswer): void {
     this.#walBytes = walBytes;
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);

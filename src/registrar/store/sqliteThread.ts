@@ -5,7 +5,7 @@
  * Bound: one call at a time; sqlite.ts bounds those that wait.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Answer, Call, ThreadData } from './sqlite.ts';
+import type { Call, ThreadAnswer, ThreadData } from './sqlite.ts';
 import { SqliteFile } from './sqliteFile.ts';
 import { StoreError } from './store.ts';
 
@@ -28,7 +28,7 @@ function perform({ method, args }: Call): unknown {
   return perform.apply(file, [...args]);
 }
 
-function answer(call: Call): Answer {
+function answer(call: Call): ThreadAnswer {
   try {
     return { id: call.id, result: perform(call), walBytes: file?.walBytes ?? 0 };
   } catch (error) {

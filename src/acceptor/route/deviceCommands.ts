@@ -1,12 +1,11 @@
 /**
- * Commands: from the registrar's stream to the socket of one device, and its answers back.
+ * DeviceCommands: from the registrar's stream to the socket of one device, and its answers back.
  * From: StreamClient, one COMMAND at a time; endpoints, their ACKs and RESULTs.
  * To: the endpoint that the connection id names; the registrar, what became of it.
  * Bound: OPEN_MAX COMMANDs of a link are known by their ids, the oldest is forgotten: its answer
  * is a stray one then. A link whose outbox is above its soft bound takes no COMMAND. After a kept
  * one that found no room none that follows it is sent either, until it has come again.
  */
-
 import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
@@ -19,7 +18,7 @@ import type { Registry } from '../endpoint/registry.ts';
 /** Four times what a device remembers. */
 const OPEN_MAX = 64;
 
-export interface CommandsOptions {
+export interface DeviceCommandsOptions {
   readonly registry: Registry<Endpoint>;
   readonly limits: Limits;
   readonly counters: Counters;
@@ -36,8 +35,8 @@ interface Open {
   isTaken: boolean;
 }
 
-export class Commands {
-  readonly #options: CommandsOptions;
+export class DeviceCommands {
+  readonly #options: DeviceCommandsOptions;
   /** COMMANDs without a RESULT, by id, in order; of links that have any. */
   readonly #links = new Map<Endpoint, Map<number, Open>>();
   /** The key of the last kept command of a link; of links that had any. */
@@ -45,7 +44,7 @@ export class Commands {
   #lastId = 0;
   #isSuspended = false;
 
-  constructor(options: CommandsOptions) {
+  constructor(options: DeviceCommandsOptions) {
     this.#options = options;
   }
 

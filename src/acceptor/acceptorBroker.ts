@@ -10,8 +10,8 @@ import type { QueueType } from '../base/config.ts';
 import type { StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
 import type { Counters } from '../base/metrics.ts';
+import { BrokerConnection } from '../broker/connection.ts';
 import type { Consumer } from '../broker/consumer.ts';
-import { Link } from '../broker/link.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import { declareApart, declareReplies, declareUplink, type Names } from '../broker/topology.ts';
 
@@ -31,11 +31,11 @@ export interface BrokerOptions {
   readonly onFatal: (error: StartError) => void;
 }
 
-type LinkName = 'publish' | 'consume';
+type ConnectionName = 'publish' | 'consume';
 
 export class Broker {
   readonly #options: BrokerOptions;
-  readonly #links: Readonly<Record<LinkName, Link>>;
+  readonly #connections: Readonly<Record<ConnectionName, BrokerConnection>>;
   #replyTo: string;
   /** The queue that is consumed now, if any is. */
   #consumed: string | undefined;
@@ -45,7 +45,10 @@ export class Broker {
   constructor(options: BrokerOptions) {
     this.#options = options;
     this.#replyTo = options.names.acceptor(options.incarnation);
-    this.#links = { publish: this.#link('publish'), consume: this.#link('consume') };
+    this.#connections = {
+      publish: this.#connection('publish'),
+      consume: this.#connection('consume'),
+    };
   }
 
   /** The queue that replies to this acceptor go to, as of now. */
@@ -65,17 +68,17 @@ export class Broker {
   }
 
   start(): void {
-    this.#links.publish.start();
-    this.#links.consume.start();
+    this.#connections.publish.start();
+    this.#connections.consume.start();
   }
 
-  #link(name: LinkName): Link {
+  #connection(name: ConnectionName): BrokerConnection {
     const { urls, limits, counters, log, publishers, onFatal } = this.#options;
     const opens = {
       publish: (model: ChannelModel) => this.#openPublish(model),
       consume: (model: ChannelModel) => this.#openConsume(model),
     };
-    return new Link({
+    return new BrokerConnection({
       name,
       urls,
       limits,
@@ -126,7 +129,7 @@ export class Broker {
     this.#lostQueues += 1;
     this.#replyTo = `${names.acceptor(incarnation)}.${this.#lostQueues}`;
     log.warn({ queue, next: this.#replyTo }, 'reply queue is down with its cluster node');
-    if (this.#consumed !== undefined) this.#links.consume.reset();
+    if (this.#consumed !== undefined) this.#connections.consume.reset();
   }
 
   async #openPublish(model: ChannelModel): Promise<void> {
@@ -148,19 +151,19 @@ export class Broker {
     this.#consumed = queue;
     await consumer.open(channel, queue, limits.prefetch, () => {
       log.warn({ queue }, 'reply queue was deleted');
-      this.#links.consume.reset();
+      this.#connections.consume.reset();
     });
   }
 
   /** A channel that fails takes its connection with it, and one way sets both up again. */
-  #watch(channel: Channel, name: LinkName, onDown: (isForCause: boolean) => void): void {
+  #watch(channel: Channel, name: ConnectionName, onDown: (isForCause: boolean) => void): void {
     let isForCause = false;
     channel.on('error', (error: Error) => {
       isForCause = true;
       this.#options.log.warn({ link: name, why: error.message }, 'broker channel failed');
-      this.#links[name].reset();
+      this.#connections[name].reset();
     });
-    channel.on('close', () => onDown(isForCause || this.#links[name].isClosedForCause));
+    channel.on('close', () => onDown(isForCause || this.#connections[name].isClosedForCause));
   }
 
   /** Delete the reply queue and close both connections. */
@@ -168,6 +171,6 @@ export class Broker {
     const { publishers, consumer } = this.#options;
     for (const publisher of publishers) publisher.close();
     await consumer.close(this.#replyTo);
-    await Promise.all([this.#links.publish.close(), this.#links.consume.close()]);
+    await Promise.all([this.#connections.publish.close(), this.#connections.consume.close()]);
   }
 }

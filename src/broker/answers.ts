@@ -9,7 +9,7 @@ import type { ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
 import type { StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
-import { Link } from './link.ts';
+import { BrokerConnection } from './connection.ts';
 import { Publisher } from './publisher.ts';
 import { type Answer, ReplyQueues } from './replyQueues.ts';
 
@@ -33,7 +33,7 @@ export interface AnswersOptions {
 class Way {
   readonly publisher: Publisher;
   readonly queues: ReplyQueues;
-  readonly link: Link;
+  readonly connection: BrokerConnection;
   readonly #log: Logger;
   /** Since when it has no connection, in ms of a monotonic clock; undefined: it has one. */
   downSince: number | undefined = performance.now();
@@ -47,7 +47,7 @@ class Way {
       onReturn: () => {},
     });
     this.queues = new ReplyQueues({ publisher: this.publisher, limits, onRoom });
-    this.link = new Link({
+    this.connection = new BrokerConnection({
       name,
       urls,
       limits,
@@ -72,9 +72,9 @@ class Way {
     channel.on('error', (error: Error) => {
       isForCause = true;
       this.#log.warn({ why: error.message }, 'channel of answers failed');
-      this.link.reset();
+      this.connection.reset();
     });
-    channel.on('close', () => this.publisher.down(isForCause || this.link.isClosedForCause));
+    channel.on('close', () => this.publisher.down(isForCause || this.connection.isClosedForCause));
     this.publisher.open(channel);
   }
 }
@@ -109,7 +109,7 @@ export class Answers {
   }
 
   start(): void {
-    for (const { link } of this.#ways) link.start();
+    for (const { connection } of this.#ways) connection.start();
   }
 
   /** No more for now; `onRoom` says when there is room. Nothing waits for direct reply-to. */
@@ -127,6 +127,6 @@ export class Answers {
 
   async close(): Promise<void> {
     for (const { publisher } of this.#ways) publisher.close();
-    await Promise.all(this.#ways.map(({ link }) => link.close()));
+    await Promise.all(this.#ways.map(({ connection }) => connection.close()));
   }
 }

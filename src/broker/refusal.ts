@@ -1,6 +1,6 @@
 /**
  * Refusal: why the broker cannot be used, as one sentence for the operator. Pure.
- * From: errors of amqplib, at a connect or a declaration.  To: preflight.ts, link.ts.
+ * From: errors of amqplib, at a connect or a declaration.  To: preflight.ts, connection.ts.
  * Bound: no sentence holds a password; the cause decides whether waiting can help.
  */
 import { parseAmqpUrl } from '../base/amqpUrl.ts';

@@ -1,7 +1,7 @@
 /**
  * Unmux: the channels of a connection write to its socket themselves, once per turn of the loop;
  * and messages pass byte for byte, both ways (content.ts, publishFrames.ts).
- * From: link.ts, for each new connection, before it has channels.  To: the socket under it.
+ * From: connection.ts, for each new connection, before it has channels.  To: the socket under it.
  * amqplib has each channel write to a stream of its own, and a round robin take from these to the
  * socket: fair to many busy channels, of which a connection here has one. See docs/decisions/0009.
  * Bound: the socket's high-water mark; at that `publish` gives false, and 'drain' follows.

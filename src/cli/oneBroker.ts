@@ -6,7 +6,7 @@
 import amqplib, { type Channel, type ChannelModel } from 'amqplib';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
-import { connectOptions } from '../broker/link.ts';
+import { connectOptions } from '../broker/connection.ts';
 import { brokerAddress, refusal } from '../broker/refusal.ts';
 
 /** AMQP's 404. */

@@ -18,7 +18,7 @@ import {
 } from '../base/metrics.ts';
 import { noTrace, type Trace, traceTo } from '../base/trace.ts';
 import { Answers } from '../broker/answers.ts';
-import { tryOrder } from '../broker/link.ts';
+import { tryOrder } from '../broker/connection.ts';
 import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
 import {

@@ -10,7 +10,7 @@ import type { Logger } from 'pino';
 import type { QueueType } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
-import { Link } from '../broker/link.ts';
+import { BrokerConnection } from '../broker/connection.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import {
   declareApart,
@@ -40,7 +40,7 @@ const IN_USE = /RESOURCE_LOCKED/;
 
 export class PresenceBroker {
   readonly #options: PresenceBrokerOptions;
-  readonly #link: Link;
+  readonly #connection: BrokerConnection;
   /** Since when another registrar is in our place, in ms of a monotonic clock. */
   #refusedSince: number | undefined;
   #isUp = false;
@@ -49,7 +49,7 @@ export class PresenceBroker {
   constructor(options: PresenceBrokerOptions) {
     this.#options = options;
     const { urls, limits, log, publisher, onFatal } = options;
-    this.#link = new Link({
+    this.#connection = new BrokerConnection({
       name: 'presence',
       urls,
       limits,
@@ -83,7 +83,7 @@ export class PresenceBroker {
   }
 
   start(): void {
-    this.#link.start();
+    this.#connection.start();
   }
 
   async #declare(model: ChannelModel): Promise<void> {
@@ -106,7 +106,7 @@ export class PresenceBroker {
     this.#watch(questions);
     await queries.open(questions, names.presenceQuery, () => {
       log.warn({ queue: names.presenceQuery }, 'query queue was deleted');
-      this.#link.reset();
+      this.#connection.reset();
     });
     const channel = await model.createConfirmChannel();
     this.#watch(channel, (isForCause) => publisher.down(isForCause));
@@ -128,7 +128,7 @@ export class PresenceBroker {
     const onMessage = (message: ConsumeMessage | null) => {
       if (message !== null) return;
       log.warn({ queue: names.claim }, 'the claim was deleted');
-      this.#link.reset();
+      this.#connection.reset();
     };
     await channel.consume(names.claim, onMessage, { noAck: true });
     this.#refusedSince = undefined;
@@ -141,7 +141,7 @@ export class PresenceBroker {
     this.#watch(channel);
     await desk.open(channel, names.commands, () => {
       log.warn({ queue: names.commands }, 'command queue was deleted');
-      this.#link.reset();
+      this.#connection.reset();
     });
   }
 
@@ -159,17 +159,17 @@ export class PresenceBroker {
   /** A channel that fails takes its connection with it, and one way sets both up again. */
   #watch(channel: Channel, onDown: (isForCause: boolean) => void = () => {}): void {
     let isForCause = false;
-    channel.on('close', () => onDown(isForCause || this.#link.isClosedForCause));
+    channel.on('close', () => onDown(isForCause || this.#connection.isClosedForCause));
     channel.on('error', (error: Error) => {
       isForCause = true;
       const why = error.message;
       if (!IN_USE.test(why)) this.#options.log.warn({ link: 'presence', why }, 'channel failed');
-      this.#link.reset();
+      this.#connection.reset();
     });
   }
 
   async close(): Promise<void> {
     this.#options.publisher.close();
-    await this.#link.close();
+    await this.#connection.close();
   }
 }

@@ -10,7 +10,7 @@ import type { Config } from '../base/config.ts';
 import { EXIT, StartError, unbound } from '../base/errors.ts';
 import { FILES_RESERVED } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { connectOptions, tryOrder } from '../broker/link.ts';
+import { connectOptions, tryOrder } from '../broker/connection.ts';
 import { brokerAddress, refusal } from '../broker/refusal.ts';
 import {
   declareApart,

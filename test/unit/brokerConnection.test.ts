@@ -1,7 +1,7 @@
-/** Link: what an AMQP URL comes to when amqplib gets it, and the order of several. */
+/** Connection: what an AMQP URL comes to when amqplib gets it, and the order of several. */
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
-import { connectOptions, tryOrder } from '../../src/broker/link.ts';
+import { connectOptions, tryOrder } from '../../src/broker/connection.ts';
 
 const limits = makeLimits({ heartbeatMs: 10_000 });
 

@@ -1,5 +1,5 @@
 /**
- * Link: one AMQP connection that comes back by itself, to the next broker URL that answers.
+ * BrokerConnection: an AMQP connection that comes back by itself, to the next URL that answers.
  * From: acceptorBroker.ts, which says what to declare and open on it.  To: amqplib.
  * Bound: pauses from `reconnectMinMs` doubling to `reconnectMaxMs`, with full jitter, for ever;
  * `brokerConnectMs` for a connect, and again for what is set up on it; CLOSE_MS for a goodbye.
@@ -17,7 +17,7 @@ import type { Limits } from '../base/limits.ts';
 import { brokerAddress, refusal } from './refusal.ts';
 import { type Connection, unmux } from './unmux.ts';
 
-export interface LinkOptions {
+export interface BrokerConnectionOptions {
   /** `publish` or `consume`: the connection's name at the broker, and in metrics and logs. */
   readonly name: string;
   /** In the order in which they are tried, round and round. */
@@ -25,7 +25,7 @@ export interface LinkOptions {
   readonly limits: Limits;
   readonly log: Logger;
   /**
-   * What has to exist: before `open`, and again every `topologyMs` while the link is up; a refusal
+   * What has to exist: before `open`, and again every `topologyMs` while it is up; a refusal
    * then is only logged, until the next connect.
    */
   readonly declare: (model: ChannelModel) => Promise<void>;
@@ -65,8 +65,8 @@ export function tryOrder(
   return lots.sort((a, b) => a.lot - b.lot).map(({ url }) => url);
 }
 
-export class Link {
-  readonly #options: LinkOptions;
+export class BrokerConnection {
+  readonly #options: BrokerConnectionOptions;
   readonly #ending = new AbortController();
   #model: ChannelModel | undefined;
   /** The connection is given up by ourselves: the same URL is good for the next one. */
@@ -76,7 +76,7 @@ export class Link {
   /** Connects that failed since the last one that succeeded; for the log. */
   #failures = 0;
 
-  constructor(options: LinkOptions) {
+  constructor(options: BrokerConnectionOptions) {
     this.#options = options;
   }
 

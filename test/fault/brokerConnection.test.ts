@@ -3,7 +3,7 @@ import type { ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
 import t, { type Test } from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
-import { Link } from '../../src/broker/link.ts';
+import { BrokerConnection } from '../../src/broker/connection.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { ToxicProxy } from '../helpers/toxicProxy.ts';
 import { waitFor } from '../helpers/waitFor.ts';
@@ -12,8 +12,8 @@ const broker = await findBroker();
 t.teardown(() => broker.stop());
 
 interface Part {
-  readonly link: Link;
-  /** Two ways to the broker; the link's URLs, in this order. */
+  readonly connection: BrokerConnection;
+  /** Two ways to the broker; the connection's URLs, in this order. */
   readonly ways: readonly [ToxicProxy, ToxicProxy];
   /** The way of each connection so far, as an index. */
   readonly ups: readonly number[];
@@ -32,7 +32,7 @@ async function start(
     if (message === 'broker link up') ups.push(at);
     if (message === 'broker link lost') downs.push(at);
   };
-  const link = new Link({
+  const connection = new BrokerConnection({
     name: 'test',
     urls: ways.map((way) => way.urlFor(broker.url)),
     limits: makeLimits({ brokerConnectMs: 500, reconnectMinMs: 10, reconnectMaxMs: 50 }),
@@ -44,12 +44,12 @@ async function start(
     onBlocked: () => {},
     onFatal: () => {},
   });
-  link.start();
+  connection.start();
   t.teardown(async () => {
-    await link.close();
+    await connection.close();
     for (const way of ways) way.stop();
   });
-  return { link, ways, ups, downs };
+  return { connection, ways, ups, downs };
 }
 
 t.test('a connection that is lost goes to the next URL, and round again', async (t) => {
@@ -66,11 +66,11 @@ t.test('a connection that is lost goes to the next URL, and round again', async 
 });
 
 t.test('one that is given up for a failed channel goes to the same URL', async (t) => {
-  const { link, ups } = await start(t);
+  const { connection, ups } = await start(t);
 
   for (let connects = 1; connects <= 3; connects += 1) {
     await waitFor(`connect ${connects}`, () => ups.length === connects);
-    link.reset();
+    connection.reset();
   }
   await waitFor('connect 4', () => ups.length === 4);
 
@@ -117,11 +117,11 @@ t.test('a broker that is silent from the first byte: the next URL is tried', asy
 });
 
 t.test('closed while the broker is silent, it is over after a second all the same', async (t) => {
-  const { link, ways, ups, downs } = await start(t);
+  const { connection, ways, ups, downs } = await start(t);
   await waitFor('a connect', () => ups.length === 1);
   ways[0].cut();
 
-  await link.close();
+  await connection.close();
 
   t.same(ups, [0], 'no other is made');
   t.same(downs, [], 'and it is no loss');

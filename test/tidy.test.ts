@@ -55,6 +55,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/base/signals.ts', values: [] },
   { holds: 'src/base/clock.ts', values: [] },
   { holds: 'src/base/deadlines.ts', values: [] },
+  { holds: 'src/base/ticker.ts', values: [] },
   { holds: 'src/base/amqpUrl.ts', values: ['src/base/units.ts'] },
   { holds: 'src/base/redact.ts', values: [] },
   { holds: 'src/base/config.ts', values: [...BASE, 'node:os', 'node:path'] },
@@ -69,7 +70,7 @@ const LAYERS: readonly Layer[] = [
   {
     holds: 'src/broker/',
     values: [...BASE, METRICS, 'amqplib', 'node:timers/promises'],
-    types: ['pino', 'node:net'],
+    types: ['src/base/config.ts', 'pino', 'node:net'],
   },
   { holds: 'src/node/', values: ['src/base/', 'src/wire/', 'msgpackr', 'node:'] },
   {
@@ -183,6 +184,28 @@ const LAYERS: readonly Layer[] = [
   },
 ];
 
+/**
+ * Folders are processes, and what they share. Imports point down this list, those of types too;
+ * the three in one row never import each other.
+ */
+const ORDER: readonly (readonly string[])[] = [
+  ['src/cli/'],
+  ['src/supervisor/'],
+  ['src/acceptor/', 'src/registrar/', 'src/observer/'],
+  ['src/node/'],
+  ['src/broker/'],
+  ['src/wire/'],
+  ['src/base/'],
+];
+
+/**
+ * They put their process together, and leave what it does to others. The supervisor's file is not
+ * one of them: it is a state machine itself, and has nothing to put together.
+ */
+const ROOTS = ['src/acceptor/acceptor.ts', 'src/observer/observer.ts'];
+/** A timer, a loop, or a wait for a time. */
+const WORK = /\b(?:set(?:Timeout|Interval|Immediate)|pause)\(|\b(?:for|while|do)\b(?! of\b)/;
+
 /** Pure files: the clock and chance arrive as arguments. */
 const PURE = ['src/wire/', 'src/supervisor/restart.ts', 'src/acceptor/endpoint/keepalive.ts'];
 const IMPURE = new RegExp(
@@ -238,6 +261,65 @@ t.test('tidy: imports go only in the directions of the layer table', async (t) =
         return `${path}:${line}: ${holds} may not import ${to}${also}`;
       });
   });
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: imports point down the list of folders, those of types too', async (t) => {
+  const rankOf = (path: string) => ORDER.findIndex((row) => isIn(path, row));
+  const folderOf = (path: string) => path.split('/').slice(0, 2).join('/');
+  const breaches = inSrc.flatMap(({ path, imports }) =>
+    imports
+      .filter(({ to }) => to.startsWith('src/') && folderOf(to) !== folderOf(path))
+      .filter(({ to }) => rankOf(to) <= rankOf(path))
+      .map(({ to, line }) => `${path}:${line}: imports ${to}`),
+  );
+
+  t.same(breaches, []);
+  t.same(
+    inSrc.map(({ path }) => path).filter((path) => rankOf(path) < 0),
+    [],
+    'each folder has its place in the list',
+  );
+});
+
+t.test('tidy: no name is exported twice in src/', async (t) => {
+  const rule =
+    /^export (?:async |abstract )*(?:const|let|function\*?|class|interface|type) (\w+)/gm;
+  const places = new Map<string, string[]>();
+  for (const { path, code } of inSrc) {
+    for (const { 1: name = '' } of code.matchAll(rule)) {
+      places.set(name, [...(places.get(name) ?? []), path]);
+    }
+  }
+
+  t.same(
+    [...places].filter(([, paths]) => paths.length > 1).map(([name, paths]) => [name, ...paths]),
+    [],
+  );
+});
+
+t.test('tidy: a file that a comment of src/ names exists', async (t) => {
+  const names = (path: string, named: string) => path === named || path.endsWith(`/${named}`);
+  const breaches = inSrc.flatMap(({ path, text, code }) => {
+    const comments = text
+      .split('\n')
+      .map((line, at) => (code.split('\n')[at] === line ? '' : line));
+    return comments.flatMap((line, at) =>
+      [...line.matchAll(/[\w./-]*\w\.ts\b/g)]
+        .map(([named]) => named)
+        .filter((named) => !files.some((file) => names(file, named)))
+        .map((named) => `${path}:${at + 1}: names ${named}`),
+    );
+  });
+
+  t.same(breaches, []);
+});
+
+t.test('tidy: what puts a process together has no timer and no loop', async (t) => {
+  const breaches = inSrc
+    .filter(({ path }) => isIn(path, ROOTS))
+    .flatMap(({ path, bare }) => linesOf(path, bare, (line) => WORK.exec(line)?.[0]));
 
   t.same(breaches, []);
 });

@@ -4,18 +4,18 @@
  * Bound: a stop waits `drainMs` for what is under way, then says BYE over `drainPaceMs`.
  */
 import type { Socket } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { systemClock } from '../base/clock.ts';
 import type { Config } from '../base/config.ts';
 import type { StartError } from '../base/errors.ts';
-import { SHARDS } from '../base/limits.ts';
 import { type Counters, makeCounters } from '../base/metrics.ts';
+import { Ticker } from '../base/ticker.ts';
 import { noTrace, type Trace, traceTo } from '../base/trace.ts';
 import { tryOrder } from '../broker/connection.ts';
 import { Consumer } from '../broker/consumer.ts';
 import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
+import { within } from '../node/drain.ts';
 import { linksMaxOf } from '../node/files.ts';
 import { registrarSocket } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
@@ -23,8 +23,8 @@ import type { Degraded } from '../node/report.ts';
 import { MESSAGE_TYPES, TYPE } from '../wire/message.ts';
 import { v1 } from '../wire/v1.ts';
 import { Broker } from './acceptorBroker.ts';
+import { sayBye, settled } from './drainLinks.ts';
 import { Gate } from './endpoint/admission.ts';
-import type { Endpoint } from './endpoint/endpoint.ts';
 import { Keeper, type PublishedType, type Routes } from './endpoint/endpoints.ts';
 import { Listener } from './endpoint/listener.ts';
 import { Teller } from './linkChanges.ts';
@@ -64,14 +64,10 @@ type AcceptorState = 'starting' | 'serving' | 'draining';
 
 /** A broker that says nothing for so long to what was sent is not one that is only slow. */
 const OWED_MS = 3_000;
-/** How often a drain looks whether everything under way is done. */
-const DRAIN_LOOK_MS = 20;
 /** How long a drain waits for the broker to say goodbye. */
 const CLOSE_BROKER_MS = 1_000;
 /** How long a drain waits for the registrar to read the last ends. */
 const CLOSE_STREAM_MS = 500;
-/** A drain's BYEs take at least this long per link, so that few links do not wait long. */
-const DRAIN_MS_PER_LINK = 1;
 
 class Acceptor implements RunningAcceptor {
   readonly counters = makeCounters(MESSAGE_TYPES);
@@ -86,7 +82,7 @@ class Acceptor implements RunningAcceptor {
   readonly #outage: Outage;
   readonly #stream: StreamClient;
   readonly #commands: DeviceCommands;
-  #ticker: NodeJS.Timeout | undefined;
+  readonly #ticker: Ticker;
   #state: AcceptorState = 'starting';
 
   constructor(start: AcceptorStart, linksMax: number) {
@@ -147,13 +143,14 @@ class Acceptor implements RunningAcceptor {
       refuse: (socket, reason) => keeper.refuse(socket, reason),
     });
     this.#listener = new Listener(limits, (socket) => this.#gate.arrive(socket));
+    this.#ticker = new Ticker(limits.sweepTickMs, () => this.#tick());
   }
 
   /** The registrar hears of every link; of a takeover it tells us. */
   #streamOf(keeper: Keeper, uplink: Uplink, trace: Trace): StreamClient {
     const { config, incarnation, folder } = this.#start;
     const { registry } = keeper;
-    const links = (shard: number) => openLinks(registry.shard(shard));
+    const links = (shard: number) => keeper.openLinks(shard);
     const teller = new Teller({ links, clock: systemClock, trace });
     const stream = new StreamClient({
       path: registrarSocket(folder),
@@ -210,7 +207,7 @@ class Acceptor implements RunningAcceptor {
     const { config } = this.#start;
     this.#broker.start();
     this.#stream.start();
-    this.#ticker = setInterval(() => this.#tick(), config.limits.sweepTickMs);
+    this.#ticker.start();
     await this.#listener.listen(config.host, config.port);
     this.#state = 'serving';
   }
@@ -248,14 +245,14 @@ class Acceptor implements RunningAcceptor {
     this.#keeper.suspend();
     this.#commands.suspend();
     log.info({ links, ...this.#underWay() }, 'drain: waiting for what is under way');
-    await this.#settled(config.limits.drainMs);
+    await settled(this.#keeper, () => this.#isUnderWay(), config.limits.drainMs);
     log.info({ links: this.#keeper.registry.size, ...this.#underWay() }, 'drain: saying BYE');
-    await this.#sayBye();
+    await sayBye(this.#keeper, config.limits);
     await this.#keeper.emptied();
     await this.#stream.close(CLOSE_STREAM_MS);
     // A broker that does not answer must not hold the process; its queue expires by itself.
-    await Promise.race([this.#broker.close(), pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
-    clearInterval(this.#ticker);
+    await within(CLOSE_BROKER_MS, this.#broker.close());
+    this.#ticker.stop();
     this.#refusals.tick(Number.POSITIVE_INFINITY);
     log.info({ links }, 'drained');
   }
@@ -270,41 +267,6 @@ class Acceptor implements RunningAcceptor {
     const { requests, confirms } = this.#underWay();
     return requests > 0 || (confirms > 0 && this.#broker.canPublish);
   }
-
-  async #settled(deadlineMs: number): Promise<void> {
-    const end = systemClock.now() + deadlineMs;
-    let shard = 0;
-    while (systemClock.now() < end && shard < SHARDS) {
-      // With nothing under way no outbox can grow, so a shard that is done stays done.
-      if (this.#isUnderWay() || this.#keeper.hasOutboxBytes(shard)) {
-        await pause(DRAIN_LOOK_MS);
-      } else {
-        shard += 1;
-        await pause(0);
-      }
-    }
-  }
-
-  /** One shard at a time, over `drainPaceMs`: a whole fleet must not come back at once. */
-  async #sayBye(): Promise<void> {
-    const { drainPaceMs, drainRetryMs } = this.#start.config.limits;
-    const paceMs = Math.min(drainPaceMs, this.#keeper.registry.size * DRAIN_MS_PER_LINK);
-    const begin = systemClock.now();
-    for (let shard = 0; shard < SHARDS; shard += 1) {
-      this.#keeper.closeShard(shard, 'draining', drainRetryMs);
-      const early = begin + (paceMs * (shard + 1)) / SHARDS - systemClock.now();
-      if (early > 1) await pause(early);
-    }
-    // Links accepted while the BYEs were said: their shard may have been past.
-    for (let shard = 0; shard < SHARDS; shard += 1) {
-      this.#keeper.closeShard(shard, 'draining', drainRetryMs);
-    }
-  }
-}
-
-/** Those that have said HELLO. */
-function* openLinks(endpoints: Iterable<Endpoint>): Iterable<Endpoint> {
-  for (const endpoint of endpoints) if (endpoint.state === 'open') yield endpoint;
 }
 
 /**

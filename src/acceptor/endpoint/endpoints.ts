@@ -277,6 +277,13 @@ export class Keeper implements EndpointHost {
     return false;
   }
 
+  /** Those of one registry shard that have said HELLO. */
+  *openLinks(shard: number): Iterable<Endpoint> {
+    for (const endpoint of this.registry.shard(shard)) {
+      if (endpoint.state === 'open') yield endpoint;
+    }
+  }
+
   /** Say BYE to the links of one shard. */
   closeShard(index: number, reason: ByeReason, retrySpreadMs: number): void {
     for (const endpoint of this.registry.shard(index)) {

@@ -201,13 +201,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     spec: 'Commands',
     rule: 'storeFirst',
-    says: 'a kept command is stored before it is settled',
+    says: 'a durable command is stored before it is settled',
     constants: { ...KEPT, Links: '0', ...kinds('registrar') },
   },
   {
     spec: 'Commands',
     rule: 'knownOnce',
-    says: 'a kept command that is known is not judged again',
+    says: 'a durable command that is known is not judged again',
     constants: { ...KEPT, Links: '0', ...kinds('channel') },
   },
   {

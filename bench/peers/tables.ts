@@ -214,7 +214,7 @@ function roundsBlock(figures: Figures): string {
     ...settings.rates.map(
       (rate) => `At ${figure(rate)} a second:\n\n${roundsTable(figures, atRate(rate))}`,
     ),
-    `As many as go, one under way on each of ${settings.talkers} links:`,
+    `As many as possible, one in flight on each of ${settings.talkers} links:`,
     roundsTable(figures, ({ talk }) => talk?.saturation),
     `Messages that never came back, in all runs: ${figure(lost)}. How late the client's own schedule` +
       ` was, its p99: ${cell(spread(lates))} ms.`,

@@ -32,7 +32,7 @@ function planOf(argv: Record<string, unknown>): BackendPlan {
   return {
     url: text('amqp'),
     prefix,
-    queue: argv.queue === undefined ? `${prefix}.loadgen.backend` : text('queue'),
+    queue: argv.queue === undefined ? `backend.loadgen.${prefix}` : text('queue'),
     topics: text('topics'),
     prefetch: whole('--prefetch', text('prefetch'), 1, 65_535),
     delayMs: durations('--delay', text('delay')),

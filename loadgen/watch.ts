@@ -4,6 +4,7 @@
  * To: the findings `vanished` (ACKed, never delivered) and `redelivered` (delivered again).
  * Bound: one bit per event and device. While it watches, no event is unrouted.
  */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import amqp, { type ChannelModel, type ConsumeMessage } from 'amqplib';
 import { names } from '../src/broker/topology.ts';
@@ -84,7 +85,9 @@ export class Watch {
     const channel = await connection.createChannel();
     channel.on('error', () => {});
     await channel.checkExchange(exchange);
-    const { queue } = await channel.assertQueue('', { exclusive: true, autoDelete: true });
+    // Named by us: a backend's rights end where the broker makes up a name (docs/amqp.md).
+    const name = `backend.loadgen.${randomUUID()}`;
+    const { queue } = await channel.assertQueue(name, { exclusive: true, autoDelete: true });
     await channel.bindQueue(queue, exchange, '#');
     await channel.consume(queue, (message) => this.#onEvent(message), { noAck: true });
   }

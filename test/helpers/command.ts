@@ -6,6 +6,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cleanEnvironment } from './environment.ts';
+import { leash } from './leash.ts';
+
+export interface CommandOptions {
+  readonly cwd?: string;
+  /** It starts others, as a shell does: they get its signals, and end with it. */
+  readonly isGroup?: boolean;
+}
 
 export class Command {
   /** Its stdout so far. */
@@ -13,15 +20,24 @@ export class Command {
   /** The exit code, or the signal that ended it. */
   readonly exit: Promise<number | string>;
   readonly #process: ChildProcess;
+  readonly #isGroup: boolean;
   #isOver = false;
   readonly #looks = new Set<() => void>();
 
-  constructor([file = '', ...args]: readonly string[], env: Record<string, string> = {}) {
+  constructor(
+    [file = '', ...args]: readonly string[],
+    env: Record<string, string> = {},
+    { cwd, isGroup = false }: CommandOptions = {},
+  ) {
     const child = spawn(file, args, {
       env: { ...cleanEnvironment(), ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
+      cwd,
+      detached: isGroup,
     });
     this.#process = child;
+    this.#isGroup = isGroup;
+    if (isGroup) leash(child);
     child.stdout.on('data', (chunk) => {
       this.output += chunk;
       for (const look of this.#looks) look();
@@ -52,7 +68,8 @@ export class Command {
   }
 
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    if (!this.#isOver) this.#process.kill(signal);
+    const { pid = 0 } = this.#process;
+    if (!this.#isOver) process.kill(this.#isGroup ? -pid : pid, signal);
     await this.exit;
   }
 }

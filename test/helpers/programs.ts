@@ -3,6 +3,7 @@
  * From: a try at import.  To: why a test is skipped, or `false`.
  */
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isNewEnough } from '../../src/base/runtime.ts';
 
@@ -23,6 +24,12 @@ function missing(what: string, file: string, ...args: string[]): string | false 
 export const noCompiler = missing('C compiler', 'cc', '--version');
 export const noPromtool = missing('promtool', 'promtool', '--version');
 export const noBunny = missing('Ruby with bunny', 'ruby', '-e', "require 'bunny'");
+export const noSystemd = missing('systemd-analyze', 'systemd-analyze', '--version');
+export const noSqlite = missing('sqlite3', 'sqlite3', '--version');
+
+/** Debian's own Python has Debian's packages, whatever else is first in PATH. */
+export const debianPython = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
+export const noPika = missing('Python with pika', debianPython, '-c', 'import pika');
 
 /** A Node.js of this machine that cannot run Owsla, if there is one. */
 export const oldNode = ['/usr/bin/node', '/usr/local/bin/node']

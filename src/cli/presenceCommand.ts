@@ -2,9 +2,10 @@
  * PresenceCommand: what `owsla presence` and `owsla presence restore` do.
  * From: cli.ts, with a config.  To: events of the broker, line by line; the store, while no node
  * has it.
- * Bound: the queue is the broker's, for this connection only; it holds WATCHED_MAX events for a
+ * Bound: the queue is for this connection only; it holds WATCHED_MAX events for a
  * reader that does not read, then the oldest go.
  */
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../base/config.ts';
@@ -29,7 +30,9 @@ export async function watchPresence(config: Config, print: (line: string) => voi
   channel.on('error', () => {});
   try {
     await channel.checkExchange(presence);
-    const { queue } = await channel.assertQueue('', { exclusive: true, maxLength: WATCHED_MAX });
+    // A name that a backend's rights allow: the broker's own, amq.gen-, they do not.
+    const queue = `backend.presence.${randomUUID()}`;
+    await channel.assertQueue(queue, { exclusive: true, maxLength: WATCHED_MAX });
     await channel.bindQueue(queue, presence, '#');
     await channel.prefetch(WATCH_PREFETCH);
     await channel.consume(queue, (message) => {

@@ -84,6 +84,13 @@ export class Page {
     return block.text;
   }
 
+  /** A piece of inline code that begins so, or is so. */
+  inline(words: string): string {
+    const found = inlinesOf(this.name).find(({ text }) => text.startsWith(words));
+    if (found === undefined) throw new Error(`${this.name} does not say: ${words}`);
+    return found.text;
+  }
+
   /** What a command prints, as the page shows it: the block of text with these words. */
   shown(words: string): string {
     return this.take('text', words);
@@ -107,4 +114,12 @@ export async function everyBlockOf(
     await define(page, t);
     t.same(page.untaken, [], 'every block is tried');
   });
+}
+
+/** The kinds of things in a value of JSON, by their names; a row `"...": "..."` stands for others. */
+export function shapeOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.slice(0, 1).map(shapeOf);
+  if (typeof value !== 'object' || value === null) return value === null ? 'null' : typeof value;
+  const entries = Object.entries(value).map(([name, inner]) => [name, shapeOf(inner)] as const);
+  return Object.fromEntries(entries);
 }

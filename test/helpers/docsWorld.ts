@@ -47,6 +47,8 @@ export type User = 'owsla' | 'backend';
 export class DocsWorld {
   readonly folder: string;
   readonly vhost: Vhost;
+  /** URLs of the two users; a test may have made others by the page's own commands. */
+  readonly users: Record<User, string>;
   port = 0;
   adminPort = 0;
   readonly #t: Test;
@@ -56,6 +58,7 @@ export class DocsWorld {
     this.#t = t;
     this.folder = folder;
     this.vhost = vhost;
+    this.users = { owsla: vhost.owsla, backend: vhost.backend };
   }
 
   /** `copies` are folders that commands of the page write into: not the real ones. */
@@ -78,9 +81,9 @@ export class DocsWorld {
 
   /** The text with addresses and paths of this world. */
   placed(text: string): string {
-    const { folder, port, adminPort, vhost } = this;
+    const { folder, port, adminPort, users } = this;
     return text
-      .replaceAll('amqp://guest:guest@127.0.0.1:5672', vhost.backend)
+      .replaceAll('amqp://guest:guest@127.0.0.1:5672', users.backend)
       .replaceAll(/\b127\.0\.0\.1([: ])7000\b/g, `127.0.0.1$1${port}`)
       .replaceAll('connect(7000,', `connect(${port},`)
       .replaceAll(/\b127\.0\.0\.1:9700\b/g, `127.0.0.1:${adminPort}`)
@@ -167,7 +170,7 @@ export class DocsWorld {
       TMPDIR: join(folder, 'tmp'),
       // What tap puts there is for its own processes.
       NODE_OPTIONS: '',
-      OWSLA_AMQP: this.vhost[user],
+      OWSLA_AMQP: this.users[user],
       OWSLA_PORT: '0',
       OWSLA_ADMIN_PORT: '0',
       OWSLA_ACCEPTORS: '2',

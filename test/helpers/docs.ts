@@ -91,6 +91,11 @@ export class Page {
     return found.text;
   }
 
+  /** All inline code that is so. */
+  inlines(pattern: RegExp): string[] {
+    return inlinesOf(this.name).flatMap(({ text }) => (pattern.test(text) ? [text] : []));
+  }
+
   /** What a command prints, as the page shows it: the block of text with these words. */
   shown(words: string): string {
     return this.take('text', words);

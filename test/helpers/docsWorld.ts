@@ -98,7 +98,7 @@ export class DocsWorld {
   /** Writes a program or a file of a page into the checkout, or to the path that it names. */
   save(file: string, text: string): string {
     const path = file.startsWith('/') ? this.placed(file) : join(this.folder, file);
-    write(path, this.placed(text));
+    write(path, this.placed(text), /\bbin\//.test(file) ? 0o755 : 0o600);
     return path;
   }
 
@@ -178,9 +178,9 @@ export class DocsWorld {
   }
 }
 
-function write(path: string, text: string): void {
+function write(path: string, text: string, mode = 0o755): void {
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, text, { mode: 0o755 });
+  writeFileSync(path, text, { mode });
 }
 
 /** A checkout by links, in which a reader may make files. */

@@ -1,0 +1,145 @@
+/** docs/operations.md as an operator follows it: configuration, unit, health, figures, questions. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import t, { type Test } from 'tap';
+import { everyBlockOf, type Page, shapeOf } from '../../helpers/docs.ts';
+import { DocsWorld } from '../../helpers/docsWorld.ts';
+import { noPromtool, noSystemd } from '../../helpers/programs.ts';
+import { waitFor } from '../../helpers/waitFor.ts';
+
+const world = await DocsWorld.make(t);
+
+/** Two JSON texts that `curl -s` printed one behind the other. */
+function bothOf(output: string): [Record<string, unknown>, Record<string, unknown>] {
+  const [live, ready] = output.replace('}{', '}\n{').split('\n');
+  return [JSON.parse(live ?? ''), JSON.parse(ready ?? '')];
+}
+
+/** What is another at each run, by its kind. */
+function alike(text: string): string {
+  return text
+    .replaceAll(/\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b/g, 'UUID')
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
+    .replaceAll(/\(\d+ ms\)/g, '(N ms)');
+}
+
+/** The command that a unit starts, with its environment. */
+function startOf(unit: string): string {
+  const all = (name: string) =>
+    [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value);
+  const [command = ''] = all('ExecStart');
+  return `unset OWSLA_AMQP\n${all('Environment').map((pair) => `export ${pair}\n`)}${command}\n`;
+}
+
+async function health(): Promise<Record<string, unknown>> {
+  const answer = await fetch(world.placed('http://127.0.0.1:9700/health/ready'));
+  return (await answer.json()) as Record<string, unknown>;
+}
+
+function checkSettings(t: Test, name: string, block: string): void {
+  const isHere = (line: string) =>
+    !line.startsWith('net.netfilter.') || existsSync('/proc/sys/net/netfilter/nf_conntrack_max');
+  const file = world.save(name, block.split('\n').filter(isHere).join('\n'));
+  const { status, stderr } = spawnSync('/sbin/sysctl', ['--dry-run', '-p', file], {
+    encoding: 'utf8',
+  });
+  t.equal(status, 0, stderr);
+}
+
+/** Alarms as a rules file, and the metrics that they name. */
+function checkAlarms(t: Test, page: Page, metrics: string): void {
+  const alarms = page.inlines(/^(?:rate\()?owsla_\w+.* (?:==|>) /);
+  t.ok(alarms.length >= 9, `${alarms.length} alarms`);
+  const rules = alarms.map((expr, index) => ({ alert: `Alarm${index}`, expr }));
+  const file = world.save('alarms.yml', JSON.stringify({ groups: [{ name: 'owsla', rules }] }));
+  const { status, stdout, stderr } = spawnSync('promtool', ['check', 'rules', file], {
+    encoding: 'utf8',
+  });
+  t.equal(status, 0, stdout + stderr);
+  for (const [name] of alarms.join(' ').matchAll(/owsla_\w+/g)) {
+    t.match(metrics, new RegExp(`^# TYPE ${name} `, 'm'));
+  }
+}
+
+await everyBlockOf('docs/operations.md', async (page, t) => {
+  const serve = page.take('sh', 'owsla serve\n');
+  const config = page.take('yaml', '/etc/owsla/owsla.yaml');
+  const limits = page.take('sh', 'owsla limits');
+  const serveWith = page.take('sh', 'owsla serve --set');
+  const [ask, notReady, notWhole] = [
+    page.take('sh', '/health/ready'),
+    page.take('json', '"ready":false'),
+    page.take('json', '"degraded"'),
+  ];
+  const devices = page.take('sh', 'owsla devices');
+  const commands = page.take('sh', 'owsla command');
+  const scrape = page.take('sh', '/metrics');
+  const unit = page.take('ini', '[Unit]');
+  const settings = [page.take('ini', 'nf_conntrack'), page.take('ini', 'somaxconn')];
+  const looks = [page.take('sh', 'ulimit -n'), page.take('sh', 'sysctl ')];
+
+  t.test('the unit, and the configuration that it names', { skip: noSystemd }, async (t) => {
+    world.save('/usr/local/bin/owsla', `exec ${world.folder}/bin/owsla "$@"\n`);
+    world.save('/etc/owsla/owsla.yaml', config);
+    const file = world.save('owsla.service', unit);
+    const verified = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' });
+    t.same([verified.stderr, verified.status], ['', 0]);
+
+    const node = await world.serves(startOf(unit));
+    const shown = JSON.parse(notReady);
+    await waitFor('both acceptors to say why', async () => {
+      const { reasons } = await health();
+      return JSON.stringify(reasons).split(shown.reasons[0].reason).length === 3;
+    });
+    const [live, ready] = bothOf(await world.ends(t, ask));
+    t.match(live, { live: true });
+    t.same(shapeOf(ready), shapeOf(shown));
+    t.match(ready, { ready: false, reasons: [{ acceptor: 1 }, shown.reasons[0]] });
+    await node.end();
+  });
+
+  t.test('limits, and settings of the machine', async (t) => {
+    t.match(await world.ends(t, limits), /^keepaliveMs +1m /m);
+    for (const [index, block] of settings.entries()) checkSettings(t, `${index}.conf`, block);
+    for (const block of looks) t.match(await world.ends(t, block), /\d/);
+  });
+
+  t.test('a node as it is started first: questions, commands, alarms', async (t) => {
+    const node = await world.serves(serve);
+    await world.isReady();
+    await world.device(t, 'door-17');
+    await world.device(t, '-17');
+
+    const rows = (await world.ends(t, devices)).trim().split('\n');
+    t.same(
+      rows.map((row) => row.split(' ')[0]),
+      ['-17', 'door-17', 'door-17', '-17'],
+    );
+    t.equal(alike(`${rows[1]}\n`), alike(page.shown('commands=0')));
+    const told = alike(page.shown('result 0 opened'));
+    t.equal(alike(await world.ends(t, commands)), told + told, 'each of both');
+    const dashed = await world.ends(t, page.inline('owsla command --wait'), 0);
+    t.match(dashed, /^result 0 opened/m);
+
+    const metrics = await world.ends(t, scrape);
+    t.match(metrics, /^owsla_ready 1$/m);
+    if (!noPromtool) checkAlarms(t, page, metrics);
+    await node.end();
+  });
+
+  t.test('a node with limits of its own, and what health says of a part', async (t) => {
+    const node = await world.serves(serveWith);
+    await world.isReady();
+    const line = /^\{.*"child":"registrar".*"msg":"child ready"\}$/m.exec(node.output)?.[0] ?? '{}';
+    const pid = JSON.parse(line).childPid;
+    process.kill(Number(pid), 'SIGSTOP');
+    let said: Record<string, unknown> = {};
+    await waitFor('a part to stand still', async () => {
+      said = await health();
+      return 'degraded' in said;
+    });
+    process.kill(Number(pid), 'SIGCONT');
+    t.same(shapeOf(said), shapeOf(JSON.parse(notWhole)));
+    await node.end();
+  });
+});

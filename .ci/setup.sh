@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what tests and `make run` need besides npm packages, where that is possible.
 #
-#   .ci/setup.sh [broker] [ruby] [compiler] [tlc] [browser] [promtool] [mosquitto]
-#                                                          (no word: all but mosquitto)
+#   .ci/setup.sh [broker] [ruby] [python] [compiler] [tlc] [browser] [promtool] [systemd]
+#                [sqlite] [tools] [mosquitto]              (no word: all but mosquitto)
 #
 # Nothing is done for what is there. Debian and Ubuntu as root only: elsewhere one sentence says
 # what to install. Exit 1 only when the broker is missing: without any other, less is tested.
@@ -13,6 +13,8 @@ set -eu
 has_broker() { [ -n "${OWSLA_TEST_AMQP:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] ||
   [ -x /opt/homebrew/sbin/rabbitmq-server ] || [ -x /usr/local/sbin/rabbitmq-server ]; }
 has_ruby() { ruby -e 'require "bunny"' 2>/dev/null; }
+# Debian's own Python: another that is first in PATH does not see Debian's packages.
+has_python() { /usr/bin/python3 -c 'import pika' 2>/dev/null || python3 -c 'import pika' 2>/dev/null; }
 has_compiler() { echo '#include <stdio.h>
 int main(void) { return 0; }' | cc -x c -fsyntax-only - 2>/dev/null; }
 # What runs TLC, and what fetches it unless it is here.
@@ -21,16 +23,23 @@ has_tlc() { java -version >/dev/null 2>&1 && { command -v mvn >/dev/null ||
 has_browser() { command -v chromium || command -v chromium-browser ||
   command -v google-chrome; } >/dev/null
 has_promtool() { command -v promtool >/dev/null; }
+has_systemd() { command -v systemd-analyze >/dev/null; }
+has_sqlite() { command -v sqlite3 >/dev/null; }
+has_tools() { command -v curl >/dev/null && [ -x /sbin/sysctl ]; }
 has_mosquitto() { command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ]; }
 
 packages_of() {
   case $1 in
     broker) echo rabbitmq-server ;;
     ruby) echo ruby-bunny ;;
+    python) echo python3-pika ;;
     compiler) echo gcc libc6-dev ;;
     tlc) echo default-jre-headless maven ;;
     browser) echo chromium ;;
     promtool) echo prometheus ;;
+    systemd) echo systemd ;;
+    sqlite) echo sqlite3 ;;
+    tools) echo curl procps ;;
     mosquitto) echo mosquitto ;;
     *) echo "setup: unknown word '$1'" >&2; exit 2 ;;
   esac
@@ -59,7 +68,8 @@ install() {
 }
 
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- broker ruby compiler tlc browser promtool
+[ $# -gt 0 ] || set -- broker ruby python compiler tlc browser promtool systemd \
+  sqlite tools
 missing=
 for word in "$@"; do
   "has_$word" || missing="$missing $(packages_of "$word")"
@@ -84,6 +94,8 @@ for word in "$@"; do
         "broker in OWSLA_TEST_AMQP" >&2 ;;
     ruby) echo "setup: Ruby with bunny is missing (Debian: ruby-bunny): the TypeScript backend" \
         "stands in" >&2 ;;
+    python) echo "setup: Python with pika is missing (Debian: python3-pika): the Python backend of" \
+        "docs/amqp.md is not run" >&2 ;;
     compiler) echo "setup: a C compiler is missing (Debian: gcc libc6-dev): the C example is left" \
         "out" >&2 ;;
     tlc) echo "setup: Java or Maven is missing (Debian: default-jre-headless maven): traces are" \
@@ -92,6 +104,12 @@ for word in "$@"; do
         "is looked at" >&2 ;;
     promtool) echo "setup: promtool is missing (Debian: prometheus): the metrics' names are not" \
         "checked" >&2 ;;
+    systemd) echo "setup: systemd-analyze is missing (Debian: systemd): the unit of" \
+        "docs/operations.md is not verified" >&2 ;;
+    sqlite) echo "setup: sqlite3 is missing (Debian: sqlite3): no backup of the presence store is" \
+        "tried" >&2 ;;
+    tools) echo "setup: curl or sysctl is missing (Debian: curl procps): commands of" \
+        "docs/operations.md fail" >&2 ;;
     mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): benches leave it out" >&2 ;;
   esac
 done

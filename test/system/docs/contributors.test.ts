@@ -1,0 +1,63 @@
+/** docs/ for contributors: performance.md, presence-spec.md, and the vectors of protocol.md. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { fetched } from '../../../tla/tlc.ts';
+import { everyBlockOf, readPage } from '../../helpers/docs.ts';
+import { DocsWorld } from '../../helpers/docsWorld.ts';
+import { at } from '../../helpers/programs.ts';
+import { loadVectors } from '../../helpers/vectors.ts';
+
+// The report writes its page anew: into a copy.
+const world = await DocsWorld.make(t, ['bench', 'docs']);
+
+/** Flags that a make target hands on, against the program that takes them. */
+function takesFlags(t: Test, block: string, program: string): void {
+  const text = readFileSync(at(program), 'utf8');
+  for (const [, flag = ''] of block.matchAll(/ ['"]?--([\w-]+)/g)) t.match(text, `${flag}: {`);
+}
+
+await everyBlockOf('docs/performance.md', async (page, t) => {
+  const block = page.take('sh', 'make bench-peers');
+
+  t.test('the page again, from results', async (t) => {
+    takesFlags(t, block.replaceAll(/^node.*$/gm, ''), 'bench/peers/run.ts');
+    const said = await world.ends(t, block);
+    t.match(said, /^node bench\/peers\/run\.ts --rounds 5 --seconds 10$/m, 'looked up');
+    const made = readFileSync(join(world.folder, 'docs/performance.md'), 'utf8');
+    t.equal(made, readPage('docs/performance.md'), 'no word of it is another');
+  });
+});
+
+await everyBlockOf('docs/presence-spec.md', async (page, t) => {
+  const models = page.take('sh', 'make tla-mutants');
+  const traces = page.take('sh', 'make tla-trace TRACES');
+  const parts = [page.take('tla', 'End(c)'), page.take('tla', 'RegistrarCrash')];
+  const noTlc = await fetched();
+
+  t.test('what it quotes of the specification stands there', async (t) => {
+    const names = readdirSync(at('tla')).filter((name) => name.endsWith('.tla'));
+    const all = names.map((name) => readFileSync(at(`tla/${name}`), 'utf8')).join('\n');
+    for (const part of parts) t.ok(all.includes(part), part);
+  });
+
+  t.test(
+    'models are looked up; a trace is made and judged',
+    { skip: noTlc ?? false },
+    async (t) => {
+      // All its scenarios are minutes; one of them follows.
+      const real = models.replace(/^make tla-trace .*$/m, (line) => `make -n ${line.slice(5)}`);
+      t.match(await world.ends(t, real), /node tla\/run\.ts --deep/);
+      // FOLDER stands for any; the trace that was kept is one file of such a folder.
+      const judged = traces.replace("'FOLDER...'", 'traces');
+      const said = await world.ends(t, judged);
+      t.equal(said.match(/a behaviour of Presence/g)?.length, 3, said);
+    },
+  );
+});
+
+await everyBlockOf('docs/protocol.md', async (page, t) => {
+  const vectors = page.take('vectors', 'hello');
+  // Codecs and device.c are tried against each: test/unit/, examples/vectors.c.
+  t.equal(loadVectors().length, vectors.split('\n').filter((line) => line.includes(' | ')).length);
+});

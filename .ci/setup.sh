@@ -14,7 +14,8 @@ has_broker() { [ -n "${OWSLA_TEST_AMQP:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbi
   [ -x /opt/homebrew/sbin/rabbitmq-server ] || [ -x /usr/local/sbin/rabbitmq-server ]; }
 has_ruby() { ruby -e 'require "bunny"' 2>/dev/null; }
 # Debian's own Python: another that is first in PATH does not see Debian's packages.
-has_python() { /usr/bin/python3 -c 'import pika' 2>/dev/null || python3 -c 'import pika' 2>/dev/null; }
+has_python() { /usr/bin/python3 -c 'import pika' 2>/dev/null ||
+  python3 -c 'import pika' 2>/dev/null; }
 has_compiler() { echo '#include <stdio.h>
 int main(void) { return 0; }' | cc -x c -fsyntax-only - 2>/dev/null; }
 # What runs TLC, and what fetches it unless it is here.
@@ -94,8 +95,8 @@ for word in "$@"; do
         "broker in OWSLA_TEST_AMQP" >&2 ;;
     ruby) echo "setup: Ruby with bunny is missing (Debian: ruby-bunny): the TypeScript backend" \
         "stands in" >&2 ;;
-    python) echo "setup: Python with pika is missing (Debian: python3-pika): the Python backend of" \
-        "docs/amqp.md is not run" >&2 ;;
+    python) echo "setup: Python with pika is missing (Debian: python3-pika): the backend in" \
+        "Python is not run" >&2 ;;
     compiler) echo "setup: a C compiler is missing (Debian: gcc libc6-dev): the C example is left" \
         "out" >&2 ;;
     tlc) echo "setup: Java or Maven is missing (Debian: default-jre-headless maven): traces are" \
@@ -108,8 +109,8 @@ for word in "$@"; do
         "docs/operations.md is not verified" >&2 ;;
     sqlite) echo "setup: sqlite3 is missing (Debian: sqlite3): no backup of the presence store is" \
         "tried" >&2 ;;
-    tools) echo "setup: curl or sysctl is missing (Debian: curl procps): commands of" \
-        "docs/operations.md fail" >&2 ;;
+    tools) echo "setup: curl or sysctl is missing (Debian: curl procps): what" \
+        "docs/operations.md does with them is not run" >&2 ;;
     mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): benches leave it out" >&2 ;;
   esac
 done

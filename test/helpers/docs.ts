@@ -1,9 +1,9 @@
 /**
  * Docs: what a reader of a page would copy, type or load, and that each piece of it is tried.
- * From: README.md, examples/README.md and docs/.  To: the tests of test/system/docs/, block by block.
- * A test takes each block of its page where it defines its subtests; what nobody took is an error at
- * the end, so a new block without a test fails the page's own test file. That each page has one,
- * test/system/docs/census.test.ts sees to.
+ * From: README.md, examples/README.md, docs/.  To: the tests of test/system/docs/, block by block.
+ * A test takes each block of its page where it defines its subtests; what nobody took is an error
+ * at the end, so a new block without a test fails the page's own test file. That each page has
+ * one, test/system/docs/census.test.ts sees to.
  * Bound: a fence that is not closed, or a block that is asked for and not there, is an Error.
  */
 import { globSync, readFileSync } from 'node:fs';

@@ -30,6 +30,8 @@ export const noSqlite = missing('sqlite3', 'sqlite3', '--version');
 /** Debian's own Python has Debian's packages, whatever else is first in PATH. */
 export const debianPython = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
 export const noPika = missing('Python with pika', debianPython, '-c', 'import pika');
+export const noTools =
+  missing('curl', 'curl', '--version') || missing('sysctl', '/sbin/sysctl', '--version');
 
 /** A Node.js of this machine that cannot run Owsla, if there is one. */
 export const oldNode = ['/usr/bin/node', '/usr/local/bin/node']

@@ -8,6 +8,7 @@ import { EXIT } from '../../loadgen/report.ts';
 import { readScenario } from '../../loadgen/scenario.ts';
 import { type Given, makeOutput, makePlan, OPTION_NAMES, OPTIONS } from '../../loadgen/settings.ts';
 import { FIGURES } from '../../loadgen/thresholds.ts';
+import { inlinesOf } from '../helpers/docs.ts';
 
 const text = readFileSync(new URL('../../docs/loadgen.md', import.meta.url), 'utf8');
 const kebab = (name: string) => name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
@@ -50,6 +51,25 @@ t.test('docs: every documented run command makes a plan', async (t) => {
     t.ok(plan.devices > 0, flags.join(' '));
     makeOutput({ ...scenario?.options, ...given });
   }
+});
+
+t.test('docs: every flag of a sentence or a table takes what stands there', async (t) => {
+  const whole = inlinesOf('docs/loadgen.md')
+    .map(({ text }) => text)
+    // Not what has a word in place of a value, nor the flags of the backend alone.
+    .filter((text) => /^--\S+ \S/.test(text) && !/ (?:[A-Z]+\b|\.\.\.)/.test(text))
+    .filter((text) => text !== '--stage 60s@x1-x10');
+
+  t.ok(whole.length >= 30, `${whole.length} of them`);
+  for (const text of whole) {
+    const wanted = text.includes('--stage') || text.includes('--rate') ? {} : { rate: '1' };
+    const given = { target: '127.0.0.1:1', ...wanted, ...settings(words(text)) };
+    t.doesNotThrow(() => makeOutput(given), text);
+    t.ok(makePlan(given, [], 1).devices > 0, text);
+  }
+  // What is written the other way, says the page.
+  const wrong = { target: '127.0.0.1:1', mix: 'door=1', stage: ['60s@x1-x10'] };
+  t.throws(() => makePlan(wrong, [], 1));
 });
 
 t.test('docs: every flag, finding, figure and profile is explained', async (t) => {

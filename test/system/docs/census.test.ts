@@ -1,6 +1,6 @@
 /**
- * Every block of every page, and every command within a sentence, is accounted for. What nobody runs
- * fails here, or in the test file of its page (helpers/docs.ts).
+ * Every block of every page, and every command within a sentence, is accounted for. What nobody
+ * runs fails here, or in the test file of its page (helpers/docs.ts).
  */
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -15,13 +15,16 @@ import { at } from '../../helpers/programs.ts';
 /** A drawing, two lines of pseudocode and bytes: they have no tag yet. */
 const UNTAGGED_TEXT = ['docs/protocol.md'];
 
+const OURS =
+  'owsla (?:serve|devices|command|limits|presence)|owsla-loadgen (?:run|backend|compare)';
+const TOOLS = 'make|npm|npx|node|ruby|python3?|rabbitmqctl|sqlite3|cc|curl|gem|apt|pip|git|sudo';
+const OTHERS = 'owsla|owsla-loadgen|head|systemctl|journalctl|sysctl|ulimit|export|kill|\\./\\w+';
+
 /** What a line of a command looks like; no drawing and no output has one. */
-const COMMAND =
-  /^\s*(?:\$ |owsla (?:serve|devices|command|limits|presence)\b|owsla-loadgen (?:run|backend|compare)\b|(?:make|npm|rabbitmqctl|curl|node|ruby|python3|cc) [\w./-])/m;
+const COMMAND = new RegExp(`^\\s*(?:\\$ |(?:${OURS})\\b|(?:${TOOLS}) [\\w./-])`, 'm');
 
 /** Inline code that a reader would type. */
-const TYPED =
-  /^(?:(?:owsla|owsla-loadgen|make|node|npm|npx|ruby|python3?|rabbitmqctl|sqlite3|cc|head|gem|apt|pip|curl|systemctl|journalctl|sysctl|ulimit|export|sudo|git|kill|\.\/\w+) \S|[A-Z_]{4,}=\S)/;
+const TYPED = new RegExp(`^(?:(?:${TOOLS}|${OTHERS}) \\S|[A-Z_]{4,}=\\S)`);
 
 /** Mentioned, not typed: there is more to it than these words. */
 const MENTIONED = ['npm run'];
@@ -198,5 +201,51 @@ t.test('census: every command in a sentence or a table is one', async (t) => {
   for (const [command, why] of Object.entries(NOT_RUN)) t.comment(`not run: ${command}: ${why}`);
   for (const [target, why] of Object.entries(LOOKED_UP)) {
     t.comment(`looked up by make -n: ${target}: ${why}`);
+  }
+});
+
+/** Where the flags of a page's sentences and tables are looked up. */
+async function flagsOf(page: string): Promise<string> {
+  const helps = ['serve', 'devices', 'command', 'presence restore'].map((sub) => `owsla ${sub}`);
+  const tools = ['run', 'backend', 'compare'].map((sub) => `owsla-loadgen ${sub}`);
+  const benches = readdirSync(at('bench'), { recursive: true, encoding: 'utf8' });
+  const told = await Promise.all(
+    [...helps, ...(page.includes('loadgen') ? tools : [])].map(async (text) => {
+      const [name = '', ...words] = text.split(' ');
+      return run('/bin/sh', ['-c', `exec ${scriptOf(name)} "$@"`, name, ...words, '--help']);
+    }),
+  );
+  const node = await run(process.execPath, ['--v8-options']);
+  const ofNode = [...process.allowedNodeEnvironmentFlags, node.output].join('\n');
+  // A bench says its flags in its source, as parseArgs or as a comment takes them.
+  const ofBenches = benches
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => readFileSync(at(`bench/${name}`), 'utf8'))
+    .flatMap((text) => [...text.matchAll(/^ +'?([\w-]+)'?: \{ type: '/gm)])
+    .map(([, flag]) => `--${flag}`);
+  const isBench = /performance|decisions/.test(page);
+  const devices = page.startsWith('examples/') ? ['device.c', 'device.ts'] : [];
+  const ofDevices = devices.map((name) => readFileSync(at(`examples/${name}`), 'utf8'));
+  return [
+    ...ofDevices,
+    ...told.map(({ output }) => output),
+    ofNode,
+    ...(isBench ? ofBenches : []),
+  ].join('\n');
+}
+
+t.test('census: every flag that a sentence or a table names is one', async (t) => {
+  for (const page of PAGES) {
+    const named = inlinesOf(page).filter(({ text }) => /^--\w/.test(text));
+    if (named.length === 0) continue;
+    const known = new Set(
+      [...(await flagsOf(page)).matchAll(/--(?:no-)?([\w-]+)/g)].map(([, f]) => f),
+    );
+    const strange = named.flatMap(({ line, text }) =>
+      [...text.matchAll(/(?<=^| )--(?:no-)?([\w-]+)/g)]
+        .filter(([, flag]) => !known.has(flag))
+        .map(([flag]) => `${page}:${line}: ${flag}`),
+    );
+    t.same(strange, []);
   }
 });

@@ -2,9 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
+import { commandLineOf } from '../../helpers/cli.ts';
 import { everyBlockOf, type Page, shapeOf } from '../../helpers/docs.ts';
 import { DocsWorld } from '../../helpers/docsWorld.ts';
-import { noPromtool, noSystemd } from '../../helpers/programs.ts';
+import { noPromtool, noSystemd, noTools } from '../../helpers/programs.ts';
 import { waitFor } from '../../helpers/waitFor.ts';
 
 const world = await DocsWorld.make(t);
@@ -61,6 +62,20 @@ function checkAlarms(t: Test, page: Page, metrics: string): void {
   }
 }
 
+/** Waits until ps shows the titles of the page's drawing, whatever their numbers. */
+async function showsTitles(page: Page, log: string): Promise<void> {
+  const inGeneral = (title: string) => title.replaceAll(/(?<=[:=])\d+(?!\/)/g, 'N');
+  const shown = page
+    .shown('owsla supervisor')
+    .split('\n')
+    .map((line) => inGeneral(line.replace(/^[^o]*/, '').split(/ {2,}/)[0] ?? ''));
+  const pids = [...log.matchAll(/"(?:childPid|pid)":(\d+)/g)].map(([, pid]) => Number(pid));
+  await waitFor(`the titles ${shown}`, () => {
+    const titles = [...new Set(pids)].map((pid) => inGeneral(commandLineOf(pid)));
+    return shown.every((title) => title === '' || titles.includes(title));
+  });
+}
+
 await everyBlockOf('docs/operations.md', async (page, t) => {
   const serve = page.take('sh', 'owsla serve\n');
   const config = page.take('yaml', '/etc/owsla/owsla.yaml');
@@ -78,54 +93,63 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
   const settings = [page.take('ini', 'nf_conntrack'), page.take('ini', 'somaxconn')];
   const looks = [page.take('sh', 'ulimit -n'), page.take('sh', 'sysctl ')];
 
-  t.test('the unit, and the configuration that it names', { skip: noSystemd }, async (t) => {
-    world.save('/usr/local/bin/owsla', `exec ${world.folder}/bin/owsla "$@"\n`);
-    world.save('/etc/owsla/owsla.yaml', config);
-    const file = world.save('owsla.service', unit);
-    const verified = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' });
-    t.same([verified.stderr, verified.status], ['', 0]);
+  t.test(
+    'the unit, and the configuration that it names',
+    { skip: noSystemd || noTools },
+    async (t) => {
+      world.save('/usr/local/bin/owsla', `exec ${world.folder}/bin/owsla "$@"\n`);
+      world.save('/etc/owsla/owsla.yaml', config);
+      const file = world.save('owsla.service', unit);
+      const verified = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' });
+      t.same([verified.stderr, verified.status], ['', 0]);
 
-    const node = await world.serves(startOf(unit));
-    const shown = JSON.parse(notReady);
-    await waitFor('both acceptors to say why', async () => {
-      const { reasons } = await health();
-      return JSON.stringify(reasons).split(shown.reasons[0].reason).length === 3;
-    });
-    const [live, ready] = bothOf(await world.ends(t, ask));
-    t.match(live, { live: true });
-    t.same(shapeOf(ready), shapeOf(shown));
-    t.match(ready, { ready: false, reasons: [{ acceptor: 1 }, shown.reasons[0]] });
-    await node.end();
-  });
+      const node = await world.serves(startOf(unit));
+      const shown = JSON.parse(notReady);
+      await waitFor('both acceptors to say why', async () => {
+        const { reasons } = await health();
+        return JSON.stringify(reasons).split(shown.reasons[0].reason).length === 3;
+      });
+      const [live, ready] = bothOf(await world.ends(t, ask));
+      t.match(live, { live: true });
+      t.same(shapeOf(ready), shapeOf(shown));
+      t.match(ready, { ready: false, reasons: [{ acceptor: 1 }, shown.reasons[0]] });
+      await node.end();
+    },
+  );
 
-  t.test('limits, and settings of the machine', async (t) => {
+  t.test('limits, and settings of the machine', { skip: noTools }, async (t) => {
     t.match(await world.ends(t, limits), /^keepaliveMs +1m /m);
     for (const [index, block] of settings.entries()) checkSettings(t, `${index}.conf`, block);
     for (const block of looks) t.match(await world.ends(t, block), /\d/);
   });
 
-  t.test('a node as it is started first: questions, commands, alarms', async (t) => {
-    const node = await world.serves(serve);
-    await world.isReady();
-    await world.device(t, 'door-17');
-    await world.device(t, '-17');
+  t.test(
+    'a node as it is started first: questions, commands, alarms',
+    { skip: noTools },
+    async (t) => {
+      const node = await world.serves(serve);
+      await world.isReady();
+      await world.device(t, 'door-17');
+      await world.device(t, '-17');
 
-    const rows = (await world.ends(t, devices)).trim().split('\n');
-    t.same(
-      rows.map((row) => row.split(' ')[0]),
-      ['-17', 'door-17', 'door-17', '-17'],
-    );
-    t.equal(alike(`${rows[1]}\n`), alike(page.shown('commands=0')));
-    const told = alike(page.shown('result 0 opened'));
-    t.equal(alike(await world.ends(t, commands)), told + told, 'each of both');
-    const dashed = await world.ends(t, page.inline('owsla command --wait'), 0);
-    t.match(dashed, /^result 0 opened/m);
+      await showsTitles(page, node.output);
+      const rows = (await world.ends(t, devices)).trim().split('\n');
+      t.same(
+        rows.map((row) => row.split(' ')[0]),
+        ['-17', 'door-17', 'door-17', '-17'],
+      );
+      t.equal(alike(`${rows[1]}\n`), alike(page.shown('commands=0')));
+      const told = alike(page.shown('result 0 opened'));
+      t.equal(alike(await world.ends(t, commands)), told + told, 'each of both');
+      const dashed = await world.ends(t, page.inline('owsla command --wait'), 0);
+      t.match(dashed, /^result 0 opened/m);
 
-    const metrics = await world.ends(t, scrape);
-    t.match(metrics, /^owsla_ready 1$/m);
-    if (!noPromtool) checkAlarms(t, page, metrics);
-    await node.end();
-  });
+      const metrics = await world.ends(t, scrape);
+      t.match(metrics, /^owsla_ready 1$/m);
+      if (!noPromtool) checkAlarms(t, page, metrics);
+      await node.end();
+    },
+  );
 
   t.test('a node with limits of its own, and what health says of a part', async (t) => {
     const node = await world.serves(serveWith);

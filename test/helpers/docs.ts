@@ -121,7 +121,7 @@ export async function everyBlockOf(
   });
 }
 
-/** The kinds of things in a value of JSON, by their names; a row `"...": "..."` stands for others. */
+/** The kinds of things in a value of JSON, by their names; of a list, those in its first. */
 export function shapeOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.slice(0, 1).map(shapeOf);
   if (typeof value !== 'object' || value === null) return value === null ? 'null' : typeof value;

@@ -88,7 +88,7 @@ const NOWHERE = { OWSLA_AMQP: 'amqp://127.0.0.1:1', OWSLA_PORT: '0', OWSLA_ADMIN
 const UNREACHABLE = 69;
 const USAGE = 64;
 
-/** A command of ours: a subcommand or a flag by its help; what is whole, by a broker that is away. */
+/** A command of ours: subcommand and flag by its help; a whole one, by a broker that is away. */
 async function ours(text: string): Promise<string | undefined> {
   const [name = '', ...words] = text.replaceAll(/[<>'"]/g, '').split(' ');
   const script = ['/bin/sh', '-c', `exec ${scriptOf(name)} "$@"`, name];

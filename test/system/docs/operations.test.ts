@@ -1,4 +1,4 @@
-/** docs/operations.md as an operator follows it: configuration, unit, health, figures, questions. */
+/** docs/operations.md as an operator follows it: options, unit, health, figures, questions. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';

@@ -1,4 +1,4 @@
-/** docs/presence.md and docs/commands.md: a backend that asks who is there, and tells one to act. */
+/** docs/presence.md and docs/commands.md: a backend asks who is there, and tells one to act. */
 import { randomUUID } from 'node:crypto';
 import { copyFileSync, rmSync } from 'node:fs';
 import t, { type Test } from 'tap';

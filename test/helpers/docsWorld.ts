@@ -38,6 +38,7 @@ export const LOOKED_UP: Readonly<Record<string, string>> = {
   'bench-links': '6 minutes',
   'bench-peers': '15 minutes, and it makes docs/performance.md anew',
   check: 'test/checks.test.ts and test/tidy.test.ts are the same',
+  release: 'it builds and packs what is committed, after all tests',
 };
 
 const TAKEN = 'node_modules/.owsla-ready';

@@ -3,7 +3,7 @@
  * runs fails here, or in the test file of its page (helpers/docs.ts).
  */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -27,7 +27,7 @@ const COMMAND = new RegExp(`^\\s*(?:\\$ |(?:${OURS})\\b|(?:${TOOLS}) [\\w./-])`,
 const TYPED = new RegExp(`^(?:(?:${TOOLS}|${OTHERS}) \\S|[A-Z_]{4,}=\\S)`);
 
 /** Mentioned, not typed: there is more to it than these words. */
-const MENTIONED = ['npm run'];
+const MENTIONED = ['npm run', 'npm exec -- node FILE'];
 
 /** They change the machine for good, so nobody's test runs them. */
 const NOT_RUN: Readonly<Record<string, string>> = {
@@ -93,6 +93,10 @@ async function ours(text: string): Promise<string | undefined> {
   const [name = '', ...words] = text.replaceAll(/[<>'"]/g, '').split(' ');
   const script = ['/bin/sh', '-c', `exec ${scriptOf(name)} "$@"`, name];
   const [shell = '', ...command] = script;
+  if (words[0] === '--version') {
+    const { code, output } = await run(shell, [...command, ...words]);
+    return code === 0 ? undefined : output;
+  }
   const flag = words.at(-1)?.startsWith('--') === true ? (words.pop() ?? '') : '';
   const help = await run(shell, [
     ...command,
@@ -132,6 +136,14 @@ const RULES: readonly [RegExp, (rest: string, all: string) => Promise<string | u
   [
     /^npm run (?:--silent )?/,
     async (rest) => (scriptOf(rest.replace(/ --$/, '')) === '' ? 'no such script' : undefined),
+  ],
+  [
+    /^npm version /,
+    async (_, all) => {
+      copyFileSync(at('package.json'), join(folder, 'package.json'));
+      const { code, output } = await run('/bin/sh', ['-c', all]);
+      return code === 0 ? undefined : output;
+    },
   ],
   [
     /^npm prefix /,

@@ -1,5 +1,5 @@
-/** docs/ for contributors: performance.md, presence-spec.md, and the vectors of protocol.md. */
-import { readdirSync, readFileSync } from 'node:fs';
+/** docs/ for contributors: how to work, figures, the specification, the vectors of protocol.md. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { fetched } from '../../../tla/tlc.ts';
@@ -8,14 +8,26 @@ import { DocsWorld } from '../../helpers/docsWorld.ts';
 import { at } from '../../helpers/programs.ts';
 import { loadVectors } from '../../helpers/vectors.ts';
 
-// The report writes its page anew: into a copy.
-const world = await DocsWorld.make(t, ['bench', 'docs']);
+// Where commands write: the report its page, the formatter what it mends.
+const world = await DocsWorld.make(t, ['bench', 'docs', 'src', 'test']);
 
 /** Flags that a make target hands on, against the program that takes them. */
 function takesFlags(t: Test, block: string, program: string): void {
   const text = readFileSync(at(program), 'utf8');
   for (const [, flag = ''] of block.matchAll(/ ['"]?--([\w-]+)/g)) t.match(text, `${flag}: {`);
 }
+
+await everyBlockOf('docs/CONTRIBUTING.md', async (page, t) => {
+  const setUp = page.take('sh', '# npm packages');
+  const loop = page.take('sh', 'make test FILES=');
+  const release = page.take('sh', 'make release');
+
+  t.test('what it has contributors run', async (t) => {
+    for (const [, file = ''] of loop.matchAll(/([\w/]+\.test\.ts)/g))
+      t.ok(existsSync(at(file)), file);
+    for (const block of [setUp, loop, release]) await world.ends(t, block);
+  });
+});
 
 await everyBlockOf('docs/performance.md', async (page, t) => {
   const block = page.take('sh', 'make bench-peers');

@@ -50,6 +50,8 @@ export class DocsWorld {
   readonly vhost: Vhost;
   /** URLs of the two users; a test may have made others by the page's own commands. */
   readonly users: Record<User, string>;
+  /** Users that the page's own commands made, to go with the rest. */
+  readonly made: string[] = [];
   port = 0;
   adminPort = 0;
   readonly #t: Test;
@@ -67,17 +69,18 @@ export class DocsWorld {
     // A short path: Unix sockets lie in a folder within.
     const folder = mkdtempSync(join(tmpdir(), 'od-'));
     const vhost = await makeVhost();
-    t.teardown(async () => {
-      await vhost.remove();
-      rmSync(folder, { recursive: true, force: true });
-    });
     makeCheckout(folder, copies);
     for (const name of ['backup', 'tmp', 'var/lib']) {
       mkdirSync(join(folder, name), { recursive: true });
     }
     const tools = { ...programs(), rabbitmqctl: vhost.rabbitmqctl };
     for (const [name, script] of Object.entries(tools)) write(join(folder, 'bin', name), script);
-    return new DocsWorld(t, folder, vhost);
+    const world = new DocsWorld(t, folder, vhost);
+    t.teardown(async () => {
+      await vhost.remove(world.made);
+      rmSync(folder, { recursive: true, force: true });
+    });
+    return world;
   }
 
   /** The text with addresses and paths of this world. */

@@ -24,7 +24,8 @@ export interface Vhost {
   readonly rabbitmqctl: string;
   /** The URL of a user that somebody else made. */
   urlFor(name: string, password: string): string;
-  remove(): Promise<void>;
+  /** With the users that somebody else made. */
+  remove(others?: readonly string[]): Promise<void>;
 }
 
 const text = (value: string): string => `<<${[...Buffer.from(value)].join(',')}>>`;
@@ -47,9 +48,11 @@ export async function makeVhost(): Promise<Vhost> {
   await broker.ctl('eval', `${steps.join(', ')}.`);
   const urlFor = (user: string, password: string) =>
     Object.assign(new URL(broker.urlFor(user, password)), { pathname: `/${name}` }).href;
-  const remove = async () => {
-    const users = ['owsla', 'backend'].map((user) => text(`${user}-${id}`));
-    const ends = users.map((user) => `${AUTH}:delete_user(${user}, ${BY})`);
+  const remove = async (others: readonly string[] = []) => {
+    const users = ['owsla', 'backend'].map((user) => `${user}-${id}`);
+    const ends = [...users, ...others]
+      .map(text)
+      .map((user) => `${AUTH}:delete_user(${user}, ${BY})`);
     await broker.ctl('eval', `${ends.join(', ')}, rabbit_vhost:delete(${vhost}, ${BY}).`);
     await broker.stop();
   };

@@ -24,12 +24,9 @@ async function answers(t: Test, command: string, status: number, answer: string)
 }
 
 async function makeUsers(t: Test, block: string): Promise<void> {
-  const said = await world.ends(t, block);
-  t.equal(said, '');
-  t.teardown(async () => {
-    for (const user of ['owsla', 'backend']) await world.vhost.broker.ctl('delete_user', user);
-  });
+  t.equal(await world.ends(t, block), '');
   for (const [, name = '', password = ''] of block.matchAll(/add_user (\w+) +'([^']+)'/g)) {
+    world.made.push(name);
     world.users[name === 'owsla' ? 'owsla' : 'backend'] = world.vhost.urlFor(name, password);
   }
 }

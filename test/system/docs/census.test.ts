@@ -88,27 +88,34 @@ const NOWHERE = { OWSLA_AMQP: 'amqp://127.0.0.1:1', OWSLA_PORT: '0', OWSLA_ADMIN
 const UNREACHABLE = 69;
 const USAGE = 64;
 
+const helps = new Map<string, Promise<string>>();
+
+/** What `owsla serve --help` prints, asked for once. */
+function helpOf(text: string): Promise<string> {
+  const [name = '', ...words] = text.split(' ');
+  const asked = helps.get(text) ?? start(name, [...words, '--help']).then(({ output }) => output);
+  helps.set(text, asked);
+  return asked;
+}
+
+function start(name: string, words: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Told> {
+  return run('/bin/sh', ['-c', `exec ${scriptOf(name)} "$@"`, name, ...words], env);
+}
+
 /** A command of ours: subcommand and flag by its help; a whole one, by a broker that is away. */
 async function ours(text: string): Promise<string | undefined> {
   const [name = '', ...words] = text.replaceAll(/[<>'"]/g, '').split(' ');
-  const script = ['/bin/sh', '-c', `exec ${scriptOf(name)} "$@"`, name];
-  const [shell = '', ...command] = script;
   if (words[0] === '--version') {
-    const { code, output } = await run(shell, [...command, ...words]);
+    const { code, output } = await start(name, words);
     return code === 0 ? undefined : output;
   }
   const flag = words.at(-1)?.startsWith('--') === true ? (words.pop() ?? '') : '';
-  const help = await run(shell, [
-    ...command,
-    ...words.filter((word) => /^\w+$/.test(word)),
-    '--help',
-  ]);
   if (flag !== '' || words.every((word) => /^[a-z]+$/.test(word))) {
-    const isThere =
-      help.output.startsWith([name, ...words].join(' ')) && help.output.includes(flag);
-    return isThere ? undefined : `there is no ${text}`;
+    const command = [name, ...words].join(' ');
+    const help = await helpOf(command);
+    return help.startsWith(command) && help.includes(flag) ? undefined : `there is no ${text}`;
   }
-  const { code, output } = await run(shell, [...command, ...words], NOWHERE);
+  const { code, output } = await start(name, words, NOWHERE);
   return code === UNREACHABLE ? undefined : `exit ${code}: ${output}`;
 }
 
@@ -167,7 +174,7 @@ const RULES: readonly [RegExp, (rest: string, all: string) => Promise<string | u
     // The page names it as what goes wrong.
     async (_, all) => {
       const OWSLA_PORT = all.slice('OWSLA_PORT='.length);
-      const { code } = await run('/bin/sh', ['-c', `${scriptOf('owsla')} serve`], { OWSLA_PORT });
+      const { code } = await start('owsla', ['serve'], { OWSLA_PORT });
       return code === USAGE ? undefined : 'it is no mistake';
     },
   ],
@@ -175,7 +182,7 @@ const RULES: readonly [RegExp, (rest: string, all: string) => Promise<string | u
     /^OWSLA_SET=/,
     async (OWSLA_SET) => {
       const env = { ...NOWHERE, OWSLA_SET };
-      const { code, output } = await run('/bin/sh', ['-c', `${scriptOf('owsla')} serve`], env);
+      const { code, output } = await start('owsla', ['serve'], env);
       return code === UNREACHABLE ? undefined : output;
     },
   ],
@@ -216,34 +223,28 @@ t.test('census: every command in a sentence or a table is one', async (t) => {
   }
 });
 
-/** Where the flags of a page's sentences and tables are looked up. */
-async function flagsOf(page: string): Promise<string> {
-  const helps = ['serve', 'devices', 'command', 'presence restore'].map((sub) => `owsla ${sub}`);
-  const tools = ['run', 'backend', 'compare'].map((sub) => `owsla-loadgen ${sub}`);
-  const benches = readdirSync(at('bench'), { recursive: true, encoding: 'utf8' });
-  const told = await Promise.all(
-    [...helps, ...(page.includes('loadgen') ? tools : [])].map(async (text) => {
-      const [name = '', ...words] = text.split(' ');
-      return run('/bin/sh', ['-c', `exec ${scriptOf(name)} "$@"`, name, ...words, '--help']);
-    }),
-  );
-  const node = await run(process.execPath, ['--v8-options']);
-  const ofNode = [...process.allowedNodeEnvironmentFlags, node.output].join('\n');
-  // A bench says its flags in its source, as parseArgs or as a comment takes them.
-  const ofBenches = benches
+const OWSLA = ['serve', 'devices', 'command', 'presence restore'].map((sub) => `owsla ${sub}`);
+const LOADGEN = ['run', 'backend', 'compare'].map((sub) => `owsla-loadgen ${sub}`);
+
+/** Flags of benches, as their parseArgs takes them. */
+function flagsOfBenches(): string[] {
+  return readdirSync(at('bench'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
     .map((name) => readFileSync(at(`bench/${name}`), 'utf8'))
     .flatMap((text) => [...text.matchAll(/^ +'?([\w-]+)'?: \{ type: '/gm)])
     .map(([, flag]) => `--${flag}`);
-  const isBench = /performance|decisions/.test(page);
+}
+
+/** Where the flags of a page's sentences and tables stand: in our helps, Node's, or a source. */
+async function flagsOf(page: string): Promise<string> {
+  const commands = page.includes('loadgen') ? [...OWSLA, ...LOADGEN] : OWSLA;
+  const texts = await Promise.all(commands.map(helpOf));
+  texts.push((await run(process.execPath, ['--v8-options'])).output);
+  texts.push(...process.allowedNodeEnvironmentFlags);
+  if (/performance|decisions/.test(page)) texts.push(...flagsOfBenches());
   const devices = page.startsWith('examples/') ? ['device.c', 'device.ts'] : [];
-  const ofDevices = devices.map((name) => readFileSync(at(`examples/${name}`), 'utf8'));
-  return [
-    ...ofDevices,
-    ...told.map(({ output }) => output),
-    ofNode,
-    ...(isBench ? ofBenches : []),
-  ].join('\n');
+  texts.push(...devices.map((name) => readFileSync(at(`examples/${name}`), 'utf8')));
+  return texts.join('\n');
 }
 
 t.test('census: every flag that a sentence or a table names is one', async (t) => {

@@ -17,8 +17,9 @@ await world.serves('owsla serve');
 await world.isReady();
 
 /**
- * A fifth of its devices, for the processor's sake. Every time in it is a thirtieth, at least a second; those in thresholds stay. What it leaves to
- * the defaults of `--duration` and `--timeout`, 10 s each, is a second too.
+ * A fifth of its devices, for the processor's sake. Every time in it is a thirtieth, at least a
+ * second; those in thresholds stay. What it leaves to the defaults of `--duration` and
+ * `--timeout`, 10 s each, is a second too.
  */
 function shortened(block: string): string {
   const isTimed = /--(?:duration|stage)/.test(block);

@@ -22,6 +22,7 @@ import { dirname, join } from 'node:path';
 import { connect } from 'amqplib';
 import type { Test } from 'tap';
 import { Command } from './command.ts';
+import { leashFolder } from './leash.ts';
 import { at, debianPython } from './programs.ts';
 import { makeVhost, type Vhost } from './vhost.ts';
 import { waitFor } from './waitFor.ts';
@@ -68,6 +69,7 @@ export class DocsWorld {
   static async make(t: Test, copies: readonly string[] = []): Promise<DocsWorld> {
     // A short path: Unix sockets lie in a folder within.
     const folder = mkdtempSync(join(tmpdir(), 'od-'));
+    leashFolder(folder);
     const vhost = await makeVhost();
     makeCheckout(folder, copies);
     for (const name of ['backup', 'tmp', 'var/lib']) {

@@ -19,3 +19,15 @@ export function leash(leader: ChildProcess, folder = ''): void {
   if ('unref' in shell.stdin && typeof shell.stdin.unref === 'function') shell.stdin.unref();
   leader.once('exit', () => shell.stdin.end());
 }
+
+/** Removes a folder when this process has ended, however it ends. */
+export function leashFolder(folder: string): void {
+  const script = 'cat >/dev/null; rm -rf "$1"';
+  const shell = spawn('/bin/sh', ['-c', script, 'leash', folder], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  shell.unref();
+  shell.stdin.on('error', () => {});
+  if ('unref' in shell.stdin && typeof shell.stdin.unref === 'function') shell.stdin.unref();
+}

@@ -10,6 +10,7 @@ import t from 'tap';
 import { blocksOf, type Inline, inlinesOf, LANGUAGES, PAGES } from '../../helpers/docs.ts';
 import { LOOKED_UP, scriptOf } from '../../helpers/docsWorld.ts';
 import { cleanEnvironment } from '../../helpers/environment.ts';
+import { leashFolder } from '../../helpers/leash.ts';
 import { at } from '../../helpers/programs.ts';
 
 /** A drawing, two lines of pseudocode and bytes: they have no tag yet. */
@@ -44,6 +45,7 @@ const tests = readdirSync(import.meta.dirname)
 
 /** Where commands may leave what they leave. */
 const folder = mkdtempSync(join(tmpdir(), 'od-'));
+leashFolder(folder);
 t.teardown(() => rmSync(folder, { recursive: true }));
 
 t.test(

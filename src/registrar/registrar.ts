@@ -21,6 +21,7 @@ import { Answers } from '../broker/answers.ts';
 import { tryOrder } from '../broker/connection.ts';
 import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
+import { within } from '../node/drain.ts';
 import {
   type NodeMessage,
   type RunningChild,
@@ -29,7 +30,7 @@ import {
 } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
 import { type Degraded, startReport } from '../node/report.ts';
-import { Desk } from './command/commandConsumer.ts';
+import { CommandConsumer } from './command/commandConsumer.ts';
 import { eventCounts, Notifier } from './presence/notifier.ts';
 import { Queries } from './presence/queries.ts';
 import { Registrar } from './presence/recorder.ts';
@@ -57,7 +58,7 @@ class RegistrarProcess implements RunningChild {
   readonly #counters = { ...makePresenceCounters(), ...makeCommandCounters() };
   readonly #trace: Trace;
   readonly #store: Sqlite;
-  readonly #desk: Desk;
+  readonly #consumer: CommandConsumer;
   readonly #registrar: Registrar;
   readonly #notifier: Notifier;
   readonly #publisher: Publisher;
@@ -89,12 +90,13 @@ class RegistrarProcess implements RunningChild {
     this.#trace = trace;
     const at = names(config.prefix);
     const store = new Sqlite(config.dataDir || join(folder, 'presence'), limits);
-
     const urls = tryOrder(config.amqp, 0);
-    this.#answers = new Answers({ urls, limits, log, onRoom: () => desk.makeRoom(), onFatal });
+    const onRoom = () => consumer.makeRoom();
+    this.#answers = new Answers({ urls, limits, log, onRoom, onFatal });
 
     // Broker to acceptors, and back: commands, by the registrar's transactions.
-    const desk: Desk = this.#deskOf(store, (acceptor, message) => server.send(acceptor, message));
+    const send: StreamServer['send'] = (acceptor, message) => server.send(acceptor, message);
+    const consumer: CommandConsumer = this.#consumerOf(store, send);
 
     // Acceptors to store: streams, registrar.
     const registrar = new Registrar({
@@ -109,9 +111,9 @@ class RegistrarProcess implements RunningChild {
       onTakeover: (link) => server.takeOver(link),
       onClone: (device, takeovers) => this.#tellClone(device, takeovers),
       settledTo: () => notifier.settledTo(),
-      companion: desk.commands,
+      companion: consumer.commands,
     });
-    const server = this.#serverOf(registrar, desk);
+    const server = this.#serverOf(registrar, consumer);
 
     // Store to broker: notifier, publisher; and queries.
     const publisher = new Publisher({
@@ -120,16 +122,15 @@ class RegistrarProcess implements RunningChild {
       onRoom: () => this.#tell(),
       onReturn: () => {},
     });
-    const exchange = at.presence;
     const onFault = (error: unknown) => this.#failed(error);
-    const notifier = new Notifier({ store, publisher, exchange, limits, trace, onFault });
-    const parts = { publisher, desk, queries: this.#queriesOf(store) };
+    const toPublish = { publisher, exchange: at.presence };
+    const notifier = new Notifier({ store, ...toPublish, limits, trace, onFault });
+    const parts = { publisher, consumer, queries: this.#queriesOf(store) };
     const toBroker = { urls, names: at, queueType, ...parts, onFatal };
     this.#broker = new PresenceBroker({ ...toBroker, limits, log });
-
     this.#publisher = publisher;
     this.#store = store;
-    this.#desk = desk;
+    this.#consumer = consumer;
     this.#registrar = registrar;
     this.#notifier = notifier;
     this.#server = server;
@@ -140,7 +141,7 @@ class RegistrarProcess implements RunningChild {
     });
   }
 
-  #serverOf(registrar: Registrar, { commands }: Desk): StreamServer {
+  #serverOf(registrar: Registrar, { commands }: CommandConsumer): StreamServer {
     const onAnswer = (message: FromLink) => commands.onAnswer(message);
     return new StreamServer({
       registrar,
@@ -154,12 +155,12 @@ class RegistrarProcess implements RunningChild {
     const { limits } = this.#start.config;
     const answers = this.#answers;
     const count = (fate: QueryFate) => bump(this.#counters.queries, fate);
-    const commandsOf = (device: string) => this.#desk.commands.countOf(device);
+    const commandsOf = (device: string) => this.#consumer.commands.countOf(device);
     return new Queries({ store, answers, limits, epoch: () => this.#epoch, commandsOf, count });
   }
 
-  #deskOf(store: Store, send: StreamServer['send']): Desk {
-    return new Desk({
+  #consumerOf(store: Store, send: StreamServer['send']): CommandConsumer {
+    return new CommandConsumer({
       store,
       limits: this.#start.config.limits,
       counters: this.#counters,
@@ -213,7 +214,7 @@ class RegistrarProcess implements RunningChild {
     this.#count();
     this.#wake();
     this.#tell();
-    this.#desk.tick();
+    this.#consumer.tick();
   }
 
   /** All commands of a turn in one transaction. */
@@ -353,10 +354,10 @@ class RegistrarProcess implements RunningChild {
     const end = performance.now() + LAST_EVENTS_MS;
     const isBusy = () => {
       const { waiting, outbox, sweeps } = this.#registrar.figures();
-      const untold = outbox + this.#desk.outcomesWaiting;
+      const untold = outbox + this.#consumer.outcomesWaiting;
       return waiting + sweeps > 0 || this.#isWorking || (untold > 0 && this.#broker.isUp);
     };
-    await Promise.race([this.#desk.suspend(), pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
+    await within(CLOSE_BROKER_MS, this.#consumer.suspend());
     this.#wake();
     while (this.#fault === undefined && isBusy() && performance.now() < end) {
       await pause(TICK_MS / 10);
@@ -366,8 +367,7 @@ class RegistrarProcess implements RunningChild {
     const { outbox } = this.#registrar.figures();
     this.#log.info({ outbox }, 'registrar drained');
     await this.#server.close();
-    const closed = Promise.all([this.#broker.close(), this.#answers.close()]);
-    await Promise.race([closed, pause(CLOSE_BROKER_MS, undefined, { ref: false })]);
+    await within(CLOSE_BROKER_MS, Promise.all([this.#broker.close(), this.#answers.close()]));
     this.#count();
     await this.#report.stop();
     await this.#store.close();

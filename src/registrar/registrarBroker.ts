@@ -1,7 +1,7 @@
 /**
  * PresenceBroker: the registrar's AMQP connection, and its claim on the prefix.
- * From: registrar process.  To: publisher (events out), queries (questions in), and the desk
- * (commands in). Answers to both have connections of their own: answers.ts.
+ * From: registrar.ts.  To: publisher (events out), queries (questions in), and the consumer of
+ * commands. Answers to both have connections of their own: answers.ts.
  * Bound: only who has the claim publishes. Another registrar with the same prefix is waited out for
  * `presenceClaimMs`, as it may be our own that only the broker still sees; then this node ends.
  */
@@ -19,7 +19,7 @@ import {
   declarePresence,
   type Names,
 } from '../broker/topology.ts';
-import type { Desk } from './command/commandConsumer.ts';
+import type { CommandConsumer } from './command/commandConsumer.ts';
 import type { Queries } from './presence/queries.ts';
 
 export interface PresenceBrokerOptions {
@@ -31,7 +31,7 @@ export interface PresenceBrokerOptions {
   readonly log: Logger;
   readonly publisher: Publisher;
   readonly queries: Queries;
-  readonly desk: Pick<Desk, 'open'>;
+  readonly consumer: Pick<CommandConsumer, 'open'>;
   readonly onFatal: (error: StartError) => void;
 }
 
@@ -136,10 +136,10 @@ export class PresenceBroker {
   }
 
   async #openCommands(model: ChannelModel): Promise<void> {
-    const { desk, names, log } = this.#options;
+    const { consumer, names, log } = this.#options;
     const channel = await model.createChannel();
     this.#watch(channel);
-    await desk.open(channel, names.commands, () => {
+    await consumer.open(channel, names.commands, () => {
       log.warn({ queue: names.commands }, 'command queue was deleted');
       this.#connection.reset();
     });

@@ -10,7 +10,7 @@ import {
 } from '../../src/acceptor/route/deviceCommands.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
-import { Desk } from '../../src/registrar/command/commandConsumer.ts';
+import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import { type Device, END } from '../helpers/device.ts';
@@ -265,14 +265,14 @@ test('kept: not without the one before it; one that never goes is none', async (
 /** A registrar above this acceptor, without stream and broker between. */
 class Upstairs {
   readonly #store = new MemoryStore();
-  readonly #desk: Desk;
+  readonly #consumer: CommandConsumer;
   readonly #parts: Parts;
   readonly #clock: Served['clock'];
 
   constructor({ limits, clock }: Served, parts: Parts) {
     this.#parts = parts;
     this.#clock = clock;
-    this.#desk = new Desk({
+    this.#consumer = new CommandConsumer({
       store: this.#store,
       limits,
       counters: makeCommandCounters(),
@@ -297,8 +297,8 @@ class Upstairs {
   async link(connection: string): Promise<void> {
     const rest = { online: true, seq: 1, start: 1, acceptedUs: 1, at: 1, acceptor: 'acceptor-1' };
     const row = { device: 'door-17', connection, reason: 'connected' as const, ...rest };
-    await this.#desk.commands.prepare();
-    this.#desk.commands.committed([row]);
+    await this.#consumer.commands.prepare();
+    this.#consumer.commands.committed([row]);
   }
 
   /** Kept commands come from the broker, and are stored together. */
@@ -310,13 +310,13 @@ class Upstairs {
       const message = { content, fields: { routingKey: 'door-17' }, properties };
       // Of a channel that was lost since: there is none to settle it on.
       const delivery = { isRedelivered: false, isStale: false, channel: null };
-      this.#desk.commands.onDelivery(message as unknown as ConsumeMessage, delivery);
+      this.#consumer.commands.onDelivery(message as unknown as ConsumeMessage, delivery);
     }
     await this.work();
   }
 
   async work(): Promise<void> {
-    const { commands } = this.#desk;
+    const { commands } = this.#consumer;
     for (const message of this.#parts.told.splice(0)) commands.onAnswer(message);
     const writes = await commands.prepare();
     const nothing = { rows: [], events: [], settledTo: 0 };
@@ -326,7 +326,7 @@ class Upstairs {
 
   pass(ms: number): void {
     this.#clock.advance(ms);
-    this.#desk.tick();
+    this.#consumer.tick();
   }
 }
 

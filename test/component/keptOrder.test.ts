@@ -3,7 +3,7 @@ import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
-import { Desk } from '../../src/registrar/command/commandConsumer.ts';
+import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
@@ -14,7 +14,7 @@ t.test(
   async (t) => {
     const now = 1_000_000;
     const store = new MemoryStore(() => now);
-    const desk = new Desk({
+    const consumer = new CommandConsumer({
       store,
       limits: makeLimits(),
       counters: makeCommandCounters(),
@@ -32,7 +32,7 @@ t.test(
         throw error;
       },
     });
-    const { commands } = desk;
+    const { commands } = consumer;
     const deliver = (messageId: string) => {
       const headers = { deadline: now + 60_000 };
       const properties = { type: 'door.open', messageId, deliveryMode: 2, headers };
@@ -54,7 +54,7 @@ t.test(
     // While the second is looked for, the first one's time has come, and its device is known.
     const { findCommands } = store;
     store.findCommands = (keys) => {
-      desk.tick();
+      consumer.tick();
       store.rows.set(DEVICE, {
         ...{ device: DEVICE, online: false, seq: 1, connection: 'c', acceptor: 'a' },
         ...{ start: 1, acceptedUs: 1, at: 1, reason: 'peer-bye' },
@@ -63,7 +63,7 @@ t.test(
     };
     await write(await commands.prepare());
     store.findCommands = findCommands;
-    desk.tick();
+    consumer.tick();
     while (commands.isBusy) await write(await commands.prepare());
 
     const kept = await store.waitingCommands([{ device: DEVICE, after: 0, limit: 9 }]);

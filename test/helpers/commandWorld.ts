@@ -1,6 +1,6 @@
 /**
- * A world around the command desk, for property tests: a broker with one queue, devices that
- * remember 16 keys, their links, and a store; every step is taken only when the test says so.
+ * A world around the consumer of commands, for property tests: a broker with one queue, devices
+ * that remember 16 keys, their links, and a store; every step is taken when the test says so.
  * From: a list of steps that fast-check made up.  To: who acted upon what, and who was told what.
  * Bound: small numbers, so that steps meet each other often.
  */
@@ -12,7 +12,7 @@ import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
 import type { Answer as Outcome } from '../../src/broker/replyQueues.ts';
 import type { ToAcceptor, ToRegistrar } from '../../src/node/messages.ts';
-import { Desk } from '../../src/registrar/command/commandConsumer.ts';
+import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
 import { KEYS } from '../../src/registrar/command/deviceQueue.ts';
 import type { CommandWrites } from '../../src/registrar/store/commandRows.ts';
 import type { Row } from '../../src/registrar/store/presenceRules.ts';
@@ -207,7 +207,7 @@ export class World {
   failures = 0;
   crashes = 0;
   #store = new MemoryStore(() => this.#now);
-  #desk: Desk;
+  #consumer: CommandConsumer;
   #channel: ModelChannel;
   #post: ModelPost;
   /** What the registrar has not recorded yet of who is connected. */
@@ -221,12 +221,12 @@ export class World {
     this.devices = devices.map((name) => new ModelDevice(name));
     for (const name of devices) this.#store.rows.set(name, rowOf(name, undefined));
     this.#post = new ModelPost(this);
-    this.#desk = this.#makeDesk();
+    this.#consumer = this.#makeConsumer();
     this.#channel = this.#makeChannel();
   }
 
-  #makeDesk(): Desk {
-    return new Desk({
+  #makeConsumer(): CommandConsumer {
+    return new CommandConsumer({
       store: this.#store,
       limits: makeLimits({ ...LIMITS, commandWindowMax: this.#windowMax }),
       counters: makeCommandCounters(),
@@ -253,7 +253,7 @@ export class World {
   #makeChannel(): ModelChannel {
     const channel = new ModelChannel(this);
     // All that it awaits is there at once.
-    const open = this.#desk.open(channel as unknown as Channel, 'commands', () => {});
+    const open = this.#consumer.open(channel as unknown as Channel, 'commands', () => {});
     // Of a channel that is lost before.
     open.catch(() => {});
     return channel;
@@ -333,7 +333,7 @@ export class World {
 
   answer(at: number): void {
     const answer = this.devices[at]?.answers.shift();
-    if (answer) this.#desk.commands.onAnswer(answer);
+    if (answer) this.#consumer.commands.onAnswer(answer);
   }
 
   /**
@@ -351,7 +351,7 @@ export class World {
   // The registrar.
 
   async work(): Promise<boolean> {
-    const { commands } = this.#desk;
+    const { commands } = this.#consumer;
     const rows = this.#rows.splice(0);
     try {
       const writes = await commands.prepare();
@@ -377,11 +377,11 @@ export class World {
   /** It dies; between a transaction and what follows it, if `hasWritten`. */
   async crash(arriving: number, hasWritten: boolean, isLost: boolean): Promise<void> {
     this.crashes += 1;
-    if (hasWritten) await this.#write(await this.#desk.commands.prepare()).catch(() => {});
+    if (hasWritten) await this.#write(await this.#consumer.commands.prepare()).catch(() => {});
     const channel = this.#channel;
     this.#post.transfer(arriving);
     this.#post = new ModelPost(this);
-    this.#desk = this.#makeDesk();
+    this.#consumer = this.#makeConsumer();
     channel.removeAllListeners();
     channel.lose(arriving);
     this.#channel = this.#makeChannel();
@@ -395,13 +395,13 @@ export class World {
 
   pass(ms: number): void {
     this.#now += ms;
-    this.#desk.tick();
+    this.#consumer.tick();
   }
 
   /** Nothing fails any more, until nothing changes any more. */
   async settle(): Promise<void> {
     this.failures = 0;
-    // The desk's `open` is done.
+    // The consumer's `open` is done.
     await nextTurn();
     for (const [at, device] of this.devices.entries()) {
       device.mood = 'both';
@@ -421,7 +421,7 @@ export class World {
 
   async #flow(): Promise<void> {
     for (let quiet = 0; quiet < 3; quiet += 1) {
-      this.#desk.tick();
+      this.#consumer.tick();
       while (await this.work());
       if (this.#isMoving()) quiet = 0;
       while (this.queue.length > 0) this.deliver();
@@ -437,7 +437,7 @@ export class World {
 
   #isMoving(): boolean {
     const { wire, confirms } = this.#post;
-    // The desk looks at its queue again and again: that alone is no movement.
+    // The consumer looks at its queue again and again: that alone is no movement.
     const acks = this.#channel.wire.filter(({ lost }) => lost === undefined);
     const toMove = this.queue.length + acks.length + wire.length + confirms.length;
     return toMove > 0 || this.devices.some(({ inbox, answers }) => inbox.length + answers.length);

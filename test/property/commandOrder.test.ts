@@ -13,7 +13,7 @@ import { DeviceCommands } from '../../src/acceptor/route/deviceCommands.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters, makeCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
-import { Desk } from '../../src/registrar/command/commandConsumer.ts';
+import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
 import { type CommandMessage, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
@@ -46,7 +46,7 @@ class Stage {
   /** COMMANDs that the device has read and not answered. */
   #mutes = 0;
   #endpoint = this.#link();
-  readonly #desk = new Desk({
+  readonly #consumer = new CommandConsumer({
     store: this.#store,
     limits: TIGHT,
     counters: makeCommandCounters(),
@@ -104,11 +104,11 @@ class Stage {
     const properties = { type: 't', messageId: String(this.kept), deliveryMode: 2, headers };
     const message = { content, fields: { routingKey: 'door-17' }, properties };
     const delivery = { isRedelivered: false, isStale: false, channel: null };
-    this.#desk.commands.onDelivery(message as unknown as ConsumeMessage, delivery);
+    this.#consumer.commands.onDelivery(message as unknown as ConsumeMessage, delivery);
   }
 
   async work(): Promise<void> {
-    const { commands } = this.#desk;
+    const { commands } = this.#consumer;
     const rows = this.#rows.splice(0).map((connection) => {
       const rest = { seq: 1, start: 1, acceptedUs: 1, at: 1, reason: 'connected' } as const;
       return { device: 'door-17', online: true, connection, acceptor: 'acceptor-1', ...rest };
@@ -120,7 +120,7 @@ class Stage {
 
   /** The acceptor reads so many, and the registrar what was answered before. */
   stream(count: number): void {
-    for (const message of this.#up.splice(0)) this.#desk.commands.onAnswer(message);
+    for (const message of this.#up.splice(0)) this.#consumer.commands.onAnswer(message);
     for (const message of this.#down.splice(0, count)) this.#commands.onCommand(message);
   }
 
@@ -165,7 +165,7 @@ class Stage {
 
   pass(ms: number): void {
     this.now += ms;
-    this.#desk.tick();
+    this.#consumer.tick();
   }
 
   /** Nothing fails any more, until nothing changes any more. */

@@ -1,5 +1,5 @@
 /**
- * Desk: commands put together: the queue, the decisions, the outcomes.
+ * CommandConsumer: the queue of commands, and what their decisions do to the world.
  * From: one channel of the registrar's AMQP connection, by which commands come in.
  * To: acceptors' streams; the store, as the registrar's companion; outcomes, by answers.ts.
  * Bound: `commandPrefetch` deliveries not yet settled: then the broker keeps the rest.
@@ -17,7 +17,7 @@ import { Commands } from './commands.ts';
 import { Outcomes } from './outcomes.ts';
 import type { Delivery, Port, Sending, Sent } from './port.ts';
 
-export interface DeskOptions {
+export interface CommandConsumerOptions {
   readonly store: Store;
   readonly limits: Limits;
   readonly counters: CommandCounters;
@@ -49,9 +49,9 @@ interface Tagged extends Delivery {
 
 const KEY_BYTES = 16;
 
-export class Desk implements Port {
+export class CommandConsumer implements Port {
   readonly commands: Commands;
-  readonly #options: DeskOptions;
+  readonly #options: CommandConsumerOptions;
   readonly #outcomes: Outcomes;
   #channel: Channel | undefined;
   #tag = '';
@@ -62,7 +62,7 @@ export class Desk implements Port {
   #granted: Channel | undefined;
   #isLooking = false;
 
-  constructor(options: DeskOptions) {
+  constructor(options: CommandConsumerOptions) {
     const { store, limits, counters, wall, now, answers, mayRead, trace, onFault } = options;
     this.#options = options;
     this.#outcomes = new Outcomes({

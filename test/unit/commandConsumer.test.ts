@@ -1,11 +1,11 @@
-/** The desk: when what its channel brings is judged. The channel is what a desk sees of one. */
+/** CommandConsumer: when what its channel brings is judged. The channel is a fake. */
 import { EventEmitter } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Channel as AmqpChannel, ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
-import { Desk } from '../../src/registrar/command/commandConsumer.ts';
+import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
@@ -40,7 +40,7 @@ async function build() {
   const sent: unknown[] = [];
   let isChanging = false;
   const answers = new FakeAnswers();
-  const desk = new Desk({
+  const consumer = new CommandConsumer({
     store: new MemoryStore(),
     limits: makeLimits({}),
     counters: makeCommandCounters(),
@@ -64,7 +64,7 @@ async function build() {
     },
   });
   const channel = new Channel();
-  await desk.open(channel as unknown as AmqpChannel, 'commands', () => {});
+  await consumer.open(channel as unknown as AmqpChannel, 'commands', () => {});
   return {
     channel,
     outcomes: answers.types,
@@ -78,8 +78,8 @@ async function build() {
       isChanging = false;
       const times = { seq: 1, start: 1, acceptedUs: 1, at: 1, reason: 'connected' } as const;
       const row = { device: 'door', online: true, connection: 'c', acceptor: 'a', ...times };
-      await desk.commands.prepare();
-      desk.commands.committed([row]);
+      await consumer.commands.prepare();
+      consumer.commands.committed([row]);
     },
     /** With all that its answers bring. */
     endTurn: async () => {
@@ -89,20 +89,23 @@ async function build() {
   };
 }
 
-t.test('desk: a command finds the link whose news is read after it, in one turn', async (t) => {
-  const { channel, outcomes, sent, tell, record, endTurn } = await build();
-  channel.deliver();
-  tell();
-  await endTurn();
-  t.same(outcomes, []);
+t.test(
+  'commandConsumer: a command finds the link whose news is read after it, in one turn',
+  async (t) => {
+    const { channel, outcomes, sent, tell, record, endTurn } = await build();
+    channel.deliver();
+    tell();
+    await endTurn();
+    t.same(outcomes, []);
 
-  await record();
+    await record();
 
-  t.same(sent, ['door']);
-  t.same(outcomes, []);
-});
+    t.same(sent, ['door']);
+    t.same(outcomes, []);
+  },
+);
 
-t.test('desk: with no news in that turn it is told when the turn is over', async (t) => {
+t.test('commandConsumer: with no news in that turn it is told when the turn is over', async (t) => {
   const { channel, outcomes, endTurn } = await build();
   channel.deliver();
   t.same(outcomes, []);
@@ -112,18 +115,21 @@ t.test('desk: with no news in that turn it is told when the turn is over', async
   t.same(outcomes, ['offline']);
 });
 
-t.test('desk: what a channel brought that was lost in that turn is left to the next', async (t) => {
-  const { channel, sent, record, endTurn } = await build();
-  await record();
-  channel.deliver();
-  channel.emit('close');
+t.test(
+  'commandConsumer: what a channel brought that was lost in that turn is left to the next',
+  async (t) => {
+    const { channel, sent, record, endTurn } = await build();
+    await record();
+    channel.deliver();
+    channel.emit('close');
 
-  await endTurn();
+    await endTurn();
 
-  t.same(sent, []);
-});
+    t.same(sent, []);
+  },
+);
 
-t.test('desk: what the broker gives again has waited enough', async (t) => {
+t.test('commandConsumer: what the broker gives again has waited enough', async (t) => {
   const { channel, outcomes, endTurn } = await build();
 
   channel.deliver({ redelivered: true });

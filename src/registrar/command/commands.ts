@@ -1,7 +1,7 @@
 /**
  * Commands: which command goes where, and what becomes of it. Pure: its port does the rest.
  * From: the broker's deliveries, the registrar's rows (who is connected), acceptors' answers.
- * To: transients.ts and durable.ts, which decide.
+ * To: transient.ts and durable.ts, which decide.
  * Bound: a link per connected device, in memory; the keys of the last `commandPrefetch` concluded
  * deliveries, twice over, in case the broker gives them again. A command waits EARLY_MS at most for
  * its device's link to be on record.
@@ -15,9 +15,9 @@ import type { Companion } from '../presence/recorder.ts';
 import type { CommandWrites, Outcome } from '../store/commandRows.ts';
 import type { HeldLink, Row } from '../store/presenceRules.ts';
 import { type Command, readCommand } from './command.ts';
-import { Kept, type KeptOptions } from './durable.ts';
+import { DurableCommands, type DurableOptions } from './durable.ts';
 import type { Delivery, Port } from './port.ts';
-import { Transients } from './transients.ts';
+import { TransientCommands } from './transient.ts';
 
 /** In ms. Recording takes a few, unless the store fails. */
 const EARLY_MS = 1_000;
@@ -32,7 +32,7 @@ interface Early {
 
 export interface CommandsOptions
   extends Pick<
-    KeptOptions,
+    DurableOptions,
     'store' | 'wall' | 'now' | 'newKey' | 'onOpen' | 'onCommit' | 'settledTo' | 'trace'
   > {
   readonly port: Port;
@@ -43,8 +43,8 @@ export interface CommandsOptions
 export class Commands implements Companion {
   readonly #options: CommandsOptions;
   readonly #links = new Map<string, HeldLink>();
-  readonly #transients: Transients;
-  readonly #kept: Kept;
+  readonly #transient: TransientCommands;
+  readonly #durable: DurableCommands;
   /** Keys of concluded deliveries, the oldest first. */
   readonly #concluded = new Set<string>();
   /** In the order in which they came. */
@@ -57,8 +57,8 @@ export class Commands implements Companion {
     const { counters, trace } = options;
     this.#options = options;
     const onEnd = (key: string, outcome: Outcome) => this.#remember(key, outcome);
-    this.#transients = new Transients({ port, limits, wall, now, trace, onEnd });
-    this.#kept = new Kept({
+    this.#transient = new TransientCommands({ port, limits, wall, now, trace, onEnd });
+    this.#durable = new DurableCommands({
       port,
       store,
       limits,
@@ -81,12 +81,12 @@ export class Commands implements Companion {
 
   /** For the metrics. */
   figures(): { kept: number; open: number; links: number } {
-    return { kept: this.#kept.lanes.size, open: this.#transients.size, links: this.#links.size };
+    return { kept: this.#durable.lanes.size, open: this.#transient.size, links: this.#links.size };
   }
 
   /** Kept commands of this device that have not ended. */
   countOf(device: string): number {
-    return this.#kept.lanes.countOf(device);
+    return this.#durable.lanes.countOf(device);
   }
 
   #remember(key: string, outcome: Outcome): void {
@@ -127,18 +127,18 @@ export class Commands implements Companion {
   }
 
   #begin(command: Command, delivery: Delivery, refusal?: Refusal): void {
-    if (command.isKept) this.#kept.begin(command, delivery, refusal);
-    else this.#transient(command, delivery, refusal);
+    if (command.isKept) this.#durable.begin(command, delivery, refusal);
+    else this.#beginTransient(command, delivery, refusal);
   }
 
-  #transient(command: Command, delivery: Delivery, refusal?: Refusal): void {
+  #beginTransient(command: Command, delivery: Delivery, refusal?: Refusal): void {
     const { port, trace } = this.#options;
     const { key, device } = command;
     const { isRedelivered } = delivery;
     // tla: Commands!Deliver
     trace('Commands!Deliver', { key, device, isRedelivered });
     if (isRedelivered && this.#concluded.has(key)) port.settleAgain(key, delivery);
-    else if (refusal) this.#transients.refuse(command, delivery, refusal);
+    else if (refusal) this.#transient.refuse(command, delivery, refusal);
     else this.#judge(command, delivery);
   }
 
@@ -162,12 +162,12 @@ export class Commands implements Companion {
     const { device, isNamed, deadline } = given;
     let command = given;
     if (delivery.isRedelivered) {
-      if (this.#transients.adopt(given.key, delivery)) return;
+      if (this.#transient.adopt(given.key, delivery)) return;
       // An earlier process may have sent it, or not.
-      this.#transients.expire(command, delivery, 'unknown');
+      this.#transient.expire(command, delivery, 'unknown');
       return;
     }
-    if (this.#transients.has(given.key)) {
+    if (this.#transient.has(given.key)) {
       if (isNamed) {
         port.settle(delivery);
         return;
@@ -175,11 +175,11 @@ export class Commands implements Companion {
       command = { ...given, key: newKey() };
     }
     if (delivery.isStale && deadline === undefined) {
-      this.#transients.expire(command, delivery, 'not-sent');
-    } else if (this.#kept.lanes.admits(device)) {
-      this.#transients.begin(command, delivery, this.#links.get(device));
+      this.#transient.expire(command, delivery, 'not-sent');
+    } else if (this.#durable.lanes.admits(device)) {
+      this.#transient.begin(command, delivery, this.#links.get(device));
     } else {
-      this.#transients.refuse(command, delivery, 'busy');
+      this.#transient.refuse(command, delivery, 'busy');
     }
   }
 
@@ -187,7 +187,7 @@ export class Commands implements Companion {
   channelLost(): void {
     this.#early = [];
     this.#earlyDevices.clear();
-    this.#kept.channelLost();
+    this.#durable.channelLost();
   }
 
   // From acceptors.
@@ -198,15 +198,15 @@ export class Commands implements Companion {
       const [, , device, why, connection, due] = message;
       // What went to an earlier link has been judged by that one's end.
       if (this.#links.get(device)?.connection !== connection) return;
-      if (this.#transients.unsent(key, why, due)) return;
-      const mayHave = this.#kept.lanes.unsent(device, key, why);
-      if (why === 'too-long') this.#kept.answered({ what: why, key, mayHave });
+      if (this.#transient.unsent(key, why, due)) return;
+      const mayHave = this.#durable.lanes.unsent(device, key, why);
+      if (why === 'too-long') this.#durable.answered({ what: why, key, mayHave });
     } else if (what === 'taken') {
-      if (!this.#transients.taken(key)) this.#kept.answered({ what, key });
+      if (!this.#transient.taken(key)) this.#durable.answered({ what, key });
     } else {
       const [, , status, payload] = message;
-      if (this.#transients.result(key, status, payload)) return;
-      this.#kept.answered({ what, key, status, payload });
+      if (this.#transient.result(key, status, payload)) return;
+      this.#durable.answered({ what, key, status, payload });
     }
   }
 
@@ -214,47 +214,47 @@ export class Commands implements Companion {
 
   tick(): void {
     this.#judgeEarly();
-    this.#transients.tick();
-    this.#kept.tick();
+    this.#transient.tick();
+    this.#durable.tick();
   }
 
   // The registrar's companion.
 
   get isBusy(): boolean {
-    return this.#kept.isBusy || this.#early.length > 0;
+    return this.#durable.isBusy || this.#early.length > 0;
   }
 
   prepare(): Promise<CommandWrites | undefined> {
-    return this.#kept.prepare();
+    return this.#durable.prepare();
   }
 
   committed(rows: Iterable<Row>): void {
-    this.#kept.committed();
+    this.#durable.committed();
     for (const row of rows) this.#onRow(row);
     this.#judgeEarly();
   }
 
   rolledBack(): void {
-    this.#kept.rolledBack();
+    this.#durable.rolledBack();
   }
 
   /** Who is connected, as it is on record. A hand-over shows again what is known. */
   #onRow({ device, online, acceptor, connection }: Row): void {
-    const { lanes } = this.#kept;
+    const { lanes } = this.#durable;
     const { trace } = this.#options;
     const before = this.#links.get(device);
     // tla: Commands!Learn
     if (!online) {
       if (before) trace('Commands!Learn', { device });
       this.#links.delete(device);
-      this.#transients.linked(device, undefined);
+      this.#transient.linked(device, undefined);
       if (before) lanes.unlinked(device);
       return;
     }
     if (before?.connection !== connection) {
       trace('Commands!Learn', { device, connection });
       this.#links.set(device, { acceptor, connection });
-      this.#transients.linked(device, connection);
+      this.#transient.linked(device, connection);
       lanes.unlinked(device);
     }
     lanes.linked(device);

@@ -1,5 +1,5 @@
 /**
- * Kept: commands that are stored before the broker may forget them, and sent until they are taken.
+ * DurableCommands: kept ones: stored before the broker may forget them, and sent until taken.
  * From: commands.ts.  To: the store, in presence's own transactions (`prepare`, then `committed` or
  * `rolledBack`); once that is on record, to links (deviceQueues.ts), and outcomes.
  * Bound: `commandsPerDeviceMax` per device and `commandsKeptMax` in all, beyond that `refused`;
@@ -31,7 +31,7 @@ import {
   type Transition,
 } from './transitions.ts';
 
-export interface KeptOptions extends LanesOptions {
+export interface DurableOptions extends LanesOptions {
   readonly store: CommandStore & { read(devices: readonly string[]): Promise<Row[]> };
   /** 16 bytes that were never used, in hexadecimal. */
   readonly newKey: () => string;
@@ -58,10 +58,10 @@ const LOAD_BYTES_MAX = 8 * 1_024 * 1_024;
 /** Devices that are read for at a time: their windows may be beyond that. */
 const LOAD_DEVICES = 32;
 
-export class Kept {
+export class DurableCommands {
   /** Those that have not ended, on their way to the links. */
   readonly lanes: Lanes;
-  readonly #options: KeptOptions;
+  readonly #options: DurableOptions;
   #arrived: Arrived[] = [];
   #answers: DeviceAnswer[] = [];
   /** For devices that nobody knows yet, in order; they are judged again at each tick. */
@@ -77,7 +77,7 @@ export class Kept {
   #lookAt = 0;
   #forgetAt = 0;
 
-  constructor(options: KeptOptions) {
+  constructor(options: DurableOptions) {
     this.#options = options;
     this.lanes = new Lanes(options);
   }

@@ -1,7 +1,7 @@
 /**
  * Outcomes: what commands' senders are told, to the broker; and the deliveries this settles.
- * From: commandConsumer.ts: outcomes of transients and refusals, each with its delivery; those of
- * kept commands, once they are on record, or read back from the store.
+ * From: commandConsumer.ts: outcomes of transient commands and refusals, each with its delivery;
+ * those of kept commands, once they are on record, or read back from the store.
  * To: answers, in order; `settledTo`, which the next transaction deletes to.
  * Bound: the answers' window. Beyond it outcomes of kept commands stay in the store, and others
  * wait here with their deliveries unsettled: at most two for each of the broker's prefetch.

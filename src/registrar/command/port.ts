@@ -1,6 +1,6 @@
 /**
  * Port: what commands need of the process around them; the tests bring their own.
- * From: transients.ts and durable.ts.  To: acceptors' streams and the broker (commandConsumer.ts).
+ * From: transient.ts and durable.ts.  To: acceptors' streams and the broker (commandConsumer.ts).
  * Bound: none of its own: every call is decided at once, and none waits.
  */
 import type { Outcome } from '../store/commandRows.ts';

@@ -1,5 +1,5 @@
 /**
- * Transients: commands that are sent now or never, and at most once. Pure.
+ * TransientCommands: those that are sent now or never, and at most once. Pure.
  * From: commands.ts.  To: a link, or an outcome at once; later ACK, RESULT, the link's end or the
  * deadline make the outcome.
  * Bound: LINK_MAX unanswered ones per device and `commandsOpenMax` of all devices, beyond that
@@ -32,7 +32,7 @@ interface Open {
   isTaken: boolean;
 }
 
-export interface TransientsOptions {
+export interface TransientOptions {
   readonly port: Port;
   readonly limits: Limits;
   /** ms since 1970: what is left until a deadline is taken from it once. */
@@ -44,14 +44,14 @@ export interface TransientsOptions {
   readonly onEnd: (key: string, outcome: Outcome) => void;
 }
 
-export class Transients {
-  readonly #options: TransientsOptions;
+export class TransientCommands {
+  readonly #options: TransientOptions;
   readonly #open = new Map<string, Open>();
   /** Those whose delivery is not settled, the longest waiting first. */
   readonly #unsettled = new Set<Open>();
   readonly #byDevice = new Map<string, Set<Open>>();
 
-  constructor(options: TransientsOptions) {
+  constructor(options: TransientOptions) {
     this.#options = options;
   }
 

@@ -7,7 +7,7 @@
 import type { Refusal } from '../../base/errors.ts';
 import type { CommandRow, Outcome, StoredOutcome } from '../store/commandRows.ts';
 import type { Command } from './command.ts';
-import type { Lane } from './deviceQueue.ts';
+import type { DeviceQueue } from './deviceQueue.ts';
 import type { Delivery } from './port.ts';
 import type { DeviceAnswer } from './transitions.ts';
 
@@ -24,7 +24,7 @@ export interface Arrived {
 }
 
 export interface Load {
-  readonly lane: Lane;
+  readonly queue: DeviceQueue;
   readonly generation: number;
   readonly device: string;
   readonly after: number;
@@ -42,7 +42,7 @@ export interface CommandBatch {
   readonly outcomes: StoredOutcome[];
   /** In order, once it is on record. */
   readonly steps: (() => void)[];
-  /** Lanes that may go on. */
+  /** Queues that may go on. */
   readonly touched: Set<string>;
   /** New ones to keep by device, new rows, and how many of these are to keep. */
   readonly added: Map<string, number>;
@@ -69,8 +69,8 @@ export function makeBatch(
   loads: readonly Load[],
 ): CommandBatch {
   const made = { rows: new Map(), changed: new Set<string>(), told: [], outcomes: [], steps: [] };
-  const lanes = { touched: new Set<string>(), added: new Map<string, number>() };
-  return { arrived, answers, loads, ...made, ...lanes, count: 0, kept: 0, settledTo: 0 };
+  const queues = { touched: new Set<string>(), added: new Map<string, number>() };
+  return { arrived, answers, loads, ...made, ...queues, count: 0, kept: 0, settledTo: 0 };
 }
 
 export function keep(rows: Map<string, CommandRow>, found: readonly CommandRow[]): void {

@@ -81,12 +81,12 @@ export class Commands implements Companion {
 
   /** For the metrics. */
   figures(): { kept: number; open: number; links: number } {
-    return { kept: this.#durable.lanes.size, open: this.#transient.size, links: this.#links.size };
+    return { kept: this.#durable.queues.size, open: this.#transient.size, links: this.#links.size };
   }
 
   /** Kept commands of this device that have not ended. */
   countOf(device: string): number {
-    return this.#durable.lanes.countOf(device);
+    return this.#durable.queues.countOf(device);
   }
 
   #remember(key: string, outcome: Outcome): void {
@@ -176,7 +176,7 @@ export class Commands implements Companion {
     }
     if (delivery.isStale && deadline === undefined) {
       this.#transient.expire(command, delivery, 'not-sent');
-    } else if (this.#durable.lanes.admits(device)) {
+    } else if (this.#durable.queues.admits(device)) {
       this.#transient.begin(command, delivery, this.#links.get(device));
     } else {
       this.#transient.refuse(command, delivery, 'busy');
@@ -199,7 +199,7 @@ export class Commands implements Companion {
       // What went to an earlier link has been judged by that one's end.
       if (this.#links.get(device)?.connection !== connection) return;
       if (this.#transient.unsent(key, why, due)) return;
-      const mayHave = this.#durable.lanes.unsent(device, key, why);
+      const mayHave = this.#durable.queues.unsent(device, key, why);
       if (why === 'too-long') this.#durable.answered({ what: why, key, mayHave });
     } else if (what === 'taken') {
       if (!this.#transient.taken(key)) this.#durable.answered({ what, key });
@@ -240,7 +240,7 @@ export class Commands implements Companion {
 
   /** Who is connected, as it is on record. A hand-over shows again what is known. */
   #onRow({ device, online, acceptor, connection }: Row): void {
-    const { lanes } = this.#durable;
+    const { queues } = this.#durable;
     const { trace } = this.#options;
     const before = this.#links.get(device);
     // tla: Commands!Learn
@@ -248,15 +248,15 @@ export class Commands implements Companion {
       if (before) trace('Commands!Learn', { device });
       this.#links.delete(device);
       this.#transient.linked(device, undefined);
-      if (before) lanes.unlinked(device);
+      if (before) queues.unlinked(device);
       return;
     }
     if (before?.connection !== connection) {
       trace('Commands!Learn', { device, connection });
       this.#links.set(device, { acceptor, connection });
       this.#transient.linked(device, connection);
-      lanes.unlinked(device);
+      queues.unlinked(device);
     }
-    lanes.linked(device);
+    queues.linked(device);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Lane: the kept commands of one device: which of them its link has, and which may follow. Pure.
+ * DeviceQueue: the kept commands of one device: which its link has, and which may follow. Pure.
  * From: deviceQueues.ts.  To: the next rows to send, in order.
  * Bound: one window of `commandWindowMax` at a time; the next begins when all of it is answered, so
  * a command that may come to a device again is among the last KEYS it has seen. A device
@@ -18,7 +18,7 @@ interface Sent {
   times: number;
 }
 
-export class Lane {
+export class DeviceQueue {
   readonly device: string;
   /** Commands of it in the store, by state. */
   waiting = 0;

@@ -1,8 +1,8 @@
 /**
- * Lanes: kept commands on their way to the links, each device's in its own lane (deviceQueue.ts).
+ * DeviceQueues: kept commands on their way to the links, each device's in its own (deviceQueue.ts).
  * From: durable.ts: what is on record; commands.ts: who has a link, and which link took nothing.
  * To: links, by the port; the rows that the next transaction has to read.
- * Bound: a lane per device that has commands, of a few bytes for each of its window. Payloads are
+ * Bound: a queue per device that has commands, of a few bytes for each of its window. Payloads are
  * held from the transaction that read them until they are sent, right after it; what a link does
  * not take then is dropped, and read again in `commandRetryMs`. `commandsPerSecond` of those that
  * have waited are read: a fleet that wakes must not slow down who is awake.
@@ -14,10 +14,10 @@ import type { Unsent } from '../../node/messages.ts';
 import type { CommandRow, OpenCommands } from '../store/commandRows.ts';
 import type { HeldLink } from '../store/presenceRules.ts';
 import type { Load } from './batch.ts';
-import { Lane } from './deviceQueue.ts';
+import { DeviceQueue } from './deviceQueue.ts';
 import type { Port } from './port.ts';
 
-export interface LanesOptions {
+export interface DeviceQueuesOptions {
   readonly port: Port;
   readonly limits: Limits;
   /** ms since 1970: senders' deadlines are judged by it, and nothing else. */
@@ -31,9 +31,9 @@ export interface LanesOptions {
 /** What may be read at once after a quiet time, in ms of `commandsPerSecond`. */
 const BURST_MS = 100;
 
-export class Lanes {
-  readonly #options: LanesOptions;
-  readonly #lanes = new Map<string, Lane>();
+export class DeviceQueues {
+  readonly #options: DeviceQueuesOptions;
+  readonly #queues = new Map<string, DeviceQueue>();
   /** Devices whose next rows are to be read. */
   readonly #wanting = new Set<string>();
   /** Devices whose link had no room, and when to try again. */
@@ -42,7 +42,7 @@ export class Lanes {
   /** Waiting commands that may be read now. */
   readonly #bucket: Bucket;
 
-  constructor(options: LanesOptions) {
+  constructor(options: DeviceQueuesOptions) {
     const { commandsPerSecond } = options.limits;
     const burst = Math.max(1, (BURST_MS * commandsPerSecond) / 1_000);
     this.#options = options;
@@ -63,18 +63,18 @@ export class Lanes {
 
   /** Those of this device. */
   countOf(device: string): number {
-    const lane = this.#lanes.get(device);
-    return lane === undefined ? 0 : lane.waiting + lane.taken;
+    const queue = this.#queues.get(device);
+    return queue === undefined ? 0 : queue.waiting + queue.taken;
   }
 
   /** May a transient go to this device now? */
   admits(device: string): boolean {
-    return this.#lanes.get(device)?.admits() ?? true;
+    return this.#queues.get(device)?.admits() ?? true;
   }
 
   /** Its device may have it. */
   maySent({ device, key }: CommandRow): boolean {
-    return this.#lanes.get(device)?.maySent(key) === true;
+    return this.#queues.get(device)?.maySent(key) === true;
   }
 
   // Links.
@@ -82,21 +82,21 @@ export class Lanes {
   /** The device's link is another one now, or none. */
   unlinked(device: string): void {
     this.#busy.delete(device);
-    this.#lanes.get(device)?.unlink();
+    this.#queues.get(device)?.unlink();
   }
 
   /** The device's link is there: new, or of an acceptor that does not know what was sent to it. */
   linked(device: string): void {
-    const lane = this.#lanes.get(device);
-    if (!lane) return;
-    lane.rewind();
-    this.#pump(lane);
+    const queue = this.#queues.get(device);
+    if (!queue) return;
+    queue.rewind();
+    this.#pump(queue);
   }
 
   /** The acceptor did not send it. May the device have it nevertheless, from another time? */
   unsent(device: string, key: string, why: Unsent): boolean {
     if (why === 'busy') this.#retry(device);
-    return this.#lanes.get(device)?.unsent(key) === true;
+    return this.#queues.get(device)?.unsent(key) === true;
   }
 
   /** The link has no room: try again a little later. */
@@ -117,36 +117,36 @@ export class Lanes {
 
   /** Send what may be sent now. */
   pump(device: string): void {
-    const lane = this.#lanes.get(device);
-    if (lane) this.#pump(lane);
+    const queue = this.#queues.get(device);
+    if (queue) this.#pump(queue);
   }
 
-  #pump(lane: Lane): void {
+  #pump(queue: DeviceQueue): void {
     const { wall, link, port } = this.#options;
-    if (link(lane.device) === undefined) return;
-    for (let row = lane.next(wall()); row; row = lane.next(wall())) {
-      if (!this.#send(lane, row, lane.last)) {
+    if (link(queue.device) === undefined) return;
+    for (let row = queue.next(wall()); row; row = queue.next(wall())) {
+      if (!this.#send(queue, row, queue.last)) {
         // It is tried again, or comes with a hand-over; nothing that follows may go before it.
-        lane.rewind();
+        queue.rewind();
         return;
       }
-      this.#trace(lane, row);
-      lane.sent();
+      this.#trace(queue, row);
+      queue.sent();
     }
-    if (lane.wants() === undefined) return;
-    this.#wanting.add(lane.device);
+    if (queue.wants() === undefined) return;
+    this.#wanting.add(queue.device);
     port.wake();
   }
 
-  #trace(lane: Lane, row: CommandRow): void {
+  #trace(queue: DeviceQueue, row: CommandRow): void {
     const { trace } = this.#options;
     // tla: Commands!Send
-    if (!lane.isAgain(row)) trace('Commands!Send', { key: row.key });
+    if (!queue.isAgain(row)) trace('Commands!Send', { key: row.key });
     // tla: Commands!Show
-    else if (lane.last === '') trace('Commands!Show', { device: row.device });
+    else if (queue.last === '') trace('Commands!Show', { device: row.device });
   }
 
-  #send({ device }: Lane, { key, topic, payload, due }: CommandRow, after: string): boolean {
+  #send({ device }: DeviceQueue, { key, topic, payload, due }: CommandRow, after: string): boolean {
     const { port, link } = this.#options;
     const to = link(device);
     if (to === undefined) return false;
@@ -162,13 +162,13 @@ export class Lanes {
   open(devices: OpenCommands['devices']): void {
     const { commandWindowMax } = this.#options.limits;
     for (const { device, waiting, taken } of devices) {
-      const lane = new Lane(device, commandWindowMax, Math.min(waiting, commandWindowMax));
-      lane.waiting = waiting;
-      lane.taken = taken;
-      this.#lanes.set(device, lane);
+      const queue = new DeviceQueue(device, commandWindowMax, Math.min(waiting, commandWindowMax));
+      queue.waiting = waiting;
+      queue.taken = taken;
+      this.#queues.set(device, queue);
       this.#size += waiting + taken;
     }
-    for (const lane of this.#lanes.values()) this.#pump(lane);
+    for (const queue of this.#queues.values()) this.#pump(queue);
   }
 
   /** What to read in the next transaction. */
@@ -178,21 +178,21 @@ export class Lanes {
     for (const device of this.#wanting) {
       if (loads.length === max || this.#bucket.isEmpty) break;
       this.#wanting.delete(device);
-      const lane = this.#lanes.get(device);
-      const wants = lane?.wants();
-      if (!lane || !wants) continue;
-      lane.isLoading = true;
+      const queue = this.#queues.get(device);
+      const wants = queue?.wants();
+      if (!queue || !wants) continue;
+      queue.isLoading = true;
       // A window may cost more than there is: what follows waits for it.
       this.#bucket.take(wants.limit);
-      loads.push({ lane, generation: lane.generation, ...wants });
+      loads.push({ queue, generation: queue.generation, ...wants });
     }
     return loads;
   }
 
   /** These were not read: they are to be taken again. */
   giveBack(loads: readonly Load[]): void {
-    for (const { lane, generation, device } of loads) {
-      if (lane.generation === generation) lane.isLoading = false;
+    for (const { queue, generation, device } of loads) {
+      if (queue.generation === generation) queue.isLoading = false;
       this.#wanting.add(device);
     }
   }
@@ -201,23 +201,23 @@ export class Lanes {
   added(row: CommandRow): void {
     const { limits, link } = this.#options;
     const { device } = row;
-    let lane = this.#lanes.get(device);
-    if (!lane) {
-      lane = new Lane(device, limits.commandWindowMax);
-      this.#lanes.set(device, lane);
+    let queue = this.#queues.get(device);
+    if (!queue) {
+      queue = new DeviceQueue(device, limits.commandWindowMax);
+      this.#queues.set(device, queue);
     }
-    lane.add(row, link(device) !== undefined);
+    queue.add(row, link(device) !== undefined);
     this.#size += 1;
   }
 
   /** A command was in state `before`, and is in the row's. */
   moved(row: CommandRow, before: CommandRow['state'] | undefined): void {
-    const lane = this.#lanes.get(row.device);
-    if (!lane) return;
-    if (before === 'waiting') lane.left(row.key);
-    else lane.taken -= 1;
-    if (row.state === 'taken') lane.taken += 1;
+    const queue = this.#queues.get(row.device);
+    if (!queue) return;
+    if (before === 'waiting') queue.left(row.key);
+    else queue.taken -= 1;
+    if (row.state === 'taken') queue.taken += 1;
     else this.#size -= 1;
-    if (lane.isEmpty) this.#lanes.delete(row.device);
+    if (queue.isEmpty) this.#queues.delete(row.device);
   }
 }

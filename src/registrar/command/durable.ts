@@ -17,7 +17,7 @@ import type {
 import type { Row } from '../store/presenceRules.ts';
 import { type Arrived, type CommandBatch, keep, type Load, makeBatch, takeSome } from './batch.ts';
 import type { Command } from './command.ts';
-import { Lanes, type LanesOptions } from './deviceQueues.ts';
+import { DeviceQueues, type DeviceQueuesOptions } from './deviceQueues.ts';
 import type { Delivery } from './port.ts';
 import {
   type Arrival,
@@ -31,7 +31,7 @@ import {
   type Transition,
 } from './transitions.ts';
 
-export interface DurableOptions extends LanesOptions {
+export interface DurableOptions extends DeviceQueuesOptions {
   readonly store: CommandStore & { read(devices: readonly string[]): Promise<Row[]> };
   /** 16 bytes that were never used, in hexadecimal. */
   readonly newKey: () => string;
@@ -60,7 +60,7 @@ const LOAD_DEVICES = 32;
 
 export class DurableCommands {
   /** Those that have not ended, on their way to the links. */
-  readonly lanes: Lanes;
+  readonly queues: DeviceQueues;
   readonly #options: DurableOptions;
   #arrived: Arrived[] = [];
   #answers: DeviceAnswer[] = [];
@@ -79,13 +79,13 @@ export class DurableCommands {
 
   constructor(options: DurableOptions) {
     this.#options = options;
-    this.lanes = new Lanes(options);
+    this.queues = new DeviceQueues(options);
   }
 
   /** There is something to record, or to read. */
   get isBusy(): boolean {
     const isWaiting = this.#arrived.length + this.#answers.length > 0 || this.#isUnknownDue;
-    return isWaiting || this.lanes.isWanting;
+    return isWaiting || this.queues.isWanting;
   }
 
   // What happens.
@@ -107,7 +107,7 @@ export class DurableCommands {
   }
 
   tick(): void {
-    this.lanes.tick();
+    this.queues.tick();
     if (this.#unknown.length === 0) return;
     this.#isUnknownDue = true;
     this.#options.port.wake();
@@ -153,7 +153,7 @@ export class DurableCommands {
     const answers = takeSome(this.#answers, max, (answer) =>
       answer.what === 'result' ? answer.payload.length : 0,
     );
-    const loads = this.lanes.takeLoads(max);
+    const loads = this.queues.takeLoads(max);
     const batch = makeBatch(arrived, answers, loads);
     this.#batch = batch;
     const keys = [...arrived.map(({ command }) => command.key), ...answers.map(({ key }) => key)];
@@ -174,7 +174,7 @@ export class DurableCommands {
     this.#lastOutcome = opened.lastOutcome;
     this.#isOpen = true;
     onOpen(opened);
-    this.lanes.open(opened.devices);
+    this.queues.open(opened.devices);
   }
 
   /** Devices of new commands that have no link, but had one. */
@@ -192,8 +192,8 @@ export class DurableCommands {
     const { device } = command;
     const row = batch.rows.get(command.key);
     const added = batch.added.get(device) ?? 0;
-    const ofDevice = this.lanes.countOf(device) + added;
-    const ofAll = this.lanes.size + batch.kept;
+    const ofDevice = this.queues.countOf(device) + added;
+    const ofAll = this.queues.size + batch.kept;
     const isDeviceKnown = known.has(device) || link(device) !== undefined;
     const meeting = { row, ofDevice, ofAll, isDeviceKnown, refusal };
     const arrival = judgeArrival(command, delivery, meeting, now, limits);
@@ -217,7 +217,7 @@ export class DurableCommands {
       this.#change(batch, next);
       batch.added.set(device, added + 1);
       batch.kept += 1;
-      batch.steps.push(() => this.lanes.added(next));
+      batch.steps.push(() => this.queues.added(next));
     } else {
       const refused = judgeRefused(next, arrival);
       this.#change(batch, refused.row);
@@ -238,14 +238,14 @@ export class DurableCommands {
   async #end(batch: CommandBatch, now: number): Promise<void> {
     const { store, limits, trace } = this.#options;
     const looked = this.#options.now();
-    if (this.lanes.size === 0 || looked < this.#lookAt) return;
+    if (this.queues.size === 0 || looked < this.#lookAt) return;
     const { commandResultMs, presenceBatchMax } = limits;
     const due = await store.dueCommands(now, commandResultMs, presenceBatchMax);
     this.#lookAt = due.length === presenceBatchMax ? looked : looked + LOOK_MS;
     for (const found of due) {
       const row = batch.rows.get(found.key) ?? found;
       batch.rows.set(row.key, row);
-      const verdict = judgeDue(row, this.lanes.maySent(row), now);
+      const verdict = judgeDue(row, this.queues.maySent(row), now);
       if (!verdict) continue;
       // tla: Commands!Expire
       trace('Commands!Expire', { key: row.key, reason: verdict.row.reason });
@@ -264,21 +264,21 @@ export class DurableCommands {
       for (const { payload } of found) bytes += payload.length;
       const rows = Map.groupBy(found, ({ device }) => device);
       batch.steps.unshift(() => {
-        for (const { lane, device, generation } of some) {
-          lane.loaded(rows.get(device) ?? [], generation);
+        for (const { queue, device, generation } of some) {
+          queue.loaded(rows.get(device) ?? [], generation);
           batch.touched.add(device);
         }
       });
       next += some.length;
     }
-    this.lanes.giveBack(loads.slice(next));
+    this.queues.giveBack(loads.slice(next));
   }
 
   #judged(batch: CommandBatch, { row, outcome }: Transition): void {
     const before = batch.rows.get(row.key)?.state;
     this.#change(batch, row);
     this.#tell(batch, outcome);
-    batch.steps.push(() => this.lanes.moved(row, before));
+    batch.steps.push(() => this.queues.moved(row, before));
     batch.touched.add(row.device);
   }
 
@@ -320,7 +320,7 @@ export class DurableCommands {
     this.#lastCommand += batch.count;
     for (const step of batch.steps) step();
     if (batch.told.length > 0) this.#options.onCommit(batch.told, batch.outcomes);
-    for (const device of batch.touched) this.lanes.pump(device);
+    for (const device of batch.touched) this.queues.pump(device);
   }
 
   /** It is not; all of it will be tried again. */
@@ -332,6 +332,6 @@ export class DurableCommands {
     this.#lookAt = 0;
     this.#arrived.unshift(...batch.arrived);
     this.#answers.unshift(...batch.answers);
-    this.lanes.giveBack(batch.loads);
+    this.queues.giveBack(batch.loads);
   }
 }

@@ -17,7 +17,7 @@ import {
   type ToAcceptor,
   type ToRegistrar,
 } from '../node/messages.ts';
-import type { Sent } from './command/port.ts';
+import type { Sent } from './command/effects.ts';
 import type { Registrar } from './presence/recorder.ts';
 import type { HeldLink } from './store/presenceRules.ts';
 

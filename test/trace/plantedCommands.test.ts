@@ -13,8 +13,8 @@ import { makeCommandCounters, makeCounters } from '../../src/base/metrics.ts';
 import type { Trace } from '../../src/base/trace.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { Commands } from '../../src/registrar/command/commands.ts';
+import type { Delivery } from '../../src/registrar/command/effects.ts';
 import { Outcomes } from '../../src/registrar/command/outcomes.ts';
-import type { Delivery } from '../../src/registrar/command/port.ts';
 import type { Row } from '../../src/registrar/store/presenceRules.ts';
 import type { Batch } from '../../src/registrar/store/store.ts';
 import { type CommandMessage, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
@@ -61,7 +61,7 @@ class Planted {
       this.#store.onWrite = ({ commands }) => outcomes.onCommit(commands?.outcomes ?? []);
     const send = (message: ToLink) => this.#down.push(message);
     this.#commands = new Commands({
-      port: {
+      effects: {
         send: ({ connection }, device, { key, topic, payload, due, after }) => {
           send(['command', device, connection, key, topic, payload, due, after]);
           if (bug === 'sent twice') send(['command', device, connection, key, topic, payload, due]);

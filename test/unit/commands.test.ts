@@ -6,7 +6,7 @@ import { makeCommandCounters } from '../../src/base/metrics.ts';
 import type { Unsent } from '../../src/node/messages.ts';
 import { readCommand } from '../../src/registrar/command/command.ts';
 import { Commands } from '../../src/registrar/command/commands.ts';
-import type { Delivery, Port, Sending, Sent } from '../../src/registrar/command/port.ts';
+import type { Delivery, Effects, Sending, Sent } from '../../src/registrar/command/effects.ts';
 import type { Outcome, StoredOutcome } from '../../src/registrar/store/commandRows.ts';
 import type { Row } from '../../src/registrar/store/presenceRules.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
@@ -44,7 +44,7 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
     count: 0,
   };
   const changing = new Set<string>();
-  const port: Port = {
+  const effects: Effects = {
     send: ({ connection: to }, device, sending) => {
       const payload = sending.payload.toString();
       if (payload === world.large) return 'busy';
@@ -63,7 +63,7 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
   };
   const counters = makeCommandCounters();
   const commands = new Commands({
-    port,
+    effects,
     store,
     counters,
     limits: makeLimits(limits),

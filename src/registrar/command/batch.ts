@@ -8,7 +8,7 @@ import type { Refusal } from '../../base/errors.ts';
 import type { CommandRow, Outcome, StoredOutcome } from '../store/commandRows.ts';
 import type { Command } from './command.ts';
 import type { DeviceQueue } from './deviceQueue.ts';
-import type { Delivery } from './port.ts';
+import type { Delivery } from './effects.ts';
 import type { DeviceAnswer } from './transitions.ts';
 
 /** What one transaction writes of arrived commands, and again of answers. */

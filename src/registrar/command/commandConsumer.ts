@@ -14,8 +14,8 @@ import type { ToAcceptor } from '../../node/messages.ts';
 import type { HeldLink } from '../store/presenceRules.ts';
 import type { Store } from '../store/store.ts';
 import { Commands } from './commands.ts';
+import type { Delivery, Effects, Sending, Sent } from './effects.ts';
 import { Outcomes } from './outcomes.ts';
-import type { Delivery, Port, Sending, Sent } from './port.ts';
 
 export interface CommandConsumerOptions {
   readonly store: Store;
@@ -49,7 +49,7 @@ interface Tagged extends Delivery {
 
 const KEY_BYTES = 16;
 
-export class CommandConsumer implements Port {
+export class CommandConsumer implements Effects {
   readonly commands: Commands;
   readonly #options: CommandConsumerOptions;
   readonly #outcomes: Outcomes;
@@ -71,7 +71,7 @@ export class CommandConsumer implements Port {
       onDrop: (reason) => bump(counters.outcomeDrops, reason),
     });
     this.commands = new Commands({
-      port: this,
+      effects: this,
       limits,
       counters,
       store,
@@ -200,7 +200,7 @@ export class CommandConsumer implements Port {
     Object.assign(counters, { kept, open, outcomesWaiting: this.outcomesWaiting });
   }
 
-  // Port.
+  // Effects.
 
   send({ acceptor, connection }: HeldLink, device: string, sending: Sending): Sent {
     const { key, topic, payload, due, after } = sending;

@@ -1,5 +1,5 @@
 /**
- * Commands: which command goes where, and what becomes of it. Pure: its port does the rest.
+ * Commands: which command goes where, and what becomes of it. Pure: its effects do the rest.
  * From: the broker's deliveries, the registrar's rows (who is connected), acceptors' answers.
  * To: transient.ts and durable.ts, which decide.
  * Bound: a link per connected device, in memory; the keys of the last `commandPrefetch` concluded
@@ -16,7 +16,7 @@ import type { CommandWrites, Outcome } from '../store/commandRows.ts';
 import type { HeldLink, Row } from '../store/presenceRules.ts';
 import { type Command, readCommand } from './command.ts';
 import { DurableCommands, type DurableOptions } from './durable.ts';
-import type { Delivery, Port } from './port.ts';
+import type { Delivery, Effects } from './effects.ts';
 import { TransientCommands } from './transient.ts';
 
 /** In ms. Recording takes a few, unless the store fails. */
@@ -35,7 +35,7 @@ export interface CommandsOptions
     DurableOptions,
     'store' | 'wall' | 'now' | 'newKey' | 'onOpen' | 'onCommit' | 'settledTo' | 'trace'
   > {
-  readonly port: Port;
+  readonly effects: Effects;
   readonly limits: Limits;
   readonly counters: CommandCounters;
 }
@@ -53,13 +53,13 @@ export class Commands implements Companion {
   #earlyDevices = new Set<string>();
 
   constructor(options: CommandsOptions) {
-    const { port, limits, wall, now, store, newKey, onOpen, onCommit, settledTo } = options;
+    const { effects, limits, wall, now, store, newKey, onOpen, onCommit, settledTo } = options;
     const { counters, trace } = options;
     this.#options = options;
     const onEnd = (key: string, outcome: Outcome) => this.#remember(key, outcome);
-    this.#transient = new TransientCommands({ port, limits, wall, now, trace, onEnd });
+    this.#transient = new TransientCommands({ effects, limits, wall, now, trace, onEnd });
     this.#durable = new DurableCommands({
-      port,
+      effects,
       store,
       limits,
       wall,
@@ -111,16 +111,16 @@ export class Commands implements Companion {
 
   /** Decide about one message. Never throws, whatever its sender wrote. */
   onDelivery(message: ConsumeMessage, delivery: Delivery): void {
-    const { limits, wall, now, counters, port } = this.#options;
+    const { limits, wall, now, counters, effects } = this.#options;
     const { command, refusal } = readCommand(message, limits, wall());
     const { isKept, device } = command;
     const kind = isKept ? 'kept' : 'transient';
     counters.received[kind] = (counters.received[kind] ?? 0) + 1;
-    const isEarly = this.#earlyDevices.has(device) || port.isChanging(device);
+    const isEarly = this.#earlyDevices.has(device) || effects.isChanging(device);
     if (!delivery.isRedelivered && !refusal && isEarly) {
       this.#early.push({ command, delivery, until: now() + EARLY_MS });
       this.#earlyDevices.add(device);
-      port.wake();
+      effects.wake();
       return;
     }
     this.#begin(command, delivery, refusal);
@@ -132,12 +132,12 @@ export class Commands implements Companion {
   }
 
   #beginTransient(command: Command, delivery: Delivery, refusal?: Refusal): void {
-    const { port, trace } = this.#options;
+    const { effects, trace } = this.#options;
     const { key, device } = command;
     const { isRedelivered } = delivery;
     // tla: Commands!Deliver
     trace('Commands!Deliver', { key, device, isRedelivered });
-    if (isRedelivered && this.#concluded.has(key)) port.settleAgain(key, delivery);
+    if (isRedelivered && this.#concluded.has(key)) effects.settleAgain(key, delivery);
     else if (refusal) this.#transient.refuse(command, delivery, refusal);
     else this.#judge(command, delivery);
   }
@@ -148,9 +148,9 @@ export class Commands implements Companion {
    */
   #judgeEarly(): void {
     if (this.#early.length === 0) return;
-    const { port } = this.#options;
+    const { effects } = this.#options;
     const now = this.#options.now();
-    const waits = ({ command, until }: Early) => port.isChanging(command.device) && until > now;
+    const waits = ({ command, until }: Early) => effects.isChanging(command.device) && until > now;
     const isWaiting = Map.groupBy(this.#early, waits);
     this.#early = isWaiting.get(true) ?? [];
     this.#earlyDevices = new Set(this.#early.map(({ command }) => command.device));
@@ -158,7 +158,7 @@ export class Commands implements Companion {
   }
 
   #judge(given: Command, delivery: Delivery): void {
-    const { port, newKey } = this.#options;
+    const { effects, newKey } = this.#options;
     const { device, isNamed, deadline } = given;
     let command = given;
     if (delivery.isRedelivered) {
@@ -169,7 +169,7 @@ export class Commands implements Companion {
     }
     if (this.#transient.has(given.key)) {
       if (isNamed) {
-        port.settle(delivery);
+        effects.settle(delivery);
         return;
       }
       command = { ...given, key: newKey() };

@@ -1,7 +1,7 @@
 /**
  * DeviceQueues: kept commands on their way to the links, each device's in its own (deviceQueue.ts).
  * From: durable.ts: what is on record; commands.ts: who has a link, and which link took nothing.
- * To: links, by the port; the rows that the next transaction has to read.
+ * To: links, by its effects; the rows that the next transaction has to read.
  * Bound: a queue per device that has commands, of a few bytes for each of its window. Payloads are
  * held from the transaction that read them until they are sent, right after it; what a link does
  * not take then is dropped, and read again in `commandRetryMs`. `commandsPerSecond` of those that
@@ -15,10 +15,10 @@ import type { CommandRow, OpenCommands } from '../store/commandRows.ts';
 import type { HeldLink } from '../store/presenceRules.ts';
 import type { Load } from './batch.ts';
 import { DeviceQueue } from './deviceQueue.ts';
-import type { Port } from './port.ts';
+import type { Effects } from './effects.ts';
 
 export interface DeviceQueuesOptions {
-  readonly port: Port;
+  readonly effects: Effects;
   readonly limits: Limits;
   /** ms since 1970: senders' deadlines are judged by it, and nothing else. */
   readonly wall: () => number;
@@ -112,7 +112,7 @@ export class DeviceQueues {
       this.#busy.delete(device);
       this.linked(device);
     }
-    if (this.isWanting) this.#options.port.wake();
+    if (this.isWanting) this.#options.effects.wake();
   }
 
   /** Send what may be sent now. */
@@ -122,7 +122,7 @@ export class DeviceQueues {
   }
 
   #pump(queue: DeviceQueue): void {
-    const { wall, link, port } = this.#options;
+    const { wall, link, effects } = this.#options;
     if (link(queue.device) === undefined) return;
     for (let row = queue.next(wall()); row; row = queue.next(wall())) {
       if (!this.#send(queue, row, queue.last)) {
@@ -135,7 +135,7 @@ export class DeviceQueues {
     }
     if (queue.wants() === undefined) return;
     this.#wanting.add(queue.device);
-    port.wake();
+    effects.wake();
   }
 
   #trace(queue: DeviceQueue, row: CommandRow): void {
@@ -147,10 +147,10 @@ export class DeviceQueues {
   }
 
   #send({ device }: DeviceQueue, { key, topic, payload, due }: CommandRow, after: string): boolean {
-    const { port, link } = this.#options;
+    const { effects, link } = this.#options;
     const to = link(device);
     if (to === undefined) return false;
-    const sent = port.send(to, device, { key, topic, payload, due, after });
+    const sent = effects.send(to, device, { key, topic, payload, due, after });
     // One without a stream comes back with a hand-over, which sends all of it again.
     if (sent === 'busy') this.#retry(device);
     return sent === 'sent';

@@ -18,7 +18,7 @@ import type { Row } from '../store/presenceRules.ts';
 import { type Arrived, type CommandBatch, keep, type Load, makeBatch, takeSome } from './batch.ts';
 import type { Command } from './command.ts';
 import { DeviceQueues, type DeviceQueuesOptions } from './deviceQueues.ts';
-import type { Delivery } from './port.ts';
+import type { Delivery } from './effects.ts';
 import {
   type Arrival,
   type DeviceAnswer,
@@ -91,12 +91,12 @@ export class DurableCommands {
   // What happens.
 
   begin(command: Command, delivery: Delivery, refusal?: Refusal): void {
-    const { trace, port, now } = this.#options;
+    const { trace, effects, now } = this.#options;
     const { key, device } = command;
     // It is Commands!Deliver when it is on record.
     trace('Commands!Receive', { key, device, isRedelivered: delivery.isRedelivered });
     this.#arrived.push({ command, delivery, refusal, until: now() + UNKNOWN_MS });
-    port.wake();
+    effects.wake();
   }
 
   /** What has not been recorded yet will be delivered again. */
@@ -110,7 +110,7 @@ export class DurableCommands {
     this.queues.tick();
     if (this.#unknown.length === 0) return;
     this.#isUnknownDue = true;
-    this.#options.port.wake();
+    this.#options.effects.wake();
   }
 
   #judgeUnknown(): void {
@@ -137,7 +137,7 @@ export class DurableCommands {
 
   answered(answer: DeviceAnswer): void {
     this.#answers.push(answer);
-    this.#options.port.wake();
+    this.#options.effects.wake();
   }
 
   // To the store.
@@ -187,7 +187,7 @@ export class DurableCommands {
   }
 
   #arrive(batch: CommandBatch, arrived: Arrived, known: ReadonlySet<string>, now: number): void {
-    const { port, limits, link, newKey, trace } = this.#options;
+    const { effects, limits, link, newKey, trace } = this.#options;
     const { command, delivery, refusal } = arrived;
     const { device } = command;
     const row = batch.rows.get(command.key);
@@ -208,7 +208,7 @@ export class DurableCommands {
       // One that its sender repeats may have missed the end.
       const end = row && !isRedelivered ? endOf(row, command) : undefined;
       if (end) this.#tell(batch, end);
-      batch.steps.push(() => port.settle(delivery));
+      batch.steps.push(() => effects.settle(delivery));
       return;
     }
     batch.count += 1;
@@ -223,7 +223,7 @@ export class DurableCommands {
       this.#change(batch, refused.row);
       this.#tell(batch, refused.outcome);
     }
-    batch.steps.push(() => port.settle(delivery));
+    batch.steps.push(() => effects.settle(delivery));
   }
 
   #answer(batch: CommandBatch, answer: DeviceAnswer, now: number): void {

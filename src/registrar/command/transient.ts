@@ -14,7 +14,7 @@ import type { Unsent } from '../../node/messages.ts';
 import type { Outcome } from '../store/commandRows.ts';
 import type { HeldLink } from '../store/presenceRules.ts';
 import { type Command, outcomeOf } from './command.ts';
-import type { Delivery, Port } from './port.ts';
+import type { Delivery, Effects } from './effects.ts';
 
 /** Unanswered ones of one device. As many keys as it remembers. */
 const LINK_MAX = 16;
@@ -33,7 +33,7 @@ interface Open {
 }
 
 export interface TransientOptions {
-  readonly port: Port;
+  readonly effects: Effects;
   readonly limits: Limits;
   /** ms since 1970: what is left until a deadline is taken from it once. */
   readonly wall: () => number;
@@ -75,20 +75,20 @@ export class TransientCommands {
 
   /** Its delivery waits for its end, while not too many others do. */
   #hold(open: Open): void {
-    const { limits, port, trace } = this.#options;
+    const { limits, effects, trace } = this.#options;
     this.#unsettled.add(open);
     for (const oldest of this.#unsettled) {
       if (this.#unsettled.size <= limits.commandPrefetch / 2) return;
       this.#unsettled.delete(oldest);
       // tla: Commands!SettleEarly
       trace('Commands!SettleEarly', { key: oldest.command.key });
-      port.settle(oldest.delivery);
+      effects.settle(oldest.delivery);
     }
   }
 
   /** Send it to its device's link, or say at once why not. Gives true when it was sent. */
   begin(command: Command, delivery: Delivery, link: HeldLink | undefined): boolean {
-    const { port, limits, wall } = this.#options;
+    const { effects, limits, wall } = this.#options;
     const { device, key, topic, payload, deadline = Number.POSITIVE_INFINITY } = command;
     const now = wall();
     const ofDevice = this.#byDevice.get(device);
@@ -100,7 +100,7 @@ export class TransientCommands {
     }
     const due = Math.min(deadline, now + limits.commandResultMs);
     const sending = { key, topic, payload, due, after: undefined };
-    const sent = port.send(link, device, sending);
+    const sent = effects.send(link, device, sending);
     if (sent === 'gone') return this.#conclude(command, delivery, 'offline');
     if (sent === 'busy') return this.refuse(command, delivery, 'busy');
     const { connection } = link;
@@ -132,12 +132,12 @@ export class TransientCommands {
     delivery: Delivery,
     ...[type, more]: [Outcome['type'], Partial<Outcome>?]
   ): false {
-    const { onEnd, port, trace } = this.#options;
+    const { onEnd, effects, trace } = this.#options;
     const outcome = outcomeOf(command, type, more);
     // tla: Commands!ConcludeAll
     trace('Commands!Conclude', { key: command.key, type, reason: outcome.reason });
     onEnd(command.key, outcome);
-    port.conclude(delivery, outcome);
+    effects.conclude(delivery, outcome);
     return false;
   }
 
@@ -162,7 +162,7 @@ export class TransientCommands {
     const open = this.#open.get(key);
     if (open === undefined) return false;
     this.#trace('Answer', key);
-    if (!open.isTaken) this.#options.port.tell(outcomeOf(open.command, 'delivered'));
+    if (!open.isTaken) this.#options.effects.tell(outcomeOf(open.command, 'delivered'));
     open.isTaken = true;
     return true;
   }

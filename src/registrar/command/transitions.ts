@@ -8,7 +8,7 @@ import type { Expiry, Refusal } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import { type CommandRow, isOver, type Outcome } from '../store/commandRows.ts';
 import { type Command, outcomeOf } from './command.ts';
-import type { Delivery } from './port.ts';
+import type { Delivery } from './effects.ts';
 
 /** What a device, or its acceptor, says of a command. */
 export type DeviceAnswer =

@@ -1,5 +1,5 @@
 /**
- * Port: what commands need of the process around them; the tests bring their own.
+ * Effects: what decisions about commands do to the world; tests bring their own.
  * From: transient.ts and durable.ts.  To: acceptors' streams and the broker (commandConsumer.ts).
  * Bound: none of its own: every call is decided at once, and none waits.
  */
@@ -31,7 +31,7 @@ export interface Delivery {
   readonly isStale: boolean;
 }
 
-export interface Port {
+export interface Effects {
   send(link: HeldLink, device: string, sending: Sending): Sent;
   /** Its fate is on record: the broker may forget it. */
   settle(delivery: Delivery): void;

@@ -1,6 +1,6 @@
 /** Keepalive arithmetic: which one rules, when a device is gone, when Owsla shows its life. */
 import t from 'tap';
-import { judgeKeepalive, ruleKeepalive } from '../../src/acceptor/endpoint/keepalive.ts';
+import { keepaliveVerdict, ruleKeepalive } from '../../src/acceptor/endpoint/keepalive.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 
 t.test('keepalive: the wish rules within the limits', async (t) => {
@@ -21,29 +21,29 @@ t.test('keepalive: what rules is whole seconds, as WELCOME can tell no others', 
 const reading = { keepaliveMs: 20_000, heardAt: 1_000, pausedAt: 0, pingedAt: 0 };
 
 t.test('keepalive: silence of 1.5 keepalives is allowed, more is the end', async (t) => {
-  t.equal(judgeKeepalive(reading, 1_000), 'alive');
-  t.equal(judgeKeepalive(reading, 31_000), 'alive');
-  t.equal(judgeKeepalive(reading, 31_001), 'dead');
+  t.equal(keepaliveVerdict(reading, 1_000), 'alive');
+  t.equal(keepaliveVerdict(reading, 31_000), 'alive');
+  t.equal(keepaliveVerdict(reading, 31_001), 'dead');
 });
 
 t.test('keepalive: while paused no silence ends a link', async (t) => {
   const paused = { ...reading, pausedAt: 30_000 };
 
-  t.equal(judgeKeepalive(paused, 39_999), 'alive');
-  t.equal(judgeKeepalive(paused, 40_000), 'ping');
-  t.equal(judgeKeepalive(paused, 9_000_000), 'ping');
+  t.equal(keepaliveVerdict(paused, 39_999), 'alive');
+  t.equal(keepaliveVerdict(paused, 40_000), 'ping');
+  t.equal(keepaliveVerdict(paused, 9_000_000), 'ping');
 });
 
 t.test('keepalive: the next PING comes half a keepalive after the last', async (t) => {
   const pinged = { ...reading, pausedAt: 30_000, pingedAt: 40_000 };
 
-  t.equal(judgeKeepalive(pinged, 49_999), 'alive');
-  t.equal(judgeKeepalive(pinged, 50_000), 'ping');
+  t.equal(keepaliveVerdict(pinged, 49_999), 'alive');
+  t.equal(keepaliveVerdict(pinged, 50_000), 'ping');
 });
 
 t.test('keepalive: a PING of an earlier pause does not count for this one', async (t) => {
   const again = { ...reading, pausedAt: 80_000, pingedAt: 40_000 };
 
-  t.equal(judgeKeepalive(again, 89_999), 'alive');
-  t.equal(judgeKeepalive(again, 90_000), 'ping');
+  t.equal(keepaliveVerdict(again, 89_999), 'alive');
+  t.equal(keepaliveVerdict(again, 90_000), 'ping');
 });

@@ -25,7 +25,7 @@ import {
 } from '../../wire/message.ts';
 import { HEAVY_BYTES } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
-import { judgeKeepalive, ruleKeepalive } from './keepalive.ts';
+import { keepaliveVerdict, ruleKeepalive } from './keepalive.ts';
 import { Outbox } from './outbox.ts';
 import { peerOf } from './peer.ts';
 import { listenTo } from './socket.ts';
@@ -382,7 +382,7 @@ export class Endpoint {
     if (this.isLive) this.#readAhead();
   }
 
-  /** Judge the deadlines of an open link; called once per round of the registry. */
+  /** Check the deadlines of an open link; called once per round of the registry. */
   sweep(now: number): void {
     if (this.state !== 'open') return;
     // A fleet's sweep costs the memory that it reads: an idle link's outbox and socket are not.
@@ -390,7 +390,7 @@ export class Endpoint {
       if (this.#outbox.isStalled(now, this.#host.limits.stallMs)) this.close('outbox-full');
       this.#hasWritten = this.#outbox.bytes > 0;
     }
-    const verdict = judgeKeepalive(this, now);
+    const verdict = keepaliveVerdict(this, now);
     if (verdict === 'dead') this.close('keepalive-timeout');
     else if (verdict === 'ping') {
       this.pingedAt = now;

@@ -246,7 +246,7 @@ export class Keeper implements EndpointHost {
     if (!this.#isSuspended) this.#waiting[type].serve();
   }
 
-  /** One tick: judge the endpoints of the next shards, and end what is overdue. */
+  /** One tick: look at the endpoints of the next shards, and end what is overdue. */
   tick(): void {
     const now = this.clock.now();
     for (let swept = 0; swept < SHARDS_PER_TICK; swept += 1) {

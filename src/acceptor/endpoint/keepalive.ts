@@ -29,7 +29,7 @@ export interface KeepaliveTimes {
 
 export type KeepaliveVerdict = 'alive' | 'ping' | 'dead';
 
-export function judgeKeepalive(times: KeepaliveTimes, now: number): KeepaliveVerdict {
+export function keepaliveVerdict(times: KeepaliveTimes, now: number): KeepaliveVerdict {
   if (times.pausedAt === 0) {
     return now - times.heardAt > times.keepaliveMs * KEEPALIVE_GRACE ? 'dead' : 'alive';
   }

@@ -139,14 +139,14 @@ export class Commands implements Companion {
     trace('Commands!Deliver', { key, device, isRedelivered });
     if (isRedelivered && this.#concluded.has(key)) effects.settleAgain(key, delivery);
     else if (refusal) this.#transient.refuse(command, delivery, refusal);
-    else this.#judge(command, delivery);
+    else this.#decide(command, delivery);
   }
 
   /**
    * A device that says HELLO and EVENT at once may have its answer here before its link is on
    * record. Those that need not wait any longer are sent.
    */
-  #judgeEarly(): void {
+  #decideEarly(): void {
     if (this.#early.length === 0) return;
     const { effects } = this.#options;
     const now = this.#options.now();
@@ -157,7 +157,7 @@ export class Commands implements Companion {
     for (const { command, delivery } of isWaiting.get(false) ?? []) this.#begin(command, delivery);
   }
 
-  #judge(given: Command, delivery: Delivery): void {
+  #decide(given: Command, delivery: Delivery): void {
     const { effects, newKey } = this.#options;
     const { device, isNamed, deadline } = given;
     let command = given;
@@ -196,7 +196,7 @@ export class Commands implements Companion {
     const [what, key] = message;
     if (what === 'unsent') {
       const [, , device, why, connection, due] = message;
-      // What went to an earlier link has been judged by that one's end.
+      // What went to an earlier link has been settled by that one's end.
       if (this.#links.get(device)?.connection !== connection) return;
       if (this.#transient.unsent(key, why, due)) return;
       const mayHave = this.#durable.queues.unsent(device, key, why);
@@ -213,7 +213,7 @@ export class Commands implements Companion {
   // Time.
 
   tick(): void {
-    this.#judgeEarly();
+    this.#decideEarly();
     this.#transient.tick();
     this.#durable.tick();
   }
@@ -231,7 +231,7 @@ export class Commands implements Companion {
   committed(rows: Iterable<Row>): void {
     this.#durable.committed();
     for (const row of rows) this.#onRow(row);
-    this.#judgeEarly();
+    this.#decideEarly();
   }
 
   rolledBack(): void {

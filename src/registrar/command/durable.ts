@@ -21,12 +21,12 @@ import { DeviceQueues, type DeviceQueuesOptions } from './deviceQueues.ts';
 import type { Delivery } from './effects.ts';
 import {
   type Arrival,
+  answerTransition,
+  arrivalOf,
   type DeviceAnswer,
+  dueTransition,
   endOf,
-  judgeAnswer,
-  judgeArrival,
-  judgeDue,
-  judgeRefused,
+  refusedTransition,
   rowOf,
   type Transition,
 } from './transitions.ts';
@@ -64,10 +64,10 @@ export class DurableCommands {
   readonly #options: DurableOptions;
   #arrived: Arrived[] = [];
   #answers: DeviceAnswer[] = [];
-  /** For devices that nobody knows yet, in order; they are judged again at each tick. */
+  /** For devices that nobody knows yet, in order; they are looked at again at each tick. */
   #unknown: Arrived[] = [];
   readonly #unknownDevices = new Set<string>();
-  /** The next transaction judges them again; not one that is being made, which has later ones. */
+  /** The next transaction looks at them again; not one that is being made, which has later ones. */
   #isUnknownDue = false;
   #batch: CommandBatch | undefined;
   #isOpen = false;
@@ -113,7 +113,7 @@ export class DurableCommands {
     this.#options.effects.wake();
   }
 
-  #judgeUnknown(): void {
+  #retryUnknown(): void {
     if (!this.#isUnknownDue) return;
     this.#isUnknownDue = false;
     this.#arrived.unshift(...this.#unknown);
@@ -148,7 +148,7 @@ export class DurableCommands {
     const { store, limits, wall } = this.#options;
     const max = limits.presenceBatchMax;
     const now = wall();
-    this.#judgeUnknown();
+    this.#retryUnknown();
     const arrived = takeSome(this.#arrived, max, ({ command }) => command.payload.length);
     const answers = takeSome(this.#answers, max, (answer) =>
       answer.what === 'result' ? answer.payload.length : 0,
@@ -196,7 +196,7 @@ export class DurableCommands {
     const ofAll = this.queues.size + batch.kept;
     const isDeviceKnown = known.has(device) || link(device) !== undefined;
     const meeting = { row, ofDevice, ofAll, isDeviceKnown, refusal };
-    const arrival = judgeArrival(command, delivery, meeting, now, limits);
+    const arrival = arrivalOf(command, delivery, meeting, now, limits);
     if (this.#mayWait(arrived, arrival)) {
       batch.steps.push(() => this.#wait(arrived));
       return;
@@ -219,7 +219,7 @@ export class DurableCommands {
       batch.kept += 1;
       batch.steps.push(() => this.queues.added(next));
     } else {
-      const refused = judgeRefused(next, arrival);
+      const refused = refusedTransition(next, arrival);
       this.#change(batch, refused.row);
       this.#tell(batch, refused.outcome);
     }
@@ -228,10 +228,10 @@ export class DurableCommands {
 
   #answer(batch: CommandBatch, answer: DeviceAnswer, now: number): void {
     const { onLate, trace } = this.#options;
-    const verdict = judgeAnswer(batch.rows.get(answer.key), answer, now);
+    const transition = answerTransition(batch.rows.get(answer.key), answer, now);
     // tla: Commands!Answer
-    trace('Commands!Answer', { key: answer.key, state: verdict?.row.state });
-    if (verdict) this.#judged(batch, verdict);
+    trace('Commands!Answer', { key: answer.key, state: transition?.row.state });
+    if (transition) this.#apply(batch, transition);
     else batch.steps.push(onLate);
   }
 
@@ -245,11 +245,11 @@ export class DurableCommands {
     for (const found of due) {
       const row = batch.rows.get(found.key) ?? found;
       batch.rows.set(row.key, row);
-      const verdict = judgeDue(row, this.queues.maySent(row), now);
-      if (!verdict) continue;
+      const transition = dueTransition(row, this.queues.maySent(row), now);
+      if (!transition) continue;
       // tla: Commands!Expire
-      trace('Commands!Expire', { key: row.key, reason: verdict.row.reason });
-      this.#judged(batch, verdict);
+      trace('Commands!Expire', { key: row.key, reason: transition.row.reason });
+      this.#apply(batch, transition);
     }
   }
 
@@ -274,7 +274,7 @@ export class DurableCommands {
     this.queues.giveBack(loads.slice(next));
   }
 
-  #judged(batch: CommandBatch, { row, outcome }: Transition): void {
+  #apply(batch: CommandBatch, { row, outcome }: Transition): void {
     const before = batch.rows.get(row.key)?.state;
     this.#change(batch, row);
     this.#tell(batch, outcome);

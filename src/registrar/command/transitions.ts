@@ -1,5 +1,5 @@
 /**
- * Judge: what a kept command becomes, by itself: when it arrives, is answered, or is due. Pure.
+ * Transitions: what a kept command becomes: when it arrives, is answered, or is due. Pure.
  * From: durable.ts, with the row as the store has it.
  * To: the next row, and what its sender is told.
  * Bound: a row that ended stays as it ended: never two different final outcomes.
@@ -46,14 +46,14 @@ export interface Meeting {
 /** Keep it; it is one that we have; or why not. */
 export type Arrival = 'keep' | 'repeat' | Refusal;
 
-export function judgeArrival(
+export function arrivalOf(
   command: Command,
   { isRedelivered }: Delivery,
   { row, ofDevice, ofAll, isDeviceKnown, refusal }: Meeting,
   now: number,
   limits: Limits,
 ): Arrival {
-  // First of all: what is known is not judged again, however late the broker gives it again.
+  // First of all: what is known is not decided again, however late the broker gives it again.
   // One without a name that only looks the same is another.
   if (row && (isRedelivered || command.isNamed)) return 'repeat';
   if (refusal) return refusal;
@@ -76,14 +76,14 @@ export function rowOf(id: number, key: string, command: Command, now: number): C
   return { id, key, device, topic, payload: ownBytes(payload), due: deadline, ...to, ...rest };
 }
 
-/** A refusal is on record too: judged again, the same command might be taken. */
-export function judgeRefused(row: CommandRow, reason: Refusal): Transition {
+/** A refusal is on record too: decided again, the same command might be taken. */
+export function refusedTransition(row: CommandRow, reason: Refusal): Transition {
   const outcome = outcomeOf({ ...row, isKept: true }, 'refused', { reason });
   return { row: { ...row, payload: outcome.payload, state: 'refused', reason }, outcome };
 }
 
 /** Undefined: it changes nothing, for the command has ended, or has been ACKed before. */
-export function judgeAnswer(
+export function answerTransition(
   row: CommandRow | undefined,
   answer: DeviceAnswer,
   now: number,
@@ -107,7 +107,11 @@ export function judgeAnswer(
 }
 
 /** The store says that it is due. `wasSent`: its device may have it. */
-export function judgeDue(row: CommandRow, wasSent: boolean, now: number): Transition | undefined {
+export function dueTransition(
+  row: CommandRow,
+  wasSent: boolean,
+  now: number,
+): Transition | undefined {
   if (isOver(row.state)) return undefined;
   let reason: Expiry = wasSent ? 'no-answer' : 'not-sent';
   if (row.state === 'taken') reason = 'no-result';

@@ -11,11 +11,11 @@ import { bump, type PresenceCounters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
 import type { CommandWrites } from '../store/commandRows.ts';
 import {
+  applyRules,
   type Down,
   eventOf,
   type HeldLink,
   isLater,
-  judge,
   type Row,
   type Up,
 } from '../store/presenceRules.ts';
@@ -172,9 +172,9 @@ export class Registrar {
   // The work.
 
   /**
-   * Do one batch: read, judge, one transaction, then tell. Gives false when nothing is left to do
-   * for now. Rejects with a StoreError when the store fails: nothing is lost, and `work` may be
-   * called again. Never call it while it works.
+   * Do one batch: read, apply the rules, one transaction, then tell. Gives false when nothing is
+   * left to do for now. Rejects with a StoreError when the store fails: nothing is lost, and `work`
+   * may be called again. Never call it while it works.
    */
   async work(): Promise<boolean> {
     const { limits, clock, trace } = this.#options;
@@ -328,7 +328,7 @@ export class Registrar {
     }
     this.#damper.release(device);
     const row = outcome.rows.get(device);
-    const { row: next, close } = judge(row, up, this.#floor);
+    const { row: next, close } = applyRules(row, up, this.#floor);
     if (next?.reason === 'takeover') {
       if (!this.#damper.admits(up, clock.now())) {
         trace('Hold', { connection: up.connection, device });
@@ -346,7 +346,7 @@ export class Registrar {
   #down(down: Down, outcome: Outcome): void {
     const held = this.#damper.held(down.device);
     if (held?.connection === down.connection) this.#damper.release(down.device);
-    const { row } = judge(outcome.rows.get(down.device), down, this.#floor);
+    const { row } = applyRules(outcome.rows.get(down.device), down, this.#floor);
     // tla: Presence!Down, Presence!Missed, Presence!AcceptorEnded
     const { connection, device, reason } = down;
     this.#options.trace('Down', { connection, device, reason, seq: row?.seq });

@@ -74,11 +74,11 @@ export function isLater(a: Accepted, b: Accepted): boolean {
  * The verdict on `change`, for the device's `row` if it has one. A device without one begins above
  * `floor`, the highest `seq` that was ever forgotten.
  */
-export function judge(row: Row | undefined, change: Change, floor: number): Verdict {
-  return change.kind === 'up' ? judgeUp(row, change, floor) : judgeDown(row, change);
+export function applyRules(row: Row | undefined, change: Change, floor: number): Verdict {
+  return change.kind === 'up' ? ruleUp(row, change, floor) : ruleDown(row, change);
 }
 
-function judgeUp(row: Row | undefined, up: Up, floor: number): Verdict {
+function ruleUp(row: Row | undefined, up: Up, floor: number): Verdict {
   const { kind: _, ...link } = up;
   if (row === undefined) {
     return { row: { ...link, seq: floor + 1, online: true, reason: 'connected' } };
@@ -92,7 +92,7 @@ function judgeUp(row: Row | undefined, up: Up, floor: number): Verdict {
   return { row: { ...next, reason: 'takeover' }, close: row };
 }
 
-function judgeDown(row: Row | undefined, down: Down): Verdict {
+function ruleDown(row: Row | undefined, down: Down): Verdict {
   if (row === undefined || !row.online || row.connection !== down.connection) return NOTHING;
   const { at, reason } = down;
   return { row: { ...row, seq: row.seq + 1, online: false, at, reason } };

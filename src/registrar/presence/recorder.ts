@@ -21,7 +21,7 @@ import {
 } from '../store/presenceRules.ts';
 import type { Opened, OutboxEvent, Store } from '../store/store.ts';
 import { Changes, type Step, type Sweep } from './changes.ts';
-import { Damper } from './takeoverThrottle.ts';
+import { TakeoverThrottle } from './takeoverThrottle.ts';
 
 /** Who writes in the same transactions. After `prepare` one of the others is called. */
 export interface Companion {
@@ -70,7 +70,7 @@ interface Outcome {
 
 export class Registrar {
   readonly #options: RegistrarOptions;
-  readonly #damper: Damper;
+  readonly #throttle: TakeoverThrottle;
   /** Live incarnations, each with its hand-over until that is swept; undefined: not yet told. */
   #live: Map<string, Sweep | undefined> | undefined;
   readonly #changes = new Changes();
@@ -87,7 +87,7 @@ export class Registrar {
 
   constructor(options: RegistrarOptions) {
     this.#options = options;
-    this.#damper = new Damper(options.limits);
+    this.#throttle = new TakeoverThrottle(options.limits);
     this.#compactAt = options.limits.presenceOutboxMax;
   }
 
@@ -112,7 +112,7 @@ export class Registrar {
   /** For the metrics. */
   figures(): { waiting: number; outbox: number; held: number; sweeps: number } {
     const { size: sweeps } = this.#sweeps;
-    const { size: held } = this.#damper;
+    const { size: held } = this.#throttle;
     return { waiting: this.#changes.length, outbox: this.#outbox, held, sweeps };
   }
 
@@ -182,8 +182,8 @@ export class Registrar {
     await this.#catchUp();
     const sweep = firstOf(this.#sweeps);
     const page = sweep ? await this.#page(sweep) : [];
-    const held = this.#damper.snapshot();
-    const due = this.#damper.due(clock.now(), limits.presenceBatchMax);
+    const held = this.#throttle.snapshot();
+    const due = this.#throttle.due(clock.now(), limits.presenceBatchMax);
     const taken = this.#changes.take(limits.presenceBatchMax);
     try {
       const steps = [...page.flatMap((row) => this.#overOf(row, sweep)), ...due, ...taken];
@@ -192,7 +192,7 @@ export class Registrar {
       // What was traced since the last commit has not happened.
       trace('Rollback', {});
       this.#changes.putBack(taken);
-      this.#damper.restore(held);
+      this.#throttle.restore(held);
       this.#options.companion?.rolledBack();
       throw error;
     }
@@ -307,7 +307,7 @@ export class Registrar {
     // tla: Presence!HandedOver, Presence!ExitSeen
     this.#options.trace(seen ? 'HandedOver' : 'ExitSeen', { acceptor });
     sweeps.push(sweep);
-    this.#damper.drop(acceptor, (connection) => seen?.has(connection) !== true);
+    this.#throttle.drop(acceptor, (connection) => seen?.has(connection) !== true);
   }
 
   /** A later hand-over of the same acceptor tells more, and its end most of all. */
@@ -318,7 +318,7 @@ export class Registrar {
   #up(given: Up, outcome: Outcome): void {
     const { clock, onClone, limits, trace } = this.#options;
     const { device } = given;
-    const held = this.#damper.held(device);
+    const held = this.#throttle.held(device);
     let up = given;
     if (held && held.connection !== given.connection) {
       const isNewer = isLater(given, held);
@@ -326,15 +326,15 @@ export class Registrar {
       outcome.closes.push(isNewer ? held : given);
       if (!isNewer) trace('Hold', { connection: given.connection, device });
     }
-    this.#damper.release(device);
+    this.#throttle.release(device);
     const row = outcome.rows.get(device);
     const { row: next, close } = applyRules(row, up, this.#floor);
     if (next?.reason === 'takeover') {
-      if (!this.#damper.admits(up, clock.now())) {
+      if (!this.#throttle.admits(up, clock.now())) {
         trace('Hold', { connection: up.connection, device });
         return;
       }
-      const takeovers = this.#damper.takeovers(device);
+      const takeovers = this.#throttle.takeovers(device);
       if (takeovers >= limits.takeoversMax) onClone(device, takeovers);
     }
     // tla: Presence!Up
@@ -344,15 +344,15 @@ export class Registrar {
   }
 
   #down(down: Down, outcome: Outcome): void {
-    const held = this.#damper.held(down.device);
-    if (held?.connection === down.connection) this.#damper.release(down.device);
+    const held = this.#throttle.held(down.device);
+    if (held?.connection === down.connection) this.#throttle.release(down.device);
     const { row } = applyRules(outcome.rows.get(down.device), down, this.#floor);
     // tla: Presence!Down, Presence!Missed, Presence!AcceptorEnded
     const { connection, device, reason } = down;
     this.#options.trace('Down', { connection, device, reason, seq: row?.seq });
     if (!row) return;
     this.#change(row, outcome);
-    const waiting = this.#damper.held(down.device);
+    const waiting = this.#throttle.held(down.device);
     // Nobody holds its place any more: no takeover.
     if (waiting) this.#up(waiting, outcome);
   }

@@ -1,5 +1,5 @@
 /**
- * Damper: takeovers of one device may be many, when two boxes share its id; then they are spaced.
+ * TakeoverThrottle: takeovers of a device may be many, when two boxes share its id: it spaces them.
  * From: recorder.ts, before each takeover.  To: the same, later; and a report of such a device.
  * Bound: after `takeoversMax` takeovers without `takeoverWindowMs` of quiet, one per
  * `takeoverDampMs`. Meanwhile the device's newest link waits, open, and the row names the older.
@@ -16,7 +16,7 @@ interface Spell {
   at: number;
 }
 
-export class Damper {
+export class TakeoverThrottle {
   readonly #limits: Limits;
   readonly #spells = new Map<string, Spell>();
   /** The link that waits to take its device over. Invariant: the newest one seen. */

@@ -27,7 +27,7 @@ import { sayBye, settled } from './drainLinks.ts';
 import { Gate } from './endpoint/admission.ts';
 import { Keeper, type PublishedType, type Routes } from './endpoint/endpoints.ts';
 import { Listener } from './endpoint/listener.ts';
-import { Teller } from './linkChanges.ts';
+import { LinkChanges } from './linkChanges.ts';
 import { Outage } from './outage.ts';
 import { publishCounts } from './publishCounts.ts';
 import { RefusalLog } from './refusalLog.ts';
@@ -151,22 +151,22 @@ class Acceptor implements RunningAcceptor {
     const { config, incarnation, folder } = this.#start;
     const { registry } = keeper;
     const links = (shard: number) => keeper.openLinks(shard);
-    const teller = new Teller({ links, clock: systemClock, trace });
+    const changes = new LinkChanges({ links, clock: systemClock, trace });
     const stream = new StreamClient({
       path: registrarSocket(folder),
       incarnation,
       limits: config.limits,
-      teller,
+      changes,
       onTakeover: (connection) => registry.find(connection)?.close('taken-over'),
       onCommand: (command) => this.#commands.onCommand(command),
     });
     keeper.connect(this.#routes(uplink), {
       onUp: (endpoint) => {
-        teller.onUp(endpoint);
+        changes.onUp(endpoint);
         stream.wake();
       },
       onDown: (endpoint, reason) => {
-        teller.onDown(endpoint, reason);
+        changes.onDown(endpoint, reason);
         stream.wake();
       },
     });

@@ -1,5 +1,5 @@
 /**
- * Teller: what an acceptor has still to tell the registrar about its links. Pure.
+ * LinkChanges: what an acceptor has still to tell the registrar about its links. Pure.
  * From: links that open and end; streamClient.ts, which asks for messages when the stream takes
  * some.  To: messages, in an order that keeps rule 1 of docs/presence.md: state, then changes.
  * Bound: one entry per link that is open, or was when the registrar last listened; never one per
@@ -19,7 +19,7 @@ export interface Link {
   readonly acceptedUs: number;
 }
 
-export interface TellerOptions {
+export interface LinkChangesOptions {
   /** The open links of one registry shard. */
   readonly links: (shard: number) => Iterable<Link>;
   /** µs of the machine's own clock, and ms since 1970. */
@@ -36,8 +36,8 @@ type Untold =
 /** The key of the end of the hand-over, in the order of what is to be told; no id is empty. */
 const HAND_OVER_END = '';
 
-export class Teller {
-  readonly #options: TellerOptions;
+export class LinkChanges {
+  readonly #options: LinkChangesOptions;
   /**
    * By connection id, in the order of telling. Invariant while connected: a live link is here, or
    * has been told, or is in a shard from `#shard` on.
@@ -47,7 +47,7 @@ export class Teller {
   #shard: number = SHARDS;
   #isConnected = false;
 
-  constructor(options: TellerOptions) {
+  constructor(options: LinkChangesOptions) {
     this.#options = options;
   }
 

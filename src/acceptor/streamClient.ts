@@ -2,8 +2,8 @@
  * StreamClient: an acceptor's end of its stream to the registrar.
  * From: linkChanges.ts, which knows what is still to be told; answers to COMMANDs.
  * To: the registrar's Unix socket; takeovers and COMMANDs back to the acceptor.
- * Bound: `presenceStreamBytes` are on their way; beyond that the teller keeps state, not changes,
- * so a registrar that is stopped costs no device anything.
+ * Bound: `presenceStreamBytes` are on their way; beyond that linkChanges.ts keeps state, not
+ * changes, so a registrar that is stopped costs no device anything.
  *
  *   away --connect--> up --close, error--> away, RECONNECT_MS later again
  */
@@ -18,7 +18,7 @@ import {
   type ToLink,
   type ToRegistrar,
 } from '../node/messages.ts';
-import type { Teller } from './linkChanges.ts';
+import type { LinkChanges } from './linkChanges.ts';
 
 const RECONNECT_MS = 100;
 /** Payloads of answers on their way; the registrar that does not take them is connected to anew. */
@@ -32,7 +32,7 @@ export interface StreamClientOptions {
   readonly path: string;
   readonly incarnation: string;
   readonly limits: Limits;
-  readonly teller: Teller;
+  readonly changes: LinkChanges;
   /** This link's device has a newer one: close it. */
   readonly onTakeover: (connection: string) => void;
   readonly onCommand: (command: ToLink) => void;
@@ -61,14 +61,14 @@ export class StreamClient {
 
   /** Begin to connect, for ever. */
   start(): void {
-    const { path, incarnation, limits, teller } = this.#options;
+    const { path, incarnation, limits, changes } = this.#options;
     const reader = new MessageReader<ToAcceptor>();
     const options = { path, highWaterMark: limits.presenceStreamBytes };
     const socket = connect(options as NetConnectOpts);
     this.#socket = socket;
     socket.on('connect', () => {
       socket.write(encodeMessages([['hello', incarnation]]));
-      teller.connected();
+      changes.connected();
       this.#isUp = true;
       this.wake();
     });
@@ -80,7 +80,7 @@ export class StreamClient {
       this.#isUp = false;
       this.#answers = [];
       this.#answerBytes = 0;
-      teller.lost();
+      changes.lost();
       this.#onDone?.();
       if (!this.#isClosed) this.#again = setTimeout(() => this.start(), RECONNECT_MS);
     });
@@ -121,7 +121,7 @@ export class StreamClient {
   }
 
   #write(): void {
-    const { teller } = this.#options;
+    const { changes } = this.#options;
     const socket = this.#socket;
     if (!socket || !this.#isUp || socket.destroyed) return;
     if (this.#answers.length > 0 && !socket.writableNeedDrain) {
@@ -129,21 +129,21 @@ export class StreamClient {
       this.#answers = [];
       this.#answerBytes = 0;
     }
-    for (let frames = 0; !teller.isDone; frames += 1) {
+    for (let frames = 0; !changes.isDone; frames += 1) {
       // Its 'drain' goes on here.
       if (socket.writableNeedDrain) return;
       if (frames === FRAMES_PER_TURN) {
         this.wake();
         return;
       }
-      socket.write(encodeMessages(teller.take(FRAME_MESSAGES_MAX)));
+      socket.write(encodeMessages(changes.take(FRAME_MESSAGES_MAX)));
     }
     if (socket.writableLength === 0) this.#onDone?.();
   }
 
   /** Tell what is left, for at most `ms`, and end. */
   async close(ms: number): Promise<void> {
-    if (this.#isUp && !(this.#options.teller.isDone && this.#socket?.writableLength === 0)) {
+    if (this.#isUp && !(this.#options.changes.isDone && this.#socket?.writableLength === 0)) {
       await new Promise<void>((resolve) => {
         this.#onDone = resolve;
         setTimeout(resolve, ms);

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { type Link, Teller } from '../../src/acceptor/linkChanges.ts';
+import { type Link, LinkChanges } from '../../src/acceptor/linkChanges.ts';
 import { StreamClient } from '../../src/acceptor/streamClient.ts';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
@@ -50,7 +50,7 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
   const acceptor = (incarnation: string) => {
     const links = new Map<string, Link>();
     const told: string[] = [];
-    const teller = new Teller({
+    const changes = new LinkChanges({
       links: (shard) => (shard === 0 ? links.values() : []),
       clock,
       trace: noTrace,
@@ -58,16 +58,16 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     const onTakeover = (connection: string) => told.push(connection);
     const commands: unknown[][] = [];
     const onCommand = (message: readonly unknown[]) => commands.push([...message]);
-    const client = new StreamClient({ path, incarnation, limits, teller, onTakeover, onCommand });
+    const client = new StreamClient({ path, incarnation, limits, changes, onTakeover, onCommand });
     client.start();
     t.teardown(() => client.close(0));
     const up = (id: string, deviceId: string) => {
       const link = { id, deviceId, acceptedUs: links.size + told.length };
       links.set(id, link);
-      teller.onUp(link);
+      changes.onUp(link);
       client.wake();
     };
-    return { client, teller, told, commands, up };
+    return { client, changes, told, commands, up };
   };
   t.teardown(async () => {
     await server.close();
@@ -162,14 +162,14 @@ t.test('a registrar that is full reads no more, and loses nothing', async (t) =>
   for (let at = 0; at < links; at += 1) a.up(`connection-${at}`, `device-${at}`);
   await waitFor('a full registrar', () => registrar.isFull());
   const { waiting } = registrar.figures();
-  t.ok(a.teller.size > links / 2, `${a.teller.size} of ${links} still wait at the acceptor`);
+  t.ok(a.changes.size > links / 2, `${a.changes.size} of ${links} still wait at the acceptor`);
   t.ok(waiting < 10_000, `${waiting} at the registrar`);
 
   await waitFor('all of them', async () => {
     await work();
     return store.rows.size === links;
   });
-  t.ok(a.teller.isDone);
+  t.ok(a.changes.isDone);
 });
 
 const KEY = 'ab'.repeat(16);

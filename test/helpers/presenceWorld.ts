@@ -5,7 +5,7 @@
  * Bound: small numbers, so that steps meet each other often.
  */
 import assert from 'node:assert/strict';
-import { type Link, Teller } from '../../src/acceptor/linkChanges.ts';
+import { type Link, LinkChanges } from '../../src/acceptor/linkChanges.ts';
 import type { CloseReason } from '../../src/base/errors.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
@@ -96,14 +96,14 @@ class Handle extends MemoryStore {
 export class Acceptor {
   readonly name: string;
   readonly links = new Map<string, OpenLink>();
-  readonly teller: Teller;
+  readonly changes: LinkChanges;
   stream: ToRegistrar[] | undefined;
   /** Takeovers on their way here. */
   back: string[] = [];
 
   constructor(name: string) {
     this.name = name;
-    this.teller = new Teller({
+    this.changes = new LinkChanges({
       links: (shard) => (shard === 0 ? this.links.values() : []),
       clock: QUIET,
       trace: noTrace,
@@ -217,7 +217,7 @@ export class World {
   cut(acceptor: Acceptor): void {
     acceptor.stream = undefined;
     acceptor.back = [];
-    acceptor.teller.lost();
+    acceptor.changes.lost();
   }
 
   killAcceptor(at: number): void {
@@ -234,14 +234,14 @@ export class World {
     const link = { id, deviceId: device, acceptedUs: this.#clock, acceptor };
     this.#accepted.push({ id, device });
     acceptor.links.set(id, link);
-    acceptor.teller.onUp(link);
+    acceptor.changes.onUp(link);
   }
 
   disconnect(acceptor: Acceptor, id: string, reason: CloseReason = 'peer-fin'): void {
     const link = acceptor.links.get(id);
     if (!link) return;
     acceptor.links.delete(id);
-    acceptor.teller.onDown(link, reason);
+    acceptor.changes.onDown(link, reason);
   }
 
   /** The acceptor connects, or sends a little more. */
@@ -249,9 +249,9 @@ export class World {
     if (!this.#registrar?.isLive(acceptor.name)) return;
     if (!acceptor.stream) {
       acceptor.stream = [];
-      acceptor.teller.connected();
+      acceptor.changes.connected();
     }
-    acceptor.stream.push(...acceptor.teller.take(2));
+    acceptor.stream.push(...acceptor.changes.take(2));
   }
 
   /** The registrar reads one message: of a dead acceptor's stream too, until it knows. */
@@ -357,7 +357,7 @@ export class World {
     for (let quiet = 0; quiet < 3; quiet += 1) {
       for (const acceptor of this.acceptors) {
         this.send(acceptor);
-        while (!acceptor.teller.isDone) this.send(acceptor);
+        while (!acceptor.changes.isDone) this.send(acceptor);
         while (acceptor.stream?.length) this.receive(acceptor);
       }
       while (await this.work());

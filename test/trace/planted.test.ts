@@ -3,7 +3,7 @@
  * Their trace is no behaviour of tla/Presence.tla; without the bug it is.
  */
 import t from 'tap';
-import { type Link, Teller } from '../../src/acceptor/linkChanges.ts';
+import { type Link, LinkChanges } from '../../src/acceptor/linkChanges.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
 import type { Trace } from '../../src/base/trace.ts';
@@ -63,14 +63,18 @@ async function traced(isHasty: boolean): Promise<TraceLine[]> {
     settledTo: () => notifier.settledTo(),
   });
   const links: Link[] = [];
-  const teller = new Teller({ links: (at) => (at === 0 ? links : []), clock, trace: as('a') });
+  const changes = new LinkChanges({
+    links: (at) => (at === 0 ? links : []),
+    clock,
+    trace: as('a'),
+  });
 
   registrar.onNode(['a']);
-  teller.connected();
+  changes.connected();
   const link = { id: 'c', deviceId: 'door', acceptedUs: 1 };
   links.push(link);
-  teller.onUp(link);
-  for (const message of teller.take(10)) {
+  changes.onUp(link);
+  for (const message of changes.take(10)) {
     if (message[0] === 'begin') registrar.begin('a');
     if (message[0] === 'end') registrar.handedOver('a');
     if (message[0] !== 'up') continue;

@@ -12,7 +12,7 @@ function deliverAll(world: World, at: number): void {
   const acceptor = world.acceptors[at];
   if (!acceptor) return;
   do world.send(acceptor);
-  while (!acceptor.teller.isDone);
+  while (!acceptor.changes.isDone);
   while (acceptor.stream?.length) world.receive(acceptor);
 }
 
@@ -255,7 +255,7 @@ t.test('a hand-over that was recorded while the next one began takes nobody offl
   const [first, second, third] = acceptor.links.keys();
   world.cut(acceptor);
   do world.send(acceptor);
-  while (!acceptor.teller.isDone);
+  while (!acceptor.changes.isDone);
   // All but the end; then a change, so that the batch of the end has something to write.
   while (acceptor.stream && acceptor.stream.length > 1) world.receive(acceptor);
   world.connect('door-5', 1);

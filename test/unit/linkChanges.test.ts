@@ -1,6 +1,6 @@
-/** Teller: state, then changes; one entry per link, however often links come and go. */
+/** LinkChanges: state, then changes; one entry per link, however often links come and go. */
 import t from 'tap';
-import { type Link, Teller } from '../../src/acceptor/linkChanges.ts';
+import { type Link, LinkChanges } from '../../src/acceptor/linkChanges.ts';
 import { SHARDS } from '../../src/base/limits.ts';
 import { noTrace } from '../../src/base/trace.ts';
 import type { ToRegistrar } from '../../src/node/messages.ts';
@@ -9,7 +9,7 @@ import type { ToRegistrar } from '../../src/node/messages.ts';
 class Links {
   readonly open = new Map<string, Link>();
   readonly clock = { us: () => 5_000, wall: () => 1_700_000_000_000 };
-  readonly teller = new Teller({
+  readonly changes = new LinkChanges({
     links: (shard) => [...this.open.values()].filter(({ id }) => Number(id) % SHARDS === shard),
     clock: this.clock,
     trace: noTrace,
@@ -18,18 +18,18 @@ class Links {
   up(id: number): void {
     const link = { id: `${id}`, deviceId: `door-${id}`, acceptedUs: 3_000 };
     this.open.set(link.id, link);
-    this.teller.onUp(link);
+    this.changes.onUp(link);
   }
 
   down(id: number): void {
     const link = this.open.get(`${id}`);
     this.open.delete(`${id}`);
-    if (link) this.teller.onDown(link, 'peer-fin');
+    if (link) this.changes.onDown(link, 'peer-fin');
   }
 
   all(max = 10): ToRegistrar[] {
     const told: ToRegistrar[] = [];
-    while (!this.teller.isDone) told.push(...this.teller.take(max));
+    while (!this.changes.isDone) told.push(...this.changes.take(max));
     return told;
   }
 }
@@ -39,10 +39,10 @@ const kinds = (told: readonly ToRegistrar[]) => told.map(([kind, , id]) => [kind
 t.test('a connect tells every open link between begin and end, and what changes', async (t) => {
   const links = new Links();
   for (const id of [1, 300, 2]) links.up(id);
-  t.ok(links.teller.isDone, 'nobody listens: nothing is kept');
+  t.ok(links.changes.isDone, 'nobody listens: nothing is kept');
 
-  links.teller.connected();
-  const first = links.teller.take(2);
+  links.changes.connected();
+  const first = links.changes.take(2);
   links.up(4);
   links.down(2);
   const told = [...first, ...links.all()];
@@ -56,7 +56,7 @@ t.test('a connect tells every open link between begin and end, and what changes'
 
 t.test('a link that began and ended between two tellings is not told', async (t) => {
   const links = new Links();
-  links.teller.connected();
+  links.changes.connected();
   links.all();
 
   for (let id = 0; id < 10_000; id += 1) {
@@ -64,8 +64,8 @@ t.test('a link that began and ended between two tellings is not told', async (t)
     links.down(id);
   }
 
-  t.equal(links.teller.size, 0);
-  t.ok(links.teller.isDone);
+  t.equal(links.changes.size, 0);
+  t.ok(links.changes.isDone);
 });
 
 t.test(
@@ -73,7 +73,7 @@ t.test(
   async (t) => {
     const links = new Links();
     for (let id = 0; id < 100; id += 1) links.up(id);
-    links.teller.connected();
+    links.changes.connected();
     links.all();
 
     for (let round = 0; round < 50; round += 1) {
@@ -83,7 +83,7 @@ t.test(
       }
     }
 
-    t.equal(links.teller.size, 200, '100 that were told of ended, 100 others are there');
+    t.equal(links.changes.size, 200, '100 that were told of ended, 100 others are there');
     const told = links.all();
     t.equal(told.filter(([kind]) => kind === 'down').length, 100);
     t.equal(told.filter(([kind]) => kind === 'up').length, 100);
@@ -93,8 +93,8 @@ t.test(
 t.test('an end during the hand-over is told with its reason', async (t) => {
   const links = new Links();
   for (const id of [1, 2, 3]) links.up(id);
-  links.teller.connected();
-  links.teller.take(2);
+  links.changes.connected();
+  links.changes.take(2);
   links.down(1);
   links.down(3);
 
@@ -103,14 +103,14 @@ t.test('an end during the hand-over is told with its reason', async (t) => {
 
 t.test('a lost stream is forgotten: the next one begins from what there is', async (t) => {
   const links = new Links();
-  links.teller.connected();
+  links.changes.connected();
   links.all();
   links.up(1);
-  links.teller.lost();
-  t.ok(links.teller.isDone);
+  links.changes.lost();
+  t.ok(links.changes.isDone);
   links.up(2);
 
-  links.teller.connected();
+  links.changes.connected();
 
   t.same(kinds(links.all()), ['begin ', 'up 1', 'up 2', 'end ']);
 });

@@ -24,7 +24,7 @@ import { MESSAGE_TYPES, TYPE } from '../wire/message.ts';
 import { v1 } from '../wire/v1.ts';
 import { Broker } from './acceptorBroker.ts';
 import { sayBye, settled } from './drainLinks.ts';
-import { Gate } from './endpoint/admission.ts';
+import { Admission } from './endpoint/admission.ts';
 import { Keeper, type PublishedType, type Routes } from './endpoint/endpoints.ts';
 import { Listener } from './endpoint/listener.ts';
 import { LinkChanges } from './linkChanges.ts';
@@ -78,7 +78,7 @@ class Acceptor implements RunningAcceptor {
   readonly #publishers: Readonly<Record<'event' | 'request', Publisher>>;
   readonly #broker: Broker;
   readonly #listener: Listener;
-  readonly #gate: Gate;
+  readonly #admission: Admission;
   readonly #outage: Outage;
   readonly #stream: StreamClient;
   readonly #commands: DeviceCommands;
@@ -134,7 +134,7 @@ class Acceptor implements RunningAcceptor {
     this.#requests = requests;
     this.#publishers = publishers;
     this.#outage = this.#outageOf(keeper);
-    this.#gate = new Gate({
+    this.#admission = new Admission({
       limits,
       counters,
       clock,
@@ -142,7 +142,7 @@ class Acceptor implements RunningAcceptor {
       admit: (socket, acceptedUs) => this.#admit(socket, acceptedUs),
       refuse: (socket, reason) => keeper.refuse(socket, reason),
     });
-    this.#listener = new Listener(limits, (socket) => this.#gate.arrive(socket));
+    this.#listener = new Listener(limits, (socket) => this.#admission.arrive(socket));
     this.#ticker = new Ticker(limits.sweepTickMs, () => this.#tick());
   }
 
@@ -197,7 +197,7 @@ class Acceptor implements RunningAcceptor {
     });
   }
 
-  /** The gate let it in. It waited there like any other, so that refusals have their pace too. */
+  /** It was admitted. It waited for that like any other, so that refusals have their pace too. */
   #admit(socket: Socket, acceptedUs: number): void {
     if (!this.#outage.isRefusing) this.#keeper.accept(socket, acceptedUs);
     else this.#keeper.refuse(socket, 'broker-lost', this.#start.config.limits.brokerLossRetryMs);
@@ -241,7 +241,7 @@ class Acceptor implements RunningAcceptor {
     const { log, config } = this.#start;
     const links = this.#keeper.registry.size;
     this.#listener.suspend();
-    this.#gate.close();
+    this.#admission.close();
     this.#keeper.suspend();
     this.#commands.suspend();
     log.info({ links, ...this.#underWay() }, 'drain: waiting for what is under way');

@@ -1,7 +1,7 @@
 /** A full acceptor: links beyond linksMax are told when to come back; live links feel nothing. */
 import type { Socket } from 'node:net';
 import { duplexPair } from 'node:stream';
-import { Gate } from '../../src/acceptor/endpoint/admission.ts';
+import { Admission } from '../../src/acceptor/endpoint/admission.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, END, event, hello } from '../helpers/device.ts';
@@ -132,9 +132,9 @@ on(
   },
 );
 
-on('pair', 'gate: a storm beyond it gets BYE rate-limited', {}, async (t, served) => {
+on('pair', 'admission: a storm beyond it gets BYE rate-limited', {}, async (t, served) => {
   const { keeper, counters, clock } = served;
-  const gate = new Gate({
+  const admission = new Admission({
     limits: makeLimits({ connectBurst: 1, connectQueueMax: 0 }),
     counters,
     clock,
@@ -144,7 +144,7 @@ on('pair', 'gate: a storm beyond it gets BYE rate-limited', {}, async (t, served
   });
   const devices = Array.from({ length: 3 }, () => {
     const [ours, theirs] = duplexPair();
-    gate.arrive(ours as Socket);
+    admission.arrive(ours as Socket);
     return new Device(theirs);
   });
   const [first, ...others] = devices;

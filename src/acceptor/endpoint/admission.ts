@@ -1,5 +1,5 @@
 /**
- * Gate: lets a storm of new links in at a pace that those already open do not feel.
+ * Admission: lets a storm of new links in at a pace that those already open do not feel.
  * From: the listener's sockets.  To: the keeper, `connectsPerSecond` of them, and only while fewer
  * than `greetingsMax` links have still to say HELLO.
  * Bound: `connectQueueMax` sockets wait, unread and with nothing allocated for them, for at most
@@ -13,7 +13,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
 
-export interface GateOptions {
+export interface AdmissionOptions {
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -34,8 +34,8 @@ const US_PER_MS = 1_000;
 /** Some links of a storm at a time, so that no turn of the event loop gets long. */
 const PACE_MS = 8;
 
-export class Gate {
-  readonly #options: GateOptions;
+export class Admission {
+  readonly #options: AdmissionOptions;
   /** Links that may be let in now. */
   readonly #bucket: Bucket;
   /** Sockets that may wait: no more than are let in within `connectWaitMs`. */
@@ -45,14 +45,14 @@ export class Gate {
   /** Runs while sockets wait: an acceptor without a storm is not woken for one. */
   #pacer: NodeJS.Timeout | undefined;
 
-  constructor(options: GateOptions) {
+  constructor(options: AdmissionOptions) {
     const { connectsPerSecond, connectBurst, connectQueueMax, connectWaitMs } = options.limits;
     this.#options = options;
     this.#queueMax = Math.min(connectQueueMax, (connectsPerSecond * connectWaitMs) / 1_000);
     this.#bucket = new Bucket(connectsPerSecond, connectBurst, options.clock.now());
   }
 
-  /** Sockets that wait; the gate references no others. */
+  /** Sockets that wait; no others are referenced here. */
   get size(): number {
     return this.#waiting.length;
   }

@@ -1,8 +1,8 @@
 /**
  * Listener: the shared-port sockets that one acceptor listens on.
  * From: the kernel, which spreads new connections over the listeners of a port (SO_REUSEPORT).
- * To: the gate, sockets not yet read from.
- * Bound: `backlog` connections wait in the accept queues; the gate and the keeper have the others.
+ * To: admission.ts, sockets not yet read from.
+ * Bound: `backlog` connections wait in the accept queues; admission.ts and the keeper have others.
  *
  * libuv accepts one connection per listening socket and turn of the event loop. A turn gets long
  * just when many devices come, so with a single socket the accept queue overflows when it matters;
@@ -22,7 +22,7 @@ export class Listener {
       // A device's FIN must not close our side before its last frames are handled.
       allowHalfOpen: true,
       noDelay: true,
-      // Nothing is read, and so nothing allocated, before a socket has passed the gate.
+      // Nothing is read, and so nothing allocated, before a socket was admitted.
       pauseOnConnect: true,
       highWaterMark: limits.outboxSoftBytes,
     };

@@ -111,7 +111,7 @@ class RegistrarProcess implements RunningChild {
       onTakeover: (link) => server.takeOver(link),
       onClone: (device, takeovers) => this.#tellClone(device, takeovers),
       settledTo: () => notifier.settledTo(),
-      companion: consumer.commands,
+      transactionPart: consumer.commands,
     });
     const server = this.#serverOf(registrar, consumer);
 

@@ -11,7 +11,7 @@ import type { Refusal } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { CommandCounters } from '../../base/metrics.ts';
 import type { FromLink } from '../../node/messages.ts';
-import type { Companion } from '../presence/recorder.ts';
+import type { TransactionPart } from '../presence/recorder.ts';
 import type { CommandWrites, Outcome } from '../store/commandRows.ts';
 import type { HeldLink, Row } from '../store/presenceRules.ts';
 import { type Command, readCommand } from './command.ts';
@@ -40,7 +40,7 @@ export interface CommandsOptions
   readonly counters: CommandCounters;
 }
 
-export class Commands implements Companion {
+export class Commands implements TransactionPart {
   readonly #options: CommandsOptions;
   readonly #links = new Map<string, HeldLink>();
   readonly #transient: TransientCommands;
@@ -218,7 +218,7 @@ export class Commands implements Companion {
     this.#durable.tick();
   }
 
-  // The registrar's companion.
+  // TransactionPart.
 
   get isBusy(): boolean {
     return this.#durable.isBusy || this.#early.length > 0;

@@ -24,7 +24,7 @@ import { Changes, type Step, type Sweep } from './changes.ts';
 import { TakeoverThrottle } from './takeoverThrottle.ts';
 
 /** Who writes in the same transactions. After `prepare` one of the others is called. */
-export interface Companion {
+export interface TransactionPart {
   /** It has something to write, or to read. */
   readonly isBusy: boolean;
   prepare(): Promise<CommandWrites | undefined>;
@@ -51,7 +51,7 @@ export interface RegistrarOptions {
   readonly onClone: (device: string, takeovers: number) => void;
   /** Events up to this id are at the broker. */
   readonly settledTo: () => number;
-  readonly companion?: Companion;
+  readonly transactionPart?: TransactionPart;
 }
 
 /** How often rows are looked for that may be forgotten. */
@@ -98,10 +98,10 @@ export class Registrar {
 
   /** What waits could share its transaction with what comes next. */
   get isPatient(): boolean {
-    const { companion, limits } = this.#options;
+    const { transactionPart, limits } = this.#options;
     const { length } = this.#changes;
     const isPart = length > 0 && length < limits.presenceBatchMax;
-    return isPart && this.#sweeps.size === 0 && companion?.isBusy !== true;
+    return isPart && this.#sweeps.size === 0 && transactionPart?.isBusy !== true;
   }
 
   /** A change of it has been told, and is not on record yet. */
@@ -193,12 +193,12 @@ export class Registrar {
       trace('Rollback', {});
       this.#changes.putBack(taken);
       this.#throttle.restore(held);
-      this.#options.companion?.rolledBack();
+      this.#options.transactionPart?.rolledBack();
       throw error;
     }
     if (sweep) this.#swept(sweep, page);
     await this.#tidy();
-    const isBusy = this.#options.companion?.isBusy === true;
+    const isBusy = this.#options.transactionPart?.isBusy === true;
     return this.#changes.length > 0 || this.#sweeps.size > 0 || isBusy;
   }
 
@@ -253,7 +253,8 @@ export class Registrar {
 
   /** `steps`; those of them that were `taken` from the queue are recorded then. */
   async #batch(steps: readonly Step[], taken: readonly Step[], start: number): Promise<void> {
-    const { store, onCommit, onTakeover, settledTo, trace, counters, companion } = this.#options;
+    const { store, onCommit, onTakeover, settledTo, trace, counters, transactionPart } =
+      this.#options;
     const devices = steps.flatMap((step) => (step.kind === 'sweep' ? [] : step.device));
     const known = devices.length > 0 ? await store.read([...new Set(devices)]) : [];
     const rows = new Map(known.map((row) => [row.device, row]));
@@ -268,7 +269,7 @@ export class Registrar {
     for (const step of steps) this.#step(step, start, outcome);
     const { changed, events, reasons, closes, sweeps } = outcome;
     const settled = settledTo();
-    const commands = await companion?.prepare();
+    const commands = await transactionPart?.prepare();
     if (events.length > 0 || settled > this.#deletedTo || commands) {
       const written = [...changed].map((device) => rows.get(device) as Row);
       this.#outbox = await store.write({
@@ -284,7 +285,7 @@ export class Registrar {
     if (steps.length > 0) trace('Commit', {});
     this.#changes.recorded(taken);
     if (events.length > 0) onCommit(events);
-    companion?.committed(rows.values());
+    transactionPart?.committed(rows.values());
     for (const sweep of sweeps) if (this.#isCurrent(sweep)) this.#sweeps.add(sweep);
     for (const reason of reasons) bump(counters.changes, reason);
     counters.takeovers += closes.length;

@@ -23,12 +23,12 @@ import type { Degraded } from '../node/report.ts';
 import { MESSAGE_TYPES, TYPE } from '../wire/message.ts';
 import { v1 } from '../wire/v1.ts';
 import { Broker } from './acceptorBroker.ts';
+import { BrokerLossPolicy } from './brokerLossPolicy.ts';
 import { sayBye, settled } from './drainLinks.ts';
 import { Admission } from './endpoint/admission.ts';
 import { Keeper, type PublishedType, type Routes } from './endpoint/endpoints.ts';
 import { Listener } from './endpoint/listener.ts';
 import { LinkChanges } from './linkChanges.ts';
-import { Outage } from './outage.ts';
 import { publishCounts } from './publishCounts.ts';
 import { RefusalLog } from './refusalLog.ts';
 import { DeviceCommands } from './route/deviceCommands.ts';
@@ -79,7 +79,7 @@ class Acceptor implements RunningAcceptor {
   readonly #broker: Broker;
   readonly #listener: Listener;
   readonly #admission: Admission;
-  readonly #outage: Outage;
+  readonly #lossPolicy: BrokerLossPolicy;
   readonly #stream: StreamClient;
   readonly #commands: DeviceCommands;
   readonly #ticker: Ticker;
@@ -133,7 +133,7 @@ class Acceptor implements RunningAcceptor {
     this.#refusals = refusals;
     this.#requests = requests;
     this.#publishers = publishers;
-    this.#outage = this.#outageOf(keeper);
+    this.#lossPolicy = this.#lossPolicyOf(keeper);
     this.#admission = new Admission({
       limits,
       counters,
@@ -186,10 +186,10 @@ class Acceptor implements RunningAcceptor {
     };
   }
 
-  #outageOf(keeper: Keeper): Outage {
+  #lossPolicyOf(keeper: Keeper): BrokerLossPolicy {
     const { config, log } = this.#start;
     const { limits, onBrokerLoss: policy } = config;
-    return new Outage({
+    return new BrokerLossPolicy({
       policy,
       limits,
       log,
@@ -199,7 +199,7 @@ class Acceptor implements RunningAcceptor {
 
   /** It was admitted. It waited for that like any other, so that refusals have their pace too. */
   #admit(socket: Socket, acceptedUs: number): void {
-    if (!this.#outage.isRefusing) this.#keeper.accept(socket, acceptedUs);
+    if (!this.#lossPolicy.isRefusing) this.#keeper.accept(socket, acceptedUs);
     else this.#keeper.refuse(socket, 'broker-lost', this.#start.config.limits.brokerLossRetryMs);
   }
 
@@ -214,7 +214,7 @@ class Acceptor implements RunningAcceptor {
 
   #tick(): void {
     // A drain has BYEs of its own to say.
-    if (this.#state === 'serving') this.#outage.tick(this.#broker.isUp, systemClock.now());
+    if (this.#state === 'serving') this.#lossPolicy.tick(this.#broker.isUp, systemClock.now());
     this.#keeper.tick();
     this.#refusals.tick(systemClock.now());
     this.#requests.tick();

@@ -1,5 +1,5 @@
 /**
- * Outage: what becomes of links while the broker stays away, by `--on-broker-loss`.
+ * BrokerLossPolicy: what becomes of links while the broker stays away, by `--on-broker-loss`.
  * From: acceptor.ts, with the time and whether the broker is there.  To: BYEs, shard by shard.
  * Bound: with refuse, they begin after `brokerLossMs` and are spread over `brokerLossPaceMs`; who
  * is left when the broker comes back stays. With hold, nothing ever happens here.
@@ -11,7 +11,7 @@ import type { LossPolicy } from '../base/config.ts';
 import { type Limits, SHARDS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 
-export interface OutageOptions {
+export interface BrokerLossOptions {
   readonly policy: LossPolicy;
   readonly limits: Limits;
   readonly log: Logger;
@@ -19,14 +19,14 @@ export interface OutageOptions {
   readonly closeShard: (shard: number) => void;
 }
 
-export class Outage {
-  readonly #options: OutageOptions;
+export class BrokerLossPolicy {
+  readonly #options: BrokerLossOptions;
   /** Since when the broker is away; undefined while it is there. */
   #since: number | undefined;
   /** The next shard to be told; undefined unless refusing. */
   #shard: number | undefined;
 
-  constructor(options: OutageOptions) {
+  constructor(options: BrokerLossOptions) {
     this.#options = options;
   }
 

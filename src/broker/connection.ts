@@ -14,7 +14,7 @@ import type { Logger } from 'pino';
 import { parseAmqpUrl } from '../base/amqpUrl.ts';
 import { EXIT, type StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
-import { brokerAddress, refusal } from './refusal.ts';
+import { brokerAddress, brokerError } from './brokerErrors.ts';
 import { type Connection, unmux } from './unmux.ts';
 
 export interface BrokerConnectionOptions {
@@ -126,7 +126,7 @@ export class BrokerConnection {
         clientProperties: { connection_name: `owsla ${name} ${process.pid}` },
       });
     } catch (error) {
-      this.#failed(refusal(error, url));
+      this.#failed(brokerError(error, url));
       return 0;
     }
     // Closed again before anybody could listen: no event of it will come.
@@ -174,7 +174,7 @@ export class BrokerConnection {
       await open(model);
       return true;
     } catch (error) {
-      const why = refusal(error, url);
+      const why = brokerError(error, url);
       // The broker's answer to a declaration was no, and it will be no again.
       if (why.exitCode === EXIT.config) this.#options.onFatal(why);
       this.#failed(why);
@@ -193,7 +193,10 @@ export class BrokerConnection {
         await declare(model);
       } catch (error) {
         if (over.aborted) return;
-        log.error({ link: name, reason: refusal(error, url).message }, 'topology not as declared');
+        log.error(
+          { link: name, reason: brokerError(error, url).message },
+          'topology not as declared',
+        );
       }
     }
   }

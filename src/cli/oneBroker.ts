@@ -6,8 +6,8 @@
 import amqplib, { type Channel, type ChannelModel } from 'amqplib';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
+import { brokerAddress, brokerError } from '../broker/brokerErrors.ts';
 import { connectOptions } from '../broker/connection.ts';
-import { brokerAddress, refusal } from '../broker/refusal.ts';
 
 /** AMQP's 404. */
 export const NOT_FOUND = 404;
@@ -23,7 +23,7 @@ export async function connectToOne({ amqp, limits }: Config): Promise<[ChannelMo
       const timeout = limits.brokerConnectMs;
       return [await amqplib.connect(connectOptions(url, limits), { timeout }), url];
     } catch (error) {
-      faults.push(refusal(error, url));
+      faults.push(brokerError(error, url));
     }
   }
   const told = faults.map(({ message }) => message).join('; ');
@@ -46,7 +46,7 @@ export function lossOf(model: ChannelModel, url: string): Promise<never> {
 export function sentenceOf(error: unknown, url: string, missing: string): StartError {
   const { code } = error as { code?: number };
   if (error instanceof StartError) return error;
-  if (code !== NOT_FOUND) return refusal(error, url);
+  if (code !== NOT_FOUND) return brokerError(error, url);
   const sentence = `the broker ${brokerAddress(url)} has no ${missing}: start owsla serve first, or see --prefix`;
   return new StartError(EXIT.unavailable, sentence);
 }

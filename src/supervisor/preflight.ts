@@ -10,8 +10,8 @@ import type { Config } from '../base/config.ts';
 import { EXIT, StartError, unbound } from '../base/errors.ts';
 import { FILES_RESERVED } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { brokerAddress, brokerError } from '../broker/brokerErrors.ts';
 import { connectOptions, tryOrder } from '../broker/connection.ts';
-import { brokerAddress, refusal } from '../broker/refusal.ts';
 import {
   declareApart,
   declareCommands,
@@ -135,7 +135,7 @@ async function checkBroker(config: Config, log: Logger): Promise<void> {
   const faults = met.flatMap((result, at) => {
     const url = amqp[at] as string;
     if (result.status === 'fulfilled') return [];
-    return [{ broker: brokerAddress(url), fault: refusal(result.reason, url) }];
+    return [{ broker: brokerAddress(url), fault: brokerError(result.reason, url) }];
   });
   const refused = faults.find(({ fault }) => fault.exitCode !== EXIT.unavailable);
   if (refused) throw refused.fault;

@@ -1,5 +1,5 @@
 /**
- * Refusal: why the broker cannot be used, as one sentence for the operator. Pure.
+ * BrokerErrors: why the broker cannot be used, as one sentence for the operator. Pure.
  * From: errors of amqplib, at a connect or a declaration.  To: preflight.ts, connection.ts.
  * Bound: no sentence holds a password; the cause decides whether waiting can help.
  */
@@ -17,7 +17,7 @@ export function brokerAddress(amqp: string): string {
  * The StartError for an amqplib error. `unavailable`: not there now, waiting may help.
  * `config`: the broker's answer was no, and it will be no again.
  */
-export function refusal(error: unknown, amqp: string): StartError {
+export function brokerError(error: unknown, amqp: string): StartError {
   const text = messageOf(error);
   const address = brokerAddress(amqp);
   const { username: user, vhost: ownVhost } = parseAmqpUrl(amqp);

@@ -1,7 +1,7 @@
-/** Refusal: what amqplib and RabbitMQ say, as one sentence and the right exit code. */
+/** BrokerErrors: what amqplib and RabbitMQ say, as one sentence and the right exit code. */
 import t from 'tap';
 import { EXIT } from '../../src/base/errors.ts';
-import { brokerAddress, refusal } from '../../src/broker/refusal.ts';
+import { brokerAddress, brokerError } from '../../src/broker/brokerErrors.ts';
 
 const URL_DOORS = 'amqp://door:s3cret@broker.example/doors%2Fnorth';
 
@@ -65,7 +65,7 @@ const CASES: [string, Error, number, RegExp][] = [
 
 for (const [name, error, exitCode, sentence] of CASES) {
   t.test(`${name}: one sentence and exit code ${exitCode}`, async (t) => {
-    const fault = refusal(error, URL_DOORS);
+    const fault = brokerError(error, URL_DOORS);
     t.equal(fault.exitCode, exitCode);
     t.match(fault.message, sentence);
     t.notMatch(fault.message, /s3cret|\n/);

@@ -15,7 +15,7 @@ import { parseAmqpUrl } from '../base/amqpUrl.ts';
 import { EXIT, type StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
 import { brokerAddress, brokerError } from './brokerErrors.ts';
-import { type Connection, unmux } from './unmux.ts';
+import { type AmqplibConnection, writeDirectly } from './directWriter.ts';
 
 export interface BrokerConnectionOptions {
   /** `publish` or `consume`: the connection's name at the broker, and in metrics and logs. */
@@ -131,7 +131,7 @@ export class BrokerConnection {
     }
     // Closed again before anybody could listen: no event of it will come.
     if (socketOf(model).writableEnded) return 0;
-    unmux(connectionOf(model));
+    writeDirectly(connectionOf(model));
     this.#model = model;
     this.#isClosedForCause = false;
     const lost = this.#watch(model);
@@ -247,8 +247,8 @@ const SILENT = new Error('connect ETIMEDOUT');
 const HEARTBEAT_MISSED = 'Heartbeat timeout';
 
 /** What amqplib's types tell nothing of. */
-function connectionOf(model: ChannelModel): Connection {
-  return model.connection as unknown as Connection;
+function connectionOf(model: ChannelModel): AmqplibConnection {
+  return model.connection as unknown as AmqplibConnection;
 }
 
 function socketOf(model: ChannelModel): Socket {

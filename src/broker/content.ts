@@ -1,7 +1,7 @@
 /**
  * Content: messages as they come over the wire, byte for byte. Pure.
- * From: unmux.ts, which takes their frames out of amqplib's hands.  To: properties and routing keys
- * in which each character stands for one byte; publishFrames.ts has the way back.
+ * From: directWriter.ts, which takes their frames out of amqplib's hands.  To: properties and
+ * routing keys in which each character stands for one byte; publishFrames.ts has the way back.
  * Bound: what is received is read to its end whatever is in it: a field that cannot be read makes
  * its table BROKEN, never an error.
  *

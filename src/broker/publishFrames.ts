@@ -1,6 +1,6 @@
 /**
  * PublishFrames: one message as its frames, byte for byte. Pure.
- * From: unmux.ts, in amqplib's place; properties as content.ts has them.  To: the socket.
+ * From: directWriter.ts, in amqplib's place; properties as content.ts has them.  To: the socket.
  * Bound: HEAD_BYTES_MAX for all but the body; what does not fit into its field is a RangeError.
  *
  * Each character of a property is one byte, so that what a backend sent goes back as it came. All

@@ -7,8 +7,8 @@
 import { randomUUID } from 'node:crypto';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import type { Properties } from '../../src/broker/content.ts';
+import { type AmqplibConnection, writeDirectly } from '../../src/broker/directWriter.ts';
 import { writeMessage } from '../../src/broker/publishFrames.ts';
-import { type Connection, unmux } from '../../src/broker/unmux.ts';
 import { waitFor } from './waitFor.ts';
 
 /** AMQP's flag for the headers, and where a content header has its flags. */
@@ -77,7 +77,7 @@ export class RawBackend {
   static async connect(amqp: string): Promise<RawBackend> {
     const model = await connect(amqp, { noDelay: true });
     model.on('error', () => {});
-    unmux(model.connection as unknown as Connection);
+    writeDirectly(model.connection as unknown as AmqplibConnection);
     const channel = await model.createConfirmChannel();
     channel.on('error', () => {});
     const backend = new RawBackend(model, channel, `backend.${randomUUID()}`);
@@ -103,7 +103,7 @@ export class RawBackend {
 
   /** The same, without waiting. */
   send({ exchange = '', routingKey, properties = {}, table, body }: RawMessage): void {
-    const connection = this.#model.connection as unknown as Connection;
+    const connection = this.#model.connection as unknown as AmqplibConnection;
     const { ch } = this.#channel as unknown as { ch: number };
     const content = body ?? Buffer.alloc(0);
     const publish = { exchange, routingKey, mandatory: false };

@@ -1,6 +1,6 @@
 /**
- * Unmux: the channels of a connection write to its socket themselves, once per turn of the loop;
- * and messages pass byte for byte, both ways (content.ts, publishFrames.ts).
+ * DirectWriter: the channels of a connection write to its socket themselves, once per turn of the
+ * loop; and messages pass byte for byte, both ways (content.ts, publishFrames.ts).
  * From: connection.ts, for each new connection, before it has channels.  To: the socket under it.
  * amqplib has each channel write to a stream of its own, and a round robin take from these to the
  * socket: fair to many busy channels, of which a connection here has one. See docs/decisions/0009.
@@ -30,7 +30,7 @@ interface Channel {
 }
 
 /** amqplib's own Connection, as far as we rely on it. */
-export interface Connection {
+export interface AmqplibConnection {
   /** The socket, which amqplib leaves to whoever closes the connection. */
   readonly stream: Socket;
   /** Gives `channel` its number, which is its place in `channels`. */
@@ -59,7 +59,7 @@ type SendMessage = (
   body: Buffer,
 ) => boolean;
 
-export function unmux(connection: Connection): void {
+export function writeDirectly(connection: AmqplibConnection): void {
   writeItself(connection);
   const recvFrame = connection.recvFrame.bind(connection);
   connection.recvFrame = () => receive(connection, recvFrame);
@@ -75,7 +75,7 @@ export function unmux(connection: Connection): void {
 }
 
 /** The next frame: those of messages by content.ts, all others by amqplib. */
-function receive(connection: Connection, others: () => object | false): object | false {
+function receive(connection: AmqplibConnection, others: () => object | false): object | false {
   let { rest } = connection;
   while (!isWhole(rest)) {
     if (isTooLarge(rest, connection.maxFrameSize)) return others();
@@ -116,7 +116,7 @@ function frameOf(type: number, payload: Buffer): object | undefined {
   return id === BASIC_RETURN ? { id, fields: readReturn(payload) } : undefined;
 }
 
-function writeItself(connection: Connection): void {
+function writeItself(connection: AmqplibConnection): void {
   const { stream: socket } = connection;
   const full = new Set<Channel>();
   socket.on('drain', () => {

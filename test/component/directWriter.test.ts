@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type ChannelModel, connect } from 'amqplib';
 import t, { type Test } from 'tap';
-import { type Connection, unmux } from '../../src/broker/unmux.ts';
+import { type AmqplibConnection, writeDirectly } from '../../src/broker/directWriter.ts';
 import { findBroker } from '../helpers/broker.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
@@ -21,8 +21,8 @@ interface Unmuxed {
 async function start(t: Test): Promise<Unmuxed> {
   const model = await connect(broker.url);
   t.teardown(() => model.close().catch(() => {}));
-  const connection = model.connection as unknown as Connection;
-  unmux(connection);
+  const connection = model.connection as unknown as AmqplibConnection;
+  writeDirectly(connection);
   const { stream: socket } = connection;
   const writes: number[] = [];
   const { _write, _writev } = socket;
@@ -67,7 +67,7 @@ function body(number: number, bytes = 4): Buffer {
   return content;
 }
 
-t.test('unmux: messages of a turn leave in one call at its end, in order', async (t) => {
+t.test('directWriter: messages of a turn leave in one call at its end, in order', async (t) => {
   const unmuxed = await start(t);
   const { model, socket, writes } = unmuxed;
   const { queue, numbers } = await reader(unmuxed);
@@ -85,7 +85,7 @@ t.test('unmux: messages of a turn leave in one call at its end, in order', async
   t.same(writes, [100, 100, 100]);
 });
 
-t.test('unmux: what several callbacks of a turn say leaves in one call', async (t) => {
+t.test('directWriter: what several callbacks of a turn say leaves in one call', async (t) => {
   const unmuxed = await start(t);
   const { model, writes } = unmuxed;
   const { queue, numbers } = await reader(unmuxed);
@@ -98,7 +98,7 @@ t.test('unmux: what several callbacks of a turn say leaves in one call', async (
   t.same(writes, [10]);
 });
 
-t.test('unmux: at the high-water mark publish says so, and drain follows', async (t) => {
+t.test('directWriter: at the high-water mark publish says so, and drain follows', async (t) => {
   const unmuxed = await start(t);
   const { model, socket } = unmuxed;
   const { queue, numbers } = await reader(unmuxed);
@@ -118,7 +118,7 @@ t.test('unmux: at the high-water mark publish says so, and drain follows', async
   t.same((await numbers(3)).toSorted(), upTo(3));
 });
 
-t.test('unmux: a channel that ends leaves the socket to the others', async (t) => {
+t.test('directWriter: a channel that ends leaves the socket to the others', async (t) => {
   const unmuxed = await start(t);
   const { model, socket } = unmuxed;
   const { queue, numbers } = await reader(unmuxed);
@@ -131,7 +131,7 @@ t.test('unmux: a channel that ends leaves the socket to the others', async (t) =
   t.same((await numbers(2)).toSorted(), [0, 1]);
 });
 
-t.test('unmux: what was published before a close arrives', async (t) => {
+t.test('directWriter: what was published before a close arrives', async (t) => {
   const [here, there] = [await start(t), await start(t)];
   const { queue, numbers } = await reader(there);
   const channel = await here.model.createChannel();

@@ -1,6 +1,6 @@
 /**
  * Admin: the HTTP pages for operators, load balancers and scrapers.
- * From: HTTP requests, on the admin address only.  To: the ledger and the exposition, read-only.
+ * From: HTTP requests, on the admin address only.  To: nodeStatus.ts and exposition.ts, read-only.
  * Bound: guests.ts's, for connections; slow requests end after REQUEST_MS, within LOOK_MS.
  */
 import { createServer } from 'node:http';
@@ -8,7 +8,7 @@ import { type FastifyInstance, fastify } from 'fastify';
 import type { Limits } from '../base/limits.ts';
 import type { Exposition } from './exposition.ts';
 import type { Guests } from './guests.ts';
-import type { Ledger } from './nodeStatus.ts';
+import type { NodeStatus } from './nodeStatus.ts';
 
 const REQUEST_MS = 10_000;
 const IDLE_MS = 75_000;
@@ -27,7 +27,7 @@ const INDEX = `Owsla
 
 /** The admin pages, not yet listening. */
 export function makeAdmin(
-  ledger: Ledger,
+  status: NodeStatus,
   exposition: Exposition,
   guests: Guests,
   limits: Limits,
@@ -55,14 +55,14 @@ export function makeAdmin(
 
   admin.get('/', (_, reply) => reply.type('text/plain; charset=utf-8').send(INDEX));
   admin.get('/health/live', (_, reply) => {
-    const isLive = ledger.isLive(clock(), limits.childSilenceMs);
+    const isLive = status.isLive(clock(), limits.childSilenceMs);
     const reasons = isLive ? [] : [{ reason: 'the supervisor is silent' }];
     return reply.code(isLive ? 200 : 503).send({ live: isLive, reasons });
   });
   admin.get('/health/ready', (_, reply) => {
-    const reasons = ledger.unready(clock());
+    const reasons = status.unready(clock());
     const isReady = reasons.length === 0;
-    const degraded = isReady ? ledger.degraded(clock()) : [];
+    const degraded = isReady ? status.degraded(clock()) : [];
     const more = degraded.length === 0 ? {} : { degraded };
     return reply.code(isReady ? 200 : 503).send({ ready: isReady, reasons, ...more });
   });

@@ -1,6 +1,6 @@
 /**
  * Exposition: the /metrics page, in the Prometheus text format, by prom-client.
- * From: the ledger's figures, and the kernel's counters of refused connections.
+ * From: the figures of nodeStatus.ts, and the kernel's counters of refused connections.
  * To: admin.ts, as text.
  * Bound: rendered at most once per `scrapeMs` however hard it is scraped; series come from closed
  * lists times the number of acceptors, never one per device.
@@ -14,9 +14,9 @@ import { GUEST_ENDS, type GuestEnds, NO_GUESTS } from './guests.ts';
 import {
   COMMAND_LIST,
   type Figures,
-  type Ledger,
   METRIC_LIST,
   merge,
+  type NodeStatus,
   PRESENCE_LIST,
   type SpecList,
   valuesOf,
@@ -35,7 +35,7 @@ type Family = Counter<string> | Gauge<string>;
 type Families = Map<string, Family>;
 
 export class Exposition {
-  readonly #ledger: Ledger;
+  readonly #status: NodeStatus;
   readonly #scrapeMs: number;
   readonly #registry = new Registry();
   readonly #totals: Families;
@@ -50,9 +50,9 @@ export class Exposition {
   #page: Promise<Buffer> | undefined;
   #renderedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(ledger: Ledger, scrapeMs: number, guestEnds: GuestEnds = NO_GUESTS) {
+  constructor(status: NodeStatus, scrapeMs: number, guestEnds: GuestEnds = NO_GUESTS) {
     this.#guestEnds = guestEnds;
-    this.#ledger = ledger;
+    this.#status = status;
     this.#scrapeMs = scrapeMs;
     this.#totals = this.#families(METRIC_LIST, 'owsla_', []);
     this.#each = this.#families(METRIC_LIST, 'owsla_acceptor_', ['acceptor']);
@@ -86,7 +86,7 @@ export class Exposition {
   }
 
   async #render(now: number): Promise<Buffer> {
-    const acceptors = this.#ledger.acceptors();
+    const acceptors = this.#status.acceptors();
     const total = makeCounters(MESSAGE_TYPES);
     for (const [index, figures] of acceptors) {
       for (const kind of ['counter', 'gauge'] as const) {
@@ -95,12 +95,12 @@ export class Exposition {
       this.#fill(this.#each, figures, { acceptor: String(index) });
     }
     this.#fill(this.#totals, total, {});
-    const registrar = this.#ledger.registrar(now);
+    const registrar = this.#status.registrar(now);
     this.#fill(this.#presence, registrar, {}, PRESENCE_LIST);
     this.#fill(this.#commands, registrar, {}, COMMAND_LIST);
-    setTo(this.#ready, {}, this.#ledger.unready(now).length === 0 ? 1 : 0);
+    setTo(this.#ready, {}, this.#status.unready(now).length === 0 ? 1 : 0);
     for (const role of CHILD_ROLES) {
-      setTo(this.#restarts, { role }, this.#ledger.restarts()[role]);
+      setTo(this.#restarts, { role }, this.#status.restarts()[role]);
     }
     const kernel = await kernelCounters();
     for (const [name, family] of this.#kernel) setTo(family, {}, kernel[name] ?? 0);

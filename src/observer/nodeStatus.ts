@@ -1,5 +1,5 @@
 /**
- * Ledger: the last figures of each acceptor and of the registrar, and of their ended processes.
+ * NodeStatus: the last figures of each acceptor and of the registrar, and of their ended processes.
  * Pure.
  * From: observer.ts, with reports and the supervisor's word on who is alive.
  * To: exposition.ts (totals that never fall) and the health answers.
@@ -52,7 +52,7 @@ export interface Unready {
   readonly reason: string;
 }
 
-export class Ledger {
+export class NodeStatus {
   readonly #reportMs: number;
   readonly #entries = new Map<number, Entry>();
   readonly #registrar = makeEntry([...PRESENCE_LIST, ...COMMAND_LIST], {

@@ -10,7 +10,7 @@ import { observerSocket, type RunningChild, type StartMessage } from '../node/ip
 import { makeAdmin } from './admin.ts';
 import { Exposition } from './exposition.ts';
 import { Guests } from './guests.ts';
-import { Ledger } from './nodeStatus.ts';
+import { NodeStatus } from './nodeStatus.ts';
 import { ReportStreams } from './reportStreams.ts';
 
 /**
@@ -19,14 +19,14 @@ import { ReportStreams } from './reportStreams.ts';
  */
 export async function startObserver(start: StartMessage, log: Logger): Promise<RunningChild> {
   const { adminHost, adminPort, acceptors, limits } = start.config;
-  const ledger = new Ledger(acceptors, limits.reportMs);
+  const status = new NodeStatus(acceptors, limits.reportMs);
   const streams = new ReportStreams(observerSocket(start.folder), log, (report) =>
-    ledger.onReport(report, performance.now()),
+    status.onReport(report, performance.now()),
   );
   await streams.listen();
   const guests = new Guests(limits);
-  const exposition = new Exposition(ledger, limits.scrapeMs, guests.ends);
-  const admin = makeAdmin(ledger, exposition, guests, limits);
+  const exposition = new Exposition(status, limits.scrapeMs, guests.ends);
+  const admin = makeAdmin(status, exposition, guests, limits);
   try {
     await admin.listen({ host: adminHost, port: adminPort });
   } catch (error) {
@@ -35,7 +35,7 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
   return {
     title: () => `owsla observer :${adminPort}`,
     figures: () => ({ streams: streams.size }),
-    onNode: (node) => ledger.onNode(node, performance.now()),
+    onNode: (node) => status.onNode(node, performance.now()),
     drain: async () => {
       await admin.close();
       await streams.close();

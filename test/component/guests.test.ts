@@ -6,7 +6,7 @@ import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makeAdmin } from '../../src/observer/admin.ts';
 import { Exposition } from '../../src/observer/exposition.ts';
 import { Guests } from '../../src/observer/guests.ts';
-import { Ledger } from '../../src/observer/nodeStatus.ts';
+import { NodeStatus } from '../../src/observer/nodeStatus.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** So many that a page is more than a few. */
@@ -16,8 +16,8 @@ const METRICS = 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n';
 async function admin(t: Test, limits: Partial<Record<LimitName, number>> = {}) {
   const all = makeLimits(limits);
   const guests = new Guests(all);
-  const ledger = new Ledger(ACCEPTORS, all.reportMs);
-  const pages = makeAdmin(ledger, new Exposition(ledger, 1_000, guests.ends), guests, all);
+  const status = new NodeStatus(ACCEPTORS, all.reportMs);
+  const pages = makeAdmin(status, new Exposition(status, 1_000, guests.ends), guests, all);
   await pages.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => pages.close());
   const { port } = pages.server.address() as AddressInfo;

@@ -9,7 +9,7 @@ import { IGNORED_SIGNALS, SIGNAL_EXIT, STOP_SIGNALS } from '../../src/base/signa
 import { DEVICES_EXIT } from '../../src/cli/listDevices.ts';
 import { COMMAND_EXIT } from '../../src/cli/sendCommand.ts';
 import { Exposition } from '../../src/observer/exposition.ts';
-import { Ledger } from '../../src/observer/nodeStatus.ts';
+import { NodeStatus } from '../../src/observer/nodeStatus.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
 
@@ -42,7 +42,7 @@ t.test('every exit code of owsla command and owsla devices has its line', async 
 });
 
 t.test('every metric has its line, with its label, and no line is about none', async (t) => {
-  const families = String(await new Exposition(new Ledger(1, 1_000), 1_000).page(0));
+  const families = String(await new Exposition(new NodeStatus(1, 1_000), 1_000).page(0));
   const names = [...families.matchAll(/^# HELP (\w+)/gm)].map(([, name]) => name ?? '');
   const known = names.filter((name) => !name.startsWith('owsla_acceptor_'));
   const told = [...page.matchAll(/^\| `(owsla_\w+)`/gm)].map(([, name]) => name ?? '');

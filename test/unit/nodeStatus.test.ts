@@ -1,10 +1,10 @@
-/** Ledger and exposition: totals never fall, only named incarnations count. */
+/** NodeStatus and exposition: totals never fall, only named incarnations count. */
 import t from 'tap';
 import { makeCommandCounters, makeCounters, makePresenceCounters } from '../../src/base/metrics.ts';
 import type { ChildFacts, NodeMessage } from '../../src/node/ipc.ts';
 import type { ReportMessage } from '../../src/node/report.ts';
 import { Exposition, kernelCounters } from '../../src/observer/exposition.ts';
-import { Ledger } from '../../src/observer/nodeStatus.ts';
+import { NodeStatus } from '../../src/observer/nodeStatus.ts';
 import { MESSAGE_TYPES } from '../../src/wire/message.ts';
 
 const REPORT_MS = 1_000;
@@ -32,101 +32,101 @@ function report(index: number, incarnation: string, accepts: number, links = 0):
 }
 
 /** A registrar that runs, and has claimed its prefix unless it says why not. */
-function registrar(ledger: Ledger, notReady?: string): void {
+function registrar(status: NodeStatus, notReady?: string): void {
   const child = { role: 'registrar', index: 0, state: 'ready', incarnation: 'r' } as const;
-  ledger.onNode({ ...node([]), children: [child] }, 0);
+  status.onNode({ ...node([]), children: [child] }, 0);
   const snapshot = { ...makePresenceCounters(), ...makeCommandCounters() };
   const why = notReady === undefined ? {} : { notReady };
-  ledger.onReport({ index: 0, incarnation: 'r', ...why, degraded: [], snapshot }, 0);
+  status.onReport({ index: 0, incarnation: 'r', ...why, degraded: [], snapshot }, 0);
 }
 
 t.test('not ready before the prefix is claimed; degraded if the claim is lost', async (t) => {
-  const ledger = new Ledger(1, REPORT_MS);
+  const status = new NodeStatus(1, REPORT_MS);
   const reason = 'another node has the prefix';
-  registrar(ledger, reason);
-  ledger.onNode(node([{ incarnation: 'a' }]), 0);
-  ledger.onReport(report(1, 'a', 1), 0);
-  t.same(ledger.unready(0), [{ reason }]);
+  registrar(status, reason);
+  status.onNode(node([{ incarnation: 'a' }]), 0);
+  status.onReport(report(1, 'a', 1), 0);
+  t.same(status.unready(0), [{ reason }]);
 
-  registrar(ledger);
-  ledger.onNode(node([{ incarnation: 'a' }]), 0);
-  t.same(ledger.unready(0), []);
-  t.same(ledger.degraded(0), []);
+  registrar(status);
+  status.onNode(node([{ incarnation: 'a' }]), 0);
+  t.same(status.unready(0), []);
+  t.same(status.degraded(0), []);
 
-  registrar(ledger, reason);
-  t.same(ledger.unready(0), []);
-  t.same(ledger.degraded(0), [
+  registrar(status, reason);
+  t.same(status.unready(0), []);
+  t.same(status.degraded(0), [
     { part: 'presence', reason },
     { part: 'commands', reason },
   ]);
 });
 
 t.test('what stands still in an acceptor is told with its number', async (t) => {
-  const ledger = new Ledger(1, REPORT_MS);
-  registrar(ledger);
-  ledger.onNode(node([{ incarnation: 'a' }]), 0);
+  const status = new NodeStatus(1, REPORT_MS);
+  registrar(status);
+  status.onNode(node([{ incarnation: 'a' }]), 0);
   const degraded = [{ part: 'events', reason: 'no confirms' }] as const;
-  ledger.onReport({ ...report(1, 'a', 1), degraded }, 0);
+  status.onReport({ ...report(1, 'a', 1), degraded }, 0);
 
-  t.same(ledger.unready(0), []);
-  t.same(ledger.degraded(0), [{ acceptor: 1, part: 'events', reason: 'no confirms' }]);
+  t.same(status.unready(0), []);
+  t.same(status.degraded(0), [{ acceptor: 1, part: 'events', reason: 'no confirms' }]);
 });
 
 t.test('a restart keeps the counters of the ended incarnation and drops its gauges', async (t) => {
-  const ledger = new Ledger(1, REPORT_MS);
-  ledger.onNode(node([{ incarnation: 'a' }]), 0);
-  ledger.onReport(report(1, 'a', 10, 4), 0);
-  ledger.onNode(node([{ state: 'pausing' }]), 1);
-  t.match(ledger.acceptors().get(1), { accepts: 10, links: 0, closes: { 'peer-fin': 6 } });
-  ledger.onNode(node([{ incarnation: 'b', state: 'starting' }]), 2);
-  ledger.onReport(report(1, 'b', 3, 2), 3);
-  t.match(ledger.acceptors().get(1), { accepts: 13, links: 2, closes: { 'peer-fin': 7 } });
+  const status = new NodeStatus(1, REPORT_MS);
+  status.onNode(node([{ incarnation: 'a' }]), 0);
+  status.onReport(report(1, 'a', 10, 4), 0);
+  status.onNode(node([{ state: 'pausing' }]), 1);
+  t.match(status.acceptors().get(1), { accepts: 10, links: 0, closes: { 'peer-fin': 6 } });
+  status.onNode(node([{ incarnation: 'b', state: 'starting' }]), 2);
+  status.onReport(report(1, 'b', 3, 2), 3);
+  t.match(status.acceptors().get(1), { accepts: 13, links: 2, closes: { 'peer-fin': 7 } });
 });
 
 t.test('what an ended or unknown incarnation still sends is ignored', async (t) => {
-  const ledger = new Ledger(1, REPORT_MS);
-  ledger.onReport(report(1, 'a', 1), 0);
-  ledger.onNode(node([{ incarnation: 'b' }]), 0);
-  ledger.onReport(report(1, 'a', 5), 1);
-  ledger.onReport(report(2, 'b', 5), 1);
-  t.match(ledger.acceptors().get(1), { accepts: 0 });
+  const status = new NodeStatus(1, REPORT_MS);
+  status.onReport(report(1, 'a', 1), 0);
+  status.onNode(node([{ incarnation: 'b' }]), 0);
+  status.onReport(report(1, 'a', 5), 1);
+  status.onReport(report(2, 'b', 5), 1);
+  t.match(status.acceptors().get(1), { accepts: 0 });
 });
 
 t.test('ready is when every acceptor is, says so, and has said so lately', async (t) => {
-  const ledger = new Ledger(2, REPORT_MS);
-  t.same(ledger.unready(0), [{ reason: 'starting' }]);
-  registrar(ledger);
-  ledger.onNode(node([{ incarnation: 'a' }, { incarnation: 'b', state: 'starting' }]), 0);
-  t.same(ledger.unready(0), [
+  const status = new NodeStatus(2, REPORT_MS);
+  t.same(status.unready(0), [{ reason: 'starting' }]);
+  registrar(status);
+  status.onNode(node([{ incarnation: 'a' }, { incarnation: 'b', state: 'starting' }]), 0);
+  t.same(status.unready(0), [
     { acceptor: 1, reason: 'no report' },
     { acceptor: 2, reason: 'starting' },
   ]);
-  ledger.onNode(node([{ incarnation: 'a' }, { incarnation: 'b' }]), 0);
-  ledger.onReport(report(1, 'a', 1), 0);
-  ledger.onReport({ ...report(2, 'b', 1), notReady: 'no broker connection' }, 0);
-  t.same(ledger.unready(0), [{ acceptor: 2, reason: 'no broker connection' }]);
-  ledger.onReport(report(2, 'b', 1), 1_000);
-  t.same(ledger.unready(3_000), []);
-  t.same(ledger.unready(3_001), [{ acceptor: 1, reason: 'no report' }]);
-  ledger.onNode(node([], { isStopping: true }), 3_001);
-  t.same(ledger.unready(3_001), [{ reason: 'stopping' }]);
+  status.onNode(node([{ incarnation: 'a' }, { incarnation: 'b' }]), 0);
+  status.onReport(report(1, 'a', 1), 0);
+  status.onReport({ ...report(2, 'b', 1), notReady: 'no broker connection' }, 0);
+  t.same(status.unready(0), [{ acceptor: 2, reason: 'no broker connection' }]);
+  status.onReport(report(2, 'b', 1), 1_000);
+  t.same(status.unready(3_000), []);
+  t.same(status.unready(3_001), [{ acceptor: 1, reason: 'no report' }]);
+  status.onNode(node([], { isStopping: true }), 3_001);
+  t.same(status.unready(3_001), [{ reason: 'stopping' }]);
 });
 
 t.test('live is when the supervisor has been heard lately', async (t) => {
-  const ledger = new Ledger(1, REPORT_MS);
-  t.notOk(ledger.isLive(0, 15_000));
-  ledger.onNode(node([]), 100);
-  t.ok(ledger.isLive(15_100, 15_000));
-  t.notOk(ledger.isLive(15_101, 15_000));
+  const status = new NodeStatus(1, REPORT_MS);
+  t.notOk(status.isLive(0, 15_000));
+  status.onNode(node([]), 100);
+  t.ok(status.isLive(15_100, 15_000));
+  t.notOk(status.isLive(15_101, 15_000));
 });
 
 t.test('the page has sums, the worst lag, and each acceptor', async (t) => {
-  const ledger = new Ledger(2, REPORT_MS);
-  registrar(ledger);
-  ledger.onNode(node([{ incarnation: 'a' }, { incarnation: 'b' }]), 0);
-  ledger.onReport(report(1, 'a', 10, 4), 0);
-  ledger.onReport(report(2, 'b', 5, 5), 0);
-  const page = (await new Exposition(ledger, 1_000).page(0)).toString().split('\n');
+  const status = new NodeStatus(2, REPORT_MS);
+  registrar(status);
+  status.onNode(node([{ incarnation: 'a' }, { incarnation: 'b' }]), 0);
+  status.onReport(report(1, 'a', 10, 4), 0);
+  status.onReport(report(2, 'b', 5, 5), 0);
+  const page = (await new Exposition(status, 1_000).page(0)).toString().split('\n');
   for (const line of [
     'owsla_links 9',
     'owsla_acceptor_links{acceptor="1"} 4',
@@ -147,15 +147,15 @@ t.test('the page has sums, the worst lag, and each acceptor', async (t) => {
 });
 
 t.test('the page is rendered once per scrapeMs, and everyone who asks shares it', async (t) => {
-  const ledger = new Ledger(1, REPORT_MS);
-  ledger.onNode(node([{ incarnation: 'a' }]), 0);
-  const exposition = new Exposition(ledger, 1_000);
+  const status = new NodeStatus(1, REPORT_MS);
+  status.onNode(node([{ incarnation: 'a' }]), 0);
+  const exposition = new Exposition(status, 1_000);
   const first = exposition.page(0);
-  ledger.onReport(report(1, 'a', 7), 1);
+  status.onReport(report(1, 'a', 7), 1);
   t.equal(exposition.page(999), first);
   t.notMatch(String(await first), 'owsla_accepts_total 7');
   t.match(String(await exposition.page(1_000)), 'owsla_accepts_total 7');
-  ledger.onReport(report(1, 'a', 9), 1);
+  status.onReport(report(1, 'a', 9), 1);
   t.match(String(await exposition.page(2_000)), 'owsla_accepts_total 9');
 });
 
@@ -169,16 +169,16 @@ function both(reason: string) {
 }
 
 t.test('a registrar that is not there: degraded, in health and in the metric; ready', async (t) => {
-  const ledger = new Ledger(1, REPORT_MS);
+  const status = new NodeStatus(1, REPORT_MS);
   const word = (registrar: Partial<ChildFacts>): NodeMessage => {
     const { children, ...rest } = node([{ incarnation: 'a' }]);
     const facts: ChildFacts = { role: 'registrar', index: 0, state: 'ready', ...registrar };
     return { ...rest, children: [...children, facts] };
   };
-  ledger.onNode(word({ incarnation: 'r' }), 0);
-  ledger.onReport(report(1, 'a', 1), 0);
+  status.onNode(word({ incarnation: 'r' }), 0);
+  status.onReport(report(1, 'a', 1), 0);
   const says = (incarnation: string) =>
-    ledger.onReport(
+    status.onReport(
       {
         index: 0,
         incarnation,
@@ -188,22 +188,22 @@ t.test('a registrar that is not there: degraded, in health and in the metric; re
       0,
     );
   says('r');
-  t.same([ledger.unready(0), ledger.degraded(0)], [[], []]);
-  t.equal(ledger.registrar(0).degraded, 0);
+  t.same([status.unready(0), status.degraded(0)], [[], []]);
+  t.equal(status.registrar(0).degraded, 0);
 
-  ledger.onNode(word({ state: 'pausing', why: 'the store belongs to another node' }), 1);
+  status.onNode(word({ state: 'pausing', why: 'the store belongs to another node' }), 1);
 
   const reason = 'registrar pausing: the store belongs to another node';
-  t.same([ledger.unready(1), ledger.degraded(0)], [[], both(reason)]);
-  t.equal(ledger.registrar(0).degraded, 1);
-  ledger.onNode(word({ state: 'pausing' }), 2);
-  t.same(ledger.degraded(0), both('registrar pausing'));
-  ledger.onNode(word({ incarnation: 's' }), 3);
-  t.same(ledger.degraded(0), both('no report'));
+  t.same([status.unready(1), status.degraded(0)], [[], both(reason)]);
+  t.equal(status.registrar(0).degraded, 1);
+  status.onNode(word({ state: 'pausing' }), 2);
+  t.same(status.degraded(0), both('registrar pausing'));
+  status.onNode(word({ incarnation: 's' }), 3);
+  t.same(status.degraded(0), both('no report'));
   says('s');
-  t.equal(ledger.registrar(0).degraded, 0);
+  t.equal(status.registrar(0).degraded, 0);
 
   // It hangs, and the supervisor does not see it yet.
-  t.same(ledger.degraded(3 * REPORT_MS + 1), both('no report'));
-  t.same(ledger.unready(0), []);
+  t.same(status.degraded(3 * REPORT_MS + 1), both('no report'));
+  t.same(status.unready(0), []);
 });

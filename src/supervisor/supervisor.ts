@@ -24,16 +24,16 @@ import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
 import { FolderKeeper, makeFolder, removeFolder } from '../node/folder.ts';
 import type { FromChild, NodeMessage } from '../node/ipc.ts';
 import {
+  type ChildSlot,
   factsOf,
   forkInto,
   hasEnded,
-  makePlace,
+  makeSlot,
   nameOf,
-  type Place,
   servesDevices,
   tell,
   told,
-} from './place.ts';
+} from './childSlot.ts';
 import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
 
 /** npm and some shells pass one Ctrl-C on a second time: that close together, it is one signal. */
@@ -67,9 +67,9 @@ class Supervisor {
   /** Names this start of the node. */
   readonly #node = uuid();
   readonly #trace: Trace;
-  readonly #observer: Place = makePlace('observer', 0);
-  readonly #registrar: Place = makePlace('registrar', 0);
-  readonly #acceptors: readonly Place[];
+  readonly #observer: ChildSlot = makeSlot('observer', 0);
+  readonly #registrar: ChildSlot = makeSlot('registrar', 0);
+  readonly #acceptors: readonly ChildSlot[];
   /** running -> draining (acceptors) -> recording (registrar) -> closing (observer) -> ended. */
   #phase: 'running' | 'draining' | 'recording' | 'closing' | 'ended' = 'running';
   #restarts: RestartState = NO_RESTARTS;
@@ -93,7 +93,7 @@ class Supervisor {
     const { traceDir } = config;
     this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
     this.#acceptors = Array.from({ length: config.acceptors }, (_, at) =>
-      makePlace('acceptor', at + 1),
+      makeSlot('acceptor', at + 1),
     );
   }
 
@@ -101,64 +101,64 @@ class Supervisor {
     // tla: Presence!NodeStart
     this.#trace('NodeStart', {});
     for (const signal of STOP_SIGNALS) process.on(signal, this.#onSignal);
-    for (const place of this.#places()) this.#fork(place);
+    for (const slot of this.#slots()) this.#fork(slot);
     this.#setTitle();
     this.#tick = setInterval(() => this.#onTick(), this.#config.limits.heartbeatChildMs);
   }
 
-  #places(): readonly Place[] {
+  #slots(): readonly ChildSlot[] {
     return [this.#observer, this.#registrar, ...this.#acceptors];
   }
 
-  #fork(place: Place): void {
+  #fork(slot: ChildSlot): void {
     // Its socket lies in there.
     this.#keeper.look();
     const incarnation = uuid();
-    const child = forkInto(place, this.#entry, incarnation);
-    child.on('message', (message: FromChild) => this.#onMessage(place, message));
+    const child = forkInto(slot, this.#entry, incarnation);
+    child.on('message', (message: FromChild) => this.#onMessage(slot, message));
     child.on('error', (error) => {
-      this.#log.error({ ...told(place), err: error }, 'child channel failed');
-      if (child.pid === undefined) this.#onEnded(place, child, null, null);
+      this.#log.error({ ...told(slot), err: error }, 'child channel failed');
+      if (child.pid === undefined) this.#onEnded(slot, child, null, null);
     });
     child.on('exit', (code, signal) => {
-      const onEnded = () => this.#onEnded(place, child, code, signal);
+      const onEnded = () => this.#onEnded(slot, child, code, signal);
       // Its last words may still be in the channel: they are read before the channel closes.
       if (child.connected) child.once('disconnect', onEnded);
       else onEnded();
     });
-    const { role, index } = place;
+    const { role, index } = slot;
     const start = { role, index, incarnation, node: this.#node, folder: this.#folder };
-    tell(place, { type: 'start', config: this.#config, ...start });
+    tell(slot, { type: 'start', config: this.#config, ...start });
     this.#tellNode();
   }
 
-  #onMessage(place: Place, message: FromChild): void {
-    place.seenAt = performance.now();
+  #onMessage(slot: ChildSlot, message: FromChild): void {
+    slot.seenAt = performance.now();
     if (message.type === 'alive') {
-      place.figures = message.figures;
+      slot.figures = message.figures;
     } else if (message.type === 'fatal') {
-      this.#onFatal(place, new StartError(message.exitCode, message.sentence));
-    } else if (place.state === 'starting') {
-      place.state = 'ready';
-      place.why = undefined;
-      const readyMs = Math.round(place.seenAt - place.startedAt);
-      this.#log.info({ ...told(place), childPid: place.process?.pid, readyMs }, 'child ready');
+      this.#onFatal(slot, new StartError(message.exitCode, message.sentence));
+    } else if (slot.state === 'starting') {
+      slot.state = 'ready';
+      slot.why = undefined;
+      const readyMs = Math.round(slot.seenAt - slot.startedAt);
+      this.#log.info({ ...told(slot), childPid: slot.process?.pid, readyMs }, 'child ready');
       this.#tellNode();
       this.#announce();
     }
   }
 
   /** One that starts ends by itself. One that serves waits to be told so. */
-  #onFatal(place: Place, fatal: StartError): void {
-    place.fatal = fatal;
-    if (place.state !== 'ready') return;
-    if (endsNode(place)) this.#stop(fatal);
-    else this.#drain(place);
+  #onFatal(slot: ChildSlot, fatal: StartError): void {
+    slot.fatal = fatal;
+    if (slot.state !== 'ready') return;
+    if (endsNode(slot)) this.#stop(fatal);
+    else this.#drain(slot);
   }
 
   /** The one line that says the node takes links, once. */
   #announce(): void {
-    if (this.#isAnnounced || this.#places().some(({ state }) => state !== 'ready')) return;
+    if (this.#isAnnounced || this.#slots().some(({ state }) => state !== 'ready')) return;
     this.#isAnnounced = true;
     const { host, port, adminHost, adminPort, acceptors } = this.#config;
     this.#log.info({ host, port, adminHost, adminPort, acceptors }, 'ready');
@@ -170,13 +170,13 @@ class Supervisor {
     const lateMs = now - this.#tickAt - this.#config.limits.heartbeatChildMs;
     this.#tickAt = now;
     if (lateMs > this.#config.limits.heartbeatChildMs) {
-      for (const place of this.#places()) {
-        place.startedAt += lateMs;
-        place.seenAt += lateMs;
-        place.stopBy += lateMs;
+      for (const slot of this.#slots()) {
+        slot.startedAt += lateMs;
+        slot.seenAt += lateMs;
+        slot.stopBy += lateMs;
       }
     }
-    for (const place of this.#places()) this.#checkDeadline(place, now);
+    for (const slot of this.#slots()) this.#checkDeadline(slot, now);
     this.#keeper.look();
     this.#setTitle();
     this.#tellNode();
@@ -187,36 +187,36 @@ class Supervisor {
     process.title = `owsla supervisor :${this.#config.port} up=${up}/${this.#acceptors.length}`;
   }
 
-  #checkDeadline(place: Place, now: number): void {
+  #checkDeadline(slot: ChildSlot, now: number): void {
     const { childReadyMs, childSilenceMs } = this.#config.limits;
-    const { state, startedAt, seenAt, stopBy } = place;
-    if (state === 'starting' && now - startedAt > childReadyMs) this.#kill(place, 'late');
-    if (state === 'ready' && now - seenAt > childSilenceMs) this.#kill(place, 'silent');
-    if (state === 'stopping' && now > stopBy) this.#kill(place, 'overrun');
+    const { state, startedAt, seenAt, stopBy } = slot;
+    if (state === 'starting' && now - startedAt > childReadyMs) this.#kill(slot, 'late');
+    if (state === 'ready' && now - seenAt > childSilenceMs) this.#kill(slot, 'silent');
+    if (state === 'stopping' && now > stopBy) this.#kill(slot, 'overrun');
   }
 
-  #kill(place: Place, reason: 'late' | 'silent' | 'overrun'): void {
-    const silentMs = Math.round(performance.now() - place.seenAt);
-    this.#log.error({ ...told(place), reason, silentMs }, 'killing child');
-    place.state = 'killed';
-    place.process?.kill('SIGKILL');
+  #kill(slot: ChildSlot, reason: 'late' | 'silent' | 'overrun'): void {
+    const silentMs = Math.round(performance.now() - slot.seenAt);
+    this.#log.error({ ...told(slot), reason, silentMs }, 'killing child');
+    slot.state = 'killed';
+    slot.process?.kill('SIGKILL');
   }
 
   #onEnded(
-    place: Place,
+    slot: ChildSlot,
     child: ChildProcess,
     code: number | null,
     signal: NodeJS.Signals | null,
   ): void {
     // After a second signal nothing more is said: which ends are still seen is chance.
-    if (place.process !== child || this.#phase === 'ended') return;
-    const uptimeMs = Math.round(performance.now() - place.startedAt);
-    const last = { ...told(place), code, signal, uptimeMs, figures: place.figures };
+    if (slot.process !== child || this.#phase === 'ended') return;
+    const uptimeMs = Math.round(performance.now() - slot.startedAt);
+    const last = { ...told(slot), code, signal, uptimeMs, figures: slot.figures };
     // tla: Presence!AcceptorExit
-    if (place.role === 'acceptor') this.#trace('AcceptorExit', { acceptor: place.incarnation });
-    place.process = undefined;
-    place.incarnation = undefined;
-    place.state = 'ended';
+    if (slot.role === 'acceptor') this.#trace('AcceptorExit', { acceptor: slot.incarnation });
+    slot.process = undefined;
+    slot.incarnation = undefined;
+    slot.state = 'ended';
     const isCrash = code !== EXIT.ok;
     if (this.#phase !== 'running') {
       this.#log[isCrash ? 'warn' : 'info'](last, 'child ended');
@@ -224,25 +224,25 @@ class Supervisor {
       this.#stopStep();
       return;
     }
-    place.why = place.fatal?.message;
-    this.#log.error({ ...last, ...(place.why && { why: place.why }) }, 'child crashed');
-    if (place.fatal && endsNode(place)) this.#stop(place.fatal);
-    else if (servesDevices(place)) this.#restart(place, isCrash);
-    else this.#comeBack(place, uptimeMs);
+    slot.why = slot.fatal?.message;
+    this.#log.error({ ...last, ...(slot.why && { why: slot.why }) }, 'child crashed');
+    if (slot.fatal && endsNode(slot)) this.#stop(slot.fatal);
+    else if (servesDevices(slot)) this.#restart(slot, isCrash);
+    else this.#comeBack(slot, uptimeMs);
   }
 
-  #comeBack(place: Place, uptimeMs: number): void {
+  #comeBack(slot: ChildSlot, uptimeMs: number): void {
     const intensity = intensityOf(this.#config.limits, 1);
-    const decision = comeBack(place.helper, intensity, uptimeMs, performance.now());
-    place.helper = decision.state;
+    const decision = comeBack(slot.helper, intensity, uptimeMs, performance.now());
+    slot.helper = decision.state;
     const { beyond } = decision.state;
-    if (beyond === 1) this.#log.error(told(place), 'child keeps ending: going on without it');
-    this.#restartLater(place, decision.afterMs);
+    if (beyond === 1) this.#log.error(told(slot), 'child keeps ending: going on without it');
+    this.#restartLater(slot, decision.afterMs);
   }
 
-  #restart(place: Place, isCrash: boolean): void {
+  #restart(slot: ChildSlot, isCrash: boolean): void {
     const intensity = intensityOf(this.#config.limits, this.#config.acceptors);
-    const end = { kind: place.kind, isCrash };
+    const end = { kind: slot.kind, isCrash };
     const decision = decide(this.#restarts, intensity, end, performance.now());
     this.#restarts = decision.state;
     if (decision.action === 'give-up') {
@@ -250,20 +250,20 @@ class Supervisor {
       this.#stop(
         new StartError(
           EXIT.crashed,
-          `gave up: ${nameOf(place)} ended again after ${restartsMax} restarts within ${windowMs / 1000} s; the log says why each one ended`,
+          `gave up: ${nameOf(slot)} ended again after ${restartsMax} restarts within ${windowMs / 1000} s; the log says why each one ended`,
         ),
       );
     } else if (decision.action === 'restart') {
-      this.#restartLater(place, decision.afterMs);
+      this.#restartLater(slot, decision.afterMs);
     }
     this.#tellNode();
   }
 
-  #restartLater(place: Place, afterMs: number): void {
-    place.state = 'pausing';
-    place.restarts += 1;
-    this.#log.info({ ...told(place), afterMs }, 'restarting child');
-    place.pause = setTimeout(() => this.#fork(place), afterMs);
+  #restartLater(slot: ChildSlot, afterMs: number): void {
+    slot.state = 'pausing';
+    slot.restarts += 1;
+    this.#log.info({ ...told(slot), afterMs }, 'restarting child');
+    slot.pause = setTimeout(() => this.#fork(slot), afterMs);
     this.#tellNode();
   }
 
@@ -275,7 +275,7 @@ class Supervisor {
       this.#stop(EXIT.ok);
     } else if (now - this.#signalAt > SIGNAL_ECHO_MS) {
       this.#log.warn({ signal }, 'ending at once');
-      for (const place of this.#places()) place.process?.kill('SIGKILL');
+      for (const slot of this.#slots()) slot.process?.kill('SIGKILL');
       this.#end(SIGNAL_EXIT[signal]);
     }
   };
@@ -286,17 +286,17 @@ class Supervisor {
     this.#outcome = outcome;
     if (outcome instanceof StartError) this.#log.error({ reason: outcome.message }, 'stopping');
     this.#tellNode();
-    for (const place of this.#acceptors) this.#drain(place);
+    for (const slot of this.#acceptors) this.#drain(slot);
     this.#stopStep();
   }
 
-  #drain(place: Place): void {
-    clearTimeout(place.pause);
-    if (place.state === 'pausing') place.state = 'ended';
-    if (place.state !== 'starting' && place.state !== 'ready') return;
-    place.state = 'stopping';
-    place.stopBy = performance.now() + drainTimeMs(this.#config.limits) + 2 * END_MARGIN_MS;
-    tell(place, { type: 'drain' });
+  #drain(slot: ChildSlot): void {
+    clearTimeout(slot.pause);
+    if (slot.state === 'pausing') slot.state = 'ended';
+    if (slot.state !== 'starting' && slot.state !== 'ready') return;
+    slot.state = 'stopping';
+    slot.stopBy = performance.now() + drainTimeMs(this.#config.limits) + 2 * END_MARGIN_MS;
+    tell(slot, { type: 'drain' });
   }
 
   /**
@@ -319,7 +319,7 @@ class Supervisor {
     if (this.#phase === 'ended') return;
     this.#phase = 'ended';
     clearInterval(this.#tick);
-    for (const place of this.#places()) clearTimeout(place.pause);
+    for (const slot of this.#slots()) clearTimeout(slot.pause);
     for (const signal of STOP_SIGNALS) process.off(signal, this.#onSignal);
     removeFolder(this.#folder);
     if (outcome === EXIT.ok) this.#log.info('stopped');
@@ -330,7 +330,7 @@ class Supervisor {
     const message: NodeMessage = {
       type: 'node',
       isStopping: this.#phase !== 'running',
-      children: this.#places().map(factsOf),
+      children: this.#slots().map(factsOf),
       restarts: {
         observer: this.#observer.restarts,
         registrar: this.#registrar.restarts,
@@ -348,8 +348,8 @@ class Supervisor {
  * and what is wrong (a store or a prefix that another node has, a port that is taken, a queue that
  * somebody made anew) may heal while it is tried again.
  */
-function endsNode(place: Place): boolean {
-  const { fatal, restarts } = place;
+function endsNode(slot: ChildSlot): boolean {
+  const { fatal, restarts } = slot;
   if (fatal === undefined || fatal.exitCode === EXIT.crashed) return false;
-  return servesDevices(place) || restarts === 0;
+  return servesDevices(slot) || restarts === 0;
 }

@@ -1,5 +1,5 @@
 /**
- * Place: a place in the node, filled by one process after another; what is told of it and to it.
+ * ChildSlot: a slot of the node, filled by one process after another; what is told of it and to it.
  * From: supervisor.ts, which alone changes it.  To: fork(), the child's channel, the log.
  * Bound: one process at a time.
  */
@@ -31,7 +31,7 @@ const CHILD_FLAGS = [
   '--no-concurrent-marking',
 ];
 
-export interface Place {
+export interface ChildSlot {
   readonly role: ChildRole;
   readonly index: number;
   readonly kind: ChildKind;
@@ -54,7 +54,7 @@ export interface Place {
   helper: HelperState;
 }
 
-export function makePlace(role: ChildRole, index: number): Place {
+export function makeSlot(role: ChildRole, index: number): ChildSlot {
   return {
     role,
     index,
@@ -74,13 +74,13 @@ export function makePlace(role: ChildRole, index: number): Place {
   };
 }
 
-/** Begin a process in `place`; the caller listens to it, and tells it to start. */
-export function forkInto(place: Place, entry: string, incarnation: string): ChildProcess {
+/** Begin a process in `slot`; the caller listens to it, and tells it to start. */
+export function forkInto(slot: ChildSlot, entry: string, incarnation: string): ChildProcess {
   const child = fork(entry, [], {
     stdio: 'inherit',
     execArgv: [...CHILD_FLAGS, ...process.execArgv],
   });
-  Object.assign(place, {
+  Object.assign(slot, {
     state: 'starting',
     process: child,
     incarnation,
@@ -88,25 +88,25 @@ export function forkInto(place: Place, entry: string, incarnation: string): Chil
     figures: {},
     fatal: undefined,
     pause: undefined,
-  } satisfies Partial<Place>);
+  } satisfies Partial<ChildSlot>);
   return child;
 }
 
 /** Devices are not served without it: it is no helper. */
-export function servesDevices({ role }: Place): boolean {
+export function servesDevices({ role }: ChildSlot): boolean {
   return role === 'acceptor';
 }
 
-export function hasEnded({ state }: Place): boolean {
+export function hasEnded({ state }: ChildSlot): boolean {
   return state === 'ended';
 }
 
-export function nameOf({ role, index }: Place): string {
+export function nameOf({ role, index }: ChildSlot): string {
   return role === 'acceptor' ? `acceptor ${index}` : role;
 }
 
 /** For the other children. */
-export function factsOf({ role, index, state, incarnation, why }: Place): ChildFacts {
+export function factsOf({ role, index, state, incarnation, why }: ChildSlot): ChildFacts {
   return {
     role,
     index,
@@ -117,12 +117,12 @@ export function factsOf({ role, index, state, incarnation, why }: Place): ChildF
 }
 
 /** A child in the log: `role` there is the supervisor's own. */
-export function told(place: Place) {
-  const { state, incarnation } = place;
-  return { child: nameOf(place), state, ...(incarnation === undefined ? {} : { incarnation }) };
+export function told(slot: ChildSlot) {
+  const { state, incarnation } = slot;
+  return { child: nameOf(slot), state, ...(incarnation === undefined ? {} : { incarnation }) };
 }
 
 /** Nothing is sent to a child that is gone; its exit is seen separately. */
-export function tell(place: Place, message: ToChild): void {
-  if (place.process?.connected) place.process.send(message, () => {});
+export function tell(slot: ChildSlot, message: ToChild): void {
+  if (slot.process?.connected) slot.process.send(message, () => {});
 }

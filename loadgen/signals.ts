@@ -3,7 +3,12 @@
  * From: run.ts and backendCli.ts.  To: their way to end; a line on stderr for what is ignored.
  * Bound: one line a signal and second.
  */
-import { IGNORED_SIGNALS, ignoreSignals, STOP_SIGNALS, tellIgnored } from '../src/base/signals.ts';
+import {
+  IGNORED_SIGNALS,
+  ignoreSignals,
+  notifyIgnored,
+  STOP_SIGNALS,
+} from '../src/base/signals.ts';
 
 /**
  * Call `onSignal` for each signal that ends; gives the end of that. SIGHUP is one of them where a
@@ -14,7 +19,7 @@ export function onStopSignals(onSignal: () => void): () => void {
   const stops: readonly NodeJS.Signals[] = isShown ? [...STOP_SIGNALS, 'SIGHUP'] : STOP_SIGNALS;
   for (const signal of stops) process.on(signal, onSignal);
   ignoreSignals(IGNORED_SIGNALS.filter((signal) => !stops.includes(signal)));
-  tellIgnored((signal) => process.stderr.write(`owsla-loadgen: ${signal} ignored\n`));
+  notifyIgnored((signal) => process.stderr.write(`owsla-loadgen: ${signal} ignored\n`));
   return () => {
     for (const signal of stops) process.off(signal, onSignal);
   };

@@ -113,12 +113,12 @@ class Acceptor implements RunningAcceptor {
       clock,
     });
     // Registrar to device, and back: stream, commands, registry, endpoint.
-    const tell = (message: FromLink) => this.#stream.answer(message);
+    const notify = (message: FromLink) => this.#stream.answer(message);
     const trace = config.traceDir === '' ? noTrace : traceTo(config.traceDir, incarnation);
     const { registry } = keeper;
     const toDevice = { registry, counters, codec: v1 };
     const { wall } = clock;
-    this.#commands = new DeviceCommands({ ...toDevice, limits, wall, trace, tell });
+    this.#commands = new DeviceCommands({ ...toDevice, limits, wall, trace, notify });
     this.#stream = this.#streamOf(keeper, uplink, trace);
 
     // Broker to device: consumer, downlink, registry, endpoint.

@@ -28,7 +28,7 @@ export interface LinkChangesOptions {
 }
 
 /** What is still to be told of one link, or about the hand-over itself. */
-type Untold =
+type Pending =
   | { readonly what: 'owed' | 'begun'; readonly link: Link }
   | { readonly what: 'ended'; readonly device: string; readonly reason: CloseReason; at: number }
   | { readonly what: 'handed-over' };
@@ -42,7 +42,7 @@ export class LinkChanges {
    * By connection id, in the order of telling. Invariant while connected: a live link is here, or
    * has been told, or is in a shard from `#shard` on.
    */
-  readonly #untold = new Map<string, Untold>();
+  readonly #pending = new Map<string, Pending>();
   /** The next shard to be handed over; SHARDS when all are. */
   #shard: number = SHARDS;
   #isConnected = false;
@@ -53,30 +53,30 @@ export class LinkChanges {
 
   /** Nothing is left to tell. */
   get isDone(): boolean {
-    return this.#untold.size === 0 && this.#shard === SHARDS;
+    return this.#pending.size === 0 && this.#shard === SHARDS;
   }
 
   /** For the metrics. */
   get size(): number {
-    return this.#untold.size;
+    return this.#pending.size;
   }
 
   onUp(link: Link): void {
     const { id: connection, deviceId: device, acceptedUs } = link;
     // tla: Presence!Accept
     this.#options.trace('Accept', { connection, device, acceptedUs });
-    if (this.#isConnected) this.#untold.set(link.id, { what: 'begun', link });
+    if (this.#isConnected) this.#pending.set(link.id, { what: 'begun', link });
   }
 
   onDown({ id, deviceId: device }: Link, reason: CloseReason): void {
     // tla: Presence!End, Presence!TakeOver
     this.#options.trace('End', { connection: id, device, reason });
     if (!this.#isConnected) return;
-    const untold = this.#untold.get(id);
-    this.#untold.delete(id);
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
     // Not told that it began: no need to tell that it ended.
-    if (untold?.what === 'begun') return;
-    this.#untold.set(id, { what: 'ended', device, reason, at: this.#options.clock.wall() });
+    if (pending?.what === 'begun') return;
+    this.#pending.set(id, { what: 'ended', device, reason, at: this.#options.clock.wall() });
   }
 
   /** The registrar listens, from now on: begin with everything there is. */
@@ -84,7 +84,7 @@ export class LinkChanges {
     // tla: Presence!Connect
     this.#options.trace('Connect', {});
     this.#isConnected = true;
-    this.#untold.clear();
+    this.#pending.clear();
     this.#shard = 0;
   }
 
@@ -93,7 +93,7 @@ export class LinkChanges {
     // tla: Presence!StreamLost
     if (this.#isConnected) this.#options.trace('StreamLost', {});
     this.#isConnected = false;
-    this.#untold.clear();
+    this.#pending.clear();
     this.#shard = SHARDS;
   }
 
@@ -101,10 +101,10 @@ export class LinkChanges {
   take(max: number): ToRegistrar[] {
     const messages: ToRegistrar[] = this.#isConnected && this.#shard === 0 ? [['begin']] : [];
     this.#owe(max);
-    for (const [id, untold] of this.#untold) {
+    for (const [id, pending] of this.#pending) {
       if (messages.length >= max) break;
-      this.#untold.delete(id);
-      messages.push(this.#message(id, untold));
+      this.#pending.delete(id);
+      messages.push(this.#message(id, pending));
     }
     return messages;
   }
@@ -112,31 +112,31 @@ export class LinkChanges {
   /** Shard by shard, as the registrar takes them: no step's length grows with the fleet. */
   #owe(max: number): void {
     if (!this.#isConnected) return;
-    while (this.#shard < SHARDS && this.#untold.size < max) {
+    while (this.#shard < SHARDS && this.#pending.size < max) {
       for (const link of this.#options.links(this.#shard)) {
         // One that began since the connect is here by itself, or has been told.
-        if (!this.#untold.has(link.id)) this.#untold.set(link.id, { what: 'owed', link });
+        if (!this.#pending.has(link.id)) this.#pending.set(link.id, { what: 'owed', link });
       }
       this.#shard += 1;
-      if (this.#shard === SHARDS) this.#untold.set(HAND_OVER_END, { what: 'handed-over' });
+      if (this.#shard === SHARDS) this.#pending.set(HAND_OVER_END, { what: 'handed-over' });
     }
   }
 
-  #message(connection: string, untold: Untold): ToRegistrar {
+  #message(connection: string, pending: Pending): ToRegistrar {
     const { trace, clock } = this.#options;
-    if (untold.what === 'handed-over') {
+    if (pending.what === 'handed-over') {
       // tla: Presence!HandOverEnd
       trace('HandOverEnd', {});
       return ['end'];
     }
-    if (untold.what === 'ended') {
-      const { device, at, reason } = untold;
+    if (pending.what === 'ended') {
+      const { device, at, reason } = pending;
       trace('WriteDown', { connection, device });
       return ['down', device, connection, at, reason];
     }
-    const { acceptedUs, deviceId: device } = untold.link;
+    const { acceptedUs, deviceId: device } = pending.link;
     // tla: Presence!HandOver
-    trace(untold.what === 'owed' ? 'HandOver' : 'WriteUp', { connection, device });
+    trace(pending.what === 'owed' ? 'HandOver' : 'WriteUp', { connection, device });
     const at = Math.round(clock.wall() - (clock.us() - acceptedUs) / 1_000);
     return ['up', device, connection, acceptedUs, at];
   }

@@ -137,10 +137,10 @@ export type Options = { readonly [N in OptionName]?: Raw } & {
   readonly set?: Readonly<Record<string, Raw>>;
 };
 
-/** One source of options; `tell` names one as its writer knows it (`--port`, `OWSLA_PORT`). */
+/** One source of options; `nameOf` names one as its writer knows it (`--port`, `OWSLA_PORT`). */
 export interface Layer {
   readonly options: Options;
-  tell(name: string): string;
+  nameOf(name: string): string;
 }
 
 /**
@@ -188,8 +188,8 @@ export function isLoopback(host: string): boolean {
 }
 
 function asLayer(source: Layer | Options): Layer {
-  if ('tell' in source && typeof source.tell === 'function') return source as Layer;
-  return { options: source as Options, tell: (name) => name };
+  if ('nameOf' in source && typeof source.nameOf === 'function') return source as Layer;
+  return { options: source as Options, nameOf: (name) => name };
 }
 
 /** Takes options out of layers, checks each, and gathers what is wrong. */
@@ -202,8 +202,8 @@ class Reader {
   }
 
   text(name: OptionName, shape: RegExp, rule: string): string {
-    const { raw, told } = this.#find(name);
-    if (!shape.test(raw)) this.faults.push(`${told} must be ${rule}, not ${quote(raw)}`);
+    const { raw, label } = this.#find(name);
+    if (!shape.test(raw)) this.faults.push(`${label} must be ${rule}, not ${quote(raw)}`);
     return raw;
   }
 
@@ -213,50 +213,50 @@ class Reader {
   }
 
   whole(name: OptionName, min: number, max: number, otherwise?: number): number {
-    const { raw, told, isGiven } = this.#find(name);
+    const { raw, label, isGiven } = this.#find(name);
     if (!isGiven && otherwise !== undefined) return otherwise;
     const value = parseWhole(raw);
     if (value !== undefined && value >= min && value <= max) return value;
-    this.faults.push(`${told} must be a whole number from ${min} to ${max}, not ${quote(raw)}`);
+    this.faults.push(`${label} must be a whole number from ${min} to ${max}, not ${quote(raw)}`);
     return min;
   }
 
   truth(name: OptionName): boolean {
-    const { raw, told } = this.#find(name);
+    const { raw, label } = this.#find(name);
     if (raw !== 'true' && raw !== 'false') {
-      this.faults.push(`${told} must be true or false, not ${quote(raw)}`);
+      this.faults.push(`${label} must be true or false, not ${quote(raw)}`);
     }
     return raw === 'true';
   }
 
   word<W extends string>(name: OptionName, words: readonly W[]): W {
-    const { raw, told } = this.#find(name);
+    const { raw, label } = this.#find(name);
     const found = words.find((word) => word === raw);
     if (found !== undefined) return found;
     const near = didYouMean(raw, words);
-    this.faults.push(`${told} must be one of ${words.join(', ')}, not ${quote(raw)}${near}`);
+    this.faults.push(`${label} must be one of ${words.join(', ')}, not ${quote(raw)}${near}`);
     return words[0] as W;
   }
 
   amqp(): readonly string[] {
-    const { raw, told } = this.#find('amqp');
+    const { raw, label } = this.#find('amqp');
     const urls = splitAmqpUrls(raw);
     const faults = urls.map(readAmqpUrl).filter((read) => typeof read === 'string');
     // Not the value itself: where the shape is broken, the password cannot be found to hide it.
     const each = urls.length > 1 ? `, each of the ${urls.length} that its commas separate` : '';
-    for (const fault of new Set(faults)) this.faults.push(`${told} ${fault}${each}`);
+    for (const fault of new Set(faults)) this.faults.push(`${label} ${fault}${each}`);
     return Object.freeze(urls);
   }
 
   auth(host: string): 'none' {
-    const { raw, told, isGiven } = this.#find('auth');
+    const { raw, label, isGiven } = this.#find('auth');
     if (!isGiven && !isLoopback(host)) {
       this.faults.push(
         `${host} can be reached from other machines, so say who may connect: --auth none lets every device in`,
       );
     }
     if (isGiven && raw !== 'none') {
-      this.faults.push(`${told} must be none, the only way there is so far, not ${quote(raw)}`);
+      this.faults.push(`${label} must be none, the only way there is so far, not ${quote(raw)}`);
     }
     return 'none';
   }
@@ -267,22 +267,23 @@ class Reader {
     for (const layer of this.#layers.toReversed()) {
       const { keepalive, set = {} } = layer.options;
       for (const [name, raw] of Object.entries(set)) {
-        if (isLimitName(name)) overrides[name] = this.#limit(layer.tell(`set ${name}`), name, raw);
+        if (isLimitName(name))
+          overrides[name] = this.#limit(layer.nameOf(`set ${name}`), name, raw);
         else this.faults.push(`there is no limit ${quote(name)}${didYouMean(name, LIMIT_NAMES)}`);
       }
       if (keepalive === undefined) continue;
-      const told = layer.tell('keepalive');
+      const label = layer.nameOf('keepalive');
       if (set.keepaliveMs !== undefined) {
-        this.faults.push(`${told} and keepaliveMs are the same limit; give one of them`);
+        this.faults.push(`${label} and keepaliveMs are the same limit; give one of them`);
       }
-      overrides.keepaliveMs = this.#limit(told, 'keepaliveMs', String(keepalive), true);
+      overrides.keepaliveMs = this.#limit(label, 'keepaliveMs', String(keepalive), true);
     }
     const limits = makeLimits(overrides);
     if (this.faults.length === before) this.faults.push(...limitFaults(limits));
     return limits;
   }
 
-  #limit(told: string, name: LimitName, raw: Raw, needsUnit = false): number {
+  #limit(label: string, name: LimitName, raw: Raw, needsUnit = false): number {
     const { unit, value } = LIMIT_SPECS[name];
     const text = String(raw);
     const withUnit =
@@ -294,17 +295,17 @@ class Reader {
       bytes: 'a size such as 65536, 64KiB or 1MiB',
       count: 'a whole number',
     }[unit];
-    this.faults.push(`${told} must be ${rule}, not ${quote(text)}`);
+    this.faults.push(`${label} must be ${rule}, not ${quote(text)}`);
     return value;
   }
 
-  #find(name: OptionName): { raw: string; told: string; isGiven: boolean } {
+  #find(name: OptionName): { raw: string; label: string; isGiven: boolean } {
     for (const layer of this.#layers) {
       const raw = layer.options[name];
-      if (raw !== undefined) return { raw: String(raw), told: layer.tell(name), isGiven: true };
+      if (raw !== undefined) return { raw: String(raw), label: layer.nameOf(name), isGiven: true };
     }
     const spec: OptionSpec = OPTION_SPECS[name];
-    return { raw: spec.default ?? '', told: `--${name}`, isGiven: false };
+    return { raw: spec.default ?? '', label: `--${name}`, isGiven: false };
   }
 }
 

@@ -34,10 +34,10 @@ export const IGNORED_SIGNALS: readonly NodeJS.Signals[] = [
 
 const LOG_MS = 1_000;
 
-type Tell = (signal: NodeJS.Signals, times: number) => void;
+type Notify = (signal: NodeJS.Signals, times: number) => void;
 
-const untold = new Map<NodeJS.Signals, number>();
-let tell: Tell | undefined;
+const pending = new Map<NodeJS.Signals, number>();
+let notify: Notify | undefined;
 let pause: NodeJS.Timeout | undefined;
 
 /** From now on they end nothing. A name that this system does not know does no harm. */
@@ -46,9 +46,9 @@ export function ignoreSignals(signals: readonly NodeJS.Signals[] = IGNORED_SIGNA
 }
 
 /** Hand on what was ignored, what came before this call too. */
-export function tellIgnored(to: Tell): void {
-  tell = to;
-  tellUntold();
+export function notifyIgnored(to: Notify): void {
+  notify = to;
+  notifyPending();
 }
 
 /** Said to a whole process group, which the supervisor speaks for: not a word about them. */
@@ -57,16 +57,16 @@ export function ignoreSilently(signals: readonly NodeJS.Signals[]): void {
 }
 
 function onIgnored(signal: NodeJS.Signals): void {
-  untold.set(signal, (untold.get(signal) ?? 0) + 1);
-  tellUntold();
+  pending.set(signal, (pending.get(signal) ?? 0) + 1);
+  notifyPending();
 }
 
-function tellUntold(): void {
-  if (tell === undefined || pause !== undefined || untold.size === 0) return;
-  for (const [signal, times] of untold) tell(signal, times);
-  untold.clear();
+function notifyPending(): void {
+  if (notify === undefined || pause !== undefined || pending.size === 0) return;
+  for (const [signal, times] of pending) notify(signal, times);
+  pending.clear();
   pause = setTimeout(() => {
     pause = undefined;
-    tellUntold();
+    notifyPending();
   }, LOG_MS).unref();
 }

@@ -22,7 +22,7 @@ import { LIMIT_NAMES, LIMIT_SPECS, type LimitUnit } from '../base/limits.ts';
 import { makeLogger } from '../base/log.ts';
 import { markOperands, unmarked } from '../base/operands.ts';
 import { redact } from '../base/redact.ts';
-import { tellIgnored } from '../base/signals.ts';
+import { notifyIgnored } from '../base/signals.ts';
 import { didYouMean, parseDuration, writeDuration, writeSize } from '../base/units.ts';
 import { preflight } from '../supervisor/preflight.ts';
 import { supervise } from '../supervisor/supervisor.ts';
@@ -67,7 +67,7 @@ function commands(args: readonly string[]): Argv {
     })
     .wrap(Math.min(100, process.stdout.columns ?? 100))
     .fail((message: string | null, error: Error | undefined) => {
-      throw error ?? new StartError(EXIT.usage, tellUsage(message ?? 'bad usage'));
+      throw error ?? new StartError(EXIT.usage, explainUsage(message ?? 'bad usage'));
     })
     .exitProcess(true);
 }
@@ -176,8 +176,8 @@ async function command(argv: Arguments): Promise<void> {
   );
   const write = argv.json ? JSON.stringify : lineOf;
   const sending = { device, topic, payload, waitMs, isKept: argv.keep === true };
-  process.exitCode = await sendCommand(config, sending, (told) => {
-    process.stdout.write(`${write(told)}\n`);
+  process.exitCode = await sendCommand(config, sending, (outcome) => {
+    process.stdout.write(`${write(outcome)}\n`);
   });
 }
 
@@ -220,7 +220,7 @@ async function serve(argv: Arguments): Promise<void> {
   process.title = 'owsla supervisor';
   const config = makeConfig(...layersOf(argv, process.env));
   const log = makeLogger(config.logLevel, { role: 'supervisor' });
-  tellIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
+  notifyIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
   for (const name of unknownVariables(process.env)) {
     const near = didYouMean(name, FLAGS.map(variableOf));
     log.warn({ variable: name }, `unknown variable${near}`);
@@ -230,12 +230,12 @@ async function serve(argv: Arguments): Promise<void> {
 
 /** Flags, variables, file: the first one that has an option wins. */
 function layersOf(argv: Arguments, env: NodeJS.ProcessEnv): Layer[] {
-  const flags: Layer = { options: optionsOfFlags(argv), tell: (name) => `--${name}` };
-  const variables: Layer = { options: optionsOfVariables(env), tell: variableOf };
+  const flags: Layer = { options: optionsOfFlags(argv), nameOf: (name) => `--${name}` };
+  const variables: Layer = { options: optionsOfVariables(env), nameOf: variableOf };
   const file = textOf(argv.config) ?? env[variableOf('config')];
   if (file === undefined) return [flags, variables];
-  const tell = (name: string) => `${name} in ${file}`;
-  return [flags, variables, { options: optionsOfFile(file), tell }];
+  const nameOf = (name: string) => `${name} in ${file}`;
+  return [flags, variables, { options: optionsOfFile(file), nameOf }];
 }
 
 function optionsOfFlags(argv: Arguments): Options {
@@ -302,12 +302,12 @@ function isListOfText(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }
 
-function pairsOf(pairs: readonly string[], told: string): Record<string, string> {
+function pairsOf(pairs: readonly string[], label: string): Record<string, string> {
   // Without a prototype, any name is one: `__proto__` is a limit that does not exist.
   const set: Record<string, string> = Object.create(null);
   for (const pair of pairs) {
     const at = pair.indexOf('=');
-    if (at < 1) throw new StartError(EXIT.usage, `${told} takes NAME=VALUE, not ${quote(pair)}`);
+    if (at < 1) throw new StartError(EXIT.usage, `${label} takes NAME=VALUE, not ${quote(pair)}`);
     set[pair.slice(0, at)] = pair.slice(at + 1);
   }
   return set;
@@ -331,7 +331,7 @@ function textOf(value: unknown): string | undefined {
 }
 
 /** yargs names what it does not know; the nearest flag or command is added. */
-function tellUsage(marked: string): string {
+function explainUsage(marked: string): string {
   const message = unmarked(marked);
   const unknown = /^Unknown (argument|command)s?: (.+)$/.exec(message);
   if (!unknown?.[2]) return message.replaceAll('\n', ' ').replace(/^[A-Z]/, lower);
@@ -342,7 +342,7 @@ function tellUsage(marked: string): string {
   if (short !== undefined && words.every((word) => short.includes(word))) {
     return `there is no flag ${quote(short)}; a word that begins with - goes behind --`;
   }
-  const told = words.map((word) => {
+  const faults = words.map((word) => {
     if (unknown[1] === 'command' || !process.argv.some((given) => given.startsWith(`--${word}`))) {
       return `there is no command or argument ${quote(word)}${didYouMean(word, COMMANDS)}`;
     }
@@ -351,7 +351,7 @@ function tellUsage(marked: string): string {
     }
     return `there is no flag --${word}${didYouMean(word, FLAGS, '--')}`;
   });
-  return told.join('; ');
+  return faults.join('; ');
 }
 
 function lower(letter: string): string {

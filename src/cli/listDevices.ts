@@ -43,7 +43,7 @@ interface Page {
 export function listDevices(
   config: Config,
   device: string | undefined,
-  tell: (row: DeviceRow) => void,
+  print: (row: DeviceRow) => void,
 ): Promise<DevicesExit> {
   const queue = names(config.prefix).presenceQuery;
   return withBroker(
@@ -55,12 +55,12 @@ export function listDevices(
       if (device !== undefined) {
         const [row] = (await ask({ device })).devices ?? [];
         if (row === undefined) return DEVICES_EXIT.unknown;
-        tell(row);
+        print(row);
         return row.online ? DEVICES_EXIT.listed : DEVICES_EXIT.offline;
       }
       for (let after: string | null | undefined = ''; typeof after === 'string'; ) {
         const page: Page = await ask({ after });
-        for (const row of page.devices ?? []) tell(row);
+        for (const row of page.devices ?? []) print(row);
         after = page.next;
       }
       return DEVICES_EXIT.listed;

@@ -26,8 +26,8 @@ export async function connectToOne({ amqp, limits }: Config): Promise<[ChannelMo
       faults.push(brokerError(error, url));
     }
   }
-  const told = faults.map(({ message }) => message).join('; ');
-  throw new StartError(faults[0]?.exitCode ?? EXIT.unavailable, told);
+  const why = faults.map(({ message }) => message).join('; ');
+  throw new StartError(faults[0]?.exitCode ?? EXIT.unavailable, why);
 }
 
 /** Rejects with a StartError when the broker goes away. */

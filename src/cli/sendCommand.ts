@@ -19,7 +19,7 @@ export const COMMAND_EXIT = {
   offline: 3,
   expired: 4,
   refused: 5,
-  untold: 6,
+  silent: 6,
 } as const;
 export type CommandExit = (typeof COMMAND_EXIT)[keyof typeof COMMAND_EXIT];
 
@@ -37,7 +37,7 @@ export interface CommandOptions {
 }
 
 /** An outcome as people and programs read it. */
-export interface Told {
+export interface ReadOutcome {
   readonly outcome: string;
   readonly status?: number;
   readonly reason?: string;
@@ -55,7 +55,7 @@ export interface Told {
 export function sendCommand(
   config: Config,
   sending: CommandOptions,
-  tell: (told: Told) => void,
+  print: (outcome: ReadOutcome) => void,
 ): Promise<CommandExit> {
   const exchange = names(config.prefix).commands;
   return withBroker(
@@ -68,15 +68,15 @@ export function sendCommand(
       const { promise, resolve } = Promise.withResolvers<CommandExit>();
       const onReply = (message: ConsumeMessage | null) => {
         if (message === null) return;
-        const told = toldOf(message, Math.round(performance.now() - at));
-        tell(told);
-        const exit = exitOf(told);
+        const outcome = readOutcome(message, Math.round(performance.now() - at));
+        print(outcome);
+        const exit = exitOf(outcome);
         if (exit !== undefined) resolve(exit);
       };
       await channel.consume(REPLY_TO, onReply, { noAck: true });
       await publish(channel, exchange, sending);
       const late = new AbortController();
-      const wait = delay(sending.waitMs + GRACE_MS, COMMAND_EXIT.untold, { signal: late.signal });
+      const wait = delay(sending.waitMs + GRACE_MS, COMMAND_EXIT.silent, { signal: late.signal });
       wait.catch(() => {});
       return await Promise.race([promise, wait]).finally(() => late.abort());
     },
@@ -106,7 +106,7 @@ function publish(
   return promise;
 }
 
-function toldOf({ properties, content }: ConsumeMessage, ms: number): Told {
+function readOutcome({ properties, content }: ConsumeMessage, ms: number): ReadOutcome {
   const { status, reason } = properties.headers ?? {};
   const text = content.toString();
   const isText = Buffer.from(text).equals(content);
@@ -121,7 +121,7 @@ function toldOf({ properties, content }: ConsumeMessage, ms: number): Told {
 }
 
 /** Undefined: a final outcome is still to come. */
-function exitOf({ outcome, status }: Told): CommandExit | undefined {
+function exitOf({ outcome, status }: ReadOutcome): CommandExit | undefined {
   if (outcome === 'result') {
     return status === STATUS.ok ? COMMAND_EXIT.done : COMMAND_EXIT.otherStatus;
   }
@@ -132,7 +132,14 @@ function exitOf({ outcome, status }: Told): CommandExit | undefined {
 }
 
 /** One outcome as a line: `result 0 opened (12 ms)`. */
-export function lineOf({ outcome, status, reason, payload, payloadBase64, ms }: Told): string {
+export function lineOf({
+  outcome,
+  status,
+  reason,
+  payload,
+  payloadBase64,
+  ms,
+}: ReadOutcome): string {
   const words = [outcome, status, reason, payload ?? payloadBase64];
   return `${words.filter((word) => word !== undefined).join(' ')} (${ms} ms)`;
 }

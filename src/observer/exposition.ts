@@ -110,8 +110,8 @@ export class Exposition {
 
   #families(specs: SpecList, prefix: string, labels: readonly string[]): Families {
     const families: Families = new Map();
-    for (const [name, { kind, help, label, name: told = snakeCase(name) }] of specs) {
-      const full = `${prefix}${told}${kind === 'counter' ? '_total' : ''}`;
+    for (const [name, { kind, help, label, name: shown = snakeCase(name) }] of specs) {
+      const full = `${prefix}${shown}${kind === 'counter' ? '_total' : ''}`;
       const own = label === undefined ? [] : [label];
       families.set(name, this.#family(kind, full, help, [...labels, ...own]));
     }

@@ -142,8 +142,8 @@ export class NodeStatus {
   /** Why nothing that the registrar does works: it is not there, hangs, or says so itself. */
   #registrarFault(now: number): string | undefined {
     const { state, why, last } = this.#registrar;
-    const told = why === undefined ? '' : `: ${why}`;
-    if (state !== 'ready') return `registrar ${state}${told}`;
+    const because = why === undefined ? '' : `: ${why}`;
+    if (state !== 'ready') return `registrar ${state}${because}`;
     return this.#isFresh(this.#registrar, now) ? last?.notReady : 'no report';
   }
 

@@ -109,7 +109,7 @@ class RegistrarProcess implements RunningChild {
       onOpen: (opened) => this.#onOpen(opened),
       onCommit: (events) => notifier.onCommit(events),
       onTakeover: (link) => server.takeOver(link),
-      onClone: (device, takeovers) => this.#tellClone(device, takeovers),
+      onClone: (device, takeovers) => this.#logClone(device, takeovers),
       settledTo: () => notifier.settledTo(),
       transactionPart: consumer.commands,
     });
@@ -119,7 +119,7 @@ class RegistrarProcess implements RunningChild {
     const publisher = new Publisher({
       limits,
       counts: eventCounts(this.#counters),
-      onRoom: () => this.#tell(),
+      onRoom: () => this.#publish(),
       onReturn: () => {},
     });
     const onFault = (error: unknown) => this.#failed(error);
@@ -213,7 +213,7 @@ class RegistrarProcess implements RunningChild {
     }
     this.#count();
     this.#wake();
-    this.#tell();
+    this.#publish();
     this.#consumer.tick();
   }
 
@@ -236,7 +236,7 @@ class RegistrarProcess implements RunningChild {
   }
 
   /** Events that only the store has, unless it is not to be believed. */
-  #tell(): void {
+  #publish(): void {
     if (this.#mayTry()) void this.#notifier.makeRoom();
   }
 
@@ -289,7 +289,7 @@ class RegistrarProcess implements RunningChild {
     this.#retryAt = performance.now() + retryMs;
   }
 
-  #tellClone(device: string, takeovers: number): void {
+  #logClone(device: string, takeovers: number): void {
     this.#counters.clones += 1;
     const now = performance.now();
     if (now - this.#clonesLoggedAt < CLONE_LOG_MS) return;
@@ -354,8 +354,8 @@ class RegistrarProcess implements RunningChild {
     const end = performance.now() + LAST_EVENTS_MS;
     const isBusy = () => {
       const { waiting, outbox, sweeps } = this.#registrar.figures();
-      const untold = outbox + this.#consumer.outcomesWaiting;
-      return waiting + sweeps > 0 || this.#isWorking || (untold > 0 && this.#broker.isUp);
+      const pending = outbox + this.#consumer.outcomesWaiting;
+      return waiting + sweeps > 0 || this.#isWorking || (pending > 0 && this.#broker.isUp);
     };
     await within(CLOSE_BROKER_MS, this.#consumer.suspend());
     this.#wake();

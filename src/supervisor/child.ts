@@ -9,7 +9,7 @@
 import { EXIT, StartError } from '../base/errors.ts';
 import { type Logger, makeLogger } from '../base/log.ts';
 import type { Counters } from '../base/metrics.ts';
-import { tellIgnored } from '../base/signals.ts';
+import { notifyIgnored } from '../base/signals.ts';
 import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
 import { removeFolder } from '../node/folder.ts';
 import type {
@@ -49,7 +49,7 @@ class Child {
     const acceptor = role === 'acceptor' ? { acceptor: index } : {};
     const log = makeLogger(config.logLevel, { role, ...acceptor, incarnation });
     this.#log = log;
-    tellIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
+    notifyIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
     try {
       this.#running = await become(start, log, (error) => this.fail(error));
     } catch (error) {

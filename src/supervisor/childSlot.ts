@@ -117,12 +117,12 @@ export function factsOf({ role, index, state, incarnation, why }: ChildSlot): Ch
 }
 
 /** A child in the log: `role` there is the supervisor's own. */
-export function told(slot: ChildSlot) {
+export function logFieldsOf(slot: ChildSlot) {
   const { state, incarnation } = slot;
   return { child: nameOf(slot), state, ...(incarnation === undefined ? {} : { incarnation }) };
 }
 
 /** Nothing is sent to a child that is gone; its exit is seen separately. */
-export function tell(slot: ChildSlot, message: ToChild): void {
+export function notify(slot: ChildSlot, message: ToChild): void {
   if (slot.process?.connected) slot.process.send(message, () => {});
 }

@@ -28,11 +28,11 @@ import {
   factsOf,
   forkInto,
   hasEnded,
+  logFieldsOf,
   makeSlot,
   nameOf,
+  notify,
   servesDevices,
-  tell,
-  told,
 } from './childSlot.ts';
 import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
 
@@ -117,7 +117,7 @@ class Supervisor {
     const child = forkInto(slot, this.#entry, incarnation);
     child.on('message', (message: FromChild) => this.#onMessage(slot, message));
     child.on('error', (error) => {
-      this.#log.error({ ...told(slot), err: error }, 'child channel failed');
+      this.#log.error({ ...logFieldsOf(slot), err: error }, 'child channel failed');
       if (child.pid === undefined) this.#onEnded(slot, child, null, null);
     });
     child.on('exit', (code, signal) => {
@@ -128,8 +128,8 @@ class Supervisor {
     });
     const { role, index } = slot;
     const start = { role, index, incarnation, node: this.#node, folder: this.#folder };
-    tell(slot, { type: 'start', config: this.#config, ...start });
-    this.#tellNode();
+    notify(slot, { type: 'start', config: this.#config, ...start });
+    this.#notifyNode();
   }
 
   #onMessage(slot: ChildSlot, message: FromChild): void {
@@ -142,8 +142,8 @@ class Supervisor {
       slot.state = 'ready';
       slot.why = undefined;
       const readyMs = Math.round(slot.seenAt - slot.startedAt);
-      this.#log.info({ ...told(slot), childPid: slot.process?.pid, readyMs }, 'child ready');
-      this.#tellNode();
+      this.#log.info({ ...logFieldsOf(slot), childPid: slot.process?.pid, readyMs }, 'child ready');
+      this.#notifyNode();
       this.#announce();
     }
   }
@@ -179,7 +179,7 @@ class Supervisor {
     for (const slot of this.#slots()) this.#checkDeadline(slot, now);
     this.#keeper.look();
     this.#setTitle();
-    this.#tellNode();
+    this.#notifyNode();
   }
 
   #setTitle(): void {
@@ -197,7 +197,7 @@ class Supervisor {
 
   #kill(slot: ChildSlot, reason: 'late' | 'silent' | 'overrun'): void {
     const silentMs = Math.round(performance.now() - slot.seenAt);
-    this.#log.error({ ...told(slot), reason, silentMs }, 'killing child');
+    this.#log.error({ ...logFieldsOf(slot), reason, silentMs }, 'killing child');
     slot.state = 'killed';
     slot.process?.kill('SIGKILL');
   }
@@ -211,7 +211,7 @@ class Supervisor {
     // After a second signal nothing more is said: which ends are still seen is chance.
     if (slot.process !== child || this.#phase === 'ended') return;
     const uptimeMs = Math.round(performance.now() - slot.startedAt);
-    const last = { ...told(slot), code, signal, uptimeMs, figures: slot.figures };
+    const last = { ...logFieldsOf(slot), code, signal, uptimeMs, figures: slot.figures };
     // tla: Presence!AcceptorExit
     if (slot.role === 'acceptor') this.#trace('AcceptorExit', { acceptor: slot.incarnation });
     slot.process = undefined;
@@ -220,7 +220,7 @@ class Supervisor {
     const isCrash = code !== EXIT.ok;
     if (this.#phase !== 'running') {
       this.#log[isCrash ? 'warn' : 'info'](last, 'child ended');
-      this.#tellNode();
+      this.#notifyNode();
       this.#stopStep();
       return;
     }
@@ -236,7 +236,7 @@ class Supervisor {
     const decision = comeBack(slot.helper, intensity, uptimeMs, performance.now());
     slot.helper = decision.state;
     const { beyond } = decision.state;
-    if (beyond === 1) this.#log.error(told(slot), 'child keeps ending: going on without it');
+    if (beyond === 1) this.#log.error(logFieldsOf(slot), 'child keeps ending: going on without it');
     this.#restartLater(slot, decision.afterMs);
   }
 
@@ -256,15 +256,15 @@ class Supervisor {
     } else if (decision.action === 'restart') {
       this.#restartLater(slot, decision.afterMs);
     }
-    this.#tellNode();
+    this.#notifyNode();
   }
 
   #restartLater(slot: ChildSlot, afterMs: number): void {
     slot.state = 'pausing';
     slot.restarts += 1;
-    this.#log.info({ ...told(slot), afterMs }, 'restarting child');
+    this.#log.info({ ...logFieldsOf(slot), afterMs }, 'restarting child');
     slot.pause = setTimeout(() => this.#fork(slot), afterMs);
-    this.#tellNode();
+    this.#notifyNode();
   }
 
   readonly #onSignal = (signal: StopSignal): void => {
@@ -285,7 +285,7 @@ class Supervisor {
     this.#phase = 'draining';
     this.#outcome = outcome;
     if (outcome instanceof StartError) this.#log.error({ reason: outcome.message }, 'stopping');
-    this.#tellNode();
+    this.#notifyNode();
     for (const slot of this.#acceptors) this.#drain(slot);
     this.#stopStep();
   }
@@ -296,7 +296,7 @@ class Supervisor {
     if (slot.state !== 'starting' && slot.state !== 'ready') return;
     slot.state = 'stopping';
     slot.stopBy = performance.now() + drainTimeMs(this.#config.limits) + 2 * END_MARGIN_MS;
-    tell(slot, { type: 'drain' });
+    notify(slot, { type: 'drain' });
   }
 
   /**
@@ -326,7 +326,7 @@ class Supervisor {
     this.#onEnd(outcome);
   }
 
-  #tellNode(): void {
+  #notifyNode(): void {
     const message: NodeMessage = {
       type: 'node',
       isStopping: this.#phase !== 'running',
@@ -337,8 +337,8 @@ class Supervisor {
         acceptor: this.#acceptors.reduce((sum, { restarts }) => sum + restarts, 0),
       },
     };
-    tell(this.#observer, message);
-    tell(this.#registrar, message);
+    notify(this.#observer, message);
+    notify(this.#registrar, message);
   }
 }
 

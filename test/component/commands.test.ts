@@ -35,11 +35,19 @@ async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts
   const told: FromLink[] = [];
   const { registry } = served.keeper;
   const { limits, counters } = served;
-  const tell: DeviceCommandsOptions['tell'] = (message) => told.push(message);
+  const notify: DeviceCommandsOptions['notify'] = (message) => told.push(message);
   const { clock } = served;
   const wall = () => clock.wall();
   const trace = () => {};
-  const commands = new DeviceCommands({ registry, limits, counters, codec: v1, wall, trace, tell });
+  const commands = new DeviceCommands({
+    registry,
+    limits,
+    counters,
+    codec: v1,
+    wall,
+    trace,
+    notify,
+  });
   const device = await served.open('door-17', hello);
   served.routes.onAnswer = (endpoint, message) => commands.onAnswer(endpoint, message);
   const { id } = served.endpoint();

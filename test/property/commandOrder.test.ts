@@ -75,7 +75,7 @@ class Stage {
     codec: v1,
     wall: () => this.now,
     trace,
-    tell: (message) => {
+    notify: (message) => {
       if (this.#hasStream) this.#up.push(message);
     },
   });

@@ -68,9 +68,9 @@ class Planted {
           return 'sent';
         },
         settle: () => {},
-        conclude: (_, outcome) => outcomes.tell(outcome, () => {}),
+        conclude: (_, outcome) => outcomes.publish(outcome, () => {}),
         settleAgain: () => {},
-        tell: (outcome) => outcomes.tell(outcome),
+        publish: (outcome) => outcomes.publish(outcome),
         isChanging: () => false,
         wake: () => {},
       },
@@ -96,7 +96,7 @@ class Planted {
       codec: v1,
       wall: () => NOW,
       trace: this.#as('acceptor'),
-      tell: (message) => this.#up.push(message),
+      notify: (message) => this.#up.push(message),
     });
   }
 

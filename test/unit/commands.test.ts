@@ -57,7 +57,7 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
       told.push(outcome);
     },
     settleAgain: (_, delivery) => void settled.push(delivery),
-    tell: (outcome) => void told.push(outcome),
+    publish: (outcome) => void told.push(outcome),
     isChanging: (device) => changing.has(device),
     wake: () => {},
   };

@@ -76,11 +76,11 @@ t.test('limits take units of their kind and bare numbers', async (t) => {
 t.test('every fault is told at once, named as its writer knows it', async (t) => {
   const flags: Layer = {
     options: { port: '70000', set: { linkMax: '1' } },
-    tell: (name) => `--${name}`,
+    nameOf: (name) => `--${name}`,
   };
   const variables: Layer = {
     options: { 'log-level': 'inof', prefix: 'a b' },
-    tell: (name) => name.toUpperCase(),
+    nameOf: (name) => name.toUpperCase(),
   };
   const fault = faultOf(flags, variables);
   t.match(fault, '--port must be a whole number from 0 to 65535, not "70000"');

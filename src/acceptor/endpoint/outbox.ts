@@ -144,7 +144,7 @@ export class Outbox {
     this.#frames = NONE;
     this.#framesBytes = 0;
     if (this.#socket.writableLength > 0) this.#block();
-    else this.#tellRoom();
+    else this.#notifyRoom();
   }
 
   /** Hold back all until the chunk on its way is gone: an empty one behind it says so. */
@@ -159,10 +159,10 @@ export class Outbox {
     if (this.#socket.destroyed) backlog.clear();
     if (backlog.bytes > 0) this.#socket.write(backlog.take(), backlog.onTaken);
     else this.#backlog = undefined;
-    this.#tellRoom();
+    this.#notifyRoom();
   }
 
-  #tellRoom(): void {
+  #notifyRoom(): void {
     const waiter = this.#waiter;
     if (waiter === undefined) return;
     this.#waiter = undefined;

@@ -27,7 +27,7 @@ export interface DeviceCommandsOptions {
   readonly wall: () => number;
   readonly trace: Trace;
   /** The registrar is to hear this. */
-  readonly tell: (message: FromLink) => void;
+  readonly notify: (message: FromLink) => void;
 }
 
 interface Open {
@@ -54,12 +54,12 @@ export class DeviceCommands {
   }
 
   onCommand(command: ToLink): void {
-    const { registry, tell, trace } = this.#options;
+    const { registry, notify, trace } = this.#options;
     const [, device, connection, key, , , due, after] = command;
     const endpoint = registry.find(connection);
     if (endpoint?.state !== 'open' || this.#isSuspended) {
       trace('Commands!TakeCommand', { key, connection, as: 'gone' });
-      tell(['unsent', key, device, 'gone', connection, due]);
+      notify(['unsent', key, device, 'gone', connection, due]);
       return;
     }
     const unsent = this.#send(endpoint, command);
@@ -67,18 +67,18 @@ export class DeviceCommands {
     if (after !== undefined && unsent !== 'busy') this.#last.set(endpoint, key);
     if (unsent === undefined) return;
     trace('Commands!TakeCommand', { key, connection, as: unsent });
-    tell(['unsent', key, device, unsent, connection, due]);
+    notify(['unsent', key, device, unsent, connection, due]);
   }
 
   /** Why it was not sent; undefined: its device has it. */
   #send(endpoint: Endpoint, command: ToLink): Unsent | undefined {
-    const { limits, codec, tell, wall, trace } = this.#options;
+    const { limits, codec, notify, wall, trace } = this.#options;
     const [, , connection, key, topic, payload, due, after] = command;
     const known = this.#find(endpoint, key);
     if (known) {
       // The registrar is another one, or did not hear: its device has this COMMAND.
       trace('Commands!TakeCommand', { key, connection, as: 'known' });
-      if (known.isTaken) tell(['taken', key]);
+      if (known.isTaken) notify(['taken', key]);
       return undefined;
     }
     // The one before it found no room, or was lost with a stream: it is sent again, and this too.
@@ -126,7 +126,7 @@ export class DeviceCommands {
 
   /** An ACK or a RESULT. One for nothing that is open is counted, and that is all. */
   onAnswer(endpoint: Endpoint, message: Ack | Result): void {
-    const { counters, tell, trace } = this.#options;
+    const { counters, notify, trace } = this.#options;
     const ofLink = this.#links.get(endpoint);
     const open = ofLink?.get(message.id);
     if (message.type === TYPE.RESULT) {
@@ -138,11 +138,11 @@ export class DeviceCommands {
       // tla: Commands!TakeAnswer
       trace('Commands!TakeAnswer', { key: open.key, what: 'RESULT' });
       if (ofLink.size === 0) this.#links.delete(endpoint);
-      tell(['result', open.key, message.status, message.payload]);
+      notify(['result', open.key, message.status, message.payload]);
     } else if (open && !open.isTaken) {
       open.isTaken = true;
       trace('Commands!TakeAnswer', { key: open.key, what: 'ACK' });
-      tell(['taken', open.key]);
+      notify(['taken', open.key]);
     } else {
       counters.strayAcks += 1;
     }

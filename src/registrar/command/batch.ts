@@ -38,7 +38,7 @@ export interface CommandBatch {
   readonly loads: readonly Load[];
   readonly rows: Map<string, CommandRow>;
   readonly changed: Set<string>;
-  readonly told: Outcome[];
+  readonly published: Outcome[];
   readonly outcomes: StoredOutcome[];
   /** In order, once it is on record. */
   readonly steps: (() => void)[];
@@ -68,7 +68,13 @@ export function makeBatch(
   answers: readonly DeviceAnswer[],
   loads: readonly Load[],
 ): CommandBatch {
-  const made = { rows: new Map(), changed: new Set<string>(), told: [], outcomes: [], steps: [] };
+  const made = {
+    rows: new Map(),
+    changed: new Set<string>(),
+    published: [],
+    outcomes: [],
+    steps: [],
+  };
   const queues = { touched: new Set<string>(), added: new Map<string, number>() };
   return { arrived, answers, loads, ...made, ...queues, count: 0, kept: 0, settledTo: 0 };
 }

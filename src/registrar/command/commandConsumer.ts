@@ -224,10 +224,10 @@ export class CommandConsumer implements Effects {
     }
   }
 
-  conclude(delivery: Delivery, outcome: Parameters<Outcomes['tell']>[0]): void {
+  conclude(delivery: Delivery, outcome: Parameters<Outcomes['publish']>[0]): void {
     // Of a lost channel: the broker gives it again, and then it is settled.
     const isHere = (delivery as Tagged).channel === this.#channel;
-    if (isHere) this.#outcomes.tell(outcome, () => this.settle(delivery));
+    if (isHere) this.#outcomes.publish(outcome, () => this.settle(delivery));
     else this.#outcomes.hold(outcome);
   }
 
@@ -235,8 +235,8 @@ export class CommandConsumer implements Effects {
     this.#outcomes.again(key, () => this.settle(delivery));
   }
 
-  tell(outcome: Parameters<Outcomes['tell']>[0]): void {
-    this.#outcomes.tell(outcome);
+  publish(outcome: Parameters<Outcomes['publish']>[0]): void {
+    this.#outcomes.publish(outcome);
   }
 
   isChanging(device: string): boolean {

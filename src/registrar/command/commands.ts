@@ -69,9 +69,9 @@ export class Commands implements TransactionPart {
       settledTo,
       trace,
       link: (device) => this.#links.get(device),
-      onCommit: (told, stored) => {
-        for (const outcome of told) this.#count(outcome);
-        onCommit(told, stored);
+      onCommit: (published, stored) => {
+        for (const outcome of published) this.#count(outcome);
+        onCommit(published, stored);
       },
       onLate: () => {
         counters.lateAnswers += 1;

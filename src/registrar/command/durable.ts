@@ -36,8 +36,8 @@ export interface DurableOptions extends DeviceQueuesOptions {
   /** 16 bytes that were never used, in hexadecimal. */
   readonly newKey: () => string;
   readonly onOpen: (opened: OpenCommands) => void;
-  /** These are recorded: all that were told, and those of them that somebody waits for. */
-  readonly onCommit: (told: readonly Outcome[], stored: readonly StoredOutcome[]) => void;
+  /** These are recorded: all that are published, and those of them that somebody waits for. */
+  readonly onCommit: (published: readonly Outcome[], stored: readonly StoredOutcome[]) => void;
   /** An answer that changed nothing: its command had ended. */
   readonly onLate: () => void;
   /** Outcomes up to this id are at the broker. */
@@ -207,7 +207,7 @@ export class DurableCommands {
     if (arrival === 'repeat') {
       // One that its sender repeats may have missed the end.
       const end = row && !isRedelivered ? endOf(row, command) : undefined;
-      if (end) this.#tell(batch, end);
+      if (end) this.#record(batch, end);
       batch.steps.push(() => effects.settle(delivery));
       return;
     }
@@ -221,7 +221,7 @@ export class DurableCommands {
     } else {
       const refused = refusedTransition(next, arrival);
       this.#change(batch, refused.row);
-      this.#tell(batch, refused.outcome);
+      this.#record(batch, refused.outcome);
     }
     batch.steps.push(() => effects.settle(delivery));
   }
@@ -277,7 +277,7 @@ export class DurableCommands {
   #apply(batch: CommandBatch, { row, outcome }: Transition): void {
     const before = batch.rows.get(row.key)?.state;
     this.#change(batch, row);
-    this.#tell(batch, outcome);
+    this.#record(batch, outcome);
     batch.steps.push(() => this.queues.moved(row, before));
     batch.touched.add(row.device);
   }
@@ -288,8 +288,8 @@ export class DurableCommands {
     batch.touched.add(row.device);
   }
 
-  #tell({ told, outcomes }: CommandBatch, outcome: Outcome): void {
-    told.push(outcome);
+  #record({ published, outcomes }: CommandBatch, outcome: Outcome): void {
+    published.push(outcome);
     if (outcome.replyTo === '') return;
     outcomes.push({ ...outcome, id: this.#lastOutcome + outcomes.length + 1 });
   }
@@ -319,7 +319,7 @@ export class DurableCommands {
     this.#lastOutcome += batch.outcomes.length;
     this.#lastCommand += batch.count;
     for (const step of batch.steps) step();
-    if (batch.told.length > 0) this.#options.onCommit(batch.told, batch.outcomes);
+    if (batch.published.length > 0) this.#options.onCommit(batch.published, batch.outcomes);
     for (const device of batch.touched) this.queues.pump(device);
   }
 

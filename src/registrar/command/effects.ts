@@ -43,7 +43,7 @@ export interface Effects {
   /** The delivery of a command that was concluded comes again: it is settled, its outcome told. */
   settleAgain(key: string, delivery: Delivery): void;
   /** Tell an outcome that is not final. */
-  tell(outcome: Outcome): void;
+  publish(outcome: Outcome): void;
   /** Its acceptor has told of its link, and that is not on record yet. */
   isChanging(device: string): boolean;
   /** There is something to record. */

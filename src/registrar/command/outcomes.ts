@@ -142,7 +142,7 @@ export class Outcomes {
   }
 
   /** Settle a delivery, if one is given, then tell. */
-  tell(outcome: Outcome, settle?: () => void): void {
+  publish(outcome: Outcome, settle?: () => void): void {
     if (outcome.replyTo === '') settle?.();
     else this.#waiting.push({ outcome, settle });
     this.#flush();
@@ -211,7 +211,7 @@ export class Outcomes {
   again(key: string, settle: () => void): void {
     const outcome = this.#takenBack.get(key);
     this.#takenBack.delete(key);
-    if (outcome) this.tell(outcome, settle);
+    if (outcome) this.publish(outcome, settle);
     else settle();
   }
 
@@ -223,7 +223,7 @@ export class Outcomes {
     for (const outcome of left) {
       // tla: Commands!NothingComesAgain
       this.#options.trace('Commands!NothingComesAgain', { key: outcome.key });
-      this.tell(outcome);
+      this.publish(outcome);
     }
   }
 

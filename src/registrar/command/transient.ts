@@ -141,14 +141,14 @@ export class TransientCommands {
     return false;
   }
 
-  #end(open: Open, ...told: [Outcome['type'], Partial<Outcome>?]): void {
+  #end(open: Open, ...end: [Outcome['type'], Partial<Outcome>?]): void {
     const { command, delivery } = open;
     this.#open.delete(command.key);
     this.#unsettled.delete(open);
     const ofDevice = this.#byDevice.get(command.device);
     ofDevice?.delete(open);
     if (ofDevice?.size === 0) this.#byDevice.delete(command.device);
-    this.#conclude(command, delivery, ...told);
+    this.#conclude(command, delivery, ...end);
   }
 
   // tla: Commands!Answer, Commands!Expire
@@ -162,7 +162,7 @@ export class TransientCommands {
     const open = this.#open.get(key);
     if (open === undefined) return false;
     this.#trace('Answer', key);
-    if (!open.isTaken) this.#options.effects.tell(outcomeOf(open.command, 'delivered'));
+    if (!open.isTaken) this.#options.effects.publish(outcomeOf(open.command, 'delivered'));
     open.isTaken = true;
     return true;
   }

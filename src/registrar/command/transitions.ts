@@ -89,20 +89,20 @@ export function answerTransition(
   now: number,
 ): Transition | undefined {
   if (row === undefined || isOver(row.state)) return undefined;
-  const told = { ...row, isKept: true };
+  const command = { ...row, isKept: true };
   if (answer.what === 'taken') {
     if (row.state === 'taken') return undefined;
-    return { row: { ...row, state: 'taken', at: now }, outcome: outcomeOf(told, 'delivered') };
+    return { row: { ...row, state: 'taken', at: now }, outcome: outcomeOf(command, 'delivered') };
   }
   if (answer.what === 'too-long') {
     const end = answer.mayHave ? 'expired' : 'refused';
     const reason: Expiry | Refusal = answer.mayHave ? 'no-answer' : 'too-long';
-    const outcome = outcomeOf(told, end, { reason });
+    const outcome = outcomeOf(command, end, { reason });
     return { row: { ...row, state: end, reason, at: now }, outcome };
   }
   const { status } = answer;
   const payload = ownBytes(answer.payload);
-  const outcome = outcomeOf(told, 'result', { status, payload });
+  const outcome = outcomeOf(command, 'result', { status, payload });
   return { row: { ...row, state: 'result', status, payload, at: now }, outcome };
 }
 

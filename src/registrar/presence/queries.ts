@@ -56,7 +56,7 @@ export class Queries {
 
   async #onQuery(channel: Channel, message: ConsumeMessage): Promise<void> {
     const asker = message.properties as Asker;
-    if (asker.replyTo) this.#tell(asker, ...(await this.#answer(message.content)));
+    if (asker.replyTo) this.#publish(asker, ...(await this.#answer(message.content)));
     else this.#options.count('nowhere');
     try {
       channel.ack(message);
@@ -66,7 +66,7 @@ export class Queries {
     }
   }
 
-  #tell({ replyTo: queue = '', correlationId }: Asker, fate: QueryFate, body: string): void {
+  #publish({ replyTo: queue = '', correlationId }: Asker, fate: QueryFate, body: string): void {
     const { answers, count } = this.#options;
     if (answers.isFull()) {
       count('dropped');

@@ -310,8 +310,8 @@ function openDatabase(folder: SqliteFolder, epoch: number): DatabaseSync {
       );
     }
     if (schema < SCHEMA) upgrade(database, schema, folder.epochFrom(epoch));
-    const told = database.prepare('PRAGMA quick_check(1)').get()?.quick_check;
-    if (told !== 'ok') throw new StoreError('corrupt', `${file} is corrupt: ${told}`);
+    const check = database.prepare('PRAGMA quick_check(1)').get()?.quick_check;
+    if (check !== 'ok') throw new StoreError('corrupt', `${file} is corrupt: ${check}`);
     return database;
   } catch (error) {
     database.close();

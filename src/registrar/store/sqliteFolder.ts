@@ -46,13 +46,13 @@ const ROOM_BYTES_MIN = 64 * 1024;
 
 /** SQLite's result codes, without their extensions: https://sqlite.org/rescode.html */
 const BUSY = 5;
-type Told = readonly [StoreFault, string];
-const READ_ONLY: Told = [
+type Explanation = readonly [StoreFault, string];
+const READ_ONLY: Explanation = [
   'read-only',
   'cannot be written: it, its folder or its file system is read-only',
 ];
-const FULL: Told = ['full', 'cannot be written: the disk is full'];
-const FAULTS: Readonly<Record<number, Told>> = {
+const FULL: Explanation = ['full', 'cannot be written: the disk is full'];
+const FAULTS: Readonly<Record<number, Explanation>> = {
   5: ['unusable', 'is locked by another program'],
   8: READ_ONLY,
   10: ['unusable', 'cannot be read or written'],
@@ -63,7 +63,7 @@ const FAULTS: Readonly<Record<number, Told>> = {
 };
 /** These say the same of a full disk, if it is. */
 const MAYBE_FULL = [10, 14];
-const ERRNO: Readonly<Record<string, Told>> = {
+const ERRNO: Readonly<Record<string, Explanation>> = {
   ENOSPC: FULL,
   EDQUOT: FULL,
   EROFS: READ_ONLY,
@@ -270,9 +270,9 @@ function faultOf(error: unknown, file: string, folder: string): unknown {
   const code = (error as { errcode?: number }).errcode;
   if (code === undefined) return error;
   const short = code & 0xff;
-  const told = FAULTS[short] ?? ['unusable', 'cannot be used'];
+  const explanation = FAULTS[short] ?? ['unusable', 'cannot be used'];
   const isFull = MAYBE_FULL.includes(short) && roomOf(folder) < ROOM_BYTES_MIN;
-  const [fault, what] = isFull ? FULL : told;
+  const [fault, what] = isFull ? FULL : explanation;
   return new StoreError(fault, `the presence store ${file} ${what} (${(error as Error).message})`);
 }
 

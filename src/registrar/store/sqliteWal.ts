@@ -113,8 +113,8 @@ export class SqliteWal {
   #take(): Taken {
     this.#database.exec(`PRAGMA busy_timeout = ${READER_MS}`);
     try {
-      const told = this.#database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
-      return told?.busy === 0 ? 'all' : 'read by another program';
+      const result = this.#database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
+      return result?.busy === 0 ? 'all' : 'read by another program';
     } finally {
       this.#database.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
     }

@@ -13,7 +13,7 @@ import { systemClock } from '../src/base/clock.ts';
 import { makeLimits } from '../src/base/limits.ts';
 import { makePresenceCounters } from '../src/base/metrics.ts';
 import { noTrace } from '../src/base/trace.ts';
-import { Registrar } from '../src/registrar/presence/recorder.ts';
+import { Recorder } from '../src/registrar/presence/recorder.ts';
 import { Sqlite } from '../src/registrar/store/sqlite.ts';
 import type { Batch } from '../src/registrar/store/store.ts';
 import { heading, row, spread } from './stats.ts';
@@ -47,7 +47,7 @@ const folder = mkdtempSync(join(tmpdir(), 'owsla-bench-'));
 const store = new Timed(folder);
 const limits = makeLimits();
 let settled = 0;
-const registrar = new Registrar({
+const registrar = new Recorder({
   store,
   node: uuid(),
   limits,

@@ -22,7 +22,7 @@ import type { FromLink } from '../node/messages.ts';
 import type { Degraded } from '../node/report.ts';
 import { MESSAGE_TYPES, TYPE } from '../wire/message.ts';
 import { v1 } from '../wire/v1.ts';
-import { Broker } from './acceptorBroker.ts';
+import { AcceptorBroker } from './acceptorBroker.ts';
 import { BrokerLossPolicy } from './brokerLossPolicy.ts';
 import { sayBye, settled } from './drainLinks.ts';
 import { Admission } from './endpoint/admission.ts';
@@ -76,7 +76,7 @@ class Acceptor implements RunningAcceptor {
   readonly #refusals: RefusalLog;
   readonly #requests: Requests;
   readonly #publishers: Readonly<Record<'event' | 'request', Publisher>>;
-  readonly #broker: Broker;
+  readonly #broker: AcceptorBroker;
   readonly #listener: Listener;
   readonly #admission: Admission;
   readonly #lossPolicy: BrokerLossPolicy;
@@ -127,7 +127,7 @@ class Acceptor implements RunningAcceptor {
     const urls = tryOrder(config.amqp, index - 1);
     const toBroker = { urls, names: at, queueType, incarnation, consumer, onFatal };
     const toPublish = { publishers: [publishers.event, publishers.request] };
-    this.#broker = new Broker({ ...toBroker, ...toPublish, limits, counters, log });
+    this.#broker = new AcceptorBroker({ ...toBroker, ...toPublish, limits, counters, log });
 
     this.#keeper = keeper;
     this.#refusals = refusals;

@@ -1,5 +1,6 @@
 /**
- * Broker: the two AMQP connections of one acceptor, and what is declared and opened on each.
+ * AcceptorBroker: the two AMQP connections of one acceptor, and what is declared and opened on
+ * each.
  * From: acceptor.ts.  To: a publisher and a consumer, which outlive the loss of any connection.
  * Bound: one reply queue is in use at a time. One that a lost cluster node took with it is given up
  * for a new one; it expires at the broker after `replyQueueExpiresMs`.
@@ -15,7 +16,7 @@ import type { Consumer } from '../broker/consumer.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import { declareApart, declareReplies, declareUplink, type Names } from '../broker/topology.ts';
 
-export interface BrokerOptions {
+export interface AcceptorBrokerOptions {
   /** In the order in which they are tried. */
   readonly urls: readonly string[];
   readonly names: Names;
@@ -33,8 +34,8 @@ export interface BrokerOptions {
 
 type ConnectionName = 'publish' | 'consume';
 
-export class Broker {
-  readonly #options: BrokerOptions;
+export class AcceptorBroker {
+  readonly #options: AcceptorBrokerOptions;
   readonly #connections: Readonly<Record<ConnectionName, BrokerConnection>>;
   #replyTo: string;
   /** The queue that is consumed now, if any is. */
@@ -42,7 +43,7 @@ export class Broker {
   /** Reply queues given up so far. */
   #lostQueues = 0;
 
-  constructor(options: BrokerOptions) {
+  constructor(options: AcceptorBrokerOptions) {
     this.#options = options;
     this.#replyTo = options.names.acceptor(options.incarnation);
     this.#connections = {

@@ -1,5 +1,5 @@
 /**
- * Registrar process: one per node, put together; records presence and tells it.
+ * Registrar: one per node, put together; records presence and tells it.
  * From: child.ts, with a config; acceptors' streams; the supervisor's word on who lives.
  * To: the store, the broker, acceptors (takeovers), the observer (figures).
  * Bound: a store that fails is tried again every `presenceRetryMs`; until then nothing is recorded
@@ -33,8 +33,8 @@ import { type Degraded, startReport } from '../node/report.ts';
 import { CommandConsumer } from './command/commandConsumer.ts';
 import { eventCounts, Notifier } from './presence/notifier.ts';
 import { Queries } from './presence/queries.ts';
-import { Registrar } from './presence/recorder.ts';
-import { PresenceBroker } from './registrarBroker.ts';
+import { Recorder } from './presence/recorder.ts';
+import { RegistrarBroker } from './registrarBroker.ts';
 import { Sqlite } from './store/sqlite.ts';
 import { type Opened, type Store, StoreError } from './store/store.ts';
 import { StreamServer } from './streamServer.ts';
@@ -51,7 +51,7 @@ const UNDECIDED_LOG_MS = 1_000;
 /** A broker that says nothing for so long to what was sent is not one that is only slow. */
 const OWED_MS = 3_000;
 
-class RegistrarProcess implements RunningChild {
+class Registrar implements RunningChild {
   readonly #start: StartMessage;
   readonly #log: Logger;
   readonly #onFatal: (error: unknown) => void;
@@ -59,10 +59,10 @@ class RegistrarProcess implements RunningChild {
   readonly #trace: Trace;
   readonly #store: Sqlite;
   readonly #consumer: CommandConsumer;
-  readonly #registrar: Registrar;
+  readonly #recorder: Recorder;
   readonly #notifier: Notifier;
   readonly #publisher: Publisher;
-  readonly #broker: PresenceBroker;
+  readonly #broker: RegistrarBroker;
   readonly #answers: Answers;
   readonly #server: StreamServer;
   readonly #report: ReturnType<typeof startReport>;
@@ -98,8 +98,8 @@ class RegistrarProcess implements RunningChild {
     const send: StreamServer['send'] = (acceptor, message) => server.send(acceptor, message);
     const consumer: CommandConsumer = this.#consumerOf(store, send);
 
-    // Acceptors to store: streams, registrar.
-    const registrar = new Registrar({
+    // Acceptors to store: streams, recorder.
+    const recorder = new Recorder({
       store,
       node,
       limits,
@@ -113,7 +113,7 @@ class RegistrarProcess implements RunningChild {
       settledTo: () => notifier.settledTo(),
       transactionPart: consumer.commands,
     });
-    const server = this.#serverOf(registrar, consumer);
+    const server = this.#serverOf(recorder, consumer);
 
     // Store to broker: notifier, publisher; and queries.
     const publisher = new Publisher({
@@ -127,11 +127,11 @@ class RegistrarProcess implements RunningChild {
     const notifier = new Notifier({ store, ...toPublish, limits, trace, onFault });
     const parts = { publisher, consumer, queries: this.#queriesOf(store) };
     const toBroker = { urls, names: at, queueType, ...parts, onFatal };
-    this.#broker = new PresenceBroker({ ...toBroker, limits, log });
+    this.#broker = new RegistrarBroker({ ...toBroker, limits, log });
     this.#publisher = publisher;
     this.#store = store;
     this.#consumer = consumer;
-    this.#registrar = registrar;
+    this.#recorder = recorder;
     this.#notifier = notifier;
     this.#server = server;
     this.#report = startReport(start, {
@@ -141,10 +141,10 @@ class RegistrarProcess implements RunningChild {
     });
   }
 
-  #serverOf(registrar: Registrar, { commands }: CommandConsumer): StreamServer {
+  #serverOf(recorder: Recorder, { commands }: CommandConsumer): StreamServer {
     const onAnswer = (message: FromLink) => commands.onAnswer(message);
     return new StreamServer({
-      registrar,
+      recorder,
       log: this.#log,
       onAnswer,
       onMessages: () => this.#wake(),
@@ -168,7 +168,7 @@ class RegistrarProcess implements RunningChild {
       wall: systemClock.wall,
       now: systemClock.now,
       send,
-      isChanging: (device) => this.#registrar.isChanging(device),
+      isChanging: (device) => this.#recorder.isChanging(device),
       later: (work) => setImmediate(work),
       wake: () => this.#wakeSoon(),
       mayRead: () => this.#mayTry(),
@@ -261,9 +261,9 @@ class RegistrarProcess implements RunningChild {
   /** One batch; false when nothing is left to do. */
   async #batch(): Promise<boolean> {
     const restMs = this.#batchAt + this.#start.config.limits.presenceBatchMs - performance.now();
-    if (restMs > 0 && this.#registrar.isPatient) await this.#rest(restMs);
+    if (restMs > 0 && this.#recorder.isPatient) await this.#rest(restMs);
     this.#batchAt = performance.now();
-    return this.#registrar.work();
+    return this.#recorder.work();
   }
 
   /** Changes that come one by one share a sync to disk; a command ends the wait for others. */
@@ -303,7 +303,7 @@ class RegistrarProcess implements RunningChild {
     const live = children.flatMap(({ role, incarnation }) =>
       role === 'acceptor' && incarnation !== undefined ? [incarnation] : [],
     );
-    this.#registrar.onNode(live);
+    this.#recorder.onNode(live);
     this.#server.makeRoom();
     this.#wake();
   }
@@ -334,7 +334,7 @@ class RegistrarProcess implements RunningChild {
 
   #count(): void {
     const counters = this.#counters;
-    const { waiting, outbox, held } = this.#registrar.figures();
+    const { waiting, outbox, held } = this.#recorder.figures();
     Object.assign(counters, { waiting, outbox, held, streams: this.#server.size });
     counters.brokerUp = this.#broker.isUp ? 1 : 0;
     counters.walBytes = this.#store.walBytes;
@@ -342,18 +342,18 @@ class RegistrarProcess implements RunningChild {
   }
 
   title(): string {
-    return `owsla registrar outbox=${this.#registrar.figures().outbox}`;
+    return `owsla registrar outbox=${this.#recorder.figures().outbox}`;
   }
 
   figures(): Record<string, number> {
-    return { ...this.#registrar.figures(), streams: this.#server.size };
+    return { ...this.#recorder.figures(), streams: this.#server.size };
   }
 
   /** Record what has been told, and wait a little for the last confirms. */
   async drain(): Promise<void> {
     const end = performance.now() + LAST_EVENTS_MS;
     const isBusy = () => {
-      const { waiting, outbox, sweeps } = this.#registrar.figures();
+      const { waiting, outbox, sweeps } = this.#recorder.figures();
       const pending = outbox + this.#consumer.outcomesWaiting;
       return waiting + sweeps > 0 || this.#isWorking || (pending > 0 && this.#broker.isUp);
     };
@@ -364,7 +364,7 @@ class RegistrarProcess implements RunningChild {
       this.#wake();
     }
     clearInterval(this.#ticker);
-    const { outbox } = this.#registrar.figures();
+    const { outbox } = this.#recorder.figures();
     this.#log.info({ outbox }, 'registrar drained');
     await this.#server.close();
     await within(CLOSE_BROKER_MS, Promise.all([this.#broker.close(), this.#answers.close()]));
@@ -388,7 +388,7 @@ export async function startRegistrar(
   log: Logger,
   onFatal: (error: unknown) => void,
 ): Promise<RunningChild> {
-  const registrar = new RegistrarProcess(start, log, onFatal);
+  const registrar = new Registrar(start, log, onFatal);
   await registrar.open();
   return registrar;
 }

@@ -1,5 +1,5 @@
 /**
- * PresenceBroker: the registrar's AMQP connection, and its claim on the prefix.
+ * RegistrarBroker: the registrar's AMQP connection, and its claim on the prefix.
  * From: registrar.ts.  To: publisher (events out), queries (questions in), and the consumer of
  * commands. Answers to both have connections of their own: answers.ts.
  * Bound: only who has the claim publishes. Another registrar with the same prefix is waited out for
@@ -22,7 +22,7 @@ import {
 import type { CommandConsumer } from './command/commandConsumer.ts';
 import type { Queries } from './presence/queries.ts';
 
-export interface PresenceBrokerOptions {
+export interface RegistrarBrokerOptions {
   /** In the order in which they are tried. */
   readonly urls: readonly string[];
   readonly names: Names;
@@ -38,15 +38,15 @@ export interface PresenceBrokerOptions {
 /** RabbitMQ's words when a queue is another connection's own. */
 const IN_USE = /RESOURCE_LOCKED/;
 
-export class PresenceBroker {
-  readonly #options: PresenceBrokerOptions;
+export class RegistrarBroker {
+  readonly #options: RegistrarBrokerOptions;
   readonly #connection: BrokerConnection;
   /** Since when another registrar is in our place, in ms of a monotonic clock. */
   #refusedSince: number | undefined;
   #isUp = false;
   #hasClaimed = false;
 
-  constructor(options: PresenceBrokerOptions) {
+  constructor(options: RegistrarBrokerOptions) {
     this.#options = options;
     const { urls, limits, log, publisher, onFatal } = options;
     this.#connection = new BrokerConnection({

@@ -2,7 +2,7 @@
  * StreamServer: the registrar's end of the acceptors' streams.
  * From: acceptors, by a Unix socket in the node's private folder.  To: recorder.ts, message by
  * message, and commands.ts; takeovers and COMMANDs back.
- * Bound: while the registrar is full no stream is read. An acceptor that does not read gets no
+ * Bound: while the recorder is full no stream is read. An acceptor that does not read gets no
  * COMMAND above half of BACK_BYTES_MAX, and is cut off there: it comes back and hands over, which
  * says the same.
  */
@@ -18,7 +18,7 @@ import {
   type ToRegistrar,
 } from '../node/messages.ts';
 import type { Sent } from './command/effects.ts';
-import type { Registrar } from './presence/recorder.ts';
+import type { Recorder } from './presence/recorder.ts';
 import type { HeldLink } from './store/presenceRules.ts';
 
 const BACK_BYTES_MAX = 1024 * 1024;
@@ -34,7 +34,7 @@ interface Stream {
 }
 
 export interface StreamServerOptions {
-  readonly registrar: Registrar;
+  readonly recorder: Recorder;
   readonly log: Logger;
   /** What became of a command. */
   readonly onAnswer: (message: FromLink) => void;
@@ -86,12 +86,12 @@ export class StreamServer {
       this.#options.log.error({ err: error, reason: 'bad message' }, 'closing a presence stream');
       stream.socket.destroy();
     }
-    if (this.#options.registrar.isFull()) stream.socket.pause();
+    if (this.#options.recorder.isFull()) stream.socket.pause();
     this.#options.onMessages();
   }
 
   #onMessage(stream: Stream, message: ToRegistrar): void {
-    const { registrar } = this.#options;
+    const { recorder } = this.#options;
     const { acceptor } = stream;
     if (message[0] === 'hello') {
       this.#onHello(stream, message[1]);
@@ -99,14 +99,14 @@ export class StreamServer {
     }
     // An older stream of an acceptor that has a newer one, or one of an acceptor that has ended.
     if (acceptor === undefined || this.#streams.get(acceptor) !== stream) return;
-    if (message[0] === 'begin') registrar.begin(acceptor);
-    else if (message[0] === 'end') registrar.handedOver(acceptor);
+    if (message[0] === 'begin') recorder.begin(acceptor);
+    else if (message[0] === 'end') recorder.handedOver(acceptor);
     else if (message[0] === 'up') {
       const [, device, connection, acceptedUs, at] = message;
-      registrar.up({ acceptor, device, connection, acceptedUs, at });
+      recorder.up({ acceptor, device, connection, acceptedUs, at });
     } else if (message[0] === 'down') {
       const [, device, connection, at, reason] = message;
-      registrar.down(acceptor, { device, connection, at, reason });
+      recorder.down(acceptor, { device, connection, at, reason });
     } else {
       this.#options.onAnswer(message);
     }
@@ -114,7 +114,7 @@ export class StreamServer {
 
   /** One that the supervisor has not named yet comes again a moment later. */
   #onHello(stream: Stream, acceptor: string): void {
-    if (!this.#options.registrar.isLive(acceptor)) {
+    if (!this.#options.recorder.isLive(acceptor)) {
       stream.socket.destroy();
       return;
     }
@@ -123,12 +123,12 @@ export class StreamServer {
     this.#streams.set(acceptor, stream);
   }
 
-  /** Read on, after the registrar has made room; and from nobody who is not live any more. */
+  /** Read on, after the recorder has made room; and from nobody who is not live any more. */
   makeRoom(): void {
-    const { registrar } = this.#options;
+    const { recorder } = this.#options;
     for (const [acceptor, { socket }] of this.#streams) {
-      if (!registrar.isLive(acceptor)) socket.destroy();
-      else if (!registrar.isFull()) socket.resume();
+      if (!recorder.isLive(acceptor)) socket.destroy();
+      else if (!recorder.isFull()) socket.resume();
     }
   }
 

@@ -11,7 +11,7 @@ import { StreamClient } from '../../src/acceptor/streamClient.ts';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
 import { noTrace } from '../../src/base/trace.ts';
-import { Registrar } from '../../src/registrar/presence/recorder.ts';
+import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import { StreamServer } from '../../src/registrar/streamServer.ts';
 import { FakeClock } from '../helpers/clock.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
@@ -25,7 +25,7 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
   const limits = makeLimits(overrides);
   const store = new MemoryStore();
   const errors: object[] = [];
-  const registrar = new Registrar({
+  const recorder = new Recorder({
     store,
     node: 'node-1',
     limits,
@@ -41,10 +41,10 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
   const log = pino({}, { write: (line) => errors.push(JSON.parse(line)) });
   const answers: unknown[][] = [];
   const onAnswer = (message: readonly unknown[]) => answers.push([...message]);
-  const server = new StreamServer({ registrar, log, onAnswer, onMessages: () => {} });
+  const server = new StreamServer({ recorder, log, onAnswer, onMessages: () => {} });
   await server.listen(path);
   const work = async () => {
-    while (await registrar.work()) server.makeRoom();
+    while (await recorder.work()) server.makeRoom();
     server.makeRoom();
   };
   const acceptor = (incarnation: string) => {
@@ -73,12 +73,12 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     await server.close();
     rmSync(folder, { recursive: true });
   });
-  return { path, registrar, server, store, errors, answers, work, acceptor };
+  return { path, recorder, server, store, errors, answers, work, acceptor };
 }
 
 t.test('links reach the registrar, and a takeover the acceptor', async (t) => {
-  const { registrar, store, work, acceptor } = await build(t);
-  registrar.onNode(['a', 'b']);
+  const { recorder, store, work, acceptor } = await build(t);
+  recorder.onNode(['a', 'b']);
   const [a, b] = [acceptor('a'), acceptor('b')];
   await waitFor('both streams', () => a.client.isUp && b.client.isUp);
   clock.advance(1);
@@ -99,15 +99,15 @@ t.test('links reach the registrar, and a takeover the acceptor', async (t) => {
 });
 
 t.test('an acceptor that the supervisor has not named yet comes again until it is', async (t) => {
-  const { registrar, server, store, work, acceptor } = await build(t);
-  registrar.onNode([]);
+  const { recorder, server, store, work, acceptor } = await build(t);
+  recorder.onNode([]);
   const a = acceptor('a');
   a.up('connection-1', 'door-17');
   await waitFor('a try', () => a.client.isUp);
   await waitFor('its refusal', () => !a.client.isUp);
   t.equal(server.size, 0);
 
-  registrar.onNode(['a']);
+  recorder.onNode(['a']);
 
   await waitFor('told', async () => {
     await work();
@@ -117,12 +117,12 @@ t.test('an acceptor that the supervisor has not named yet comes again until it i
 });
 
 t.test('a stream of an acceptor that has ended is closed', async (t) => {
-  const { registrar, server, acceptor } = await build(t);
-  registrar.onNode(['a']);
+  const { recorder, server, acceptor } = await build(t);
+  recorder.onNode(['a']);
   const a = acceptor('a');
   await waitFor('its stream', () => server.size === 1);
 
-  registrar.onNode([]);
+  recorder.onNode([]);
   server.makeRoom();
 
   await waitFor('its end', () => server.size === 0 && !a.client.isUp);
@@ -130,8 +130,8 @@ t.test('a stream of an acceptor that has ended is closed', async (t) => {
 });
 
 t.test('a stream that breaks the format is closed and logged; others go on', async (t) => {
-  const { path, registrar, server, errors, store, work, acceptor } = await build(t);
-  registrar.onNode(['a']);
+  const { path, recorder, server, errors, store, work, acceptor } = await build(t);
+  recorder.onNode(['a']);
   const a = acceptor('a');
   await waitFor('its stream', () => server.size === 1);
   for (const bytes of ['ffffffff00', '0000000200', '00000001c1', '00000002918f']) {
@@ -153,15 +153,15 @@ t.test('a stream that breaks the format is closed and logged; others go on', asy
 
 t.test('a registrar that is full reads no more, and loses nothing', async (t) => {
   const limits = { presenceQueueMax: 100, presenceBatchMax: 50, presenceStreamBytes: 1_024 };
-  const { registrar, store, work, acceptor } = await build(t, limits);
-  registrar.onNode(['a']);
+  const { recorder, store, work, acceptor } = await build(t, limits);
+  recorder.onNode(['a']);
   const a = acceptor('a');
   await waitFor('its stream', () => a.client.isUp);
 
   const links = 50_000;
   for (let at = 0; at < links; at += 1) a.up(`connection-${at}`, `device-${at}`);
-  await waitFor('a full registrar', () => registrar.isFull());
-  const { waiting } = registrar.figures();
+  await waitFor('a full registrar', () => recorder.isFull());
+  const { waiting } = recorder.figures();
   t.ok(a.changes.size > links / 2, `${a.changes.size} of ${links} still wait at the acceptor`);
   t.ok(waiting < 10_000, `${waiting} at the registrar`);
 
@@ -175,8 +175,8 @@ t.test('a registrar that is full reads no more, and loses nothing', async (t) =>
 const KEY = 'ab'.repeat(16);
 
 t.test('commands reach their acceptor in order, and answers the registrar', async (t) => {
-  const { registrar, server, answers, acceptor } = await build(t);
-  registrar.onNode(['a', 'b']);
+  const { recorder, server, answers, acceptor } = await build(t);
+  recorder.onNode(['a', 'b']);
   const [a, b] = [acceptor('a'), acceptor('b')];
   await waitFor('both streams', () => server.size === 2 && a.client.isUp && b.client.isUp);
   // More than fits one frame, and one payload longer than a frame of many.
@@ -200,8 +200,8 @@ t.test('commands reach their acceptor in order, and answers the registrar', asyn
 });
 
 t.test('a stream that is full takes no command, and one that is empty any', async (t) => {
-  const { registrar, server, acceptor } = await build(t);
-  registrar.onNode(['a']);
+  const { recorder, server, acceptor } = await build(t);
+  recorder.onNode(['a']);
   const a = acceptor('a');
   await waitFor('its stream', () => server.size === 1 && a.client.isUp);
   const long = Buffer.alloc(1_000_000);

@@ -1,6 +1,6 @@
 /**
- * A world around the registrar, for property tests: devices, acceptors with their tellers, streams,
- * a store and a broker, all in memory; every step is taken only when the test says so.
+ * A world around the registrar, for property tests: devices, acceptors with their link changes,
+ * streams, a store and a broker, all in memory; every step is taken only when the test says so.
  * From: a list of steps that fast-check made up.  To: what is true, and what subscribers believe.
  * Bound: small numbers, so that steps meet each other often.
  */
@@ -13,7 +13,7 @@ import { noTrace } from '../../src/base/trace.ts';
 import type { Publishing } from '../../src/broker/publisher.ts';
 import type { ToRegistrar } from '../../src/node/messages.ts';
 import { Notifier } from '../../src/registrar/presence/notifier.ts';
-import { Registrar } from '../../src/registrar/presence/recorder.ts';
+import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import type { HeldLink, Row } from '../../src/registrar/store/presenceRules.ts';
 import type { Batch } from '../../src/registrar/store/store.ts';
 import { MemoryStore } from './memoryStore.ts';
@@ -122,7 +122,7 @@ export class World {
   ahead = 0;
   readonly changes: Event[] = [];
   readonly clones: string[] = [];
-  #registrar: Registrar | undefined;
+  #recorder: Recorder | undefined;
   #handle: Handle | undefined;
   /** A batch that is under way. */
   #work: Promise<boolean> | undefined;
@@ -157,7 +157,7 @@ export class World {
   }
 
   startRegistrar(): void {
-    if (this.#registrar) return;
+    if (this.#recorder) return;
     const clock = { now: () => this.#clock, wall: () => this.#clock + this.ahead };
     const publisher = {
       publish: (publishing: Publishing) => void this.#sent.push(publishing),
@@ -174,7 +174,7 @@ export class World {
       onFault: () => {},
     });
     this.#notifier = notifier;
-    this.#registrar = new Registrar({
+    this.#recorder = new Recorder({
       store: handle,
       node: `node-${this.#node}`,
       limits: LIMITS,
@@ -192,7 +192,7 @@ export class World {
 
   /** The supervisor's word. Acceptors that died since are missing in it. */
   tellNode(): void {
-    this.#registrar?.onNode(this.acceptors.map(({ name }) => name));
+    this.#recorder?.onNode(this.acceptors.map(({ name }) => name));
   }
 
   async write(store: MemoryStore, batch: Batch): Promise<number> {
@@ -207,7 +207,7 @@ export class World {
   killRegistrar(): void {
     if (this.#handle) this.#handle.isDead = true;
     this.#work = undefined;
-    this.#registrar = undefined;
+    this.#recorder = undefined;
     this.#notifier = undefined;
     this.#sent = [];
     this.#delivered = [];
@@ -246,7 +246,7 @@ export class World {
 
   /** The acceptor connects, or sends a little more. */
   send(acceptor: Acceptor): void {
-    if (!this.#registrar?.isLive(acceptor.name)) return;
+    if (!this.#recorder?.isLive(acceptor.name)) return;
     if (!acceptor.stream) {
       acceptor.stream = [];
       acceptor.changes.connected();
@@ -257,17 +257,17 @@ export class World {
   /** The registrar reads one message: of a dead acceptor's stream too, until it knows. */
   receive(acceptor: Acceptor): void {
     const message = acceptor.stream?.shift();
-    const registrar = this.#registrar;
+    const recorder = this.#recorder;
     const { name } = acceptor;
-    if (!message || !registrar) return;
-    if (message[0] === 'begin') registrar.begin(name);
-    else if (message[0] === 'end') registrar.handedOver(name);
+    if (!message || !recorder) return;
+    if (message[0] === 'begin') recorder.begin(name);
+    else if (message[0] === 'end') recorder.handedOver(name);
     else if (message[0] === 'up') {
       const [, device, connection, acceptedUs, at] = message;
-      registrar.up({ acceptor: name, device, connection, acceptedUs, at });
+      recorder.up({ acceptor: name, device, connection, acceptedUs, at });
     } else if (message[0] === 'down') {
       const [, device, connection, at, reason] = message;
-      registrar.down(name, { device, connection, at, reason });
+      recorder.down(name, { device, connection, at, reason });
     }
   }
 
@@ -293,14 +293,14 @@ export class World {
   }
 
   async #batch(): Promise<boolean> {
-    const registrar = this.#registrar;
+    const recorder = this.#recorder;
     try {
-      return (await registrar?.work()) ?? false;
+      return (await recorder?.work()) ?? false;
     } catch (error) {
       assert.match((error as Error).message, /the store fails/);
       return true;
     } finally {
-      if (registrar === this.#registrar) this.#work = undefined;
+      if (recorder === this.#recorder) this.#work = undefined;
     }
   }
 

@@ -9,7 +9,7 @@ import { makePresenceCounters } from '../../src/base/metrics.ts';
 import type { Trace } from '../../src/base/trace.ts';
 import type { Publishing } from '../../src/broker/publisher.ts';
 import { Notifier } from '../../src/registrar/presence/notifier.ts';
-import { Registrar } from '../../src/registrar/presence/recorder.ts';
+import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import type { Batch, OutboxEvent } from '../../src/registrar/store/store.ts';
 import { judge } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';
@@ -49,7 +49,7 @@ async function traced(isHasty: boolean): Promise<TraceLine[]> {
   const trace = as('registrar');
   const onFault = (error: unknown) => t.fail(String(error));
   const notifier = new Notifier({ store, publisher, exchange: '', limits, trace, onFault });
-  const registrar = new Registrar({
+  const recorder = new Recorder({
     store,
     node: 'node',
     limits,
@@ -69,19 +69,19 @@ async function traced(isHasty: boolean): Promise<TraceLine[]> {
     trace: as('a'),
   });
 
-  registrar.onNode(['a']);
+  recorder.onNode(['a']);
   changes.connected();
   const link = { id: 'c', deviceId: 'door', acceptedUs: 1 };
   links.push(link);
   changes.onUp(link);
   for (const message of changes.take(10)) {
-    if (message[0] === 'begin') registrar.begin('a');
-    if (message[0] === 'end') registrar.handedOver('a');
+    if (message[0] === 'begin') recorder.begin('a');
+    if (message[0] === 'end') recorder.handedOver('a');
     if (message[0] !== 'up') continue;
     const [, device, connection, acceptedUs, at] = message;
-    registrar.up({ acceptor: 'a', device, connection, acceptedUs, at });
+    recorder.up({ acceptor: 'a', device, connection, acceptedUs, at });
   }
-  while (await registrar.work());
+  while (await recorder.work());
   for (const publishing of sent) publishing.onConfirm();
   as('test')('Rest', {});
   return lines;

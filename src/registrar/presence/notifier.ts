@@ -1,7 +1,7 @@
 /**
  * Notifier: the presence outbox to the broker; what is confirmed may leave the outbox.
- * From: events as the registrar has recorded them, or read back from the store.
- * To: the publisher, in order; and `settledTo`, which the registrar's next transaction deletes to.
+ * From: events as the recorder has stored them, or read back from the store.
+ * To: the publisher, in order; and `settledTo`, which the recorder's next transaction deletes to.
  * Bound: the publisher's window. While it is full events stay in the store only, and are read from
  * there when it has room.
  */

@@ -1,5 +1,5 @@
 /**
- * Registrar: who is connected, one row per device; the five rules of docs/presence.md at work.
+ * Recorder: who is connected, one row per device; the five rules of docs/presence.md at work.
  * From: acceptors' streams (links that begin and end, hand-overs) and the supervisor's word on who
  * lives.  To: the store, one transaction per batch; then events to notifier.ts and takeovers back
  * to the acceptors. No I/O of its own: `work` does one batch, whoever calls it decides when.
@@ -33,7 +33,7 @@ export interface TransactionPart {
   rolledBack(): void;
 }
 
-export interface RegistrarOptions {
+export interface RecorderOptions {
   readonly store: Store;
   /** Names this start of the node; its children's restarts keep it. */
   readonly node: string;
@@ -68,8 +68,8 @@ interface Outcome {
   readonly sweeps: Sweep[];
 }
 
-export class Registrar {
-  readonly #options: RegistrarOptions;
+export class Recorder {
+  readonly #options: RecorderOptions;
   readonly #throttle: TakeoverThrottle;
   /** Live incarnations, each with its hand-over until that is swept; undefined: not yet told. */
   #live: Map<string, Sweep | undefined> | undefined;
@@ -85,7 +85,7 @@ export class Registrar {
   #deletedTo = 0;
   #forgetAt = 0;
 
-  constructor(options: RegistrarOptions) {
+  constructor(options: RecorderOptions) {
     this.#options = options;
     this.#throttle = new TakeoverThrottle(options.limits);
     this.#compactAt = options.limits.presenceOutboxMax;

@@ -1,4 +1,4 @@
-/** The registrar's rules, one by one, in a world whose every step the test takes. */
+/** The recorder's rules, one by one, in a world whose every step the test takes. */
 import t from 'tap';
 import { World } from '../helpers/presenceWorld.ts';
 

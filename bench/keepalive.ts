@@ -1,14 +1,15 @@
 /**
  * Keepalive: what the deadlines of idle links cost the acceptors, and how late the dead are found.
- * First a keeper alone, with all links in one process; then a node whose links are silent, whose
+ * First endpoints alone, with all links in one process; then a node whose links are silent, whose
  * links PING once in 45 s, and among these devices that fall silent for good.
- * `node bench/keepalive.ts [--links 100000] [--runs 5] [--seconds 15] [--parts keeper,node]`
+ * `node bench/keepalive.ts [--links 100000] [--runs 5] [--seconds 15] [--parts endpoints,node]`
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { KEEPALIVE_GRACE, LIMIT_SPECS, SHARDS, SHARDS_PER_TICK } from '../src/base/limits.ts';
 import { waitFor } from '../test/helpers/waitFor.ts';
 import type { Silences } from './clientSilent.ts';
+import type { IdleCosts } from './endpointsIdle.ts';
 import {
   acceptorPids,
   Fleet,
@@ -18,7 +19,6 @@ import {
   startNode,
   sum,
 } from './fleet.ts';
-import type { IdleCosts } from './keeperIdle.ts';
 import { cpuUsOf, loadAverages, US_PER_CORE_PERCENT } from './proc.ts';
 import { runClient } from './processes.ts';
 import { heading, row, type Spread, spread } from './stats.ts';
@@ -30,7 +30,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '15' },
     silent: { type: 'string', default: '2000' },
     'connect-rate': { type: 'string', default: '2000' },
-    parts: { type: 'string', default: 'keeper,node' },
+    parts: { type: 'string', default: 'endpoints,node' },
   },
 });
 const links = Number(values.links);
@@ -56,17 +56,17 @@ function verdictOfCore(about: string, { median }: Spread): void {
   verdict(about, median < CORE_PERCENT_MAX, text);
 }
 
-async function measureKeeper(): Promise<void> {
+async function measureEndpoints(): Promise<void> {
   const empty: IdleCosts[] = [];
   const full: IdleCosts[] = [];
   for (let run = 0; run < runs; run += 1) {
     for (const count of run % 2 === 0 ? [0, links] : [links, 0]) {
       const args = [String(count), values.seconds];
-      const costs = await runClient<IdleCosts>('./keeperIdle.ts', args);
+      const costs = await runClient<IdleCosts>('./endpointsIdle.ts', args);
       (count === 0 ? empty : full).push(costs);
     }
   }
-  console.log(heading(`one keeper in a process, ${links} silent links`));
+  console.log(heading(`endpoints alone in a process, ${links} silent links`));
   console.log(row('ticks', spread(full.map(({ ticks }) => ticks)), 'a second'));
   console.log(row('ticks alone', percents(full.map(({ tickUs }) => tickUs)), '% of a core'));
   const whole = percents(full.map(({ processUs }) => processUs));
@@ -168,6 +168,6 @@ function report(none: Window[], silent: Window[], pinging: Window[], late: numbe
 }
 
 console.log(`node ${process.version}, load averages ${loadAverages().join(' ')}`);
-if (values.parts.includes('keeper')) await measureKeeper();
+if (values.parts.includes('endpoints')) await measureEndpoints();
 if (values.parts.includes('node')) await measureNode();
 console.log(`load averages ${loadAverages().join(' ')}`);

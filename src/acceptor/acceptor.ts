@@ -26,7 +26,7 @@ import { AcceptorBroker } from './acceptorBroker.ts';
 import { BrokerLossPolicy } from './brokerLossPolicy.ts';
 import { sayBye, settled } from './drainLinks.ts';
 import { Admission } from './endpoint/admission.ts';
-import { Keeper, type PublishedType, type Routes } from './endpoint/endpoints.ts';
+import { Endpoints, type PublishedType, type Routes } from './endpoint/endpoints.ts';
 import { Listener } from './endpoint/listener.ts';
 import { LinkChanges } from './linkChanges.ts';
 import { publishCounts } from './publishCounts.ts';
@@ -72,7 +72,7 @@ const CLOSE_STREAM_MS = 500;
 class Acceptor implements RunningAcceptor {
   readonly counters = makeCounters(MESSAGE_TYPES);
   readonly #start: AcceptorStart;
-  readonly #keeper: Keeper;
+  readonly #endpoints: Endpoints;
   readonly #refusals: RefusalLog;
   readonly #requests: Requests;
   readonly #publishers: Readonly<Record<'event' | 'request', Publisher>>;
@@ -93,15 +93,15 @@ class Acceptor implements RunningAcceptor {
     const at = names(config.prefix);
     this.#start = start;
 
-    // Device to broker: listener, keeper with its endpoints, uplink, publisher.
+    // Device to broker: listener, endpoints, uplink, publisher.
     const { random } = Math;
     const refusals = new RefusalLog({ log, limits, clock });
     const links = { random, linksMax, refusals };
-    const keeper = new Keeper({ codec: v1, limits, counters, clock, ...links });
+    const endpoints = new Endpoints({ codec: v1, limits, counters, clock, ...links });
     const onReturn = (messageId: string) => downlink.onReturn(messageId);
     const counts = publishCounts(counters);
     const publisherOf = (type: PublishedType) =>
-      new Publisher({ limits, counts, onRoom: () => keeper.makeRoom(type), onReturn });
+      new Publisher({ limits, counts, onRoom: () => endpoints.makeRoom(type), onReturn });
     const publishers = { event: publisherOf(TYPE.EVENT), request: publisherOf(TYPE.REQUEST) };
     const requests = new Requests({ limits, counters, clock, publisher: publishers.request });
     const uplink = new Uplink({
@@ -115,11 +115,11 @@ class Acceptor implements RunningAcceptor {
     // Registrar to device, and back: stream, commands, registry, endpoint.
     const notify = (message: FromLink) => this.#stream.answer(message);
     const trace = config.traceDir === '' ? noTrace : traceTo(config.traceDir, incarnation);
-    const { registry } = keeper;
+    const { registry } = endpoints;
     const toDevice = { registry, counters, codec: v1 };
     const { wall } = clock;
     this.#commands = new DeviceCommands({ ...toDevice, limits, wall, trace, notify });
-    this.#stream = this.#streamOf(keeper, uplink, trace);
+    this.#stream = this.#streamOf(endpoints, uplink, trace);
 
     // Broker to device: consumer, downlink, registry, endpoint.
     const downlink = new Downlink({ ...toDevice, requests });
@@ -129,28 +129,28 @@ class Acceptor implements RunningAcceptor {
     const toPublish = { publishers: [publishers.event, publishers.request] };
     this.#broker = new AcceptorBroker({ ...toBroker, ...toPublish, limits, counters, log });
 
-    this.#keeper = keeper;
+    this.#endpoints = endpoints;
     this.#refusals = refusals;
     this.#requests = requests;
     this.#publishers = publishers;
-    this.#lossPolicy = this.#lossPolicyOf(keeper);
+    this.#lossPolicy = this.#lossPolicyOf(endpoints);
     this.#admission = new Admission({
       limits,
       counters,
       clock,
-      room: () => keeper.room,
+      room: () => endpoints.room,
       admit: (socket, acceptedUs) => this.#admit(socket, acceptedUs),
-      refuse: (socket, reason) => keeper.refuse(socket, reason),
+      refuse: (socket, reason) => endpoints.refuse(socket, reason),
     });
     this.#listener = new Listener(limits, (socket) => this.#admission.arrive(socket));
     this.#ticker = new Ticker(limits.sweepTickMs, () => this.#tick());
   }
 
   /** The registrar hears of every link; of a takeover it tells us. */
-  #streamOf(keeper: Keeper, uplink: Uplink, trace: Trace): StreamClient {
+  #streamOf(endpoints: Endpoints, uplink: Uplink, trace: Trace): StreamClient {
     const { config, incarnation, folder } = this.#start;
-    const { registry } = keeper;
-    const links = (shard: number) => keeper.openLinks(shard);
+    const { registry } = endpoints;
+    const links = (shard: number) => endpoints.openLinks(shard);
     const changes = new LinkChanges({ links, clock: systemClock, trace });
     const stream = new StreamClient({
       path: registrarSocket(folder),
@@ -160,7 +160,7 @@ class Acceptor implements RunningAcceptor {
       onTakeover: (connection) => registry.find(connection)?.close('taken-over'),
       onCommand: (command) => this.#commands.onCommand(command),
     });
-    keeper.connect(this.#routes(uplink), {
+    endpoints.connect(this.#routes(uplink), {
       onUp: (endpoint) => {
         changes.onUp(endpoint);
         stream.wake();
@@ -186,21 +186,21 @@ class Acceptor implements RunningAcceptor {
     };
   }
 
-  #lossPolicyOf(keeper: Keeper): BrokerLossPolicy {
+  #lossPolicyOf(endpoints: Endpoints): BrokerLossPolicy {
     const { config, log } = this.#start;
     const { limits, onBrokerLoss: policy } = config;
     return new BrokerLossPolicy({
       policy,
       limits,
       log,
-      closeShard: (shard) => keeper.closeShard(shard, 'broker-lost', limits.brokerLossRetryMs),
+      closeShard: (shard) => endpoints.closeShard(shard, 'broker-lost', limits.brokerLossRetryMs),
     });
   }
 
   /** It was admitted. It waited for that like any other, so that refusals have their pace too. */
   #admit(socket: Socket, acceptedUs: number): void {
-    if (!this.#lossPolicy.isRefusing) this.#keeper.accept(socket, acceptedUs);
-    else this.#keeper.refuse(socket, 'broker-lost', this.#start.config.limits.brokerLossRetryMs);
+    if (!this.#lossPolicy.isRefusing) this.#endpoints.accept(socket, acceptedUs);
+    else this.#endpoints.refuse(socket, 'broker-lost', this.#start.config.limits.brokerLossRetryMs);
   }
 
   async open(): Promise<void> {
@@ -215,7 +215,7 @@ class Acceptor implements RunningAcceptor {
   #tick(): void {
     // A drain has BYEs of its own to say.
     if (this.#state === 'serving') this.#lossPolicy.tick(this.#broker.isUp, systemClock.now());
-    this.#keeper.tick();
+    this.#endpoints.tick();
     this.#refusals.tick(systemClock.now());
     this.#requests.tick();
   }
@@ -239,16 +239,16 @@ class Acceptor implements RunningAcceptor {
     if (this.#state === 'draining') return;
     this.#state = 'draining';
     const { log, config } = this.#start;
-    const links = this.#keeper.registry.size;
+    const links = this.#endpoints.registry.size;
     this.#listener.suspend();
     this.#admission.close();
-    this.#keeper.suspend();
+    this.#endpoints.suspend();
     this.#commands.suspend();
     log.info({ links, ...this.#underWay() }, 'drain: waiting for what is under way');
-    await settled(this.#keeper, () => this.#isUnderWay(), config.limits.drainMs);
-    log.info({ links: this.#keeper.registry.size, ...this.#underWay() }, 'drain: saying BYE');
-    await sayBye(this.#keeper, config.limits);
-    await this.#keeper.emptied();
+    await settled(this.#endpoints, () => this.#isUnderWay(), config.limits.drainMs);
+    log.info({ links: this.#endpoints.registry.size, ...this.#underWay() }, 'drain: saying BYE');
+    await sayBye(this.#endpoints, config.limits);
+    await this.#endpoints.emptied();
     await this.#stream.close(CLOSE_STREAM_MS);
     // A broker that does not answer must not hold the process; its queue expires by itself.
     await within(CLOSE_BROKER_MS, this.#broker.close());

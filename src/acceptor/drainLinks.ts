@@ -6,7 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../base/clock.ts';
 import { type Limits, SHARDS } from '../base/limits.ts';
-import type { Keeper } from './endpoint/endpoints.ts';
+import type { Endpoints } from './endpoint/endpoints.ts';
 
 /** How often it looks whether everything under way is done. */
 const LOOK_MS = 20;
@@ -15,7 +15,7 @@ const MS_PER_LINK = 1;
 
 /** Until nothing is under way and no outbox holds anything, or `deadlineMs` is over. */
 export async function settled(
-  keeper: Keeper,
+  endpoints: Endpoints,
   isUnderWay: () => boolean,
   deadlineMs: number,
 ): Promise<void> {
@@ -23,7 +23,7 @@ export async function settled(
   let shard = 0;
   while (systemClock.now() < end && shard < SHARDS) {
     // With nothing under way no outbox can grow, so a shard that is done stays done.
-    if (isUnderWay() || keeper.hasOutboxBytes(shard)) {
+    if (isUnderWay() || endpoints.hasOutboxBytes(shard)) {
       await pause(LOOK_MS);
     } else {
       shard += 1;
@@ -33,17 +33,17 @@ export async function settled(
 }
 
 /** One shard at a time, over `drainPaceMs`: a whole fleet must not come back at once. */
-export async function sayBye(keeper: Keeper, limits: Limits): Promise<void> {
+export async function sayBye(endpoints: Endpoints, limits: Limits): Promise<void> {
   const { drainPaceMs, drainRetryMs } = limits;
-  const paceMs = Math.min(drainPaceMs, keeper.registry.size * MS_PER_LINK);
+  const paceMs = Math.min(drainPaceMs, endpoints.registry.size * MS_PER_LINK);
   const begin = systemClock.now();
   for (let shard = 0; shard < SHARDS; shard += 1) {
-    keeper.closeShard(shard, 'draining', drainRetryMs);
+    endpoints.closeShard(shard, 'draining', drainRetryMs);
     const early = begin + (paceMs * (shard + 1)) / SHARDS - systemClock.now();
     if (early > 1) await pause(early);
   }
   // Links accepted while the BYEs were said: their shard may have been past.
   for (let shard = 0; shard < SHARDS; shard += 1) {
-    keeper.closeShard(shard, 'draining', drainRetryMs);
+    endpoints.closeShard(shard, 'draining', drainRetryMs);
   }
 }

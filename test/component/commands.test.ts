@@ -14,8 +14,8 @@ import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts'
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import { type Device, END } from '../helpers/device.ts';
+import { on, type Served, settle } from '../helpers/endpoints.ts';
 import { FakeAnswers } from '../helpers/fakeAnswers.ts';
-import { on, type Served, settle } from '../helpers/keeper.ts';
 import { MemoryStore } from '../helpers/memoryStore.ts';
 
 const KEY = '00112233445566778899aabbccddeeff';
@@ -33,7 +33,7 @@ interface Parts {
 
 async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts> {
   const told: FromLink[] = [];
-  const { registry } = served.keeper;
+  const { registry } = served.endpoints;
   const { limits, counters } = served;
   const notify: DeviceCommandsOptions['notify'] = (message) => told.push(message);
   const { clock } = served;

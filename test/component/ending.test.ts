@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { END, event, hello, request } from '../helpers/device.ts';
-import { on, onBoth, settle, until } from '../helpers/keeper.ts';
+import { on, onBoth, settle, until } from '../helpers/endpoints.ts';
 
 const bye = { type: TYPE.BYE, reason: 'done', retryAfter: undefined } as const;
 

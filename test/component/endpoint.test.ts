@@ -2,7 +2,7 @@
 import { SHARDS, SHARDS_PER_TICK } from '../../src/base/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { event, hello, request } from '../helpers/device.ts';
-import { onBoth, settle } from '../helpers/keeper.ts';
+import { onBoth, settle } from '../helpers/endpoints.ts';
 
 onBoth('endpoint: each PING is answered by one PONG, a PONG by nothing', {}, async (t, served) => {
   const device = await served.open();
@@ -100,7 +100,7 @@ onBoth('endpoint: one round of the sweep finds whoever is silent', {}, async (t,
   const pass = (ticks: number) => {
     for (let tick = 0; tick < ticks; tick += 1) {
       served.clock.advance(sweepTickMs);
-      served.keeper.tick();
+      served.endpoints.tick();
     }
   };
 

@@ -2,7 +2,7 @@
 import { type ErrorMessage, type Message, TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { event, hello, request } from '../helpers/device.ts';
-import { on, onBoth, type Served } from '../helpers/keeper.ts';
+import { on, onBoth, type Served } from '../helpers/endpoints.ts';
 
 interface Broken {
   readonly name: string;

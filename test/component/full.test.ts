@@ -5,11 +5,11 @@ import { Admission } from '../../src/acceptor/endpoint/admission.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, END, event, hello } from '../helpers/device.ts';
-import { on, onBoth, type Served, settle, until } from '../helpers/keeper.ts';
+import { on, onBoth, type Served, settle, until } from '../helpers/endpoints.ts';
 
 const full = { linksMax: 1 };
 
-onBoth('keeper: a link above linksMax gets BYE server-full', full, async (t, served) => {
+onBoth('endpoints: a link above linksMax gets BYE server-full', full, async (t, served) => {
   const device = await served.open();
   const refused = await served.connect();
 
@@ -23,7 +23,7 @@ onBoth('keeper: a link above linksMax gets BYE server-full', full, async (t, ser
   t.same(served.routes.ids(), [1]);
 });
 
-onBoth('keeper: a link that ends makes room for the next', full, async (t, served) => {
+onBoth('endpoints: a link that ends makes room for the next', full, async (t, served) => {
   const first = await served.open('first');
   first.send({ type: TYPE.BYE, reason: '', retryAfter: undefined });
   await first.rest();
@@ -44,7 +44,7 @@ for (const [random, retryAfter] of [
   [0.999_999, 30_000],
 ] as const) {
   const options = { ...full, random: () => random };
-  on('pair', `keeper: retryAfter is spread, ${retryAfter} ms`, options, async (t, served) => {
+  on('pair', `endpoints: retryAfter is spread, ${retryAfter} ms`, options, async (t, served) => {
     await served.open();
     const refused = await served.connect();
 
@@ -67,7 +67,7 @@ async function attempt(served: Served): Promise<'told' | 'reset'> {
 
 const few = { linksMax: 1, limits: { refusingMax: 2 } };
 
-on('TCP', 'keeper: more than refusingMax refused at once are reset', few, async (t, served) => {
+on('TCP', 'endpoints: more than refusingMax refused at once are reset', few, async (t, served) => {
   const device = await served.open();
   // They do not answer our FIN, so they linger.
   const first = await served.connect();
@@ -84,7 +84,7 @@ on('TCP', 'keeper: more than refusingMax refused at once are reset', few, async 
   await device.expect(TYPE.PONG);
 });
 
-on('TCP', 'keeper: refused links that are gone make room for more', few, async (t, served) => {
+on('TCP', 'endpoints: refused links that are gone make room for more', few, async (t, served) => {
   await served.open();
   for (let rounds = 0; rounds < 20; rounds += 1) {
     const outcome = await attempt(served);
@@ -95,7 +95,7 @@ on('TCP', 'keeper: refused links that are gone make room for more', few, async (
 
 on(
   'TCP',
-  'keeper: refused links that stay are gone after the linger time',
+  'endpoints: refused links that stay are gone after the linger time',
   few,
   async (t, served) => {
     await served.open();
@@ -112,7 +112,7 @@ on(
 
 on(
   'TCP',
-  'keeper: a stampede of refused links is not felt by a live one',
+  'endpoints: a stampede of refused links is not felt by a live one',
   few,
   async (t, served) => {
     const device = await served.open();
@@ -133,14 +133,14 @@ on(
 );
 
 on('pair', 'admission: a storm beyond it gets BYE rate-limited', {}, async (t, served) => {
-  const { keeper, counters, clock } = served;
+  const { endpoints, counters, clock } = served;
   const admission = new Admission({
     limits: makeLimits({ connectBurst: 1, connectQueueMax: 0 }),
     counters,
     clock,
-    room: () => keeper.room,
-    admit: (socket) => keeper.accept(socket),
-    refuse: (socket, reason) => keeper.refuse(socket, reason),
+    room: () => endpoints.room,
+    admit: (socket) => endpoints.accept(socket),
+    refuse: (socket, reason) => endpoints.refuse(socket, reason),
   });
   const devices = Array.from({ length: 3 }, () => {
     const [ours, theirs] = duplexPair();
@@ -159,9 +159,9 @@ on('pair', 'admission: a storm beyond it gets BYE rate-limited', {}, async (t, s
   for (const device of devices) device.close();
 });
 
-onBoth('keeper: a refusal has its own spread of retryAfter', {}, async (t, served) => {
-  const refuse = served.keeper.refuse.bind(served.keeper);
-  served.keeper.accept = (socket) => refuse(socket, 'broker-lost', 5_000);
+onBoth('endpoints: a refusal has its own spread of retryAfter', {}, async (t, served) => {
+  const refuse = served.endpoints.refuse.bind(served.endpoints);
+  served.endpoints.accept = (socket) => refuse(socket, 'broker-lost', 5_000);
   const refused = await served.connect();
 
   t.match(await refused.rest(), [{ type: TYPE.BYE, reason: 'broker-lost', retryAfter: 2_500 }]);

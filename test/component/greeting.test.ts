@@ -2,7 +2,7 @@
 import { stringify } from 'uuid';
 import { TYPE } from '../../src/wire/message.ts';
 import { event, hello, request } from '../helpers/device.ts';
-import { onBoth, settle } from '../helpers/keeper.ts';
+import { onBoth, settle } from '../helpers/endpoints.ts';
 
 onBoth(
   'endpoint: WELCOME has the connection id, the limits and the time',
@@ -16,7 +16,7 @@ onBoth(
     const endpoint = served.endpoint();
     t.equal(stringify(welcome.connectionId), endpoint.id);
     t.match(endpoint.id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-    t.equal(served.keeper.registry.find(endpoint.id), endpoint);
+    t.equal(served.endpoints.registry.find(endpoint.id), endpoint);
     t.equal(welcome.keepalive, 60);
     t.equal(welcome.frameBytesMax, 65_536);
     t.equal(welcome.time, served.clock.wall());

@@ -2,7 +2,7 @@
 import { type Reply, TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { event } from '../helpers/device.ts';
-import { on, onBoth, type Served, settle, until } from '../helpers/keeper.ts';
+import { on, onBoth, type Served, settle, until } from '../helpers/endpoints.ts';
 
 const KiB = 1_024;
 const MiB = 1_024 * KiB;
@@ -36,7 +36,7 @@ onBoth(
     const before = served.counters.closes['memory-full'];
     t.equal(before, 0);
 
-    served.keeper.tick();
+    served.endpoints.tick();
 
     t.equal(served.counters.closes['memory-full'], 1);
     t.throws(() => served.endpoint('greediest'));
@@ -56,7 +56,7 @@ on(
     device.socket.pause();
     await fill(served, 'greediest', 1_100 * KiB);
 
-    served.keeper.tick();
+    served.endpoints.tick();
     device.socket.resume();
 
     const rest = await device.rest();
@@ -72,7 +72,7 @@ onBoth('heavy: frames not whole count, on links that are silent', bounds, async 
   for (const device of devices) device.sendBytes(frame.subarray(0, -1));
   await until(() => served.counters.bytesIn > 20 * (frame.length - 1));
 
-  served.keeper.tick();
+  served.endpoints.tick();
 
   const closed = served.counters.closes['memory-full'] ?? 0;
   t.ok(closed >= 2 && closed <= 4, `${closed} of 20 links with 60 KiB each, for 1 MiB`);
@@ -99,7 +99,7 @@ onBoth('heavy: above the watermark the greediest is not read', bounds, async (t,
   }
   t.equal(served.counters.pausedLinks, 0);
 
-  served.keeper.tick();
+  served.endpoints.tick();
   t.equal(served.counters.pausedLinks, 1);
   t.equal(served.counters.greedy, 1);
   device.send(event(1));
@@ -111,7 +111,7 @@ onBoth('heavy: above the watermark the greediest is not read', bounds, async (t,
 
   device.socket.resume();
   await until(() => {
-    served.keeper.tick();
+    served.endpoints.tick();
     return served.counters.pausedLinks === 0;
   });
   await until(() => served.routes.handed.length === 2);
@@ -129,7 +129,7 @@ onBoth(
     await fill(served, 'live', 300 * KiB);
     t.equal(served.counters.lingering, 1);
 
-    served.keeper.tick();
+    served.endpoints.tick();
     await until(() => served.counters.lingering === 0);
 
     t.equal(served.counters.closes['memory-full'], 0);

@@ -1,10 +1,10 @@
-/** Malformed input on a live keeper: each case has its code, its counters, and costs one link. */
+/** Malformed input on live endpoints: each case has its code, its counters, and costs one link. */
 import t, { type Test } from 'tap';
 import { ERROR_CODES, type FatalCode } from '../../src/base/errors.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { type Device, event, hello } from '../helpers/device.ts';
-import { Served } from '../helpers/keeper.ts';
+import { Served } from '../helpers/endpoints.ts';
 
 interface Malformed {
   readonly name: string;

@@ -1,11 +1,11 @@
-/** Random and mutated bytes against a live keeper: no crash, no other link, only known codes. */
+/** Random and mutated bytes against live endpoints: no crash, no other link, only known codes. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ERROR_CODES } from '../../src/base/errors.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { type Device, event, hello, request } from '../helpers/device.ts';
-import { onBoth, type Served, settle } from '../helpers/keeper.ts';
+import { onBoth, type Served, settle } from '../helpers/endpoints.ts';
 
 const RUNS = 150;
 

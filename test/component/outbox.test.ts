@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import { type Reply, TYPE } from '../../src/wire/message.ts';
 import { type Device, event } from '../helpers/device.ts';
-import { on, onBoth, type Served, settle, until } from '../helpers/keeper.ts';
+import { on, onBoth, type Served, settle, until } from '../helpers/endpoints.ts';
 
 const KiB = 1_024;
 const bounds = {

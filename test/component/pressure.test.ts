@@ -1,7 +1,7 @@
 /** Back-pressure: the in-flight limit and full routes stop reading; nothing is lost or doubled. */
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { type Device, event, hello, request } from '../helpers/device.ts';
-import { on, onBoth, type Served, settle, until } from '../helpers/keeper.ts';
+import { on, onBoth, type Served, settle, until } from '../helpers/endpoints.ts';
 
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 const small = { limits: { inFlightMax: 3 } };
@@ -139,7 +139,7 @@ async function threeWaiting(served: Served): Promise<Device[]> {
 const order = (served: Served) =>
   served.routes.handed.map(({ endpoint, message }) => `${endpoint.deviceId}${message.id}`);
 
-onBoth('keeper: room goes round to those who wait, the longest first', {}, async (t, served) => {
+onBoth('endpoints: room goes round to those who wait, the longest first', {}, async (t, served) => {
   await threeWaiting(served);
 
   for (const _ of upTo(12)) served.makeRoom(1);
@@ -147,7 +147,7 @@ onBoth('keeper: room goes round to those who wait, the longest first', {}, async
   t.same(order(served), ['a1', 'b1', 'c1', 'a2', 'b2', 'c2', 'a3', 'b3', 'c3', 'a4', 'b4', 'c4']);
 });
 
-onBoth('keeper: a release does not jump the line of those who wait', {}, async (t, served) => {
+onBoth('endpoints: a release does not jump the line of those who wait', {}, async (t, served) => {
   const [a] = await threeWaiting(served);
   served.makeRoom(1);
   t.same(order(served), ['a1']);
@@ -163,7 +163,7 @@ onBoth('keeper: a release does not jump the line of those who wait', {}, async (
   t.equal(a?.waiting, 0);
 });
 
-onBoth('keeper: who comes later does not jump the line either', {}, async (t, served) => {
+onBoth('endpoints: who comes later does not jump the line either', {}, async (t, served) => {
   const late = await served.open('late');
   await threeWaiting(served);
 
@@ -176,7 +176,7 @@ onBoth('keeper: who comes later does not jump the line either', {}, async (t, se
   t.same(order(served), ['a1']);
 });
 
-onBoth('keeper: a link that ended while it waited is not woken', {}, async (t, served) => {
+onBoth('endpoints: a link that ended while it waited is not woken', {}, async (t, served) => {
   await threeWaiting(served);
   served.endpoint('a').close('draining', 0);
 
@@ -185,21 +185,25 @@ onBoth('keeper: a link that ended while it waited is not woken', {}, async (t, s
   t.same(order(served), ['b1', 'b2']);
 });
 
-onBoth('keeper: suspended, it hands nothing on; what is held is settled', {}, async (t, served) => {
-  const device = await served.open();
-  device.send(event(1), event(2));
-  await until(() => served.routes.handed.length === 2);
+onBoth(
+  'endpoints: suspended, it hands nothing on; what is held is settled',
+  {},
+  async (t, served) => {
+    const device = await served.open();
+    device.send(event(1), event(2));
+    await until(() => served.routes.handed.length === 2);
 
-  served.keeper.suspend();
-  device.send(event(3));
-  await until(() => served.counters.pausedLinks === 1);
-  served.makeRoom();
-  served.routes.release(2);
-  await settle();
+    served.endpoints.suspend();
+    device.send(event(3));
+    await until(() => served.counters.pausedLinks === 1);
+    served.makeRoom();
+    served.routes.release(2);
+    await settle();
 
-  t.same(served.routes.ids(), [1, 2]);
-  t.equal(served.endpoint().inFlight, 0);
-});
+    t.same(served.routes.ids(), [1, 2]);
+    t.equal(served.endpoint().inFlight, 0);
+  },
+);
 
 onBoth('endpoint: pauses of many kinds lose and double nothing', small, async (t, served) => {
   const device = await served.open();
@@ -223,7 +227,7 @@ onBoth('endpoint: pauses of many kinds lose and double nothing', small, async (t
 
 on(
   'pair',
-  'keeper: a crowd that waits is woken in turns, nobody is left',
+  'endpoints: a crowd that waits is woken in turns, nobody is left',
   {},
   async (t, served) => {
     const CROWD = 300;

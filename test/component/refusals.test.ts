@@ -9,7 +9,7 @@ import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { FakeClock } from '../helpers/clock.ts';
 import { Device, event, hello } from '../helpers/device.ts';
-import { on, until } from '../helpers/keeper.ts';
+import { on, until } from '../helpers/endpoints.ts';
 
 /** A log of refusals, and its lines as they are written. */
 function told() {

@@ -14,8 +14,8 @@ import {
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode, v1 } from '../../src/wire/v1.ts';
 import { type Device, event, request } from '../helpers/device.ts';
+import { on, onBoth, type Served, settle, until } from '../helpers/endpoints.ts';
 import { heldBytes } from '../helpers/heap.ts';
-import { on, onBoth, type Served, settle, until } from '../helpers/keeper.ts';
 
 const KiB = 1_024;
 const SLAB_BYTES = 8 * KiB;

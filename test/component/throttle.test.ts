@@ -2,7 +2,7 @@
 import { pack } from 'msgpackr';
 import { TYPE } from '../../src/wire/message.ts';
 import { type Device, event } from '../helpers/device.ts';
-import { onBoth, type Served, settle } from '../helpers/keeper.ts';
+import { onBoth, type Served, settle } from '../helpers/endpoints.ts';
 
 const limits = { linkMessagesPerSecond: 100, linkMessagesBurst: 20, inFlightMax: 65_536 };
 

@@ -9,7 +9,7 @@ import { Listener } from '../../src/acceptor/endpoint/listener.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, event } from '../helpers/device.ts';
-import { Served } from '../helpers/keeper.ts';
+import { Served } from '../helpers/endpoints.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** What accept(2) may say of one connection, or of the process. */

@@ -1,6 +1,6 @@
 /**
  * Routes for tests: record what endpoints hand on, hold it, and release it by hand.
- * From: a Keeper.  To: the test's assertions; `release` stands for a confirm or a reply.
+ * From: Endpoints.  To: the test's assertions; `release` stands for a confirm or a reply.
  * Bound: `room` messages are taken, then `isFull` holds until the test sets it again.
  */
 import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';

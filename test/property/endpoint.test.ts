@@ -14,7 +14,7 @@ import {
   type Sent,
   VALID,
 } from '../helpers/endpointModel.ts';
-import { Served, settle, type Transport } from '../helpers/keeper.ts';
+import { Served, settle, type Transport } from '../helpers/endpoints.ts';
 
 const limits = { inFlightMax: 3, greetingMs: 10_000, keepaliveMs: 60_000, lingerMs: 1_000 };
 const EMPTY = Buffer.alloc(0);

@@ -1,7 +1,7 @@
 /**
  * Admission: lets a storm of new links in at a pace that those already open do not feel.
- * From: the listener's sockets.  To: the keeper, `connectsPerSecond` of them, and only while fewer
- * than `greetingsMax` links have still to say HELLO.
+ * From: the listener's sockets.  To: endpoints.ts, `connectsPerSecond` of them, and only while
+ * fewer than `greetingsMax` links have still to say HELLO.
  * Bound: `connectQueueMax` sockets wait, unread and with nothing allocated for them, for at most
  * `connectWaitMs`; what comes beyond that, would have to wait longer at this pace, or does wait
  * longer, is refused with `rate-limited`. With a `connectQueueMax` of 0, a storm is refused at once
@@ -17,7 +17,7 @@ export interface AdmissionOptions {
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
-  /** Sockets that the keeper still has room for. */
+  /** Sockets that there is still room for. */
   readonly room: () => number;
   /** `acceptedUs`: when it came, in the clock's µs. */
   readonly admit: (socket: Socket, acceptedUs: number) => void;

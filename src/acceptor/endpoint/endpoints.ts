@@ -1,5 +1,6 @@
 /**
- * Keeper: an acceptor's endpoints, their deadlines and weight, and who waits for the broker's room.
+ * Endpoints: an acceptor's endpoints, their deadlines and weight, and who waits for the broker's
+ * room.
  * From: the listener's sockets.  To: `Routes`, which carry messages to the broker.
  * Bound: one tick sweeps SHARDS_PER_TICK shards of the registry and at most SWEEP_MAX deadlines of
  * each kind; `refusingMax` refused links linger at once, more are reset; waiters are at most the
@@ -28,7 +29,7 @@ export type PublishedType = (Event | Request)['type'];
 
 /** Where an endpoint's messages go. */
 export interface Routes {
-  /** No more messages of this type now; `Keeper.makeRoom` says when there is room again. */
+  /** No more messages of this type now; `Endpoints.makeRoom` says when there is room again. */
   isFull(type: PublishedType): boolean;
   onMessage(endpoint: Endpoint, message: Event | Request): void;
   onAnswer(endpoint: Endpoint, message: Ack | Result): void;
@@ -53,7 +54,7 @@ export interface Refusals {
   onRefusal(link: RefusedLink, reason: CloseReason, error?: ProtocolError): void;
 }
 
-export interface KeeperOptions {
+export interface EndpointsOptions {
   readonly codec: Codec;
   readonly limits: Limits;
   readonly counters: Counters;
@@ -70,7 +71,7 @@ const FAULTS: ReadonlySet<CloseReason> = new Set(['greeting-timeout', 'outbox-fu
 /** How long a link that sends too much is not read from, before it is looked at again. */
 const THROTTLE_MS = 50;
 
-export class Keeper implements EndpointHost {
+export class Endpoints implements EndpointHost {
   readonly codec: Codec;
   readonly limits: Limits;
   readonly counters: Counters;
@@ -94,7 +95,7 @@ export class Keeper implements EndpointHost {
   #shard = 0;
   #onEmpty: (() => void) | undefined;
 
-  constructor(options: KeeperOptions) {
+  constructor(options: EndpointsOptions) {
     const { codec, limits, counters, clock, random, linksMax, refusals } = options;
     this.codec = codec;
     this.limits = limits;
@@ -122,7 +123,7 @@ export class Keeper implements EndpointHost {
     counters.linksMax = linksMax;
   }
 
-  /** Set once, before the first socket: keeper and routes need each other. */
+  /** Set once, before the first socket: endpoints and routes need each other. */
   connect(routes: Routes, presence?: Presence): void {
     this.#routes = routes;
     this.#presence = presence;

@@ -1,6 +1,6 @@
 /**
  * Heavy: the few links that hold much memory, and what all of them may hold together.
- * From: Endpoint, as soon as one holds HEAVY_BYTES; Keeper, once per tick.
+ * From: Endpoint, as soon as one holds HEAVY_BYTES; endpoints.ts, once per tick.
  * To: the greediest, which are not read from above the watermark, and closed above the bound.
  * Bound: `linksBytesMax`, which what comes within one tick may exceed. Links below HEAVY_BYTES are
  * not counted: a healthy fleet costs nothing here, and a fleet of `linksMax` that many bytes each.

@@ -1,7 +1,7 @@
 /**
  * Host: what an endpoint needs of the acceptor around it.
  * From: each link's Endpoint.  To: endpoints.ts, which is one.
- * Bound: the lists and deadlines behind it are the keeper's.
+ * Bound: the lists and deadlines behind it are those of endpoints.ts.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { CloseReason, ProtocolError } from '../../base/errors.ts';

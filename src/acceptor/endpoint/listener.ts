@@ -2,7 +2,8 @@
  * Listener: the shared-port sockets that one acceptor listens on.
  * From: the kernel, which spreads new connections over the listeners of a port (SO_REUSEPORT).
  * To: admission.ts, sockets not yet read from.
- * Bound: `backlog` connections wait in the accept queues; admission.ts and the keeper have others.
+ * Bound: `backlog` connections wait in the accept queues; admission.ts and endpoints.ts have
+ * others.
  *
  * libuv accepts one connection per listening socket and turn of the event loop. A turn gets long
  * just when many devices come, so with a single socket the accept queue overflows when it matters;

@@ -1,6 +1,6 @@
 /**
  * Registry: every link of one acceptor by its connection id, in 256 shards.
- * From: the keeper registers and unregisters.  To: downlink finds; sweep and drain walk one shard
+ * From: endpoints.ts registers and unregisters.  To: downlink finds; sweep and drain walk one shard
  * per tick, so that no step's length grows with the fleet.
  * Bound: `linksMax`, kept by the listener.
  */

@@ -1,6 +1,7 @@
 /**
  * Uplink: EVENTs and REQUESTs of devices to the broker.
- * From: Endpoint, by the keeper's `onMessage`.  To: Publisher; ACK to the device after the confirm.
+ * From: Endpoint, by the `onMessage` of endpoints.ts.  To: Publisher; ACK to the device after the
+ * confirm.
  * Bound: a window each for EVENTs and REQUESTs; whose next message finds it full stops reading. A
  * link has `inFlightMax` messages in both together, EVENTs without an id too.
  */

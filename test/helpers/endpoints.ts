@@ -1,5 +1,5 @@
 /**
- * A keeper for tests: endpoints in this process, over real TCP or over a pair of streams, with
+ * Endpoints for tests: in this process, over real TCP or over a pair of streams, with
  * fake routes and a clock that only the test moves.
  * From: component, fault and property tests.  To: src/acceptor/endpoint, as an acceptor builds it.
  * Bound: `end` closes every device and asserts that all gauges are back at 0.
@@ -11,7 +11,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
-import { Keeper, type Refusals } from '../../src/acceptor/endpoint/endpoints.ts';
+import { Endpoints, type Refusals } from '../../src/acceptor/endpoint/endpoints.ts';
 import { Listener } from '../../src/acceptor/endpoint/listener.ts';
 import {
   type LimitName,
@@ -56,7 +56,7 @@ export class Served {
   /** Our ends of the links, in the order of accepting. */
   readonly sockets: Socket[] = [];
   readonly limits: Limits;
-  readonly keeper: Keeper;
+  readonly endpoints: Endpoints;
   readonly #transport: Transport;
   readonly #host: string;
   readonly #listener: Listener;
@@ -66,7 +66,7 @@ export class Served {
     this.#transport = transport;
     this.#host = options.host ?? '127.0.0.1';
     this.limits = makeLimits(options.limits);
-    this.keeper = new Keeper({
+    this.endpoints = new Endpoints({
       codec: v1,
       limits: this.limits,
       counters: this.counters,
@@ -75,13 +75,13 @@ export class Served {
       linksMax: options.linksMax ?? Number.POSITIVE_INFINITY,
       ...(options.refusals === undefined ? {} : { refusals: options.refusals }),
     });
-    this.keeper.connect(this.routes);
+    this.endpoints.connect(this.routes);
     this.#listener = new Listener(this.limits, (socket) => this.#accept(socket));
   }
 
   #accept(socket: Socket): void {
     this.sockets.push(socket);
-    this.keeper.accept(socket);
+    this.endpoints.accept(socket);
   }
 
   async begin(): Promise<void> {
@@ -92,7 +92,7 @@ export class Served {
     return this.#listener.port;
   }
 
-  /** A connected device that has not said HELLO, accepted by the keeper. */
+  /** A connected device that has not said HELLO, accepted by its endpoints. */
   async connect(): Promise<Device> {
     const { accepts } = this.counters;
     const device = new Device(await this.#socket());
@@ -126,7 +126,7 @@ export class Served {
   /** The live endpoint of a device. */
   endpoint(deviceId = 'door-17'): Endpoint {
     for (let shard = 0; shard < SHARDS; shard += 1) {
-      for (const endpoint of this.keeper.registry.shard(shard)) {
+      for (const endpoint of this.endpoints.registry.shard(shard)) {
         if (endpoint.deviceId === deviceId) return endpoint;
       }
     }
@@ -136,14 +136,14 @@ export class Served {
   /** Time passes, and then every shard and deadline is judged once. */
   pass(ms: number): void {
     this.clock.advance(ms);
-    for (let shard = 0; shard < SHARDS; shard += SHARDS_PER_TICK) this.keeper.tick();
+    for (let shard = 0; shard < SHARDS; shard += SHARDS_PER_TICK) this.endpoints.tick();
   }
 
   /** Room for `messages` more at the broker. */
   makeRoom(messages = Number.POSITIVE_INFINITY): void {
     this.routes.room = messages;
-    this.keeper.makeRoom(TYPE.EVENT);
-    this.keeper.makeRoom(TYPE.REQUEST);
+    this.endpoints.makeRoom(TYPE.EVENT);
+    this.endpoints.makeRoom(TYPE.REQUEST);
   }
 
   /** The links' gauges; all are 0 when nothing is connected. */
@@ -159,7 +159,7 @@ export class Served {
       this.pass(this.limits.lingerMs);
       return Object.values(this.gauges()).every((gauge) => gauge === 0);
     });
-    assert.equal(this.keeper.registry.size, 0);
+    assert.equal(this.endpoints.registry.size, 0);
     assert.equal(this.routes.ended.length, new Set(this.routes.ended).size, 'ended twice');
     const closes = Object.values(this.counters.closes).reduce((sum, count) => sum + count, 0);
     assert.equal(closes, this.counters.accepts, 'each accepted link is closed for one reason');

@@ -1,12 +1,11 @@
 /**
- * A keeper with N open, silent links over sockets that lead nowhere, ticked as an acceptor does it.
- * Tells what the process spent over the seconds given, and what of it was in the ticks.
+ * Endpoints with N open, silent links over sockets that lead nowhere, ticked as an acceptor does
+ * it. Tells what the process spent over the seconds given, and what of it was in the ticks.
  */
-
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Keeper } from '../src/acceptor/endpoint/endpoints.ts';
+import { Endpoints } from '../src/acceptor/endpoint/endpoints.ts';
 import { systemClock } from '../src/base/clock.ts';
 import { makeLimits } from '../src/base/limits.ts';
 import { makeCounters } from '../src/base/metrics.ts';
@@ -34,7 +33,7 @@ const [links = '0', seconds = '10'] = process.argv.slice(2);
 const limits = makeLimits();
 const counters = makeCounters(MESSAGE_TYPES);
 const linksMax = Number.POSITIVE_INFINITY;
-const keeper = new Keeper({
+const endpoints = new Endpoints({
   codec: v1,
   limits,
   counters,
@@ -46,7 +45,7 @@ const WAVE = 1_000;
 
 for (let link = 0; link < Number(links); link += 1) {
   const socket = new Nowhere({ highWaterMark: limits.outboxSoftBytes });
-  keeper.accept(socket as unknown as Socket);
+  endpoints.accept(socket as unknown as Socket);
   socket.push(v1.encode(hello(`device-${link}`, { keepalive: 3_600 })));
   if (link % WAVE === 0) await pause(1);
 }
@@ -57,7 +56,7 @@ let tickUs = 0;
 let ticks = 0;
 const ticker = setInterval(() => {
   const from = performance.now();
-  keeper.tick();
+  endpoints.tick();
   tickUs += (performance.now() - from) * 1_000;
   ticks += 1;
 }, limits.sweepTickMs);

@@ -181,8 +181,8 @@ try {
   }
   talkers.interrupt();
   sleepers.interrupt();
-  const [{ counts, honesty }] = await Promise.all([talkers.report, sleepers.report]);
-  const percentLate = (100 * honesty.lateShare).toFixed(1);
+  const [{ counts, selfCheck }] = await Promise.all([talkers.report, sleepers.report]);
+  const percentLate = (100 * selfCheck.lateShare).toFixed(1);
   report(quiet, loud, talkers);
   console.log(
     `${counts.replies} replies to ${counts.requests} requests, ${percentLate} % sent late`,

@@ -119,8 +119,10 @@ try {
   say('round trip p50 / p99 / p99.9', `${ms(50)} / ${ms(99)} / ${ms(99.9)} ms`);
   say('links per acceptor', `${Math.min(...spreadOfLinks)} to ${Math.max(...spreadOfLinks)}`);
   say('requests / replies', `${figure(talked.counts.requests)} / ${figure(talked.counts.replies)}`);
-  const found = Object.entries({ ...slept.findings, ...talked.findings }).filter(([, n]) => n > 0);
-  say('findings', found.length === 0 ? 'none' : found.map(([k, n]) => `${k} ${n}`).join(', '));
+  const found = Object.entries({ ...slept.violations, ...talked.violations }).filter(
+    ([, n]) => n > 0,
+  );
+  say('violations', found.length === 0 ? 'none' : found.map(([k, n]) => `${k} ${n}`).join(', '));
   const isWhole = fewest === links && talked.counts.replies >= talked.counts.requests - 50;
   if (!isWhole) process.exitCode = 1;
 } finally {

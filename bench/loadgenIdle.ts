@@ -52,7 +52,7 @@ async function tool(port: number, count: number): Promise<number> {
   if (report.links.openAtEnd !== count * WORKERS) {
     throw new Error(`only ${report.links.openAtEnd} links: ${JSON.stringify(report.labelled)}`);
   }
-  return report.honesty.workers.reduce((sum, { rssMaxBytes }) => sum + rssMaxBytes, 0) / WORKERS;
+  return report.selfCheck.workers.reduce((sum, { rssMaxBytes }) => sum + rssMaxBytes, 0) / WORKERS;
 }
 
 const { port, servers } = await serve();

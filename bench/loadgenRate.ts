@@ -27,7 +27,7 @@ for (const rate of rates) {
   ]);
   const { report, stderr } = await ended;
   if (report === undefined) throw new Error(stderr);
-  const { lateShare, workers } = report.honesty;
+  const { lateShare, workers } = report.selfCheck;
   const cpuUs = (1_000 * (workers[0]?.cpuMs ?? 0)) / report.counts.requests;
   const denied = (workers[0]?.deniedMs ?? 0) / (workers[0]?.wallMs ?? 1);
   const held = lateShare <= LATE_SHARE_MAX && report.ok;

@@ -140,7 +140,7 @@ function perCommand(from: Look, to: Look, quiet: readonly [Look, Look]): string 
   return `registrar ${of('registrarUs')} µs, acceptors ${of('acceptorsUs')} µs`;
 }
 
-function judge({ counts, ended, findings, labelled, failures }: Report): void {
+function judge({ counts, ended, violations, labelled, failures }: Report): void {
   const { commandsPublished, commandsActed, commandsAgain, commandsSkipped, wakes } = counts;
   console.log(
     `${commandsPublished} published (${commandsSkipped} skipped), ${wakes} devices woke, ` +
@@ -148,7 +148,7 @@ function judge({ counts, ended, findings, labelled, failures }: Report): void {
   );
   console.log(`loadgen: ${ended.how} ${ended.why} ${failures.join('; ')}`);
   console.log(`outcomes ${JSON.stringify(labelled.outcomes)}`);
-  console.log(`findings ${JSON.stringify(findings)}`);
+  console.log(`violations ${JSON.stringify(violations)}`);
 }
 
 console.log(`load averages ${loadAverages().join(' ')}`);

@@ -1,14 +1,14 @@
 /**
  * Command ledger: every command that one worker published, who acted on it, and what was told.
  * From: commands.ts: publishes, confirms, acts of the devices, outcomes of the broker.
- * To: measures and findings; how many still have no final outcome.
+ * To: measures and violations; how many still have no final outcome.
  * Bound: some 200 bytes per command, for the whole run: a second act may come at any time.
  */
 import { STATUS } from '../src/base/errors.ts';
-import type { Findings } from './findings.ts';
 import type { Measures } from './measures.ts';
 import { KIND, type Payloads, readMark } from './payload.ts';
 import { deviceId, type Plan } from './plan.ts';
+import type { Violations } from './violations.ts';
 
 /** A command as it was published. */
 export interface Published {
@@ -48,7 +48,7 @@ export interface CommandLedgerHost {
   readonly plan: Plan;
   readonly payloads: Payloads;
   readonly measures: Measures;
-  readonly findings: Findings;
+  readonly violations: Violations;
 }
 
 export class CommandLedger {
@@ -125,7 +125,7 @@ export class CommandLedger {
     const words = wordsOf(outcome);
     if (entry === undefined) {
       const text = `outcome ${words} of command ${number}, which nobody published`;
-      this.#host.findings.add('misrouted', '', () => text);
+      this.#host.violations.add('misrouted', '', () => text);
       return;
     }
     if (outcome.type === 'delivered') {
@@ -165,8 +165,8 @@ export class CommandLedger {
   #judgeActed(entry: Entry): void {
     const { device, final } = entry;
     if (final.startsWith('result')) return;
-    const finding = CERTAIN.test(final) ? 'denied' : 'unheard';
-    this.#add(finding, device, () => `${name(entry)} was acted upon, and told as ${final}`);
+    const violation = CERTAIN.test(final) ? 'denied' : 'unheard';
+    this.#add(violation, device, () => `${name(entry)} was acted upon, and told as ${final}`);
   }
 
   /** Count what has waited longer than `--timeout` for a final outcome; all, for `now` Infinity. */
@@ -184,8 +184,8 @@ export class CommandLedger {
     }
   }
 
-  #add(finding: Parameters<Findings['add']>[0], device: number, text: () => string): void {
-    this.#host.findings.add(finding, deviceId(this.#host.plan, device), text);
+  #add(violation: Parameters<Violations['add']>[0], device: number, text: () => string): void {
+    this.#host.violations.add(violation, deviceId(this.#host.plan, device), text);
   }
 }
 

@@ -4,11 +4,11 @@
  * Bound: reads reports of this tool only; says nothing about significance, only shows.
  */
 import { readFileSync } from 'node:fs';
-import { NOTES, WRONGS } from './findings.ts';
 import type { Report } from './report.ts';
 import { grouped, writeMs } from './table.ts';
 import type { Percentiles } from './totals.ts';
 import { UsageError } from './units.ts';
+import { NOTES, WRONGS } from './violations.ts';
 
 /** Read a report. Throws UsageError when the file is none. */
 export function readReport(file: string): Report {
@@ -66,10 +66,10 @@ function rowsOf(a: Report, b: Report): Row[] {
     ...percentileRows('connect', a.times.connect, b.times.connect),
     count('skipped', ({ counts }) => counts.skipped),
     ...[
-      ...WRONGS.map((name) => count(name, ({ findings }) => findings[name])),
+      ...WRONGS.map((name) => count(name, ({ violations }) => violations[name])),
       ...NOTES.map((name) => count(name, ({ notes }) => notes[name])),
     ].filter((row) => row.a + row.b > 0),
-    { name: 'late sends', a: a.honesty.lateShare, b: b.honesty.lateShare, write: percent },
+    { name: 'late sends', a: a.selfCheck.lateShare, b: b.selfCheck.lateShare, write: percent },
   ];
 }
 
@@ -90,9 +90,9 @@ export function writeComparison(fileA: string, fileB: string): string {
   const lines = [`a: ${fileA}  ${a.startedAt}`, `b: ${fileB}  ${b.startedAt}`];
   if (different.length === 0) lines.push('the plans are the same');
   else lines.push('the plans differ:', ...different);
-  for (const [name, { honesty, exitCode, failures }] of Object.entries({ a, b })) {
+  for (const [name, { selfCheck, exitCode, failures }] of Object.entries({ a, b })) {
     if (exitCode !== 0) lines.push(`${name} FAILED (exit ${exitCode}): ${failures.join('; ')}`);
-    if (honesty.wasBottleneck) lines.push(`${name}: ${honesty.sentences[0]}`);
+    if (selfCheck.wasBottleneck) lines.push(`${name}: ${selfCheck.sentences[0]}`);
   }
   lines.push('', `${''.padEnd(24)}${'a'.padStart(12)}${'b'.padStart(12)}${'b / a'.padStart(9)}`);
   for (const { name, a: left, b: right, write } of rowsOf(a, b)) {

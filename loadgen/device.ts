@@ -229,7 +229,7 @@ export class Device {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       if (frames === sharedFrames) sharedFrames = new FrameReader(FRAME_BYTES_MAX);
-      this.#host.findings.add('badFrames', this.id, () => `${error.code}: ${error.message}`);
+      this.#host.violations.add('badFrames', this.id, () => `${error.code}: ${error.message}`);
       this.abandon('bad-frame');
       return true;
     }
@@ -282,7 +282,11 @@ export class Device {
         measures.label('errors', message.code);
         return;
       default:
-        this.#host.findings.add('badFrames', this.id, () => `type ${message.type} from the server`);
+        this.#host.violations.add(
+          'badFrames',
+          this.id,
+          () => `type ${message.type} from the server`,
+        );
     }
   }
 
@@ -292,7 +296,7 @@ export class Device {
     counts.commands += 1;
     if (this.state !== 'open') return;
     if (key?.length !== KEY_BYTES) {
-      this.#host.findings.add('badFrames', this.id, () => `COMMAND ${id} without a key`);
+      this.#host.violations.add('badFrames', this.id, () => `COMMAND ${id} without a key`);
       return;
     }
     this.#keys ??= new Keys();
@@ -307,7 +311,7 @@ export class Device {
 
   #onWelcome(keepaliveS: number): void {
     if (this.state !== 'greeting') {
-      this.#host.findings.add('badFrames', this.id, () => 'a second WELCOME');
+      this.#host.violations.add('badFrames', this.id, () => 'a second WELCOME');
       return;
     }
     const now = nowMs();

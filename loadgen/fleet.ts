@@ -7,13 +7,13 @@
 import type { Due } from './agenda.ts';
 import { nowMs } from './clock.ts';
 import { Device, type DeviceHost, type End } from './device.ts';
-import type { Findings } from './findings.ts';
 import type { Owner, Pending } from './ledger.ts';
 import type { Measures } from './measures.ts';
 import { Pacer, type Source } from './pacer.ts';
 import { KIND, Payloads } from './payload.ts';
 import { deviceId, LATE_MS, type Plan } from './plan.ts';
 import { Random } from './random.ts';
+import type { Violations } from './violations.ts';
 
 /** What is on the agenda for a device. */
 export const DUE = { reconnect: 1, greeting: 2, keepalive: 3, think: 4, fault: 5 } as const;
@@ -28,7 +28,7 @@ const UNACKED_MAX = 4_000_000;
 export class Fleet implements DeviceHost {
   readonly plan: Plan;
   readonly measures: Measures;
-  readonly findings: Findings;
+  readonly violations: Violations;
   readonly payloads: Payloads;
   readonly devices: Device[] = [];
   readonly open: Device[] = [];
@@ -57,10 +57,10 @@ export class Fleet implements DeviceHost {
   readonly #worker: number;
   readonly #queued: Device[] = [];
 
-  constructor(plan: Plan, worker: number, measures: Measures, findings: Findings) {
+  constructor(plan: Plan, worker: number, measures: Measures, violations: Violations) {
     this.plan = plan;
     this.measures = measures;
-    this.findings = findings;
+    this.violations = violations;
     this.#worker = worker;
     this.random = new Random(plan.seed, worker);
     const bytesMax = Math.max(plan.bytes.max, ...plan.profiles.map(({ bytes }) => bytes.max));

@@ -154,7 +154,7 @@ function connectPlot(points: readonly Point[], x: { label: string }, span: Span)
 
 function errorPlot(points: readonly Point[], x: { label: string }): string {
   const lines = [
-    countLine(points, 'wrong answers', ({ findings }) => findings),
+    countLine(points, 'wrong answers', ({ violations }) => violations),
     countLine(points, 'skipped', ({ counts }) => counts.skipped),
     countLine(points, 'failed connects', ({ counts }) => counts.connectFailures),
     countLine(points, 'faults on purpose', ({ counts }) => counts.faults),
@@ -195,13 +195,13 @@ function facts({ links, rates, times, counts, plan }: Report): string {
 
 /** The whole page. */
 export function writeHtml(report: Report): string {
-  const { ok, exitCode, failures, honesty, startedAt, plan } = report;
+  const { ok, exitCode, failures, selfCheck, startedAt, plan } = report;
   const title = `${plan.host}:${plan.port}, ${startedAt.slice(0, 19).replace('T', ' ')} UTC`;
-  const passed = honesty.wasBottleneck
+  const passed = selfCheck.wasBottleneck
     ? `<span class="verdict doubtful">passed, but ${BOTTLENECK}</span>`
     : '<span class="verdict passed">passed</span>';
   const verdict = ok ? passed : `<span class="verdict failed">failed, exit ${exitCode}</span>`;
-  const sentences = [...failures, ...honesty.sentences].map(
+  const sentences = [...failures, ...selfCheck.sentences].map(
     (text) => `<li>${escapeHtml(text)}</li>`,
   );
   return `<!doctype html>

@@ -4,9 +4,9 @@
  * Bound: a worker speaks once per interval, whatever the load; nothing per message.
  */
 import type { CommandBroker } from './commandPublisher.ts';
-import type { Example, FindingCounts } from './findings.ts';
 import type { Taken } from './measures.ts';
 import type { Plan } from './plan.ts';
+import type { Example, ViolationCounts } from './violations.ts';
 
 /** Length of an interval: the grain of the live line and of every plot. */
 export const INTERVAL_MS = 1_000;
@@ -48,7 +48,7 @@ export interface Interval {
   /** 0 for the first second after the start of the connects. */
   readonly at: number;
   readonly taken: Taken;
-  readonly findings: { readonly counts: FindingCounts; readonly examples: readonly Example[] };
+  readonly violations: { readonly counts: ViolationCounts; readonly examples: readonly Example[] };
   readonly gauges: Gauges;
 }
 

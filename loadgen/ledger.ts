@@ -1,14 +1,15 @@
 /**
  * Ledger: what one link has sent, what is still unanswered, and whether each answer is right.
- * From: device.ts: every send, REPLY and ACK.  To: measures, findings, and the host (`onSettled`).
+ * From: device.ts: every send, REPLY and ACK.  To: measures, violations, and the host
+ * (`onSettled`).
  * Bound: IN_FLIGHT_MAX unanswered messages; made at a link's first message, gone with the link.
  */
 import { STATUS } from '../src/base/errors.ts';
 import { nowMs } from './clock.ts';
-import type { Findings } from './findings.ts';
 import type { Measures } from './measures.ts';
 import { type Bytes, KIND, type Kind, type Payloads, readMark } from './payload.ts';
 import { IN_FLIGHT_MAX, type Plan } from './plan.ts';
+import type { Violations } from './violations.ts';
 
 /** A message that waits for its REPLY or ACK. */
 export interface Pending {
@@ -33,7 +34,7 @@ export interface LedgerHost {
   readonly plan: Plan;
   readonly payloads: Payloads;
   readonly measures: Measures;
-  readonly findings: Findings;
+  readonly violations: Violations;
   /** `pending` is answered, or given up. */
   onSettled(owner: Owner, pending: Pending, isAnswered: boolean, now: number): void;
 }
@@ -69,14 +70,14 @@ export class Ledger {
   }
 
   onReply(id: number, status: number, payload: Buffer): void {
-    const { measures, findings, plan, payloads } = this.#host;
+    const { measures, violations, plan, payloads } = this.#host;
     measures.label('statuses', String(status));
     const mark = readMark(payload);
     const isOurs = mark !== undefined && payloads.isOurs(mark);
     if (plan.expect === 'echo' && isOurs && mark.device !== this.#owner.index) {
       // Not an answer: the request with this id, if there is one, still waits for its own.
       const text = `reply to id ${id} carries the payload of device ${mark.device}`;
-      findings.add('misrouted', this.#owner.id, () => text);
+      violations.add('misrouted', this.#owner.id, () => text);
       return;
     }
     const pending = this.#pending.get(id);
@@ -119,14 +120,14 @@ export class Ledger {
 
   /** The link is over, by our doing or not: nothing more will be answered. */
   end(reason: string, isOurs: boolean): void {
-    const { measures, findings } = this.#host;
+    const { measures, violations } = this.#host;
     const now = nowMs();
     for (const [id, pending] of this.#pending) {
       if (isOurs || this.#owner.isFaulty) {
         measures.counts.excused += 1;
       } else {
         const text = `${this.#name(id, pending)} was open when the link ended: ${reason}`;
-        findings.add('cut', this.#owner.id, () => text);
+        violations.add('cut', this.#owner.id, () => text);
       }
       this.#host.onSettled(this.#owner, pending, false, now);
     }
@@ -139,48 +140,49 @@ export class Ledger {
   }
 
   #check(id: number, pending: Pending, status: number, payload: Buffer): void {
-    const { plan, payloads, findings } = this.#host;
+    const { plan, payloads, violations } = this.#host;
     const { number, kind, bytes } = pending;
     if (plan.expect === 'any') return;
     if (status !== STATUS.ok) {
-      findings.add('wrong', this.#owner.id, () => `${this.#name(id, pending)}: status ${status}`);
+      violations.add('wrong', this.#owner.id, () => `${this.#name(id, pending)}: status ${status}`);
       return;
     }
     const isRight =
       plan.expect === 'ok' || payloads.isSame(payload, this.#owner.index, number, kind, bytes);
     if (isRight) return;
     const got = payload.subarray(0, 24).toString('hex');
-    findings.add('wrong', this.#owner.id, () => `${this.#name(id, pending)}: payload ${got}...`);
+    violations.add('wrong', this.#owner.id, () => `${this.#name(id, pending)}: payload ${got}...`);
   }
 
   #noteOrder(id: number): void {
     const last = this.#lastReplyId;
     if (id > last) this.#lastReplyId = id;
-    else this.#host.findings.add('reordered', this.#owner.id, () => `id ${id} came after ${last}`);
+    else
+      this.#host.violations.add('reordered', this.#owner.id, () => `id ${id} came after ${last}`);
   }
 
   #giveUp(id: number, pending: Pending, now: number): void {
-    const { measures, findings } = this.#host;
+    const { measures, violations } = this.#host;
     if (this.#owner.isFaulty) {
       measures.counts.excused += 1;
       return;
     }
-    findings.add(pending.kind === KIND.request ? 'lost' : 'unacked', this.#owner.id, () => {
+    violations.add(pending.kind === KIND.request ? 'lost' : 'unacked', this.#owner.id, () => {
       return `${this.#name(id, pending)} unanswered after ${Math.round(now - pending.plannedMs)} ms`;
     });
   }
 
   /** An answer to nothing that waits for it. */
   #onStray(id: number, kind: Kind): void {
-    const { findings } = this.#host;
+    const { violations } = this.#host;
     const what = kind === KIND.request ? 'reply' : 'ACK';
     const { id: device, link } = this.#owner;
     if (this.#expired?.delete(id) === true) {
-      findings.add('late', device, () => `${what} to id ${id}, given up before`);
+      violations.add('late', device, () => `${what} to id ${id}, given up before`);
     } else if (id < this.#nextId && !this.#pending.has(id)) {
-      findings.add('doubled', device, () => `second ${what} to id ${id} on link ${link}`);
+      violations.add('doubled', device, () => `second ${what} to id ${id} on link ${link}`);
     } else {
-      findings.add('misrouted', device, () => `${what} to id ${id}, which asked for none`);
+      violations.add('misrouted', device, () => `${what} to id ${id}, which asked for none`);
     }
   }
 }

@@ -33,7 +33,7 @@ export function writeLive(point: Point, totals: Totals): string {
   if (ends > 0) parts.push(`ended ${grouped(ends)}`);
   if (skipped > 0) parts.push(`skipped ${grouped(skipped)}`);
   if (lateSends > 0) parts.push(`late ${grouped(lateSends)}`);
-  if (point.findings > 0) parts.push(`WRONG ${grouped(point.findings)}`);
+  if (point.violations > 0) parts.push(`WRONG ${grouped(point.violations)}`);
   return parts.join('  ');
 }
 

@@ -6,12 +6,12 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Counter, Gauge, Registry } from 'prom-client';
-import { FINDING_NAMES } from './findings.ts';
-import { honestyOf } from './honesty.ts';
 import { COUNTERS, LABELLED, TIMES } from './measures.ts';
 import type { Plan } from './plan.ts';
+import { selfCheckOf } from './selfCheck.ts';
 import { percentilesOf, type Totals } from './totals.ts';
 import { UsageError } from './units.ts';
+import { VIOLATION_NAMES } from './violations.ts';
 
 const PERCENTILES = ['p50', 'p90', 'p99', 'p999', 'max'] as const;
 
@@ -28,13 +28,16 @@ export async function renderMetrics(plan: Plan, totals: Totals): Promise<string>
   gauge('links', 'Open links.').set(totals.openNow);
   gauge('pending', 'Messages without an answer.').set(totals.pendingNow);
   const ownFigures = '1 when the tool, not the server, has made the figures so far.';
-  gauge('bottleneck', ownFigures).set(honestyOf(plan, totals).wasBottleneck ? 1 : 0);
+  gauge('bottleneck', ownFigures).set(selfCheckOf(plan, totals).wasBottleneck ? 1 : 0);
   const counter = (name: string, help: string, labelNames: string[]): Counter =>
     new Counter({ name: `owsla_loadgen_${name}_total`, help, labelNames, registers });
   const counts = counter('counts', 'Counters since the start, by name.', ['name']);
   for (const name of COUNTERS) counts.inc({ name: snake(name) }, totals.counts[name]);
-  const findings = counter('findings', 'Wrong or remarkable answers, by finding.', ['finding']);
-  for (const finding of FINDING_NAMES) findings.inc({ finding }, totals.findings[finding]);
+  const violations = counter('violations', 'Wrong or remarkable answers, by violation.', [
+    'violation',
+  ]);
+  for (const violation of VIOLATION_NAMES)
+    violations.inc({ violation }, totals.violations[violation]);
   for (const name of LABELLED) {
     const labelled = counter(snake(`${name}ByLabel`), `Count of ${name}, by label.`, ['label']);
     for (const [label, count] of Object.entries(totals.labelled[name])) {

@@ -3,13 +3,13 @@
  * From: totals.ts and how the run ended.  To: table.ts, html.ts, --json, compare.ts.
  * Bound: a Point per second of the run; everything else is of fixed size.
  */
-import { type Example, NOTES, type Note, pick, WRONGS, type Wrong } from './findings.ts';
-import { type Honesty, honestyOf } from './honesty.ts';
 import type { Counts, Labelled, TimeName } from './measures.ts';
 import type { Plan } from './plan.ts';
+import { type SelfCheck, selfCheckOf } from './selfCheck.ts';
 import type { Output } from './settings.ts';
 import { type Judged, judge } from './thresholds.ts';
 import { type Percentiles, type Point, percentilesOf, type Totals } from './totals.ts';
+import { type Example, NOTES, type Note, pick, WRONGS, type Wrong } from './violations.ts';
 import type { Watched } from './watch.ts';
 
 /** Exit codes of `owsla-loadgen run`; 99 is k6's for the same thing. */
@@ -72,14 +72,14 @@ export interface Report {
   /** Value at rising percentiles, for plots: [percentile, milliseconds]. */
   readonly curves: Readonly<Record<'request' | 'requestRaw' | 'event', [number, number][]>>;
   /** Wrong answers; any of them fails the run, but for what --allow names. */
-  readonly findings: Readonly<Record<Wrong, number>>;
+  readonly violations: Readonly<Record<Wrong, number>>;
   /** Remarkable, and allowed by the protocol. */
   readonly notes: Readonly<Record<Note, number>>;
   readonly examples: readonly Example[];
   /** What the watch of the events exchange saw; missing without --amqp. */
   readonly watched: Watched | undefined;
   readonly warnings: readonly string[];
-  readonly honesty: Honesty;
+  readonly selfCheck: SelfCheck;
   readonly thresholds: readonly Judged[];
   readonly points: readonly Point[];
 }
@@ -106,7 +106,7 @@ function rate(count: number, seconds: number): number {
 
 /** Names of thresholds and what they mean in a report. */
 function figure(report: Omit<Report, Verdict>, name: string): number | undefined {
-  const { counts, findings, notes, links, labelled } = report;
+  const { counts, violations, notes, links, labelled } = report;
   const percentile = /^(rt|event|connect|command|outcome)(_raw)?_([a-z0-9]+)$/.exec(name);
   if (percentile !== null && name !== 'connect_rate' && name !== 'connect_failures') {
     const base = percentile[1] === 'rt' ? 'request' : (percentile[1] as TimeName);
@@ -115,7 +115,7 @@ function figure(report: Omit<Report, Verdict>, name: string): number | undefined
   }
   const sent = counts.requests + counts.events + counts.commandsPublished;
   const figures: Record<string, number | undefined> = {
-    ...findings,
+    ...violations,
     ...notes,
     skipped: counts.skipped,
     late_sends: sent === 0 ? 0 : counts.lateSends / sent,
@@ -142,7 +142,7 @@ type Verdict = 'ok' | 'exitCode' | 'failures' | 'thresholds';
 export type Judging = Pick<Output, 'thresholds' | 'allowed' | 'isBottleneckAllowed'>;
 
 function verdict(report: Omit<Report, Verdict>, output: Judging): Pick<Report, Verdict> {
-  const { ended, findings, plan, honesty } = report;
+  const { ended, violations, plan, selfCheck } = report;
   const failures: string[] = [];
   let exitCode: ExitCode = EXIT.ok;
   const fail = (code: ExitCode, sentence: string): void => {
@@ -153,11 +153,11 @@ function verdict(report: Omit<Report, Verdict>, output: Judging): Pick<Report, V
   if (ended.how === 'unreachable') fail(EXIT.unreachable, ended.why);
   if (ended.how === 'vanished') fail(EXIT.vanished, ended.why);
   for (const name of WRONGS) {
-    if (findings[name] === 0 || output.allowed.has(name)) continue;
-    fail(EXIT.integrity, `${name}: ${findings[name]}`);
+    if (violations[name] === 0 || output.allowed.has(name)) continue;
+    fail(EXIT.integrity, `${name}: ${violations[name]}`);
   }
   // Before the thresholds: figures that the tool made say nothing of the server.
-  if (honesty.wasBottleneck && !output.isBottleneckAllowed) {
+  if (selfCheck.wasBottleneck && !output.isBottleneckAllowed) {
     fail(EXIT.bottleneck, 'the tool was the bottleneck (--allow-bottleneck takes such figures)');
   }
   const thresholds = judge(output.thresholds, (name) => figure(report, name));
@@ -217,12 +217,12 @@ export function makeReport(
       requestRaw: curveOf(totals, 'requestRaw'),
       event: curveOf(totals, 'event'),
     },
-    findings: pick(totals.findings, WRONGS),
-    notes: pick(totals.findings, NOTES),
+    violations: pick(totals.violations, WRONGS),
+    notes: pick(totals.violations, NOTES),
     examples: [...totals.examples],
     watched: watched === undefined ? undefined : { ...watched, examples: [] },
     warnings,
-    honesty: honestyOf(plan, totals),
+    selfCheck: selfCheckOf(plan, totals),
     points: totals.points,
   };
   return { ...report, ...verdict(report, output) };

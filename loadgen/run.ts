@@ -59,15 +59,15 @@ export class PreflightError extends Error {
   }
 }
 
-/** Add what the broker delivered to the findings. */
+/** Add what the broker delivered to the violations. */
 async function finishWatch(watch: Watch, manager: Manager, ended: Ended): Promise<Watched> {
   const waitMs = ended.how === 'interrupted' ? INTERRUPTED_WAIT_MS : Number.POSITIVE_INFINITY;
   const watched = await watch.finish(manager.eventsSent, manager.unacked, waitMs);
   // Not awaited: a broker that is slow to say goodbye may not hold us up.
   void watch.stop();
-  const { findings } = manager.totals;
-  findings.vanished += watched.vanished;
-  findings.redelivered += watched.redelivered;
+  const { violations } = manager.totals;
+  violations.vanished += watched.vanished;
+  violations.redelivered += watched.redelivered;
   for (const example of watched.examples) manager.totals.addExample(example);
   return watched;
 }

@@ -4,7 +4,6 @@
  * To: Plan for the workers, Output for the manager.
  * Bound: what does not fit together throws a UsageError, before anything is started.
  */
-import { FINDING_NAMES, type Finding } from './findings.ts';
 import { PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN } from './payload.ts';
 import type { Expect, Plan, Profile } from './plan.ts';
 import { parseProfiles } from './profiles.ts';
@@ -21,6 +20,7 @@ import {
   whole,
   wholes,
 } from './units.ts';
+import { VIOLATION_NAMES, type Violation } from './violations.ts';
 
 interface OptionSpec {
   readonly kind: 'text' | 'flag' | 'list';
@@ -91,7 +91,7 @@ export const OPTIONS = {
 
   expect: text(CHECKS, 'of replies: echo (same payload), ok (status 0) or any', 'echo'),
   timeout: text(CHECKS, 'age at which an unanswered message is lost', '15s'),
-  allow: text(CHECKS, 'findings that do not fail the run: lost,cut,...'),
+  allow: text(CHECKS, 'violations that do not fail the run: lost,cut,...'),
   failIf: list(CHECKS, "threshold, e.g. 'rt_p99 > 20ms'; crossed: exit code 99; repeatable"),
   allowBottleneck: flag(CHECKS, 'do not fail a run whose figures the tool itself has made'),
   giveUp: text(CHECKS, 'end when no link has been open for so long; 0: never', '10s'),
@@ -127,7 +127,7 @@ export interface Output {
   readonly prometheusPort: number | undefined;
   readonly isQuiet: boolean;
   readonly thresholds: readonly Threshold[];
-  readonly allowed: ReadonlySet<Finding>;
+  readonly allowed: ReadonlySet<Violation>;
   /** A run in which the tool was the bottleneck may pass. */
   readonly isBottleneckAllowed: boolean;
   readonly amqp: string | undefined;
@@ -323,10 +323,10 @@ export function makePlan(given: Given, own: readonly Profile[], run: number): Pl
   return Object.freeze(plan);
 }
 
-function allowed(textOfList: string | undefined): ReadonlySet<Finding> {
-  const found = new Set<Finding>();
+function allowed(textOfList: string | undefined): ReadonlySet<Violation> {
+  const found = new Set<Violation>();
   for (const word of textOfList?.split(',') ?? []) {
-    found.add(oneOf('--allow', word.trim(), FINDING_NAMES));
+    found.add(oneOf('--allow', word.trim(), VIOLATION_NAMES));
   }
   return found;
 }

@@ -1,11 +1,11 @@
 /**
  * Table: numbers and the final report as text for people.
  * From: report.ts.  To: stdout, after the run.
- * Bound: the most frequent TOP_MAX labels of each list, the first examples of each finding.
+ * Bound: the most frequent TOP_MAX labels of each list, the first examples of each violation.
  */
-import { FINDINGS, type Finding, NOTES, WRONGS } from './findings.ts';
 import type { Report } from './report.ts';
 import type { Percentiles } from './totals.ts';
+import { NOTES, VIOLATIONS, type Violation, WRONGS } from './violations.ts';
 
 const TOP_MAX = 6;
 /** What is said beside the verdict of such a run, wherever that stands. */
@@ -133,7 +133,7 @@ function messageRows({ counts, rates, labelled, unansweredAtEnd, watched }: Repo
   return rows;
 }
 
-/** What a run without a finding has shown: no more than was sent, answered and looked into. */
+/** What a run without a violation has shown: no more than was sent, answered and looked into. */
 function integrity({ counts, plan, unansweredAtEnd }: Report): string {
   const { requests, events, commandsPublished, replies, acks, commandsActed } = counts;
   if (requests + events + commandsPublished === 0)
@@ -151,39 +151,39 @@ function integrity({ counts, plan, unansweredAtEnd }: Report): string {
 }
 
 function findingRows(report: Report): string[] {
-  const { findings, notes, examples } = report;
-  const rows = (head: string, name: Finding, count: number, shown: number): string[] => [
-    `${head.padEnd(12)}${name} ${grouped(count)}: ${FINDINGS[name]}`,
+  const { violations, notes, examples } = report;
+  const rows = (head: string, name: Violation, count: number, shown: number): string[] => [
+    `${head.padEnd(12)}${name} ${grouped(count)}: ${VIOLATIONS[name]}`,
     ...examples
-      .filter(({ finding }) => finding === name)
+      .filter(({ violation }) => violation === name)
       .slice(0, shown)
       .map(({ device, text }) => `            e.g. ${device}: ${text}`),
   ];
-  const wrong = WRONGS.filter((name) => findings[name] > 0);
+  const wrong = WRONGS.filter((name) => violations[name] > 0);
   const noted = NOTES.filter((name) => notes[name] > 0);
   return [
     ...(wrong.length === 0 ? [`integrity   ${integrity(report)}`] : []),
-    ...wrong.flatMap((name) => rows('WRONG', name, findings[name], 3)),
+    ...wrong.flatMap((name) => rows('WRONG', name, violations[name], 3)),
     ...noted.flatMap((name) => rows('note', name, notes[name], 1)),
   ];
 }
 
 function verdictRows(report: Report): string[] {
-  const { honesty, thresholds, failures, ended, exitCode } = report;
+  const { selfCheck, thresholds, failures, ended, exitCode } = report;
   const rows: string[] = [];
   for (const { text, shown, crossed } of thresholds) {
     rows.push(`threshold   ${text}: ${shown} ${crossed ? 'CROSSED' : 'ok'}`);
   }
-  for (const sentence of honesty.sentences) rows.push(`tool        ${sentence}`);
-  if (honesty.sentences.length === 0) {
-    const cpu = Math.max(0, ...honesty.workers.map(({ cpuShareMax }) => cpuShareMax));
-    const late = (100 * honesty.lateShare).toFixed(2);
+  for (const sentence of selfCheck.sentences) rows.push(`tool        ${sentence}`);
+  if (selfCheck.sentences.length === 0) {
+    const cpu = Math.max(0, ...selfCheck.workers.map(({ cpuShareMax }) => cpuShareMax));
+    const late = (100 * selfCheck.lateShare).toFixed(2);
     rows.push(
       `tool        not the bottleneck: ${late} % late sends, ${Math.round(100 * cpu)} % of a core at most`,
     );
   }
   rows.push(`ended       ${ended.how}: ${ended.why}`);
-  const passed = honesty.wasBottleneck ? `PASSED, but ${BOTTLENECK}` : 'PASSED';
+  const passed = selfCheck.wasBottleneck ? `PASSED, but ${BOTTLENECK}` : 'PASSED';
   rows.push(exitCode === 0 ? passed : `FAILED (exit ${exitCode}): ${failures.join('; ')}`);
   return rows;
 }

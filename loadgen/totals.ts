@@ -5,7 +5,6 @@
  * interval leaves a Point of a few numbers. Percentiles come from added histograms only.
  */
 import type { Histogram } from 'hdr-histogram-js';
-import { EXAMPLES_MAX, type Example, FINDING_NAMES, newFindingCounts, WRONGS } from './findings.ts';
 import { INTERVAL_MS, type Interval } from './ipc.ts';
 import {
   COUNTERS,
@@ -19,6 +18,13 @@ import {
   TIMES,
   type TimeName,
 } from './measures.ts';
+import {
+  EXAMPLES_MAX,
+  type Example,
+  newViolationCounts,
+  VIOLATION_NAMES,
+  WRONGS,
+} from './violations.ts';
 
 /** Milliseconds. */
 export interface Percentiles {
@@ -58,7 +64,7 @@ export interface Point {
   readonly pending: number;
   readonly counts: Counts;
   /** Wrong answers of this second, all kinds together. */
-  readonly findings: number;
+  readonly violations: number;
   readonly times: Partial<Record<TimeName, Percentiles>>;
   /** The busiest worker's share of one core, and the worst event-loop delay. */
   readonly cpuShare: number;
@@ -87,7 +93,7 @@ type Histograms = Partial<Record<TimeName, Histogram>>;
 export class Totals {
   readonly counts = newCounts();
   readonly labelled = newLabelled();
-  readonly findings = newFindingCounts();
+  readonly violations = newViolationCounts();
   readonly examples: Example[] = [];
   readonly times = Object.fromEntries(TIMES.map((name) => [name, newHistogram()])) as Record<
     TimeName,
@@ -122,8 +128,8 @@ export class Totals {
 
   add(interval: Interval): void {
     this.#addSummary(interval);
-    for (const name of FINDING_NAMES) this.findings[name] += interval.findings.counts[name];
-    for (const example of interval.findings.examples) this.addExample(example);
+    for (const name of VIOLATION_NAMES) this.violations[name] += interval.violations.counts[name];
+    for (const example of interval.violations.examples) this.addExample(example);
     addTaken(this, interval.taken);
     this.#latest.set(interval.worker, interval);
     const at = Math.max(interval.at, this.#closedUpTo + 1);
@@ -135,7 +141,7 @@ export class Totals {
   }
 
   addExample(example: Example): void {
-    const known = this.examples.filter(({ finding }) => finding === example.finding);
+    const known = this.examples.filter(({ violation }) => violation === example.violation);
     if (known.length < EXAMPLES_MAX) this.examples.push(example);
   }
 
@@ -181,13 +187,13 @@ export class Totals {
   #close(at: number, { intervals }: Bucket): void {
     const counts = newCounts();
     const histograms: Histograms = {};
-    let findings = 0;
+    let violations = 0;
     let cpuShare = 0;
     let lagMaxMs = 0;
-    for (const { taken, findings: found, gauges } of intervals) {
+    for (const { taken, violations: found, gauges } of intervals) {
       for (const name of COUNTERS) counts[name] += taken.counts[name];
       for (const name of TIMES) addHistogram(histograms, name, taken.times[name]);
-      findings += WRONGS.reduce((sum, name) => sum + found.counts[name], 0);
+      violations += WRONGS.reduce((sum, name) => sum + found.counts[name], 0);
       cpuShare = Math.max(cpuShare, gauges.wallMs > 0 ? gauges.cpuMs / gauges.wallMs : 0);
       lagMaxMs = Math.max(lagMaxMs, gauges.lagMaxMs);
     }
@@ -206,7 +212,7 @@ export class Totals {
       connecting: gauges.reduce((sum, { connecting }) => sum + connecting, 0),
       pending: this.pendingNow,
       counts,
-      findings,
+      violations,
       times,
       cpuShare,
       lagMaxMs,

@@ -8,12 +8,12 @@ import { FrameReader } from '../src/wire/frame.ts';
 import { TYPE } from '../src/wire/message.ts';
 import { decode, encode } from '../src/wire/v1.ts';
 import { nowMs } from './clock.ts';
-import { Findings } from './findings.ts';
 import { Ledger } from './ledger.ts';
 import { Measures } from './measures.ts';
 import { KIND, Payloads } from './payload.ts';
 import type { Plan } from './plan.ts';
 import { Template } from './template.ts';
+import { Violations } from './violations.ts';
 
 const ROUNDS = 20_000;
 
@@ -21,7 +21,7 @@ const ROUNDS = 20_000;
 export function warmUp(plan: Plan): void {
   const payloads = new Payloads(plan.run, plan.seed, plan.bytes.max);
   const measures = new Measures();
-  const host = { plan, payloads, measures, findings: new Findings(), onSettled: () => {} };
+  const host = { plan, payloads, measures, violations: new Violations(), onSettled: () => {} };
   const owner = { index: 0, id: 'warm', link: 0, isFaulty: false };
   const ledger = new Ledger(owner, host);
   const template = new Template(KIND.request, plan.topic, plan.bytes);

@@ -1,17 +1,17 @@
 /**
  * Watch: sees every EVENT of this run arrive at the broker, and compares with what was ACKed.
  * From: `<prefix>.events`, through an exclusive queue bound to everything.
- * To: the findings `vanished` (ACKed, never delivered) and `redelivered` (delivered again).
+ * To: the violations `vanished` (ACKed, never delivered) and `redelivered` (delivered again).
  * Bound: one bit per event and device. While it watches, no event is unrouted.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import amqp, { type ChannelModel, type ConsumeMessage } from 'amqplib';
 import { names } from '../src/broker/topology.ts';
-import { EXAMPLES_MAX, type Example } from './findings.ts';
 import { KIND, readMark } from './payload.ts';
 import { deviceId, type Plan } from './plan.ts';
 import { UsageError } from './units.ts';
+import { EXAMPLES_MAX, type Example } from './violations.ts';
 
 const CONNECT_TRIES = 20;
 const RETRY_MS = 500;
@@ -120,10 +120,10 @@ export class Watch {
     this.#note('redelivered', device, `event ${number} came again, ${how}`);
   }
 
-  #note(finding: 'vanished' | 'redelivered', device: number, text: string): void {
-    const known = this.#examples.filter((example) => example.finding === finding).length;
+  #note(violation: 'vanished' | 'redelivered', device: number, text: string): void {
+    const known = this.#examples.filter((example) => example.violation === violation).length;
     if (known >= EXAMPLES_MAX) return;
-    this.#examples.push({ finding, device: deviceId(this.#plan, device), text });
+    this.#examples.push({ violation, device: deviceId(this.#plan, device), text });
   }
 
   /**

@@ -12,12 +12,12 @@ import { nowMs } from './clock.ts';
 import type { CommandBroker } from './commandPublisher.ts';
 import { Commands, WakeUps } from './commands.ts';
 import { startFaults } from './faults.ts';
-import { Findings } from './findings.ts';
 import { Fleet } from './fleet.ts';
 import { type FromWorker, type Gauges, INTERVAL_MS, type ToWorker } from './ipc.ts';
 import { startLoad } from './load.ts';
 import { Measures } from './measures.ts';
 import type { Plan } from './plan.ts';
+import { Violations } from './violations.ts';
 import { warmUp } from './warmUp.ts';
 
 const LAG_RESOLUTION_MS = 10;
@@ -45,7 +45,7 @@ class Worker {
   readonly #index: number;
   readonly #fleet: Fleet;
   readonly #measures = new Measures();
-  readonly #findings = new Findings();
+  readonly #violations = new Violations();
   readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
   readonly #timeoutMs: number;
   readonly #settled: Promise<void>;
@@ -63,7 +63,7 @@ class Worker {
   constructor(plan: Plan, index: number, commandBroker: CommandBroker | undefined) {
     this.#index = index;
     this.#timeoutMs = plan.timeoutMs;
-    this.#fleet = new Fleet(plan, index, this.#measures, this.#findings);
+    this.#fleet = new Fleet(plan, index, this.#measures, this.#violations);
     this.#settled = new Promise((resolve) => {
       this.#fleet.onSettledAll = resolve;
     });
@@ -176,7 +176,7 @@ class Worker {
       worker: this.#index,
       at: this.#interval,
       taken: this.#measures.take(),
-      findings: this.#findings.take(),
+      violations: this.#violations.take(),
       gauges: this.#gauges(),
     });
   }

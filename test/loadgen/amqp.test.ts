@@ -145,7 +145,7 @@ t.test('watch: ACKed and missing is vanished, again is redelivered, un-ACKed is 
   await watch.stop();
 
   t.match(watched, { delivered: 7, vanished: 2, redelivered: 2, unmarked: 1 });
-  t.match(watched.examples.map(({ finding, text }) => `${finding}: ${text}`).sort(), [
+  t.match(watched.examples.map(({ violation, text }) => `${violation}: ${text}`).sort(), [
     /redelivered: event 2 came again, marked/,
     /redelivered: event 4 came again, not marked/,
     /vanished: event 3 was ACKed/,

@@ -1,11 +1,11 @@
 /** Command ledger and key memory: each thing that can go wrong with a command is found, once. */
 import t from 'tap';
 import { CommandLedger, type Outcome } from '../../loadgen/commandLedger.ts';
-import { type Finding, Findings } from '../../loadgen/findings.ts';
 import { Keys } from '../../loadgen/keys.ts';
 import { Measures } from '../../loadgen/measures.ts';
 import { KIND, Payloads } from '../../loadgen/payload.ts';
 import { makePlan } from '../../loadgen/settings.ts';
+import { type Violation, Violations } from '../../loadgen/violations.ts';
 
 const GIVEN = { target: '127.0.0.1:1', bytes: '32', timeout: '1s' };
 
@@ -13,7 +13,7 @@ class Bench {
   readonly plan = makePlan(GIVEN, [], 1);
   readonly payloads = new Payloads(1, 1, 64);
   readonly measures = new Measures();
-  readonly findings = new Findings();
+  readonly violations = new Violations();
   readonly ledger = new CommandLedger(this);
 
   publish(number: number, isKept = true): void {
@@ -37,8 +37,8 @@ class Bench {
     this.ledger.onOutcome(number, { type, status, reason: '', payload, ...more }, 20);
   }
 
-  found(): Partial<Record<Finding, number>> {
-    const { counts } = this.findings;
+  found(): Partial<Record<Violation, number>> {
+    const { counts } = this.violations;
     return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
   }
 }
@@ -78,7 +78,7 @@ t.test('command ledger: kept ones out of order, and transient ones, which have n
   for (const number of [1, 4, 2, 3]) bench.act(number);
 
   t.same(bench.found(), { disordered: 1 });
-  t.match(bench.findings.take().examples[0]?.text, 'kept command 2 came after command 4');
+  t.match(bench.violations.take().examples[0]?.text, 'kept command 2 came after command 4');
 });
 
 t.test(

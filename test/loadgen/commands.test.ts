@@ -63,9 +63,9 @@ t.test('commands: each thing that a node can do wrong is found, and fails the ru
   });
 
   t.equal(exitCode, 98, stdout);
-  const { findings, notes } = report;
-  t.match(findings, { twice: 1, elsewhere: 1, contradicted: 1, unsettled: 1, denied: 1 });
-  t.match(findings, { unacted: 1, disordered: 1, wrong: 0, misrouted: 0 });
+  const { violations, notes } = report;
+  t.match(violations, { twice: 1, elsewhere: 1, contradicted: 1, unsettled: 1, denied: 1 });
+  t.match(violations, { unacted: 1, disordered: 1, wrong: 0, misrouted: 0 });
   t.match(notes, { repeated: 1, unheard: 1 });
 });
 

@@ -1,8 +1,9 @@
-/** docs/loadgen.md against the tool: no command, flag, finding, figure or exit code is made up. */
+/**
+ * docs/loadgen.md against the tool: no command, flag, violation, figure or exit code is made up.
+ */
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { parse } from 'yaml';
-import { FINDINGS, isNote } from '../../loadgen/findings.ts';
 import { PROFILES } from '../../loadgen/profiles.ts';
 import { EXIT } from '../../loadgen/report.ts';
 import { readScenario } from '../../loadgen/scenario.ts';
@@ -79,7 +80,7 @@ t.test('docs: every flag, finding, figure and profile is explained', async (t) =
   );
 
   t.same(missing, []);
-  for (const name of Object.keys(FINDINGS) as (keyof typeof FINDINGS)[]) {
+  for (const name of Object.keys(VIOLATIONS) as (keyof typeof VIOLATIONS)[]) {
     const row = new RegExp(`^\\| \`${name}\` \\|.*\\| ${isNote(name) ? 'no' : 'yes'} \\|$`, 'm');
     t.match(text, row);
   }

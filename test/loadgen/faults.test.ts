@@ -1,4 +1,4 @@
-/** Faults on purpose: what the server sees of them, and that they are no findings. */
+/** Faults on purpose: what the server sees of them, and that they are no violations. */
 import t from 'tap';
 import { TYPE } from '../../src/wire/message.ts';
 import type { Script } from './scriptedServer.ts';

@@ -2,7 +2,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { newFindingCounts } from '../../loadgen/findings.ts';
 import { writeHtml } from '../../loadgen/html.ts';
 import type { Interval } from '../../loadgen/ipc.ts';
 import { Measures } from '../../loadgen/measures.ts';
@@ -10,6 +9,7 @@ import { plot } from '../../loadgen/plot.ts';
 import { makeReport, type Report } from '../../loadgen/report.ts';
 import { makeOutput, makePlan } from '../../loadgen/settings.ts';
 import { Totals } from '../../loadgen/totals.ts';
+import { newViolationCounts } from '../../loadgen/violations.ts';
 import { Browser, noBrowser } from '../helpers/browser.ts';
 import { ScriptedServer } from './scriptedServer.ts';
 import { runToEnd } from './spawn.ts';
@@ -36,9 +36,9 @@ function report({ isBusy = false, given = {}, connectedS = 0.5 } = {}): Report {
       ...{ open: 50, connecting: 0, pending: 0, wallMs: 1_000, cpuMs: isBusy ? 990 : 90 },
       ...{ deniedMs: 0, lagP99Ms: 1, lagMaxMs: 2, rssBytes: 1 },
     };
-    const findings = { counts: newFindingCounts(), examples: [] };
+    const violations = { counts: newViolationCounts(), examples: [] };
     const taken = measures.take();
-    totals.add({ type: 'interval', worker: 0, at, taken, findings, gauges } satisfies Interval);
+    totals.add({ type: 'interval', worker: 0, at, taken, violations, gauges } satisfies Interval);
   }
   const ended = { how: 'complete', why: 'x', loadFromS: 0.5, loadToS: 4.5, connectedS };
   const facts = { ended, startedAt: new Date(0), warnings: [], watched: undefined } as const;

@@ -1,11 +1,11 @@
 /** Ledger: each kind of wrong answer is found, counted once and shown. */
 import t from 'tap';
-import { type Finding, Findings } from '../../loadgen/findings.ts';
 import { Ledger, type LedgerHost, type Owner } from '../../loadgen/ledger.ts';
 import { Measures } from '../../loadgen/measures.ts';
 import { KIND, type Kind, Payloads } from '../../loadgen/payload.ts';
 import type { Expect, Plan } from '../../loadgen/plan.ts';
 import { makePlan } from '../../loadgen/settings.ts';
+import { type Violation, Violations } from '../../loadgen/violations.ts';
 
 const BYTES = { min: 32, max: 32 };
 
@@ -13,7 +13,7 @@ class Bench implements LedgerHost {
   readonly plan: Plan;
   readonly payloads = new Payloads(1, 1, 64);
   readonly measures = new Measures();
-  readonly findings = new Findings();
+  readonly violations = new Violations();
   readonly owner: Owner;
   readonly ledger: Ledger;
   settled = 0;
@@ -39,8 +39,8 @@ class Bench implements LedgerHost {
     return payload;
   }
 
-  found(): Partial<Record<Finding, number>> {
-    const { counts } = this.findings;
+  found(): Partial<Record<Violation, number>> {
+    const { counts } = this.violations;
     return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
   }
 }
@@ -130,7 +130,7 @@ t.test('ledger: a link that the server ends cuts what is open; ours excuses it',
   faulty.ledger.end('bye:bad-frame', false);
 
   t.same(cut.found(), { cut: 1 });
-  t.match(cut.findings.take().examples[0]?.text, /request 1 \(id 1 on link 1\).*ECONNRESET/);
+  t.match(cut.violations.take().examples[0]?.text, /request 1 \(id 1 on link 1\).*ECONNRESET/);
   for (const bench of [ours, faulty]) {
     t.same(bench.found(), {});
     t.equal(bench.measures.counts.excused, 1);
@@ -165,7 +165,7 @@ t.test('ledger: examples are few, counts are all', async (t) => {
   const bench = new Bench();
   for (let at = 0; at < 100; at += 1) bench.ledger.onReply(5_000, 0, bench.payload(1));
 
-  const { counts, examples } = bench.findings.take();
+  const { counts, examples } = bench.violations.take();
 
   t.equal(counts.misrouted, 100);
   t.equal(examples.length, 5);

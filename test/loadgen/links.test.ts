@@ -59,7 +59,7 @@ t.test('links: after a BYE a device waits retryAfter, then comes back', async (t
   t.equal(exitCode, 0);
   t.equal(report.links.reconnects, 4);
   t.match(report.labelled.ends, { 'bye:draining': 4 });
-  t.equal(report.findings.cut, 4);
+  t.equal(report.violations.cut, 4);
   for (const [first = 0, second = 0] of hellos.values()) t.ok(second - first >= 700);
 });
 
@@ -75,7 +75,7 @@ t.test('links: without retryAfter the backoff is jittered and doubles', async (t
 
   hellos.delete('lg-000000');
   // What the machine kept either side waiting is no backoff; each is waited for twice.
-  const theirsMs = Math.max(...report.honesty.workers.map(({ lagMaxMs }) => lagMaxMs));
+  const theirsMs = Math.max(...report.selfCheck.workers.map(({ lagMaxMs }) => lagMaxMs));
   const lateMs = 2 * (theirsMs + ours.max / 1e6);
   const tries = [...hellos.values()];
   const waits = (n: number) =>

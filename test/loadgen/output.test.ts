@@ -61,7 +61,7 @@ t.test('output: metrics of the running load can be scraped', async (t) => {
 
   t.match(page, /owsla_loadgen_links 20/);
   t.match(page, /owsla_loadgen_bottleneck [01]\n/);
-  t.match(page, /owsla_loadgen_findings_total\{finding="lost"\} 0/);
+  t.match(page, /owsla_loadgen_violations_total\{violation="lost"\} 0/);
   t.match(page, /owsla_loadgen_time_seconds\{time="request",percentile="p99"\} 0\.\d+/);
   t.equal(exitCode, 0, 'Ctrl-C is how an endless run ends');
   // Where promtool is missing, the node's page says that it is skipped.

@@ -53,9 +53,9 @@ t.test('run: a lost, a doubled, a wrong and a misrouted reply each fail it with 
 
   // 100 requests on each of two links: each kind comes twice per link; misrouted ones are lost too.
   t.equal(exitCode, 98);
-  t.match(report.findings, { doubled: 4, wrong: 4, misrouted: 4, lost: 8 });
+  t.match(report.violations, { doubled: 4, wrong: 4, misrouted: 4, lost: 8 });
   t.match(stdout, /e\.g\. lg-00000\d: reply to id 40 carries the payload of device \d/);
-  const shown = new Set(report.examples.map(({ finding }) => finding));
+  const shown = new Set(report.examples.map(({ violation }) => violation));
   t.same([...shown].sort(), ['doubled', 'lost', 'misrouted', 'wrong']);
 });
 
@@ -68,7 +68,7 @@ t.test('run: an event without ACK is un-ACKed, and --allow makes that pass', asy
   ]);
 
   t.equal(exitCode, 0);
-  t.equal(report.findings.unacked, 3);
+  t.equal(report.violations.unacked, 3);
 });
 
 t.test('run: bytes of the server that are no frames are found', async (t) => {
@@ -79,7 +79,7 @@ t.test('run: bytes of the server that are no frames are found', async (t) => {
   const { report, exitCode } = await against(script, [...flags, '--give-up', '0']);
 
   t.equal(exitCode, 98);
-  t.equal(report.findings.badFrames, 2);
+  t.equal(report.violations.badFrames, 2);
 });
 
 t.test('run: nobody there: exit 69, at once', async (t) => {

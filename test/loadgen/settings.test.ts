@@ -209,7 +209,7 @@ t.test('settings: commands and sleepers', async (t) => {
   t.same(sleep, { share: 0.2, wakeFromMs: 30_000, wakeToMs: 40_000 });
 });
 
-t.test('settings: a name of every object is no option, profile, figure or finding', async (t) => {
+t.test('settings: a name of every object is no option, profile, figure or violation', async (t) => {
   const folder = t.testdir();
   const file = join(folder, 'scenario.yaml');
   for (const name of ['__proto__', 'constructor', 'toString']) {

@@ -1,7 +1,6 @@
 /** Totals and report: intervals of several workers become points, percentiles, a verdict. */
 import { deserialize, serialize } from 'node:v8';
 import t from 'tap';
-import { newFindingCounts } from '../../loadgen/findings.ts';
 import type { Gauges, Interval } from '../../loadgen/ipc.ts';
 import { Measures } from '../../loadgen/measures.ts';
 import { plot } from '../../loadgen/plot.ts';
@@ -10,6 +9,7 @@ import { type Ended, EXIT, makeReport, type Report } from '../../loadgen/report.
 import { makeOutput, makePlan } from '../../loadgen/settings.ts';
 import { writeTable } from '../../loadgen/table.ts';
 import { Totals } from '../../loadgen/totals.ts';
+import { newViolationCounts } from '../../loadgen/violations.ts';
 
 const GAUGES: Gauges = {
   open: 10,
@@ -26,9 +26,9 @@ const GAUGES: Gauges = {
 function interval(worker: number, at: number, fill: (measures: Measures) => void = () => {}) {
   const measures = new Measures();
   fill(measures);
-  const findings = { counts: newFindingCounts(), examples: [] };
+  const violations = { counts: newViolationCounts(), examples: [] };
   const taken = measures.take();
-  return { type: 'interval', worker, at, taken, findings, gauges: GAUGES } satisfies Interval;
+  return { type: 'interval', worker, at, taken, violations, gauges: GAUGES } satisfies Interval;
 }
 
 t.test('totals: any word of a server is a label like another', async (t) => {
@@ -96,20 +96,23 @@ function report(flags: Record<string, string | string[]>, totals: Totals, ended 
   return makeReport(plan, makeOutput(flags), totals, facts);
 }
 
-t.test('report: findings fail with 98, thresholds with 99, allowed ones not at all', async (t) => {
-  const totals = new Totals(1);
-  t.equal(report({}, totals).exitCode, EXIT.ok);
-  t.equal(report({ failIf: ['requests < 1'] }, totals).exitCode, EXIT.threshold);
-  totals.findings.lost = 2;
+t.test(
+  'report: violations fail with 98, thresholds with 99, allowed ones not at all',
+  async (t) => {
+    const totals = new Totals(1);
+    t.equal(report({}, totals).exitCode, EXIT.ok);
+    t.equal(report({ failIf: ['requests < 1'] }, totals).exitCode, EXIT.threshold);
+    totals.violations.lost = 2;
 
-  t.equal(report({}, totals).exitCode, EXIT.integrity);
-  t.match(report({}, totals).failures, ['lost: 2']);
-  t.equal(report({ allow: 'lost' }, totals).exitCode, EXIT.ok);
-  t.equal(report({ allow: 'lost', failIf: ['lost > 1'] }, totals).exitCode, EXIT.threshold);
-  totals.findings.lost = 0;
-  totals.findings.reordered = 9;
-  t.equal(report({}, totals).exitCode, EXIT.ok, 'a note is no failure');
-});
+    t.equal(report({}, totals).exitCode, EXIT.integrity);
+    t.match(report({}, totals).failures, ['lost: 2']);
+    t.equal(report({ allow: 'lost' }, totals).exitCode, EXIT.ok);
+    t.equal(report({ allow: 'lost', failIf: ['lost > 1'] }, totals).exitCode, EXIT.threshold);
+    totals.violations.lost = 0;
+    totals.violations.reordered = 9;
+    t.equal(report({}, totals).exitCode, EXIT.ok, 'a note is no failure');
+  },
+);
 
 t.test('report: each ending has its exit code; Ctrl-C of an endless run is none', async (t) => {
   const totals = new Totals(1);
@@ -134,11 +137,11 @@ t.test('report: a tool that was late or busy says so in words', async (t) => {
     }),
   );
 
-  const { honesty } = report({}, totals);
+  const { selfCheck } = report({}, totals);
 
-  t.ok(honesty.wasBottleneck);
-  t.match(honesty.sentences[0], /The tool, not the server, was the bottleneck: 2.0 % of the/);
-  t.match(honesty.sentences[0], /no free local port: give more --source addresses/);
+  t.ok(selfCheck.wasBottleneck);
+  t.match(selfCheck.sentences[0], /The tool, not the server, was the bottleneck: 2.0 % of the/);
+  t.match(selfCheck.sentences[0], /no free local port: give more --source addresses/);
   t.match(writeTable(report({}, totals)), /tool {8}The tool, not the server/);
 });
 
@@ -162,7 +165,7 @@ t.test('report: a run whose figures the tool made does not pass, unless it may',
   t.equal(allowed.exitCode, EXIT.ok);
   t.match(writeTable(allowed), /\nPASSED, but the tool was the bottleneck\n$/);
   t.match(await renderMetrics(allowed.plan, totals), /^owsla_loadgen_bottleneck 1$/m);
-  totals.findings.lost = 1;
+  totals.violations.lost = 1;
   t.equal(report({}, totals).exitCode, EXIT.integrity, 'wrong answers are the server’s');
 });
 

@@ -75,7 +75,7 @@ for (const { backend, command, rate, seconds } of cases) {
     t.equal(report.counts.replies, report.counts.requests, 'as many replies as requests');
     t.ok(report.counts.requests >= total * 0.99, `${report.counts.requests} requests were sent`);
     t.same(
-      Object.entries(report.findings).filter(([, count]) => count !== 0 && count !== undefined),
+      Object.entries(report.violations).filter(([, count]) => count !== 0 && count !== undefined),
       [],
     );
     t.equal(report.links.openAtEnd, DEVICES, 'every link is still there');

@@ -1,11 +1,11 @@
 /**
- * Findings: what was wrong with the answers, each kind counted and shown by examples.
+ * Violations: what was wrong with the answers, each kind counted and shown by examples.
  * From: device.ts, commandLedger.ts, the event watch.  To: the report's integrity section, the exit
  * code.
  * Bound: EXAMPLES_MAX examples per kind and worker; the counts go on.
  */
 
-export const FINDINGS = {
+export const VIOLATIONS = {
   lost: 'requests without a reply in time, on a link that lived',
   unacked: 'events without an ACK in time, on a link that lived',
   cut: 'messages unanswered when the other side ended their link',
@@ -28,8 +28,8 @@ export const FINDINGS = {
   unheard: 'commands acted upon, told as expired: their result did not arrive',
   repeated: 'final outcomes told once more',
 } as const;
-export type Finding = keyof typeof FINDINGS;
-export const FINDING_NAMES = Object.keys(FINDINGS) as readonly Finding[];
+export type Violation = keyof typeof VIOLATIONS;
+export const VIOLATION_NAMES = Object.keys(VIOLATIONS) as readonly Violation[];
 
 /** These are notes: at-least-once delivery and concurrent backends allow them. */
 export const NOTES = [
@@ -38,52 +38,52 @@ export const NOTES = [
   'reordered',
   'unheard',
   'repeated',
-] as const satisfies readonly Finding[];
+] as const satisfies readonly Violation[];
 export type Note = (typeof NOTES)[number];
-export type Wrong = Exclude<Finding, Note>;
+export type Wrong = Exclude<Violation, Note>;
 
-export function isNote(finding: Finding): finding is Note {
-  return NOTES.some((note) => note === finding);
+export function isNote(violation: Violation): violation is Note {
+  return NOTES.some((note) => note === violation);
 }
 
-export const WRONGS = FINDING_NAMES.filter((name): name is Wrong => !isNote(name));
+export const WRONGS = VIOLATION_NAMES.filter((name): name is Wrong => !isNote(name));
 
 /** One part of the counts by itself. */
-export function pick<F extends Finding>(counts: FindingCounts, names: readonly F[]) {
+export function pick<F extends Violation>(counts: ViolationCounts, names: readonly F[]) {
   return Object.fromEntries(names.map((name) => [name, counts[name]])) as Record<F, number>;
 }
 
 export interface Example {
-  readonly finding: Finding;
+  readonly violation: Violation;
   readonly device: string;
   readonly text: string;
 }
 
 export const EXAMPLES_MAX = 5;
 
-export type FindingCounts = Record<Finding, number>;
+export type ViolationCounts = Record<Violation, number>;
 
-export function newFindingCounts(): FindingCounts {
-  return Object.fromEntries(FINDING_NAMES.map((name) => [name, 0])) as FindingCounts;
+export function newViolationCounts(): ViolationCounts {
+  return Object.fromEntries(VIOLATION_NAMES.map((name) => [name, 0])) as ViolationCounts;
 }
 
-export class Findings {
-  counts = newFindingCounts();
-  readonly #shown = newFindingCounts();
+export class Violations {
+  counts = newViolationCounts();
+  readonly #shown = newViolationCounts();
   #examples: Example[] = [];
 
   /** Count one; `text` is only worked out for the first few. */
-  add(finding: Finding, device: string, text: () => string): void {
-    this.counts[finding] += 1;
-    if (this.#shown[finding] >= EXAMPLES_MAX) return;
-    this.#shown[finding] += 1;
-    this.#examples.push({ finding, device, text: text() });
+  add(violation: Violation, device: string, text: () => string): void {
+    this.counts[violation] += 1;
+    if (this.#shown[violation] >= EXAMPLES_MAX) return;
+    this.#shown[violation] += 1;
+    this.#examples.push({ violation, device, text: text() });
   }
 
   /** What was found since the last call. */
-  take(): { counts: FindingCounts; examples: Example[] } {
+  take(): { counts: ViolationCounts; examples: Example[] } {
     const taken = { counts: this.counts, examples: this.#examples };
-    this.counts = newFindingCounts();
+    this.counts = newViolationCounts();
     this.#examples = [];
     return taken;
   }

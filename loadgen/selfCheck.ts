@@ -1,5 +1,5 @@
 /**
- * Honesty: was it the tool, and not the server, that made the figures?
+ * SelfCheck: was it the tool, and not the server, that made the figures?
  * From: totals.ts: CPU, event-loop delay, late sends, errors of our own machine.
  * To: the report, as figures and as plain sentences.
  * Bound: fixed limits, all stated in the sentences that they lead to.
@@ -8,7 +8,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import { LATE_MS, type Plan } from './plan.ts';
 import { type Percentiles, percentilesOf, type Totals, type WorkerSummary } from './totals.ts';
 
-export interface Honesty {
+export interface SelfCheck {
   readonly wasBottleneck: boolean;
   /** Empty when there is nothing to say against the figures. */
   readonly sentences: readonly string[];
@@ -52,7 +52,7 @@ interface Said {
   readonly remarks: string[];
 }
 
-function judgeSends(totals: Totals, lateShare: number, lagP99Ms: number, said: Said): void {
+function checkSends(totals: Totals, lateShare: number, lagP99Ms: number, said: Said): void {
   if (lateShare <= LATE_SHARE_MAX) return;
   const late =
     `${percent(lateShare)} of the messages left more than ${LATE_MS} ms after their planned ` +
@@ -61,7 +61,7 @@ function judgeSends(totals: Totals, lateShare: number, lagP99Ms: number, said: S
   (isMuch ? said.bottleneck : said.remarks).push(late);
 }
 
-function judgeWorkers(workers: readonly WorkerSummary[], said: Said): void {
+function checkWorkers(workers: readonly WorkerSummary[], said: Said): void {
   for (const { worker, cpuShareMax, lagP99MaxMs, deniedMs, wallMs } of workers) {
     const name = `worker ${worker + 1}`;
     if (cpuShareMax > CPU_SHARE_MAX) {
@@ -82,7 +82,7 @@ function judgeWorkers(workers: readonly WorkerSummary[], said: Said): void {
   }
 }
 
-function judgeConnects(plan: Plan, { counts, labelled }: Totals, said: Said): void {
+function checkConnects(plan: Plan, { counts, labelled }: Totals, said: Said): void {
   for (const [code, advice] of Object.entries(OWN_ERRORS)) {
     const count = labelled.connectErrors[code] ?? 0;
     if (count > 0)
@@ -100,15 +100,15 @@ function judgeConnects(plan: Plan, { counts, labelled }: Totals, said: Said): vo
 }
 
 /** The tool's own figures and what they mean for the run's. */
-export function honestyOf(plan: Plan, totals: Totals): Honesty {
+export function selfCheckOf(plan: Plan, totals: Totals): SelfCheck {
   const { counts, workers } = totals;
   const sent = counts.requests + counts.events + counts.commandsPublished;
   const lateShare = sent === 0 ? 0 : counts.lateSends / sent;
   const sendLagMs = percentilesOf(totals.times.sendLag);
   const said: Said = { bottleneck: [], remarks: [] };
-  judgeSends(totals, lateShare, sendLagMs.p99, said);
-  judgeWorkers(workers, said);
-  judgeConnects(plan, totals, said);
+  checkSends(totals, lateShare, sendLagMs.p99, said);
+  checkWorkers(workers, said);
+  checkConnects(plan, totals, said);
   const [loadavg1 = 0] = loadavg();
   const cores = availableParallelism();
   if (loadavg1 > 1.5 * cores) {

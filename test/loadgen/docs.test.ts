@@ -9,6 +9,7 @@ import { EXIT } from '../../loadgen/report.ts';
 import { readScenario } from '../../loadgen/scenario.ts';
 import { type Given, makeOutput, makePlan, OPTION_NAMES, OPTIONS } from '../../loadgen/settings.ts';
 import { FIGURES } from '../../loadgen/thresholds.ts';
+import { isNote, VIOLATIONS } from '../../loadgen/violations.ts';
 import { inlinesOf } from '../helpers/docs.ts';
 
 const text = readFileSync(new URL('../../docs/loadgen.md', import.meta.url), 'utf8');
@@ -73,7 +74,7 @@ t.test('docs: every flag of a sentence or a table takes what stands there', asyn
   t.throws(() => makePlan(wrong, [], 1));
 });
 
-t.test('docs: every flag, finding, figure and profile is explained', async (t) => {
+t.test('docs: every flag, violation, figure and profile is explained', async (t) => {
   const flags = OPTION_NAMES.map((name) => `--${kebab(name)}`);
   const missing = [...flags, ...FIGURES, ...PROFILES.map(({ name }) => name)].filter(
     (name) => !text.includes(name),

@@ -39,6 +39,7 @@ const endpoints = new Endpoints({
   counters,
   clock: systemClock,
   random: Math.random,
+  busyShare: () => 0,
   linksMax,
 });
 const WAVE = 1_000;

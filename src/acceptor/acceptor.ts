@@ -28,6 +28,7 @@ import { sayBye, settled } from './drainLinks.ts';
 import { Admission } from './endpoint/admission.ts';
 import { Endpoints, type PublishedType, type Routes } from './endpoint/endpoints.ts';
 import { Listener } from './endpoint/listener.ts';
+import { watchBusy } from './endpoint/overload.ts';
 import { LinkChanges } from './linkChanges.ts';
 import { publishCounts } from './publishCounts.ts';
 import { RefusalLog } from './refusalLog.ts';
@@ -96,7 +97,7 @@ class Acceptor implements RunningAcceptor {
     // Device to broker: listener, endpoints, uplink, publisher.
     const { random } = Math;
     const refusals = new RefusalLog({ log, limits, clock });
-    const links = { random, linksMax, refusals };
+    const links = { random, linksMax, refusals, busyShare: watchBusy() };
     const endpoints = new Endpoints({ codec: v1, limits, counters, clock, ...links });
     const onReturn = (messageId: string) => downlink.onReturn(messageId);
     const counts = publishCounts(counters);
@@ -177,6 +178,7 @@ class Acceptor implements RunningAcceptor {
     const commands = this.#commands;
     return {
       isFull: (type) => uplink.isFull(type),
+      isSlow: () => uplink.isSlow(),
       onMessage: (endpoint, message) => uplink.onMessage(endpoint, message),
       onAnswer: (endpoint, message) => commands.onAnswer(endpoint, message),
       onEnd: (endpoint) => {

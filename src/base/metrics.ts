@@ -57,6 +57,7 @@ const METRICS = {
   linksMax: { kind: 'gauge', help: 'Links that this acceptor takes.' },
   pausedLinks: { kind: 'gauge', help: 'Links that are not read from, for back-pressure.' },
   throttled: { kind: 'counter', help: 'Times that a link was paused for its rate.' },
+  overloads: { kind: 'counter', help: 'Times that an overload lowered the rate of links.' },
   heavyLinks: { kind: 'gauge', help: 'Links that hold 8 KiB or more, lingering ones included.' },
   heavyBytes: { kind: 'gauge', help: 'Memory of what these links did not take, or sent unread.' },
   greedy: { kind: 'counter', help: 'Times that a link was paused for all links’ memory.' },

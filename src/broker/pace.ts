@@ -28,6 +28,7 @@ export class Pace {
   #shortest = Number.POSITIVE_INFINITY;
   #shortestBefore = Number.POSITIVE_INFINITY;
   #shortestSince = 0;
+  #wasSlow = false;
 
   constructor(max: number, min = UNDER_WAY_MIN) {
     this.#max = max;
@@ -56,12 +57,21 @@ export class Pace {
     this.#tag = 0;
     const tookMs = now - this.#sentAt;
     this.#time(tookMs, now);
-    const shortest = Math.min(this.#shortest, this.#shortestBefore);
-    if (tookMs > 2 * shortest + SLACK_MS) {
+    this.#wasSlow = this.#isSlow(tookMs);
+    if (this.#wasSlow) {
       this.#limit = Math.max(this.#min, Math.floor(this.#limit * CUT));
     } else if (isHeldUp) {
       this.#limit = Math.min(this.#max, Math.ceil(this.#limit * GROWTH));
     }
+  }
+
+  /** By the last confirm that was timed, or by the one that is being waited for. */
+  isSlow(now: number): boolean {
+    return this.#wasSlow || (this.#tag !== 0 && this.#isSlow(now - this.#sentAt));
+  }
+
+  #isSlow(tookMs: number): boolean {
+    return tookMs > 2 * Math.min(this.#shortest, this.#shortestBefore) + SLACK_MS;
   }
 
   #time(tookMs: number, now: number): void {

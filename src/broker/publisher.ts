@@ -135,6 +135,11 @@ export class Publisher {
     return isWaiting ? this.#now() - this.#heardAt : 0;
   }
 
+  /** It takes longer to confirm than it does when it has little to do. */
+  get isSlow(): boolean {
+    return this.#pace.isSlow(this.#now());
+  }
+
   get #isSuspecting(): boolean {
     return this.#alone !== undefined || this.#suspects.size > 0;
   }

@@ -6,6 +6,7 @@
  * At rest nothing of them is left: no link, no connection, no queue. Bound: as badDevices.ts and
  * badBackends.ts have it; ends with its parent.
  */
+import { existsSync, writeFileSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { badBackends } from './badBackends.ts';
 import { badDevices, type Deeds, type Who } from './badDevices.ts';
@@ -23,8 +24,14 @@ export type ToNeighbours =
   | { readonly what: 'work'; readonly who: readonly Who[] }
   | { readonly what: 'rest' | 'tell' };
 
-// They are on other machines in life: what they need themselves is nobody else's loss.
-setPriority(constants.priority.PRIORITY_LOW);
+/** The least that a process, or the group that Linux makes of its session, can have. */
+const LOWEST = constants.priority.PRIORITY_LOW;
+const AUTOGROUP = '/proc/self/autogroup';
+
+// They are on other machines in life: what they need themselves is nobody else's loss. Within a
+// session the process's own priority counts, between sessions that of the group.
+setPriority(LOWEST);
+if (existsSync(AUTOGROUP)) writeFileSync(AUTOGROUP, String(LOWEST));
 
 const deeds: Deeds = new Map();
 let options: NeighboursStart | undefined;

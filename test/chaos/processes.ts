@@ -16,8 +16,9 @@ import type { NeighboursStart, ToNeighbours } from './neighbours.ts';
 /** Nothing may wait longer than this for things to count as calm, and it must stay so as long. */
 const CALM_MS = 1_000;
 
-function start(file: string): ChildProcess {
-  return fork(join(import.meta.dirname, file), [], { stdio: 'inherit' });
+/** `isApart`: in a session of its own, which is what Linux shares out processors by (autogroup). */
+function start(file: string, isApart = false): ChildProcess {
+  return fork(join(import.meta.dirname, file), [], { stdio: 'inherit', detached: isApart });
 }
 
 function isOver({ exitCode, signalCode }: ChildProcess): boolean {
@@ -169,7 +170,7 @@ export class CommanderProcess {
 }
 
 export class NeighboursProcess {
-  readonly #child = start('neighbours.ts');
+  readonly #child = start('neighbours.ts', true);
   /** What they did, by words for people. */
   deeds: readonly (readonly [string, number])[] = [];
 

@@ -62,9 +62,9 @@ const neighbours: BesidePlan = {
   ...one,
   durationMs: durationMs * NEIGHBOURS_SHARE,
   isPrompt: true,
+  stretchMs: 40_000,
   // So that a mute device's last command has ended before the next quiet stretch is judged.
-  stretchMs: 15_000,
-  settleMs: 5_000,
+  settleMs: 12_000,
   deedsMin: 1,
   casts: [WHO],
   ratioMax: RATIO_MAX,

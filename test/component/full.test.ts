@@ -65,7 +65,7 @@ async function attempt(served: Served): Promise<'told' | 'reset'> {
   }
 }
 
-const few = { linksMax: 1, limits: { refusingMax: 2 } };
+const few = { linksMax: 1, limits: { refusingMax: 2, linkMessagesBurst: 200 } };
 
 on('TCP', 'endpoints: more than refusingMax refused at once are reset', few, async (t, served) => {
   const device = await served.open();
@@ -121,6 +121,7 @@ on(
     for (let id = 1; id <= 50; id += 1) {
       device.send(event(id), { type: TYPE.PING });
       await device.expect(TYPE.PONG);
+      served.routes.release();
     }
     const outcomes = await stampede;
     await settle();

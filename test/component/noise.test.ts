@@ -8,6 +8,8 @@ import { type Device, event, hello, request } from '../helpers/device.ts';
 import { onBoth, type Served, settle } from '../helpers/endpoints.ts';
 
 const RUNS = 150;
+/** The clock stands still, and the other link is asked after each run. */
+const patient = { limits: { linkMessagesBurst: 10 * RUNS } };
 
 /** What a link may hear after noise: answers to frames that happened to be valid, then the end. */
 function judge(items: readonly Message[]): void {
@@ -34,7 +36,7 @@ async function disturb(served: Served, other: Device, chunks: readonly Uint8Arra
   assert.equal(served.counters.links, 1);
 }
 
-onBoth('noise: random bytes, before and after HELLO', {}, async (t, served) => {
+onBoth('noise: random bytes, before and after HELLO', patient, async (t, served) => {
   const other = await served.open('other');
   const noise = fc.uint8Array({ minLength: 1, maxLength: 300 });
   const framed = noise.map((bytes) => {
@@ -54,7 +56,7 @@ onBoth('noise: random bytes, before and after HELLO', {}, async (t, served) => {
   t.same(served.routes.ids('other'), []);
 });
 
-onBoth('noise: valid frames with some bytes changed, cut anywhere', {}, async (t, served) => {
+onBoth('noise: valid frames with some bytes changed, cut anywhere', patient, async (t, served) => {
   const other = await served.open('other');
   const valid = Buffer.concat([
     encode(hello('noise', { token: 'secret', keepalive: 60, frameBytesMax: 4_096 })),

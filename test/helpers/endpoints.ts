@@ -37,6 +37,7 @@ export interface ServedOptions {
   /** Where TCP listens. */
   readonly host?: string;
   readonly random?: () => number;
+  readonly busyShare?: () => number;
 }
 
 /** Wait, turn by turn of the event loop, until `holds`. The test's own timeout is the bound. */
@@ -72,6 +73,7 @@ export class Served {
       counters: this.counters,
       clock: this.clock,
       random: options.random ?? (() => 0.5),
+      busyShare: options.busyShare ?? (() => 0),
       linksMax: options.linksMax ?? Number.POSITIVE_INFINITY,
       ...(options.refusals === undefined ? {} : { refusals: options.refusals }),
     });

@@ -13,6 +13,10 @@ export interface Handed {
 }
 
 export class FakeRoutes implements Routes {
+  isSlow(): boolean {
+    return false;
+  }
+
   readonly handed: Handed[] = [];
   readonly answers: (Ack | Result)[] = [];
   readonly ended: Endpoint[] = [];

@@ -23,6 +23,7 @@ import {
   TYPE_NAMES,
   toDevice,
 } from '../../wire/message.ts';
+import { Allowance } from './allowance.ts';
 import { HEAVY_BYTES } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
 import { keepaliveVerdict, ruleKeepalive } from './keepalive.ts';
@@ -62,8 +63,7 @@ export class Endpoint {
   /** Read, and waiting for room at the broker: nothing behind it is handled before it. */
   #held: Event | Request | undefined;
   #lastId = 0;
-  /** When the messages handled so far would have come at the permitted rate, in ms (GCRA). */
-  #paidUntil = 0;
+  readonly #allowance = new Allowance();
   #peer = '';
   /** The device's FIN came while frames before it were still waiting to be handled. */
   #isFinished = false;
@@ -186,20 +186,15 @@ export class Endpoint {
     const { limits, rate, clock } = this.#host;
     if (!this.isLive) return 'over';
     if (this.#host.isGreedy(this)) return 'memory';
-    if (this.inFlight >= limits.inFlightMax) return 'in-flight';
+    if (this.inFlight >= this.#allowance.inFlightMax(limits)) return 'in-flight';
     if (this.#outbox.bytes >= limits.outboxSoftBytes) return 'outbox';
-    return this.#paidUntil - clock.now() > rate.burstMs ? 'rate' : undefined;
-  }
-
-  #pay(): void {
-    const { rate, clock } = this.#host;
-    const from = Math.max(this.#paidUntil, clock.now());
-    this.#paidUntil = from + rate.priceMs(this.#reader.bytes, this.#reader.elements);
+    return this.#allowance.isAhead(rate, clock.now()) ? 'rate' : undefined;
   }
 
   #onMessage(message: Message): void {
     bump(this.#host.counters.messagesIn, TYPE_NAMES[message.type]);
-    this.#pay();
+    const { rate, overload, clock } = this.#host;
+    this.#allowance.pay(rate, overload, this.#reader, clock.now());
     if (this.state === 'open') {
       this.#onOpenMessage(message);
     } else if (message.type === TYPE.HELLO) {
@@ -339,9 +334,13 @@ export class Endpoint {
     this.inFlight += 1;
   }
 
-  /** One less. May read on at once, so a caller must have settled its own books before. */
-  release(): void {
+  /**
+   * One less; it was answered with so many bytes of payload. May read on at once, so a caller must
+   * have settled its own books before.
+   */
+  release(answerBytes = 0): void {
     this.inFlight -= 1;
+    this.#allowance.answered(answerBytes);
     this.wake();
   }
 

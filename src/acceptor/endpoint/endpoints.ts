@@ -19,6 +19,7 @@ import { Endpoint } from './endpoint.ts';
 import { Heavy } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
 import { Flusher } from './outbox.ts';
+import { Overload } from './overload.ts';
 import { peerOf } from './peer.ts';
 import { Rate } from './rate.ts';
 import { Registry } from './registry.ts';
@@ -31,6 +32,8 @@ export type PublishedType = (Event | Request)['type'];
 export interface Routes {
   /** No more messages of this type now; `Endpoints.makeRoom` says when there is room again. */
   isFull(type: PublishedType): boolean;
+  /** The broker takes longer than it does when it has little to do. */
+  isSlow(): boolean;
   onMessage(endpoint: Endpoint, message: Event | Request): void;
   onAnswer(endpoint: Endpoint, message: Ack | Result): void;
   /** The link is over: nothing can be sent to it any more. */
@@ -62,6 +65,8 @@ export interface EndpointsOptions {
   /** 0 to 1, for spreading retryAfter. */
   readonly random: () => number;
   readonly linksMax: number;
+  /** The share of its time that the event loop has been at work, since this was last asked. */
+  readonly busyShare: () => number;
   readonly refusals?: Refusals;
 }
 
@@ -78,6 +83,7 @@ export class Endpoints implements EndpointHost {
   readonly clock: Clock;
   readonly flusher = new Flusher();
   readonly rate: Rate;
+  readonly overload: Overload;
   readonly registry = new Registry<Endpoint>();
 
   readonly #random: () => number;
@@ -96,10 +102,14 @@ export class Endpoints implements EndpointHost {
   #onEmpty: (() => void) | undefined;
 
   constructor(options: EndpointsOptions) {
-    const { codec, limits, counters, clock, random, linksMax, refusals } = options;
+    const { codec, limits, counters, clock, random, linksMax, refusals, busyShare } = options;
     this.codec = codec;
     this.limits = limits;
     this.rate = new Rate(limits);
+    this.overload = new Overload(limits, counters, {
+      busyShare,
+      isBrokerSlow: () => this.#routes?.isSlow() === true,
+    });
     this.counters = counters;
     this.clock = clock;
     this.#random = random;
@@ -258,6 +268,7 @@ export class Endpoints implements EndpointHost {
     this.#lingering.sweep(now);
     this.#throttled.sweep(now);
     this.#heavy.tick();
+    this.overload.tick(now);
   }
 
   // The end.

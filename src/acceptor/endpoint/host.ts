@@ -11,6 +11,7 @@ import type { Codec } from '../../wire/codec.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Flusher } from './outbox.ts';
+import type { Overload } from './overload.ts';
 import type { Rate } from './rate.ts';
 
 /** One object serves all endpoints. */
@@ -21,6 +22,7 @@ export interface EndpointHost {
   readonly clock: Clock;
   readonly flusher: Flusher;
   readonly rate: Rate;
+  readonly overload: Overload;
   /** May this be handed to `onMessage` now? If not, `waitForRoom` brings a later `wake`. */
   hasRoom(endpoint: Endpoint, message: Event | Request): boolean;
   waitForRoom(endpoint: Endpoint, message: Event | Request): void;

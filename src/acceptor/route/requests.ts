@@ -95,7 +95,7 @@ export class Requests {
     this.#counters.requestsOpen = this.size;
     endpoint.send({ type: TYPE.REPLY, id, status, payload });
     this.#withdraw(request);
-    endpoint.release();
+    endpoint.release(payload.length);
     return true;
   }
 

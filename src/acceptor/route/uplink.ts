@@ -229,6 +229,12 @@ export class Uplink {
     return (type === TYPE.REQUEST ? publishers.request : publishers.event).isFull();
   }
 
+  /** The broker takes longer to confirm than it does when it has little to do. */
+  isSlow(): boolean {
+    const { publishers } = this.#options;
+    return publishers.request.isSlow || publishers.event.isSlow;
+  }
+
   onMessage(endpoint: Endpoint, message: Event | Request): void {
     const { publishers, requests, clock } = this.#options;
     const receivedAt = clock.wall();

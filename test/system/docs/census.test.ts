@@ -13,9 +13,6 @@ import { cleanEnvironment } from '../../helpers/environment.ts';
 import { leashFolder } from '../../helpers/leash.ts';
 import { at } from '../../helpers/programs.ts';
 
-/** A drawing, two lines of pseudocode and bytes: they have no tag yet. */
-const UNTAGGED_TEXT = ['docs/protocol.md'];
-
 const OURS =
   'owsla (?:serve|devices|command|limits|presence)|owsla-loadgen (?:run|backend|compare)';
 const TOOLS = 'make|npm|npx|node|ruby|python3?|rabbitmqctl|sqlite3|cc|curl|gem|apt|pip|git|sudo';
@@ -53,9 +50,7 @@ t.test(
   async (t) => {
     for (const page of PAGES) {
       const blocks = blocksOf(page);
-      const known = UNTAGGED_TEXT.includes(page)
-        ? [...LANGUAGES, 'text', '']
-        : [...LANGUAGES, 'text'];
+      const known = [...LANGUAGES, 'text'];
       const strange = blocks.filter(({ language }) => !known.includes(language));
       t.same(strange, [], `${page}: a language of helpers/docs.ts`);
       if (!blocks.some(({ language }) => LANGUAGES.includes(language))) continue;

@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Message, TYPE } from '../src/wire/message.ts';
 import { v1 } from '../src/wire/v1.ts';
-import { hello } from '../test/helpers/device.ts';
+import { hello } from '../test/helpers/fakes/device.ts';
 
 export interface Silences {
   readonly endedMs: readonly number[];

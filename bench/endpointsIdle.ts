@@ -11,7 +11,7 @@ import { makeLimits } from '../src/base/limits.ts';
 import { makeCounters } from '../src/base/metrics.ts';
 import { MESSAGE_TYPES } from '../src/wire/message.ts';
 import { v1 } from '../src/wire/v1.ts';
-import { hello } from '../test/helpers/device.ts';
+import { hello } from '../test/helpers/fakes/device.ts';
 
 export interface IdleCosts {
   /** Processor time of the whole process per second, in microseconds. */

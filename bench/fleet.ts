@@ -11,8 +11,8 @@ import { build, type Histogram, HistogramLogReader } from 'hdr-histogram-js';
 import type { Report } from '../loadgen/report.ts';
 import { LIMIT_SPECS } from '../src/base/limits.ts';
 import { type Names, names } from '../src/broker/topology.ts';
-import { type Broker, findBroker } from '../test/helpers/broker.ts';
-import { Server, type ServerOptions } from '../test/helpers/server.ts';
+import { type Broker, findBroker } from '../test/helpers/processes/broker.ts';
+import { Server, type ServerOptions } from '../test/helpers/processes/server.ts';
 
 const LOADGEN = new URL('../loadgen/cli.ts', import.meta.url).pathname;
 

@@ -6,7 +6,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { findBroker } from '../test/helpers/broker.ts';
+import { findBroker } from '../test/helpers/processes/broker.ts';
 import type { Rounds } from './clientRounds.ts';
 import { runClient, Server } from './processes.ts';
 import { heading, ratios, row, spread } from './stats.ts';

@@ -23,9 +23,9 @@ import { LIMIT_SPECS } from '../src/base/limits.ts';
 import { type Names, names } from '../src/broker/topology.ts';
 import { TYPE } from '../src/wire/message.ts';
 import { encode } from '../src/wire/v1.ts';
-import { echo } from '../test/helpers/backend.ts';
-import { findBroker } from '../test/helpers/broker.ts';
-import { Device, event, hello, request } from '../test/helpers/device.ts';
+import { echo } from '../test/helpers/fakes/backend.ts';
+import { Device, event, hello, request } from '../test/helpers/fakes/device.ts';
+import { findBroker } from '../test/helpers/processes/broker.ts';
 import { FIGURES } from './fleet.ts';
 import { loadAverages, rssBytesOf } from './proc.ts';
 
@@ -125,7 +125,7 @@ async function measure(tree: string, kind: string, links: number, seconds: numbe
   const broker = await findBroker();
   runs += 1;
   const prefix = `greedy-${process.pid}-${runs}`;
-  const { Server } = await import(join(tree, 'test/helpers/server.ts'));
+  const { Server } = await import(join(tree, 'test/helpers/processes/server.ts'));
   const limits = { ...FIGURES, ...LIMITS[kind] };
   const server = await Server.start({ amqp: broker.url, prefix, acceptors: 1, limits });
   const backend = await startBackend(broker.url, names(prefix));

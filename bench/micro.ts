@@ -11,7 +11,7 @@ import { v4 as uuid } from 'uuid';
 import { Registry } from '../src/acceptor/endpoint/registry.ts';
 import { type Message, TYPE } from '../src/wire/message.ts';
 import { decode, encode, v1 } from '../src/wire/v1.ts';
-import { findBroker } from '../test/helpers/broker.ts';
+import { findBroker } from '../test/helpers/processes/broker.ts';
 import { heading, ratios, row, spread } from './stats.ts';
 
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '5' } } });

@@ -11,8 +11,8 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { startBroker } from '../test/helpers/broker.ts';
 import { loopbackNet } from '../test/helpers/loopback.ts';
+import { startBroker } from '../test/helpers/processes/broker.ts';
 import { FIGURES, OPEN_GATE } from './fleet.ts';
 import type { Answer, Ask } from './peers/client.ts';
 import { cpuUsOf, treeOf } from './peers/machine.ts';
@@ -79,7 +79,7 @@ async function startBare(name: string, prefix: string): Promise<Side> {
 }
 
 async function startNode(dir: string, prefix: string, env: Record<string, string>): Promise<Side> {
-  const { Server } = await import(join(dir, 'test/helpers/server.ts'));
+  const { Server } = await import(join(dir, 'test/helpers/processes/server.ts'));
   const limits = { ...FIGURES, ...OPEN_GATE };
   const server = await Server.start({ amqp: broker.url, prefix, acceptors: 1, limits, env });
   const acceptor = [server.childPid('acceptor 1')];

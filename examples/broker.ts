@@ -4,7 +4,7 @@
  * Bound: its data is temporary and goes when it ends.
  */
 import { once } from 'node:events';
-import { type Broker, startBroker } from '../test/helpers/broker.ts';
+import { type Broker, startBroker } from '../test/helpers/processes/broker.ts';
 
 const EXIT_UNAVAILABLE = 69;
 

@@ -14,9 +14,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { findBroker } from '../test/helpers/broker.ts';
-import { cleanEnvironment } from '../test/helpers/environment.ts';
-import { leash } from '../test/helpers/leash.ts';
+import { findBroker } from '../test/helpers/processes/broker.ts';
+import { cleanEnvironment } from '../test/helpers/processes/environment.ts';
+import { leash } from '../test/helpers/processes/leash.ts';
 
 const HERE = import.meta.dirname;
 const ROOT = join(HERE, '..');

@@ -11,7 +11,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type FinalResults, Parser, type Result } from 'tap-parser';
 import { stringify } from 'yaml';
-import { type Broker, findBroker, shareBroker } from './helpers/broker.ts';
+import { type Broker, findBroker, shareBroker } from './helpers/processes/broker.ts';
 
 /** A run starts a thousand processes of the same few files: each is parsed once. */
 const NODE_COMPILE_CACHE = join(import.meta.dirname, '../node_modules/.cache/owsla-tests');

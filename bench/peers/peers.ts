@@ -9,9 +9,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Broker, startBroker } from '../../test/helpers/broker.ts';
-import { Server } from '../../test/helpers/server.ts';
-import { tie } from '../../test/helpers/tied.ts';
+import { type Broker, startBroker } from '../../test/helpers/processes/broker.ts';
+import { Server } from '../../test/helpers/processes/server.ts';
+import { tie } from '../../test/helpers/processes/tied.ts';
 import { waitFor } from '../../test/helpers/waitFor.ts';
 import { acceptorPids, FIGURES, OPEN_GATE } from '../fleet.ts';
 import type { DialectName } from './dialects.ts';

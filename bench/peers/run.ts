@@ -10,8 +10,8 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { type Broker, startBroker } from '../../test/helpers/broker.ts';
 import { loopbackNet } from '../../test/helpers/loopback.ts';
+import { type Broker, startBroker } from '../../test/helpers/processes/broker.ts';
 import type { Taken } from './backend.ts';
 import type { Answer, Ask } from './client.ts';
 import { cpuUsOf, describeMachine, loadAverages, rssBytesOf } from './machine.ts';

@@ -6,7 +6,7 @@
  */
 import type { Channel } from 'amqplib';
 import { names } from '../../src/broker/topology.ts';
-import { RawBackend } from '../helpers/rawBackend.ts';
+import { RawBackend } from '../helpers/fakes/rawBackend.ts';
 import { add, type Deeds, LARGE, MUTES, muteName, POISON, type Who } from './badDevices.ts';
 import { deviceName } from './ledger.ts';
 import { safely } from './lives.ts';

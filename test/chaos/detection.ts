@@ -7,7 +7,7 @@
  * Bound: what Owsla's own limits make of it: heartbeats, a connect that hangs, the longest pause.
  */
 import type { Limits } from '../../src/base/limits.ts';
-import type { LogLine } from '../helpers/server.ts';
+import type { LogLine } from '../helpers/processes/server.ts';
 import type { Span } from './books.ts';
 import { deniedMs, type Sample } from './machine.ts';
 

@@ -7,7 +7,7 @@
 import { Random } from '../../loadgen/random.ts';
 import type { Properties } from '../../src/broker/content.ts';
 import type { Names } from '../../src/broker/topology.ts';
-import { FIELDS, field, type RawMessage, text } from '../helpers/rawBackend.ts';
+import { FIELDS, field, type RawMessage, text } from '../helpers/fakes/rawBackend.ts';
 import { MUTES, muteName } from './badDevices.ts';
 
 const NAMES_MAX = 100;

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { ToxicProxy } from '../helpers/toxicProxy.ts';
+import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';
 
 interface Joined {
   readonly proxy: ToxicProxy;

@@ -13,10 +13,10 @@ import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
-import { type Device, END } from '../helpers/device.ts';
-import { on, type Served, settle } from '../helpers/endpoints.ts';
-import { FakeAnswers } from '../helpers/fakeAnswers.ts';
-import { MemoryStore } from '../helpers/memoryStore.ts';
+import { type Device, END } from '../helpers/fakes/device.ts';
+import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
+import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
+import { on, type Served, settle } from '../helpers/worlds/endpoints.ts';
 
 const KEY = '00112233445566778899aabbccddeeff';
 const EMPTY = Buffer.alloc(0);

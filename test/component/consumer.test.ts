@@ -1,7 +1,7 @@
 /** The consumer against a scripted channel: prefetch, one ack per turn, and its ends. */
 import t from 'tap';
 import { Consumer } from '../../src/broker/consumer.ts';
-import { FakeChannel } from '../helpers/fakeChannel.ts';
+import { FakeChannel } from '../helpers/fakes/fakeChannel.ts';
 
 async function build(onCancel = () => {}) {
   const seen: string[] = [];

@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type ChannelModel, connect } from 'amqplib';
 import t, { type Test } from 'tap';
 import { type AmqplibConnection, writeDirectly } from '../../src/broker/directWriter.ts';
-import { findBroker } from '../helpers/broker.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const broker = await findBroker();

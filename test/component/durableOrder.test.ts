@@ -4,8 +4,8 @@ import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
 import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
-import { FakeAnswers } from '../helpers/fakeAnswers.ts';
-import { MemoryStore } from '../helpers/memoryStore.ts';
+import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
+import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
 const DEVICE = 'door-17';
 

@@ -2,8 +2,8 @@
 import type { Socket } from 'node:net';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { END, event, hello, request } from '../helpers/device.ts';
-import { on, onBoth, settle, until } from '../helpers/endpoints.ts';
+import { END, event, hello, request } from '../helpers/fakes/device.ts';
+import { on, onBoth, settle, until } from '../helpers/worlds/endpoints.ts';
 
 const bye = { type: TYPE.BYE, reason: 'done', retryAfter: undefined } as const;
 

@@ -1,8 +1,8 @@
 /** An open link: PING, ids, ACK and RESULT of the device, and its keepalive. */
 import { SHARDS, SHARDS_PER_TICK } from '../../src/base/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { event, hello, request } from '../helpers/device.ts';
-import { onBoth, settle } from '../helpers/endpoints.ts';
+import { event, hello, request } from '../helpers/fakes/device.ts';
+import { onBoth, settle } from '../helpers/worlds/endpoints.ts';
 
 const many = { limits: { linkMessagesBurst: 2_000 } };
 onBoth(

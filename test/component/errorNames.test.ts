@@ -1,8 +1,8 @@
 /** An ERROR names the frame that broke, and every frame before it was handled; however cut. */
 import { type ErrorMessage, type Message, TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { event, hello, request } from '../helpers/device.ts';
-import { on, onBoth, type Served } from '../helpers/endpoints.ts';
+import { event, hello, request } from '../helpers/fakes/device.ts';
+import { on, onBoth, type Served } from '../helpers/worlds/endpoints.ts';
 
 interface Broken {
   readonly name: string;

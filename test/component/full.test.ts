@@ -4,8 +4,8 @@ import { duplexPair } from 'node:stream';
 import { Admission } from '../../src/acceptor/endpoint/admission.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Device, END, event, hello } from '../helpers/device.ts';
-import { on, onBoth, type Served, settle, until } from '../helpers/endpoints.ts';
+import { Device, END, event, hello } from '../helpers/fakes/device.ts';
+import { on, onBoth, type Served, settle, until } from '../helpers/worlds/endpoints.ts';
 
 const full = { linksMax: 1 };
 

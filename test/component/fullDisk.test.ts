@@ -7,7 +7,7 @@ import { makeLimits } from '../../src/base/limits.ts';
 import type { Row } from '../../src/registrar/store/presenceRules.ts';
 import { SqliteFile } from '../../src/registrar/store/sqliteFile.ts';
 import { StoreError, type StoreFault } from '../../src/registrar/store/store.ts';
-import { smallDisk, whyNoSmallDisk } from '../helpers/smallDisk.ts';
+import { smallDisk, whyNoSmallDisk } from '../helpers/processes/smallDisk.ts';
 
 const NOW = 1_700_000_000_000;
 const MiB = 1_048_576;

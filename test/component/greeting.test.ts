@@ -1,8 +1,8 @@
 /** Greeting: HELLO, WELCOME, what was sent along with HELLO, and the greeting deadline. */
 import { stringify } from 'uuid';
 import { TYPE } from '../../src/wire/message.ts';
-import { event, hello, request } from '../helpers/device.ts';
-import { onBoth, settle } from '../helpers/endpoints.ts';
+import { event, hello, request } from '../helpers/fakes/device.ts';
+import { onBoth, settle } from '../helpers/worlds/endpoints.ts';
 
 onBoth(
   'endpoint: WELCOME has the connection id, the limits and the time',

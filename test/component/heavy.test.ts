@@ -1,8 +1,8 @@
 /** All links' memory: the greediest is not read, then closed with `memory-full`; nobody else. */
 import { type Reply, TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { event } from '../helpers/device.ts';
-import { on, onBoth, type Served, settle, until } from '../helpers/endpoints.ts';
+import { event } from '../helpers/fakes/device.ts';
+import { on, onBoth, type Served, settle, until } from '../helpers/worlds/endpoints.ts';
 
 const KiB = 1_024;
 const MiB = 1_024 * KiB;

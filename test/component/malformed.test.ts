@@ -3,8 +3,8 @@ import t, { type Test } from 'tap';
 import { ERROR_CODES, type FatalCode } from '../../src/base/errors.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { type Device, event, hello } from '../helpers/device.ts';
-import { Served } from '../helpers/endpoints.ts';
+import { type Device, event, hello } from '../helpers/fakes/device.ts';
+import { Served } from '../helpers/worlds/endpoints.ts';
 
 interface Malformed {
   readonly name: string;

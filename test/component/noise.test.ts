@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { ERROR_CODES } from '../../src/base/errors.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { type Device, event, hello, request } from '../helpers/device.ts';
-import { onBoth, type Served, settle } from '../helpers/endpoints.ts';
+import { type Device, event, hello, request } from '../helpers/fakes/device.ts';
+import { onBoth, type Served, settle } from '../helpers/worlds/endpoints.ts';
 
 const RUNS = 150;
 /** The clock stands still, and the other link is asked after each run. */

@@ -1,8 +1,8 @@
 /** The outbox: its soft and hard bounds, and who is stalled. Frozen is not the same as slow. */
 import type { Socket } from 'node:net';
 import { type Reply, TYPE } from '../../src/wire/message.ts';
-import { type Device, event } from '../helpers/device.ts';
-import { on, onBoth, type Served, settle, until } from '../helpers/endpoints.ts';
+import { type Device, event } from '../helpers/fakes/device.ts';
+import { on, onBoth, type Served, settle, until } from '../helpers/worlds/endpoints.ts';
 
 const KiB = 1_024;
 const bounds = {

@@ -4,9 +4,9 @@ import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { Queries } from '../../src/registrar/presence/queries.ts';
 import { StoreError } from '../../src/registrar/store/store.ts';
-import { FakeAnswers } from '../helpers/fakeAnswers.ts';
-import { FakeChannel } from '../helpers/fakeChannel.ts';
-import { MemoryStore } from '../helpers/memoryStore.ts';
+import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
+import { FakeChannel } from '../helpers/fakes/fakeChannel.ts';
+import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
 const EPOCH = 1_700_000_000_000;
 

@@ -13,8 +13,8 @@ import { makePresenceCounters } from '../../src/base/metrics.ts';
 import { noTrace } from '../../src/base/trace.ts';
 import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import { StreamServer } from '../../src/registrar/streamServer.ts';
-import { FakeClock } from '../helpers/clock.ts';
-import { MemoryStore } from '../helpers/memoryStore.ts';
+import { FakeClock } from '../helpers/fakes/clock.ts';
+import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const clock = new FakeClock();

@@ -1,7 +1,7 @@
 /** Back-pressure: the in-flight limit and full routes stop reading; nothing is lost or doubled. */
 import { type Message, TYPE } from '../../src/wire/message.ts';
-import { type Device, event, hello, request } from '../helpers/device.ts';
-import { on, onBoth, type Served, settle, until } from '../helpers/endpoints.ts';
+import { type Device, event, hello, request } from '../helpers/fakes/device.ts';
+import { on, onBoth, type Served, settle, until } from '../helpers/worlds/endpoints.ts';
 
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 const small = { limits: { inFlightMax: 3 } };

@@ -6,7 +6,7 @@ import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { type DropReason, makeCounters } from '../../src/base/metrics.ts';
 import { Publisher, type Publishing } from '../../src/broker/publisher.ts';
 import { MESSAGE_TYPES } from '../../src/wire/message.ts';
-import { FakeChannel } from '../helpers/fakeChannel.ts';
+import { FakeChannel } from '../helpers/fakes/fakeChannel.ts';
 
 interface Part {
   readonly publisher: Publisher;

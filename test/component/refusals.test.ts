@@ -7,9 +7,9 @@ import { makeLimits } from '../../src/base/limits.ts';
 import { makeLoggerTo } from '../../src/base/log.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { FakeClock } from '../helpers/clock.ts';
-import { Device, event, hello } from '../helpers/device.ts';
-import { on, until } from '../helpers/endpoints.ts';
+import { FakeClock } from '../helpers/fakes/clock.ts';
+import { Device, event, hello } from '../helpers/fakes/device.ts';
+import { on, until } from '../helpers/worlds/endpoints.ts';
 
 /** A log of refusals, and its lines as they are written. */
 function told() {

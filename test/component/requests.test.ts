@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import { type Reply, TYPE } from '../../src/wire/message.ts';
-import { type FakeEndpoint, Paths } from '../helpers/paths.ts';
+import { type FakeEndpoint, Paths } from '../helpers/worlds/paths.ts';
 
 const REQUEST_MS = 100;
 

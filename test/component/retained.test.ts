@@ -13,9 +13,9 @@ import {
 } from '../../src/node/messages.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode, v1 } from '../../src/wire/v1.ts';
-import { type Device, event, request } from '../helpers/device.ts';
-import { on, onBoth, type Served, settle, until } from '../helpers/endpoints.ts';
+import { type Device, event, request } from '../helpers/fakes/device.ts';
 import { heldBytes } from '../helpers/heap.ts';
+import { on, onBoth, type Served, settle, until } from '../helpers/worlds/endpoints.ts';
 
 const KiB = 1_024;
 const SLAB_BYTES = 8 * KiB;

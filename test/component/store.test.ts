@@ -16,7 +16,7 @@ import type { Row } from '../../src/registrar/store/presenceRules.ts';
 import { Sqlite } from '../../src/registrar/store/sqlite.ts';
 import { SqliteFile } from '../../src/registrar/store/sqliteFile.ts';
 import type { OutboxEvent, Store } from '../../src/registrar/store/store.ts';
-import { MemoryStore } from '../helpers/memoryStore.ts';
+import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
 const NOW = 1_700_000_000_000;
 const HOUR_MS = 3_600_000;

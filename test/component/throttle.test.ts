@@ -1,8 +1,8 @@
 /** A link that floods is read at the permitted rate; nobody else notices, and nothing is lost. */
 import { pack } from 'msgpackr';
 import { TYPE } from '../../src/wire/message.ts';
-import { type Device, event } from '../helpers/device.ts';
-import { onBoth, type Served, settle } from '../helpers/endpoints.ts';
+import { type Device, event } from '../helpers/fakes/device.ts';
+import { onBoth, type Served, settle } from '../helpers/worlds/endpoints.ts';
 
 const limits = { linkMessagesPerSecond: 100, linkMessagesBurst: 20, inFlightMax: 65_536 };
 

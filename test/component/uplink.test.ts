@@ -1,7 +1,7 @@
 /** Uplink: what a backend sees of an EVENT and a REQUEST, and when the device gets its ACK. */
 import t from 'tap';
 import { type Event, TYPE } from '../../src/wire/message.ts';
-import { Paths } from '../helpers/paths.ts';
+import { Paths } from '../helpers/worlds/paths.ts';
 
 t.test('uplink: an EVENT as the AMQP contract has it', async (t) => {
   const paths = new Paths();

@@ -3,10 +3,10 @@ import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, echo } from '../helpers/backend.ts';
-import { startBroker } from '../helpers/broker.ts';
-import { Device, event, request } from '../helpers/device.ts';
-import { Server } from '../helpers/server.ts';
+import { Backend, echo } from '../helpers/fakes/backend.ts';
+import { Device, event, request } from '../helpers/fakes/device.ts';
+import { startBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 
 const broker = await startBroker();
 const prefix = `test-${randomUUID()}`;

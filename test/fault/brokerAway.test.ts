@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import t, { type Test } from 'tap';
 import { TYPE } from '../../src/wire/message.ts';
-import { forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device, event, hello, request } from '../helpers/device.ts';
-import { Server, type ServerOptions } from '../helpers/server.ts';
-import { ToxicProxy } from '../helpers/toxicProxy.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device, event, hello, request } from '../helpers/fakes/device.ts';
+import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server, type ServerOptions } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const LINKS = 60;

@@ -7,12 +7,12 @@ import t, { type Test } from 'tap';
 import { EXIT } from '../../src/base/errors.ts';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, echo, forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Cli } from '../helpers/cli.ts';
-import { Device, event, request } from '../helpers/device.ts';
-import { endBroker, listening, refuses, serve, testPrefix } from '../helpers/serve.ts';
-import { Server } from '../helpers/server.ts';
+import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device, event, request } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Cli } from '../helpers/processes/cli.ts';
+import { endBroker, listening, refuses, serve, testPrefix } from '../helpers/processes/serve.ts';
+import { Server } from '../helpers/processes/server.ts';
 
 const broker = await findBroker();
 t.teardown(() => endBroker(broker));

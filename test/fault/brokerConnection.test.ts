@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import t, { type Test } from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { BrokerConnection } from '../../src/broker/connection.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { ToxicProxy } from '../helpers/toxicProxy.ts';
+import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const broker = await findBroker();

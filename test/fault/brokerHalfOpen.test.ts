@@ -2,11 +2,11 @@
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, echo } from '../helpers/backend.ts';
-import { startBroker } from '../helpers/broker.ts';
-import { Device, request } from '../helpers/device.ts';
-import { Server } from '../helpers/server.ts';
-import { ToxicProxy } from '../helpers/toxicProxy.ts';
+import { Backend, echo } from '../helpers/fakes/backend.ts';
+import { Device, request } from '../helpers/fakes/device.ts';
+import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';
+import { startBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const REQUESTS = 40;

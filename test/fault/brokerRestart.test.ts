@@ -5,12 +5,12 @@
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, echo } from '../helpers/backend.ts';
-import { startBroker } from '../helpers/broker.ts';
-import { Commander } from '../helpers/commander.ts';
-import { Device, END, event, request } from '../helpers/device.ts';
-import { Server } from '../helpers/server.ts';
-import { Subscriber } from '../helpers/subscriber.ts';
+import { Backend, echo } from '../helpers/fakes/backend.ts';
+import { Commander } from '../helpers/fakes/commander.ts';
+import { Device, END, event, request } from '../helpers/fakes/device.ts';
+import { Subscriber } from '../helpers/fakes/subscriber.ts';
+import { startBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const DEVICES = 500;

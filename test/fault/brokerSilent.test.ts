@@ -4,11 +4,11 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, echo, forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device, event, request } from '../helpers/device.ts';
-import { Server } from '../helpers/server.ts';
-import { ToxicProxy } from '../helpers/toxicProxy.ts';
+import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device, event, request } from '../helpers/fakes/device.ts';
+import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const WINDOW = 50;

@@ -2,10 +2,10 @@
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, echo } from '../helpers/backend.ts';
-import { startCluster } from '../helpers/cluster.ts';
-import { Device, event, request } from '../helpers/device.ts';
-import { Server } from '../helpers/server.ts';
+import { Backend, echo } from '../helpers/fakes/backend.ts';
+import { Device, event, request } from '../helpers/fakes/device.ts';
+import { startCluster } from '../helpers/processes/cluster.ts';
+import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const DEVICES = 40;

@@ -11,11 +11,11 @@ import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { Backend, echo, forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device, END, event, hello, request } from '../helpers/device.ts';
+import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device, END, event, hello, request } from '../helpers/fakes/device.ts';
 import { loopbackNet } from '../helpers/loopback.ts';
-import { Server } from '../helpers/server.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const ACCEPTORS = ['acceptor 1', 'acceptor 2'] as const;

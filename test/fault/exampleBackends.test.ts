@@ -1,9 +1,9 @@
 /** The example backends when the broker dies under them: they come back by themselves. */
 import t from 'tap';
-import { startBroker } from '../helpers/broker.ts';
-import { Command } from '../helpers/command.ts';
-import { at, noBunny } from '../helpers/programs.ts';
-import { Server } from '../helpers/server.ts';
+import { startBroker } from '../helpers/processes/broker.ts';
+import { Command } from '../helpers/processes/command.ts';
+import { at, noBunny } from '../helpers/processes/programs.ts';
+import { Server } from '../helpers/processes/server.ts';
 
 const BACKENDS = [
   { name: 'backend.rb', command: ['ruby', at('examples/backend.rb')] },

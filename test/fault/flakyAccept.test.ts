@@ -8,9 +8,9 @@ import t from 'tap';
 import { Listener } from '../../src/acceptor/endpoint/listener.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Device, event } from '../helpers/device.ts';
-import { Served } from '../helpers/endpoints.ts';
+import { Device, event } from '../helpers/fakes/device.ts';
 import { waitFor } from '../helpers/waitFor.ts';
+import { Served } from '../helpers/worlds/endpoints.ts';
 
 /** What accept(2) may say of one connection, or of the process. */
 const ERRORS = ['EMFILE', 'ENFILE', 'ECONNABORTED', 'ENETDOWN', 'EPROTO', 'ENOBUFS', 'EPERM'];
@@ -74,7 +74,7 @@ t.test('listener: suspended, it takes no new links and keeps those it has', asyn
  * A process with few open files: more links come than it has files for, so its accepts really
  * fail. It prints its port, then answers PING for ever.
  */
-const SCRIPT = new URL('../helpers/fewFiles.ts', import.meta.url);
+const SCRIPT = new URL('../helpers/processes/fewFiles.ts', import.meta.url);
 
 t.test('listener: out of open files it goes on, and takes links when some are free', async (t) => {
   const few = spawn(

@@ -7,10 +7,10 @@ import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { Backend, echo, forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device, event, request } from '../helpers/device.ts';
-import { Server } from '../helpers/server.ts';
+import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device, event, request } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 
 const KiB = 1_024;
 const MiB = 1_024 * KiB;

@@ -10,10 +10,10 @@ import type { CloseReason } from '../../src/base/errors.ts';
 import { names } from '../../src/broker/topology.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { Backend, echo, forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device, event, hello, request } from '../helpers/device.ts';
-import { Server } from '../helpers/server.ts';
+import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device, event, hello, request } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 import { spawnRun } from '../loadgen/spawn.ts';
 
 /** Devices of the fleet, and of each hostile kind. */

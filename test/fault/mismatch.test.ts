@@ -4,10 +4,10 @@ import t from 'tap';
 import { EXIT } from '../../src/base/errors.ts';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend } from '../helpers/backend.ts';
-import { startBroker } from '../helpers/broker.ts';
-import { Device } from '../helpers/device.ts';
-import { Server } from '../helpers/server.ts';
+import { Backend } from '../helpers/fakes/backend.ts';
+import { Device } from '../helpers/fakes/device.ts';
+import { startBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 
 const LINKS = 40;
 

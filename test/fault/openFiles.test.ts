@@ -16,10 +16,10 @@ import t, { type Test } from 'tap';
 import { FILES_RESERVED, LIMIT_SPECS } from '../../src/base/limits.ts';
 import { names } from '../../src/broker/topology.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
-import { Backend, echo, forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device, END, hello, request } from '../helpers/device.ts';
-import { Server, type ServerOptions } from '../helpers/server.ts';
+import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device, END, hello, request } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server, type ServerOptions } from '../helpers/processes/server.ts';
 
 const broker = await findBroker();
 const backend = await Backend.connect(broker.url);

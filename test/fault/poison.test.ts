@@ -5,14 +5,14 @@
 import t, { type Test } from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Commander } from '../helpers/commander.ts';
-import { Device, request } from '../helpers/device.ts';
-import { Obedient } from '../helpers/obedient.ts';
-import { FIELDS, field, RawBackend, text } from '../helpers/rawBackend.ts';
-import { Server } from '../helpers/server.ts';
-import { addUsers } from '../helpers/users.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { Commander } from '../helpers/fakes/commander.ts';
+import { Device, request } from '../helpers/fakes/device.ts';
+import { Obedient } from '../helpers/fakes/obedient.ts';
+import { FIELDS, field, RawBackend, text } from '../helpers/fakes/rawBackend.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
+import { addUsers } from '../helpers/processes/users.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const broker = await findBroker();

@@ -11,12 +11,12 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { TYPE } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
-import { startBroker } from '../helpers/broker.ts';
-import { Device, hello } from '../helpers/device.ts';
-import { Flapper } from '../helpers/flappers.ts';
+import { Device, hello } from '../helpers/fakes/device.ts';
+import { Flapper } from '../helpers/fakes/flappers.ts';
+import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { loopbackNet } from '../helpers/loopback.ts';
-import { Server } from '../helpers/server.ts';
-import { Subscriber } from '../helpers/subscriber.ts';
+import { startBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const IS_SOAK = process.env.OWSLA_SOAK !== undefined;

@@ -10,13 +10,13 @@ import { DatabaseSync } from 'node:sqlite';
 import t from 'tap';
 import { EXIT } from '../../src/base/errors.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device } from '../helpers/device.ts';
-import { refuses, serve } from '../helpers/serve.ts';
-import { Server, type ServerOptions } from '../helpers/server.ts';
-import { smallDisk, whyNoSmallDisk } from '../helpers/smallDisk.ts';
-import { Subscriber } from '../helpers/subscriber.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device } from '../helpers/fakes/device.ts';
+import { Subscriber } from '../helpers/fakes/subscriber.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { refuses, serve } from '../helpers/processes/serve.ts';
+import { Server, type ServerOptions } from '../helpers/processes/server.ts';
+import { smallDisk, whyNoSmallDisk } from '../helpers/processes/smallDisk.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** Generous: it only tells a hang from a wait. */

@@ -9,10 +9,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
-import { startBroker } from '../helpers/broker.ts';
-import { chance, Flapper } from '../helpers/flappers.ts';
-import { Server } from '../helpers/server.ts';
-import { type Page, Subscriber } from '../helpers/subscriber.ts';
+import { chance, Flapper } from '../helpers/fakes/flappers.ts';
+import { type Page, Subscriber } from '../helpers/fakes/subscriber.ts';
+import { startBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const SEED = Number(process.env.OWSLA_TEST_SEED ?? randomInt(2 ** 31));

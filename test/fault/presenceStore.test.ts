@@ -10,13 +10,13 @@ import { join } from 'node:path';
 import t from 'tap';
 import { EXIT } from '../../src/base/errors.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device } from '../helpers/device.ts';
-import { refuses, serve } from '../helpers/serve.ts';
-import { Server, type ServerOptions } from '../helpers/server.ts';
-import { SqliteFaults } from '../helpers/sqliteFaults.ts';
-import { Subscriber } from '../helpers/subscriber.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device } from '../helpers/fakes/device.ts';
+import { Subscriber } from '../helpers/fakes/subscriber.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { refuses, serve } from '../helpers/processes/serve.ts';
+import { Server, type ServerOptions } from '../helpers/processes/server.ts';
+import { SqliteFaults } from '../helpers/processes/sqliteFaults.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** Generous: it only tells a hang from a wait. */

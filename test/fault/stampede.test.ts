@@ -7,10 +7,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
-import { Backend, echo, forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device, END, hello, request } from '../helpers/device.ts';
-import { type LogLine, Server } from '../helpers/server.ts';
+import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device, END, hello, request } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { type LogLine, Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const ACCEPTORS = 4;

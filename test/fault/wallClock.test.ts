@@ -1,13 +1,13 @@
 /** The wall clock of a real node is set by 100 days, while it runs and while it is down. */
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
-import { forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device } from '../helpers/device.ts';
-import { Server, type ServerOptions } from '../helpers/server.ts';
-import { Subscriber } from '../helpers/subscriber.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device } from '../helpers/fakes/device.ts';
+import { Subscriber } from '../helpers/fakes/subscriber.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server, type ServerOptions } from '../helpers/processes/server.ts';
+import { WallClock } from '../helpers/processes/wallClock.ts';
 import { waitFor } from '../helpers/waitFor.ts';
-import { WallClock } from '../helpers/wallClock.ts';
 
 const HUNDRED_DAYS_MS = 8_640_000_000;
 const broker = await findBroker();

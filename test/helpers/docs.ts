@@ -8,7 +8,7 @@
  */
 import { globSync, readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import { at } from './programs.ts';
+import { at } from './processes/programs.ts';
 
 /** What a fence may say. `text` is for drawings and for what commands print: nobody types it. */
 export const LANGUAGES = ['sh', 'ruby', 'js', 'python', 'yaml', 'ini', 'json', 'tla', 'vectors'];

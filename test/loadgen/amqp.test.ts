@@ -6,7 +6,7 @@ import { KIND, Payloads } from '../../loadgen/payload.ts';
 import { makePlan } from '../../loadgen/settings.ts';
 import { Watch } from '../../loadgen/watch.ts';
 import { names } from '../../src/broker/topology.ts';
-import { findBroker } from '../helpers/broker.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
 
 const RUN = 77;
 const BYTES = { min: 32, max: 32 };

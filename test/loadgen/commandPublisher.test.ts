@@ -3,9 +3,9 @@ import t from 'tap';
 import type { Outcome, Unpublished } from '../../loadgen/commandLedger.ts';
 import { CommandPublisher } from '../../loadgen/commandPublisher.ts';
 import { names } from '../../src/broker/topology.ts';
-import { Backend } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { ToxicProxy } from '../helpers/toxicProxy.ts';
+import { Backend } from '../helpers/fakes/backend.ts';
+import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
 
 const broker = await findBroker();
 t.teardown(() => broker.stop());

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { checkCommands } from '../../loadgen/commandPublisher.ts';
 import type { Report } from '../../loadgen/report.ts';
-import { findBroker } from '../helpers/broker.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
 import { CommandNode, type Misdeed } from './commandNode.ts';
 import { type Outcome, runToEnd } from './spawn.ts';
 

@@ -10,7 +10,7 @@ import { makeReport, type Report } from '../../loadgen/report.ts';
 import { makeOutput, makePlan } from '../../loadgen/settings.ts';
 import { Totals } from '../../loadgen/totals.ts';
 import { newViolationCounts } from '../../loadgen/violations.ts';
-import { Browser, noBrowser } from '../helpers/browser.ts';
+import { Browser, noBrowser } from '../helpers/processes/browser.ts';
 import { ScriptedServer } from './scriptedServer.ts';
 import { runToEnd } from './spawn.ts';
 

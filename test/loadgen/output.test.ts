@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { HistogramLogReader } from 'hdr-histogram-js';
 import t, { type Test } from 'tap';
-import { noPromtool } from '../helpers/programs.ts';
+import { noPromtool } from '../helpers/processes/programs.ts';
 import { ScriptedServer } from './scriptedServer.ts';
 import { runToEnd, spawnRun } from './spawn.ts';
 

@@ -16,8 +16,8 @@ import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
 import { type CommandMessage, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
-import { FakeAnswers } from '../helpers/fakeAnswers.ts';
-import { MemoryStore } from '../helpers/memoryStore.ts';
+import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
+import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
 const LIMITS = makeLimits({ commandWindowMax: 4, commandRetryMs: 10, presenceBatchMax: 3 });
 const LARGE = 1_000;

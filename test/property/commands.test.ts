@@ -6,7 +6,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { KEYS } from '../../src/registrar/command/deviceQueue.ts';
-import { type Mood, World } from '../helpers/commandWorld.ts';
+import { type Mood, World } from '../helpers/worlds/commandWorld.ts';
 
 const DEVICES = ['door-1', 'door-2'];
 /** One of them has most of the trouble. */

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { type Device, END, event, hello, request } from '../helpers/device.ts';
+import { type Device, END, event, hello, request } from '../helpers/fakes/device.ts';
 import {
   BROKEN,
   DOWNWARD,
@@ -13,8 +13,8 @@ import {
   type Kind,
   type Sent,
   VALID,
-} from '../helpers/endpointModel.ts';
-import { Served, settle, type Transport } from '../helpers/endpoints.ts';
+} from '../helpers/worlds/endpointModel.ts';
+import { Served, settle, type Transport } from '../helpers/worlds/endpoints.ts';
 
 const limits = { inFlightMax: 3, greetingMs: 10_000, keepaliveMs: 60_000, lingerMs: 1_000 };
 const EMPTY = Buffer.alloc(0);

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import t from 'tap';
-import { World } from '../helpers/presenceWorld.ts';
+import { World } from '../helpers/worlds/presenceWorld.ts';
 
 const ACCEPTORS = 2;
 const acceptor = fc.nat({ max: ACCEPTORS - 1 });

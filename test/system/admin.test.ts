@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
-import { findBroker } from '../helpers/broker.ts';
-import { Device } from '../helpers/device.ts';
-import { noPromtool } from '../helpers/programs.ts';
-import { endBroker, figure, isReady, listening, page, serve } from '../helpers/serve.ts';
+import { Device } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { noPromtool } from '../helpers/processes/programs.ts';
+import { endBroker, figure, isReady, listening, page, serve } from '../helpers/processes/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const QUICK = ['--set', 'reportMs=100', '--set', 'scrapeMs=100'];

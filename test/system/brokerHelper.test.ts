@@ -5,10 +5,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
 import t from 'tap';
-import { findBroker, type shareBroker, startBroker } from '../helpers/broker.ts';
+import { findBroker, type shareBroker, startBroker } from '../helpers/processes/broker.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
-const HELPER = join(import.meta.dirname, '../helpers/broker.ts');
+const HELPER = join(import.meta.dirname, '../helpers/processes/broker.ts');
 
 /** Starts a broker, tells its pid and folder, and waits. */
 const HOLDER = `

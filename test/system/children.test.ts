@@ -5,10 +5,16 @@ import { join } from 'node:path';
 import t from 'tap';
 import { SqliteFile } from '../../src/registrar/store/sqliteFile.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { type Cli, childrenOf, commandLineOf, isThere, type LogLine } from '../helpers/cli.ts';
-import { Device, END } from '../helpers/device.ts';
-import { endBroker, figure, isReady, page, serve } from '../helpers/serve.ts';
+import { Device, END } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import {
+  type Cli,
+  childrenOf,
+  commandLineOf,
+  isThere,
+  type LogLine,
+} from '../helpers/processes/cli.ts';
+import { endBroker, figure, isReady, page, serve } from '../helpers/processes/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const DEVICES = 40;

@@ -3,9 +3,9 @@ import { connect } from 'amqplib';
 import t from 'tap';
 import { EXIT } from '../../src/base/errors.ts';
 import { names } from '../../src/broker/topology.ts';
-import { forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { endBroker, isReady, page, serve, testPrefix } from '../helpers/serve.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { endBroker, isReady, page, serve, testPrefix } from '../helpers/processes/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** Generous: it only tells a hang from a wait. */

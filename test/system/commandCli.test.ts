@@ -5,13 +5,13 @@
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
-import { Backend } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Cli } from '../helpers/cli.ts';
-import { Command } from '../helpers/command.ts';
-import { Device } from '../helpers/device.ts';
-import { at, noBunny } from '../helpers/programs.ts';
-import { Server } from '../helpers/server.ts';
+import { Backend } from '../helpers/fakes/backend.ts';
+import { Device } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Cli } from '../helpers/processes/cli.ts';
+import { Command } from '../helpers/processes/command.ts';
+import { at, noBunny } from '../helpers/processes/programs.ts';
+import { Server } from '../helpers/processes/server.ts';
 
 const broker = await findBroker();
 t.teardown(() => broker.stop());

@@ -7,9 +7,9 @@
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { rssBytesOf } from '../../bench/proc.ts';
-import { forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Server } from '../helpers/server.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 import { spawnRun } from '../loadgen/spawn.ts';
 

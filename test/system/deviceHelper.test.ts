@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import t from 'tap';
-import { isThere } from '../helpers/cli.ts';
-import { Device, END } from '../helpers/device.ts';
+import { Device, END } from '../helpers/fakes/device.ts';
+import { isThere } from '../helpers/processes/cli.ts';
 
 /** Listens, and tells the port. */
 const LISTENER = `

@@ -5,11 +5,11 @@ import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, echo, forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device, END, event, request } from '../helpers/device.ts';
-import { Server } from '../helpers/server.ts';
-import { addUsers } from '../helpers/users.ts';
+import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device, END, event, request } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
+import { addUsers } from '../helpers/processes/users.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const RETRY_SPREAD_MS = 20_000;

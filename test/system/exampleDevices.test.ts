@@ -11,8 +11,8 @@ import t from 'tap';
 import type { FatalCode } from '../../src/base/errors.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode, v1 } from '../../src/wire/v1.ts';
-import { Command } from '../helpers/command.ts';
-import { at, noCompiler } from '../helpers/programs.ts';
+import { Command } from '../helpers/processes/command.ts';
+import { at, noCompiler } from '../helpers/processes/programs.ts';
 
 const EVENT = ['--event', 'hvac.temp', '21.5'];
 

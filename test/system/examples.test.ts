@@ -8,12 +8,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { Backend, forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Command } from '../helpers/command.ts';
-import { at, noBunny, noCompiler } from '../helpers/programs.ts';
-import { Server } from '../helpers/server.ts';
-import { addUsers } from '../helpers/users.ts';
+import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Command } from '../helpers/processes/command.ts';
+import { at, noBunny, noCompiler } from '../helpers/processes/programs.ts';
+import { Server } from '../helpers/processes/server.ts';
+import { addUsers } from '../helpers/processes/users.ts';
 
 const STRICT = ['-std=c99', '-Wall', '-Wextra', '-Werror', '-pedantic', '-g'];
 const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];

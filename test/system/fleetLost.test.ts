@@ -7,12 +7,12 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import t from 'tap';
 import { TYPE } from '../../src/wire/message.ts';
-import { forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device, hello } from '../helpers/device.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device, hello } from '../helpers/fakes/device.ts';
 import { loopbackNet } from '../helpers/loopback.ts';
-import { Server } from '../helpers/server.ts';
-import { addUsers } from '../helpers/users.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
+import { addUsers } from '../helpers/processes/users.ts';
 
 const LINKS = 10_000;
 const TIMES = process.env.OWSLA_SOAK === undefined ? 2 : 10;

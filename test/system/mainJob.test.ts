@@ -7,11 +7,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Report } from '../../loadgen/report.ts';
-import { forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Command } from '../helpers/command.ts';
-import { Server } from '../helpers/server.ts';
-import { addUsers } from '../helpers/users.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Command } from '../helpers/processes/command.ts';
+import { Server } from '../helpers/processes/server.ts';
+import { addUsers } from '../helpers/processes/users.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const DEVICES = 2_000;

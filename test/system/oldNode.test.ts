@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { isNewEnough } from '../../src/base/runtime.ts';
-import { runPlain } from '../helpers/plain.ts';
-import { at, oldNode } from '../helpers/programs.ts';
+import { runPlain } from '../helpers/processes/plain.ts';
+import { at, oldNode } from '../helpers/processes/programs.ts';
 
 const run = (...command: string[]) => runPlain('/', ...command);
 

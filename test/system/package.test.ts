@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import t from 'tap';
 import { TYPE } from '../../src/wire/message.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device, event } from '../helpers/device.ts';
-import { install, pack } from '../helpers/packed.ts';
-import { runPlain } from '../helpers/plain.ts';
-import { at, oldNode } from '../helpers/programs.ts';
-import { endBroker, isReady, serve } from '../helpers/serve.ts';
+import { Device, event } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { install, pack } from '../helpers/processes/packed.ts';
+import { runPlain } from '../helpers/processes/plain.ts';
+import { at, oldNode } from '../helpers/processes/programs.ts';
+import { endBroker, isReady, serve } from '../helpers/processes/serve.ts';
 import { repositoryFiles } from '../helpers/sources.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'owsla-package-'));

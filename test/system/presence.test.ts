@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { TYPE } from '../../src/wire/message.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device, END } from '../helpers/device.ts';
-import { Server, type ServerOptions } from '../helpers/server.ts';
-import { Subscriber } from '../helpers/subscriber.ts';
+import { Device, END } from '../helpers/fakes/device.ts';
+import { Subscriber } from '../helpers/fakes/subscriber.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server, type ServerOptions } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const broker = await findBroker();

@@ -2,13 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { Backend, forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Command } from '../helpers/command.ts';
-import { Device } from '../helpers/device.ts';
-import { at, noBunny } from '../helpers/programs.ts';
-import { Server } from '../helpers/server.ts';
-import { addUsers } from '../helpers/users.ts';
+import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Command } from '../helpers/processes/command.ts';
+import { at, noBunny } from '../helpers/processes/programs.ts';
+import { Server } from '../helpers/processes/server.ts';
+import { addUsers } from '../helpers/processes/users.ts';
 
 const SCRIPT = at('examples/presence.rb');
 const CODE_LINES_MAX = 32;

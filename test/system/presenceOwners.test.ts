@@ -10,11 +10,18 @@ import t, { type Test } from 'tap';
 import { EXIT } from '../../src/base/errors.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { readTrace } from '../../tla/judge.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Cli } from '../helpers/cli.ts';
-import { Device } from '../helpers/device.ts';
-import { endBroker, figure, isReady, refuses, serve, testPrefix } from '../helpers/serve.ts';
-import { Subscriber } from '../helpers/subscriber.ts';
+import { Device } from '../helpers/fakes/device.ts';
+import { Subscriber } from '../helpers/fakes/subscriber.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Cli } from '../helpers/processes/cli.ts';
+import {
+  endBroker,
+  figure,
+  isReady,
+  refuses,
+  serve,
+  testPrefix,
+} from '../helpers/processes/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** Generous: it only tells a hang from a wait. */

@@ -4,10 +4,10 @@ import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Device, event, hello } from '../helpers/device.ts';
-import { Server } from '../helpers/server.ts';
+import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device, event, hello } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const LOOPBACK = /^127\.0\.0\.1:\d+$/;

@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { runPlain } from '../helpers/plain.ts';
-import { at } from '../helpers/programs.ts';
+import { runPlain } from '../helpers/processes/plain.ts';
+import { at } from '../helpers/processes/programs.ts';
 
 const WHO = ['-c', 'user.name=test', '-c', 'user.email=test@localhost'];
 

@@ -5,14 +5,14 @@ import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { forgetTopology } from '../helpers/backend.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { isThere } from '../helpers/cli.ts';
-import { Device } from '../helpers/device.ts';
-import { Server } from '../helpers/server.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { isThere } from '../helpers/processes/cli.ts';
+import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
-const LEASH = join(import.meta.dirname, '../helpers/leash.ts');
+const LEASH = join(import.meta.dirname, '../helpers/processes/leash.ts');
 
 /** Starts a group of two, tells the pids, and waits. */
 const HOLDER = `

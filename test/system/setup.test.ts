@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { at } from '../helpers/programs.ts';
+import { at } from '../helpers/processes/programs.ts';
 
 /** What the script itself is made of: the shell's own tools, and nothing that it looks for. */
 const TOOLS = ['sh', 'dirname', 'ls', 'cat'];

@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import t from 'tap';
 import { IGNORED_SIGNALS } from '../../src/base/signals.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { type Cli, childrenOf, isThere } from '../helpers/cli.ts';
-import { endBroker, isReady, listening, serve } from '../helpers/serve.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { type Cli, childrenOf, isThere } from '../helpers/processes/cli.ts';
+import { endBroker, isReady, listening, serve } from '../helpers/processes/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const broker = await findBroker();

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { EXIT, exitOfSystem } from '../../src/base/errors.ts';
-import { findBroker } from '../helpers/broker.ts';
-import { Cli, commandLineOf } from '../helpers/cli.ts';
-import { endBroker, listening, PASSWORD, refuses, serve } from '../helpers/serve.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Cli, commandLineOf } from '../helpers/processes/cli.ts';
+import { endBroker, listening, PASSWORD, refuses, serve } from '../helpers/processes/serve.ts';
 
 const broker = await findBroker();
 t.teardown(() => endBroker(broker));

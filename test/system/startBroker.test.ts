@@ -4,9 +4,16 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import amqplib from 'amqplib';
 import t from 'tap';
 import { EXIT } from '../../src/base/errors.ts';
-import { findBroker } from '../helpers/broker.ts';
-import type { Cli } from '../helpers/cli.ts';
-import { endBroker, listening, PASSWORD, refuses, serve, testPrefix } from '../helpers/serve.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import type { Cli } from '../helpers/processes/cli.ts';
+import {
+  endBroker,
+  listening,
+  PASSWORD,
+  refuses,
+  serve,
+  testPrefix,
+} from '../helpers/processes/serve.ts';
 
 const broker = await findBroker();
 t.teardown(() => endBroker(broker));

@@ -1,8 +1,8 @@
 /** Supervisor: restarts, give-up and silence, with children that do what a test wants. */
 import t from 'tap';
 import { EXIT } from '../../src/base/errors.ts';
-import type { LogLine } from '../helpers/cli.ts';
-import { isChild, readyPid, startFake } from '../helpers/fakeNode.ts';
+import { isChild, readyPid, startFake } from '../helpers/fakes/fakeNode.ts';
+import type { LogLine } from '../helpers/processes/cli.ts';
 
 t.test(
   'a killed acceptor is restarted at once, with a new incarnation; others are not',

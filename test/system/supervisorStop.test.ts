@@ -1,7 +1,7 @@
 /** Supervisor: signals and the order of a stop, with children that do what a test wants. */
 import t from 'tap';
-import { isThere } from '../helpers/cli.ts';
-import { isChild, startFake } from '../helpers/fakeNode.ts';
+import { isChild, startFake } from '../helpers/fakes/fakeNode.ts';
+import { isThere } from '../helpers/processes/cli.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 t.test(

@@ -14,7 +14,7 @@ import type { Batch, OutboxEvent } from '../../src/registrar/store/store.ts';
 import { judge } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
-import { MemoryStore } from '../helpers/memoryStore.ts';
+import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
 const skip = (await whyNot()) ?? false;
 const limits = makeLimits({});

@@ -22,8 +22,8 @@ import { v1 } from '../../src/wire/v1.ts';
 import { judgeCommands } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
-import { FakeAnswers } from '../helpers/fakeAnswers.ts';
-import { MemoryStore } from '../helpers/memoryStore.ts';
+import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
+import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
 const skip = (await whyNot()) ?? false;
 const limits = makeLimits({});

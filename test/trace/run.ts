@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { judgeAll, verdictLine } from '../../tla/judge.ts';
 import { fetched } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
-import { type Broker, findBroker } from '../helpers/broker.ts';
+import { type Broker, findBroker } from '../helpers/processes/broker.ts';
 import { NAMES, traceOf } from './scenarios.ts';
 
 function keep(folder: string, name: string, lines: readonly TraceLine[]): void {

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { judge, judgeCommands } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';
-import { findBroker } from '../helpers/broker.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
 import { traceOf } from './scenarios.ts';
 import { OBEYING } from './stage.ts';
 

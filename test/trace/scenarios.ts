@@ -4,7 +4,7 @@
  * Bound: some hundred lines each, so that TLC needs seconds.
  */
 import type { TraceLine } from '../../tla/trace.ts';
-import type { Broker } from '../helpers/broker.ts';
+import type { Broker } from '../helpers/processes/broker.ts';
 import { COMMAND_SCENARIOS } from './commandScenarios.ts';
 import { type Scenario, Stage } from './stage.ts';
 

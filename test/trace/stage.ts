@@ -13,13 +13,13 @@ import { traceTo } from '../../src/base/trace.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { readTrace } from '../../tla/judge.ts';
 import type { TraceLine } from '../../tla/trace.ts';
-import type { Broker } from '../helpers/broker.ts';
-import { Commander } from '../helpers/commander.ts';
-import { Device, END, hello } from '../helpers/device.ts';
-import { Obedient } from '../helpers/obedient.ts';
-import { Server } from '../helpers/server.ts';
-import { Subscriber } from '../helpers/subscriber.ts';
-import { ToxicProxy } from '../helpers/toxicProxy.ts';
+import { Commander } from '../helpers/fakes/commander.ts';
+import { Device, END, hello } from '../helpers/fakes/device.ts';
+import { Obedient } from '../helpers/fakes/obedient.ts';
+import { Subscriber } from '../helpers/fakes/subscriber.ts';
+import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';
+import type { Broker } from '../helpers/processes/broker.ts';
+import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** Small enough that takeovers are damped and the presence outbox is compacted. */

@@ -5,7 +5,7 @@ import { Admission } from '../../src/acceptor/endpoint/admission.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCounters } from '../../src/base/metrics.ts';
 import { MESSAGE_TYPES } from '../../src/wire/message.ts';
-import { FakeClock } from '../helpers/clock.ts';
+import { FakeClock } from '../helpers/fakes/clock.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const LIMITS = {

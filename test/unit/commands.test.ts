@@ -9,7 +9,7 @@ import { Commands } from '../../src/registrar/command/commands.ts';
 import type { Delivery, Effects, Sending, Sent } from '../../src/registrar/command/effects.ts';
 import type { Outcome, StoredOutcome } from '../../src/registrar/store/commandRows.ts';
 import type { Row } from '../../src/registrar/store/presenceRules.ts';
-import { MemoryStore } from '../helpers/memoryStore.ts';
+import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
 const NOW = 1_700_000_000_000;
 const EMPTY = Buffer.alloc(0);

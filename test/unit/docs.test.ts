@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import t from 'tap';
 import { parse } from 'yaml';
-import { at } from '../helpers/programs.ts';
+import { at } from '../helpers/processes/programs.ts';
 import { readText, repositoryFiles } from '../helpers/sources.ts';
 
 const files = repositoryFiles();

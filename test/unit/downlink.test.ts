@@ -4,7 +4,7 @@ import { backendStatus, parseMessageId } from '../../src/acceptor/route/downlink
 import { REPLY_FATES, type ReplyFate } from '../../src/base/metrics.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { Paths } from '../helpers/paths.ts';
+import { Paths } from '../helpers/worlds/paths.ts';
 
 /** How often each fate came, without the zeros. */
 function fates(paths: Paths): Partial<Record<ReplyFate, number>> {

@@ -1,6 +1,6 @@
 /** The recorder's rules, one by one, in a world whose every step the test takes. */
 import t from 'tap';
-import { World } from '../helpers/presenceWorld.ts';
+import { World } from '../helpers/worlds/presenceWorld.ts';
 
 /** Everything that was sent has been received, recorded and obeyed. */
 async function quiet(world: World): Promise<void> {

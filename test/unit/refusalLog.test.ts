@@ -5,7 +5,7 @@ import { ProtocolError } from '../../src/base/errors.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeLoggerTo } from '../../src/base/log.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { FakeClock } from '../helpers/clock.ts';
+import { FakeClock } from '../helpers/fakes/clock.ts';
 
 const link = { deviceId: 'door-17', peer: '192.0.2.7:4711' };
 const stranger = { deviceId: '', peer: '' };

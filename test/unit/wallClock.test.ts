@@ -1,8 +1,8 @@
 /** The wall clock is set by people: what it may decide, and what it may not. */
 import t from 'tap';
 import { WallWatch } from '../../src/registrar/wallWatch.ts';
-import { FakeClock } from '../helpers/clock.ts';
-import { World } from '../helpers/presenceWorld.ts';
+import { FakeClock } from '../helpers/fakes/clock.ts';
+import { World } from '../helpers/worlds/presenceWorld.ts';
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;

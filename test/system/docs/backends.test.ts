@@ -1,10 +1,10 @@
 /** Programs and commands of docs/amqp.md, under the users that its own commands make. */
 import t, { type Test } from 'tap';
-import { Backend } from '../../helpers/backend.ts';
-import { Command } from '../../helpers/command.ts';
 import { everyBlockOf } from '../../helpers/docs.ts';
-import { DocsWorld } from '../../helpers/docsWorld.ts';
-import { at, noBunny, noPika } from '../../helpers/programs.ts';
+import { Backend } from '../../helpers/fakes/backend.ts';
+import { Command } from '../../helpers/processes/command.ts';
+import { at, noBunny, noPika } from '../../helpers/processes/programs.ts';
+import { DocsWorld } from '../../helpers/worlds/docsWorld.ts';
 
 const world = await DocsWorld.make(t);
 

@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { blocksOf, type Inline, inlinesOf, LANGUAGES, PAGES } from '../../helpers/docs.ts';
-import { LOOKED_UP, scriptOf } from '../../helpers/docsWorld.ts';
-import { cleanEnvironment } from '../../helpers/environment.ts';
-import { leashFolder } from '../../helpers/leash.ts';
-import { at } from '../../helpers/programs.ts';
+import { cleanEnvironment } from '../../helpers/processes/environment.ts';
+import { leashFolder } from '../../helpers/processes/leash.ts';
+import { at } from '../../helpers/processes/programs.ts';
+import { LOOKED_UP, scriptOf } from '../../helpers/worlds/docsWorld.ts';
 
 const OURS =
   'owsla (?:serve|devices|command|limits|presence)|owsla-loadgen (?:run|backend|compare)';

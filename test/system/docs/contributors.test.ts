@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { fetched } from '../../../tla/tlc.ts';
 import { everyBlockOf, readPage } from '../../helpers/docs.ts';
-import { DocsWorld } from '../../helpers/docsWorld.ts';
-import { at } from '../../helpers/programs.ts';
+import { at } from '../../helpers/processes/programs.ts';
 import { loadVectors } from '../../helpers/vectors.ts';
+import { DocsWorld } from '../../helpers/worlds/docsWorld.ts';
 
 // Where commands write: the report its page, the formatter what it mends.
 const world = await DocsWorld.make(t, ['bench', 'docs', 'src', 'test']);

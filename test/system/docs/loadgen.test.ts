@@ -5,9 +5,9 @@
  */
 import t, { type Test } from 'tap';
 import { EXIT } from '../../../loadgen/report.ts';
-import type { Command } from '../../helpers/command.ts';
 import { everyBlockOf } from '../../helpers/docs.ts';
-import { DocsWorld } from '../../helpers/docsWorld.ts';
+import type { Command } from '../../helpers/processes/command.ts';
+import { DocsWorld } from '../../helpers/worlds/docsWorld.ts';
 
 /** For how quick tool or server were, which is not asked here. */
 const SLOW: readonly unknown[] = [EXIT.bottleneck, EXIT.threshold];

@@ -2,11 +2,11 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import { commandLineOf } from '../../helpers/cli.ts';
 import { everyBlockOf, type Page, shapeOf } from '../../helpers/docs.ts';
-import { DocsWorld } from '../../helpers/docsWorld.ts';
-import { noPromtool, noSystemd, noTools } from '../../helpers/programs.ts';
+import { commandLineOf } from '../../helpers/processes/cli.ts';
+import { noPromtool, noSystemd, noTools } from '../../helpers/processes/programs.ts';
 import { waitFor } from '../../helpers/waitFor.ts';
+import { DocsWorld } from '../../helpers/worlds/docsWorld.ts';
 
 const world = await DocsWorld.make(t);
 

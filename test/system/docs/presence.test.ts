@@ -2,12 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { copyFileSync, rmSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import { Backend } from '../../helpers/backend.ts';
-import { Device } from '../../helpers/device.ts';
 import { everyBlockOf, shapeOf } from '../../helpers/docs.ts';
-import { DocsWorld } from '../../helpers/docsWorld.ts';
-import { noBunny, noSqlite } from '../../helpers/programs.ts';
+import { Backend } from '../../helpers/fakes/backend.ts';
+import { Device } from '../../helpers/fakes/device.ts';
+import { noBunny, noSqlite } from '../../helpers/processes/programs.ts';
 import { waitFor } from '../../helpers/waitFor.ts';
+import { DocsWorld } from '../../helpers/worlds/docsWorld.ts';
 
 const world = await DocsWorld.make(t);
 const node = await world.serves('owsla serve --data-dir /var/lib/owsla');

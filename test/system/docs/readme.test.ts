@@ -1,10 +1,10 @@
 /** README.md and examples/README.md as a newcomer follows them, terminal by terminal. */
 import { connect } from 'amqplib';
 import t from 'tap';
-import type { Command } from '../../helpers/command.ts';
 import { everyBlockOf } from '../../helpers/docs.ts';
-import { DocsWorld } from '../../helpers/docsWorld.ts';
-import { noBunny, noCompiler } from '../../helpers/programs.ts';
+import type { Command } from '../../helpers/processes/command.ts';
+import { noBunny, noCompiler } from '../../helpers/processes/programs.ts';
+import { DocsWorld } from '../../helpers/worlds/docsWorld.ts';
 
 const world = await DocsWorld.make(t);
 

@@ -5,9 +5,9 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { isNewEnough } from '../../src/base/runtime.ts';
+import { isNewEnough } from '../../../src/base/runtime.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '../../..');
 
 /** A file of the repository, as in `at('examples/device.c')`. */
 export const at = (path: string): string => join(ROOT, path);

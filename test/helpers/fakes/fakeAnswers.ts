@@ -1,5 +1,5 @@
 /** The registrar's way to queues that backends name, for tests: it takes whatever is told. */
-import type { Answer } from '../../src/broker/replyQueues.ts';
+import type { Answer } from '../../../src/broker/replyQueues.ts';
 
 export class FakeAnswers {
   readonly taken: Answer[] = [];

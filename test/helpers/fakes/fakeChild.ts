@@ -5,7 +5,7 @@
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { FromChild, StartMessage, ToChild } from '../../src/node/ipc.ts';
+import type { FromChild, StartMessage, ToChild } from '../../../src/node/ipc.ts';
 
 export const DEEDS = [
   'good',

@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Channel, type ChannelModel, type ConsumeMessage, connect } from 'amqplib';
-import { names } from '../../src/broker/topology.ts';
+import { names } from '../../../src/broker/topology.ts';
 
 export interface PresenceEvent {
   readonly device: string;

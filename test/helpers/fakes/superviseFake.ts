@@ -1,9 +1,9 @@
 /** Runs the real supervisor over fake children: `superviseFake.ts ACCEPTORS NAME=VALUE...`. */
 import { join } from 'node:path';
-import { makeConfig } from '../../src/base/config.ts';
-import { StartError } from '../../src/base/errors.ts';
-import { makeLogger } from '../../src/base/log.ts';
-import { supervise } from '../../src/supervisor/supervisor.ts';
+import { makeConfig } from '../../../src/base/config.ts';
+import { StartError } from '../../../src/base/errors.ts';
+import { makeLogger } from '../../../src/base/log.ts';
+import { supervise } from '../../../src/supervisor/supervisor.ts';
 
 const [acceptors = '1', ...pairs] = process.argv.slice(2);
 const set = Object.fromEntries(pairs.map((pair) => pair.split('=')));

@@ -5,21 +5,21 @@
  * Bound: time moves only by `pass`.
  */
 
-import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
-import { Registry } from '../../src/acceptor/endpoint/registry.ts';
-import { publishCounts } from '../../src/acceptor/publishCounts.ts';
-import { Downlink } from '../../src/acceptor/route/downlink.ts';
-import { Requests } from '../../src/acceptor/route/requests.ts';
-import { messageIdOf, Uplink } from '../../src/acceptor/route/uplink.ts';
-import { type LimitName, makeLimits } from '../../src/base/limits.ts';
-import { makeCounters } from '../../src/base/metrics.ts';
-import { Publisher } from '../../src/broker/publisher.ts';
-import { names } from '../../src/broker/topology.ts';
-import { MESSAGE_TYPES, type Message } from '../../src/wire/message.ts';
-import { v1 } from '../../src/wire/v1.ts';
-import { FakeClock } from './clock.ts';
-import { event, request } from './device.ts';
-import { type Delivered, delivery, FakeChannel } from './fakeChannel.ts';
+import type { Endpoint } from '../../../src/acceptor/endpoint/endpoint.ts';
+import { Registry } from '../../../src/acceptor/endpoint/registry.ts';
+import { publishCounts } from '../../../src/acceptor/publishCounts.ts';
+import { Downlink } from '../../../src/acceptor/route/downlink.ts';
+import { Requests } from '../../../src/acceptor/route/requests.ts';
+import { messageIdOf, Uplink } from '../../../src/acceptor/route/uplink.ts';
+import { type LimitName, makeLimits } from '../../../src/base/limits.ts';
+import { makeCounters } from '../../../src/base/metrics.ts';
+import { Publisher } from '../../../src/broker/publisher.ts';
+import { names } from '../../../src/broker/topology.ts';
+import { MESSAGE_TYPES, type Message } from '../../../src/wire/message.ts';
+import { v1 } from '../../../src/wire/v1.ts';
+import { FakeClock } from '../fakes/clock.ts';
+import { event, request } from '../fakes/device.ts';
+import { type Delivered, delivery, FakeChannel } from '../fakes/fakeChannel.ts';
 
 /** What the routes know of an endpoint; it records what it is sent. */
 export class FakeEndpoint {

@@ -1,7 +1,7 @@
 /** A backend inside a test: its own AMQP connection, its queues, what came and how it answers. */
 import { randomUUID } from 'node:crypto';
 import { type Channel, type ChannelModel, type ConsumeMessage, connect } from 'amqplib';
-import { names } from '../../src/broker/topology.ts';
+import { names } from '../../../src/broker/topology.ts';
 
 /** Remove what a node with this prefix declared on a broker that others use too. */
 export async function forgetTopology(amqp: string, prefix: string): Promise<void> {

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { cleanEnvironment } from './environment.ts';
 
-const CLI = join(import.meta.dirname, '../../src/cli/cli.ts');
+const CLI = join(import.meta.dirname, '../../../src/cli/cli.ts');
 
 export type LogLine = Readonly<Record<string, unknown>> & {
   readonly msg?: string;

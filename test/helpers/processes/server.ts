@@ -5,11 +5,11 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { waitFor } from '../waitFor.ts';
 import { cleanEnvironment } from './environment.ts';
 import { leash } from './leash.ts';
-import { waitFor } from './waitFor.ts';
 
-const CLI = join(import.meta.dirname, '../../src/cli/cli.ts');
+const CLI = join(import.meta.dirname, '../../../src/cli/cli.ts');
 
 /** Limits that make figures appear soon. */
 const QUICK = { reportMs: 100, scrapeMs: 100 };

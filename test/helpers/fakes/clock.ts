@@ -1,5 +1,5 @@
 /** A clock that tests move by hand. */
-import type { Clock } from '../../src/base/clock.ts';
+import type { Clock } from '../../../src/base/clock.ts';
 
 export class FakeClock implements Clock {
   #ms = 1;

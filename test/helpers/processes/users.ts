@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { Broker, Permissions } from './broker.ts';
 
-const DOC = join(import.meta.dirname, '../../docs/amqp.md');
+const DOC = join(import.meta.dirname, '../../../docs/amqp.md');
 
 /** The documented permissions of `user`, for names that begin with `prefix`. */
 export function documentedPermissions(user: 'owsla' | 'backend', prefix: string): Permissions {

@@ -6,10 +6,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
-import type { Properties } from '../../src/broker/content.ts';
-import { type AmqplibConnection, writeDirectly } from '../../src/broker/directWriter.ts';
-import { writeMessage } from '../../src/broker/publishFrames.ts';
-import { waitFor } from './waitFor.ts';
+import type { Properties } from '../../../src/broker/content.ts';
+import { type AmqplibConnection, writeDirectly } from '../../../src/broker/directWriter.ts';
+import { writeMessage } from '../../../src/broker/publishFrames.ts';
+import { waitFor } from '../waitFor.ts';
 
 /** AMQP's flag for the headers, and where a content header has its flags. */
 const HEADERS_FLAG = 1 << 13;

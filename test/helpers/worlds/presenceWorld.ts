@@ -5,18 +5,18 @@
  * Bound: small numbers, so that steps meet each other often.
  */
 import assert from 'node:assert/strict';
-import { type Link, LinkChanges } from '../../src/acceptor/linkChanges.ts';
-import type { CloseReason } from '../../src/base/errors.ts';
-import { makeLimits } from '../../src/base/limits.ts';
-import { makePresenceCounters } from '../../src/base/metrics.ts';
-import { noTrace } from '../../src/base/trace.ts';
-import type { Publishing } from '../../src/broker/publisher.ts';
-import type { ToRegistrar } from '../../src/node/messages.ts';
-import { Notifier } from '../../src/registrar/presence/notifier.ts';
-import { Recorder } from '../../src/registrar/presence/recorder.ts';
-import type { HeldLink, Row } from '../../src/registrar/store/presenceRules.ts';
-import type { Batch } from '../../src/registrar/store/store.ts';
-import { MemoryStore } from './memoryStore.ts';
+import { type Link, LinkChanges } from '../../../src/acceptor/linkChanges.ts';
+import type { CloseReason } from '../../../src/base/errors.ts';
+import { makeLimits } from '../../../src/base/limits.ts';
+import { makePresenceCounters } from '../../../src/base/metrics.ts';
+import { noTrace } from '../../../src/base/trace.ts';
+import type { Publishing } from '../../../src/broker/publisher.ts';
+import type { ToRegistrar } from '../../../src/node/messages.ts';
+import { Notifier } from '../../../src/registrar/presence/notifier.ts';
+import { Recorder } from '../../../src/registrar/presence/recorder.ts';
+import type { HeldLink, Row } from '../../../src/registrar/store/presenceRules.ts';
+import type { Batch } from '../../../src/registrar/store/store.ts';
+import { MemoryStore } from '../fakes/memoryStore.ts';
 
 const LIMITS = makeLimits({
   presenceBatchMax: 2,

@@ -3,7 +3,7 @@
  * From: its standard input, whose end ends it.  To: standard output, one line with its port.
  * Bound: none of its own; the limit of open files is the point.
  */
-import { Served } from './endpoints.ts';
+import { Served } from '../worlds/endpoints.ts';
 
 const served = new Served('TCP', {});
 await served.begin();

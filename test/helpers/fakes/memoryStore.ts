@@ -9,9 +9,9 @@ import {
   isOver,
   type OpenCommands,
   type StoredOutcome,
-} from '../../src/registrar/store/commandRows.ts';
-import type { Row } from '../../src/registrar/store/presenceRules.ts';
-import type { Batch, Opened, OutboxEvent, Store } from '../../src/registrar/store/store.ts';
+} from '../../../src/registrar/store/commandRows.ts';
+import type { Row } from '../../../src/registrar/store/presenceRules.ts';
+import type { Batch, Opened, OutboxEvent, Store } from '../../../src/registrar/store/store.ts';
 
 export class MemoryStore implements Store {
   readonly rows = new Map<string, Row>();

@@ -7,9 +7,9 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { repositoryFiles } from '../sources.ts';
 import { runPlain } from './plain.ts';
 import { at } from './programs.ts';
-import { repositoryFiles } from './sources.ts';
 
 function npm(cwd: string, ...args: string[]): void {
   const { status, stdout, stderr } = runPlain(cwd, 'npm', ...args, '--no-update-notifier');

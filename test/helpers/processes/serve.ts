@@ -7,10 +7,10 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import type { Test } from 'tap';
-import { forgetTopology } from './backend.ts';
+import { forgetTopology } from '../fakes/backend.ts';
+import { waitFor } from '../waitFor.ts';
 import type { Broker } from './broker.ts';
 import { Cli, type CliOptions } from './cli.ts';
-import { waitFor } from './waitFor.ts';
 
 /** The password of every user that a test makes up: no output may hold it. */
 export const PASSWORD = 's3cret-word';

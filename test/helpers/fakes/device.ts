@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { stringify } from 'uuid';
-import type { Message } from '../../src/wire/message.ts';
-import { TYPE } from '../../src/wire/message.ts';
-import { encode, v1 } from '../../src/wire/v1.ts';
+import type { Message } from '../../../src/wire/message.ts';
+import { TYPE } from '../../../src/wire/message.ts';
+import { encode, v1 } from '../../../src/wire/v1.ts';
 
 /** Stands in the queue of messages where the server's FIN or the loss of the link came. */
 export const END = 'end' as const;

@@ -21,11 +21,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { connect } from 'amqplib';
 import type { Test } from 'tap';
-import { Command } from './command.ts';
-import { leashFolder } from './leash.ts';
-import { at, debianPython } from './programs.ts';
-import { makeVhost, type Vhost } from './vhost.ts';
-import { waitFor } from './waitFor.ts';
+import { Command } from '../processes/command.ts';
+import { leashFolder } from '../processes/leash.ts';
+import { at, debianPython } from '../processes/programs.ts';
+import { makeVhost, type Vhost } from '../processes/vhost.ts';
+import { waitFor } from '../waitFor.ts';
 
 /** Targets of make that would take too long, or run this very test: `make -n` looks them up. */
 export const LOOKED_UP: Readonly<Record<string, string>> = {

@@ -1,7 +1,7 @@
 /** A node of the real supervisor over fake children (fakeChild.ts), for tests of its decisions. */
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { Cli, type LogLine } from './cli.ts';
+import { Cli, type LogLine } from '../processes/cli.ts';
 import type { Deed } from './fakeChild.ts';
 
 const script = join(import.meta.dirname, 'superviseFake.ts');

@@ -3,9 +3,9 @@
  * From: Endpoints.  To: the test's assertions; `release` stands for a confirm or a reply.
  * Bound: `room` messages are taken, then `isFull` holds until the test sets it again.
  */
-import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
-import type { Routes } from '../../src/acceptor/endpoint/endpoints.ts';
-import type { Ack, Event, Request, Result } from '../../src/wire/message.ts';
+import type { Endpoint } from '../../../src/acceptor/endpoint/endpoint.ts';
+import type { Routes } from '../../../src/acceptor/endpoint/endpoints.ts';
+import type { Ack, Event, Request, Result } from '../../../src/wire/message.ts';
 
 export interface Handed {
   readonly endpoint: Endpoint;

@@ -5,8 +5,8 @@
  */
 import { connect, type Socket } from 'node:net';
 import { stringify } from 'uuid';
-import { TYPE } from '../../src/wire/message.ts';
-import { v1 } from '../../src/wire/v1.ts';
+import { TYPE } from '../../../src/wire/message.ts';
+import { v1 } from '../../../src/wire/v1.ts';
 import { hello } from './device.ts';
 
 /** Numbers from 0 to 1, the same for the same seed (mulberry32). */

@@ -8,15 +8,15 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Channel, ConsumeMessage, Options } from 'amqplib';
-import { makeLimits } from '../../src/base/limits.ts';
-import { makeCommandCounters } from '../../src/base/metrics.ts';
-import type { Answer as Outcome } from '../../src/broker/replyQueues.ts';
-import type { ToAcceptor, ToRegistrar } from '../../src/node/messages.ts';
-import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
-import { KEYS } from '../../src/registrar/command/deviceQueue.ts';
-import type { CommandWrites } from '../../src/registrar/store/commandRows.ts';
-import type { Row } from '../../src/registrar/store/presenceRules.ts';
-import { MemoryStore } from './memoryStore.ts';
+import { makeLimits } from '../../../src/base/limits.ts';
+import { makeCommandCounters } from '../../../src/base/metrics.ts';
+import type { Answer as Outcome } from '../../../src/broker/replyQueues.ts';
+import type { ToAcceptor, ToRegistrar } from '../../../src/node/messages.ts';
+import { CommandConsumer } from '../../../src/registrar/command/commandConsumer.ts';
+import { KEYS } from '../../../src/registrar/command/deviceQueue.ts';
+import type { CommandWrites } from '../../../src/registrar/store/commandRows.ts';
+import type { Row } from '../../../src/registrar/store/presenceRules.ts';
+import { MemoryStore } from '../fakes/memoryStore.ts';
 
 const LIMITS = {
   presenceBatchMax: 3,

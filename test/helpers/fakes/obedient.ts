@@ -4,7 +4,7 @@
  * Bound: it remembers KEYS keys, over its reconnects, as docs/protocol.md asks of devices.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { type CommandMessage, type Message, TYPE } from '../../src/wire/message.ts';
+import { type CommandMessage, type Message, TYPE } from '../../../src/wire/message.ts';
 import { Device, END } from './device.ts';
 
 const KEYS = 16;

@@ -10,22 +10,22 @@ import { connect, type Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
-import { Endpoints, type Refusals } from '../../src/acceptor/endpoint/endpoints.ts';
-import { Listener } from '../../src/acceptor/endpoint/listener.ts';
+import type { Endpoint } from '../../../src/acceptor/endpoint/endpoint.ts';
+import { Endpoints, type Refusals } from '../../../src/acceptor/endpoint/endpoints.ts';
+import { Listener } from '../../../src/acceptor/endpoint/listener.ts';
 import {
   type LimitName,
   type Limits,
   makeLimits,
   SHARDS,
   SHARDS_PER_TICK,
-} from '../../src/base/limits.ts';
-import { type Counters, makeCounters } from '../../src/base/metrics.ts';
-import { MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
-import { v1 } from '../../src/wire/v1.ts';
-import { FakeClock } from './clock.ts';
-import { Device, hello } from './device.ts';
-import { FakeRoutes } from './fakeRoutes.ts';
+} from '../../../src/base/limits.ts';
+import { type Counters, makeCounters } from '../../../src/base/metrics.ts';
+import { MESSAGE_TYPES, type Message, TYPE } from '../../../src/wire/message.ts';
+import { v1 } from '../../../src/wire/v1.ts';
+import { FakeClock } from '../fakes/clock.ts';
+import { Device, hello } from '../fakes/device.ts';
+import { FakeRoutes } from '../fakes/fakeRoutes.ts';
 
 export type Transport = 'TCP' | 'pair';
 export const TRANSPORTS: readonly Transport[] = ['TCP', 'pair'];

@@ -3,7 +3,7 @@
  * From: what the test does to the link.  To: what must be seen of it after each step.
  * Bound: one link, fake routes; it keeps frames as words and knows nothing of sockets.
  */
-import type { CloseReason, ErrorCode } from '../../src/base/errors.ts';
+import type { CloseReason, ErrorCode } from '../../../src/base/errors.ts';
 
 /** One frame of the device: a word for what it is, and its id where it has one. */
 export interface Sent {

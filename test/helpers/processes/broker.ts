@@ -23,7 +23,7 @@ const DEFAULT_URL = 'amqp://guest:guest@127.0.0.1:5672';
 const SCRIPT_FOLDERS = ['/usr/lib/rabbitmq/bin', '/opt/homebrew/sbin', '/usr/local/sbin'];
 /** Where a node that starts for the first time looks for a cluster to join. */
 const PEERS = 'cluster_formation.classic_config.nodes';
-const SETUP = join(import.meta.dirname, '../../.ci/setup.sh');
+const SETUP = join(import.meta.dirname, '../../../.ci/setup.sh');
 
 /** Below the range from which Linux takes local ports, so that no client sits on ours. */
 const PORT_MIN = 20_000;

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type ChannelModel, type ConfirmChannel, connect, type Options } from 'amqplib';
-import { names } from '../../src/broker/topology.ts';
+import { names } from '../../../src/broker/topology.ts';
 
 export interface Told {
   readonly type: string;

@@ -28,6 +28,7 @@ import { Device, event, hello, request } from '../test/helpers/fakes/device.ts';
 import { findBroker } from '../test/helpers/processes/broker.ts';
 import { FIGURES } from './fleet.ts';
 import { loadAverages, rssBytesOf } from './proc.ts';
+import { serverOf } from './trees.ts';
 
 const KIB = 1_024;
 const MIB = 1_024 * KIB;
@@ -125,7 +126,7 @@ async function measure(tree: string, kind: string, links: number, seconds: numbe
   const broker = await findBroker();
   runs += 1;
   const prefix = `greedy-${process.pid}-${runs}`;
-  const { Server } = await import(join(tree, 'test/helpers/processes/server.ts'));
+  const Server = await serverOf(tree);
   const limits = { ...FIGURES, ...LIMITS[kind] };
   const server = await Server.start({ amqp: broker.url, prefix, acceptors: 1, limits });
   const backend = await startBackend(broker.url, names(prefix));

@@ -18,6 +18,7 @@ import type { Answer, Ask } from './peers/client.ts';
 import { cpuUsOf, treeOf } from './peers/machine.ts';
 import { Told } from './peers/told.ts';
 import { heading, ratios, row, spread } from './stats.ts';
+import { serverOf } from './trees.ts';
 
 const { values } = parseArgs({
   options: {
@@ -79,7 +80,7 @@ async function startBare(name: string, prefix: string): Promise<Side> {
 }
 
 async function startNode(dir: string, prefix: string, env: Record<string, string>): Promise<Side> {
-  const { Server } = await import(join(dir, 'test/helpers/processes/server.ts'));
+  const Server = await serverOf(dir);
   const limits = { ...FIGURES, ...OPEN_GATE };
   const server = await Server.start({ amqp: broker.url, prefix, acceptors: 1, limits, env });
   const acceptor = [server.childPid('acceptor 1')];

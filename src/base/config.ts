@@ -1,6 +1,6 @@
 /**
  * Config: what one node was told, as one frozen object that survives JSON.
- * From: layers of raw options (flags, variables, file) that cli.ts has read.
+ * From: layers of raw options (flags, variables, file) that commandLine.ts has read.
  * To: the supervisor, and every child by IPC; never by argv, for it holds the AMQP password.
  * Bound: everything is checked here, at the start: all faults are told at once, by one StartError.
  */

@@ -1,6 +1,6 @@
 /**
  * Consumer: the deliveries of one queue, each decided by its handler in the turn it comes in.
- * From: a channel with `prefetch` deliveries under way.  To: `onDelivery`, then one ack per turn.
+ * From: a channel with `prefetch` deliveries under way.  To: downlink.ts, then one ack per turn.
  * Bound: as every delivery is acked in its turn, no slow device can hold the channel.
  */
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';

@@ -1,7 +1,7 @@
 /**
  * CommandLine: the `owsla` command; the only reader of arguments and environment.
  * From: cli.ts; flags, OWSLA_ variables, one file.  To: config.ts, then preflight.ts and
- * supervisor.ts, or presenceCommand.ts and its like.
+ * supervisor.ts; or presenceCommand.ts, listDevices.ts, sendCommand.ts.
  * Bound: what it does not know it refuses; a StartError is one line on stderr and an exit code.
  */
 import { readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
  * ListDevices: what `owsla devices` does: asks a node who is connected, one device or all.
- * From: cli.ts.  To: the queue of presence queries; rows, page by page, and an exit code.
+ * From: commandLine.ts.  To: the queue of presence queries; rows, page by page, and an exit code.
  * Bound: one page at a time; ANSWER_MS for each, then nobody is there to answer.
  */
 import { setTimeout as delay } from 'node:timers/promises';

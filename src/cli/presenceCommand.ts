@@ -1,7 +1,7 @@
 /**
  * PresenceCommand: what `owsla presence` and `owsla presence restore` do.
- * From: cli.ts, with a config.  To: events of the broker, line by line; the store, while no node
- * has it.
+ * From: commandLine.ts, with a config.  To: events of the broker, line by line; the store, while
+ * no node has it.
  * Bound: the queue is for this connection only; it holds WATCHED_MAX events for a
  * reader that does not read, then the oldest go.
  */

@@ -1,6 +1,6 @@
 /**
  * SendCommand: what `owsla command` does: one command to one device, and what became of it.
- * From: cli.ts.  To: the exchange of commands; outcomes, as lines, and an exit code.
+ * From: commandLine.ts.  To: the exchange of commands; outcomes, as lines, and an exit code.
  * Bound: it waits `waitMs`, and GRACE_MS more for an outcome that is on its way.
  */
 import { randomUUID } from 'node:crypto';

@@ -1,6 +1,7 @@
 /**
  * Messages: what acceptors and the registrar say to each other, as MessagePack arrays.
- * From: linkChanges.ts, streamServer.ts.  To: a frame (wire/frame.ts) holds a list of them.
+ * From: streamClient.ts and streamServer.ts, each of them.
+ * To: the other one, in frames (wire/frame.ts) that hold a list of them.
  * Bound: FRAME_MESSAGES_MAX per frame, FRAME_BYTES_MAX bytes; whoever breaks this is cut off.
  *
  *   acceptor                                  registrar

@@ -1,6 +1,6 @@
 /**
  * ReportStreams: the processes' reports, read off a Unix socket.
- * From: report.ts of acceptors and the registrar.  To: `onReport`, one at a time.
+ * From: report.ts of acceptors and the registrar.  To: nodeStatus.ts, one at a time.
  * Bound: REPORT_BYTES_MAX per report; a stream that breaks this or the format is closed.
  */
 import type { Socket } from 'node:net';

@@ -1,6 +1,7 @@
 /**
  * Preflight: proves, before any child is forked, that the node can start.
- * From: cli.ts, with a checked config.  To: the same config with real ports, or one StartError.
+ * From: commandLine.ts, with a checked config.
+ * To: the same config with real ports, or one StartError.
  * Bound: `brokerConnectMs` for each step at the brokers, all at once; nothing stays open.
  */
 import { randomInt } from 'node:crypto';

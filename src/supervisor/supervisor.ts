@@ -1,6 +1,7 @@
 /**
  * Supervisor: forks observer, registrar and acceptors, restarts and drains them; nothing else.
- * From: cli.ts, with a config that preflight.ts has proved; signals; children's messages and exits.
+ * From: commandLine.ts, with a config that preflight.ts has proved; signals; messages and exits of
+ * children.
  * To: children, by IPC and SIGKILL; the caller, by an exit code or one StartError.
  * Bound: restart.ts's intensity: beyond it the node gives up for an acceptor, and goes on without a
  * helper; childReadyMs, childSilenceMs and the drain's time for each child, then SIGKILL. Only an

@@ -1,6 +1,6 @@
 /**
  * DeviceCommands: from the registrar's stream to the socket of one device, and its answers back.
- * From: StreamClient, one COMMAND at a time; endpoints, their ACKs and RESULTs.
+ * From: streamClient.ts, one COMMAND at a time; endpoints.ts, ACKs and RESULTs of links.
  * To: the endpoint that the connection id names; the registrar, what became of it.
  * Bound: OPEN_MAX COMMANDs of a link are known by their ids, the oldest is forgotten: its answer
  * is a stray one then. A link whose outbox is above its soft bound takes no COMMAND. After a kept

@@ -1,6 +1,6 @@
 /**
  * Downlink: replies of backends to the sockets that wait for them.
- * From: Consumer, one delivery at a time.  To: the endpoint that the correlation id names.
+ * From: consumer.ts, one delivery at a time.  To: the endpoint that the correlation id names.
  * Bound: nothing is kept; a reply is sent in this turn, or dropped and counted by its fate.
  */
 import type { ConsumeMessage } from 'amqplib';

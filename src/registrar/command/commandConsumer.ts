@@ -1,7 +1,7 @@
 /**
  * CommandConsumer: the queue of commands, and what their decisions do to the world.
  * From: one channel of the registrar's AMQP connection, by which commands come in.
- * To: acceptors' streams; the store, as a part of its transactions; outcomes, by answers.ts.
+ * To: streamServer.ts; recorder.ts's transactions, as a part of them; outcomes, by answers.ts.
  * Bound: `commandPrefetch` deliveries not yet settled: then the broker keeps the rest.
  */
 import { randomBytes } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
  * Rows: what the store keeps of commands and their outcomes; the shapes, and nothing else.
- * From: durable.ts.  To: the store (store.ts), in the same transactions as presence.
+ * From: durable.ts, outcomes.ts.  To: the store (store.ts), in the same transactions as presence.
  * Bound: `commandsPerDeviceMax` and `commandsKeptMax` commands that have not ended; ended ones are
  * forgotten after `commandRememberMs`.
  */

@@ -1,7 +1,8 @@
 /**
  * Store: what keeps presence and kept commands over the end of every process; the interface and
  * its faults.
- * From: recorder.ts, notifier.ts and queries.ts.  To: sqlite.ts; a server for several nodes later.
+ * From: recorder.ts, notifier.ts and queries.ts; durable.ts and outcomes.ts.
+ * To: sqlite.ts; a server for several nodes later.
  * Bound: one owner at a time: a second `open` fails with 'locked'. Every read has a limit.
  *
  * test/component/store.test.ts is the contract in tests; each implementation has to pass it.

@@ -1,6 +1,7 @@
 /**
  * Redact: takes passwords and tokens out of text that people or log stores will read.
- * From: log.ts (every line) and commandLine.ts (every sentence).  To: the same text with `***` instead.
+ * From: log.ts (every line) and commandLine.ts (every sentence).
+ * To: the same text with `***` instead.
  * Bound: pure and linear; it knows AMQP URLs and JSON fields named `token` or `password`.
  */
 

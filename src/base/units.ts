@@ -1,6 +1,7 @@
 /**
  * Units: durations and sizes as people write them, and names that are nearly right.
- * From: commandLine.ts and config.ts, which read text.  To: numbers of ms and bytes, or `undefined`.
+ * From: commandLine.ts and config.ts, which read text.
+ * To: numbers of ms and bytes, or `undefined`.
  * Bound: nothing is rounded: `1.5s` is 1500 ms, `0.5ms` is refused.
  */
 

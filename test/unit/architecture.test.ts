@@ -1,6 +1,6 @@
 /**
- * docs/architecture.md shows what is there: its files exist, its lines follow imports, and no folder
- * of src/ is left out.
+ * docs/architecture.md shows what is there: its files exist, its lines follow imports, and no
+ * folder of src/ is left out.
  * From: the page and the imports of src/.  To: one line for each breach.
  * Bound: a line is what its section draws: tokens between blanks; what is no file is a word.
  */

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import t from 'tap';
 import { blocksOf } from '../helpers/docs.ts';
-import { at } from '../helpers/programs.ts';
+import { at } from '../helpers/processes/programs.ts';
 import { readSource, readText, repositoryFiles } from '../helpers/sources.ts';
 
 const PAGE = 'docs/architecture.md';

@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, type Histogram, HistogramLogReader } from 'hdr-histogram-js';
-import type { Report } from '../loadgen/report.ts';
+import type { Report } from '../loadgen/report/report.ts';
 import { LIMIT_SPECS } from '../src/base/limits.ts';
 import { type Names, names } from '../src/broker/topology.ts';
 import { type Broker, findBroker } from '../test/helpers/processes/broker.ts';

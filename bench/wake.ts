@@ -7,7 +7,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import type { Report } from '../loadgen/report.ts';
+import type { Report } from '../loadgen/report/report.ts';
 import { waitFor } from '../test/helpers/waitFor.ts';
 import { acceptorPids, Fleet, type Node, type Span, sourcesFor, startNode, sum } from './fleet.ts';
 import { cpuUsOf, loadAverages, rssBytesOf } from './proc.ts';

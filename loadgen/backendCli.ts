@@ -4,9 +4,9 @@
  * Bound: a signal to stop ends it; a broker that is away is waited for.
  */
 import type { Argv } from 'yargs';
-import { Backend, type BackendPlan } from './backend.ts';
+import { Backend, type BackendPlan } from './backend/backend.ts';
+import { durations, share, whole } from './plan/units.ts';
 import { onStopSignals } from './signals.ts';
-import { durations, share, whole } from './units.ts';
 
 const FLAGS = {
   amqp: { type: 'string', demandOption: true, describe: 'amqp://user:password@host:port/vhost' },

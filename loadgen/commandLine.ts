@@ -8,10 +8,7 @@ import yargs, { type Argv, type Options } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { markOperands, unmarked } from '../src/base/operands.ts';
 import { backendOptions, runBackend } from './backendCli.ts';
-import { writeComparison } from './compare.ts';
-import { EXIT } from './report.ts';
-import { PreflightError, run } from './run.ts';
-import { readScenario } from './scenario.ts';
+import { readScenario } from './plan/scenario.ts';
 import {
   type Given,
   makeOutput,
@@ -19,8 +16,11 @@ import {
   OPTION_NAMES,
   OPTIONS,
   type OptionValue,
-} from './settings.ts';
-import { UsageError } from './units.ts';
+} from './plan/settings.ts';
+import { UsageError } from './plan/units.ts';
+import { writeComparison } from './report/compare.ts';
+import { EXIT } from './report/report.ts';
+import { PreflightError, run } from './run.ts';
 
 const TYPES = { text: 'string', flag: 'boolean', list: 'array' } as const;
 

@@ -3,10 +3,10 @@
  * From: manager.ts and worker.ts.  To: each other, over the fork's channel.
  * Bound: a worker speaks once per interval, whatever the load; nothing per message.
  */
-import type { CommandBroker } from './commandPublisher.ts';
-import type { Taken } from './measures.ts';
-import type { Plan } from './plan.ts';
-import type { Example, ViolationCounts } from './violations.ts';
+import type { CommandBroker } from './commands/commandPublisher.ts';
+import type { Taken } from './measure/measures.ts';
+import type { Example, ViolationCounts } from './measure/violations.ts';
+import type { Plan } from './plan/plan.ts';
 
 /** Length of an interval: the grain of the live line and of every plot. */
 export const INTERVAL_MS = 1_000;

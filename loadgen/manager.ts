@@ -9,13 +9,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { NO_DEBUGGER } from '../src/base/runtime.ts';
-import { nowMs } from './clock.ts';
-import type { CommandBroker } from './commandPublisher.ts';
+import type { CommandBroker } from './commands/commandPublisher.ts';
+import { durationOf } from './fleet/load.ts';
 import type { FromWorker, ToWorker } from './ipc.ts';
-import { durationOf } from './load.ts';
-import type { Plan } from './plan.ts';
-import type { Ended, Ending } from './report.ts';
-import { Totals } from './totals.ts';
+import { nowMs } from './measure/clock.ts';
+import { Totals } from './measure/totals.ts';
+import type { Plan } from './plan/plan.ts';
+import type { Ended, Ending } from './report/report.ts';
 
 /** Time between the order and the first connect or message: every worker has read it by then. */
 const LEAD_MS = 100;

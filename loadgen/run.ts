@@ -5,20 +5,20 @@
  */
 import { lookup } from 'node:dns/promises';
 import { writeFile } from 'node:fs/promises';
-import { type CommandBroker, checkCommands } from './commandPublisher.ts';
-import { HdrLog } from './hdrLog.ts';
-import { writeHtml } from './html.ts';
-import { Live } from './live.ts';
+import { type CommandBroker, checkCommands } from './commands/commandPublisher.ts';
 import { Manager } from './manager.ts';
-import type { Plan } from './plan.ts';
-import { preflight, thisMachine } from './preflight.ts';
-import { servePrometheus } from './prometheus.ts';
-import { type Ended, makeReport, type Report } from './report.ts';
-import type { Output } from './settings.ts';
+import { HdrLog } from './measure/hdrLog.ts';
+import { Watch, type Watched } from './measure/watch.ts';
+import type { Plan } from './plan/plan.ts';
+import { preflight, thisMachine } from './plan/preflight.ts';
+import type { Output } from './plan/settings.ts';
+import { UsageError } from './plan/units.ts';
+import { writeHtml } from './report/html.ts';
+import { Live } from './report/live.ts';
+import { servePrometheus } from './report/prometheus.ts';
+import { type Ended, makeReport, type Report } from './report/report.ts';
+import { writeTable } from './report/table.ts';
 import { onStopSignals } from './signals.ts';
-import { writeTable } from './table.ts';
-import { UsageError } from './units.ts';
-import { Watch, type Watched } from './watch.ts';
 
 /** An interrupted run waits this long for events that are still on their way. */
 const INTERRUPTED_WAIT_MS = 200;

@@ -8,17 +8,17 @@
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { IGNORED_SIGNALS, ignoreSilently, STOP_SIGNALS } from '../src/base/signals.ts';
-import { nowMs } from './clock.ts';
-import type { CommandBroker } from './commandPublisher.ts';
-import { Commands, WakeUps } from './commands.ts';
-import { startFaults } from './faults.ts';
-import { Fleet } from './fleet.ts';
+import type { CommandBroker } from './commands/commandPublisher.ts';
+import { Commands, WakeUps } from './commands/commands.ts';
+import { startFaults } from './fleet/faults.ts';
+import { Fleet } from './fleet/fleet.ts';
+import { startLoad } from './fleet/load.ts';
+import { warmUp } from './fleet/warmUp.ts';
 import { type FromWorker, type Gauges, INTERVAL_MS, type ToWorker } from './ipc.ts';
-import { startLoad } from './load.ts';
-import { Measures } from './measures.ts';
-import type { Plan } from './plan.ts';
-import { Violations } from './violations.ts';
-import { warmUp } from './warmUp.ts';
+import { nowMs } from './measure/clock.ts';
+import { Measures } from './measure/measures.ts';
+import { Violations } from './measure/violations.ts';
+import type { Plan } from './plan/plan.ts';
 
 const LAG_RESOLUTION_MS = 10;
 /** How often a worker that sends no more looks whether everything is answered. */

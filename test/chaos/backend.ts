@@ -7,7 +7,7 @@
  */
 import type { Channel, ConsumeMessage } from 'amqplib';
 import { v4 as uuid } from 'uuid';
-import { Random } from '../../loadgen/random.ts';
+import { Random } from '../../loadgen/plan/random.ts';
 import { names } from '../../src/broker/topology.ts';
 import { type Entry, LedgerFile, readName } from './ledger.ts';
 import { live, safely } from './lives.ts';

@@ -5,7 +5,7 @@
  * Bound: the plan's duration, plus what is under way then; each fault has HEAL_MS to be healed.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { Random } from '../../loadgen/random.ts';
+import { Random } from '../../loadgen/plan/random.ts';
 import { Books, FINDINGS, type Span } from './books.ts';
 import { COMMAND_FINDINGS, CommandBooks } from './commandBooks.ts';
 import { type Detection, detectionsOf, failuresOf as lateOf, wordsOf } from './detection.ts';

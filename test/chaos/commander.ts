@@ -7,7 +7,7 @@
  * then is skipped.
  */
 import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
-import { Random } from '../../loadgen/random.ts';
+import { Random } from '../../loadgen/plan/random.ts';
 import { names } from '../../src/broker/topology.ts';
 import { deviceName, LedgerFile } from './ledger.ts';
 import { live, safely } from './lives.ts';

@@ -6,7 +6,7 @@
  * Bound: a message that falls due while its device has no link is noted as skipped, never sent
  * later. Ends with its parent.
  */
-import { Random } from '../../loadgen/random.ts';
+import { Random } from '../../loadgen/plan/random.ts';
 import { Device } from './device.ts';
 import { LedgerFile } from './ledger.ts';
 import { Steady } from './steady.ts';

@@ -2,9 +2,9 @@
  * Obey: how a device treats COMMANDs: acts once on each of its last 16 keys, and answers in one of
  * several ways, some of them as broken devices do.
  * From: device.ts, each COMMAND of its present link.  To: the ledger, before any answer; answers.
- * Bound: loadgen/keys.ts: 16 keys, kept over the device's links.
+ * Bound: loadgen/fleet/keys.ts: 16 keys, kept over the device's links.
  */
-import { Keys } from '../../loadgen/keys.ts';
+import { Keys } from '../../loadgen/fleet/keys.ts';
 import { STATUS } from '../../src/base/errors.ts';
 import { type CommandMessage, type Message, TYPE } from '../../src/wire/message.ts';
 import type { LedgerFile } from './ledger.ts';

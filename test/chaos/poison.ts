@@ -4,7 +4,7 @@
  * a question about presence, a reply, and one of them at the limits.
  * Bound: the last NAMES_MAX names that were heard; nothing else is kept.
  */
-import { Random } from '../../loadgen/random.ts';
+import { Random } from '../../loadgen/plan/random.ts';
 import type { Properties } from '../../src/broker/content.ts';
 import type { Names } from '../../src/broker/topology.ts';
 import { FIELDS, field, type RawMessage, text } from '../helpers/fakes/rawBackend.ts';

@@ -5,7 +5,7 @@
  */
 import { connect } from 'amqplib';
 import t from 'tap';
-import { Random } from '../../loadgen/random.ts';
+import { Random } from '../../loadgen/plan/random.ts';
 import type { Properties } from '../../src/broker/content.ts';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';

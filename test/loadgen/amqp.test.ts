@@ -1,10 +1,10 @@
 /** The AMQP side on a real RabbitMQ: the backend's behaviours, and the watch of the events. */
 import amqp, { type Channel, type ConsumeMessage } from 'amqplib';
 import t from 'tap';
-import { Backend, type BackendPlan } from '../../loadgen/backend.ts';
-import { KIND, Payloads } from '../../loadgen/payload.ts';
-import { makePlan } from '../../loadgen/settings.ts';
-import { Watch } from '../../loadgen/watch.ts';
+import { Backend, type BackendPlan } from '../../loadgen/backend/backend.ts';
+import { Watch } from '../../loadgen/measure/watch.ts';
+import { KIND, Payloads } from '../../loadgen/plan/payload.ts';
+import { makePlan } from '../../loadgen/plan/settings.ts';
 import { names } from '../../src/broker/topology.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 

@@ -1,11 +1,11 @@
 /** Command ledger and key memory: each thing that can go wrong with a command is found, once. */
 import t from 'tap';
-import { CommandLedger, type Outcome } from '../../loadgen/commandLedger.ts';
-import { Keys } from '../../loadgen/keys.ts';
-import { Measures } from '../../loadgen/measures.ts';
-import { KIND, Payloads } from '../../loadgen/payload.ts';
-import { makePlan } from '../../loadgen/settings.ts';
-import { type Violation, Violations } from '../../loadgen/violations.ts';
+import { CommandLedger, type Outcome } from '../../loadgen/commands/commandLedger.ts';
+import { Keys } from '../../loadgen/fleet/keys.ts';
+import { Measures } from '../../loadgen/measure/measures.ts';
+import { type Violation, Violations } from '../../loadgen/measure/violations.ts';
+import { KIND, Payloads } from '../../loadgen/plan/payload.ts';
+import { makePlan } from '../../loadgen/plan/settings.ts';
 
 const GIVEN = { target: '127.0.0.1:1', bytes: '32', timeout: '1s' };
 

@@ -1,7 +1,7 @@
 /** Command publisher on a real RabbitMQ, behind a cable that is pulled. */
 import t from 'tap';
-import type { Outcome, Unpublished } from '../../loadgen/commandLedger.ts';
-import { CommandPublisher } from '../../loadgen/commandPublisher.ts';
+import type { Outcome, Unpublished } from '../../loadgen/commands/commandLedger.ts';
+import { CommandPublisher } from '../../loadgen/commands/commandPublisher.ts';
 import { names } from '../../src/broker/topology.ts';
 import { Backend } from '../helpers/fakes/backend.ts';
 import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';

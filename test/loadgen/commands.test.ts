@@ -1,7 +1,7 @@
 /** Commands of the tool against a scripted node and a real RabbitMQ: what it sends, finds, says. */
 import t from 'tap';
-import { checkCommands } from '../../loadgen/commandPublisher.ts';
-import type { Report } from '../../loadgen/report.ts';
+import { checkCommands } from '../../loadgen/commands/commandPublisher.ts';
+import type { Report } from '../../loadgen/report/report.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { CommandNode, type Misdeed } from './commandNode.ts';
 import { type Outcome, runToEnd } from './spawn.ts';

@@ -4,12 +4,18 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { parse } from 'yaml';
-import { PROFILES } from '../../loadgen/profiles.ts';
-import { EXIT } from '../../loadgen/report.ts';
-import { readScenario } from '../../loadgen/scenario.ts';
-import { type Given, makeOutput, makePlan, OPTION_NAMES, OPTIONS } from '../../loadgen/settings.ts';
-import { FIGURES } from '../../loadgen/thresholds.ts';
-import { isNote, VIOLATIONS } from '../../loadgen/violations.ts';
+import { FIGURES } from '../../loadgen/measure/thresholds.ts';
+import { isNote, VIOLATIONS } from '../../loadgen/measure/violations.ts';
+import { PROFILES } from '../../loadgen/plan/profiles.ts';
+import { readScenario } from '../../loadgen/plan/scenario.ts';
+import {
+  type Given,
+  makeOutput,
+  makePlan,
+  OPTION_NAMES,
+  OPTIONS,
+} from '../../loadgen/plan/settings.ts';
+import { EXIT } from '../../loadgen/report/report.ts';
 import { inlinesOf } from '../helpers/docs.ts';
 
 const text = readFileSync(new URL('../../docs/loadgen.md', import.meta.url), 'utf8');

@@ -1,11 +1,11 @@
 /** Ledger: each kind of wrong answer is found, counted once and shown. */
 import t from 'tap';
-import { Ledger, type LedgerHost, type Owner } from '../../loadgen/ledger.ts';
-import { Measures } from '../../loadgen/measures.ts';
-import { KIND, type Kind, Payloads } from '../../loadgen/payload.ts';
-import type { Expect, Plan } from '../../loadgen/plan.ts';
-import { makePlan } from '../../loadgen/settings.ts';
-import { type Violation, Violations } from '../../loadgen/violations.ts';
+import { Ledger, type LedgerHost, type Owner } from '../../loadgen/measure/ledger.ts';
+import { Measures } from '../../loadgen/measure/measures.ts';
+import { type Violation, Violations } from '../../loadgen/measure/violations.ts';
+import { KIND, type Kind, Payloads } from '../../loadgen/plan/payload.ts';
+import type { Expect, Plan } from '../../loadgen/plan/plan.ts';
+import { makePlan } from '../../loadgen/plan/settings.ts';
 
 const BYTES = { min: 32, max: 32 };
 

@@ -1,8 +1,8 @@
 /** Payloads and frame templates: an echo proves itself, and every frame is what the codec says. */
 import fc from 'fast-check';
 import t from 'tap';
-import { KIND, Payloads, readMark } from '../../loadgen/payload.ts';
-import { Template } from '../../loadgen/template.ts';
+import { Template } from '../../loadgen/fleet/template.ts';
+import { KIND, Payloads, readMark } from '../../loadgen/plan/payload.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { v1 } from '../../src/wire/v1.ts';
 

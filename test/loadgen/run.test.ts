@@ -1,6 +1,6 @@
 /** The tool as a process against a scripted server: what it measures, finds and says. */
 import t from 'tap';
-import type { Report } from '../../loadgen/report.ts';
+import type { Report } from '../../loadgen/report/report.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { type Script, ScriptedServer } from './scriptedServer.ts';
 import { type Outcome, runToEnd } from './spawn.ts';

@@ -1,9 +1,9 @@
 /** Ramp, agenda and random numbers: the exactness that open-loop load rests on. */
 import fc from 'fast-check';
 import t from 'tap';
-import { Agenda, type Due } from '../../loadgen/agenda.ts';
-import { Ramp } from '../../loadgen/ramp.ts';
-import { Random } from '../../loadgen/random.ts';
+import { Agenda, type Due } from '../../loadgen/fleet/agenda.ts';
+import { Ramp } from '../../loadgen/plan/ramp.ts';
+import { Random } from '../../loadgen/plan/random.ts';
 
 const pieces = fc.array(
   fc.record({

@@ -2,11 +2,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { deviceId, type Plan, profileOf } from '../../loadgen/plan.ts';
-import { type Machine, preflight } from '../../loadgen/preflight.ts';
-import { readScenario } from '../../loadgen/scenario.ts';
-import { type Given, makeOutput, makePlan } from '../../loadgen/settings.ts';
-import { judge, parseThreshold } from '../../loadgen/thresholds.ts';
+import { judge, parseThreshold } from '../../loadgen/measure/thresholds.ts';
+import { deviceId, type Plan, profileOf } from '../../loadgen/plan/plan.ts';
+import { type Machine, preflight } from '../../loadgen/plan/preflight.ts';
+import { readScenario } from '../../loadgen/plan/scenario.ts';
+import { type Given, makeOutput, makePlan } from '../../loadgen/plan/settings.ts';
 
 const TARGET = { target: '127.0.0.1:7000' };
 

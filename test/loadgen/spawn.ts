@@ -8,7 +8,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Report } from '../../loadgen/report.ts';
+import type { Report } from '../../loadgen/report/report.ts';
 
 export interface Spawned {
   readonly child: ChildProcess;

@@ -2,14 +2,14 @@
 import { deserialize, serialize } from 'node:v8';
 import t from 'tap';
 import type { Gauges, Interval } from '../../loadgen/ipc.ts';
-import { Measures } from '../../loadgen/measures.ts';
-import { plot } from '../../loadgen/plot.ts';
-import { renderMetrics } from '../../loadgen/prometheus.ts';
-import { type Ended, EXIT, makeReport, type Report } from '../../loadgen/report.ts';
-import { makeOutput, makePlan } from '../../loadgen/settings.ts';
-import { writeTable } from '../../loadgen/table.ts';
-import { Totals } from '../../loadgen/totals.ts';
-import { newViolationCounts } from '../../loadgen/violations.ts';
+import { Measures } from '../../loadgen/measure/measures.ts';
+import { Totals } from '../../loadgen/measure/totals.ts';
+import { newViolationCounts } from '../../loadgen/measure/violations.ts';
+import { makeOutput, makePlan } from '../../loadgen/plan/settings.ts';
+import { plot } from '../../loadgen/report/plot.ts';
+import { renderMetrics } from '../../loadgen/report/prometheus.ts';
+import { type Ended, EXIT, makeReport, type Report } from '../../loadgen/report/report.ts';
+import { writeTable } from '../../loadgen/report/table.ts';
 
 const GAUGES: Gauges = {
   open: 10,

@@ -3,7 +3,7 @@
  * From: the component tests.  To: the report, the server's counts, the HELLOs.
  * Bound: a run that gives no report throws what it printed.
  */
-import type { Report } from '../../loadgen/report.ts';
+import type { Report } from '../../loadgen/report/report.ts';
 import { type Script, ScriptedServer } from './scriptedServer.ts';
 import { runToEnd } from './spawn.ts';
 

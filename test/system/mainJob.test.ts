@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import type { Report } from '../../loadgen/report.ts';
+import type { Report } from '../../loadgen/report/report.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Command } from '../helpers/processes/command.ts';

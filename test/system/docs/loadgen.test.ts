@@ -4,7 +4,7 @@
  * written are test/loadgen/docs.test.ts.
  */
 import t, { type Test } from 'tap';
-import { EXIT } from '../../../loadgen/report.ts';
+import { EXIT } from '../../../loadgen/report/report.ts';
 import { everyBlockOf } from '../../helpers/docs.ts';
 import type { Command } from '../../helpers/processes/command.ts';
 import { DocsWorld } from '../../helpers/worlds/docsWorld.ts';

@@ -7,10 +7,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import amqp, { type ChannelModel, type ConsumeMessage } from 'amqplib';
-import { names } from '../src/broker/topology.ts';
-import { KIND, readMark } from './payload.ts';
-import { deviceId, type Plan } from './plan.ts';
-import { UsageError } from './units.ts';
+import { names } from '../../src/broker/topology.ts';
+import { KIND, readMark } from '../plan/payload.ts';
+import { deviceId, type Plan } from '../plan/plan.ts';
+import { UsageError } from '../plan/units.ts';
 import { EXAMPLES_MAX, type Example } from './violations.ts';
 
 const CONNECT_TRIES = 20;

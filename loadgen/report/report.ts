@@ -3,14 +3,14 @@
  * From: totals.ts and how the run ended.  To: table.ts, html.ts, --json, compare.ts.
  * Bound: a Point per second of the run; everything else is of fixed size.
  */
-import type { Counts, Labelled, TimeName } from './measures.ts';
-import type { Plan } from './plan.ts';
-import { type SelfCheck, selfCheckOf } from './selfCheck.ts';
-import type { Output } from './settings.ts';
-import { type Judged, judge } from './thresholds.ts';
-import { type Percentiles, type Point, percentilesOf, type Totals } from './totals.ts';
-import { type Example, NOTES, type Note, pick, WRONGS, type Wrong } from './violations.ts';
-import type { Watched } from './watch.ts';
+import type { Counts, Labelled, TimeName } from '../measure/measures.ts';
+import { type SelfCheck, selfCheckOf } from '../measure/selfCheck.ts';
+import { type Judged, judge } from '../measure/thresholds.ts';
+import { type Percentiles, type Point, percentilesOf, type Totals } from '../measure/totals.ts';
+import { type Example, NOTES, type Note, pick, WRONGS, type Wrong } from '../measure/violations.ts';
+import type { Watched } from '../measure/watch.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Output } from '../plan/settings.ts';
 
 /** Exit codes of `owsla-loadgen run`; 99 is k6's for the same thing. */
 export const EXIT = {

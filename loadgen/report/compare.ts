@@ -4,11 +4,11 @@
  * Bound: reads reports of this tool only; says nothing about significance, only shows.
  */
 import { readFileSync } from 'node:fs';
+import type { Percentiles } from '../measure/totals.ts';
+import { NOTES, WRONGS } from '../measure/violations.ts';
+import { UsageError } from '../plan/units.ts';
 import type { Report } from './report.ts';
 import { grouped, writeMs } from './table.ts';
-import type { Percentiles } from './totals.ts';
-import { UsageError } from './units.ts';
-import { NOTES, WRONGS } from './violations.ts';
 
 /** Read a report. Throws UsageError when the file is none. */
 export function readReport(file: string): Report {

@@ -3,11 +3,11 @@
  * From: report.ts.  To: --html FILE; opens anywhere, prints, can be mailed.
  * Bound: no script, no font, no request to anybody; size grows with the seconds of the run.
  */
-import type { TimeName } from './measures.ts';
+import type { TimeName } from '../measure/measures.ts';
+import type { Percentiles, Point } from '../measure/totals.ts';
 import { escapeHtml, type Line, plot } from './plot.ts';
 import type { Report } from './report.ts';
 import { BOTTLENECK, grouped, writeMs, writeTable } from './table.ts';
-import type { Percentiles, Point } from './totals.ts';
 
 const STYLE = `
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto;

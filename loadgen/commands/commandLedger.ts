@@ -4,11 +4,11 @@
  * To: measures and violations; how many still have no final outcome.
  * Bound: some 200 bytes per command, for the whole run: a second act may come at any time.
  */
-import { STATUS } from '../src/base/errors.ts';
-import type { Measures } from './measures.ts';
-import { KIND, type Payloads, readMark } from './payload.ts';
-import { deviceId, type Plan } from './plan.ts';
-import type { Violations } from './violations.ts';
+import { STATUS } from '../../src/base/errors.ts';
+import type { Measures } from '../measure/measures.ts';
+import type { Violations } from '../measure/violations.ts';
+import { KIND, type Payloads, readMark } from '../plan/payload.ts';
+import { deviceId, type Plan } from '../plan/plan.ts';
 
 /** A command as it was published. */
 export interface Published {

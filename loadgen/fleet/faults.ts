@@ -4,11 +4,12 @@
  * Bound: a device has at most one role, the same in every run with the same seed. What devices
  * with a role lose is `excused`, and their times are not taken: they measure the fault.
  */
+
+import type { FaultPlan } from '../plan/plan.ts';
+import { Random } from '../plan/random.ts';
 import type { Device } from './device.ts';
 import { DUE, type Fleet } from './fleet.ts';
 import type { Source } from './pacer.ts';
-import type { FaultPlan } from './plan.ts';
-import { Random } from './random.ts';
 
 type Role = 'half-open' | 'slow-reader' | 'garbage';
 

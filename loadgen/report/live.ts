@@ -4,8 +4,9 @@
  * line every PLAIN_EVERY points, so that a build log stays readable.
  * Bound: nothing is kept.
  */
+
+import { type Point, percentilesOf, type Totals } from '../measure/totals.ts';
 import { grouped, writeMs } from './table.ts';
-import { type Point, percentilesOf, type Totals } from './totals.ts';
 
 const PLAIN_EVERY = 5;
 

@@ -23,7 +23,7 @@ export interface Scenario {
 }
 
 /** Shipped scenarios lie beside the source; a compiled tree finds them in the package. */
-const FOLDERS = ['./scenarios/', '../../loadgen/scenarios/'];
+const FOLDERS = ['../scenarios/', '../../../loadgen/scenarios/'];
 const PROFILE_FIELDS = ['sends', 'topic', 'bytes', 'every', 'when'];
 
 function find(wanted: string): string {

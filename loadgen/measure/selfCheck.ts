@@ -5,7 +5,7 @@
  * Bound: fixed limits, all stated in the sentences that they lead to.
  */
 import { availableParallelism, loadavg } from 'node:os';
-import { LATE_MS, type Plan } from './plan.ts';
+import { LATE_MS, type Plan } from '../plan/plan.ts';
 import { type Percentiles, percentilesOf, type Totals, type WorkerSummary } from './totals.ts';
 
 export interface SelfCheck {

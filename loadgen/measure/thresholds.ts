@@ -3,7 +3,7 @@
  * From: settings.ts as text; the report's figures.  To: the report and exit code 99.
  * Bound: a closed list of figure names; an unknown one is refused before the run.
  */
-import { duration, UsageError } from './units.ts';
+import { duration, UsageError } from '../plan/units.ts';
 
 const OPERATORS = {
   '>=': (a: number, b: number) => a >= b,

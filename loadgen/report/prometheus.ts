@@ -6,12 +6,12 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Counter, Gauge, Registry } from 'prom-client';
-import { COUNTERS, LABELLED, TIMES } from './measures.ts';
-import type { Plan } from './plan.ts';
-import { selfCheckOf } from './selfCheck.ts';
-import { percentilesOf, type Totals } from './totals.ts';
-import { UsageError } from './units.ts';
-import { VIOLATION_NAMES } from './violations.ts';
+import { COUNTERS, LABELLED, TIMES } from '../measure/measures.ts';
+import { selfCheckOf } from '../measure/selfCheck.ts';
+import { percentilesOf, type Totals } from '../measure/totals.ts';
+import { VIOLATION_NAMES } from '../measure/violations.ts';
+import type { Plan } from '../plan/plan.ts';
+import { UsageError } from '../plan/units.ts';
 
 const PERCENTILES = ['p50', 'p90', 'p99', 'p999', 'max'] as const;
 

@@ -4,16 +4,17 @@
  * Bound: the plan's devices, worker w of W has those with index = w (mod W). A device that ended
  * comes back as the protocol asks: after `retryAfter`, or 1 s doubling to 120 s with full jitter.
  */
+
+import { nowMs } from '../measure/clock.ts';
+import type { Owner, Pending } from '../measure/ledger.ts';
+import type { Measures } from '../measure/measures.ts';
+import type { Violations } from '../measure/violations.ts';
+import { KIND, Payloads } from '../plan/payload.ts';
+import { deviceId, LATE_MS, type Plan } from '../plan/plan.ts';
+import { Random } from '../plan/random.ts';
 import type { Due } from './agenda.ts';
-import { nowMs } from './clock.ts';
 import { Device, type DeviceHost, type End } from './device.ts';
-import type { Owner, Pending } from './ledger.ts';
-import type { Measures } from './measures.ts';
 import { Pacer, type Source } from './pacer.ts';
-import { KIND, Payloads } from './payload.ts';
-import { deviceId, LATE_MS, type Plan } from './plan.ts';
-import { Random } from './random.ts';
-import type { Violations } from './violations.ts';
 
 /** What is on the agenda for a device. */
 export const DUE = { reconnect: 1, greeting: 2, keepalive: 3, think: 4, fault: 5 } as const;

@@ -4,11 +4,11 @@
  * (`onSettled`).
  * Bound: IN_FLIGHT_MAX unanswered messages; made at a link's first message, gone with the link.
  */
-import { STATUS } from '../src/base/errors.ts';
+import { STATUS } from '../../src/base/errors.ts';
+import { type Bytes, KIND, type Kind, type Payloads, readMark } from '../plan/payload.ts';
+import { IN_FLIGHT_MAX, type Plan } from '../plan/plan.ts';
 import { nowMs } from './clock.ts';
 import type { Measures } from './measures.ts';
-import { type Bytes, KIND, type Kind, type Payloads, readMark } from './payload.ts';
-import { IN_FLIGHT_MAX, type Plan } from './plan.ts';
 import type { Violations } from './violations.ts';
 
 /** A message that waits for its REPLY or ACK. */

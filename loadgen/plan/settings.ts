@@ -4,11 +4,13 @@
  * To: Plan for the workers, Output for the manager.
  * Bound: what does not fit together throws a UsageError, before anything is started.
  */
+
+import { parseThreshold, type Threshold } from '../measure/thresholds.ts';
+import { VIOLATION_NAMES, type Violation } from '../measure/violations.ts';
 import { PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN } from './payload.ts';
 import type { Expect, Plan, Profile } from './plan.ts';
 import { parseProfiles } from './profiles.ts';
 import type { RampPiece } from './ramp.ts';
-import { parseThreshold, type Threshold } from './thresholds.ts';
 import {
   addresses,
   duration,
@@ -20,7 +22,6 @@ import {
   whole,
   wholes,
 } from './units.ts';
-import { VIOLATION_NAMES, type Violation } from './violations.ts';
 
 interface OptionSpec {
   readonly kind: 'text' | 'flag' | 'list';

@@ -5,16 +5,16 @@
  * commands its own devices only, so that its ledger sees both ends.
  */
 
-import { nowMs } from './clock.ts';
+import type { Device } from '../fleet/device.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { Source } from '../fleet/pacer.ts';
+import { nowMs } from '../measure/clock.ts';
+import { KIND } from '../plan/payload.ts';
+import { type CommandPlan, LATE_MS, type Plan } from '../plan/plan.ts';
+import { Ramp } from '../plan/ramp.ts';
+import { Random } from '../plan/random.ts';
 import { CommandLedger } from './commandLedger.ts';
 import { type CommandBroker, CommandPublisher } from './commandPublisher.ts';
-import type { Device } from './device.ts';
-import type { Fleet } from './fleet.ts';
-import type { Source } from './pacer.ts';
-import { KIND } from './payload.ts';
-import { type CommandPlan, LATE_MS, type Plan } from './plan.ts';
-import { Ramp } from './ramp.ts';
-import { Random } from './random.ts';
 
 export class Commands {
   readonly ledger: CommandLedger;

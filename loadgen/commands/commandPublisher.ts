@@ -6,9 +6,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import amqp, { type ChannelModel, type ConfirmChannel, type ConsumeMessage } from 'amqplib';
-import { names } from '../src/broker/topology.ts';
+import { names } from '../../src/broker/topology.ts';
+import { UsageError } from '../plan/units.ts';
 import type { Outcome, Unpublished } from './commandLedger.ts';
-import { UsageError } from './units.ts';
 
 const UNCONFIRMED_MAX = 20_000;
 const QUEUE_AGE_MS = 600_000;

@@ -6,9 +6,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import amqp, { type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib';
-import { STATUS } from '../src/base/errors.ts';
-import { names } from '../src/broker/topology.ts';
-import { Random } from './random.ts';
+import { STATUS } from '../../src/base/errors.ts';
+import { names } from '../../src/broker/topology.ts';
+import { Random } from '../plan/random.ts';
 
 export interface BackendPlan {
   readonly url: string;

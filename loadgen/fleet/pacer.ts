@@ -4,8 +4,9 @@
  * Bound: SLICE_MS of work, then the event loop gets its turn, so that sending a burst never keeps
  * answers from being read. Being late never makes a message's planned time later.
  */
+
+import { nowMs } from '../measure/clock.ts';
 import { Agenda, type Due } from './agenda.ts';
-import { nowMs } from './clock.ts';
 
 /** A series of planned moments. */
 export interface Source {

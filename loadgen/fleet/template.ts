@@ -5,8 +5,8 @@
  * of the payload for each message; at tens of thousands a second that is a third of our own time.
  * A test holds every frame against the codec.
  */
-import { TYPE } from '../src/wire/message.ts';
-import { type Bytes, KIND, type Kind } from './payload.ts';
+import { TYPE } from '../../src/wire/message.ts';
+import { type Bytes, KIND, type Kind } from '../plan/payload.ts';
 
 /** Fixed parts: length 4, array 1, type 1, id 5, payload header 5, meta 10. */
 const FIXED_BYTES = 26;

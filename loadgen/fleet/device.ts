@@ -9,15 +9,15 @@
  * process; a device gets a reader of its own only while a frame is incomplete.
  */
 import net from 'node:net';
-import { ProtocolError, STATUS } from '../src/base/errors.ts';
-import { FrameReader } from '../src/wire/frame.ts';
-import { type CommandMessage, type Message, TYPE } from '../src/wire/message.ts';
-import { decode, encode, VERSION } from '../src/wire/v1.ts';
-import { nowMs } from './clock.ts';
+import { ProtocolError, STATUS } from '../../src/base/errors.ts';
+import { FrameReader } from '../../src/wire/frame.ts';
+import { type CommandMessage, type Message, TYPE } from '../../src/wire/message.ts';
+import { decode, encode, VERSION } from '../../src/wire/v1.ts';
+import { nowMs } from '../measure/clock.ts';
+import { Ledger, type LedgerHost } from '../measure/ledger.ts';
+import { KIND } from '../plan/payload.ts';
+import { FRAME_BYTES_MAX } from '../plan/plan.ts';
 import { KEY_BYTES, Keys } from './keys.ts';
-import { Ledger, type LedgerHost } from './ledger.ts';
-import { KIND } from './payload.ts';
-import { FRAME_BYTES_MAX } from './plan.ts';
 import type { Template } from './template.ts';
 
 /** Why a link is over: `bye` and `error` are the server's words, `failed` never got a WELCOME. */

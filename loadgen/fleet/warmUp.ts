@@ -4,16 +4,16 @@
  * Bound: ROUNDS messages, some 100 ms. Without it, the first second's messages leave late and its
  * answers are read late, and the figures show our compiler instead of the server.
  */
-import { FrameReader } from '../src/wire/frame.ts';
-import { TYPE } from '../src/wire/message.ts';
-import { decode, encode } from '../src/wire/v1.ts';
-import { nowMs } from './clock.ts';
-import { Ledger } from './ledger.ts';
-import { Measures } from './measures.ts';
-import { KIND, Payloads } from './payload.ts';
-import type { Plan } from './plan.ts';
+import { FrameReader } from '../../src/wire/frame.ts';
+import { TYPE } from '../../src/wire/message.ts';
+import { decode, encode } from '../../src/wire/v1.ts';
+import { nowMs } from '../measure/clock.ts';
+import { Ledger } from '../measure/ledger.ts';
+import { Measures } from '../measure/measures.ts';
+import { Violations } from '../measure/violations.ts';
+import { KIND, Payloads } from '../plan/payload.ts';
+import type { Plan } from '../plan/plan.ts';
 import { Template } from './template.ts';
-import { Violations } from './violations.ts';
 
 const ROUNDS = 20_000;
 

@@ -4,14 +4,15 @@
  * Bound: open loop: what cannot be sent at its time, because no link is open, is counted as
  * `skipped`, never postponed. Only profiles with think times wait for answers.
  */
+
+import { KIND } from '../plan/payload.ts';
+import { LATE_MS, type Plan, type Profile, profileOf } from '../plan/plan.ts';
+import { Ramp } from '../plan/ramp.ts';
+import { Random } from '../plan/random.ts';
 import type { Device } from './device.ts';
 import type { Fleet } from './fleet.ts';
 import { DUE } from './fleet.ts';
 import type { Source } from './pacer.ts';
-import { KIND } from './payload.ts';
-import { LATE_MS, type Plan, type Profile, profileOf } from './plan.ts';
-import { Ramp } from './ramp.ts';
-import { Random } from './random.ts';
 import { Template } from './template.ts';
 
 /** Send one planned message from `device`, or count it as skipped. */

@@ -3,9 +3,10 @@
  * From: report.ts.  To: stdout, after the run.
  * Bound: the most frequent TOP_MAX labels of each list, the first examples of each violation.
  */
+
+import type { Percentiles } from '../measure/totals.ts';
+import { NOTES, VIOLATIONS, type Violation, WRONGS } from '../measure/violations.ts';
 import type { Report } from './report.ts';
-import type { Percentiles } from './totals.ts';
-import { NOTES, VIOLATIONS, type Violation, WRONGS } from './violations.ts';
 
 const TOP_MAX = 6;
 /** What is said beside the verdict of such a run, wherever that stands. */

@@ -7,7 +7,7 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import { type Histogram, HistogramLogWriter } from 'hdr-histogram-js';
-import { INTERVAL_MS } from '../ipc.ts';
+import { INTERVAL_MS } from './interval.ts';
 import { TIMES, type TimeName } from './measures.ts';
 import type { Point } from './totals.ts';
 

@@ -5,7 +5,7 @@
  * interval leaves a Point of a few numbers. Percentiles come from added histograms only.
  */
 import type { Histogram } from 'hdr-histogram-js';
-import { INTERVAL_MS, type Interval } from '../ipc.ts';
+import { INTERVAL_MS, type Interval } from './interval.ts';
 import {
   COUNTERS,
   type Counts,

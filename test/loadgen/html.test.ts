@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import type { Interval } from '../../loadgen/ipc.ts';
+import type { Interval } from '../../loadgen/measure/interval.ts';
 import { Measures } from '../../loadgen/measure/measures.ts';
 import { Totals } from '../../loadgen/measure/totals.ts';
 import { newViolationCounts } from '../../loadgen/measure/violations.ts';

@@ -1,7 +1,7 @@
 /** Totals and report: intervals of several workers become points, percentiles, a verdict. */
 import { deserialize, serialize } from 'node:v8';
 import t from 'tap';
-import type { Gauges, Interval } from '../../loadgen/ipc.ts';
+import type { Gauges, Interval } from '../../loadgen/measure/interval.ts';
 import { Measures } from '../../loadgen/measure/measures.ts';
 import { Totals } from '../../loadgen/measure/totals.ts';
 import { newViolationCounts } from '../../loadgen/measure/violations.ts';

@@ -202,7 +202,11 @@ const ORDER: readonly (readonly string[])[] = [
  * They put their process together, and leave what it does to others. The supervisor's file is not
  * one of them: it is a state machine itself, and has nothing to put together.
  */
-const ROOTS = ['src/acceptor/acceptor.ts', 'src/observer/observer.ts'];
+const ROOTS = [
+  'src/acceptor/acceptor.ts',
+  'src/registrar/registrar.ts',
+  'src/observer/observer.ts',
+];
 /** A timer, a loop, or a wait for a time. */
 const WORK = /\b(?:set(?:Timeout|Interval|Immediate)|pause)\(|\b(?:for|while|do)\b(?! of\b)/;
 

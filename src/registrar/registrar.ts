@@ -2,11 +2,10 @@
  * Registrar: one per node, put together; records presence and tells it.
  * From: child.ts, with a config; acceptors' streams; the supervisor's word on who lives.
  * To: the store, the broker, acceptors (takeovers), the observer (figures).
- * Bound: a store that fails is tried again every `presenceRetryMs`; until then nothing is recorded
- * or told, acceptors keep what they have to tell, and devices are served as before.
+ * Bound: those of its parts. While the store fails (batchLoop.ts) nothing is recorded or published,
+ * acceptors keep what they have to tell, and devices are served as before.
  */
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../base/clock.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -16,6 +15,7 @@ import {
   makePresenceCounters,
   type QueryFate,
 } from '../base/metrics.ts';
+import { Ticker } from '../base/ticker.ts';
 import { noTrace, type Trace, traceTo } from '../base/trace.ts';
 import { Answers } from '../broker/answers.ts';
 import { tryOrder } from '../broker/connection.ts';
@@ -30,13 +30,14 @@ import {
 } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
 import { type Degraded, startReport } from '../node/report.ts';
+import { BatchLoop } from './batchLoop.ts';
 import { CommandConsumer } from './command/commandConsumer.ts';
 import { eventCounts, Notifier } from './presence/notifier.ts';
 import { Queries } from './presence/queries.ts';
 import { Recorder } from './presence/recorder.ts';
 import { RegistrarBroker } from './registrarBroker.ts';
 import { Sqlite } from './store/sqlite.ts';
-import { type Opened, type Store, StoreError } from './store/store.ts';
+import type { Opened, Store, StoreError } from './store/store.ts';
 import { StreamServer } from './streamServer.ts';
 import { WallWatch } from './wallWatch.ts';
 
@@ -66,16 +67,9 @@ class Registrar implements RunningChild {
   readonly #answers: Answers;
   readonly #server: StreamServer;
   readonly #report: ReturnType<typeof startReport>;
-  #ticker: NodeJS.Timeout | undefined;
+  readonly #loop: BatchLoop;
+  readonly #ticker = new Ticker(TICK_MS, () => this.#tick());
   #epoch: number | undefined;
-  #isWorking = false;
-  #next: NodeJS.Immediate | undefined;
-  #batchAt = Number.NEGATIVE_INFINITY;
-  /** Ends a rest between two batches. */
-  #hurry: (() => void) | undefined;
-  /** Why nothing is recorded. */
-  #fault: StoreError | undefined;
-  #retryAt = 0;
   #clonesLoggedAt = 0;
   #undecidedLoggedAt = Number.NEGATIVE_INFINITY;
   readonly #wallWatch = new WallWatch(systemClock);
@@ -114,7 +108,7 @@ class Registrar implements RunningChild {
       transactionPart: consumer.commands,
     });
     const server = this.#serverOf(recorder, consumer);
-
+    this.#loop = this.#loopOf(recorder, server);
     // Store to broker: notifier, publisher; and queries.
     const publisher = new Publisher({
       limits,
@@ -122,7 +116,7 @@ class Registrar implements RunningChild {
       onRoom: () => this.#publish(),
       onReturn: () => {},
     });
-    const onFault = (error: unknown) => this.#failed(error);
+    const onFault = (error: unknown) => this.#loop.failed(error);
     const toPublish = { publisher, exchange: at.presence };
     const notifier = new Notifier({ store, ...toPublish, limits, trace, onFault });
     const parts = { publisher, consumer, queries: this.#queriesOf(store) };
@@ -147,7 +141,20 @@ class Registrar implements RunningChild {
       recorder,
       log: this.#log,
       onAnswer,
-      onMessages: () => this.#wake(),
+      onMessages: () => this.#loop.wake(),
+    });
+  }
+
+  #loopOf(recorder: Recorder, server: StreamServer): BatchLoop {
+    return new BatchLoop({
+      limits: this.#start.config.limits,
+      log: this.#log,
+      now: () => performance.now(),
+      batch: () => recorder.work(),
+      isPatient: () => recorder.isPatient,
+      wasOpen: () => this.#epoch !== undefined,
+      onRoom: () => server.makeRoom(),
+      onFatal: this.#onFatal,
     });
   }
 
@@ -169,11 +176,11 @@ class Registrar implements RunningChild {
       now: systemClock.now,
       send,
       isChanging: (device) => this.#recorder.isChanging(device),
-      later: (work) => setImmediate(work),
-      wake: () => this.#wakeSoon(),
-      mayRead: () => this.#mayTry(),
+      later: setImmediate,
+      wake: () => this.#loop.wakeSoon(),
+      mayRead: () => this.#loop.mayTry(),
       trace: this.#trace,
-      onFault: (error) => this.#failed(error),
+      onFault: (error) => this.#loop.failed(error),
       onUndecided: (error) => this.#logUndecided(error),
     });
   }
@@ -188,13 +195,13 @@ class Registrar implements RunningChild {
   async open(): Promise<void> {
     // tla: Presence!RegistrarStart
     this.#trace('RegistrarStart', { window: this.#start.config.limits.commandWindowMax });
-    await this.#work();
-    const isOurs = !(this.#fault && isFatal(this.#fault));
-    if (!isOurs) throw new StartError(EXIT.config, this.#fault?.message ?? '');
+    await this.#loop.work();
+    const { fault } = this.#loop;
+    if (fault && isFatal(fault)) throw new StartError(EXIT.config, fault.message);
     await this.#server.listen(registrarSocket(this.#start.folder));
     this.#broker.start();
     this.#answers.start();
-    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    this.#ticker.start();
   }
 
   #onOpen(opened: Opened): void {
@@ -212,81 +219,14 @@ class Registrar implements RunningChild {
       this.#log.warn({ jumpMs, reason }, 'the wall clock was set');
     }
     this.#count();
-    this.#wake();
+    this.#loop.wake();
     this.#publish();
     this.#consumer.tick();
   }
 
-  /** All commands of a turn in one transaction. */
-  #wakeSoon(): void {
-    this.#next ??= setImmediate(() => {
-      this.#next = undefined;
-      this.#hurry?.();
-      this.#wake();
-    });
-  }
-
-  /** No fault, or one that is to be tried again by now. */
-  #mayTry(): boolean {
-    return this.#fault === undefined || performance.now() >= this.#retryAt;
-  }
-
-  #wake(): void {
-    if (!this.#isWorking && this.#mayTry()) void this.#work().catch(this.#onFatal);
-  }
-
   /** Events that only the store has, unless it is not to be believed. */
   #publish(): void {
-    if (this.#mayTry()) void this.#notifier.makeRoom();
-  }
-
-  /** Batch after batch, until nothing is left to do. */
-  async #work(): Promise<void> {
-    this.#isWorking = true;
-    try {
-      // A reader may meet a fault while a batch goes well: that fault stands.
-      while (this.#mayTry() && (await this.#batch())) this.#server.makeRoom();
-      if (this.#fault && this.#mayTry()) {
-        this.#log.info('presence store works again');
-        this.#fault = undefined;
-      }
-    } catch (error) {
-      this.#failed(error);
-    } finally {
-      this.#isWorking = false;
-    }
-    this.#server.makeRoom();
-  }
-
-  /** One batch; false when nothing is left to do. */
-  async #batch(): Promise<boolean> {
-    const restMs = this.#batchAt + this.#start.config.limits.presenceBatchMs - performance.now();
-    if (restMs > 0 && this.#recorder.isPatient) await this.#rest(restMs);
-    this.#batchAt = performance.now();
-    return this.#recorder.work();
-  }
-
-  /** Changes that come one by one share a sync to disk; a command ends the wait for others. */
-  async #rest(ms: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#hurry = resolve;
-      setTimeout(resolve, ms);
-    });
-    this.#hurry = undefined;
-  }
-
-  #failed(error: unknown): void {
-    if (!(error instanceof StoreError)) throw error;
-    const { limits } = this.#start.config;
-    const { fault, message: why } = error;
-    if (this.#fault?.fault !== fault) this.#log.error({ fault, why }, 'presence store failed');
-    this.#fault = error;
-    // The next process makes it anew, with a new epoch, and everybody hands over to it.
-    if (fault === 'removed') this.#onFatal(error);
-    // What a corrupt file says of other devices is no better.
-    const isOver = fault === 'corrupt' && this.#epoch !== undefined;
-    const retryMs = isOver ? Number.POSITIVE_INFINITY : limits.presenceRetryMs;
-    this.#retryAt = performance.now() + retryMs;
+    if (this.#loop.mayTry()) void this.#notifier.makeRoom();
   }
 
   #logClone(device: string, takeovers: number): void {
@@ -305,7 +245,7 @@ class Registrar implements RunningChild {
     );
     this.#recorder.onNode(live);
     this.#server.makeRoom();
-    this.#wake();
+    this.#loop.wake();
   }
 
   /** Until it has had the claim once, this node is not to be used: another may have the prefix. */
@@ -316,7 +256,7 @@ class Registrar implements RunningChild {
 
   /** What does not work: nothing is said of what only takes its time. */
   #degraded(): Degraded[] {
-    const presence = this.#fault?.message ?? this.#broker.refused ?? this.#silence();
+    const presence = this.#loop.fault?.message ?? this.#broker.refused ?? this.#silence();
     const degraded: Degraded[] = [];
     if (presence !== undefined) degraded.push({ part: 'presence', reason: presence });
     const answers = this.#answers;
@@ -351,19 +291,14 @@ class Registrar implements RunningChild {
 
   /** Record what has been told, and wait a little for the last confirms. */
   async drain(): Promise<void> {
-    const end = performance.now() + LAST_EVENTS_MS;
     const isBusy = () => {
       const { waiting, outbox, sweeps } = this.#recorder.figures();
       const pending = outbox + this.#consumer.outcomesWaiting;
-      return waiting + sweeps > 0 || this.#isWorking || (pending > 0 && this.#broker.isUp);
+      return waiting + sweeps > 0 || (pending > 0 && this.#broker.isUp);
     };
     await within(CLOSE_BROKER_MS, this.#consumer.suspend());
-    this.#wake();
-    while (this.#fault === undefined && isBusy() && performance.now() < end) {
-      await pause(TICK_MS / 10);
-      this.#wake();
-    }
-    clearInterval(this.#ticker);
+    await this.#loop.settle(isBusy, LAST_EVENTS_MS);
+    this.#ticker.stop();
     const { outbox } = this.#recorder.figures();
     this.#log.info({ outbox }, 'registrar drained');
     await this.#server.close();

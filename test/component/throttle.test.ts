@@ -4,7 +4,9 @@ import { TYPE } from '../../src/wire/message.ts';
 import { type Device, event } from '../helpers/fakes/device.ts';
 import { onBoth, type Served, settle } from '../helpers/worlds/endpoints.ts';
 
-const limits = { linkMessagesPerSecond: 100, linkMessagesBurst: 20, inFlightMax: 65_536 };
+// Nothing here is answered: the outbox has room for the answers to all of it.
+const unanswered = { inFlightMax: 65_536, outboxHardBytes: 64 * 1_024 * 1_024 };
+const limits = { linkMessagesPerSecond: 100, linkMessagesBurst: 20, ...unanswered };
 
 onBoth('throttle: a flood is read at linkMessagesPerSecond', { limits }, async (t, served) => {
   const flooding = await served.open('flooding');

@@ -2,7 +2,7 @@
  * A whole node under fleets of devices, for benches: `owsla serve`, an echo backend, loadgen runs.
  * Everything runs as users run it; figures come from /metrics, /proc and loadgen's report.
  */
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,7 @@ import { LIMIT_SPECS } from '../src/base/limits.ts';
 import { type Names, names } from '../src/broker/topology.ts';
 import { type Broker, findBroker } from '../test/helpers/processes/broker.ts';
 import { Server, type ServerOptions } from '../test/helpers/processes/server.ts';
+import { Told } from './peers/told.ts';
 
 const LOADGEN = new URL('../loadgen/cli.ts', import.meta.url).pathname;
 
@@ -43,15 +44,15 @@ export async function startNode(options: Omit<ServerOptions, 'amqp' | 'prefix'>)
   const prefix = `bench-${process.pid}-${nodes}`;
   const limits = { ...FIGURES, ...options.limits };
   const server = await Server.start({ ...options, limits, amqp: broker.url, prefix });
-  const backend = fork(new URL('./backendEcho.ts', import.meta.url), [broker.url, prefix]);
-  await once(backend, 'message');
+  const backend = new Told('backend.ts', ['amqp', 'requests', broker.url, prefix]);
+  await backend.next();
   return {
     server,
     broker,
     prefix,
     names: names(prefix),
     stop: async () => {
-      backend.kill('SIGKILL');
+      await backend.stop();
       await server.stop();
       await broker.stop();
     },

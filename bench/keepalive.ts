@@ -19,8 +19,8 @@ import {
   startNode,
   sum,
 } from './fleet.ts';
+import { Told } from './peers/told.ts';
 import { cpuUsOf, loadAverages, US_PER_CORE_PERCENT } from './proc.ts';
-import { runClient } from './processes.ts';
 import { heading, row, type Spread, spread } from './stats.ts';
 
 const { values } = parseArgs({
@@ -56,13 +56,23 @@ function verdictOfCore(about: string, { median }: Spread): void {
   verdict(about, median < CORE_PERCENT_MAX, text);
 }
 
+/** Of a script that does its work and tells the result. */
+async function oneAnswer<Answer>(file: string, args: readonly string[]): Promise<Answer> {
+  const told = new Told(file, args);
+  try {
+    return await told.next<Answer>();
+  } finally {
+    await told.stop();
+  }
+}
+
 async function measureEndpoints(): Promise<void> {
   const empty: IdleCosts[] = [];
   const full: IdleCosts[] = [];
   for (let run = 0; run < runs; run += 1) {
     for (const count of run % 2 === 0 ? [0, links] : [links, 0]) {
       const args = [String(count), values.seconds];
-      const costs = await runClient<IdleCosts>('./endpointsIdle.ts', args);
+      const costs = await oneAnswer<IdleCosts>('../endpointsIdle.ts', args);
       (count === 0 ? empty : full).push(costs);
     }
   }
@@ -120,7 +130,7 @@ async function empty({ server }: Node, fleet: Fleet): Promise<void> {
 /** How late silent devices were told: ms after KEEPALIVE_GRACE keepalives, the earliest first. */
 async function silences({ server }: Node): Promise<number[]> {
   const args = [String(server.port), values.silent, String(SILENT_KEEPALIVE_S)];
-  const { endedMs } = await runClient<Silences>('./clientSilent.ts', args);
+  const { endedMs } = await oneAnswer<Silences>('../clientSilent.ts', args);
   const dueMs = SILENT_KEEPALIVE_S * 1_000 * KEEPALIVE_GRACE;
   return endedMs.map((ms) => ms - dueMs).sort((a, b) => a - b);
 }

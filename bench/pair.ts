@@ -157,8 +157,10 @@ try {
     for (const what of Object.keys(costs[0] ?? {})) {
       const of = (all: readonly Costs[]) => all.map((one) => one[what] ?? Number.NaN);
       const [ours, theirs] = [of(costs), of(base.costs[name] ?? [])];
-      console.log(row(`${what}, base`, spread(theirs)));
       console.log(row(`${what}, change`, spread(ours)));
+      // The floor has no registrar.
+      if (theirs.every(Number.isNaN)) continue;
+      console.log(row(`${what}, base`, spread(theirs)));
       console.log(row('  ratio', ratios(ours, theirs)));
     }
   }

@@ -1,10 +1,11 @@
-/** `make bench`: the micro-benchmarks, then Owsla beside its floor. About five minutes. */
+/** `make bench`: parts of the hot path, then a node beside the floor. About five minutes. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 
-for (const file of ['micro.ts', 'floor.ts']) {
-  const args = [new URL(file, import.meta.url).pathname, ...process.argv.slice(2)];
-  const child = spawn(process.execPath, args, { stdio: 'inherit' });
+for (const [file, ...flags] of [['micro.ts'], ['pair.ts', '--base', 'floor']]) {
+  const script = join(import.meta.dirname, String(file));
+  const child = spawn(process.execPath, [script, ...flags], { stdio: 'inherit' });
   const [code] = await once(child, 'exit');
   if (code !== 0) process.exit(Number(code ?? 1));
 }

@@ -1,7 +1,8 @@
 /**
  * Backend: answers every round trip with its own payload, and takes and counts events.
- * From: `amqp owsla <url> <prefix>` our contract, `amqp mqtt <url>` RabbitMQ's MQTT plugin, whose
- * topics are routing keys of amq.topic, or `mqtt <port>` an MQTT broker without AMQP.
+ * From: `amqp owsla <url> <prefix>` our contract (`amqp requests ...`: nobody takes the events),
+ * `amqp mqtt <url>` RabbitMQ's MQTT plugin, whose topics are routing keys of amq.topic, or
+ * `mqtt <port>` an MQTT broker without AMQP.
  * To: the same way back. Tells 'ready', then on each message how many events came so far.
  * Bound: prefetch; what came in one turn is acked and written together.
  */
@@ -84,6 +85,7 @@ async function serveAmqp(how: string, url: string, prefix: string): Promise<void
   const asked = await requests.assertQueue('', { exclusive: true });
   await requests.bindQueue(asked.queue, ...wiring.requests);
   await take(requests, asked.queue, (message) => wiring.reply(requests, message));
+  if (how === 'requests') return;
 
   const happened = await connection.createChannel();
   // Durable, so that a persistent event is one: its confirm comes when it lies on disk.

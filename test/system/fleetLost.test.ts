@@ -50,8 +50,8 @@ t.test(
     const logged = server.log.length;
     for (let time = 1; time <= TIMES; time += 1) {
       // An address of its own: the ports of the last one are in TIME_WAIT.
-      const fleet = fork(new URL('../../bench/clientIdle.ts', import.meta.url), [
-        ...['frames', String(server.port), String(LINKS), `${net}.${time}`],
+      const fleet = fork(new URL('../helpers/processes/idleLinks.ts', import.meta.url), [
+        ...[String(server.port), String(LINKS), `${net}.${time}`],
       ]);
       t.teardown(() => fleet.kill('SIGKILL'));
       const ended = once(fleet, 'exit');

@@ -1,11 +1,14 @@
-/** Opens N idle links, says HELLO on each when asked, tells when all are up, and holds them. */
+/**
+ * Idle links: opens N of them, says HELLO on each, tells its parent when all are up, holds them.
+ * From: a test, by fork: port, number, and the address that they come from.  To: a node.
+ * Bound: WAVE connects at a time; it ends with its parent.
+ */
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { TYPE } from '../src/wire/message.ts';
-import { encode } from '../src/wire/v1.ts';
+import { v1 } from '../../../src/wire/v1.ts';
+import { hello } from '../fakes/device.ts';
 
-const [mode = 'bare', port = '0', links = '1000', localAddress = '127.0.0.1'] =
-  process.argv.slice(2);
+const [port = '0', links = '1000', localAddress = '127.0.0.1'] = process.argv.slice(2);
 const WAVE = 200;
 process.on('disconnect', () => process.exit());
 
@@ -14,9 +17,7 @@ async function open(link: number): Promise<void> {
   socket.on('error', () => {});
   await once(socket, 'connect');
   const deviceId = `device-${localAddress.replaceAll('.', '-')}-${link}`;
-  const options = { token: undefined, keepalive: 3_600, frameBytesMax: undefined };
-  const hello = encode({ type: TYPE.HELLO, version: 1, deviceId, ...options });
-  socket.write(mode === 'frames' ? hello : Buffer.alloc(40));
+  socket.write(v1.encode(hello(deviceId, { keepalive: 3_600 })));
   await once(socket, 'data');
 }
 

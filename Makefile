@@ -88,7 +88,7 @@ bench: $(READY)
 
 bench-links: $(READY)
 	@.ci/setup.sh broker
-	@node bench/links.ts --links $(LINKS)
+	@node bench/studies/links.ts --links $(LINKS)
 
 # BENCH has further flags: docs/performance.md, which is made anew.
 bench-peers: $(READY)

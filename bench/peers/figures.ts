@@ -2,7 +2,7 @@
  * Figures: what the runs of one benchmark say, by peer: medians with min and max, and ratios.
  * From: results.ts.  To: the tables and plots of report.ts. Bound: none; some hundred runs.
  */
-import { type Spread, spread } from '../stats.ts';
+import { type Spread, spread } from '../lib/stats.ts';
 import { CONTENDERS, type Contender } from './peers.ts';
 import type { Costs, Results, Rounds, Run, Settings, Stage } from './results.ts';
 

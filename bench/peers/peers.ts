@@ -13,9 +13,9 @@ import { type Broker, startBroker } from '../../test/helpers/processes/broker.ts
 import { Server } from '../../test/helpers/processes/server.ts';
 import { tie } from '../../test/helpers/processes/tied.ts';
 import { waitFor } from '../../test/helpers/waitFor.ts';
-import { acceptorPids, FIGURES, OPEN_GATE } from '../fleet.ts';
-import type { DialectName } from './dialects.ts';
-import { freePort, treeOf } from './machine.ts';
+import type { DialectName } from '../lib/dialects.ts';
+import { acceptorPids, FIGURES, OPEN_GATE } from '../lib/fleet.ts';
+import { freePort, treeOf } from '../lib/machine.ts';
 
 /** The processes of a running peer, by what they are for. */
 export interface Groups {
@@ -116,14 +116,14 @@ async function endOf(child: ChildProcess): Promise<void> {
 }
 
 async function bare(): Promise<Peer> {
-  const { port, pid, stop } = await forkServer('serverBare.ts');
+  const { port, pid, stop } = await forkServer('../lib/serverBare.ts');
   const groups = { server: [pid], aside: [], broker: [] };
   return { port, version: process.version, groups, backend: undefined, stop };
 }
 
 async function floor(shared: Broker): Promise<Peer> {
   const prefix = nextPrefix();
-  const { port, pid, stop } = await forkServer('serverFloor.ts', [shared.url, prefix]);
+  const { port, pid, stop } = await forkServer('../lib/serverFloor.ts', [shared.url, prefix]);
   return {
     port,
     version: `amqplib ${versionOf('../../node_modules/amqplib/package.json')}`,

@@ -2,7 +2,7 @@
  * Plots: the pictures of docs/performance.md, as SVG.
  * From: figures.ts.  To: report.ts, by the file's name.
  */
-import type { Spread } from '../stats.ts';
+import type { Spread } from '../lib/stats.ts';
 import {
   atRate,
   connectCpu,

@@ -3,7 +3,7 @@
  * From: run.ts, which appends a line when a run has ended.  To: report.ts.
  */
 import { readFileSync } from 'node:fs';
-import type { Machine } from './machine.ts';
+import type { Machine } from '../lib/machine.ts';
 
 export interface Settings {
   readonly rounds: number;

@@ -12,9 +12,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { loopbackNet } from '../../test/helpers/loopback.ts';
 import { type Broker, startBroker } from '../../test/helpers/processes/broker.ts';
-import type { Taken } from './backend.ts';
-import type { Answer, Ask } from './client.ts';
-import { cpuUsOf, describeMachine, loadAverages, rssBytesOf } from './machine.ts';
+import type { Taken } from '../lib/backend.ts';
+import type { Answer, Ask } from '../lib/client.ts';
+import { cpuUsOf, describeMachine, loadAverages, rssBytesOf } from '../lib/machine.ts';
+import { Told } from '../lib/told.ts';
 import { CONTENDERS, type Contender, type Groups, type Peer } from './peers.ts';
 import type {
   Connects,
@@ -27,7 +28,6 @@ import type {
   Stage,
   Talk,
 } from './results.ts';
-import { Told } from './told.ts';
 
 const { values } = parseArgs({
   options: {

@@ -2,7 +2,7 @@
  * Svg: bars and lines as plain SVG text, for pages that show pictures and run nothing.
  * From: report.ts.  To: files of some kB. Bound: what fits one column of a page, 720 wide.
  */
-import type { Spread } from '../stats.ts';
+import type { Spread } from '../lib/stats.ts';
 
 export interface Bar {
   readonly label: string;

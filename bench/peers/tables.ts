@@ -2,7 +2,7 @@
  * Tables: the generated blocks of docs/performance.md, as Markdown.
  * From: figures.ts.  To: report.ts, by the block’s name. Bound: a row per peer, or per its stages.
  */
-import { type Spread, spread } from '../stats.ts';
+import { type Spread, spread } from '../lib/stats.ts';
 import {
   acceptorLinkBytes,
   atRate,

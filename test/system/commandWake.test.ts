@@ -2,11 +2,11 @@
  * A fleet sleeps, kept commands pile up for it, and then all of it wakes: every command is acted
  * upon once, in the order of its device, while other devices talk. loadgen's ledger is the judge.
  * OWSLA_SOAK: 100,000 commands for 18,000 devices, which wake within 10 s; and the registrar's
- * memory. What that costs those who are awake, bench/wake.ts measures.
+ * memory. What that costs those who are awake, bench/studies/wake.ts measures.
  */
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
-import { rssBytesOf } from '../../bench/proc.ts';
+import { rssBytesOf } from '../../bench/lib/proc.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Server } from '../helpers/processes/server.ts';

@@ -2,14 +2,14 @@
  * Memory: what an idle open link costs an acceptor, as an operator sees it: RSS of a real node's
  * process over that of the same process empty, with no garbage collection asked for.
  * A slow ramp beside a storm, each in fresh nodes, and then filling and emptying one again and
- * again. `node bench/memory.ts [--links 15000] [--runs 3] [--cycles 5] [--hold 75]`
+ * again. `node bench/studies/memory.ts [--links 15000] [--runs 3] [--cycles 5] [--hold 75]`
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { waitFor } from '../test/helpers/waitFor.ts';
-import { Fleet, type Node, sourcesFor, startNode } from './fleet.ts';
-import { loadAverages, rssBytesOf } from './proc.ts';
-import { heading, ratios, row, spread } from './stats.ts';
+import { waitFor } from '../../test/helpers/waitFor.ts';
+import { Fleet, type Node, sourcesFor, startNode } from '../lib/fleet.ts';
+import { loadAverages, rssBytesOf } from '../lib/proc.ts';
+import { heading, ratios, row, spread } from '../lib/stats.ts';
 
 const { values } = parseArgs({
   options: {

@@ -5,9 +5,9 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Message, TYPE } from '../src/wire/message.ts';
-import { v1 } from '../src/wire/v1.ts';
-import { hello } from '../test/helpers/fakes/device.ts';
+import { type Message, TYPE } from '../../src/wire/message.ts';
+import { v1 } from '../../src/wire/v1.ts';
+import { hello } from '../../test/helpers/fakes/device.ts';
 
 export interface Silences {
   readonly endedMs: readonly number[];

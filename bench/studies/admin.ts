@@ -3,12 +3,12 @@
  * One node, many silent links, a fleet that exchanges requests at a constant rate; stretches with
  * and without scraping take turns, and the ratio is of pairs. `--scrape-rate 0` scrapes as fast as
  * it can, which on few cores mostly takes the processor from others.
- * `node bench/admin.ts [--links 100000] [--runs 5] [--seconds 15] [--scrape-rate 500]`
+ * `node bench/studies/admin.ts [--links 100000] [--runs 5] [--seconds 15] [--scrape-rate 500]`
  */
 import { createRequire } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { waitFor } from '../test/helpers/waitFor.ts';
+import { waitFor } from '../../test/helpers/waitFor.ts';
 import {
   acceptorPids,
   Fleet,
@@ -19,9 +19,9 @@ import {
   sourcesFor,
   startNode,
   sum,
-} from './fleet.ts';
-import { cpuUsOf, loadAverages } from './proc.ts';
-import { heading, ratios, row, type Spread, spread } from './stats.ts';
+} from '../lib/fleet.ts';
+import { cpuUsOf, loadAverages } from '../lib/proc.ts';
+import { heading, ratios, row, type Spread, spread } from '../lib/stats.ts';
 
 const { values } = parseArgs({
   options: {

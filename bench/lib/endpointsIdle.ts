@@ -5,13 +5,13 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Endpoints } from '../src/acceptor/endpoint/endpoints.ts';
-import { systemClock } from '../src/base/clock.ts';
-import { makeLimits } from '../src/base/limits.ts';
-import { makeCounters } from '../src/base/metrics.ts';
-import { MESSAGE_TYPES } from '../src/wire/message.ts';
-import { v1 } from '../src/wire/v1.ts';
-import { hello } from '../test/helpers/fakes/device.ts';
+import { Endpoints } from '../../src/acceptor/endpoint/endpoints.ts';
+import { systemClock } from '../../src/base/clock.ts';
+import { makeLimits } from '../../src/base/limits.ts';
+import { makeCounters } from '../../src/base/metrics.ts';
+import { MESSAGE_TYPES } from '../../src/wire/message.ts';
+import { v1 } from '../../src/wire/v1.ts';
+import { hello } from '../../test/helpers/fakes/device.ts';
 
 export interface IdleCosts {
   /** Processor time of the whole process per second, in microseconds. */

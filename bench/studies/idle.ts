@@ -2,11 +2,12 @@
  * Idle: what links that say nothing cost the messages of those that talk.
  * One node; a fleet exchanges requests at a constant rate, while many silent links come, stay, and
  * go, again and again. Each stretch with many is set beside the ones with few around it.
- * `node bench/idle.ts [--links 100000] [--few 1000] [--runs 3] [--seconds 20] [--rate 1000]`
+ * `node bench/studies/idle.ts [--links 100000] [--few 1000] [--runs 3] [--seconds 20] [--rate
+ * 1000]`
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { waitFor } from '../test/helpers/waitFor.ts';
+import { waitFor } from '../../test/helpers/waitFor.ts';
 import {
   acceptorPids,
   Fleet,
@@ -15,9 +16,9 @@ import {
   startNode,
   sum,
   YIELDING,
-} from './fleet.ts';
-import { cpuUsOf, loadAverages } from './proc.ts';
-import { heading, ratios, row, spread } from './stats.ts';
+} from '../lib/fleet.ts';
+import { cpuUsOf, loadAverages } from '../lib/proc.ts';
+import { heading, ratios, row, spread } from '../lib/stats.ts';
 
 const { values } = parseArgs({
   options: {

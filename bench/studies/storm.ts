@@ -2,15 +2,15 @@
  * What a storm costs those who are already there: 1,000 devices exchange requests while 20,000
  * others connect at once. The round trips' p99 in the storms beside the quiet one of the same run.
  * loadgen is pinned to one processor; what storms there yields to what measures, or the figures
- * would be of loadgen's own haste. `node bench/storm.ts [--runs 5] [--devices 20000]`
+ * would be of loadgen's own haste. `node bench/studies/storm.ts [--runs 5] [--devices 20000]`
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Histogram } from 'hdr-histogram-js';
-import { waitFor } from '../test/helpers/waitFor.ts';
-import { Fleet, LEFTOVER, type Node, type Span, sourcesFor, startNode } from './fleet.ts';
-import { cpuUsOf, US_PER_CORE_PERCENT } from './proc.ts';
-import { heading, row, spread } from './stats.ts';
+import { waitFor } from '../../test/helpers/waitFor.ts';
+import { Fleet, LEFTOVER, type Node, type Span, sourcesFor, startNode } from '../lib/fleet.ts';
+import { cpuUsOf, US_PER_CORE_PERCENT } from '../lib/proc.ts';
+import { heading, row, spread } from '../lib/stats.ts';
 
 const { values } = parseArgs({
   options: {

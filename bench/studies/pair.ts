@@ -3,7 +3,7 @@
  * the node's processes a connect, an end, a round trip and an event; and a round trip's times.
  * Both nodes are up at once, on one broker, and work in short turns, one after the other, so that
  * what else the machine does hits both alike; ratios are of a turn's pair.
- * `node bench/pair.ts --base DIR [--change DIR] [--turns 10] [--warm 12] [--links 1500]
+ * `node bench/studies/pair.ts --base DIR [--change DIR] [--turns 10] [--warm 12] [--links 1500]
  *   [--idle 0] [--window 64] [--rounds 3000] [--rate 1000] [--work connect,round,event]
  *   [--env NAME=VALUE]`
  * `bare` or `floor` may stand for a DIR; --env is for the change only.
@@ -11,19 +11,19 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { loopbackNet } from '../test/helpers/loopback.ts';
-import { startBroker } from '../test/helpers/processes/broker.ts';
-import { FIGURES, OPEN_GATE } from './fleet.ts';
-import type { Answer, Ask } from './peers/client.ts';
-import { cpuUsOf, treeOf } from './peers/machine.ts';
-import { Told } from './peers/told.ts';
-import { heading, ratios, row, spread } from './stats.ts';
-import { serverOf } from './trees.ts';
+import { loopbackNet } from '../../test/helpers/loopback.ts';
+import { startBroker } from '../../test/helpers/processes/broker.ts';
+import type { Answer, Ask } from '../lib/client.ts';
+import { FIGURES, OPEN_GATE } from '../lib/fleet.ts';
+import { cpuUsOf, treeOf } from '../lib/machine.ts';
+import { heading, ratios, row, spread } from '../lib/stats.ts';
+import { Told } from '../lib/told.ts';
+import { serverOf } from '../lib/trees.ts';
 
 const { values } = parseArgs({
   options: {
     base: { type: 'string', default: 'bare' },
-    change: { type: 'string', default: join(import.meta.dirname, '..') },
+    change: { type: 'string', default: join(import.meta.dirname, '../..') },
     turns: { type: 'string', default: '10' },
     /** Turns that do not count: V8 compiles for some 15,000 links. */
     warm: { type: 'string', default: '12' },

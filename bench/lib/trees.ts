@@ -1,7 +1,7 @@
 /** A real node of another checkout, which may be older than this one. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Server } from '../test/helpers/processes/server.ts';
+import type { Server } from '../../test/helpers/processes/server.ts';
 
 /** Where the class is, and where it was before. */
 const PLACES = ['test/helpers/processes/server.ts', 'test/helpers/server.ts'];

@@ -2,15 +2,16 @@
  * What the hop over the registrar costs: a command, from its publish to its outcome, beside the
  * reply path, a REQUEST to its REPLY, which passes no registrar. Both cross the broker twice. One
  * node, in short turns of each way, so that what else the machine does hits all alike.
- * `node bench/command.ts [--rate 500] [--turns 10] [--warm 4] [--seconds 3] [--devices 200]`
+ * `node bench/studies/command.ts [--rate 500] [--turns 10] [--warm 4] [--seconds 3] [--devices
+ * 200]`
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { type Times, type Turn, WAYS } from './commandWays.ts';
-import { startNode } from './fleet.ts';
-import { cpuUsOf, loadAverages } from './proc.ts';
-import { heading, ratios, row, spread } from './stats.ts';
+import { type Times, type Turn, WAYS } from '../lib/commandWays.ts';
+import { startNode } from '../lib/fleet.ts';
+import { cpuUsOf, loadAverages } from '../lib/proc.ts';
+import { heading, ratios, row, spread } from '../lib/stats.ts';
 
 const { values } = parseArgs({
   options: {
@@ -36,7 +37,7 @@ type Figures = Record<keyof typeof FIGURES, number>;
 console.log(`load averages ${loadAverages().join(' ')}`);
 const { server, broker, prefix, stop } = await startNode({ acceptors: 1 });
 const args = [String(server.port), broker.url, prefix, values.devices];
-const client = fork(new URL('./commandClient.ts', import.meta.url), args);
+const client = fork(new URL('../lib/clientCommands.ts', import.meta.url), args);
 const pids = {
   acceptor: server.childPid('acceptor 1'),
   registrar: server.childPid('registrar'),

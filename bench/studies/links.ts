@@ -6,7 +6,7 @@
  * Exit 1 unless every link was open for the whole minute and every request was answered.
  */
 import { parseArgs } from 'node:util';
-import { waitFor } from '../test/helpers/waitFor.ts';
+import { waitFor } from '../../test/helpers/waitFor.ts';
 import {
   Fleet,
   kernelBytes,
@@ -17,7 +17,7 @@ import {
   startNode,
   sum,
   YIELDING,
-} from './fleet.ts';
+} from '../lib/fleet.ts';
 
 const { values } = parseArgs({
   options: {

@@ -1,12 +1,12 @@
 /**
  * Memory per idle link: two workers of the load tool with 30,000 links beside a bare `net` client.
- * `node bench/loadgenIdle.ts [LINKS]`. Both are measured between 1,000 links per process and all,
- * so that what a process needs anyway is in neither; exits 1 when the ratio is above 1.4.
+ * `node bench/studies/loadgenIdle.ts [LINKS]`. Both are measured between 1,000 links per process
+ * and all, so that what a process needs anyway is in neither; exits 1 when the ratio is above 1.4.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { spawnRun } from '../test/loadgen/spawn.ts';
+import { spawnRun } from '../../test/loadgen/spawn.ts';
 
 const RATIO_MAX = 1.4;
 const WORKERS = 2;
@@ -17,7 +17,7 @@ const script = (file: string): URL => new URL(file, import.meta.url);
 
 /** Two servers share the port: one process may have 20,000 open files only. */
 async function serve(): Promise<{ port: number; servers: ChildProcess[] }> {
-  const file = script('../test/loadgen/echoProcess.ts');
+  const file = script('../../test/loadgen/echoProcess.ts');
   const first = fork(file);
   const [port] = (await once(first, 'message')) as [number];
   const second = fork(file, [String(port)]);
@@ -32,7 +32,7 @@ function rssBytes(pid: number): number {
 
 /** RSS of a bare client process with so many links, after they have settled. */
 async function bare(port: number, count: number): Promise<number> {
-  const child = fork(script('loadgenBare.ts'), [String(port), String(count)]);
+  const child = fork(script('../lib/clientBare.ts'), [String(port), String(count)]);
   await once(child, 'message');
   const rss = rssBytes(child.pid ?? 0);
   child.disconnect();

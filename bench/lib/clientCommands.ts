@@ -1,14 +1,15 @@
 /**
  * Devices and their commander in one process, so that both ways are timed by one clock: REQUEST to
  * REPLY at the device, publish to outcome `result` at the commander. Devices answer at once.
- * `commandClient.ts PORT AMQP PREFIX DEVICES`, forked; each Turn it is told is answered with Times.
+ * `clientCommands.ts PORT AMQP PREFIX DEVICES`, forked; each Turn it is told is answered with
+ * Times.
  */
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect } from 'amqplib';
-import { names } from '../src/broker/topology.ts';
-import { type Message, TYPE } from '../src/wire/message.ts';
-import { encode, v1 } from '../src/wire/v1.ts';
+import { names } from '../../src/broker/topology.ts';
+import { type Message, TYPE } from '../../src/wire/message.ts';
+import { encode, v1 } from '../../src/wire/v1.ts';
 import type { Times, Turn } from './commandWays.ts';
 
 const DEADLINE_MS = 60_000;

@@ -8,7 +8,8 @@
  *   pins      REQUESTs of one byte between PINGs of 65 kB, and nobody answers
  *   elements  frames of 65,500 elements as fast as go
  *   replies   REQUESTs of 25 kB that are echoed, and EVENTs, never reading
- * `node bench/greedy.ts [--trees DIR,DIR] [--kinds pings,pins,elements,replies] [--links 120]
+ * `node bench/studies/greedy.ts [--trees DIR,DIR] [--kinds pings,pins,elements,replies] [--links
+ * 120]
  *   [--seconds 10]`: several trees are measured in turn, such as a worktree of the commit before.
  */
 import { once } from 'node:events';
@@ -19,16 +20,16 @@ import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { type ChannelModel, connect as dial } from 'amqplib';
 import { pack } from 'msgpackr';
-import { LIMIT_SPECS } from '../src/base/limits.ts';
-import { type Names, names } from '../src/broker/topology.ts';
-import { TYPE } from '../src/wire/message.ts';
-import { encode } from '../src/wire/v1.ts';
-import { echo } from '../test/helpers/fakes/backend.ts';
-import { Device, event, hello, request } from '../test/helpers/fakes/device.ts';
-import { findBroker } from '../test/helpers/processes/broker.ts';
-import { FIGURES } from './fleet.ts';
-import { loadAverages, rssBytesOf } from './proc.ts';
-import { serverOf } from './trees.ts';
+import { LIMIT_SPECS } from '../../src/base/limits.ts';
+import { type Names, names } from '../../src/broker/topology.ts';
+import { TYPE } from '../../src/wire/message.ts';
+import { encode } from '../../src/wire/v1.ts';
+import { echo } from '../../test/helpers/fakes/backend.ts';
+import { Device, event, hello, request } from '../../test/helpers/fakes/device.ts';
+import { findBroker } from '../../test/helpers/processes/broker.ts';
+import { FIGURES } from '../lib/fleet.ts';
+import { loadAverages, rssBytesOf } from '../lib/proc.ts';
+import { serverOf } from '../lib/trees.ts';
 
 const KIB = 1_024;
 const MIB = 1_024 * KIB;
@@ -180,7 +181,7 @@ function figure(value: number): string {
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      trees: { type: 'string', default: join(import.meta.dirname, '..') },
+      trees: { type: 'string', default: join(import.meta.dirname, '../..') },
       kinds: { type: 'string', default: Object.keys(KINDS).join() },
       links: { type: 'string', default: '120' },
       seconds: { type: 'string', default: '10' },

@@ -2,7 +2,7 @@
  * What one round trip, or one connect, asks of the kernel and of the heap: system calls of the
  * acceptor (and the registrar) by name, from `strace -c`, and bytes that V8 allocates, by its own
  * count. strace makes all of it slow, so heap and calls are counted one after the other.
- * `node bench/syscalls.ts [--rate 500] [--connect-rate 200] [--seconds 5]`; needs strace.
+ * `node bench/studies/syscalls.ts [--rate 500] [--connect-rate 200] [--seconds 5]`; needs strace.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
-import { waitFor } from '../test/helpers/waitFor.ts';
-import { Fleet, startNode } from './fleet.ts';
+import { waitFor } from '../../test/helpers/waitFor.ts';
+import { Fleet, startNode } from '../lib/fleet.ts';
 
 const { values } = parseArgs({
   options: {

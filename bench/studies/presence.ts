@@ -1,22 +1,23 @@
 /**
  * Presence at saturation: links come and go as fast as the registrar records them, in SQLite on
  * this machine's disk, synced with every transaction; the broker is left out.
- * `node bench/presence.ts [--devices 20000] [--changes 40000]`: five runs of so many: changes a
- * second, CPU-µs of the process per change (its thread included), what a transaction costs.
+ * `node bench/studies/presence.ts [--devices 20000] [--changes 40000]`: five runs of so many:
+ * changes a second, CPU-µs of the process per change (its thread included), what a transaction
+ * costs.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { v4 as uuid } from 'uuid';
-import { systemClock } from '../src/base/clock.ts';
-import { makeLimits } from '../src/base/limits.ts';
-import { makePresenceCounters } from '../src/base/metrics.ts';
-import { noTrace } from '../src/base/trace.ts';
-import { Recorder } from '../src/registrar/presence/recorder.ts';
-import { Sqlite } from '../src/registrar/store/sqlite.ts';
-import type { Batch } from '../src/registrar/store/store.ts';
-import { heading, row, spread } from './stats.ts';
+import { systemClock } from '../../src/base/clock.ts';
+import { makeLimits } from '../../src/base/limits.ts';
+import { makePresenceCounters } from '../../src/base/metrics.ts';
+import { noTrace } from '../../src/base/trace.ts';
+import { Recorder } from '../../src/registrar/presence/recorder.ts';
+import { Sqlite } from '../../src/registrar/store/sqlite.ts';
+import type { Batch } from '../../src/registrar/store/store.ts';
+import { heading, row, spread } from '../lib/stats.ts';
 
 const { values } = parseArgs({
   options: {

@@ -1,9 +1,9 @@
 /**
  * Two Node versions side by side, on what a gateway does most; docs/decisions/0001 has the figures.
- * `node bench/node-version.ts NODE... [--runs 5]`, each NODE a path of an executable. They take
- * turns, and who goes first alternates; the clients always run on the Node that runs this file.
- * Parts: TCP echo with many links (server CPU per message), memory of idle links of a bare server,
- * start, and micro work (frames, MessagePack, a map of UUIDs).
+ * `node bench/studies/nodeVersion.ts NODE... [--runs 5]`, each NODE a path of an executable. They
+ * take turns, and who goes first alternates; the clients always run on the Node that runs this
+ * file. Parts: TCP echo with many links (server CPU per message), memory of idle links of a bare
+ * server, start, and micro work (frames, MessagePack, a map of UUIDs).
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';
 import { pack, unpack } from 'msgpackr';
 import { v4 as uuid } from 'uuid';
-import { heading, ratios, row, spread } from './stats.ts';
+import { heading, ratios, row, spread } from '../lib/stats.ts';
 
 const ECHO_LINKS = 200;
 const ECHO_ROUNDS = 100_000;

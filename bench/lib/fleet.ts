@@ -8,14 +8,14 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, type Histogram, HistogramLogReader } from 'hdr-histogram-js';
-import type { Report } from '../loadgen/report/report.ts';
-import { LIMIT_SPECS } from '../src/base/limits.ts';
-import { type Names, names } from '../src/broker/topology.ts';
-import { type Broker, findBroker } from '../test/helpers/processes/broker.ts';
-import { Server, type ServerOptions } from '../test/helpers/processes/server.ts';
-import { Told } from './peers/told.ts';
+import type { Report } from '../../loadgen/report/report.ts';
+import { LIMIT_SPECS } from '../../src/base/limits.ts';
+import { type Names, names } from '../../src/broker/topology.ts';
+import { type Broker, findBroker } from '../../test/helpers/processes/broker.ts';
+import { Server, type ServerOptions } from '../../test/helpers/processes/server.ts';
+import { Told } from './told.ts';
 
-const LOADGEN = new URL('../loadgen/cli.ts', import.meta.url).pathname;
+const LOADGEN = new URL('../../loadgen/cli.ts', import.meta.url).pathname;
 
 export interface Node {
   readonly server: Server;

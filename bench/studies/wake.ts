@@ -3,14 +3,22 @@
  * and in order, what memory and time does the registrar take, and what do devices feel that are
  * awake? These exchange requests all the while; their quiet time is of the same run.
  * As in storm.ts what wakes yields to what measures. loadgen's ledger judges the commands.
- * `node bench/wake.ts [--commands 100000] [--devices 18000] [--wake 10]`
+ * `node bench/studies/wake.ts [--commands 100000] [--devices 18000] [--wake 10]`
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import type { Report } from '../loadgen/report/report.ts';
-import { waitFor } from '../test/helpers/waitFor.ts';
-import { acceptorPids, Fleet, type Node, type Span, sourcesFor, startNode, sum } from './fleet.ts';
-import { cpuUsOf, loadAverages, rssBytesOf } from './proc.ts';
+import type { Report } from '../../loadgen/report/report.ts';
+import { waitFor } from '../../test/helpers/waitFor.ts';
+import {
+  acceptorPids,
+  Fleet,
+  type Node,
+  type Span,
+  sourcesFor,
+  startNode,
+  sum,
+} from '../lib/fleet.ts';
+import { cpuUsOf, loadAverages, rssBytesOf } from '../lib/proc.ts';
 
 const { values } = parseArgs({
   options: {

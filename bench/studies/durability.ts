@@ -1,14 +1,15 @@
 /**
  * What durability costs: EVENT to ACK and the round trip of a REQUEST, with persistent or transient
  * events, and Owsla's own queues (replies) classic or quorum. A backend takes the events from a
- * durable queue. The variants take turns. `node bench/durability.ts [--rounds 3] [--rate 1000]`
+ * durable queue. The variants take turns. `node bench/studies/durability.ts [--rounds 3] [--rate
+ * 1000]`
  */
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { connect } from 'amqplib';
-import { Fleet, perAcceptor, startNode, sum } from './fleet.ts';
-import { cpuUsOf } from './proc.ts';
-import { heading, row, spread } from './stats.ts';
+import { Fleet, perAcceptor, startNode, sum } from '../lib/fleet.ts';
+import { cpuUsOf } from '../lib/proc.ts';
+import { heading, row, spread } from '../lib/stats.ts';
 
 const { values } = parseArgs({
   options: {

@@ -2,14 +2,15 @@
  * Keepalive: what the deadlines of idle links cost the acceptors, and how late the dead are found.
  * First endpoints alone, with all links in one process; then a node whose links are silent, whose
  * links PING once in 45 s, and among these devices that fall silent for good.
- * `node bench/keepalive.ts [--links 100000] [--runs 5] [--seconds 15] [--parts endpoints,node]`
+ * `node bench/studies/keepalive.ts [--links 100000] [--runs 5] [--seconds 15] [--parts
+ * endpoints,node]`
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { KEEPALIVE_GRACE, LIMIT_SPECS, SHARDS, SHARDS_PER_TICK } from '../src/base/limits.ts';
-import { waitFor } from '../test/helpers/waitFor.ts';
-import type { Silences } from './clientSilent.ts';
-import type { IdleCosts } from './endpointsIdle.ts';
+import { KEEPALIVE_GRACE, LIMIT_SPECS, SHARDS, SHARDS_PER_TICK } from '../../src/base/limits.ts';
+import { waitFor } from '../../test/helpers/waitFor.ts';
+import type { Silences } from '../lib/clientSilent.ts';
+import type { IdleCosts } from '../lib/endpointsIdle.ts';
 import {
   acceptorPids,
   Fleet,
@@ -18,10 +19,10 @@ import {
   sourcesFor,
   startNode,
   sum,
-} from './fleet.ts';
-import { Told } from './peers/told.ts';
-import { cpuUsOf, loadAverages, US_PER_CORE_PERCENT } from './proc.ts';
-import { heading, row, type Spread, spread } from './stats.ts';
+} from '../lib/fleet.ts';
+import { cpuUsOf, loadAverages, US_PER_CORE_PERCENT } from '../lib/proc.ts';
+import { heading, row, type Spread, spread } from '../lib/stats.ts';
+import { Told } from '../lib/told.ts';
 
 const { values } = parseArgs({
   options: {
@@ -72,7 +73,7 @@ async function measureEndpoints(): Promise<void> {
   for (let run = 0; run < runs; run += 1) {
     for (const count of run % 2 === 0 ? [0, links] : [links, 0]) {
       const args = [String(count), values.seconds];
-      const costs = await oneAnswer<IdleCosts>('../endpointsIdle.ts', args);
+      const costs = await oneAnswer<IdleCosts>('endpointsIdle.ts', args);
       (count === 0 ? empty : full).push(costs);
     }
   }
@@ -130,7 +131,7 @@ async function empty({ server }: Node, fleet: Fleet): Promise<void> {
 /** How late silent devices were told: ms after KEEPALIVE_GRACE keepalives, the earliest first. */
 async function silences({ server }: Node): Promise<number[]> {
   const args = [String(server.port), values.silent, String(SILENT_KEEPALIVE_S)];
-  const { endedMs } = await oneAnswer<Silences>('../clientSilent.ts', args);
+  const { endedMs } = await oneAnswer<Silences>('clientSilent.ts', args);
   const dueMs = SILENT_KEEPALIVE_S * 1_000 * KEEPALIVE_GRACE;
   return endedMs.map((ms) => ms - dueMs).sort((a, b) => a - b);
 }

@@ -1,13 +1,13 @@
 /**
  * How many messages a second one worker, so at most one core, sends and checks against a trivial
- * echo server: `node bench/loadgenRate.ts [RATE...]`. A rate is held when at most 1 % of its
- * messages leave late; CPU per message says what a core could do at best, and the time without a
- * core says whether the machine let the tool run at all: needs an otherwise idle machine.
+ * echo server: `node bench/studies/loadgenRate.ts [RATE...]`. A rate is held when at most 1 % of
+ * its messages leave late; CPU per message says what a core could do at best, and the time without
+ * a core says whether the machine let the tool run at all: needs an otherwise idle machine.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { availableParallelism, cpus, loadavg } from 'node:os';
-import { spawnRun } from '../test/loadgen/spawn.ts';
+import { spawnRun } from '../../test/loadgen/spawn.ts';
 
 const DEVICES = 200;
 const SECONDS = 8;
@@ -15,7 +15,7 @@ const LATE_SHARE_MAX = 0.01;
 const rates = process.argv.slice(2).map(Number).filter(Boolean);
 if (rates.length === 0) rates.push(10_000, 20_000, 30_000);
 
-const echo = fork(new URL('../test/loadgen/echoProcess.ts', import.meta.url));
+const echo = fork(new URL('../../test/loadgen/echoProcess.ts', import.meta.url));
 const [port] = (await once(echo, 'message')) as [number];
 console.log(`${cpus()[0]?.model}, ${availableParallelism()} cores, Node ${process.version}`);
 

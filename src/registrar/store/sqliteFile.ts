@@ -1,5 +1,5 @@
 /**
- * SqliteFile: the store in one SQLite file, every call synchronous; all SQL is here.
+ * SqliteFile: the store in one SQLite file, every call synchronous; SQL is in the sqlite* files.
  * From: sqliteThread.ts; preflight and `owsla presence`, which look while no node runs.
  * To: `presence.db` in the data folder (sqliteFolder.ts), in WAL mode, synced with every
  * transaction. Its owner and root may read it meanwhile (sqlite3 and its .backup).

@@ -43,7 +43,7 @@ export function readAmqpUrl(text: string): AmqpUrl | string {
   const wanted = url.searchParams.get('heartbeat') ?? undefined;
   const heartbeat = wanted === undefined ? undefined : parseWhole(wanted);
   if (wanted !== undefined && !(heartbeat !== undefined && heartbeat <= HEARTBEAT_MAX)) {
-    return `has a heartbeat that is no whole number of seconds from 0 to ${HEARTBEAT_MAX}`;
+    return `has a heartbeat that is not a whole number of seconds from 0 to ${HEARTBEAT_MAX}`;
   }
   const protocol = url.protocol === 'amqps:' ? 'amqps' : 'amqp';
   return {
@@ -73,5 +73,5 @@ function decoded(part: string): string | undefined {
 }
 
 function broken(part: string): string {
-  return `has a % in its ${part} that begins no percent-encoding; write a real one as %25`;
+  return `has a % in its ${part} that is not a percent-encoding; write a literal one as %25`;
 }

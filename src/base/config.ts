@@ -70,60 +70,65 @@ export const OPTION_SPECS = {
   port: {
     default: '7000',
     placeholder: 'PORT',
-    about: 'port that devices connect to; 0 picks one',
+    about: 'port that devices connect to; 0 picks a free one',
   },
-  acceptors: { placeholder: 'N', about: 'acceptor processes; one per processor if not given' },
+  acceptors: { placeholder: 'N', about: 'acceptor processes; by default one per processor' },
   'max-links': {
     default: '0',
     placeholder: 'N',
-    about: 'links of the node, an equal share per acceptor; 0: as many as fit the open files',
+    about: 'links of the node, an equal share per acceptor; 0: what the open-file limit allows',
   },
   amqp: {
     default: 'amqp://guest:guest@127.0.0.1:5672',
     placeholder: 'URL,URL',
     about:
-      'the broker, or the nodes of a cluster; better in OWSLA_AMQP or the file: ps shows flags',
+      'broker, or nodes of a cluster; with a password, use OWSLA_AMQP or the file: ps shows flags',
   },
   'on-broker-loss': {
     default: 'hold',
     placeholder: 'POLICY',
-    about: 'hold: links wait for the broker; refuse: they are told to come back later',
+    about: 'while the broker is unavailable, hold: keep links; refuse: close them after a while',
   },
   'event-delivery': {
     default: 'persistent',
     placeholder: 'MODE',
-    about: 'EVENTs are persistent, and outlive the broker, or transient, and are faster',
+    about:
+      'persistent: EVENTs survive a restart of the broker; transient: they do not, but are faster',
   },
   'queue-type': {
     default: 'classic',
     placeholder: 'TYPE',
-    about: 'classic or quorum, for the queues that Owsla declares',
+    about: 'type of the queues that Owsla declares: classic or quorum',
   },
   prefix: { default: 'owsla', placeholder: 'WORD', about: 'first word of all names at the broker' },
   'data-dir': {
     placeholder: 'FOLDER',
-    about: 'what outlives a restart: who was connected, kept commands; without it all is forgotten',
+    about:
+      'folder for what survives a restart: presence and durable commands; without it, both are lost',
   },
   'trace-dir': {
     placeholder: 'FOLDER',
-    about: 'writes each step of the presence protocol there, for checks against tla/',
+    about: 'folder for a trace of each step of the presence protocol, for checks against tla/',
   },
   keepalive: { placeholder: 'DURATION', about: 'short for --set keepaliveMs=DURATION' },
   'admin-host': {
     default: '127.0.0.1',
     placeholder: 'ADDRESS',
-    about: 'address of the admin HTTP',
+    about: 'address of health and metrics',
   },
   'admin-port': {
     default: '9700',
     placeholder: 'PORT',
-    about: 'port of health and metrics; 0 picks one',
+    about: 'port of health and metrics; 0 picks a free one',
   },
   auth: {
     placeholder: 'none',
-    about: 'who may connect; must be said before others than this machine can',
+    about: 'none: anybody may connect; required if --host is not a loopback address',
   },
-  'wait-for-broker': { default: 'false', about: 'start although the broker cannot be reached yet' },
+  'wait-for-broker': {
+    default: 'false',
+    about: 'start although the broker cannot be reached, and wait for it',
+  },
   'log-level': { default: 'info', placeholder: 'LEVEL', about: LOG_LEVELS.join(', ') },
 } as const satisfies Record<string, OptionSpec>;
 
@@ -243,7 +248,7 @@ class Reader {
     const urls = splitAmqpUrls(raw);
     const faults = urls.map(readAmqpUrl).filter((read) => typeof read === 'string');
     // Not the value itself: where the shape is broken, the password cannot be found to hide it.
-    const each = urls.length > 1 ? `, each of the ${urls.length} that its commas separate` : '';
+    const each = urls.length > 1 ? `, in each of its ${urls.length} comma-separated parts` : '';
     for (const fault of new Set(faults)) this.faults.push(`${label} ${fault}${each}`);
     return Object.freeze(urls);
   }
@@ -252,11 +257,11 @@ class Reader {
     const { raw, label, isGiven } = this.#find('auth');
     if (!isGiven && !isLoopback(host)) {
       this.faults.push(
-        `${host} can be reached from other machines, so say who may connect: --auth none lets every device in`,
+        `${host} can be reached from other machines, so state who may connect: --auth none admits every device`,
       );
     }
     if (isGiven && raw !== 'none') {
-      this.faults.push(`${label} must be none, the only way there is so far, not ${quote(raw)}`);
+      this.faults.push(`${label} must be none, the only value there is so far, not ${quote(raw)}`);
     }
     return 'none';
   }

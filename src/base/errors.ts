@@ -152,11 +152,12 @@ export function exitOfSystem(code: string): ExitCode {
 const UNBOUND: Readonly<Record<string, string>> = {
   EADDRINUSE:
     'is in use by another process; stop that one or choose another (--port, --admin-port)',
-  EACCES: 'may not be opened by this user; choose a port from 1024 up or grant the right',
+  EACCES: 'may not be opened by this user; choose a port from 1024 up or grant the permission',
   EPERM: 'may not be opened: this system forbids it',
   EADDRNOTAVAIL: 'cannot be opened: this machine does not have that address',
   EINVAL: 'cannot be opened: that is not an address to listen on; a link-local one needs its %zone',
-  EAFNOSUPPORT: 'cannot be opened: this system has no such kind of address (IPv6 may be off)',
+  EAFNOSUPPORT:
+    'cannot be opened: this system does not support that kind of address (IPv6 may be off)',
   ENOTFOUND: 'cannot be opened: there is no such host name',
   EAI_AGAIN: 'cannot be opened: the host name could not be looked up',
 };

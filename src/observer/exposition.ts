@@ -27,7 +27,7 @@ const WORST_OF: readonly string[] = ['loopLagP50Seconds', 'loopLagP99Seconds', '
 
 /** Of /proc/net/netstat: connections that the kernel dropped because an accept queue was full. */
 const KERNEL_COUNTERS = {
-  ListenOverflows: 'Connections that met a full accept queue, on the whole machine.',
+  ListenOverflows: 'Connections that found an accept queue full, on the whole machine.',
   ListenDrops: 'Connections dropped by listening sockets, on the whole machine.',
 } as const;
 
@@ -63,9 +63,9 @@ export class Exposition {
       this.#kernel.set(name, this.#family('counter', snake, help, []));
     }
     this.#ready = this.#family('gauge', 'owsla_ready', '1 while the node is ready.', []);
-    const help = 'Processes started again, by role.';
+    const help = 'Processes restarted, by role.';
     this.#restarts = this.#family('counter', 'owsla_restarts_total', help, ['role']);
-    const closes = 'Admin connections closed for the others’ sake, by reason.';
+    const closes = 'Admin connections closed in favour of others, by reason.';
     this.#adminCloses = this.#family('counter', 'owsla_admin_closes_total', closes, ['reason']);
   }
 

@@ -123,7 +123,7 @@ t.test('several AMQP URLs are a list with commas; a fault in one shows none of t
   t.same(amqp, ['amqp://u:p@a', 'amqps://u:a%2Cb@b:99/v']);
   for (const wrong of ['amqp://u:secret@a,', 'amqp://u:secr,et@a', 'http://u:secret@a,amqp://b']) {
     const fault = faultOf({ amqp: wrong });
-    t.match(fault, /amqp must be an amqp:.* each of the 2 that its commas separate/, wrong);
+    t.match(fault, /amqp must be an amqp:.* in each of its 2 comma-separated parts/, wrong);
     t.notMatch(fault, /secr/);
   }
 });
@@ -145,7 +145,7 @@ t.test('outage policy, event delivery and queue type are words of closed lists',
 });
 
 t.test('an AMQP URL that cannot be read is a fault that names the part', async (t) => {
-  const encoding = /amqp has a % in its (user|password|vhost) that begins no percent-encoding/;
+  const encoding = /amqp has a % in its (user|password|vhost) that is not a percent-encoding/;
   for (const [part, amqp] of [
     ['user', 'amqp://%zz:secret@h'],
     ['password', 'amqp://u:secret%@h'],
@@ -157,7 +157,7 @@ t.test('an AMQP URL that cannot be read is a fault that names the part', async (
   }
   for (const heartbeat of ['', 'soon', '-1', '1.5', '65536']) {
     const fault = faultOf({ amqp: `amqp://u:secret@h?heartbeat=${heartbeat}` });
-    t.match(fault, /amqp has a heartbeat that is no whole number of seconds from 0 to 65535/);
+    t.match(fault, /amqp has a heartbeat that is not a whole number of seconds from 0 to 65535/);
   }
   t.equal(makeConfig({ amqp: 'amqp://u:50%25@[::1]/?heartbeat=0' }).port, 7_000);
 });

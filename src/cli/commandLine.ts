@@ -43,18 +43,18 @@ type Arguments = Readonly<Record<string, unknown>>;
 function commands(args: readonly string[]): Argv {
   return yargs(markOperands(args))
     .scriptName('owsla')
-    .usage('Holds the TCP links of a device fleet and joins them to backends that speak AMQP.')
-    .command('serve', 'take device links until told to stop', serveOptions, (argv) => serve(argv))
-    .command('limits', 'print every limit that --set takes', {}, printLimits)
+    .usage('Holds the TCP links of a device fleet and connects them to backends that use AMQP.')
+    .command('serve', 'accept device links until stopped', serveOptions, (argv) => serve(argv))
+    .command('limits', 'print every limit that --set can change', {}, printLimits)
     .command(
       'presence',
-      'print who comes and goes, as it happens: one JSON object per line',
+      'print presence changes as they happen: one JSON object per line',
       (y) => presenceOptions(y, ['amqp', 'prefix']).command(restoreCommand),
       watch,
     )
     .command(devicesCommand)
     .command(commandCommand)
-    .demandCommand(1, 2, SAY_WHAT, 'one command at a time')
+    .demandCommand(1, 2, SAY_WHAT, 'only one command at a time')
     .strict()
     .locale('en')
     .parserConfiguration({
@@ -72,11 +72,12 @@ function commands(args: readonly string[]): Argv {
     .exitProcess(true);
 }
 
-const SAY_WHAT = `say what to do: ${COMMANDS.map((name) => `owsla ${name}`).join(', ')}`;
+const SAY_WHAT = `give a command: ${COMMANDS.map((name) => `owsla ${name}`).join(', ')}`;
 
 const restoreCommand = {
   command: 'restore',
-  describe: 'after the presence store came from a backup: begin a new epoch, all offline',
+  describe:
+    'after restoring the presence store from a backup: begin a new epoch, all devices offline',
   builder: (y: Argv) => presenceOptions(y, ['data-dir']),
   handler: restore,
 };
@@ -104,12 +105,12 @@ function restore(argv: Arguments): void {
 
 const devicesCommand = {
   command: 'devices [device]',
-  describe: 'print who is connected, since when and where: one device, or all',
+  describe: 'print which devices are connected, since when and where: one device, or all',
   builder: (y: Argv) =>
     askOptions(y)
       .positional('device', {
         type: 'string',
-        describe: 'a device id; one with - at its front goes behind --',
+        describe: 'a device id; write -- before one that begins with -',
       })
       .epilog('Exit code: 0 online, or all were printed; 3 offline; 4 never seen.'),
   handler: devices,
@@ -131,10 +132,11 @@ const commandCommand = {
       })
       .option('keep', {
         type: 'boolean',
-        describe: 'keep it until then for a device that is away; else it is now or never',
+        describe:
+          'make it durable: stored until the deadline while the device is offline; else it is sent now or never',
       })
       .epilog(
-        'Words that begin with - go behind --: owsla command -- -17 door.open. Exit code: 0 done (status 0), 2 another status, 3 offline, 4 expired, 5 refused, 6 not told.',
+        'Write -- before words that begin with -: owsla command -- -17 door.open. Exit code: 0 done (status 0), 2 another status, 3 offline, 4 expired, 5 refused, 6 unknown.',
       ),
   handler: command,
 };
@@ -160,7 +162,8 @@ async function devices(argv: Arguments): Promise<void> {
 /** Undefined: all devices. An empty word is a mistake, most likely a variable that is not set. */
 function deviceOf(word: unknown): string | undefined {
   const device = textOf(word);
-  if (device === '') throw new StartError(EXIT.usage, 'the device id is empty; without one: all');
+  if (device === '')
+    throw new StartError(EXIT.usage, 'the device id is empty; leave it out to print all devices');
   return device === undefined ? undefined : unmarked(device);
 }
 
@@ -208,9 +211,9 @@ function serveOptions(y: Argv): Argv {
     .epilog(
       [
         'Each flag is also a variable (--admin-port: OWSLA_ADMIN_PORT; OWSLA_SET=a=1,b=2).',
-        'A flag wins over a variable, a variable over the file, the file over the default.',
+        'A flag takes precedence over a variable, a variable over the file, the file over the default.',
         'Durations: 500ms 10s 5m 1h. Sizes: 65536 64KiB 1MiB.',
-        'SIGTERM, SIGINT or SIGQUIT drains and stops; a second one ends at once.',
+        'SIGTERM, SIGINT or SIGQUIT drains and stops; a second one stops at once.',
       ].join('\n'),
     );
 }
@@ -340,7 +343,7 @@ function explainUsage(marked: string): string {
   const flags = given.includes('--') ? given.slice(0, given.indexOf('--')) : given;
   const short = flags.find((flag) => /^-[^-]/.test(flag));
   if (short !== undefined && words.every((word) => short.includes(word))) {
-    return `there is no flag ${quote(short)}; a word that begins with - goes behind --`;
+    return `there is no flag ${quote(short)}; write -- before words that begin with -`;
   }
   const faults = words.map((word) => {
     if (unknown[1] === 'command' || !process.argv.some((given) => given.startsWith(`--${word}`))) {

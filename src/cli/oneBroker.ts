@@ -35,7 +35,9 @@ export function lossOf(model: ChannelModel, url: string): Promise<never> {
   const lost = new Promise<never>((_, reject) => {
     model.on('error', () => {});
     model.once('close', () => {
-      reject(new StartError(EXIT.unavailable, `the broker ${brokerAddress(url)} went away`));
+      reject(
+        new StartError(EXIT.unavailable, `the broker ${brokerAddress(url)} closed the connection`),
+      );
     });
   });
   lost.catch(() => {});

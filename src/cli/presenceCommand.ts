@@ -50,7 +50,8 @@ export async function watchPresence(config: Config, print: (line: string) => voi
 
 /** Begin a new epoch; gives a sentence about it. Throws a StartError while a node has the store. */
 export function restorePresence({ dataDir, limits }: Config): string {
-  if (dataDir === '') throw new StartError(EXIT.usage, 'say which store: --data-dir FOLDER');
+  if (dataDir === '')
+    throw new StartError(EXIT.usage, 'give the folder of the store: --data-dir FOLDER');
   if (!existsSync(join(dataDir, 'presence.db'))) {
     throw new StartError(EXIT.config, `there is no presence store in ${dataDir}`);
   }
@@ -59,7 +60,7 @@ export function restorePresence({ dataDir, limits }: Config): string {
     const store = new SqliteFile(dataDir, now, { limits });
     const { epoch, devices } = store.restore(now);
     store.close();
-    return `a new epoch, ${epoch}: ${devices} devices are told offline when owsla serve starts`;
+    return `a new epoch, ${epoch}: ${devices} devices will be published as offline when owsla serve starts`;
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     throw new StartError(EXIT.config, error.message);

@@ -125,11 +125,11 @@ t.test('owsla command: behind -- a word may begin with -, and none is left out',
 t.test('owsla devices: a word that is not understood never means all devices', async (t) => {
   const env = { OWSLA_AMQP: broker.url, OWSLA_PREFIX: 'no-such-prefix' };
   const cases: [string[], RegExp][] = [
-    [['-d'], /no flag "-d"; a word that begins with - goes behind --/],
-    [['-door-17'], /no flag "-door-17"; a word that begins with - goes behind --/],
+    [['-d'], /no flag "-d"; write -- before words that begin with -/],
+    [['-door-17'], /no flag "-door-17"; write -- before words that begin with -/],
     [['--', '-d', '-e'], /no command or argument "-e"/],
-    [[''], /the device id is empty; without one: all/],
-    [['--', ''], /the device id is empty; without one: all/],
+    [[''], /the device id is empty; leave it out to print all devices/],
+    [['--', ''], /the device id is empty; leave it out to print all devices/],
   ];
   for (const [words, sentence] of cases) {
     const cli = new Cli(['devices', ...words], { env });

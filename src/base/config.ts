@@ -257,7 +257,7 @@ class Reader {
     const { raw, label, isGiven } = this.#find('auth');
     if (!isGiven && !isLoopback(host)) {
       this.faults.push(
-        `${host} can be reached from other machines, so state who may connect: --auth none admits every device`,
+        `${host} can be reached from other machines, so say who may connect: --auth none admits every device`,
       );
     }
     if (isGiven && raw !== 'none') {

@@ -158,8 +158,8 @@ const UNBOUND: Readonly<Record<string, string>> = {
   EINVAL: 'cannot be opened: that is not an address to listen on; a link-local one needs its %zone',
   EAFNOSUPPORT:
     'cannot be opened: this system does not support that kind of address (IPv6 may be off)',
-  ENOTFOUND: 'cannot be opened: there is no such host name',
-  EAI_AGAIN: 'cannot be opened: the host name could not be looked up',
+  ENOTFOUND: 'cannot be opened: the host name is unknown',
+  EAI_AGAIN: 'cannot be opened: the host name could not be resolved',
 };
 
 /** Why `what`, such as `admin port 80`, cannot be listened on at `host`. */

@@ -71,7 +71,7 @@ class Way {
     let isForCause = false;
     channel.on('error', (error: Error) => {
       isForCause = true;
-      this.#log.warn({ why: error.message }, 'channel of answers failed');
+      this.#log.warn({ why: error.message }, 'channel for outcomes and answers failed');
       this.connection.reset();
     });
     channel.on('close', () => this.publisher.down(isForCause || this.connection.isClosedForCause));

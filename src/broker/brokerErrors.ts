@@ -27,7 +27,7 @@ export function brokerError(error: unknown, amqp: string): StartError {
   if (found) {
     const [, argument, kind, subject, difference] = found;
     return no(
-      `the ${kind} '${subject}' already exists at the broker ${address} with another '${argument}' (${tidy(difference)}); delete it there, or start with the limits and the queue type it was made with`,
+      `the ${kind} '${subject}' already exists at the broker ${address} with another '${argument}' (${tidy(difference)}); delete it there, or start with the limits and the queue type it was created with`,
     );
   }
   const denied = /ACCESS[_-]REFUSED - .*access to (\w+) '([^']+)' in vhost '([^']*)' refused/s.exec(
@@ -42,7 +42,7 @@ export function brokerError(error: unknown, amqp: string): StartError {
   // amqplib says no more than this when the broker closes instead of opening the vhost.
   if (/Expected ConnectionOpenOk; got <ConnectionClose/.test(text)) {
     return no(
-      `the broker ${address} did not open vhost '${ownVhost}' for user '${user}': it is not there, or the user has no permissions in it`,
+      `the broker ${address} did not open vhost '${ownVhost}' for user '${user}': it does not exist, or the user has no permissions in it`,
     );
   }
   if (/ACCESS[_-]REFUSED/.test(text)) {
@@ -69,20 +69,20 @@ function messageOf(error: unknown): string {
 }
 
 const SYSTEM_REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'nothing listens there',
-  ENOTFOUND: 'there is no such host',
-  EAI_AGAIN: 'the host’s name could not be looked up',
+  ECONNREFUSED: 'connection refused: nothing listens on that port',
+  ENOTFOUND: 'the host name is unknown',
+  EAI_AGAIN: 'the host name could not be resolved',
   ETIMEDOUT: 'it did not answer in time',
-  EHOSTUNREACH: 'no route leads there',
-  ENETUNREACH: 'no route leads there',
-  ECONNRESET: 'it broke the connection off',
+  EHOSTUNREACH: 'there is no route to the host',
+  ENETUNREACH: 'there is no route to the host',
+  ECONNRESET: 'it closed the connection',
 };
 
 function whyUnreachable(error: unknown, text: string): string {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   if (code !== undefined && SYSTEM_REASONS[code]) return SYSTEM_REASONS[code];
   if (/ETIMEDOUT/.test(text)) return 'it did not answer in time';
-  if (/Socket closed abruptly/.test(text)) return 'it broke the connection off';
+  if (/Socket closed abruptly/.test(text)) return 'it closed the connection';
   return text;
 }
 

@@ -209,7 +209,7 @@ export class BrokerConnection {
       onBlocked(true);
     });
     model.on('unblocked', () => {
-      log.info({ link: name }, 'broker takes publishes again');
+      log.info({ link: name }, 'broker accepts publishes again');
       onBlocked(false);
     });
     return new Promise((resolve) => {

@@ -17,7 +17,7 @@ const CASES: [string, Error, number, RegExp][] = [
     EXIT.unavailable,
     /cannot reach .*:5672: nothing listens/,
   ],
-  ['no such host', system('ENOTFOUND'), EXIT.unavailable, /there is no such host/],
+  ['no such host', system('ENOTFOUND'), EXIT.unavailable, /the host name is unknown/],
   ['no answer', new Error('connect ETIMEDOUT'), EXIT.unavailable, /did not answer in time/],
   [
     'several addresses',
@@ -29,7 +29,7 @@ const CASES: [string, Error, number, RegExp][] = [
     'a broker that is still starting',
     new Error('Socket closed abruptly during opening handshake'),
     EXIT.unavailable,
-    /broke the connection off/,
+    /closed the connection/,
   ],
   [
     'a wrong password',

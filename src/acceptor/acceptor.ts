@@ -246,9 +246,9 @@ class Acceptor implements RunningAcceptor {
     this.#admission.close();
     this.#endpoints.suspend();
     this.#commands.suspend();
-    log.info({ links, ...this.#underWay() }, 'drain: waiting for what is under way');
+    log.info({ links, ...this.#underWay() }, 'drain: waiting for messages in flight');
     await settled(this.#endpoints, () => this.#isUnderWay(), config.limits.drainMs);
-    log.info({ links: this.#endpoints.registry.size, ...this.#underWay() }, 'drain: saying BYE');
+    log.info({ links: this.#endpoints.registry.size, ...this.#underWay() }, 'drain: sending BYE');
     await sayBye(this.#endpoints, config.limits);
     await this.#endpoints.emptied();
     await this.#stream.close(CLOSE_STREAM_MS);

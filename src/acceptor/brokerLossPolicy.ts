@@ -39,7 +39,7 @@ export class BrokerLossPolicy {
   tick(isBrokerUp: boolean, now: number): void {
     const { policy, log } = this.#options;
     if (isBrokerUp) {
-      if (this.isRefusing) log.info('broker is back: taking links again');
+      if (this.isRefusing) log.info('broker is available again: accepting links');
       this.#since = undefined;
       this.#shard = undefined;
       return;
@@ -55,7 +55,7 @@ export class BrokerLossPolicy {
     if (this.#shard === undefined) {
       log.warn(
         { awayMs: Math.round(awayMs) },
-        'broker stays away: telling links to come back later',
+        'broker is still unavailable: closing links, which may retry later',
       );
       this.#shard = 0;
     }

@@ -19,7 +19,7 @@ const BODY_BYTES_MAX = 1_024;
 
 const INDEX = `Owsla
 
-/health/live   200 while the node's processes are looked after, else 503
+/health/live   200 while the supervisor reports, else 503
 /health/ready  200 while every acceptor takes links and has the broker, else 503 and why;
                with 200, "degraded" says what else does not work
 /metrics       figures in the Prometheus text format
@@ -56,7 +56,7 @@ export function makeAdmin(
   admin.get('/', (_, reply) => reply.type('text/plain; charset=utf-8').send(INDEX));
   admin.get('/health/live', (_, reply) => {
     const isLive = status.isLive(clock(), limits.childSilenceMs);
-    const reasons = isLive ? [] : [{ reason: 'the supervisor is silent' }];
+    const reasons = isLive ? [] : [{ reason: 'no heartbeat from the supervisor' }];
     return reply.code(isLive ? 200 : 503).send({ live: isLive, reasons });
   });
   admin.get('/health/ready', (_, reply) => {

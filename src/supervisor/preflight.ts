@@ -64,7 +64,7 @@ export function checkFiles(config: LinksConfig, filesMax: number): void {
   const needed = links + FILES_RESERVED;
   throw new StartError(
     EXIT.config,
-    `${wanted} needs ${needed} open files, ${FILES_RESERVED} of them for itself, but the limit is ${filesMax}; raise it (ulimit -n, LimitNOFILE=)`,
+    `${wanted} needs ${needed} open files, ${FILES_RESERVED} of them for Owsla itself, but the limit is ${filesMax}; raise it (ulimit -n, LimitNOFILE=)`,
   );
 }
 
@@ -91,7 +91,7 @@ async function checkReusePort(host: string, port: number): Promise<void> {
   } catch (error) {
     throw new StartError(
       EXIT.config,
-      `this platform cannot share one port between acceptors (SO_REUSEPORT: ${codeOf(error)}); Owsla needs Linux 3.9 or later, FreeBSD 12 or later, or another system that has it`,
+      `this platform cannot share one port between acceptors (SO_REUSEPORT: ${codeOf(error)}); Owsla needs Linux 3.9 or later, FreeBSD 12 or later, or another system that supports it`,
     );
   }
 }
@@ -114,8 +114,8 @@ function codeOf(error: unknown): string {
 /** Throws unless the presence store can be opened and written, and belongs to nobody else. */
 function checkStore({ dataDir, limits }: Config, log: Logger): void {
   if (dataDir === '') {
-    const reason = 'without --data-dir, who was connected is forgotten at each start';
-    log.warn({ reason }, 'presence is not kept');
+    const reason = 'without --data-dir, presence and durable commands are lost at each start';
+    log.warn({ reason }, 'presence is not stored on disk');
     return;
   }
   try {

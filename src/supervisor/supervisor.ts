@@ -237,7 +237,8 @@ class Supervisor {
     const decision = comeBack(slot.helper, intensity, uptimeMs, performance.now());
     slot.helper = decision.state;
     const { beyond } = decision.state;
-    if (beyond === 1) this.#log.error(logFieldsOf(slot), 'child keeps ending: going on without it');
+    if (beyond === 1)
+      this.#log.error(logFieldsOf(slot), 'child keeps crashing: continuing without it');
     this.#restartLater(slot, decision.afterMs);
   }
 

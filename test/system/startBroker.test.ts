@@ -31,7 +31,7 @@ t.test('a broker that cannot be reached: one sentence, exit 69', async (t) => {
   const { server, port } = await listening(t);
   server.close();
   const url = urlWith({ port: `${port}`, password: PASSWORD });
-  const sentence = new RegExp(`cannot reach the broker 127.0.0.1:${port}: nothing listens there`);
+  const sentence = new RegExp(`cannot reach the broker 127.0.0.1:${port}: connection refused`);
   await refuses(t, serve(t, url), EXIT.unavailable, sentence);
 });
 

@@ -123,7 +123,7 @@ for (const helper of ['registrar', 'observer'] as const) {
         [0, 50, 1_000, 1_500],
       );
       t.equal(
-        cli.lines.filter(isChild(helper, 'child keeps ending: going on without it')).length,
+        cli.lines.filter(isChild(helper, 'child keeps crashing: continuing without it')).length,
         1,
       );
       t.notOk(cli.lines.some((line) => isChild('acceptor 1', 'child ended')(line)));

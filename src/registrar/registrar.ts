@@ -189,7 +189,7 @@ class Registrar implements RunningChild {
     const now = performance.now();
     if (now - this.#undecidedLoggedAt < UNDECIDED_LOG_MS) return;
     this.#undecidedLoggedAt = now;
-    this.#log.error({ err: error }, 'a command was dropped: nobody could decide about it');
+    this.#log.error({ err: error }, 'command dropped because of an internal error');
   }
 
   async open(): Promise<void> {
@@ -215,8 +215,9 @@ class Registrar implements RunningChild {
   #tick(): void {
     const jumpMs = this.#wallWatch.look();
     if (jumpMs !== 0) {
-      const reason = 'deadlines of commands are judged by it; nothing is forgotten for it';
-      this.#log.warn({ jumpMs, reason }, 'the wall clock was set');
+      const reason =
+        'deadlines of commands follow the new time; no record is deleted because of it';
+      this.#log.warn({ jumpMs, reason }, 'wall clock changed');
     }
     this.#count();
     this.#loop.wake();
@@ -234,7 +235,10 @@ class Registrar implements RunningChild {
     const now = performance.now();
     if (now - this.#clonesLoggedAt < CLONE_LOG_MS) return;
     this.#clonesLoggedAt = now;
-    this.#log.warn({ device, takeovers }, 'several links fight for one device id: a cloned box?');
+    this.#log.warn(
+      { device, takeovers },
+      'repeated takeovers of one device id: do two devices share it?',
+    );
   }
 
   // The child.
@@ -251,7 +255,7 @@ class Registrar implements RunningChild {
   /** Until it has had the claim once, this node is not to be used: another may have the prefix. */
   #notReady(): string | undefined {
     if (this.#broker.hasClaimed) return undefined;
-    return this.#broker.refused ?? 'the prefix is not claimed yet';
+    return this.#broker.refused ?? 'the claim queue of the prefix is not held yet';
   }
 
   /** What does not work: nothing is said of what only takes its time. */
@@ -262,7 +266,7 @@ class Registrar implements RunningChild {
     const answers = this.#answers;
     const isMute = answers.owedMs > OWED_MS;
     if (answers.downMs > OWED_MS)
-      degraded.push({ part: 'commands', reason: 'no connection for outcomes' });
+      degraded.push({ part: 'commands', reason: 'no broker connection for outcomes' });
     else if (isMute) degraded.push({ part: 'commands', reason: 'outcomes are not confirmed' });
     return degraded;
   }

@@ -79,7 +79,7 @@ export class RegistrarBroker {
   /** Why nothing is published, when the reason is another registrar. */
   get refused(): string | undefined {
     if (this.#refusedSince === undefined) return undefined;
-    return `another node has the prefix: it holds ${this.#options.names.claim}`;
+    return `another node uses this prefix: it holds the queue ${this.#options.names.claim}`;
   }
 
   start(): void {
@@ -127,7 +127,7 @@ export class RegistrarBroker {
     }
     const onMessage = (message: ConsumeMessage | null) => {
       if (message !== null) return;
-      log.warn({ queue: names.claim }, 'the claim was deleted');
+      log.warn({ queue: names.claim }, 'claim queue was deleted');
       this.#connection.reset();
     };
     await channel.consume(names.claim, onMessage, { noAck: true });
@@ -149,7 +149,7 @@ export class RegistrarBroker {
     const { limits, names, onFatal } = this.#options;
     const now = performance.now();
     this.#refusedSince ??= now;
-    const sentence = `another node has the prefix, and holds ${names.claim}: one node at a time can have it; give this one its own`;
+    const sentence = `another node uses this prefix and holds the queue ${names.claim}: a prefix is for one node at a time; choose another --prefix`;
     if (now - this.#refusedSince >= limits.presenceClaimMs) {
       onFatal(new StartError(EXIT.config, sentence));
     }

@@ -179,7 +179,8 @@ t.test('store: a log that others hold beyond storeWalBytesMax: held, and well ag
   for (let fault: StoreFault | undefined; fault === undefined; seq += 1) fault = faultOf(write);
   t.throws(write, {
     fault: 'held',
-    message: /its log of \d+ bytes cannot be taken in while another program reads the file/,
+    message:
+      /its write-ahead log of \d+ bytes cannot be merged while another program reads the file/,
   });
   t.ok(store.walBytes < 1.5 * MiB, `${store.walBytes} bytes of log`);
 

@@ -364,7 +364,7 @@ t.test('store: a second owner of one folder is refused, until the first is gone'
   await first.open('node-1', NOW);
   const second = new Sqlite(at);
 
-  const refused = { fault: 'locked', message: /belongs to another node that runs/ };
+  const refused = { fault: 'locked', message: /is in use by another running node/ };
   await t.rejects(second.open('node-2', NOW), refused);
   await first.close();
   t.match(await second.open('node-2', NOW), { start: 2 });
@@ -389,7 +389,7 @@ t.test('store: a file that is no SQLite file, or is damaged inside, is refused',
   const at = folder(t);
   const file = join(at, 'presence.db');
   writeFileSync(file, 'x'.repeat(9_000));
-  t.throws(() => new SqliteFile(at, NOW), { fault: 'corrupt', message: /is no SQLite file/ });
+  t.throws(() => new SqliteFile(at, NOW), { fault: 'corrupt', message: /is not an SQLite file/ });
 
   rmSync(file);
   const store = new SqliteFile(at, NOW);

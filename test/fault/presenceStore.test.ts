@@ -178,7 +178,7 @@ t.test('a store that is damaged while a registrar restarts: degraded, and no eve
   rmSync(join(dataDir, 'presence.db-wal'));
   process.kill(registrar, 'SIGKILL');
 
-  await waitFor('degraded', async () => /is no SQLite file/.test(await degraded()), LONG_MS);
+  await waitFor('degraded', async () => /is not an SQLite file/.test(await degraded()), LONG_MS);
   await answersPing(device);
   device.close();
   await answersPing(await Device.open(server.port, 'another'));
@@ -196,5 +196,10 @@ t.test('a start with a damaged store: one sentence, exit 78', async (t) => {
 
   const cli = serve(t, broker.url, ['--data-dir', dataDir]);
 
-  await refuses(t, cli, EXIT.config, /presence\.db is no SQLite file; restore it from a backup/);
+  await refuses(
+    t,
+    cli,
+    EXIT.config,
+    /presence\.db is not an SQLite file; restore it from a backup/,
+  );
 });

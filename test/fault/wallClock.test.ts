@@ -36,7 +36,7 @@ for (const aheadMs of [HUNDRED_DAYS_MS, -HUNDRED_DAYS_MS]) {
       const { devices = [] } = await subscriber.query({});
       return devices.map(({ device, seq, online }) => [device, seq, online]);
     };
-    const set = () => server.log.filter(({ msg }) => msg === 'the wall clock was set');
+    const set = () => server.log.filter(({ msg }) => msg === 'wall clock changed');
     /** Another one looks for what it may forget as soon as it begins. */
     const another = async () => {
       const before = server.childPid('registrar');

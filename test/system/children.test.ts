@@ -252,7 +252,8 @@ t.test('the store is taken while the registrar is dead: told why, and whole agai
     return other !== undefined;
   });
 
-  const isTold = async () => /belongs to another node/.test((await degraded())?.[0]?.reason);
+  const isTold = async () =>
+    /is in use by another running node/.test((await degraded())?.[0]?.reason);
   await waitFor('degraded', isTold);
   device.send({ type: TYPE.PING });
   await device.expect(TYPE.PONG);

@@ -35,7 +35,7 @@ for (const type of ['classic', 'quorum']) {
       }
       t.same(await second.exited, { code: EXIT.config, signal: null });
       t.same([...statuses], [503], 'at no moment is it ready');
-      t.ok(reasons.has(`another node has the prefix: it holds ${names(prefix).claim}`));
+      t.ok(reasons.has(`another node uses this prefix: it holds the queue ${names(prefix).claim}`));
       t.match(second.stderr, /one node at a time can have it; give this one its own/);
       await isReady(first);
 
@@ -58,7 +58,7 @@ t.test(
     await channel.waitForConfirms();
 
     await broker.ctl('delete_queue', claim);
-    await node.line(({ msg }) => msg === 'the claim was deleted');
+    await node.line(({ msg }) => msg === 'claim queue was deleted');
 
     const isHeld = async () => {
       const looking = await model.createChannel();

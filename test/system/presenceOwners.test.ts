@@ -54,22 +54,25 @@ const isOnline = (deviceId: string) => () => subscriber.online().includes(device
 t.test('a second node on one data folder: one sentence, exit 78; the first goes on', async (t) => {
   const second = serve(t, broker.url, [...flags, '--prefix', 'another']);
 
-  await refuses(t, second, EXIT.config, /the data folder .* belongs to another node that runs/);
+  await refuses(t, second, EXIT.config, /the data folder .* is in use by another running node/);
   await connect(t, first, 'door-1');
   await waitFor('door-1', isOnline('door-1'), LONG_MS);
   const restore = new Cli(['presence', 'restore', ...flags]);
   t.equal((await restore.exited).code, EXIT.config);
-  t.match(restore.stderr, /belongs to another node that runs/);
+  t.match(restore.stderr, /is in use by another running node/);
 });
 
 t.test('a second node with one prefix ends with one sentence; the first tells on', async (t) => {
   const second = serve(t, broker.url, ['--acceptors', '1', '--set', 'presenceClaimMs=500ms']);
-  const unkept = await second.said('presence is not kept');
+  const unkept = await second.said('presence is not stored on disk');
   t.match(unkept, { level: 'warn', reason: /without --data-dir/ });
   await connect(t, second, 'door-2').catch(() => {});
 
   t.same(await second.exited, { code: EXIT.config, signal: null });
-  t.match(second.stderr, /another node has the prefix, and holds .*\.claim: one node at a time/);
+  t.match(
+    second.stderr,
+    /another node uses this prefix and holds the queue .*\.claim: a prefix is for one node/,
+  );
   await connect(t, first, 'door-3');
   await waitFor('door-3', isOnline('door-3'), LONG_MS);
   t.notOk(subscriber.view.has('door-2'), 'the second told nothing');
@@ -115,7 +118,7 @@ t.test('owsla presence: what it cannot do is one sentence', async (t) => {
       /no exchange 'nobody.presence'/,
     ],
     [['--amqp', 'amqp://127.0.0.1:1'], EXIT.unavailable, /cannot reach the broker 127.0.0.1:1/],
-    [['restore'], EXIT.usage, /say which store: --data-dir/],
+    [['restore'], EXIT.usage, /give the folder of the store: --data-dir/],
     [['restore', '--data-dir', '/nonexistent'], EXIT.config, /no presence store in \/nonexistent/],
   ];
   for (const [args, code, sentence] of cases) {
@@ -141,7 +144,7 @@ t.test(
     const spells = Math.ceil((performance.now() - began) / DAMP_MS);
     const takeovers = Number(subscriber.view.get('cloned')?.seq) - 1;
     t.ok(takeovers <= 2 + spells, `${takeovers} takeovers by 20 links`);
-    t.match(await first.said('several links fight for one device id: a cloned box?'), {
+    t.match(await first.said('repeated takeovers of one device id: do two devices share it?'), {
       level: 'warn',
       device: 'cloned',
     });
@@ -158,7 +161,7 @@ t.test('restore: a new epoch, everybody is offline, and the next link counts on'
 
   const restore = new Cli(['presence', 'restore', ...flags]);
   t.equal((await restore.exited).code, 0);
-  t.match(restore.lines[0]?.msg, /^a new epoch, \d+: \d+ devices are told offline/);
+  t.match(restore.lines[0]?.msg, /^a new epoch, \d+: \d+ devices will be published as offline/);
   const traces = newFolder(t);
   const second = serve(t, broker.url, [...flags, '--acceptors', '1', '--trace-dir', traces]);
   await isReady(second);

@@ -271,7 +271,7 @@ export class SqliteFile {
     if (this.#node === undefined || this.#sql.getMeta.get('node')?.value === this.#node) return;
     throw new StoreError(
       'locked',
-      `another node has taken the presence store ${this.#folder.file}, whose lock was removed; stop one of them`,
+      `another node has taken over the presence store ${this.#folder.file}, because its lock was removed; stop one of them`,
     );
   }
 
@@ -306,7 +306,7 @@ function openDatabase(folder: SqliteFolder, epoch: number): DatabaseSync {
     if (schema > SCHEMA) {
       throw new StoreError(
         'newer',
-        `${file} was written by a newer Owsla (schema ${schema}, this one knows ${SCHEMA}); use that one, or another data folder`,
+        `${file} was written by a newer Owsla (schema ${schema}, this one supports ${SCHEMA}); use that version, or another data folder`,
       );
     }
     if (schema < SCHEMA) upgrade(database, schema, folder.epochFrom(epoch));

@@ -58,8 +58,8 @@ const FAULTS: Readonly<Record<number, Explanation>> = {
   10: ['unusable', 'cannot be read or written'],
   11: ['corrupt', 'is corrupt; restore it from a backup, or start with another data folder'],
   13: FULL,
-  14: ['unusable', 'cannot be opened; its folder must be there and writable'],
-  26: ['corrupt', 'is no SQLite file; restore it from a backup, or remove it'],
+  14: ['unusable', 'cannot be opened; its folder must exist and be writable'],
+  26: ['corrupt', 'is not an SQLite file; restore it from a backup, or remove it'],
 };
 /** These say the same of a full disk, if it is. */
 const MAYBE_FULL = [10, 14];
@@ -130,7 +130,7 @@ export class SqliteFolder {
       rmSync(file, { force: true });
       const { fault, message } = faultOfFile(error, this.file);
       const size = `${this.#reserveBytes} bytes (storeReserveBytes)`;
-      throw new StoreError(fault, `${message}: ${RESERVE} of ${size} cannot be made`);
+      throw new StoreError(fault, `${message}: ${RESERVE} of ${size} cannot be created`);
     }
     ownAsFolder(file, statSync(this.#path));
     this.#hasReserve = true;
@@ -176,7 +176,7 @@ function makeFolder(path: string): Owner {
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
     if (existsSync(path)) throw faultOfFile(error, path);
-    const [fault, what] = ERRNO[code] ?? ['unusable', 'cannot be made'];
+    const [fault, what] = ERRNO[code] ?? ['unusable', 'cannot be created'];
     throw new StoreError(fault, `the data folder ${path} ${what} (${code})`);
   }
 }
@@ -243,7 +243,7 @@ function takeLock(folder: string): DatabaseSync {
     if ((error as { errcode?: number }).errcode !== BUSY) throw faultOf(error, file, folder);
     throw new StoreError(
       'locked',
-      `the data folder ${folder} belongs to another node that runs; give this one its own`,
+      `the data folder ${folder} is in use by another running node; give this one its own`,
     );
   }
 }

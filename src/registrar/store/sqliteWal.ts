@@ -125,7 +125,7 @@ export class SqliteWal {
     const disk = fault === 'full' ? 'the disk is full, and ' : '';
     return new StoreError(
       fault,
-      `the presence store ${file} cannot be written: ${disk}its log of ${walBytes} bytes cannot be taken in while another program reads the file; end that one`,
+      `the presence store ${file} cannot be written: ${disk}its write-ahead log of ${walBytes} bytes cannot be merged while another program reads the file; stop that program`,
     );
   }
 }

@@ -15,7 +15,7 @@ const CASES: [string, Error, number, RegExp][] = [
     'nothing listens',
     system('ECONNREFUSED'),
     EXIT.unavailable,
-    /cannot reach .*:5672: nothing listens/,
+    /cannot reach .*:5672: connection refused: nothing listens/,
   ],
   ['no such host', system('ENOTFOUND'), EXIT.unavailable, /the host name is unknown/],
   ['no answer', new Error('connect ETIMEDOUT'), EXIT.unavailable, /did not answer in time/],

@@ -36,7 +36,7 @@ for (const type of ['classic', 'quorum']) {
       t.same(await second.exited, { code: EXIT.config, signal: null });
       t.same([...statuses], [503], 'at no moment is it ready');
       t.ok(reasons.has(`another node uses this prefix: it holds the queue ${names(prefix).claim}`));
-      t.match(second.stderr, /one node at a time can have it; give this one its own/);
+      t.match(second.stderr, /a prefix is for one node at a time; choose another --prefix/);
       await isReady(first);
 
       t.same(await first.end(), { code: 0, signal: null });

@@ -1,8 +1,8 @@
 /**
- * BrokerLossPolicy: what becomes of links while the broker stays away, by `--on-broker-loss`.
- * From: acceptor.ts, with the time and whether the broker is there.  To: BYEs, shard by shard.
- * Bound: with refuse, they begin after `brokerLossMs` and are spread over `brokerLossPaceMs`; who
- * is left when the broker comes back stays. With hold, nothing ever happens here.
+ * BrokerLossPolicy: what happens to links while the broker is unavailable, by `--on-broker-loss`.
+ * From: acceptor.ts, with the time and whether the broker is up.  To: BYEs, shard by shard.
+ * Bound: with refuse, they begin after `brokerLossMs` and are spread over `brokerLossPaceMs`;
+ * links not closed when the broker comes back are kept. With hold, no link is ever closed here.
  *
  *   there --broker lost--> away --brokerLossMs, refuse--> refusing
  *     ^---------------------'------------broker back---------'
@@ -15,15 +15,15 @@ export interface BrokerLossOptions {
   readonly policy: LossPolicy;
   readonly limits: Limits;
   readonly log: Logger;
-  /** Say BYE to the links of one shard. */
+  /** Send BYE to the links of one shard. */
   readonly closeShard: (shard: number) => void;
 }
 
 export class BrokerLossPolicy {
   readonly #options: BrokerLossOptions;
-  /** Since when the broker is away; undefined while it is there. */
+  /** Since when the broker is unavailable; undefined while it is up. */
   #since: number | undefined;
-  /** The next shard to be told; undefined unless refusing. */
+  /** The next shard to close; undefined unless refusing. */
   #shard: number | undefined;
 
   constructor(options: BrokerLossOptions) {

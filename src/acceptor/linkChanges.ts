@@ -1,9 +1,9 @@
 /**
- * LinkChanges: what an acceptor has still to tell the registrar about its links. Pure.
+ * LinkChanges: what an acceptor has not yet reported to the registrar about its links. Pure.
  * From: links that open and end; streamClient.ts, which asks for messages when the stream takes
  * some.  To: messages, in an order that keeps rule 1 of docs/presence.md: state, then changes.
- * Bound: one entry per link that is open, or was when the registrar last listened; never one per
- * change. A link that begins and ends between two tellings is not told at all.
+ * Bound: one entry per link that is open, or was when the registrar last read; never one per
+ * change. A link that begins and ends between two reports is not reported at all.
  */
 import type { CloseReason } from '../base/errors.ts';
 import { SHARDS } from '../base/limits.ts';
@@ -27,13 +27,13 @@ export interface LinkChangesOptions {
   readonly trace: Trace;
 }
 
-/** What is still to be told of one link, or about the hand-over itself. */
+/** What is not yet reported about one link, or about the hand-over itself. */
 type Pending =
   | { readonly what: 'owed' | 'begun'; readonly link: Link }
   | { readonly what: 'ended'; readonly device: string; readonly reason: CloseReason; at: number }
   | { readonly what: 'handed-over' };
 
-/** The key of the end of the hand-over, in the order of what is to be told; no id is empty. */
+/** The key of the end of the hand-over, in the order of what is to be sent; no id is empty. */
 const HAND_OVER_END = '';
 
 export class LinkChanges {
@@ -88,7 +88,7 @@ export class LinkChanges {
     this.#shard = 0;
   }
 
-  /** It does not. What it was told and what not is forgotten: it will be told everything again. */
+  /** The registrar does not read any more: the next one is sent everything again. */
   lost(): void {
     // tla: Presence!StreamLost
     if (this.#isConnected) this.#options.trace('StreamLost', {});
@@ -97,7 +97,7 @@ export class LinkChanges {
     this.#shard = SHARDS;
   }
 
-  /** The next messages, at most `max` and a `begin`; they count as told. */
+  /** The next messages, at most `max` and a `begin`; they count as sent. */
   take(max: number): ToRegistrar[] {
     const messages: ToRegistrar[] = this.#isConnected && this.#shard === 0 ? [['begin']] : [];
     this.#owe(max);

@@ -1,10 +1,10 @@
 /**
- * Pace: how many messages may be under way at the broker, by how long it takes to confirm. Pure.
- * From: publisher.ts, with the tags that it sends and hears of.  To: a limit for what it sends.
- * Bound: UNDER_WAY_MIN, or what its user says, to the publisher's window. What is under way is
- * ahead of whatever is sent next; and the more there is, the longer all of it takes, once the
- * broker is busy. So it is as little as keeps the broker busy: more while confirms take no longer
- * for it, less when they do.
+ * Pace: how many messages may be in flight at the broker, by how long it takes to confirm. Pure.
+ * From: publisher.ts, with the tags it sends and gets confirmed.  To: a limit for what it sends.
+ * Bound: from UNDER_WAY_MIN, or what its user sets, to the publisher's window. Messages in flight
+ * are ahead of the next one: once the broker is busy, the more there are, the longer each takes.
+ * So the limit is the least that keeps the broker busy: it rises while confirms take no longer
+ * for it, and falls when they do.
  *
  * RabbitMQ itself stops reading a connection that has some 400 messages under way on one channel,
  * and with it the other channels of that connection: https://www.rabbitmq.com/docs/flow-control
@@ -15,7 +15,7 @@ const UNDER_WAY_MIN = 128;
 const SLACK_MS = 10;
 const GROWTH = 1.25;
 const CUT = 0.75;
-/** The shortest is looked for anew: a broker that has moved away takes longer for good. */
+/** The shortest is measured again after this: a broker that moved may now be slower for good. */
 const SHORTEST_MS = 10_000;
 
 export class Pace {

@@ -3,12 +3,12 @@
  * From: acceptor/route/uplink.ts, the registrar's parts.  To: one confirm channel; it survives the
  * loss of that channel.
  * Bound: `publishWindowMax` messages and `publishWindowBytes` payload bytes wait for confirms,
- * sent or not, while the broker is away; while it takes them, what it is good for (pace.ts). At
- * either, `isFull` holds and devices are no longer read. What a broker that hangs
- * (`confirmQuietMs`) or amqplib's own buffer would hold up waits here, and can be withdrawn. What
- * is nacked goes again a bounded number of times (refused.ts). After the broker has closed the
- * channel for something that was sent on it, each of those messages goes alone; one for which the
- * channel is closed ALONE_TRIES times more is given up.
+ * sent or not, while the broker is unavailable; while it is up, as many as its pace allows
+ * (pace.ts). At either, `isFull` holds and devices are no longer read. What would be stuck in
+ * a broker that hangs (`confirmQuietMs`) or in amqplib's buffer waits here and can be withdrawn.
+ * A nacked message is retried a bounded number of times (refused.ts). After the broker has closed
+ * the channel because of a message, each message that was on it is sent alone; one for which the
+ * channel is closed ALONE_TRIES times more is dropped.
  */
 import { type ConfirmChannel, IllegalOperationError, type Options } from 'amqplib';
 import type { Limits } from '../base/limits.ts';
@@ -23,18 +23,18 @@ export interface Publishing {
   readonly exchange: string;
   readonly routingKey: string;
   readonly body: Buffer;
-  /** False: it need not be published again. Such a one is withdrawn, if it was not sent. */
+  /** False: it need not be published any more, and is withdrawn if it was not sent. */
   isWanted(): boolean;
   /**
-   * The properties of this attempt, or `undefined` when it is no longer wanted. They are good until
-   * another message is asked for its own: headers may be one object for all.
+   * The properties of this attempt, or `undefined` when it is no longer wanted. They are valid
+   * until another message is asked for its own: headers may be one object for all.
    */
   properties(isResend: boolean): Options.Publish | undefined;
   /** The broker has it. */
   onConfirm(): void;
-  /** The broker refused it: publish it again, or give it up? */
+  /** The broker refused it: publish it again, or drop it? */
   onNack(): 'again' | 'drop';
-  /** It is given up, and forgotten here. */
+  /** It is dropped, and no longer held here. */
   onDrop(reason: DropReason): void;
 }
 
@@ -45,14 +45,14 @@ export interface PublisherCounts {
   dropped?(reason: DropReason): void;
   /** A mandatory message came back. */
   returned?(): void;
-  /** So many more, or fewer, messages and payload bytes wait for a confirm. */
+  /** Change in the messages and payload bytes that wait for a confirm. */
   waiting?(messages: number, bytes: number): void;
 }
 
 export interface PublisherOptions {
   readonly limits: Limits;
   readonly counts?: PublisherCounts;
-  /** So many may be under way before the broker's pace counts: see pace.ts. */
+  /** Messages that may be in flight before the broker's pace counts: see pace.ts. */
   readonly underWayMin?: number;
   /** Monotonic ms. */
   readonly now?: () => number;
@@ -145,8 +145,8 @@ export class Publisher {
   }
 
   /**
-   * The broker owes an answer and gives none. Should it hang, it will handle what TCP holds for it
-   * when it wakes, be it hours later: no more of that. Its next answer, or its loss, ends this.
+   * The broker owes an answer and gives none. If it hangs, it will handle what TCP holds for it
+   * when it continues, maybe hours later: send no more. Its next answer, or its loss, ends this.
    */
   #isQuiet(): boolean {
     if (this.#window.size === 0) return false;

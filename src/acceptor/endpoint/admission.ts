@@ -1,11 +1,11 @@
 /**
- * Admission: lets a storm of new links in at a pace that those already open do not feel.
+ * Admission: admits a storm of new links at a pace that does not disturb the open ones.
  * From: the listener's sockets.  To: endpoints.ts, `connectsPerSecond` of them, and only while
- * fewer than `greetingsMax` links have still to say HELLO.
+ * fewer than `greetingsMax` links have not sent HELLO yet.
  * Bound: `connectQueueMax` sockets wait, unread and with nothing allocated for them, for at most
- * `connectWaitMs`; what comes beyond that, would have to wait longer at this pace, or does wait
- * longer, is refused with `rate-limited`. With a `connectQueueMax` of 0, a storm is refused at once
- * instead.
+ * `connectWaitMs`. A socket that comes when the queue is full, or waits longer than that, is
+ * refused with `rate-limited`. With a `connectQueueMax` of 0, none waits: all above the pace are
+ * refused at once.
  */
 import type { Socket } from 'node:net';
 import { Bucket } from '../../base/bucket.ts';
@@ -17,9 +17,9 @@ export interface AdmissionOptions {
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
-  /** Sockets that there is still room for. */
+  /** Number of sockets for which there is still room. */
   readonly room: () => number;
-  /** `acceptedUs`: when it came, in the clock's µs. */
+  /** `acceptedUs`: when the socket was accepted, in the clock's µs. */
   readonly admit: (socket: Socket, acceptedUs: number) => void;
   readonly refuse: (socket: Socket, reason: 'rate-limited' | 'server-full' | 'draining') => void;
 }
@@ -36,11 +36,11 @@ const PACE_MS = 8;
 
 export class Admission {
   readonly #options: AdmissionOptions;
-  /** Links that may be let in now. */
+  /** Links that may be admitted now. */
   readonly #bucket: Bucket;
-  /** Sockets that may wait: no more than are let in within `connectWaitMs`. */
+  /** Sockets that may wait: no more than are admitted within `connectWaitMs`. */
   readonly #queueMax: number;
-  /** The longest waiting first. */
+  /** Oldest first. */
   readonly #waiting: Waiting[] = [];
   /** Runs while sockets wait: an acceptor without a storm is not woken for one. */
   #pacer: NodeJS.Timeout | undefined;
@@ -60,7 +60,7 @@ export class Admission {
   /** A socket was accepted, not yet read from. */
   arrive(socket: Socket): void {
     this.#bucket.fill(this.#options.clock.now());
-    // Who waits holds a file too: beyond the open-file limit libuv closes sockets unseen.
+    // A waiting socket uses a file too: at the open-file limit libuv closes sockets unseen.
     if (this.size >= this.#options.room()) {
       this.#options.refuse(socket, 'server-full');
     } else if (this.size === 0 && this.#isOpen()) {
@@ -75,9 +75,9 @@ export class Admission {
   }
 
   /**
-   * Let in who waits, the longest waiting first. Whoever has waited `connectWaitMs` has mostly
-   * given up, and shows it only when read from: letting them in first would leave no time for those
-   * that are still there, for as long as it goes on.
+   * Admit queued sockets, oldest first, and refuse those that have waited `connectWaitMs`. Most of
+   * these devices have given up, which only a read would show: admitting them first would use up
+   * the pace that devices which still wait need.
    */
   tick(): void {
     const { limits, clock, refuse } = this.#options;
@@ -94,8 +94,8 @@ export class Admission {
   }
 
   /**
-   * Drop the first `gone`, also while a storm lasts: they must not stay referenced here. With
-   * nobody left there is no pace to keep.
+   * Drop the first `gone` at each tick, also during a storm: they must not stay referenced here.
+   * With an empty queue the pacer stops.
    */
   #forget(gone: number): void {
     this.#waiting.splice(0, gone);
@@ -120,7 +120,7 @@ export class Admission {
     this.#options.counters.connectsWaiting = this.size;
   }
 
-  /** The acceptor stops: refuse who still waits. */
+  /** The acceptor stops: refuse all that still wait. */
   close(): void {
     for (const { socket } of this.#waiting) this.#options.refuse(socket, 'draining');
     this.#forget(this.size);

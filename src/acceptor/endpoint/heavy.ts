@@ -94,8 +94,8 @@ export class Heavy<L extends Weighed> {
   }
 
   /**
-   * Above the watermark, those are greedy whose devices take so little that more than an equal
-   * share waits for them. Not who holds the beginning of a frame: reading on is what frees that.
+   * Above the watermark, a link is greedy if its device reads so slowly that more than an equal
+   * share waits for it. Partial frames do not count: only reading on frees their memory.
    */
   #choose(bytes: number): void {
     const { bytesMax, counters } = this.#options;

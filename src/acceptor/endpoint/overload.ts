@@ -1,18 +1,18 @@
 /**
  * Overload: how much less than its rate a link may send while this acceptor, or the broker behind
- * it, is overloaded. Pure but for the two readings that it is given.
+ * it, is overloaded. Pure, except for the two load readings.
  * From: endpoints.ts, at each tick, and each message that an endpoint handles.  To: the factor by
- * which a message then costs more of its link's time (rate.ts).
- * Bound: no link is held below `linkFairPerSecond`, nor below FAIR_TIMES what those that send have
- * on average: load that all bring alike holds back nobody, and who sends far more than the others
- * is who waits.
+ * which a message then costs more of its link's rate (rate.ts).
+ * Bound: no link is held below `linkFairPerSecond`, nor below FAIR_TIMES the average rate of links
+ * that send: if all send equally much, none is slowed down; only links that send far more than
+ * the others are.
  */
 import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
 
-/** A reading of the load is judged this often, in ms. */
+/** The load is read this often, in ms. */
 const STEP_MS = 30;
-/** Over so long it is counted who sends, in ms. */
+/** Window over which sending links are counted, in ms. */
 const WINDOW_MS = 1_000;
 /** The share of its time that the event loop may be at work. */
 const BUSY_SHARE = 0.75;
@@ -29,16 +29,16 @@ export interface LoadReadings {
 }
 
 export class Overload {
-  /** So many times its price does a message cost. */
+  /** A message costs its normal price times this. */
   factor = 1;
-  /** Its number. A link that has sent in it is counted once. */
+  /** Number of the current window. A link that has sent in it is counted once. */
   window = 1;
   readonly #limits: Limits;
   readonly #counters: Pick<Counters, 'overloads'>;
   readonly #load: LoadReadings;
   #messages = 0;
   #links = 0;
-  /** Messages a second of a link, by the last whole window; who sent nothing does not count. */
+  /** Messages per second of a link in the last whole window; links that sent none do not count. */
   #average = Number.POSITIVE_INFINITY;
   #windowAt = 0;
   #stepAt = 0;

@@ -1,28 +1,28 @@
 /**
- * RoomQueue: links whose next message has no room at the broker, and whose turn it is.
+ * RoomQueue: links whose next message waits for room at the broker, and whose turn it is.
  * From: endpoints.ts, for each such link; the routes, which say when there is room.  To: `wake`.
- * Bound: one entry per link. Whoever has waited longest goes first, with QUANTUM messages at most,
- * and then to the end of the line: many that flood get no more of the room, each, than one that
- * asks once. Before all of them goes who has nothing under way. WAKES_MAX links are woken in one
- * turn of the event loop, some milliseconds' work.
+ * Bound: one entry per link. The link that has waited longest goes first, with at most QUANTUM
+ * messages, and then to the end of the line: a link that floods gets no more room than one that
+ * asks once. Links with nothing in flight go before all others. At most WAKES_MAX links are woken
+ * in one turn of the event loop, some milliseconds' work.
  */
 
 const QUANTUM = 4;
 const WAKES_MAX = 256;
 
 interface Waiter {
-  /** Handle what waits. Whoever finds no room again is added again. */
+  /** Handle what waits. A link that finds no room again is added again. */
   wake(): void;
-  /** Messages of it that are under way. */
+  /** Its messages in flight. */
   readonly inFlight: number;
 }
 
 export class RoomQueue<W extends Waiter> {
   readonly #isFull: () => boolean;
   readonly #waiting = new Set<W>();
-  /** Those of them with nothing under way. */
+  /** Waiting links with nothing in flight. */
   readonly #first = new Set<W>();
-  /** Messages that the link whose turn it is may still hand over; undefined: it is nobody's. */
+  /** Messages that the link whose turn it is may still send; undefined: it is no link's turn. */
   #left: number | undefined;
   #next: NodeJS.Immediate | undefined;
 
@@ -31,9 +31,9 @@ export class RoomQueue<W extends Waiter> {
   }
 
   /**
-   * May a message go now? Room goes to those who wait first: else busy links, the first to hear of
-   * a confirm, would take it all and the others starve. `serve` always follows, in the same turn or
-   * the next.
+   * May a message go now? Waiting links get room first: otherwise busy links, which learn of a
+   * confirm first, would take it all and the others starve. `serve` always follows, in the same
+   * turn or the next.
    */
   hasRoom(waiter: W): boolean {
     if (this.#isFull()) return false;
@@ -41,7 +41,7 @@ export class RoomQueue<W extends Waiter> {
     return this.#first.size === 0 && (this.#waiting.size === 0 || waiter.inFlight === 0);
   }
 
-  /** One has gone. */
+  /** One message was sent. */
   took(): void {
     if (this.#left !== undefined) this.#left -= 1;
   }
@@ -56,8 +56,8 @@ export class RoomQueue<W extends Waiter> {
   }
 
   /**
-   * There is room: wake those that wait, the longest waiting first, until it is gone. Many of them
-   * may have nothing to say: beyond WAKES_MAX the next turn goes on.
+   * There is room: wake waiting links, oldest first, until it is used up. Many of them may have
+   * nothing to send: after WAKES_MAX the next turn continues.
    */
   serve(): void {
     if (this.#left !== undefined) return;
@@ -67,13 +67,13 @@ export class RoomQueue<W extends Waiter> {
     if (left === 0) this.#goOn();
   }
 
-  /** Wake at most `wakes` of a line. Gives how many more may be. */
+  /** Wake at most `wakes` links of `line`. Returns how many more may be woken. */
   #serve(line: Set<W>, wakes: number): number {
     let left = wakes;
     for (const waiter of line) {
       if (this.#isFull() || left === 0) break;
       this.#left = QUANTUM;
-      // Deleted first: whoever fills the room again goes to the end of the line.
+      // Deleted first: a link that waits again goes to the end of the line.
       line.delete(waiter);
       waiter.wake();
       left -= 1;

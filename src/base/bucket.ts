@@ -1,7 +1,7 @@
 /**
- * Bucket: a token bucket, for what may happen so often a second, and a little more at once.
- * From: whoever paces something, with a clock of its own.  To: whether one more may happen now.
- * Bound: `burst` tokens. Below zero it may go: what took more than there was makes the next wait.
+ * Bucket: a token bucket: limits a rate per second, and allows a burst.
+ * From: any pacing code, with a clock of its own.  To: whether one more may happen now.
+ * Bound: `burst` tokens. It may go below zero: then the next one waits for longer.
  */
 export class Bucket {
   readonly #perMs: number;
@@ -18,7 +18,7 @@ export class Bucket {
     this.#filledAt = now;
   }
 
-  /** Add what was earned until `now`; nothing, where the clock was set back. */
+  /** Add the tokens due until `now`; none if the clock was set back. */
   fill(now: number): void {
     const earned = Math.max(0, now - this.#filledAt) * this.#perMs;
     this.#tokens = Math.min(this.#burst, this.#tokens + earned);

@@ -1,8 +1,8 @@
 /**
- * Config: what one node was told, as one frozen object that survives JSON.
+ * Config: the options of one node, as one frozen object that survives JSON.
  * From: layers of raw options (flags, variables, file) that commandLine.ts has read.
- * To: the supervisor, and every child by IPC; never by argv, for it holds the AMQP password.
- * Bound: everything is checked here, at the start: all faults are told at once, by one StartError.
+ * To: the supervisor, and every child by IPC; never by argv, because it holds the AMQP password.
+ * Bound: everything is checked here, at the start: one StartError names all faults together.
  */
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
@@ -23,7 +23,7 @@ import { didYouMean, parseDuration, parseSize, parseWhole } from './units.ts';
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** hold: links stay, and wait. refuse: they are told to come back later. */
+/** hold: links are kept, and wait. refuse: they are closed, with a time to retry. */
 export const LOSS_POLICIES = ['hold', 'refuse'] as const;
 export type LossPolicy = (typeof LOSS_POLICIES)[number];
 
@@ -46,7 +46,7 @@ export interface Config {
   readonly eventDelivery: EventDelivery;
   readonly queueType: QueueType;
   readonly prefix: string;
-  /** Absolute path of what outlives the node; '': the node's own folder, which does not. */
+  /** Absolute path of the data that survives the node; '': a folder that is deleted with it. */
   readonly dataDir: string;
   /** Folder for traces of the presence protocol; '': none. */
   readonly traceDir: string;

@@ -1,7 +1,7 @@
 /**
  * Deadlines: many items, one duration, no timer of their own.
- * From: whoever waits (greetings, lingering sockets, open REQUESTs).  To: `onDue`, item by item.
- * Bound: its users bound the items; one sweep ends at most `SWEEP_MAX` of them, the next goes on.
+ * From: code with many timeouts (greetings, lingering sockets, open REQUESTs).  To: `onDue`.
+ * Bound: its users bound the items; a sweep ends at most `SWEEP_MAX`, the next one continues.
  */
 
 /** Items ended per sweep, so that a wave of deadlines does not hold up the event loop. */
@@ -41,7 +41,7 @@ export class Deadlines<T> {
     return this.#due.delete(item);
   }
 
-  /** Forget and end what is due. `onDue` may add and delete items. */
+  /** Remove and end what is due. `onDue` may add and delete items. */
   sweep(now: number): void {
     let left = SWEEP_MAX;
     for (const [item, due] of this.#due) {

@@ -51,7 +51,7 @@ export const CLOSE_REASONS: readonly CloseReason[] = [
 /** Why a device came online. */
 export const ONLINE_REASONS = ['connected', 'takeover'] as const;
 
-/** Ends that nobody saw from near: what is left is that the link is gone. */
+/** Ends that no acceptor reported: all that is known is that the link is gone. */
 export const UNSEEN_ENDS = ['missed', 'acceptor-ended', 'node-ended', 'restored'] as const;
 
 /** Why a device is online or not: the `reason` of presence events (docs/presence.md). */
@@ -128,8 +128,8 @@ export const EXIT = {
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /**
- * Errors of the system that end by themselves: somebody else lets go, or an address, a name server,
- * room comes. Every other one (EACCES, ENOTFOUND, EINVAL ...) is there again at the next try.
+ * System errors that may pass: another process frees the resource, or an address, a name server or
+ * space becomes available. All others (EACCES, ENOTFOUND, EINVAL ...) return at the next try.
  */
 const PASSING = [
   'EADDRINUSE',
@@ -169,7 +169,7 @@ export function unbound(what: string, host: string, error: unknown): StartError 
   return new StartError(exitOfSystem(code), `${what} on ${host} ${why}`);
 }
 
-/** This process cannot start or go on: one sentence for the operator, and the exit code. */
+/** This process cannot start or continue: one sentence for the operator, and the exit code. */
 export class StartError extends Error {
   readonly exitCode: ExitCode;
 

@@ -164,7 +164,7 @@ const FILES_OWN = 48;
 
 /** Shards of the registry; a connection id's first byte picks one. */
 export const SHARDS = 256;
-/** Swept per tick: an idle process pays for its wake-ups, hardly for what it looks at. */
+/** Swept per tick: an idle process pays for its wake-ups, hardly for the work in them. */
 export const SHARDS_PER_TICK = 4;
 
 /** Smallest `frameBytesMax` a device can declare; a smaller wish counts as this. */

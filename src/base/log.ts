@@ -26,7 +26,7 @@ const PRETTY: PrettyOptions = {
     `${role}${acceptor === undefined ? '' : ` ${acceptor}`}: ${msg}`,
 };
 
-/** Who speaks. `acceptor` is its number from 1, `incarnation` one life of a child. */
+/** The origin of a line. `acceptor`: its number from 1; `incarnation`: one life of a child. */
 export interface LogOrigin {
   readonly role: Role;
   readonly acceptor?: number;
@@ -41,7 +41,7 @@ export interface LogOrigin {
 export function makeLogger(level: LogLevel, origin: LogOrigin): Logger {
   const isSync = origin.role === 'supervisor';
   const out = destination({ dest: STDOUT, sync: isSync, maxLength: LOG_BYTES_MAX });
-  // Nobody reads stdout any more (`owsla serve | head`): no reason to drop a link.
+  // The reader of stdout has gone (`owsla serve | head`): no reason to drop a link.
   out.on('error', () => {});
   if (!isSync) process.on('exit', () => flush(out));
   const stream = isatty(STDOUT) ? pretty({ ...PRETTY, destination: out }) : out;
@@ -70,6 +70,6 @@ function flush(out: { flushSync(): void }): void {
   try {
     out.flushSync();
   } catch {
-    // The reader is gone or the stream is not open yet: there is nobody to tell.
+    // The reader is gone or the stream is not open yet: nothing can be logged.
   }
 }

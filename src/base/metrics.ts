@@ -23,7 +23,7 @@ export interface MetricSpec {
   readonly values?: readonly string[];
 }
 
-/** Whoever has message types hands their names in: `acceptorMetrics`. */
+/** Filled in by `acceptorMetrics`, from the names of the message types. */
 const MESSAGE_TYPES: readonly string[] = [];
 const KINDS = ['event', 'request'];
 
@@ -32,8 +32,8 @@ export const REPLY_FATES = ['sent', 'late', 'no-link', 'garbage', 'too-long'] as
 export type ReplyFate = (typeof REPLY_FATES)[number];
 
 /**
- * Why a message was given up: its queue refused it too often; too many others were refused as well;
- * the broker closed the channel for it, again and again; or it fits into no frame.
+ * Why a message was dropped: its queue refused it too often; too many others were refused as well;
+ * the broker closed the channel because of it, several times; or it does not fit into a frame.
  */
 export const DROP_REASONS = ['refused', 'crowded', 'poisonous', 'unsendable'] as const;
 export type DropReason = (typeof DROP_REASONS)[number];

@@ -1,6 +1,6 @@
 /**
- * Names: what a device id and a topic may be, whoever says them: devices, backends, operators.
- * From: nobody; constants.  To: the codec, commands.
+ * Names: the valid device ids and topics, for devices, backends and operators alike.
+ * From: nothing; constants.  To: the codec, commands.
  * Bound: 64 and 128 bytes, all of them ASCII: characters are bytes, and fit into a routing key.
  */
 export const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;

@@ -1,6 +1,6 @@
 /**
  * Operands: words behind `--` are names and texts, whatever they begin with (POSIX, guideline 10).
- * From: the command lines, before and after yargs, which takes such words for nobody's.
+ * From: the command lines, before and after yargs, which gives such words to no argument.
  * To: the same words where yargs puts all others. Pure.
  * Bound: the mark is a NUL, which no argument of a process can hold.
  */

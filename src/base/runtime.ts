@@ -1,8 +1,8 @@
 /**
  * Runtime: what has to be so before a program is loaded: a Node that is new enough, and that does
  * not open its inspector on SIGUSR1, where any user of this machine could run code in it.
- * From: cli.ts and loadgen/cli.ts, as the first thing.  To: this process, perhaps begun anew.
- * Bound: imports nothing and says nothing that Node 14 cannot read, for that has to read it.
+ * From: cli.ts and loadgen/cli.ts, as the first thing.  To: this process, maybe after an execve.
+ * Bound: no imports, and no syntax newer than Node 14, which has to be able to run this file.
  */
 
 /** package.json says it as well. */
@@ -11,7 +11,7 @@ const NODE_MIN = [26, 5] as const;
 /** EXIT.config: a retry does not help. */
 const TOO_OLD_EXIT = 78;
 
-/** Node's flag for a process that SIGUSR1 does nothing to. Every process of ours has it. */
+/** Node's flag that makes SIGUSR1 do nothing. Every process of ours has it. */
 export const NO_DEBUGGER = '--disable-sigusr1';
 
 /** Whether Node `version`, such as `26.10.0`, can run Owsla. */
@@ -21,8 +21,8 @@ export function isNewEnough(version: string): boolean {
 }
 
 /**
- * True when `program` may go on. Otherwise the exit code is set, and one sentence has been said.
- * A process without NO_DEBUGGER, in its flags or in `nodeOptions`, is begun anew with it by
+ * True when `program` may continue. Else the exit code is set and one sentence was printed.
+ * A process without NO_DEBUGGER, in its flags or in `nodeOptions`, is started again with it by
  * execve(2): the same process, and whatever a signal has opened meanwhile is closed.
  */
 export function prepare(
@@ -41,7 +41,7 @@ export function prepare(
   }
   const given = [...process.execArgv, ...(nodeOptions || '').split(/\s+/)];
   if (given.includes(NO_DEBUGGER)) return true;
-  // Not on Windows, where a debugger is not let in by a signal either.
+  // Not on Windows, where no signal opens the debugger.
   if (process.execve === undefined) return true;
   const { execPath, execArgv } = process;
   process.execve(execPath, [execPath, NO_DEBUGGER, ...execArgv, ...argv.slice(1)]);

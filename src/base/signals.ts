@@ -1,13 +1,13 @@
 /**
- * Signals: which of them a node obeys, and which it ignores; the log says so.
+ * Signals: which of them a node obeys, and which it ignores and logs.
  * From: the system, as the first thing in each process.  To: supervisor.ts, and the log.
  * Bound: one line a signal and LOG_MS, with how often it came; nothing else is kept.
  *
- * Left to the system: SIGKILL and SIGSTOP, which nobody can catch; SIGABRT, SIGSEGV and others that
- * a bug raises, for they leave a core; SIGTSTP and SIGCONT, which pause and go on; SIGPROF, by
- * which V8 takes its profiles; SIGCHLD, SIGURG and SIGWINCH, which end nothing. Node itself ignores
- * SIGPIPE, an error of a write. Real-time signals, from 34 up, have no name in Node: nobody can
- * listen for them, and they end a process.
+ * Left to the system: SIGKILL and SIGSTOP, which cannot be caught; SIGABRT, SIGSEGV and others that
+ * a bug raises, because they leave a core; SIGTSTP and SIGCONT, which pause and continue; SIGPROF,
+ * used for V8's profiles; SIGCHLD, SIGURG and SIGWINCH, which end nothing. Node itself ignores
+ * SIGPIPE, an error of a write. Real-time signals, from 34 up, have no name in Node: a program
+ * cannot handle them, and they end it.
  */
 
 /** A graceful stop; and the exit code of a second one, which ends at once. */
@@ -16,8 +16,8 @@ export type StopSignal = keyof typeof SIGNAL_EXIT;
 export const STOP_SIGNALS = Object.keys(SIGNAL_EXIT) as readonly StopSignal[];
 
 /**
- * They would end a process by default. SIGUSR1 is not even heard where NO_DEBUGGER is set; SIGXFSZ
- * Node ignores, until somebody listens who was loaded with us: some packages then end the process.
+ * They would end a process by default. SIGUSR1 does not arrive where NO_DEBUGGER is set; SIGXFSZ is
+ * ignored by Node until a loaded package listens for it: some packages then end the process.
  */
 export const IGNORED_SIGNALS: readonly NodeJS.Signals[] = [
   'SIGHUP',
@@ -51,7 +51,7 @@ export function notifyIgnored(to: Notify): void {
   notifyPending();
 }
 
-/** Said to a whole process group, which the supervisor speaks for: not a word about them. */
+/** They reach a whole process group; the supervisor logs them, and children do not. */
 export function ignoreSilently(signals: readonly NodeJS.Signals[]): void {
   for (const signal of signals) process.on(signal, () => {});
 }

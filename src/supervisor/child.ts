@@ -1,6 +1,6 @@
 /**
  * Child: every forked process: becomes an acceptor, the registrar or the observer.
- * From: childMain.ts; the supervisor's start message.  To: one of these, then signs of life back.
+ * From: childMain.ts; the supervisor's start message.  To: one of these, then heartbeats back.
  * Bound: a drain takes at most the limits' time and END_MARGIN_MS; then the process ends anyway.
  *
  * When the channel to the supervisor breaks, the child drains and ends by itself: no child outlives
@@ -26,10 +26,10 @@ class Child {
   #running: RunningChild | undefined;
   #start: StartMessage | undefined;
   #log: Logger | undefined;
-  /** The supervisor's last word, kept for a role that is still starting. */
+  /** The supervisor's last node message, kept for a role that is still starting. */
   #node: NodeMessage | undefined;
   #isDraining = false;
-  /** A sign of life that the channel has not taken yet: a stopped supervisor gets no queue. */
+  /** A heartbeat is still in the channel: none is queued for a supervisor that is stopped. */
   #isSending = false;
 
   onMessage(message: ToChild): void {
@@ -76,7 +76,7 @@ class Child {
   fail(error: unknown): void {
     if (error instanceof StartError) {
       const { exitCode, message } = error;
-      // One that serves is drained by the supervisor with all the others: its links are told.
+      // A running one is drained by the supervisor with all the others: its links get BYE.
       const isServing = this.#running !== undefined && process.connected;
       send({ type: 'fatal', exitCode, sentence: message }, () => {
         if (!isServing) process.exit(exitCode);

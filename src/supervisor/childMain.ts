@@ -1,9 +1,9 @@
 /**
- * ChildMain: where every forked process begins: it is deaf to signals before it loads anything.
+ * ChildMain: where every forked process begins: it ignores signals before it loads anything.
  * From: the supervisor's fork.  To: child.ts.
  * Bound: while child.ts is loaded, only the loss of the supervisor ends this process.
  *
- * SIGHUP and the signals that stop come to the whole process group: the supervisor's business.
+ * SIGHUP and stop signals reach the whole process group: only the supervisor reacts to them.
  */
 import { IGNORED_SIGNALS, ignoreSignals, ignoreSilently, STOP_SIGNALS } from '../base/signals.ts';
 

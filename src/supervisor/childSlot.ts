@@ -1,5 +1,5 @@
 /**
- * ChildSlot: a slot of the node, filled by one process after another; what is told of it and to it.
+ * ChildSlot: a slot of the node, filled by one process after another; its log fields and messages.
  * From: supervisor.ts, which alone changes it.  To: fork(), the child's channel, the log.
  * Bound: one process at a time.
  */
@@ -11,15 +11,15 @@ import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
 
 /**
  * A storm makes V8's new space grow to its limit, 16 MiB by default, and it gives little of that
- * back: a fleet that came at once would cost a quarter more memory than one that came slowly. In
+ * back: a fleet that connects at once would cost a quarter more memory than a slow one. In
  * MiB. For the same reason the old space grows by a fifth between collections (V8 takes some MiB at
- * least): the faster it grows, the longer V8 would let it, and what a storm left would stay there.
+ * least): if it grew faster, V8 would collect later, and the garbage of a storm would stay longer.
  *
  * And V8's helper threads would collect garbage on processors that other acceptors need: a
  * collection waits for the slowest of them, and the links that are open with it. Only sweeping,
- * which nobody waits for, is left to them.
+ * for which nothing waits, is left to them.
  *
- * The flags that the supervisor was started with come after these, and so rule.
+ * The flags that the supervisor was started with come after these, and so take precedence.
  */
 const CHILD_FLAGS = [
   NO_DEBUGGER,
@@ -40,13 +40,13 @@ export interface ChildSlot {
   process: ChildProcess | undefined;
   incarnation: string | undefined;
   startedAt: number;
-  /** Last sign of life. */
+  /** Last heartbeat. */
   seenAt: number;
   /** `stopping`: when it is killed. */
   stopBy: number;
   figures: ChildFigures;
   fatal: StartError | undefined;
-  /** The last words of a process that could not go on, until another is ready. */
+  /** The reason of a process that could not continue, until another is ready. */
   why: string | undefined;
   pause: NodeJS.Timeout | undefined;
   restarts: number;
@@ -92,7 +92,7 @@ export function forkInto(slot: ChildSlot, entry: string, incarnation: string): C
   return child;
 }
 
-/** Devices are not served without it: it is no helper. */
+/** Devices are not served without it, unlike registrar and observer. */
 export function servesDevices({ role }: ChildSlot): boolean {
   return role === 'acceptor';
 }

@@ -111,7 +111,7 @@ function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }
 
-/** Throws unless the presence store can be opened and written, and belongs to nobody else. */
+/** Throws unless the presence store can be opened and written, and no other node uses it. */
 function checkStore({ dataDir, limits }: Config, log: Logger): void {
   if (dataDir === '') {
     const reason = 'without --data-dir, presence and durable commands are lost at each start';
@@ -127,8 +127,8 @@ function checkStore({ dataDir, limits }: Config, log: Logger): void {
 }
 
 /**
- * Meet each broker once: name, password, vhost, permissions, and the topology as it should be. One
- * that can be reached is enough to start; one that says no is a fault to be told before it matters.
+ * Try each broker once: name, password, vhost, permissions and topology. One that can be reached is
+ * enough to start; one that refuses is reported now, before it is needed.
  */
 async function checkBroker(config: Config, log: Logger): Promise<void> {
   const { amqp, waitForBroker } = config;
@@ -160,7 +160,7 @@ async function declareOnce(config: Config, url: string): Promise<void> {
     const at = names(prefix);
     const declared = declareApart(connection, async (channel) => {
       await declareUplink(channel, at, limits, queueType);
-      // To nobody: only to learn whether presence queries may be answered.
+      // To no queue: only to learn whether presence queries may be answered.
       channel.publish('', `${at.presenceQuery}.nobody`, Buffer.alloc(0));
       await declarePresence(channel, at, limits, queueType);
       await declareCommands(channel, at, limits, queueType);

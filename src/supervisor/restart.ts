@@ -2,7 +2,7 @@
  * Restart: what to do when a child has ended, after OTP's supervisors. Pure.
  * From: supervisor.ts, with each end that it has seen.  To: a decision and the next state.
  * Bound: at most `restartsMax` restarts within any `windowMs`. The next end of an acceptor gives
- * up; a helper, without which devices are served, is tried again after ever longer pauses.
+ * up; a helper (registrar, observer) is restarted after longer and longer pauses.
  */
 import type { Limits } from '../base/limits.ts';
 
@@ -43,7 +43,7 @@ const RESTARTS_BASE = 5;
 
 /**
  * The intensity of a pool. One acceptor may crash 5 times in a window; as in ranch, a larger pool
- * gets the logarithm of its size more: it meets more bad luck, but not in proportion.
+ * gets the logarithm of its size more: it has more crashes, but not in proportion.
  */
 export function intensityOf(limits: Limits, acceptors: number): Intensity {
   const grown = RESTARTS_BASE + Math.ceil(Math.log2(acceptors));
@@ -56,7 +56,7 @@ export function intensityOf(limits: Limits, acceptors: number): Intensity {
 }
 
 /**
- * Decide about a child that ended at `now` (ms of a clock that never goes back).
+ * Decide about a child that ended at `now` (ms of a monotonic clock).
  * A restart granted exactly `windowMs` ago no longer counts.
  */
 export function decide(
@@ -77,7 +77,7 @@ export function decide(
 }
 
 /**
- * Decide about a helper that ended at `now` after `uptimeMs`: it always comes back. One that is
+ * Decide about a helper that ended at `now` after `uptimeMs`: it is always restarted. One that is
  * beyond its intensity stays so until it has lived for a whole window.
  */
 export function comeBack(
@@ -99,7 +99,7 @@ export function comeBack(
 
 /**
  * The first restart of a window is immediate, then 50 ms, doubling. All pauses of a window together
- * stay within half of it: the pauses alone would else keep a crash loop below its intensity.
+ * stay within half of it: otherwise the pauses alone would keep a crash loop below its intensity.
  */
 function pauseMs(restarts: number, { restartsMax, windowMs, pauseMaxMs }: Intensity): number {
   if (restarts === 0) return 0;

@@ -3,7 +3,7 @@
  * From: commandLine.ts, with a config that preflight.ts has proved; signals; messages and exits of
  * children.
  * To: children, by IPC and SIGKILL; the caller, by an exit code or one StartError.
- * Bound: restart.ts's intensity: beyond it the node gives up for an acceptor, and goes on without a
+ * Bound: restart.ts's intensity: beyond it the node stops for an acceptor, and continues without a
  * helper; childReadyMs, childSilenceMs and the drain's time for each child, then SIGKILL. Only an
  * exit that was seen counts as a child's end.
  *
@@ -37,7 +37,7 @@ import {
 } from './childSlot.ts';
 import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
 
-/** npm and some shells pass one Ctrl-C on a second time: that close together, it is one signal. */
+/** npm and some shells send one Ctrl-C twice: two signals within this time count as one. */
 const SIGNAL_ECHO_MS = 300;
 
 /** childMain.ts beside this file, or childMain.js where this is compiled. */
@@ -46,8 +46,8 @@ const CHILD_ENTRY = import.meta.filename.replace(/supervisor(?=\.[jt]s$)/, 'chil
 /**
  * Run the node until it is told to stop. Resolves with the exit code: 0 after a graceful stop, that
  * of SIGNAL_EXIT after a second signal. Rejects with a StartError when a child cannot start for a
- * reason that a restart will not cure, or when acceptors exceed the restart intensity; all children
- * have ended. Registrar or observer that cannot go on end the node in their first life only.
+ * reason that a restart does not fix, or when acceptors exceed the restart intensity; all children
+ * have ended. A registrar or observer that cannot continue ends the node in its first life only.
  */
 export function supervise(config: Config, log: Logger, entry = CHILD_ENTRY): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -123,7 +123,7 @@ class Supervisor {
     });
     child.on('exit', (code, signal) => {
       const onEnded = () => this.#onEnded(slot, child, code, signal);
-      // Its last words may still be in the channel: they are read before the channel closes.
+      // Its last messages may still be in the channel: they are read before the channel closes.
       if (child.connected) child.once('disconnect', onEnded);
       else onEnded();
     });
@@ -149,7 +149,7 @@ class Supervisor {
     }
   }
 
-  /** One that starts ends by itself. One that serves waits to be told so. */
+  /** A child that is starting ends by itself. A running one waits for `drain`. */
   #onFatal(slot: ChildSlot, fatal: StartError): void {
     slot.fatal = fatal;
     if (slot.state !== 'ready') return;
@@ -157,7 +157,7 @@ class Supervisor {
     else this.#drain(slot);
   }
 
-  /** The one line that says the node takes links, once. */
+  /** Logs once that the node accepts links. */
   #announce(): void {
     if (this.#isAnnounced || this.#slots().some(({ state }) => state !== 'ready')) return;
     this.#isAnnounced = true;
@@ -167,7 +167,7 @@ class Supervisor {
 
   #onTick(): void {
     const now = performance.now();
-    // Time in which this process itself did not run is no child's silence.
+    // Time in which this process itself did not run does not count as a child's silence.
     const lateMs = now - this.#tickAt - this.#config.limits.heartbeatChildMs;
     this.#tickAt = now;
     if (lateMs > this.#config.limits.heartbeatChildMs) {
@@ -209,7 +209,7 @@ class Supervisor {
     code: number | null,
     signal: NodeJS.Signals | null,
   ): void {
-    // After a second signal nothing more is said: which ends are still seen is chance.
+    // After a second signal nothing more is logged: which exits are still seen is chance.
     if (slot.process !== child || this.#phase === 'ended') return;
     const uptimeMs = Math.round(performance.now() - slot.startedAt);
     const last = { ...logFieldsOf(slot), code, signal, uptimeMs, figures: slot.figures };
@@ -345,10 +345,10 @@ class Supervisor {
 }
 
 /**
- * Does its word that it cannot go on end the node? An acceptor's does, unless it crashed. A
- * helper's only in its first life, when it tells of a wrong start: later on the links matter more,
- * and what is wrong (a store or a prefix that another node has, a port that is taken, a queue that
- * somebody made anew) may heal while it is tried again.
+ * Does a child that cannot continue end the node? An acceptor does, unless it crashed. A
+ * helper only in its first life, because then the start was wrong. Later the links matter more,
+ * and the cause (a store or a prefix that another node has, a port in use, a queue that was
+ * created again) may be gone at the next attempt.
  */
 function endsNode(slot: ChildSlot): boolean {
   const { fatal, restarts } = slot;

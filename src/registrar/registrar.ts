@@ -1,9 +1,9 @@
 /**
- * Registrar: one per node, put together; records presence and tells it.
- * From: child.ts, with a config; acceptors' streams; the supervisor's word on who lives.
+ * Registrar: one per node, put together; records presence and publishes it.
+ * From: child.ts, with a config; acceptors' streams; the supervisor's list of live acceptors.
  * To: the store, the broker, acceptors (takeovers), the observer (figures).
  * Bound: those of its parts. While the store fails (batchLoop.ts) nothing is recorded or published,
- * acceptors keep what they have to tell, and devices are served as before.
+ * acceptors keep what they have to report, and devices are served as before.
  */
 import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
@@ -41,15 +41,15 @@ import type { Opened, Store, StoreError } from './store/store.ts';
 import { StreamServer } from './streamServer.ts';
 import { WallWatch } from './wallWatch.ts';
 
-/** How often it looks for what no message brings: confirms, waiting links, a failed store. */
+/** How often it checks what no message announces: confirms, waiting links, a failed store. */
 const TICK_MS = 100;
-/** How long a stop waits for the last events' confirms. Others wait in the store. */
+/** How long a stop waits for confirms of the last events. What is left waits in the store. */
 const LAST_EVENTS_MS = 2_000;
 const CLOSE_BROKER_MS = 1_000;
-/** One line of this kind in so many ms: the devices, or commands, concerned may be many. */
+/** At most one line of this kind in so many ms: many devices or commands may be affected. */
 const CLONE_LOG_MS = 1_000;
 const UNDECIDED_LOG_MS = 1_000;
-/** A broker that says nothing for so long to what was sent is not one that is only slow. */
+/** A broker that confirms nothing for so long is not merely slow. */
 const OWED_MS = 3_000;
 
 class Registrar implements RunningChild {
@@ -225,7 +225,7 @@ class Registrar implements RunningChild {
     this.#consumer.tick();
   }
 
-  /** Events that only the store has, unless it is not to be believed. */
+  /** Events that only the store has, unless the store cannot be trusted. */
   #publish(): void {
     if (this.#loop.mayTry()) void this.#notifier.makeRoom();
   }
@@ -252,13 +252,13 @@ class Registrar implements RunningChild {
     this.#loop.wake();
   }
 
-  /** Until it has had the claim once, this node is not to be used: another may have the prefix. */
+  /** Until it has held the claim once, this node is not ready: another may use the prefix. */
   #notReady(): string | undefined {
     if (this.#broker.hasClaimed) return undefined;
     return this.#broker.refused ?? 'the claim queue of the prefix is not held yet';
   }
 
-  /** What does not work: nothing is said of what only takes its time. */
+  /** What does not work; what is only slow is not listed. */
   #degraded(): Degraded[] {
     const presence = this.#loop.fault?.message ?? this.#broker.refused ?? this.#silence();
     const degraded: Degraded[] = [];
@@ -293,7 +293,7 @@ class Registrar implements RunningChild {
     return { ...this.#recorder.figures(), streams: this.#server.size };
   }
 
-  /** Record what has been told, and wait a little for the last confirms. */
+  /** Record what acceptors have reported, and wait a little for the last confirms. */
   async drain(): Promise<void> {
     const isBusy = () => {
       const { waiting, outbox, sweeps } = this.#recorder.figures();
@@ -313,7 +313,7 @@ class Registrar implements RunningChild {
   }
 }
 
-/** Another start of the registrar would meet the same: the node cannot go on. */
+/** Another start of the registrar would fail the same way: the node cannot continue. */
 function isFatal({ fault }: StoreError): boolean {
   return fault === 'locked' || fault === 'newer';
 }

@@ -2,8 +2,8 @@
  * RegistrarBroker: the registrar's AMQP connection, and its claim on the prefix.
  * From: registrar.ts.  To: publisher (events out), queries (questions in), and the consumer of
  * commands. Answers to both have connections of their own: answers.ts.
- * Bound: only who has the claim publishes. Another registrar with the same prefix is waited out for
- * `presenceClaimMs`, as it may be our own that only the broker still sees; then this node ends.
+ * Bound: only the holder of the claim publishes. If another registrar has the same prefix, it waits
+ * `presenceClaimMs`: it may be our own old connection that the broker still keeps. Then it ends.
  */
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import type { Logger } from 'pino';
@@ -35,13 +35,13 @@ export interface RegistrarBrokerOptions {
   readonly onFatal: (error: StartError) => void;
 }
 
-/** RabbitMQ's words when a queue is another connection's own. */
+/** RabbitMQ's error text when a queue is exclusive to another connection. */
 const IN_USE = /RESOURCE_LOCKED/;
 
 export class RegistrarBroker {
   readonly #options: RegistrarBrokerOptions;
   readonly #connection: BrokerConnection;
-  /** Since when another registrar is in our place, in ms of a monotonic clock. */
+  /** Since when another registrar holds the claim, in ms of a monotonic clock. */
   #refusedSince: number | undefined;
   #isUp = false;
   #hasClaimed = false;
@@ -114,7 +114,7 @@ export class RegistrarBroker {
     await this.#openCommands(model);
   }
 
-  /** Held by this connection until its end. What others publish to the queue is thrown away. */
+  /** Held by this connection until its end. Messages that others publish to it are discarded. */
   async #claim(model: ChannelModel): Promise<void> {
     const { names, log } = this.#options;
     const channel = await model.createChannel();
@@ -156,7 +156,7 @@ export class RegistrarBroker {
     throw new Error(sentence);
   }
 
-  /** A channel that fails takes its connection with it, and one way sets both up again. */
+  /** A failed channel closes its connection too, so there is only one way to set both up again. */
   #watch(channel: Channel, onDown: (isForCause: boolean) => void = () => {}): void {
     let isForCause = false;
     channel.on('close', () => onDown(isForCause || this.#connection.isClosedForCause));

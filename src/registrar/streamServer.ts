@@ -3,8 +3,8 @@
  * From: acceptors, by a Unix socket in the node's private folder.  To: recorder.ts, message by
  * message, and commands.ts; takeovers and COMMANDs back.
  * Bound: while the recorder is full no stream is read. An acceptor that does not read gets no
- * COMMAND above half of BACK_BYTES_MAX, and is cut off there: it comes back and hands over, which
- * says the same.
+ * COMMAND above half of BACK_BYTES_MAX; at all of it its stream is closed: it connects again and
+ * hands over all its links, which brings both up to date.
  */
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
@@ -112,7 +112,7 @@ export class StreamServer {
     }
   }
 
-  /** One that the supervisor has not named yet comes again a moment later. */
+  /** An acceptor that the supervisor has not named yet connects again a moment later. */
   #onHello(stream: Stream, acceptor: string): void {
     if (!this.#options.recorder.isLive(acceptor)) {
       stream.socket.destroy();
@@ -123,7 +123,7 @@ export class StreamServer {
     this.#streams.set(acceptor, stream);
   }
 
-  /** Read on, after the recorder has made room; and from nobody who is not live any more. */
+  /** Continue reading after the recorder has made room, except from acceptors that have ended. */
   makeRoom(): void {
     const { recorder } = this.#options;
     for (const [acceptor, { socket }] of this.#streams) {
@@ -132,7 +132,7 @@ export class StreamServer {
     }
   }
 
-  /** Tell an acceptor to close a link. One without a stream learns it by its next hand-over. */
+  /** Tell an acceptor to close a link. Without a stream it learns that at its next hand-over. */
   takeOver({ acceptor, connection }: HeldLink): void {
     const stream = this.#streams.get(acceptor);
     if (!stream) return;

@@ -24,7 +24,7 @@ export interface CommandConsumerOptions {
   readonly answers: Pick<Answers, 'publish' | 'isFull' | 'size'>;
   /** ms since 1970. */
   readonly wall: () => number;
-  /** ms of a clock that never goes back. */
+  /** ms of a monotonic clock. */
   readonly now: () => number;
   readonly send: (acceptor: string, message: ToAcceptor) => Sent;
   readonly isChanging: (device: string) => boolean;
@@ -36,7 +36,7 @@ export interface CommandConsumerOptions {
   readonly mayRead: () => boolean;
   readonly trace: Trace;
   readonly onFault: (error: unknown) => void;
-  /** A command that nobody could decide about was dropped: a bug of ours, which costs no more. */
+  /** A command was dropped because handling it threw: a bug of ours, limited to this command. */
   readonly onUndecided: (error: unknown) => void;
 }
 
@@ -171,7 +171,7 @@ export class CommandConsumer implements Effects {
     this.commands.channelLost();
   }
 
-  /** Take no more from the queue: the broker keeps it for who comes next. */
+  /** Take no more from the queue: the broker keeps its messages for the next registrar. */
   async suspend(): Promise<void> {
     try {
       await this.#channel?.cancel(this.#tag);

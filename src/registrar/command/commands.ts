@@ -1,10 +1,10 @@
 /**
- * Commands: which command goes where, and what becomes of it. Pure: its effects do the rest.
+ * Commands: routes each command to its device and follows it to its outcome. Pure, with effects.
  * From: the broker's deliveries, the registrar's rows (who is connected), acceptors' answers.
  * To: transient.ts and durable.ts, which decide.
  * Bound: a link per connected device, in memory; the keys of the last `commandPrefetch` concluded
- * deliveries, twice over, in case the broker gives them again. A command waits EARLY_MS at most for
- * its device's link to be on record.
+ * deliveries, twice, in case the broker delivers them again. A command waits at most EARLY_MS for
+ * its device's link to be recorded.
  */
 import type { ConsumeMessage } from 'amqplib';
 import type { Refusal } from '../../base/errors.ts';
@@ -26,7 +26,7 @@ const EARLY_MS = 1_000;
 interface Early {
   readonly command: Command;
   readonly delivery: Delivery;
-  /** ms of the clock that never goes back. */
+  /** ms of the monotonic clock. */
   readonly until: number;
 }
 
@@ -109,7 +109,7 @@ export class Commands implements TransactionPart {
 
   // From the broker.
 
-  /** Decide about one message. Never throws, whatever its sender wrote. */
+  /** Handle one message. Never throws, whatever its content. */
   onDelivery(message: ConsumeMessage, delivery: Delivery): void {
     const { limits, wall, now, counters, effects } = this.#options;
     const { command, refusal } = readCommand(message, limits, wall());
@@ -143,8 +143,8 @@ export class Commands implements TransactionPart {
   }
 
   /**
-   * A device that says HELLO and EVENT at once may have its answer here before its link is on
-   * record. Those that need not wait any longer are sent.
+   * A device that sends HELLO and EVENT at once may be answered by a command before its link is
+   * recorded. Commands that need not wait any longer are sent.
    */
   #decideEarly(): void {
     if (this.#early.length === 0) return;
@@ -238,7 +238,7 @@ export class Commands implements TransactionPart {
     this.#durable.rolledBack();
   }
 
-  /** Who is connected, as it is on record. A hand-over shows again what is known. */
+  /** Which devices are connected, as recorded. A hand-over repeats what is known. */
   #onRow({ device, online, acceptor, connection }: Row): void {
     const { queues } = this.#durable;
     const { trace } = this.#options;

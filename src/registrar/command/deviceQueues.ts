@@ -5,7 +5,7 @@
  * Bound: a queue per device that has commands, of a few bytes for each of its window. Payloads are
  * held from the transaction that read them until they are sent, right after it; what a link does
  * not take then is dropped, and read again in `commandRetryMs`. `commandsPerSecond` of those that
- * have waited are read: a fleet that wakes must not slow down who is awake.
+ * have waited are read: a fleet that comes back must not slow down devices already connected.
  */
 import { Bucket } from '../../base/bucket.ts';
 import type { Limits } from '../../base/limits.ts';
@@ -22,7 +22,7 @@ export interface DeviceQueuesOptions {
   readonly limits: Limits;
   /** ms since 1970: senders' deadlines are judged by it, and nothing else. */
   readonly wall: () => number;
-  /** ms of a clock that never goes back: what Owsla itself waits for. */
+  /** ms of a monotonic clock: for the times that Owsla itself waits. */
   readonly now: () => number;
   readonly trace: Trace;
   readonly link: (device: string) => HeldLink | undefined;

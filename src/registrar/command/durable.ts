@@ -36,7 +36,7 @@ export interface DurableOptions extends DeviceQueuesOptions {
   /** 16 bytes that were never used, in hexadecimal. */
   readonly newKey: () => string;
   readonly onOpen: (opened: OpenCommands) => void;
-  /** These are recorded: all that are published, and those of them that somebody waits for. */
+  /** These are recorded: all that are to be published, and those whose delivery waits for it. */
   readonly onCommit: (published: readonly Outcome[], stored: readonly StoredOutcome[]) => void;
   /** An answer that changed nothing: its command had ended. */
   readonly onLate: () => void;
@@ -64,7 +64,7 @@ export class DurableCommands {
   readonly #options: DurableOptions;
   #arrived: Arrived[] = [];
   #answers: DeviceAnswer[] = [];
-  /** For devices that nobody knows yet, in order; they are looked at again at each tick. */
+  /** For devices not known yet, in order; checked again at each tick. */
   #unknown: Arrived[] = [];
   readonly #unknownDevices = new Set<string>();
   /** The next transaction looks at them again; not one that is being made, which has later ones. */

@@ -1,5 +1,5 @@
 /**
- * Effects: what decisions about commands do to the world; tests bring their own.
+ * Effects: the actions that decisions about commands cause; tests have their own.
  * From: transient.ts and durable.ts.  To: acceptors' streams and the broker (commandConsumer.ts).
  * Bound: none of its own: every call is decided at once, and none waits.
  */
@@ -20,31 +20,31 @@ export interface Sending {
   readonly after: string | undefined;
 }
 
-/** gone: the acceptor has no stream. busy: that has no room. In both cases nothing was sent. */
+/** gone: the acceptor has no stream. busy: its stream is full. In both cases nothing was sent. */
 export type Sent = 'sent' | 'gone' | 'busy';
 
-/** One message of the command queue, which the broker gives again until it is settled. */
+/** One message of the command queue, which the broker delivers again until it is settled. */
 export interface Delivery {
-  /** It was delivered before: what became of it then is not always known. */
+  /** It was delivered before; what happened to it then is not always known. */
   readonly isRedelivered: boolean;
-  /** It lay in the queue before anybody consumed it, for how long is not known. */
+  /** It was in the queue before there was a consumer, for an unknown time. */
   readonly isStale: boolean;
 }
 
 export interface Effects {
   send(link: HeldLink, device: string, sending: Sending): Sent;
-  /** Its fate is on record: the broker may forget it. */
+  /** Its state is recorded: the broker may delete it. */
   settle(delivery: Delivery): void;
   /**
-   * The same, if that was not done before, and then tell `outcome`, in this order: what is told
-   * twice for want of a settled delivery could be two different things.
+   * Settle it, if that was not done before, and then publish `outcome`, in this order: without a
+   * settled delivery it could be published twice, with two different outcomes.
    */
   conclude(delivery: Delivery, outcome: Outcome): void;
-  /** The delivery of a command that was concluded comes again: it is settled, its outcome told. */
+  /** A concluded command is delivered again: settle it and publish its outcome. */
   settleAgain(key: string, delivery: Delivery): void;
-  /** Tell an outcome that is not final. */
+  /** Publish an outcome that is not final. */
   publish(outcome: Outcome): void;
-  /** Its acceptor has told of its link, and that is not on record yet. */
+  /** Its acceptor has reported its link, and that is not recorded yet. */
   isChanging(device: string): boolean;
   /** There is something to record. */
   wake(): void;

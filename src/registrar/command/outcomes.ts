@@ -1,13 +1,13 @@
 /**
- * Outcomes: what commands' senders are told, to the broker; and the deliveries this settles.
+ * Outcomes: published to the senders of commands; each settles the delivery of its command.
  * From: commandConsumer.ts: outcomes of transient commands and refusals, each with its delivery;
- * those of kept commands, once they are on record, or read back from the store.
+ * those of kept commands, once they are recorded, or read back from the store.
  * To: answers, in order; `settledTo`, which the next transaction deletes to.
  * Bound: the answers' window. Beyond it outcomes of kept commands stay in the store, and others
  * wait here with their deliveries unsettled: at most two for each of the broker's prefetch.
  *
- * A transient's outcome leaves when the broker is known to have seen its delivery settled: should
- * this process end before, the broker gives it again, and the next one tells something else.
+ * The outcome of a transient command is published only once the broker has seen its delivery
+ * settled: else, after a crash, the broker delivers it again and a second outcome could differ.
  */
 import type { Options } from 'amqplib';
 import type { Limits } from '../../base/limits.ts';
@@ -22,12 +22,12 @@ export interface OutcomesOptions {
   readonly answers: Pick<Answers, 'publish' | 'isFull'>;
   readonly limits: Limits;
   readonly wall: () => number;
-  /** Resolves when the broker has seen all that was settled by now; rejects if it is not known. */
+  /** Resolves when the broker has seen all that was settled so far; rejects if that is unknown. */
   readonly seen: () => Promise<void>;
-  /** The store is to be believed, as far as is known. */
+  /** The store can be trusted, as far as is known. */
   readonly mayRead: () => boolean;
   readonly trace: Trace;
-  /** An outcome is given up: its queue would not take it. */
+  /** An outcome is dropped: its queue did not accept it. */
   readonly onDrop: (reason: DropReason) => void;
   /** Reading the store failed; `makeRoom` tries again. */
   readonly onFault: (error: unknown) => void;
@@ -92,7 +92,7 @@ class OutcomeAnswer implements Answer {
 
 interface Waiting {
   readonly outcome: Outcome;
-  /** Called right before it may be told: this settles its delivery. */
+  /** Called right before it may be published: this settles its delivery. */
   readonly settle: (() => void) | undefined;
 }
 
@@ -104,9 +104,9 @@ export class Outcomes {
   /** Those of them that the broker has been asked about. */
   #asked: readonly Outcome[] | undefined;
   /**
-   * By key: their channel was lost, and nobody knows whether the broker has seen the delivery
-   * settled. If not, it comes again, and they are told with it; and not before, for should this
-   * process end, the next one would tell something else.
+   * By key: their channel was lost, and it is unknown whether the broker has seen the delivery
+   * settled. If not, it comes again, and they are published then, not earlier: should this process
+   * end in between, the next one would publish another outcome.
    */
   readonly #takenBack = new Map<string, Outcome>();
   /** Deliveries that were not settled may still come again. */
@@ -141,7 +141,7 @@ export class Outcomes {
     void this.makeRoom();
   }
 
-  /** Settle a delivery, if one is given, then tell. */
+  /** Settle a delivery, if one is given, then publish. */
   publish(outcome: Outcome, settle?: () => void): void {
     if (outcome.replyTo === '') settle?.();
     else this.#waiting.push({ outcome, settle });
@@ -186,7 +186,7 @@ export class Outcomes {
     this.#options.answers.publish(new OutcomeAnswer(outcome, this.#options, onEnd));
   }
 
-  /** The channel is lost: what it settled, and nobody knows it, must not be told for now. */
+  /** The channel is lost: outcomes whose settling is unknown must not be published for now. */
   takeBack(): void {
     // tla: Commands!ChannelLost
     this.#options.trace('Commands!ChannelLost', {});
@@ -215,7 +215,7 @@ export class Outcomes {
     else settle();
   }
 
-  /** All that the broker gives again has come: the other deliveries were settled. */
+  /** All that the broker delivers again has come: the other deliveries were settled. */
   nothingComesAgain(): void {
     this.#isAwaiting = false;
     const left = [...this.#takenBack.values()];
@@ -244,7 +244,7 @@ export class Outcomes {
     this.#send(outcome, () => this.#unconfirmed.delete(id));
   }
 
-  /** There is room: go on with what waits, and what only the store has. Never rejects. */
+  /** There is room: continue with what waits, and what only the store has. Never rejects. */
   async makeRoom(): Promise<void> {
     this.#flush();
     if (this.#isReading || this.#published >= this.#recorded) return;

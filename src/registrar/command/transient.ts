@@ -4,7 +4,7 @@
  * deadline make the outcome.
  * Bound: LINK_MAX unanswered ones per device and `commandsOpenMax` of all devices, beyond that
  * `refused` with `busy`. Their deliveries are settled with the final outcome; but those that have
- * waited longest are settled before, so that devices which take no notice of theirs leave half of
+ * waited longest are settled before, so that devices which do not answer theirs leave half of
  * the broker's prefetch to all others. Payloads are not kept: nothing is ever sent again.
  */
 import type { Expiry, Refusal } from '../../base/errors.ts';
@@ -25,9 +25,9 @@ interface Open {
   readonly connection: string;
   /** The broker's last delivery of it. */
   delivery: Delivery;
-  /** In ms since 1970: what its acceptor was told. */
+  /** In ms since 1970: the deadline sent to its acceptor. */
   readonly due: number;
-  /** The same moment on the clock that never goes back, which ends it here. */
+  /** The same moment on the monotonic clock, which ends it here. */
   readonly endsAt: number;
   isTaken: boolean;
 }
@@ -37,10 +37,10 @@ export interface TransientOptions {
   readonly limits: Limits;
   /** ms since 1970: what is left until a deadline is taken from it once. */
   readonly wall: () => number;
-  /** ms of a clock that never goes back. */
+  /** ms of a monotonic clock. */
   readonly now: () => number;
   readonly trace: Trace;
-  /** Its delivery is concluded: should the broker give it again, that is only settled. */
+  /** Its delivery is concluded: if the broker delivers it again, that one is only settled. */
   readonly onEnd: (key: string, outcome: Outcome) => void;
 }
 
@@ -73,7 +73,7 @@ export class TransientCommands {
     return true;
   }
 
-  /** Its delivery waits for its end, while not too many others do. */
+  /** Its delivery is settled at its end, unless too many others wait for that. */
   #hold(open: Open): void {
     const { limits, effects, trace } = this.#options;
     this.#unsettled.add(open);
@@ -86,7 +86,7 @@ export class TransientCommands {
     }
   }
 
-  /** Send it to its device's link, or say at once why not. Gives true when it was sent. */
+  /** Send it to its device's link, or conclude it with the reason. True when it was sent. */
   begin(command: Command, delivery: Delivery, link: HeldLink | undefined): boolean {
     const { effects, limits, wall } = this.#options;
     const { device, key, topic, payload, deadline = Number.POSITIVE_INFINITY } = command;

@@ -1,7 +1,7 @@
 /**
- * Transitions: what a kept command becomes: when it arrives, is answered, or is due. Pure.
+ * Transitions: the next state of a kept command that arrives, is answered, or is due. Pure.
  * From: durable.ts, with the row as the store has it.
- * To: the next row, and what its sender is told.
+ * To: the next row, and the outcome for its sender.
  * Bound: a row that ended stays as it ended: never two different final outcomes.
  */
 import type { Expiry, Refusal } from '../../base/errors.ts';
@@ -10,7 +10,7 @@ import { type CommandRow, isOver, type Outcome } from '../store/commandRows.ts';
 import { type Command, outcomeOf } from './command.ts';
 import type { Delivery } from './effects.ts';
 
-/** What a device, or its acceptor, says of a command. */
+/** What a device, or its acceptor, reports about a command. */
 export type DeviceAnswer =
   | { readonly what: 'taken'; readonly key: string }
   | {
@@ -31,7 +31,7 @@ export interface Transition {
   readonly outcome: Outcome;
 }
 
-/** The state of things that a new command meets. */
+/** What is known when a new command arrives. */
 export interface Meeting {
   /** What is known under its key. */
   readonly row: CommandRow | undefined;
@@ -43,7 +43,7 @@ export interface Meeting {
   readonly refusal: Refusal | undefined;
 }
 
-/** Keep it; it is one that we have; or why not. */
+/** Keep it; it is one that we have; or the reason of a refusal. */
 export type Arrival = 'keep' | 'repeat' | Refusal;
 
 export function arrivalOf(
@@ -53,8 +53,8 @@ export function arrivalOf(
   now: number,
   limits: Limits,
 ): Arrival {
-  // First of all: what is known is not decided again, however late the broker gives it again.
-  // One without a name that only looks the same is another.
+  // First: a known command is not decided again, however late the broker delivers it again.
+  // Unless redelivered, one without a message_id is a new command, even if it looks the same.
   if (row && (isRedelivered || command.isNamed)) return 'repeat';
   if (refusal) return refusal;
   if (Number(command.deadline) <= now) return 'past-deadline';
@@ -76,7 +76,7 @@ export function rowOf(id: number, key: string, command: Command, now: number): C
   return { id, key, device, topic, payload: ownBytes(payload), due: deadline, ...to, ...rest };
 }
 
-/** A refusal is on record too: decided again, the same command might be taken. */
+/** A refusal is recorded too: decided again, the same command might be accepted. */
 export function refusedTransition(row: CommandRow, reason: Refusal): Transition {
   const outcome = outcomeOf({ ...row, isKept: true }, 'refused', { reason });
   return { row: { ...row, payload: outcome.payload, state: 'refused', reason }, outcome };
@@ -119,7 +119,7 @@ export function dueTransition(
   return { row: { ...row, state: 'expired', reason, at: now }, outcome };
 }
 
-/** The final outcome of a row, once more, for whoever asks now; undefined while it has none. */
+/** The final outcome of a row, for one more sender of it; undefined while it has none. */
 export function endOf(row: CommandRow, to: Command): Outcome | undefined {
   const { state, status, reason, payload } = row;
   if (state === 'waiting' || state === 'taken') return undefined;

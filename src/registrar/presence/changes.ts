@@ -1,7 +1,7 @@
 /**
- * Changes: what has been told and is not on record yet, in the order in which it came. Pure.
- * From: recorder.ts, for streams and the supervisor.  To: its batches, and whoever asks whether a
- * device is among them.
+ * Changes: what was reported and is not recorded yet, in the order in which it came. Pure.
+ * From: recorder.ts, for streams and the supervisor.  To: its batches; it also answers whether a
+ * device is among the changes.
  * Bound: its user's, `presenceQueueMax`.
  */
 import type { Change } from '../store/presenceRules.ts';
@@ -18,7 +18,7 @@ export type Step = Change | { readonly kind: 'sweep'; readonly sweep: Sweep };
 
 export class Changes {
   readonly #waiting: Step[] = [];
-  /** How many of each device are not on record. */
+  /** How many of each device are not recorded. */
   readonly #byDevice = new Map<string, number>();
 
   /** Those not taken. */
@@ -26,7 +26,7 @@ export class Changes {
     return this.#waiting.length;
   }
 
-  /** Is one of this device not on record? */
+  /** Is one of this device not recorded yet? */
   has(device: string): boolean {
     return this.#byDevice.has(device);
   }

@@ -78,7 +78,7 @@ class EventPublishing implements Publishing {
   }
 }
 
-/** What a trace tells of an event. */
+/** The fields of an event in a trace. */
 function wordOf({ body }: OutboxEvent): { device: string; seq: number } {
   const { device, seq } = JSON.parse(body) as { device: string; seq: number };
   return { device, seq };
@@ -127,7 +127,7 @@ export class Notifier {
     // tla: Presence!Publish
     if (trace !== noTrace) trace('Publish', wordOf(event));
     const onConfirm = () => this.#onConfirm(event);
-    // A subscriber's queue is full, or worse: others have had it, and their next events.
+    // A subscriber's queue is full or failed: the others have got this event, and later ones.
     const onDrop = () => void this.#unconfirmed.delete(event.id);
     publisher.publish(new EventPublishing(exchange, event, onConfirm, onDrop));
   }
@@ -139,7 +139,7 @@ export class Notifier {
     this.#unconfirmed.delete(event.id);
   }
 
-  /** The publisher has room: go on with what only the store has. Never rejects. */
+  /** The publisher has room: continue with events that only the store has. Never rejects. */
   async makeRoom(): Promise<void> {
     if (this.#isReading || this.#published >= this.#recorded) return;
     const { publisher, store, limits } = this.#options;

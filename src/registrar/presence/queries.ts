@@ -1,5 +1,5 @@
 /**
- * Queries: answers "is this device connected?" and "who is?" from the store's rows.
+ * Queries: answers "is this device connected?" and "which are?" from the store's rows.
  * From: the query queue, JSON (docs/presence.md).  To: the asker's `reply_to`, JSON; each row with
  * its device's pending commands.
  * Bound: `presenceQueriesMax` at once, each acked when answered; `presencePageMax` devices each. A

@@ -1,8 +1,8 @@
 /**
- * Recorder: who is connected, one row per device; the five rules of docs/presence.md at work.
- * From: acceptors' streams (links that begin and end, hand-overs) and the supervisor's word on who
- * lives.  To: the store, one transaction per batch; then events to notifier.ts and takeovers back
- * to the acceptors. No I/O of its own: `work` does one batch, whoever calls it decides when.
+ * Recorder: which devices are connected, one row each, by the five rules of docs/presence.md.
+ * From: acceptors' streams (links that begin and end, hand-overs) and the supervisor's list of live
+ * acceptors.  To: the store, one transaction per batch; then events to notifier.ts and takeovers
+ * back to the acceptors. No I/O of its own: `work` does one batch, its caller decides when.
  * Bound: `presenceQueueMax` changes wait; at that `isFull` holds and streams are no longer read.
  */
 import type { PresenceReason } from '../../base/errors.ts';
@@ -23,7 +23,7 @@ import type { Opened, OutboxEvent, Store } from '../store/store.ts';
 import { Changes, type Step, type Sweep } from './changes.ts';
 import { TakeoverThrottle } from './takeoverThrottle.ts';
 
-/** Who writes in the same transactions. After `prepare` one of the others is called. */
+/** A part that writes in the same transactions. After `prepare` one of the others is called. */
 export interface TransactionPart {
   /** It has something to write, or to read. */
   readonly isBusy: boolean;
@@ -47,17 +47,17 @@ export interface RecorderOptions {
   readonly onOpen: (opened: Opened) => void;
   /** These are recorded, and may be published. */
   readonly onCommit: (events: readonly OutboxEvent[]) => void;
-  /** So many takeovers of one device without a quiet time: several boxes may have its id. */
+  /** So many takeovers of one device without a quiet time: several devices may share its id. */
   readonly onClone: (device: string, takeovers: number) => void;
   /** Events up to this id are at the broker. */
   readonly settledTo: () => number;
   readonly transactionPart?: TransactionPart;
 }
 
-/** How often rows are looked for that may be forgotten. */
+/** How often it looks for rows old enough to delete. */
 const FORGET_EVERY_MS = 60_000;
 
-/** What one batch comes to. */
+/** The result of one batch. */
 interface Outcome {
   readonly rows: Map<string, Row>;
   readonly changed: Set<string>;
@@ -71,7 +71,7 @@ interface Outcome {
 export class Recorder {
   readonly #options: RecorderOptions;
   readonly #throttle: TakeoverThrottle;
-  /** Live incarnations, each with its hand-over until that is swept; undefined: not yet told. */
+  /** Live incarnations, each with its hand-over until that is swept; undefined: not yet known. */
   #live: Map<string, Sweep | undefined> | undefined;
   readonly #changes = new Changes();
   readonly #sweeps = new Set<Sweep>();
@@ -104,7 +104,7 @@ export class Recorder {
     return isPart && this.#sweeps.size === 0 && transactionPart?.isBusy !== true;
   }
 
-  /** A change of it has been told, and is not on record yet. */
+  /** A change of this device was reported and is not recorded yet. */
   isChanging(device: string): boolean {
     return this.#changes.has(device);
   }
@@ -127,15 +127,15 @@ export class Recorder {
     }
   }
 
-  /** What its stream still holds is ignored from now on: it is not live. */
+  /** What its stream still holds is ignored from now on, because it is not live. */
   #end(acceptor: string): void {
     this.#forgetSweeps(acceptor);
     this.#changes.push({ kind: 'sweep', sweep: { acceptor, after: '' } });
   }
 
-  // From one acceptor's stream. What is not from a live one is ignored.
+  // From one acceptor's stream. Messages of an acceptor that is not live are ignored.
 
-  /** May this incarnation speak? One that the supervisor has not named yet may so later. */
+  /** Is this incarnation accepted? One that the supervisor has not named yet may be so later. */
   isLive(acceptor: string): boolean {
     return this.#live?.has(acceptor) === true;
   }
@@ -159,7 +159,7 @@ export class Recorder {
     if (this.isLive(acceptor)) this.#changes.push({ kind: 'down', ...link });
   }
 
-  /** It has handed over: links of its rows that it did not name are over. */
+  /** It has handed over: links in its rows that it did not name have ended. */
   handedOver(acceptor: string): void {
     const sweep = this.#live?.get(acceptor);
     if (sweep) this.#changes.push({ kind: 'sweep', sweep });
@@ -172,7 +172,7 @@ export class Recorder {
   // The work.
 
   /**
-   * Do one batch: read, apply the rules, one transaction, then tell. Gives false when nothing is
+   * Do one batch: read, apply the rules, one transaction, then publish. False when nothing is
    * left to do for now. Rejects with a StoreError when the store fails: nothing is lost, and `work`
    * may be called again. Never call it while it works.
    */
@@ -311,7 +311,7 @@ export class Recorder {
     this.#throttle.drop(acceptor, (connection) => seen?.has(connection) !== true);
   }
 
-  /** A later hand-over of the same acceptor tells more, and its end most of all. */
+  /** A later hand-over of the same acceptor is more recent, and its end is final. */
   #isCurrent(sweep: Sweep): boolean {
     return sweep.seen === undefined || this.#live?.get(sweep.acceptor) === sweep;
   }
@@ -354,7 +354,7 @@ export class Recorder {
     if (!row) return;
     this.#change(row, outcome);
     const waiting = this.#throttle.held(down.device);
-    // Nobody holds its place any more: no takeover.
+    // The link of the row has already ended: no takeover.
     if (waiting) this.#up(waiting, outcome);
   }
 
@@ -367,7 +367,7 @@ export class Recorder {
     events.push({ id, device, online, body: eventOf(row, this.#epoch) });
   }
 
-  /** What may wait, a little at a time: the outbox's bound, and devices long gone. */
+  /** Housekeeping, a little at a time: the outbox's bound, and devices offline for long. */
   async #tidy(): Promise<void> {
     const { store, limits, clock, trace } = this.#options;
     if (this.#outbox > this.#compactAt) {

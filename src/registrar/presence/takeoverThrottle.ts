@@ -1,9 +1,9 @@
 /**
- * TakeoverThrottle: takeovers of a device may be many, when two boxes share its id: it spaces them.
- * From: recorder.ts, before each takeover.  To: the same, later; and a report of such a device.
+ * TakeoverThrottle: delays repeated takeovers of one device id, as when two devices share it.
+ * From: recorder.ts, before each takeover.  To: recorder.ts, later; and a report of such a device.
  * Bound: after `takeoversMax` takeovers without `takeoverWindowMs` of quiet, one per
  * `takeoverDampMs`. Meanwhile the device's newest link waits, open, and the row names the older.
- * TRACKED_MAX devices are watched; beyond that the longest quiet one is forgotten.
+ * TRACKED_MAX devices are tracked; beyond that the one that was quiet longest is dropped.
  */
 import type { Limits } from '../../base/limits.ts';
 import type { Up } from '../store/presenceRules.ts';
@@ -37,7 +37,7 @@ export class TakeoverThrottle {
 
   /**
    * Ask before a takeover at `now`. True: do it. False: `up` is kept, and `due` gives it back.
-   * With no place to keep it, it is done.
+   * If there is no room to keep it, the takeover is done at once.
    */
   admits(up: Up, now: number): boolean {
     const spell = this.#spell(up.device, now);
@@ -51,7 +51,7 @@ export class TakeoverThrottle {
     return true;
   }
 
-  /** Takeovers in the present spell. */
+  /** Takeovers since the last quiet time. */
   takeovers(device: string): number {
     return this.#spells.get(device)?.takeovers ?? 0;
   }
@@ -87,7 +87,7 @@ export class TakeoverThrottle {
     return due;
   }
 
-  /** Who waits now, for `restore` after a batch that was not recorded. */
+  /** The links that wait now, for `restore` after a batch that was not recorded. */
   snapshot(): ReadonlyMap<string, Up> {
     return new Map(this.#held);
   }
@@ -96,7 +96,7 @@ export class TakeoverThrottle {
     this.#held = new Map(held);
   }
 
-  /** Let go of an acceptor's links for which `isOver` holds. */
+  /** Drop an acceptor's waiting links for which `isOver` holds. */
   drop(acceptor: string, isOver: (connection: string) => boolean): void {
     for (const up of this.#held.values()) {
       if (up.acceptor === acceptor && isOver(up.connection)) this.#held.delete(up.device);

@@ -1,11 +1,11 @@
 /**
  * LivedTime: how long a store has been in use, in ms, over all the processes that used it. Pure.
- * From: what is on record, and a clock that never goes back.  To: the age of rows.
+ * From: what is recorded, and a monotonic clock.  To: the age of rows.
  * Bound: STEP_MS_MAX from one look to the next: a process that stood still did not live longer.
  *
- * Nothing may be deleted because of two readings of a clock that people set: a wall clock that was
- * 100 days ahead for a minute would make every row old. Time in which nobody used the store does
- * not count either, so rows are forgotten later than by the calendar, and never sooner.
+ * Nothing may be deleted because of two readings of a clock that can be set: a wall clock that was
+ * 100 days ahead for a minute would make every row old. Time in which the store was not used does
+ * not count either, so rows are deleted later than by the calendar, and never sooner.
  */
 
 /** Well above the time from one look of the registrar's to the next. */

@@ -3,8 +3,8 @@
  * From: sqliteThread.ts; preflight and `owsla presence`, which look while no node runs.
  * To: `presence.db` in the data folder (sqliteFolder.ts), in WAL mode, synced with every
  * transaction. Its owner and root may read it meanwhile (sqlite3 and its .backup).
- * Bound: `storeWalBytesMax` of log, and no more to take in than the reserve has room for; beyond
- * that, and one transaction, nothing is written until who reads the file has ended.
+ * Bound: `storeWalBytesMax` of log, and no more to merge than the reserve has room for; beyond
+ * that, and one transaction, nothing is written until the program that reads the file has ended.
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { PresenceReason } from '../../base/errors.ts';
@@ -64,7 +64,7 @@ export class SqliteFile {
   readonly #sql: Statements;
   readonly #commands: SqliteCommands;
   readonly #lived: LivedTime;
-  /** Whose store it is; another node that took it is found by this. */
+  /** The owner of the store: shows when another node has taken it over. */
   #node: string | undefined;
   #outbox: number;
 
@@ -194,7 +194,7 @@ export class SqliteFile {
 
   /**
    * The file came back from a backup: begin a new epoch, above every event that was sent since, and
-   * say of every device that it is offline. Its commands are forgotten: some may have been acted
+   * publish every device as offline. Its commands are deleted: some may have been acted
    * upon since. Gives the new epoch and the number of devices.
    */
   restore(now: number): { epoch: number; devices: number } {
@@ -266,7 +266,7 @@ export class SqliteFile {
     });
   }
 
-  /** Whoever removes the lock lets a second node in; then the first must not write any more. */
+  /** If the lock file is removed, a second node can start; then the first must stop writing. */
   #checkOwner(): void {
     if (this.#node === undefined || this.#sql.getMeta.get('node')?.value === this.#node) return;
     throw new StoreError(
@@ -284,7 +284,7 @@ export class SqliteFile {
   }
 }
 
-/** With the reserve's room, if the disk is full: what is in the log may not even be read else. */
+/** With the reserve's space if the disk is full: else even reading the log may fail. */
 function openAnyhow(folder: SqliteFolder, epoch: number): DatabaseSync {
   try {
     return openDatabase(folder, epoch);

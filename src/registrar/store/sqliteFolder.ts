@@ -1,11 +1,11 @@
 /**
- * SqliteFolder: the data folder: whose its files are, the lock, the reserve, and what is full.
+ * SqliteFolder: the data folder: owner and modes of its files, the lock, the reserve, disk space.
  * From: sqliteFile.ts.  To: the folder (0700 where it is made here), and in it files with mode
- * 0600 whatever the umask: kept payloads are nobody's business but the owner's.
- * Bound: `storeReserveBytes` on disk, so that a log which has filled the disk can be taken in.
+ * 0600 whatever the umask: only the owner may read kept payloads.
+ * Bound: `storeReserveBytes` on disk, so that a log which has filled the disk can be merged.
  *
  * `presence.lock` is an SQLite file only for its lock, which works the same on every system that
- * SQLite knows; the kernel lets go of it at any end. It also keeps the highest epoch of the folder:
+ * SQLite supports; the kernel frees it at any exit. It also keeps the highest epoch of the folder:
  * it stays when `presence.db` is lost, or comes from a backup.
  */
 import { randomFillSync } from 'node:crypto';
@@ -31,9 +31,9 @@ import { StoreError, type StoreFault } from './store.ts';
 const DATABASE = 'presence.db';
 const LOCK = 'presence.lock';
 const RESERVE = 'presence.reserve';
-/** Ours before SQLite opens them, as it takes the modes of the others from these. */
+/** Created here before SQLite opens them: it copies their modes to its other files. */
 const MADE = [DATABASE, LOCK];
-/** There at times. */
+/** Files that do not always exist. */
 const FOUND = [`${DATABASE}-wal`, `${DATABASE}-shm`, `${LOCK}-journal`, RESERVE];
 
 const OWNER_ONLY = 0o600;
@@ -61,7 +61,7 @@ const FAULTS: Readonly<Record<number, Explanation>> = {
   14: ['unusable', 'cannot be opened; its folder must exist and be writable'],
   26: ['corrupt', 'is not an SQLite file; restore it from a backup, or remove it'],
 };
-/** These say the same of a full disk, if it is. */
+/** Codes that SQLite also gives for a full disk. */
 const MAYBE_FULL = [10, 14];
 const ERRNO: Readonly<Record<string, Explanation>> = {
   ENOSPC: FULL,
@@ -77,7 +77,7 @@ export class SqliteFolder {
   readonly #reserveBytes: number;
   #hasReserve = false;
 
-  /** Makes what is not there, and takes the lock. Throws a StoreError; nothing is held then. */
+  /** Creates what is missing, and takes the lock. Throws a StoreError; nothing is held then. */
   constructor(path: string, reserveBytes: number) {
     this.#path = path;
     this.file = join(path, DATABASE);
@@ -103,7 +103,7 @@ export class SqliteFolder {
     this.#lock.prepare('DELETE FROM epoch WHERE value < ?').run(epoch);
   }
 
-  /** Of the store's files the first that is not there; undefined when all are. */
+  /** The first missing file of the store; undefined when all exist. */
   get missing(): string | undefined {
     const files = [this.file, `${this.file}-wal`, `${this.file}-shm`];
     return files.find((file) => !existsSync(file));
@@ -181,7 +181,7 @@ function makeFolder(path: string): Owner {
   }
 }
 
-/** It is there, can be written, and nobody else can read it. False: it is not there. */
+/** Makes an existing file writable for us and unreadable for others. False: there is none. */
 function isOurs(file: string): boolean {
   try {
     const { mode } = statSync(file);
@@ -205,7 +205,7 @@ function makeFile(file: string, owner: Owner): void {
   }
 }
 
-/** What root makes in somebody's folder, as by `owsla presence restore`, is that somebody's. */
+/** What root creates here, as with `owsla presence restore`, gets the owner of the folder. */
 function ownAsFolder(file: string, { uid, gid }: Owner): void {
   if (process.geteuid?.() === 0) chownSync(file, uid, gid);
 }
@@ -252,7 +252,7 @@ function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** A failure of node:fs. Of what belongs to somebody else it says whose it is. */
+/** An error of node:fs. For a file of another user it names the owner. */
 function faultOfFile(error: unknown, file: string): StoreError {
   const { code = String(error) } = error as NodeJS.ErrnoException;
   const [fault, what] = ERRNO[code] ?? ['unusable', `cannot be used${whoseIs(file, code)}`];

@@ -1,27 +1,27 @@
 /**
- * SqliteWal: keeps SQLite's log (`presence.db-wal`) small enough to be taken into the file again.
+ * SqliteWal: keeps SQLite's log (`presence.db-wal`) small enough to be merged into the file again.
  * From: sqliteFile.ts, before each transaction and after one that failed.  To: checkpoints, the
  * reserve of sqliteFolder.ts, and a StoreError when nothing may be written now.
  * Bound: `storeWalBytesMax` of log, and a file that grows by half of the reserve at most when the
- * log is taken in; beyond either, by one transaction at most, nothing is written.
+ * log is merged; beyond either, by one transaction at most, nothing is written.
  *
- * A log is taken in only up to what the oldest reader still needs, and begins anew only without
- * one: so one program that reads for long makes it grow. Invariant: what is written, is written
- * while the reserve is there, and so a full disk always has room to take the log in.
+ * A checkpoint merges the log only up to what the oldest reader needs, and restarts it only without
+ * readers: one program that reads for long makes it grow. Invariant: what is written, is written
+ * while the reserve exists, so that even a full disk has room to merge the log.
  */
 import type { DatabaseSync } from 'node:sqlite';
 import type { Limits } from '../../base/limits.ts';
 import type { SqliteFolder } from './sqliteFolder.ts';
 import { StoreError } from './store.ts';
 
-/** How long a checkpoint waits for who reads: a backup goes step by step. */
+/** How long a checkpoint waits for readers: a backup reads in steps. */
 const READER_MS = 100;
 /** How long a program that reads or writes the file may hold up a write. */
 export const BUSY_MS = 2_000;
-/** SQLite's own measure, in pages, for taking in what has been logged. */
+/** SQLite's own threshold, in pages, for a checkpoint. */
 const CHECKPOINT_PAGES = 1_000;
 
-/** What is left of the log: none, or what somebody still reads. */
+/** How much of the log was merged: all, or not what another program still reads. */
 type Taken = 'all' | 'read by another program';
 
 export class SqliteWal {
@@ -67,8 +67,8 @@ export class SqliteWal {
   }
 
   /**
-   * What is written to a file that somebody removed is gone with this process. The log's content is
-   * not: it is taken in while it can be.
+   * What is written to a removed file is lost with this process. The log's content is
+   * not: it is merged while that is possible.
    */
   #checkFiles(): void {
     const { missing } = this.#folder;
@@ -87,7 +87,7 @@ export class SqliteWal {
     return this.#pragma('page_count') * this.#pageBytes - fileBytes > this.#growthMax;
   }
 
-  /** Take the log in, with the reserve's room if there is no other; then make the reserve anew. */
+  /** Merge the log, with the reserve's space if needed; then create the reserve again. */
   #heal(): void {
     const taken = this.#takeAnyhow();
     try {

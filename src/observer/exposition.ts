@@ -2,7 +2,7 @@
  * Exposition: the /metrics page, in the Prometheus text format, by prom-client.
  * From: the figures of nodeStatus.ts, and the kernel's counters of refused connections.
  * To: admin.ts, as text.
- * Bound: rendered at most once per `scrapeMs` however hard it is scraped; series come from closed
+ * Bound: rendered at most once per `scrapeMs` however often it is scraped; series come from closed
  * lists times the number of acceptors, never one per device.
  */
 import { readFile } from 'node:fs/promises';
@@ -22,7 +22,7 @@ import {
   valuesOf,
 } from './nodeStatus.ts';
 
-/** Where a node's figure is its worst acceptor's, for a sum would mean nothing. */
+/** Here a node's figure is that of its worst acceptor, because a sum would mean nothing. */
 const WORST_OF: readonly string[] = ['loopLagP50Seconds', 'loopLagP99Seconds', 'loopLagMaxSeconds'];
 
 /** Of /proc/net/netstat: connections that the kernel dropped because an accept queue was full. */
@@ -74,8 +74,8 @@ export class Exposition {
   }
 
   /**
-   * The page as of at most `scrapeMs` ago. Everyone who asks meanwhile shares one rendering,
-   * and its bytes: those who do not read hold no more than it.
+   * The page as of at most `scrapeMs` ago. All requests in that time share one rendering
+   * and its bytes: clients that do not read cost no more memory than that.
    */
   page(now: number): Promise<Buffer> {
     if (!this.#page || now - this.#renderedAt >= this.#scrapeMs) {

@@ -1,16 +1,16 @@
 /**
- * Guests: the connections to the admin port, so that none of them keeps health from the others.
+ * Guests: the connections to the admin port, so that none of them blocks health for the others.
  * From: the HTTP server's connections and requests.  To: admin.ts's pages, one answer at a time for
  * each connection; the figure of those that were closed, by reason.
  * Bound: `adminConnectionsMax`. One more, and the connection without progress for the longest time
- * is closed, of the address that holds most: whoever fills the port pushes out itself. Of one
- * connection `adminPipelinedMax` requests wait at most; it has `adminStallMs` to take an answer.
+ * is closed, of the address that holds most: a client that fills the port displaces itself. Of one
+ * connection `adminPipelinedMax` requests wait at most; it has `adminStallMs` to read an answer.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Limits } from '../base/limits.ts';
 
-/** Why an admin connection was closed. `silent`: it never asked anything. */
+/** Why an admin connection was closed. `silent`: it never sent a request. */
 export const GUEST_ENDS = ['full', 'pipelined', 'stalled', 'silent'] as const;
 type GuestEnd = (typeof GUEST_ENDS)[number];
 export type GuestEnds = Readonly<Record<GuestEnd, number>>;
@@ -74,8 +74,8 @@ export class Guests {
   }
 
   /**
-   * Not at once: a turn of the loop accepts all who wait, and only the next one reads from them.
-   * Whoever has asked by then is behind those who say nothing.
+   * Not at once: a turn of the loop accepts all waiting connections, and only the next one reads
+   * from them. By then those that sent a request come after the silent ones.
    */
   #trimSoon(): void {
     if (this.#isTrimming || this.#size <= this.#limits.adminConnectionsMax) return;
@@ -97,7 +97,7 @@ export class Guests {
     if (guest.socket.destroyed) return;
     this.ends[why] += 1;
     this.#forget(guest);
-    // A reset, for what it has not read is not to be kept by the kernel either.
+    // A reset, so that the kernel does not keep what it has not read either.
     guest.socket.resetAndDestroy();
   }
 

@@ -1,7 +1,7 @@
 /**
  * NodeStatus: the last figures of each acceptor and of the registrar, and of their ended processes.
  * Pure.
- * From: observer.ts, with reports and the supervisor's word on who is alive.
+ * From: observer.ts, with reports and the supervisor's list of live processes.
  * To: exposition.ts (totals that never fall) and the health answers.
  * Bound: one entry per process of the node, whatever the number of restarts.
  */
@@ -37,7 +37,7 @@ export type SpecList = readonly (readonly [string, MetricSpec])[];
 
 interface Entry {
   readonly specs: SpecList;
-  /** What the supervisor says. */
+  /** As the supervisor reports it. */
   state: ChildState;
   why: string | undefined;
   incarnation: string | undefined;
@@ -59,7 +59,7 @@ export class NodeStatus {
     ...makePresenceCounters(),
     ...makeCommandCounters(),
   });
-  /** The registrar of this node has said once that it is ready: its prefix is its own. */
+  /** The registrar of this node has been ready once: it holds the claim of its prefix. */
   #isClaimed = false;
   #node: NodeMessage | undefined;
   #heardAt = Number.NEGATIVE_INFINITY;
@@ -71,7 +71,7 @@ export class NodeStatus {
     }
   }
 
-  /** The supervisor's whole word; what a lost process had counted goes into the base. */
+  /** The supervisor's full list; the counters of a process that ended go into the base. */
   onNode(node: NodeMessage, now: number): void {
     this.#node = node;
     this.#heardAt = now;
@@ -88,7 +88,7 @@ export class NodeStatus {
     }
   }
 
-  /** Take a report, if the supervisor says that its incarnation lives; else it is ignored. */
+  /** Take a report if its incarnation is live according to the supervisor; else ignore it. */
   onReport(report: ReportMessage, now: number): void {
     const entry = report.index === 0 ? this.#registrar : this.#entries.get(report.index);
     if (!entry || entry.incarnation !== report.incarnation) return;
@@ -104,7 +104,7 @@ export class NodeStatus {
     return figures;
   }
 
-  /** The registrar's figures, kept the same way; one that is not there is degraded too. */
+  /** The registrar's figures, kept the same way; a missing registrar is degraded too. */
   registrar(now: number): RegistrarCounters {
     const total = totalOf(this.#registrar) as RegistrarCounters;
     return { ...total, degraded: this.degraded(now).length > 0 ? 1 : 0 };
@@ -119,7 +119,7 @@ export class NodeStatus {
     return now - this.#heardAt <= silenceMs;
   }
 
-  /** Everything that keeps the node from taking links; empty when it is ready. */
+  /** Everything that keeps the node from accepting links; empty when it is ready. */
   unready(now: number): Unready[] {
     if (!this.#node) return [{ reason: 'starting' }];
     if (this.#node.isStopping) return [{ reason: 'stopping' }];
@@ -139,7 +139,7 @@ export class NodeStatus {
     return now - reportedAt <= FRESH_INTERVALS * this.#reportMs;
   }
 
-  /** Why nothing that the registrar does works: it is not there, hangs, or says so itself. */
+  /** Why the registrar does not work at all: it is missing, hangs, or reports so itself. */
   #registrarFault(now: number): string | undefined {
     const { state, why, last } = this.#registrar;
     const because = why === undefined ? '' : `: ${why}`;
@@ -147,7 +147,7 @@ export class NodeStatus {
     return this.#isFresh(this.#registrar, now) ? last?.notReady : 'no report';
   }
 
-  /** What does not work while devices are served all the same. */
+  /** What does not work although devices are served. */
   degraded(now: number): (Degraded & { readonly acceptor?: number })[] {
     const { last } = this.#registrar;
     const reason = this.#registrarFault(now);

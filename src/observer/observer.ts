@@ -1,6 +1,6 @@
 /**
- * Observer: the process for health and metrics, so that no browser or scraper holds up a device.
- * From: reports, by reportStreams.ts; the supervisor's word over IPC.
+ * Observer: the process for health and metrics, so that no browser or scraper delays a device.
+ * From: reports, by reportStreams.ts; the supervisor's messages over IPC.
  * To: nodeStatus.ts, which admin.ts and exposition.ts read.
  * Bound: none of its own: each part has one.
  */
@@ -15,7 +15,7 @@ import { ReportStreams } from './reportStreams.ts';
 
 /**
  * Start the observer in this process; resolves when it takes reports and HTTP requests.
- * Rejects with a StartError when the admin port cannot be had.
+ * Rejects with a StartError when the admin port cannot be opened.
  */
 export async function startObserver(start: StartMessage, log: Logger): Promise<RunningChild> {
   const { adminHost, adminPort, acceptors, limits } = start.config;

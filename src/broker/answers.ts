@@ -1,9 +1,9 @@
 /**
- * Answers: the registrar's connections for what goes to queues that backends name.
+ * Answers: the registrar's connections for messages to queues that backends name.
  * From: outcomes of commands, answers to presence queries.  To: replyQueues.ts, one per connection.
- * Bound: what such a name makes the broker do costs these connections only: neither presence nor
- * commands that come in pass them. Direct reply-to has one of its own, since the broker closes the
- * whole connection for a name of that kind which it cannot read, such as another broker's.
+ * Bound: an error that such a name causes closes these connections only: neither presence nor
+ * incoming commands use them. Direct reply-to has one of its own, since the broker closes the
+ * whole connection for such a name that it cannot read, for example one of another broker.
  */
 import type { ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
@@ -29,7 +29,7 @@ export interface AnswersOptions {
   readonly onFatal: (error: StartError) => void;
 }
 
-/** One connection, and what goes by it. */
+/** One connection, and the answers sent on it. */
 class Way {
   readonly publisher: Publisher;
   readonly queues: ReplyQueues;
@@ -52,7 +52,7 @@ class Way {
       urls,
       limits,
       log,
-      // Others declare what is declared.
+      // Other connections declare the topology.
       declare: async () => {},
       open: (model) => this.#open(model),
       onUp: () => {

@@ -3,7 +3,7 @@
  * From: acceptorBroker.ts, which says what to declare and open on it.  To: amqplib.
  * Bound: pauses from `reconnectMinMs` doubling to `reconnectMaxMs`, with full jitter, for ever;
  * `brokerConnectMs` for a connect, and again for what is set up on it; CLOSE_MS for a goodbye.
- * What the broker refuses on principle (other arguments, no permission) ends the process instead.
+ * What the broker refuses for good (other arguments, no permission) ends the process instead.
  *
  *   pausing --> connecting --connect, declare, open--> up --close, heartbeat missed--> pausing
  */
@@ -33,7 +33,7 @@ export interface BrokerConnectionOptions {
   readonly open: (model: ChannelModel) => Promise<void>;
   readonly onUp: () => void;
   readonly onDown: () => void;
-  /** The broker takes no publishes (memory or disk alarm), or takes them again. */
+  /** The broker blocks publishes (memory or disk alarm), or accepts them again. */
   readonly onBlocked: (isBlocked: boolean) => void;
   readonly onFatal: (error: StartError) => void;
 }
@@ -69,7 +69,7 @@ export class BrokerConnection {
   readonly #options: BrokerConnectionOptions;
   readonly #ending = new AbortController();
   #model: ChannelModel | undefined;
-  /** The connection is given up by ourselves: the same URL is good for the next one. */
+  /** We close the connection ourselves: the same URL may be used for the next one. */
   #isReset = false;
   /** The broker closed the connection that was, or is, for something that was sent on it. */
   #isClosedForCause = false;
@@ -98,8 +98,8 @@ export class BrokerConnection {
     while (!signal.aborted) {
       this.#isReset = false;
       const upMs = await this.#live(urls[at % urls.length] as string);
-      // A connection that comes and goes at once must not be a hot loop. One that a message ended
-      // is wanted soon: its publisher will have found out, and given that message up.
+      // A connection that is lost at once must not become a hot loop. One closed because of a
+      // message is needed soon: its publisher will have found that message and dropped it.
       const isPoisoned = upMs > 0 && this.#isClosedForCause;
       attempts = isPoisoned || upMs >= limits.reconnectMaxMs ? 1 : attempts + 1;
       if (!this.#isReset) at += 1;
@@ -167,7 +167,7 @@ export class BrokerConnection {
 
   async #setUp(model: ChannelModel, url: string): Promise<boolean> {
     const { limits, declare, open } = this.#options;
-    // A broker that answers no more leaves its calls open; only heartbeats would end them.
+    // If the broker stops answering, its calls stay open; only heartbeats would end them.
     const late = setTimeout(() => socketOf(model).destroy(SILENT), limits.brokerConnectMs);
     try {
       await declare(model);
@@ -175,7 +175,7 @@ export class BrokerConnection {
       return true;
     } catch (error) {
       const why = brokerError(error, url);
-      // The broker's answer to a declaration was no, and it will be no again.
+      // The broker refused a declaration, and will refuse it again.
       if (why.exitCode === EXIT.config) this.#options.onFatal(why);
       this.#failed(why);
       return false;
@@ -184,7 +184,7 @@ export class BrokerConnection {
     }
   }
 
-  /** What somebody deleted is declared again. A refusal is told; links are served all the same. */
+  /** Declares again what was deleted. A refusal is only logged; links are served as before. */
   async #keepDeclared(model: ChannelModel, url: string, over: AbortSignal): Promise<void> {
     const { name, limits, log, declare } = this.#options;
     while (!over.aborted) {
@@ -222,14 +222,14 @@ export class BrokerConnection {
       });
       model.once('close', (error?: Error) => {
         const socket = socketOf(model);
-        // Both have said all; a FIN that never comes must not keep it.
+        // Both sides are done; a FIN that never comes must not keep it open.
         setTimeout(() => socket.destroy(), CLOSE_MS).unref();
         resolve(first ?? error ?? new Error('closed'));
       });
     });
   }
 
-  /** Give this connection up and make a new one: a channel of it has died. */
+  /** Close this connection and make a new one: a channel of it has failed. */
   reset(): void {
     this.#isReset = true;
     if (this.#model) void goodbye(this.#model);
@@ -243,10 +243,10 @@ export class BrokerConnection {
 }
 
 const SILENT = new Error('connect ETIMEDOUT');
-/** amqplib's words for it. */
+/** amqplib's error text for it. */
 const HEARTBEAT_MISSED = 'Heartbeat timeout';
 
-/** What amqplib's types tell nothing of. */
+/** What amqplib's types leave out. */
 function connectionOf(model: ChannelModel): AmqplibConnection {
   return model.connection as unknown as AmqplibConnection;
 }
@@ -271,11 +271,11 @@ function goodbye(model: ChannelModel): Promise<void> {
 
 /**
  * Reset a connection to a broker that hangs. amqplib would send FIN, behind all that TCP still
- * holds for it, and TCP would deliver that when the broker wakes: REQUESTs among it, answered with
+ * holds for it, and TCP would deliver that when the broker continues: also REQUESTs, answered with
  * status 1 long ago. It has to be done before that FIN.
  */
 function cutOff(socket: Socket): void {
-  // Node refuses to reset what has said FIN, and leaves it open for good.
+  // Node refuses to reset a socket that has sent FIN, and leaves it open for good.
   if ('encrypted' in socket || socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();
 }

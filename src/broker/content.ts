@@ -5,8 +5,8 @@
  * Bound: what is received is read to its end whatever is in it: a field that cannot be read makes
  * its table BROKEN, never an error.
  *
- * What others send is bytes: AMQP says nothing of their encoding, and amqplib takes them for UTF-8.
- * What is not UTF-8 would come back as another id, or be too long to be sent at all.
+ * What others send is bytes: AMQP does not define their encoding, and amqplib assumes UTF-8.
+ * An id that is not UTF-8 would come back as another one, or be too long to be sent at all.
  * The frames: AMQP 0-9-1, sections 2.3.5 and 4.2; types of fields as RabbitMQ has them,
  * https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
  */
@@ -143,7 +143,7 @@ class Cursor {
   }
 }
 
-/** One field's value, by the tag before it. What nobody here reads is passed over: null. */
+/** One field's value, by the tag before it. Types that are not used here are skipped: null. */
 const FIELDS: Readonly<Record<string, (cursor: Cursor) => HeaderValue>> = {
   S: (cursor) => cursor.text(cursor.long()),
   t: (cursor) => cursor.octet() !== 0,

@@ -31,7 +31,7 @@ interface Channel {
 
 /** amqplib's own Connection, as far as we rely on it. */
 export interface AmqplibConnection {
-  /** The socket, which amqplib leaves to whoever closes the connection. */
+  /** The socket, which the one who closes the connection has to close. */
   readonly stream: Socket;
   /** Gives `channel` its number, which is its place in `channels`. */
   freshChannel(channel: Channel, options?: object): number;
@@ -125,7 +125,7 @@ function writeItself(connection: AmqplibConnection): void {
     for (const channel of drained) channel.onBufferDrain();
   });
 
-  // What all sockets that were ready in a turn have to say leaves in one system call.
+  // The output of all sockets that were ready in a turn leaves in one system call.
   let isCorked = false;
   const uncork = () => {
     isCorked = false;

@@ -1,11 +1,11 @@
 /**
- * Refused: messages that the broker nacked, and that go again: a queue is full, or has failed.
- * From: publisher.ts, for each nack.  To: the same, when they are due; or a reason to give them up.
+ * Refused: messages that the broker nacked, to be retried: a queue is full, or has failed.
+ * From: publisher.ts, for each nack.  To: the same, when they are due; or a reason to drop them.
  * Bound: a quarter of the publisher's window, in messages and bytes: what one full queue holds up
- * leaves the rest to all others. So it is with what is under way: of that they have a quarter, and
- * hundreds that are due at once do not go before what devices send now. Each goes again at most
+ * leaves the rest to all others. The same holds in flight: of that they have a quarter, and
+ * hundreds that are due at once do not go before what devices send now. Each is retried at most
  * `nackTriesMax` times, first after `nackRetryMs`, doubled each time up to `nackRetryMaxMs`:
- * whoever else has the message gets it again each time.
+ * other queues that accepted the message get it again each time.
  */
 import type { Limits } from '../base/limits.ts';
 import type { Publishing } from './publisher.ts';
@@ -15,14 +15,14 @@ const SHARE = 1 / 4;
 
 interface Refusal {
   tries: number;
-  /** When it goes again, in ms of the publisher's clock. */
+  /** When it is retried, in ms of the publisher's clock. */
   due: number;
   isWaiting: boolean;
 }
 
 export class Refused {
   readonly #limits: Limits;
-  /** Refused once at least, and neither confirmed nor given up; in order of their first refusal. */
+  /** Refused at least once, and neither confirmed nor dropped; in order of their first refusal. */
   readonly #refusals = new Map<Publishing, Refusal>();
   /** Those that are due, in order. */
   readonly #due = new Set<Publishing>();
@@ -38,7 +38,7 @@ export class Refused {
     return this.#waiting;
   }
 
-  /** It was nacked: it waits; or has to be given up. */
+  /** It was nacked: it waits; or has to be dropped. */
   add(publishing: Publishing, now: number): 'waits' | 'refused' | 'crowded' {
     const { nackRetryMs, nackRetryMaxMs, nackTriesMax } = this.#limits;
     const refusal = this.#refusals.get(publishing) ?? this.#begin(publishing);
@@ -85,7 +85,7 @@ export class Refused {
     return next;
   }
 
-  /** It was confirmed, or given up. */
+  /** It was confirmed or dropped. */
   delete(publishing: Publishing): void {
     if (this.#refusals.size === 0) return;
     const refusal = this.#refusals.get(publishing);

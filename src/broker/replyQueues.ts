@@ -1,9 +1,9 @@
 /**
- * ReplyQueues: what goes to queues that backends name, each in its turn. Pure.
+ * ReplyQueues: messages to queues that backends name, each queue in its turn. Pure.
  * From: outcomes of commands, answers to presence queries.  To: one publisher, for all of them.
  * Bound: `publishWindowMax` answers and `publishWindowBytes` in all; at either `isFull` holds. Of
- * these a queue has UNDER_WAY_MAX under way. One that refuses what it is sent (it is full) has
- * REFUSING_MAX in all until it takes one: what is more is dropped, and costs nobody else anything.
+ * these a queue has UNDER_WAY_MAX in flight. One that refuses its messages (it is full) has
+ * REFUSING_MAX in all until it accepts one: more are dropped, at no cost to other queues.
  */
 import type { Options } from 'amqplib';
 import type { Limits } from '../base/limits.ts';
@@ -13,12 +13,12 @@ import type { Publisher, Publishing } from './publisher.ts';
 const UNDER_WAY_MAX = 64;
 const REFUSING_MAX = 64;
 
-/** A message to the queue that somebody named. */
+/** A message to a queue that a backend named. */
 export interface Answer {
   readonly kind: string;
   readonly queue: string;
   readonly body: Buffer;
-  /** Its queue may refuse it, and get it again; else it is dropped then. */
+  /** If its queue refuses it, it is retried; else it is dropped then. */
   readonly isRepeated: boolean;
   properties(isResend: boolean): Options.Publish;
   /** The broker has it. */

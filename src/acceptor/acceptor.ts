@@ -1,7 +1,7 @@
 /**
  * Acceptor: one process of the pool, put together. The whole path can be read off `build`.
  * From: child.ts, with a config.  To: a listener, two AMQP connections, and back down in reverse.
- * Bound: a stop waits `drainMs` for what is under way, then says BYE over `drainPaceMs`.
+ * Bound: a stop waits `drainMs` for messages in flight, then sends BYEs over `drainPaceMs`.
  */
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
@@ -47,7 +47,7 @@ export interface AcceptorStart {
   /** Private folder of this node's Unix sockets. */
   readonly folder: string;
   readonly log: Logger;
-  /** This process cannot go on: one sentence for the operator. */
+  /** This process cannot continue: one sentence for the operator. */
   readonly onFatal: (error: StartError) => void;
 }
 
@@ -55,7 +55,7 @@ export interface RunningAcceptor {
   readonly counters: Counters;
   /** Why this acceptor is not ready, or `undefined` when it is. */
   notReady(): string | undefined;
-  /** What of its work stands still, and why. */
+  /** Which of its work makes no progress, and why. */
   degraded(): Degraded[];
   /** End gracefully. Resolves when every link has ended and the broker's connections are closed. */
   drain(): Promise<void>;
@@ -63,9 +63,9 @@ export interface RunningAcceptor {
 
 type AcceptorState = 'starting' | 'serving' | 'draining';
 
-/** A broker that says nothing for so long to what was sent is not one that is only slow. */
+/** A broker that confirms nothing for so long is not merely slow. */
 const OWED_MS = 3_000;
-/** How long a drain waits for the broker to say goodbye. */
+/** How long a drain waits for the broker to close. */
 const CLOSE_BROKER_MS = 1_000;
 /** How long a drain waits for the registrar to read the last ends. */
 const CLOSE_STREAM_MS = 500;
@@ -147,7 +147,7 @@ class Acceptor implements RunningAcceptor {
     this.#ticker = new Ticker(limits.sweepTickMs, () => this.#tick());
   }
 
-  /** The registrar hears of every link; of a takeover it tells us. */
+  /** Every link is reported to the registrar; it sends takeovers back. */
   #streamOf(endpoints: Endpoints, uplink: Uplink, trace: Trace): StreamClient {
     const { config, incarnation, folder } = this.#start;
     const { registry } = endpoints;
@@ -199,7 +199,7 @@ class Acceptor implements RunningAcceptor {
     });
   }
 
-  /** It was admitted. It waited for that like any other, so that refusals have their pace too. */
+  /** It was admitted; a link to be refused here has waited too, so refusals are paced as well. */
   #admit(socket: Socket, acceptedUs: number): void {
     if (!this.#lossPolicy.isRefusing) this.#endpoints.accept(socket, acceptedUs);
     else this.#endpoints.refuse(socket, 'broker-lost', this.#start.config.limits.brokerLossRetryMs);
@@ -215,7 +215,7 @@ class Acceptor implements RunningAcceptor {
   }
 
   #tick(): void {
-    // A drain has BYEs of its own to say.
+    // A drain sends its own BYEs.
     if (this.#state === 'serving') this.#lossPolicy.tick(this.#broker.isUp, systemClock.now());
     this.#endpoints.tick();
     this.#refusals.tick(systemClock.now());

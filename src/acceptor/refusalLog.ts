@@ -1,5 +1,5 @@
 /**
- * Refusal log: who was refused and why, so that an operator finds a device that errs.
+ * Refusal log: which devices were refused and why, so that an operator finds the faulty ones.
  * From: endpoints.ts.  To: the log, a line each: reason, device id and address, and for an ERROR
  * what was wrong. Never a payload, a token, or bytes of a HELLO: the device id has passed its
  * check.
@@ -33,7 +33,7 @@ export class RefusalLog {
     this.#options = options;
   }
 
-  /** Tell of one refusal, or count it. `link` is asked for its address only when it is told. */
+  /** Log one refusal, or count it. `link` is asked for its address only when it is logged. */
   onRefusal(
     link: { readonly deviceId: string; readonly peer: string },
     reason: CloseReason,

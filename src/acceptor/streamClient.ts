@@ -1,6 +1,6 @@
 /**
  * StreamClient: an acceptor's end of its stream to the registrar.
- * From: linkChanges.ts, which knows what is still to be told; answers to COMMANDs.
+ * From: linkChanges.ts, which knows what is not yet reported; answers to COMMANDs.
  * To: the registrar's Unix socket; takeovers and COMMANDs back to the acceptor.
  * Bound: `presenceStreamBytes` are on their way; beyond that linkChanges.ts keeps state, not
  * changes, so a registrar that is stopped costs no device anything.
@@ -21,7 +21,7 @@ import {
 import type { LinkChanges } from './linkChanges.ts';
 
 const RECONNECT_MS = 100;
-/** Payloads of answers on their way; the registrar that does not take them is connected to anew. */
+/** Payload bytes of answers in flight; if the registrar does not read them, reconnect. */
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 const ANSWERS_MAX = 10_000;
 /** Frames written in one turn of the event loop, at most: some milliseconds' work. */
@@ -42,7 +42,7 @@ export class StreamClient {
   readonly #options: StreamClientOptions;
   #socket: Socket | undefined;
   #isUp = false;
-  /** What became of commands: told before anything else, and forgotten with the stream. */
+  /** Results of commands: sent before anything else, and dropped with the stream. */
   #answers: ToRegistrar[] = [];
   #answerBytes = 0;
   #next: NodeJS.Immediate | undefined;
@@ -98,7 +98,7 @@ export class StreamClient {
   }
 
   /**
-   * Tell what became of a command. Nobody hears it while the registrar is away: then commands that
+   * Report the result of a command. It is lost while the registrar is away: then commands that
    * matter are sent again after the next hand-over. The same holds when it does not read.
    */
   answer(message: ToRegistrar): void {
@@ -111,7 +111,7 @@ export class StreamClient {
     this.wake();
   }
 
-  /** There is something to tell: it leaves when the turn ends, with all else of the turn. */
+  /** There is something to send: it leaves when the turn ends, with all else of the turn. */
   wake(): void {
     if (!this.#isUp) return;
     this.#next ??= setImmediate(() => {
@@ -130,7 +130,7 @@ export class StreamClient {
       this.#answerBytes = 0;
     }
     for (let frames = 0; !changes.isDone; frames += 1) {
-      // Its 'drain' goes on here.
+      // Continues at its 'drain'.
       if (socket.writableNeedDrain) return;
       if (frames === FRAMES_PER_TURN) {
         this.wake();
@@ -141,7 +141,7 @@ export class StreamClient {
     if (socket.writableLength === 0) this.#onDone?.();
   }
 
-  /** Tell what is left, for at most `ms`, and end. */
+  /** Send what is left, for at most `ms`, and end. */
   async close(ms: number): Promise<void> {
     if (this.#isUp && !(this.#options.changes.isDone && this.#socket?.writableLength === 0)) {
       await new Promise<void>((resolve) => {

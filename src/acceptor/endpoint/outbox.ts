@@ -3,8 +3,8 @@
  * From: Endpoint, frames already encoded.  To: socket.write, all frames of a turn as one chunk.
  * Bound: the endpoint stops reading at `outboxSoftBytes` and closes at `outboxHardBytes` or when
  * the device takes no byte for `stallMs`: one frozen device must not hold memory that a thousand
- * healthy ones need. So that what a blocked link retains is about its bytes, and not an object and
- * a part of somebody's buffer for each frame, its frames are copied behind one another:
+ * healthy ones need. A blocked link should hold little more than its bytes, not an object and
+ * a slice of a shared buffer for each frame; so its frames are copied one after another:
  *
  *   free --the kernel leaves bytes untaken--> blocked --it has taken all--> free
  *
@@ -136,7 +136,7 @@ export class Outbox {
 
   flush(): void {
     const frames = this.#frames;
-    // It ended, or let go of them, in the turn in which they were written.
+    // It ended, or dropped them, in the turn in which they were written.
     if (frames.length === 0) return;
     this.#socket.write(
       frames.length === 1 ? (frames[0] as Buffer) : joined(frames, this.#framesBytes),
@@ -169,7 +169,7 @@ export class Outbox {
     waiter.wake();
   }
 
-  /** Let go of all that is not on its way to the kernel; it ends with a whole frame. */
+  /** Drop all that is not on its way to the kernel; what is, ends with a whole frame. */
   drop(): void {
     this.#frames = NONE;
     this.#framesBytes = 0;

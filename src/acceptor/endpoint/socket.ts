@@ -1,5 +1,5 @@
 /**
- * Socket: what a device's socket says, handed to the endpoint that owns it.
+ * Socket: the events of a device's socket, handed to the endpoint that owns it.
  * From: net.Socket's events.  To: Endpoint.
  * Bound: four listeners for all links, no closure for each; one chunk in a socket that is paused.
  */
@@ -24,11 +24,11 @@ function onSocketClose(this: OwnedSocket): void {
 /** A broken connection; 'close' always follows and is where it is handled. */
 function onSocketError(): void {}
 
-/** `endpoint` hears of all that comes from now on. */
+/** `endpoint` gets all events from now on. */
 export function listenTo(socket: Socket, endpoint: Endpoint): void {
   const owned = socket as OwnedSocket;
   owned.endpoint = endpoint;
-  // A socket that is told to pause reads on to its high-water mark: any chunk is to reach that.
+  // A paused socket reads on up to its high-water mark: with 1, it stops after any chunk.
   owned._readableState.highWaterMark = 1;
   socket.on('data', onData);
   socket.on('end', onFin);

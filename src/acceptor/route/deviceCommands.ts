@@ -1,10 +1,10 @@
 /**
  * DeviceCommands: from the registrar's stream to the socket of one device, and its answers back.
  * From: streamClient.ts, one COMMAND at a time; endpoints.ts, ACKs and RESULTs of links.
- * To: the endpoint that the connection id names; the registrar, what became of it.
- * Bound: OPEN_MAX COMMANDs of a link are known by their ids, the oldest is forgotten: its answer
- * is a stray one then. A link whose outbox is above its soft bound takes no COMMAND. After a kept
- * one that found no room none that follows it is sent either, until it has come again.
+ * To: the endpoint that the connection id names; the registrar, with the result.
+ * Bound: OPEN_MAX COMMANDs of a link are known by their ids; beyond that the oldest is dropped, and
+ * its answer is stray. A link whose outbox is above its soft bound gets no COMMAND. After a kept
+ * one that found no room, no later one is sent either until that one has come again.
  */
 import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
@@ -26,7 +26,7 @@ export interface DeviceCommandsOptions {
   /** ms since 1970. */
   readonly wall: () => number;
   readonly trace: Trace;
-  /** The registrar is to hear this. */
+  /** Reports this to the registrar. */
   readonly notify: (message: FromLink) => void;
 }
 
@@ -63,7 +63,7 @@ export class DeviceCommands {
       return;
     }
     const unsent = this.#send(endpoint, command);
-    // It has gone, or never will: the one after it may.
+    // It was sent, or never will be: the next one may be.
     if (after !== undefined && unsent !== 'busy') this.#last.set(endpoint, key);
     if (unsent === undefined) return;
     trace('Commands!TakeCommand', { key, connection, as: unsent });
@@ -76,14 +76,14 @@ export class DeviceCommands {
     const [, , connection, key, topic, payload, due, after] = command;
     const known = this.#find(endpoint, key);
     if (known) {
-      // The registrar is another one, or did not hear: its device has this COMMAND.
+      // The registrar was restarted, or missed the report: the device has this COMMAND.
       trace('Commands!TakeCommand', { key, connection, as: 'known' });
       if (known.isTaken) notify(['taken', key]);
       return undefined;
     }
     // The one before it found no room, or was lost with a stream: it is sent again, and this too.
     if (after && after !== this.#last.get(endpoint)) return 'busy';
-    // What the stream and a stopped process have cost is gone from its time.
+    // `due` is a time of day: delays in the stream or in a stopped process are counted.
     const expiresIn = Math.min(due - wall(), EXPIRES_IN_MAX_MS);
     if (expiresIn <= 0) return 'expired';
     const fits = (bytes: number) => payload.length <= codec.maxPayload(TYPE.COMMAND, bytes, topic);
@@ -124,7 +124,7 @@ export class DeviceCommands {
     return this.#lastId;
   }
 
-  /** An ACK or a RESULT. One for nothing that is open is counted, and that is all. */
+  /** An ACK or a RESULT. One for no open COMMAND is only counted. */
   onAnswer(endpoint: Endpoint, message: Ack | Result): void {
     const { counters, notify, trace } = this.#options;
     const ofLink = this.#links.get(endpoint);
@@ -148,7 +148,7 @@ export class DeviceCommands {
     }
   }
 
-  /** The link is over: the registrar hears of that by itself. */
+  /** The link has ended, which is reported to the registrar separately. */
   onEnd(endpoint: Endpoint): void {
     this.#links.delete(endpoint);
     this.#last.delete(endpoint);

@@ -106,7 +106,7 @@ export class Requests {
     return isFirst;
   }
 
-  /** The link is over: nobody waits for its answers. */
+  /** The link has ended: its answers are not needed. */
   forget(endpoint: Endpoint): void {
     const ofEndpoint = this.#byEndpoint.get(endpoint);
     if (ofEndpoint === undefined) return;

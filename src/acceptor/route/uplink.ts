@@ -2,7 +2,7 @@
  * Uplink: EVENTs and REQUESTs of devices to the broker.
  * From: Endpoint, by the `onMessage` of endpoints.ts.  To: Publisher; ACK to the device after the
  * confirm.
- * Bound: a window each for EVENTs and REQUESTs; whose next message finds it full stops reading. A
+ * Bound: a window each for EVENTs and REQUESTs; a link that finds it full is not read. A
  * link has `inFlightMax` messages in both together, EVENTs without an id too.
  */
 import type { Options } from 'amqplib';
@@ -122,7 +122,7 @@ class EventPublishing implements Publishing, Uplinked {
     return this.message.payload;
   }
 
-  /** Also after its link's end: it was taken. */
+  /** Also after the end of its link, because it was accepted. */
   isWanted(): boolean {
     return true;
   }
@@ -140,7 +140,7 @@ class EventPublishing implements Publishing, Uplinked {
     this.endpoint.release();
   }
 
-  /** Nobody waits for one without an id: what it may take from others is one try. */
+  /** No device waits for one without an id: it is published once, and not retried. */
   onNack(): 'again' | 'drop' {
     return this.message.id === 0 ? 'drop' : 'again';
   }
@@ -185,7 +185,7 @@ class RequestPublishing implements Publishing, Uplinked {
     return this.#uplink.requests.msLeft(this.#open) > 0;
   }
 
-  /** Answered or expired, it is never published again: no door opens late. */
+  /** Once answered or expired, it is never published again, so that no backend acts late. */
   properties(isResend: boolean): Options.Publish | undefined {
     const { requests, clock, replyTo } = this.#uplink;
     const msLeft = requests.msLeft(this.#open);

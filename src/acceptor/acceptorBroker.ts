@@ -2,8 +2,8 @@
  * AcceptorBroker: the two AMQP connections of one acceptor, and what is declared and opened on
  * each.
  * From: acceptor.ts.  To: a publisher and a consumer, which outlive the loss of any connection.
- * Bound: one reply queue is in use at a time. One that a lost cluster node took with it is given up
- * for a new one; it expires at the broker after `replyQueueExpiresMs`.
+ * Bound: one reply queue is in use at a time. One that is down with its cluster node is replaced
+ * by a new one; it expires at the broker after `replyQueueExpiresMs`.
  */
 import type { Channel, ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
@@ -40,7 +40,7 @@ export class AcceptorBroker {
   #replyTo: string;
   /** The queue that is consumed now, if any is. */
   #consumed: string | undefined;
-  /** Reply queues given up so far. */
+  /** Reply queues replaced so far. */
   #lostQueues = 0;
 
   constructor(options: AcceptorBrokerOptions) {

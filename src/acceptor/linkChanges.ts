@@ -39,8 +39,8 @@ const HAND_OVER_END = '';
 export class LinkChanges {
   readonly #options: LinkChangesOptions;
   /**
-   * By connection id, in the order of telling. Invariant while connected: a live link is here, or
-   * has been told, or is in a shard from `#shard` on.
+   * By connection id, in the order of sending. Invariant while connected: a live link is here, or
+   * was sent, or is in a shard from `#shard` on.
    */
   readonly #pending = new Map<string, Pending>();
   /** The next shard to be handed over; SHARDS when all are. */
@@ -74,7 +74,7 @@ export class LinkChanges {
     if (!this.#isConnected) return;
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
-    // Not told that it began: no need to tell that it ended.
+    // Its begin was not sent: no need to send its end.
     if (pending?.what === 'begun') return;
     this.#pending.set(id, { what: 'ended', device, reason, at: this.#options.clock.wall() });
   }
@@ -114,7 +114,7 @@ export class LinkChanges {
     if (!this.#isConnected) return;
     while (this.#shard < SHARDS && this.#pending.size < max) {
       for (const link of this.#options.links(this.#shard)) {
-        // One that began since the connect is here by itself, or has been told.
+        // One that began since the connect is here already, or was sent.
         if (!this.#pending.has(link.id)) this.#pending.set(link.id, { what: 'owed', link });
       }
       this.#shard += 1;

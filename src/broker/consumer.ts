@@ -59,7 +59,7 @@ export class Consumer {
     }
   }
 
-  /** Take no more, and delete the queue: nobody will read it again. */
+  /** Take no more, and delete the queue: it will not be read again. */
   async close(queue: string): Promise<void> {
     const channel = this.#channel;
     if (channel === undefined) return;

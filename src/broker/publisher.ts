@@ -38,7 +38,7 @@ export interface Publishing {
   onDrop(reason: DropReason): void;
 }
 
-/** What is to be counted, each for those who read it. */
+/** What is to be counted; each user counts only what it needs. */
 export interface PublisherCounts {
   sent?(kind: string, isAgain: boolean): void;
   answered?(isConfirm: boolean): void;

@@ -1,5 +1,5 @@
 /**
- * Topology: the names and declarations of every exchange and queue; nobody else spells one.
+ * Topology: the names and declarations of every exchange and queue, in this file only.
  * From: the prefix and the limits.
  * To: acceptorBroker.ts and registrarBroker.ts, which declare it on every connect and again every
  * `topologyMs`; preflight.ts, which proves it at the start.
@@ -21,7 +21,7 @@ export interface Names {
   readonly presenceQuery: string;
   /** An exchange, and a queue. */
   readonly commands: string;
-  /** Who has this queue has the prefix. */
+  /** The node that holds this queue owns the prefix. */
   readonly claim: string;
   /** The reply queue of one acceptor process. */
   readonly acceptor: (incarnation: string) => string;
@@ -86,7 +86,7 @@ export async function declareUplink(
  */
 const QUERY_TTL_MS = 10_000;
 
-/** Declare where presence is told, and asked for. Rejects with the broker's 406, 403 or 404. */
+/** Declare presence: exchange and query queue. Rejects with the broker's 406, 403 or 404. */
 export async function declarePresence(
   channel: Channel,
   at: Names,
@@ -104,7 +104,7 @@ export async function declarePresence(
 
 /**
  * Declare where commands are published. A full queue refuses: dropping the oldest would lose what
- * somebody waits for. It has no age: how long a command is wanted is its sender's to say. Rejects
+ * a sender waits for. It has no age: how long a command is valid, its sender decides. Rejects
  * with the broker's 406, 403 or 404.
  */
 export async function declareCommands(

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Cli: where `owsla` begins. It loads nothing yet: what follows has to be so before all else.
- * From: whoever starts it.  To: commandLine.ts, in a Node that is new enough and that no debugger
+ * From: the shell.  To: commandLine.ts, in a Node that is new enough and that no debugger
  * can enter by a signal.
  * Bound: a Node that is too old is one sentence and exit code 78.
  */

@@ -92,7 +92,7 @@ function presenceOptions(y: Argv, names: readonly OptionName[]): Argv {
 
 async function watch(argv: Arguments): Promise<void> {
   process.title = 'owsla presence';
-  // Whoever reads it may stop in the middle, as head does.
+  // The reader may stop in the middle, as `head` does.
   process.stdout.on('error', () => process.exit(EXIT.ok));
   await watchPresence(makeConfig(...layersOf(argv, process.env)), (line) => {
     process.stdout.write(`${line}\n`);
@@ -385,7 +385,7 @@ function printLimits(): void {
       .join('  ')
       .trimEnd();
   });
-  // Whoever reads it may stop in the middle, as head does.
+  // The reader may stop in the middle, as `head` does.
   process.stdout.on('error', () => {});
   process.stdout.write(`${lines.join('\n')}\n`);
 }

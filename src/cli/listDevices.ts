@@ -1,7 +1,7 @@
 /**
- * ListDevices: what `owsla devices` does: asks a node who is connected, one device or all.
+ * ListDevices: `owsla devices`: asks a node which devices are connected, one or all.
  * From: commandLine.ts.  To: the queue of presence queries; rows, page by page, and an exit code.
- * Bound: one page at a time; ANSWER_MS for each, then nobody is there to answer.
+ * Bound: one page at a time; ANSWER_MS for each, then no node is running.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Channel, ConsumeMessage } from 'amqplib';
@@ -14,7 +14,7 @@ import { NOT_FOUND, REPLY_TO, withBroker } from './oneBroker.ts';
 export const DEVICES_EXIT = { listed: 0, offline: 3, unknown: 4 } as const;
 export type DevicesExit = (typeof DEVICES_EXIT)[keyof typeof DEVICES_EXIT];
 
-/** As long as a question waits at the broker for somebody who takes it. */
+/** As long as a query is kept at the broker. */
 const ANSWER_MS = 10_000;
 
 /** A row of the answer: docs/presence.md has its fields. */
@@ -37,8 +37,8 @@ interface Page {
 }
 
 /**
- * Hand on the row of `device`, or of all devices. Rejects with a StartError when the broker cannot
- * be had, or nobody answers there.
+ * Passes on the row of `device`, or of all devices. Rejects with a StartError when the broker
+ * cannot be reached, or no node answers there.
  */
 export function listDevices(
   config: Config,

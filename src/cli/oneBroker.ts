@@ -1,7 +1,7 @@
 /**
- * OneBroker: a connection for a command of the operator's, which ends with it.
+ * OneBroker: a broker connection for one run of a command-line tool.
  * From: presenceCommand.ts, sendCommand.ts, listDevices.ts.  To: the first broker that answers.
- * Bound: `brokerConnectMs` per broker; nothing is tried twice: somebody waits at a terminal.
+ * Bound: `brokerConnectMs` per broker; nothing is retried: a person waits at a terminal.
  */
 import amqplib, { type Channel, type ChannelModel } from 'amqplib';
 import type { Config } from '../base/config.ts';

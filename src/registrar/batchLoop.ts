@@ -1,9 +1,9 @@
 /**
  * BatchLoop: when the registrar works: batch after batch, at a pace, and again after a fault.
- * From: streams, ticks and commands, which wake it; whoever else meets a fault of the store.
+ * From: streams, ticks and commands, which wake it; all code that gets an error of the store.
  * To: `batch`, one at a time.
- * Bound: a batch begins `presenceBatchMs` after the last, unless somebody waits for it. A store
- * that fails is tried again every `presenceRetryMs`; a corrupt one, once it was open, never again.
+ * Bound: a batch begins `presenceBatchMs` after the last, unless a command waits for it. A store
+ * that fails is retried every `presenceRetryMs`; a corrupt one, once it was open, never again.
  *
  *   idle --wake--> working --nothing left--> idle
  *                     |
@@ -17,21 +17,21 @@ import { StoreError } from './store/store.ts';
 export interface BatchLoopOptions {
   readonly limits: Pick<Limits, 'presenceBatchMs' | 'presenceRetryMs'>;
   readonly log: Pick<Logger, 'info' | 'error'>;
-  /** ms of a clock that never goes back. */
+  /** ms of a monotonic clock. */
   readonly now: () => number;
-  /** Do one; false: nothing is left to do. Rejects with a StoreError, and loses nothing by that. */
+  /** Do one; false: nothing is left to do. If it rejects with a StoreError, nothing is lost. */
   readonly batch: () => Promise<boolean>;
-  /** Nobody waits for the next batch: others may still join it. */
+  /** No command waits for the next batch: more changes may still join it. */
   readonly isPatient: () => boolean;
   /** The store has been open in this process. */
   readonly wasOpen: () => boolean;
-  /** A batch was done, or given up: there is room for more. */
+  /** A batch was done, or has failed: there is room for more. */
   readonly onRoom: () => void;
-  /** This process cannot go on; another one may. */
+  /** This process cannot continue; a new one may. */
   readonly onFatal: (error: unknown) => void;
 }
 
-/** How often `settle` looks whether anything is left. */
+/** How often `settle` checks whether anything is left. */
 const LOOK_MS = 10;
 
 export class BatchLoop {
@@ -63,7 +63,7 @@ export class BatchLoop {
     if (!this.#isWorking && this.mayTry()) void this.work().catch(this.#options.onFatal);
   }
 
-  /** Somebody waits: one transaction for all of this turn, and no rest before it. */
+  /** A command waits: one transaction for all of this turn, without a pause before it. */
   wakeSoon(): void {
     this.#next ??= setImmediate(() => {
       this.#next = undefined;
@@ -77,7 +77,7 @@ export class BatchLoop {
     const { log, onRoom } = this.#options;
     this.#isWorking = true;
     try {
-      // A reader may meet a fault while a batch goes well: that fault stands.
+      // A reader may get an error while a batch succeeds: that error remains.
       while (this.mayTry() && (await this.#batch())) onRoom();
       if (this.#fault && this.mayTry()) {
         log.info('presence store works again');
@@ -109,14 +109,14 @@ export class BatchLoop {
     this.#hurry = undefined;
   }
 
-  /** The store failed, whoever asked it. Anything else is thrown again. */
+  /** The store failed, in any call. Any other error is thrown again. */
   failed(error: unknown): void {
     if (!(error instanceof StoreError)) throw error;
     const { limits, log, now, wasOpen, onFatal } = this.#options;
     const { fault, message: why } = error;
     if (this.#fault?.fault !== fault) log.error({ fault, why }, 'presence store failed');
     this.#fault = error;
-    // The next process makes it anew, with a new epoch, and everybody hands over to it.
+    // The next process creates it again, with a new epoch, and all acceptors hand over to it.
     if (fault === 'removed') onFatal(error);
     // What a corrupt file says of other devices is no better.
     const isOver = fault === 'corrupt' && wasOpen();

@@ -1,5 +1,5 @@
 /**
- * WallWatch: notices that somebody set the wall clock.
+ * WallWatch: notices that the wall clock was set.
  * From: registrar.ts, at each of its ticks.  To: its log, for deadlines are judged by that clock.
  * Bound: what is slewed in, less than JUMP_MS from one look to the next, is no jump.
  */

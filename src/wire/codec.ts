@@ -16,11 +16,11 @@ export interface Reader {
   next(): Message | undefined;
   /** Bytes of the message that `next` gave last, its frame's length included. */
   readonly bytes: number;
-  /** Its elements: all that was walked, also what nobody wanted. Time to read it goes with them. */
+  /** Its elements, skipped ones too: the time to read it is proportional to them. */
   readonly elements: number;
   /** Memory that bytes not yet read hold, in bytes. */
   readonly heldBytes: number;
-  /** Let go of these: nobody will read on. */
+  /** Drop these bytes: nothing will be read any more. */
   drop(): void;
 }
 
@@ -31,7 +31,7 @@ export interface Codec {
   /** A new reader that takes frames of at most `frameBytesMax` bytes. */
   reader(frameBytesMax: number): Reader;
   /**
-   * One message as the bytes to write; nobody writes to them. They hold about their own memory.
+   * One message as the bytes to write, not to be changed. They hold about their own memory.
    * Message types the format lacks throw a TypeError.
    */
   encode(message: Message): Buffer;

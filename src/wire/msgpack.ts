@@ -2,7 +2,7 @@
  * MessagePack, read strictly: the subset that the device protocol allows, checked byte by byte.
  * From: one frame's payload.  To: wire/v1.ts, field by field.
  * Bound: nesting of 4 levels, no ext types, map keys are str; anything else is `bad-frame`.
- * A general decoder would build values that nobody wants, accept ext types, and turn a `str`
+ * A general decoder would build values that are not needed, accept ext types, and turn a `str`
  * payload into a string and back; docs/decisions/0003 has the measurements.
  */
 import { ProtocolError } from '../base/errors.ts';

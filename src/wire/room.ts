@@ -29,7 +29,7 @@ export function room(bytes: number): Buffer {
 
 /**
  * `view` itself, or a copy where the memory behind it is more than twice as much: for bytes that
- * are kept. The copy holds its own bytes only, so that nobody else's are kept with it.
+ * are kept. The copy holds its own bytes only, so that no others are kept with it.
  */
 export function kept(view: Buffer): Buffer {
   const held = view.buffer.byteLength;

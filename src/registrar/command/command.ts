@@ -77,7 +77,7 @@ function keyOf(name: readonly unknown[], content: Buffer): string {
   return hash.digest('hex').slice(0, KEY_BYTES * 2);
 }
 
-/** What the sender is told of `command`. */
+/** An outcome of `command` for its sender. */
 export function outcomeOf(
   command: Pick<Command, 'device' | 'key' | 'replyTo' | 'correlationId' | 'isKept'>,
   type: OutcomeType,

@@ -28,7 +28,7 @@ export interface CommandConsumerOptions {
   readonly now: () => number;
   readonly send: (acceptor: string, message: ToAcceptor) => Sent;
   readonly isChanging: (device: string) => boolean;
-  /** When the turn of the event loop is over: all that acceptors had told by now has been read. */
+  /** After this turn of the event loop: all that acceptors had sent by now has been read. */
   readonly later: (work: () => void) => void;
   /** There is something to record. */
   readonly wake: () => void;

@@ -33,7 +33,7 @@ export interface CommandRow {
   readonly at: number;
 }
 
-/** What a command's sender is told. */
+/** An outcome, as published to a command's sender. */
 export interface Outcome {
   readonly type: OutcomeType;
   readonly device: string;

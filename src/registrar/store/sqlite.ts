@@ -23,7 +23,7 @@ import {
 /** sqliteThread.ts beside this file, or sqliteThread.js where this is compiled. */
 const ENTRY = join(dirname(import.meta.filename), `sqliteThread${extname(import.meta.filename)}`);
 
-/** What the thread is told once. */
+/** The first message to the thread. */
 export interface ThreadData {
   readonly folder: string;
   readonly limits: StoreLimits;

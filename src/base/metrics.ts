@@ -45,6 +45,23 @@ export type DropReason = (typeof DROP_REASONS)[number];
 export const QUERY_FATES = ['answered', 'bad', 'unavailable', 'nowhere', 'dropped'] as const;
 export type QueryFate = (typeof QUERY_FATES)[number];
 
+/** A counter for each of a label's values. */
+function countedBy<Values extends readonly string[]>(label: string, values: Values, help: string) {
+  return { kind: 'counter', help, label, values } as const satisfies MetricSpec;
+}
+
+/** Of a process; `whose` is not said of an acceptor's own. */
+function processMetrics(whose: '' | ' the registrar') {
+  const delay = `Event-loop delay${whose && ` of${whose}`} over the last report interval`;
+  return {
+    loopLagP50Seconds: { kind: 'gauge', help: `${delay}, median.` },
+    loopLagP99Seconds: { kind: 'gauge', help: `${delay}, 99th percentile.` },
+    loopLagMaxSeconds: { kind: 'gauge', help: `${delay}, longest.` },
+    rssBytes: { kind: 'gauge', help: `Resident memory${whose && ` of${whose}`}.` },
+    cpuSeconds: { kind: 'counter', help: `Processor time${whose} used.` },
+  } as const satisfies Record<string, MetricSpec>;
+}
+
 /** Names are `owsla_<name>` in snake case, seconds and bytes last; counters end in `_total`. */
 const METRICS = {
   links: { kind: 'gauge', help: 'Links that are greeting or open.' },
@@ -69,49 +86,19 @@ const METRICS = {
   },
   lingering: { kind: 'gauge', help: 'Links that were sent BYE and wait for the device to close.' },
   accepts: { kind: 'counter', help: 'Links accepted.' },
-  closes: {
-    kind: 'counter',
-    help: 'Links ended, by reason.',
-    label: 'reason',
-    values: CLOSE_REASONS,
-  },
-  errors: {
-    kind: 'counter',
-    help: 'ERROR frames sent, by code.',
-    label: 'code',
-    values: ERROR_CODES,
-  },
-  messagesIn: {
-    kind: 'counter',
-    help: 'Messages from devices, by type.',
-    label: 'type',
-    values: MESSAGE_TYPES,
-  },
-  messagesOut: {
-    kind: 'counter',
-    help: 'Messages to devices, by type.',
-    label: 'type',
-    values: MESSAGE_TYPES,
-  },
+  closes: countedBy('reason', CLOSE_REASONS, 'Links ended, by reason.'),
+  errors: countedBy('code', ERROR_CODES, 'ERROR frames sent, by code.'),
+  messagesIn: countedBy('type', MESSAGE_TYPES, 'Messages from devices, by type.'),
+  messagesOut: countedBy('type', MESSAGE_TYPES, 'Messages to devices, by type.'),
   bytesIn: { kind: 'counter', name: 'received_bytes', help: 'Bytes read from devices.' },
   bytesOut: { kind: 'counter', name: 'sent_bytes', help: 'Bytes handed to device sockets.' },
   strayAcks: { kind: 'counter', help: 'ACKs from devices for no message that was sent.' },
   strayResults: { kind: 'counter', help: 'RESULTs from devices for no command that is open.' },
-  publishes: {
-    kind: 'counter',
-    help: 'Messages published to the broker, retries included.',
-    label: 'kind',
-    values: KINDS,
-  },
+  publishes: countedBy('kind', KINDS, 'Messages published to the broker, retries included.'),
   resends: { kind: 'counter', help: 'Messages published again.' },
   confirms: { kind: 'counter', help: 'Publisher confirms.' },
   nacks: { kind: 'counter', help: 'Publishes that the broker refused.' },
-  publishDrops: {
-    kind: 'counter',
-    help: 'Messages dropped, by reason.',
-    label: 'reason',
-    values: DROP_REASONS,
-  },
+  publishDrops: countedBy('reason', DROP_REASONS, 'Messages dropped, by reason.'),
   returns: { kind: 'counter', help: 'REQUESTs for which no queue was bound.' },
   confirmsWaiting: { kind: 'gauge', help: 'Messages published and not yet confirmed.' },
   confirmBytesWaiting: {
@@ -120,18 +107,12 @@ const METRICS = {
     help: 'Payload bytes published and not yet confirmed.',
   },
   requestsOpen: { kind: 'gauge', help: 'REQUESTs not yet answered.' },
-  deliveries: {
-    kind: 'counter',
-    help: 'Deliveries from the reply queue, by what became of them.',
-    label: 'fate',
-    values: REPLY_FATES,
-  },
-  ownReplies: {
-    kind: 'counter',
-    help: 'REPLYs that Owsla made itself, by status.',
-    label: 'status',
-    values: Object.keys(STATUS),
-  },
+  deliveries: countedBy(
+    'fate',
+    REPLY_FATES,
+    'Deliveries from the reply queue, by what became of them.',
+  ),
+  ownReplies: countedBy('status', Object.keys(STATUS), 'REPLYs that Owsla made itself, by status.'),
   brokerUp: {
     kind: 'gauge',
     help: '1 while the AMQP connection is up.',
@@ -141,30 +122,12 @@ const METRICS = {
   brokerBlocked: { kind: 'gauge', help: '1 while the broker blocks publishing.' },
   brokerConnects: { kind: 'counter', help: 'AMQP connections made.' },
   brokerLosses: { kind: 'counter', help: 'AMQP connections lost.' },
-  loopLagP50Seconds: {
-    kind: 'gauge',
-    help: 'Event-loop delay over the last report interval, median.',
-  },
-  loopLagP99Seconds: {
-    kind: 'gauge',
-    help: 'Event-loop delay over the last report interval, 99th percentile.',
-  },
-  loopLagMaxSeconds: {
-    kind: 'gauge',
-    help: 'Event-loop delay over the last report interval, longest.',
-  },
-  rssBytes: { kind: 'gauge', help: 'Resident memory.' },
-  cpuSeconds: { kind: 'counter', help: 'Processor time used.' },
+  ...processMetrics(''),
 } as const satisfies Record<string, MetricSpec>;
 
 /** The registrar's, of which a node has one: `owsla_presence_<name>`. */
 export const PRESENCE_METRICS = {
-  changes: {
-    kind: 'counter',
-    help: 'Changes of a device’s presence, by reason.',
-    label: 'reason',
-    values: PRESENCE_REASONS,
-  },
+  changes: countedBy('reason', PRESENCE_REASONS, 'Changes of a device’s presence, by reason.'),
   takeovers: { kind: 'counter', help: 'Links closed because their device has a newer one.' },
   clones: {
     kind: 'counter',
@@ -175,18 +138,12 @@ export const PRESENCE_METRICS = {
   outbox: { kind: 'gauge', help: 'Events recorded and not yet confirmed by the broker.' },
   publishes: { kind: 'counter', help: 'Events published to the broker, retries included.' },
   confirms: { kind: 'counter', help: 'Publisher confirms of events.' },
-  drops: {
-    kind: 'counter',
-    help: 'Events dropped, by reason: a subscriber’s queue did not accept them.',
-    label: 'reason',
-    values: DROP_REASONS,
-  },
-  queries: {
-    kind: 'counter',
-    help: 'Presence queries, by what became of them.',
-    label: 'fate',
-    values: QUERY_FATES,
-  },
+  drops: countedBy(
+    'reason',
+    DROP_REASONS,
+    'Events dropped, by reason: a subscriber’s queue did not accept them.',
+  ),
+  queries: countedBy('fate', QUERY_FATES, 'Presence queries, by what became of them.'),
   streams: { kind: 'gauge', help: 'Acceptors connected to the registrar.' },
   brokerUp: { kind: 'gauge', help: '1 while the registrar’s AMQP connection is up.' },
   walBytes: {
@@ -194,55 +151,25 @@ export const PRESENCE_METRICS = {
     help: 'The store’s write-ahead log on disk; it grows while another program reads the store.',
   },
   degraded: { kind: 'gauge', help: '1 while changes are not recorded: the log gives the reason.' },
-  loopLagP50Seconds: {
-    kind: 'gauge',
-    help: 'Event-loop delay of the registrar over the last report interval, median.',
-  },
-  loopLagP99Seconds: {
-    kind: 'gauge',
-    help: 'Event-loop delay of the registrar over the last report interval, 99th percentile.',
-  },
-  loopLagMaxSeconds: {
-    kind: 'gauge',
-    help: 'Event-loop delay of the registrar over the last report interval, longest.',
-  },
-  rssBytes: { kind: 'gauge', help: 'Resident memory of the registrar.' },
-  cpuSeconds: { kind: 'counter', help: 'Processor time the registrar used.' },
+  ...processMetrics(' the registrar'),
 } as const satisfies Record<string, MetricSpec>;
 
 /** The registrar's too, about commands: `owsla_command_<name>`. No name is in both lists. */
 export const COMMAND_METRICS = {
-  received: {
-    kind: 'counter',
-    help: 'Commands received from the broker, repeated ones included.',
-    label: 'kind',
-    values: ['transient', 'kept'],
-  },
+  received: countedBy(
+    'kind',
+    ['transient', 'kept'],
+    'Commands received from the broker, repeated ones included.',
+  ),
   sent: { kind: 'counter', help: 'COMMANDs handed to acceptors, repeated ones included.' },
-  outcomes: {
-    kind: 'counter',
-    help: 'What became of commands.',
-    label: 'type',
-    values: OUTCOMES,
-  },
-  refusals: {
-    kind: 'counter',
-    help: 'Commands refused, by reason.',
-    label: 'reason',
-    values: REFUSALS,
-  },
-  expiries: {
-    kind: 'counter',
-    help: 'Commands expired, by reason.',
-    label: 'reason',
-    values: EXPIRIES,
-  },
-  outcomeDrops: {
-    kind: 'counter',
-    help: 'Outcomes dropped, by reason: the queue in reply_to did not accept them.',
-    label: 'reason',
-    values: DROP_REASONS,
-  },
+  outcomes: countedBy('type', OUTCOMES, 'What became of commands.'),
+  refusals: countedBy('reason', REFUSALS, 'Commands refused, by reason.'),
+  expiries: countedBy('reason', EXPIRIES, 'Commands expired, by reason.'),
+  outcomeDrops: countedBy(
+    'reason',
+    DROP_REASONS,
+    'Outcomes dropped, by reason: the queue in reply_to did not accept them.',
+  ),
   undecided: {
     kind: 'counter',
     help: 'Commands dropped because of an error in Owsla: the log has it.',

@@ -338,6 +338,19 @@ t.test('tidy: src/ imports nothing of bench, test, loadgen or examples', async (
   t.same(breaches, []);
 });
 
+t.test('tidy: each study of bench/ asks its question, and bench/README.md has it', async (t) => {
+  const page = readText('bench/README.md');
+  const studies = sources.filter(({ path }) => path.startsWith('bench/studies/'));
+  const names = new Map([['bench/studies/links.ts', 'make bench-links']]);
+  const breaches = studies.flatMap(({ path, text }) => [
+    ...(/^\/\*\*\n \* \w+: .*\?\n/.test(text) ? [] : [`${path}:1: asks nothing`]),
+    ...(page.includes(names.get(path) ?? path) ? [] : [`bench/README.md: has no ${path}`]),
+  ]);
+
+  t.ok(studies.length > 0);
+  t.same(breaches, []);
+});
+
 t.test('tidy: the pure files use no clock, timer, chance, process or log', async (t) => {
   const breaches = inSrc
     .filter(({ path }) => isIn(path, PURE))

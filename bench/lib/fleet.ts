@@ -13,6 +13,7 @@ import { LIMIT_SPECS } from '../../src/base/limits.ts';
 import { type Names, names } from '../../src/broker/topology.ts';
 import { type Broker, findBroker } from '../../test/helpers/processes/broker.ts';
 import { Server, type ServerOptions } from '../../test/helpers/processes/server.ts';
+import { waitFor } from '../../test/helpers/waitFor.ts';
 import { Told } from './told.ts';
 
 const LOADGEN = new URL('../../loadgen/cli.ts', import.meta.url).pathname;
@@ -130,8 +131,9 @@ export class Fleet {
   }
 
   /** Ctrl-C: it ends with a full report. */
-  interrupt(): void {
+  end(): Promise<Report> {
     this.#child.kill('SIGINT');
+    return this.report;
   }
 }
 
@@ -145,6 +147,21 @@ export function sourcesFor(links: number, net = 2): string {
 
 /** An open-file limit of 20,000, less what an acceptor keeps, less room for an uneven spread. */
 export const LINKS_PER_PROCESS = 17_500;
+
+/** Some hundred thousand links take their time, and none of the studies is about that. */
+const LINKS_DEADLINE_MS = 900_000;
+
+export function untilLinks({ server }: Node, count: number): Promise<void> {
+  const isFull = async () => (await server.metric('owsla_links')) >= count;
+  return waitFor(`${count} links`, isFull, LINKS_DEADLINE_MS);
+}
+
+/** Ends the fleet, and waits until the node, whose last one it was, has no socket. */
+export async function empty({ server }: Node, fleet: Fleet): Promise<void> {
+  await fleet.end();
+  const isEmpty = async () => (await server.metric('owsla_sockets')) === 0;
+  await waitFor('no socket', isEmpty, LINKS_DEADLINE_MS);
+}
 
 /** The processes of a node's `count` acceptors, as they are now. */
 export function acceptorPids(server: Server, count: number): number[] {
@@ -164,5 +181,3 @@ export function kernelBytes(): { buffers: number; objects: number } {
   const kib = /^SUnreclaim:\s+(\d+)/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1];
   return { buffers: Number(pages ?? 0) * 4_096, objects: Number(kib ?? 0) * 1_024 };
 }
-
-export const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

@@ -7,12 +7,11 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { cpus, release, totalmem } from 'node:os';
+import { sum } from './stats.ts';
 
 /** Below the range from which Linux takes local ports, so that no client sits on ours. */
 const PORT_MIN = 12_000;
 const PORT_MAX = 19_999;
-
-const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 
 /** Processor time of these processes so far, in microseconds. */
 export function cpuUsOf(pids: readonly number[]): number {
@@ -31,6 +30,9 @@ function threadNs(pid: number, task: string): number {
     return 0;
   }
 }
+
+/** Microseconds of each second. */
+export const US_PER_CORE_PERCENT = 10_000;
 
 /** Resident memory of these processes, in bytes. What they share is counted for each. */
 export function rssBytesOf(pids: readonly number[]): number {

@@ -2,13 +2,9 @@
  * The links' floor: a bare `net` server that reads 40 bytes and writes 40 back. No broker.
  * What Node itself costs for a link and its greeting.
  */
-import { createServer } from 'node:net';
+import { serve } from './serve.ts';
 
-process.on('disconnect', () => process.exit());
-const server = createServer({ noDelay: true }, (socket) => {
+serve((socket) => {
   socket.on('error', () => {});
   socket.on('data', (chunk: Buffer) => socket.write(chunk));
-});
-server.listen({ host: '127.0.0.1', port: 0, backlog: 4_096 }, () => {
-  process.send?.({ port: (server.address() as { port: number }).port });
 });

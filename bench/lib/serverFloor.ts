@@ -5,15 +5,15 @@
  * No frames, no checks, no limits, no deadlines, no recovery, no second process.
  * What Owsla batches is batched here too: one ack of replies per turn.
  */
-import { createServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { type ConsumeMessage, connect, type Options } from 'amqplib';
 import { v4 as uuid } from 'uuid';
 import { makeLimits } from '../../src/base/limits.ts';
 import { declareReplies, declareUplink, names } from '../../src/broker/topology.ts';
 import { BARE, BARE_HELLO_BYTES, PAYLOAD_BYTES } from './dialects.ts';
+import { serve } from './serve.ts';
 
 const [amqp = '', prefix = 'bench'] = process.argv.slice(2);
-process.on('disconnect', () => process.exit());
 
 const limits = makeLimits();
 const at = names(prefix);
@@ -87,7 +87,7 @@ function event(connection: string, id: number, payload: Buffer, socket: Socket):
   });
 }
 
-const server = createServer({ noDelay: true }, (socket) => {
+serve((socket) => {
   const connection = uuid();
   let id = 0;
   sockets.set(connection, socket);
@@ -107,7 +107,4 @@ const server = createServer({ noDelay: true }, (socket) => {
       else request(connection, id, payload);
     }
   });
-});
-server.listen({ host: '127.0.0.1', port: 0, backlog: 4_096 }, () => {
-  process.send?.({ port: (server.address() as { port: number }).port });
 });

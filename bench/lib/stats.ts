@@ -1,5 +1,7 @@
 /** Min, median and max of repeated runs, and the ratio of paired ones. */
 
+export const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+
 export interface Spread {
   readonly min: number;
   readonly median: number;

@@ -1,15 +1,16 @@
-/** Told: a forked script of this folder that answers each message with one of its own. */
+/** Told: a forked script that answers each message with one of its own. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 
 export class Told {
   readonly #child: ChildProcess;
   readonly #file: string;
 
-  constructor(file: string, args: readonly string[]) {
+  /** `file`: of this folder, or its whole path. */
+  constructor(file: string, args: readonly string[] = []) {
     this.#file = file;
-    this.#child = fork(join(import.meta.dirname, file), args);
+    this.#child = fork(resolve(import.meta.dirname, file), args);
   }
 
   get pid(): number {
@@ -37,6 +38,16 @@ export class Told {
   ask<Answer>(message: object): Promise<Answer> {
     this.#child.send(message);
     return this.next<Answer>();
+  }
+
+  /** Of a script that does its work, tells the result, and is not needed any more. */
+  static async result<Answer>(file: string, args: readonly string[]): Promise<Answer> {
+    const told = new Told(file, args);
+    try {
+      return await told.next<Answer>();
+    } finally {
+      await told.stop();
+    }
   }
 
   async stop(): Promise<void> {

@@ -3,8 +3,7 @@
  * From: run.ts, once for each run.  To: a port, a dialect, the processes whose cost is counted.
  * Bound: each ends with this process, however that ends.
  */
-import { type ChildProcess, execFileSync, fork } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -16,6 +15,7 @@ import { waitFor } from '../../test/helpers/waitFor.ts';
 import type { DialectName } from '../lib/dialects.ts';
 import { acceptorPids, FIGURES, OPEN_GATE } from '../lib/fleet.ts';
 import { freePort, treeOf } from '../lib/machine.ts';
+import { Told } from '../lib/told.ts';
 
 /** The processes of a running peer, by what they are for. */
 export interface Groups {
@@ -99,31 +99,20 @@ function owsla(acceptors: number): Contender['start'] {
 
 /** One of our own server files, in a process of its own. */
 async function forkServer(file: string, args: readonly string[] = []) {
-  const child = fork(join(import.meta.dirname, file), args);
-  const [told] = (await Promise.race([
-    once(child, 'message'),
-    once(child, 'exit').then(() => {
-      throw new Error(`${file} ended at once`);
-    }),
-  ])) as [{ port: number }];
-  return { port: told.port, pid: child.pid ?? 0, stop: () => endOf(child) };
-}
-
-async function endOf(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGKILL');
-  await once(child, 'exit');
+  const told = new Told(file, args);
+  const { port } = await told.next<{ port: number }>();
+  return { port, pid: told.pid, stop: () => told.stop() };
 }
 
 async function bare(): Promise<Peer> {
-  const { port, pid, stop } = await forkServer('../lib/serverBare.ts');
+  const { port, pid, stop } = await forkServer('serverBare.ts');
   const groups = { server: [pid], aside: [], broker: [] };
   return { port, version: process.version, groups, backend: undefined, stop };
 }
 
 async function floor(shared: Broker): Promise<Peer> {
   const prefix = nextPrefix();
-  const { port, pid, stop } = await forkServer('../lib/serverFloor.ts', [shared.url, prefix]);
+  const { port, pid, stop } = await forkServer('serverFloor.ts', [shared.url, prefix]);
   return {
     port,
     version: `amqplib ${versionOf('../../node_modules/amqplib/package.json')}`,
@@ -134,7 +123,7 @@ async function floor(shared: Broker): Promise<Peer> {
 }
 
 async function aedes(): Promise<Peer> {
-  const { port, pid, stop } = await forkServer('serverAedes.ts');
+  const { port, pid, stop } = await forkServer(join(import.meta.dirname, 'serverAedes.ts'));
   return {
     port,
     version: versionOf('../../node_modules/aedes/package.json'),

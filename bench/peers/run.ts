@@ -6,15 +6,19 @@
  * A line of JSON for each run; report.ts makes the page of them. Bound: the deadlines of client.ts.
  * `node bench/peers/run.ts [--rounds 3] [--links 15000] [--only owsla,floor] [--seconds 3]
  *   [--hold 3] [--rates 1000,2000] [--talkers 200] [--window 10] [--subscribe] [--out FILE]`
+ * --hold: seconds that links are held before memory is read; --rates of round trips a second, the
+ * first one is also measured at each stage; --window: events un-ACKed on each link; --subscribe:
+ * every idle MQTT link subscribes to a topic of its own, as a device that is to be reached.
  */
 import { appendFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { loopbackNet } from '../../test/helpers/loopback.ts';
 import { type Broker, startBroker } from '../../test/helpers/processes/broker.ts';
 import type { Taken } from '../lib/backend.ts';
 import type { Answer, Ask } from '../lib/client.ts';
 import { cpuUsOf, describeMachine, loadAverages, rssBytesOf } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
 import { Told } from '../lib/told.ts';
 import { CONTENDERS, type Contender, type Groups, type Peer } from './peers.ts';
 import type {
@@ -29,34 +33,18 @@ import type {
   Talk,
 } from './results.ts';
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    links: { type: 'string', default: '15000' },
-    only: { type: 'string', default: CONTENDERS.map(({ name }) => name).join() },
-    seconds: { type: 'string', default: '3' },
-    /** Seconds that links are held before memory is read. */
-    hold: { type: 'string', default: '3' },
-    /** Round trips a second; the first one is also measured at each stage. */
-    rates: { type: 'string', default: '1000,2000' },
-    talkers: { type: 'string', default: '200' },
-    /** Events un-ACKed on each link. */
-    window: { type: 'string', default: '10' },
-    /** Every idle MQTT link subscribes to a topic of its own, as a device that is to be reached. */
-    subscribe: { type: 'boolean', default: false },
-    out: { type: 'string', default: `${import.meta.dirname}/results.ndjson` },
-  },
+const values = options({
+  ...{ rounds: 3, links: 15_000, only: CONTENDERS.map(({ name }) => name).join() },
+  ...{ seconds: 3, hold: 3, rates: '1000,2000', talkers: 200, window: 10, subscribe: false },
+  out: join(import.meta.dirname, 'results.ndjson'),
 });
 
-const full = Number(values.links);
+const full = values.links;
+const { rounds, talkers, seconds, hold, window } = values;
 const settings: Settings = {
-  rounds: Number(values.rounds),
+  ...{ rounds, talkers, seconds, hold, window },
   stages: [...[1_000, 5_000].filter((links) => links < full), full],
-  talkers: Number(values.talkers),
   rates: values.rates.split(',').map(Number),
-  seconds: Number(values.seconds),
-  hold: Number(values.hold),
-  window: Number(values.window),
   isSubscribed: values.subscribe,
 };
 const [mainRate = 1_000] = settings.rates;

@@ -1,14 +1,13 @@
 /**
- * Admin: what scraping /metrics hard, with autocannon, costs the acceptors for each message.
- * One node, many silent links, a fleet that exchanges requests at a constant rate; stretches with
- * and without scraping take turns, and the ratio is of pairs. `--scrape-rate 0` scrapes as fast as
- * it can, which on few cores mostly takes the processor from others.
- * `node bench/studies/admin.ts [--links 100000] [--runs 5] [--seconds 15] [--scrape-rate 500]`
+ * Admin: what does scraping /metrics hard cost the acceptors for each message?
+ * One node, many silent links, a fleet that exchanges requests at a constant rate; autocannon
+ * scrapes. Stretches with and without it take turns, and the ratio is of pairs. `--scrape-rate 0`
+ * scrapes as fast as it can, which on few cores mostly takes the processor from others.
+ * `node bench/studies/admin.ts [--links 100000] [--runs 5] [--seconds 15] [--scrape-rate 500]
+ *   [--connections 10] [--rate 1000] [--connect-rate 2000]`: --rate requests a second.
  */
 import { createRequire } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { waitFor } from '../../test/helpers/waitFor.ts';
 import {
   acceptorPids,
   Fleet,
@@ -18,31 +17,20 @@ import {
   type Span,
   sourcesFor,
   startNode,
-  sum,
+  untilLinks,
 } from '../lib/fleet.ts';
-import { cpuUsOf, loadAverages } from '../lib/proc.ts';
-import { heading, ratios, row, type Spread, spread } from '../lib/stats.ts';
+import { cpuUsOf, loadAverages } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
+import { heading, ratios, row, type Spread, spread, sum } from '../lib/stats.ts';
 
-const { values } = parseArgs({
-  options: {
-    links: { type: 'string', default: '100000' },
-    runs: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '15' },
-    /** REQUESTs a second of TALKERS devices. */
-    rate: { type: 'string', default: '1000' },
-    connections: { type: 'string', default: '10' },
-    'scrape-rate': { type: 'string', default: '500' },
-    'connect-rate': { type: 'string', default: '2000' },
-  },
+const { links, runs, seconds, rate, ...scraping } = options({
+  ...{ links: 100_000, runs: 5, seconds: 15, rate: 1_000 },
+  ...{ connections: 10, scrapeRate: 500, connectRate: 2_000 },
 });
-const links = Number(values.links);
-const seconds = Number(values.seconds);
-const rate = Number(values.rate);
 const TALKERS = 1_000;
 /** The goal: the median pair's change of CPU-µs per message. */
 const CHANGE_MAX = 0.05;
 const processes = Math.max(2, Math.ceil(links / LINKS_PER_PROCESS));
-const CONNECT_DEADLINE_MS = 600_000;
 /** Until the garbage of so many connects has been collected and the talkers' code is compiled. */
 const SETTLE_MS = 20_000;
 /** loadgen's log knows whole seconds: neighbours do not share one. */
@@ -79,10 +67,10 @@ const autocannon = createRequire(import.meta.url)('autocannon') as Autocannon;
 
 /** Scrapes until `stop`, from this process, which has nothing else to do meanwhile. */
 function scrape({ server }: Node): Scraper {
-  const scrapeRate = Number(values['scrape-rate']);
+  const { connections, scrapeRate } = scraping;
   return autocannon({
     url: `http://127.0.0.1:${server.adminPort}/metrics`,
-    connections: Number(values.connections),
+    connections,
     duration: SCRAPE_SECONDS,
     ...(scrapeRate === 0 ? {} : { overallRate: scrapeRate }),
   });
@@ -98,8 +86,8 @@ async function scraped(scraper: Scraper): Promise<number> {
 async function measure(node: Node, isScraped: boolean): Promise<Stretch> {
   const { server } = node;
   const pids = acceptorPids(server, processes);
-  const cpu = () => sum(pids.map(cpuUsOf));
-  const observerCpu = () => cpuUsOf(server.childPid('observer'));
+  const cpu = () => cpuUsOf(pids);
+  const observerCpu = () => cpuUsOf([server.childPid('observer')]);
   const scraper = isScraped ? scrape(node) : undefined;
   await pause(APART_MS);
   const [fromS, before, observerBefore] = [Date.now() / 1_000, cpu(), observerCpu()];
@@ -116,20 +104,20 @@ async function measure(node: Node, isScraped: boolean): Promise<Stretch> {
 }
 
 /** Silent links, and those that talk, at their rate. */
-async function fill({ server }: Node): Promise<{ sleepers: Fleet; talkers: Fleet }> {
-  const connect = ['--connect-rate', values['connect-rate'], '--connect-timeout', '600s'];
+async function fill(node: Node): Promise<{ sleepers: Fleet; talkers: Fleet }> {
+  const { server } = node;
+  const connect = ['--connect-rate', String(scraping.connectRate), '--connect-timeout', '600s'];
   const sleepers = new Fleet(server, [
     ...['--devices', String(links), '--workers', String(processes), ...connect],
     ...['--source', sourcesFor(links), '--keepalive', '3600s', '--device-prefix', 'idle-'],
     ...['--rate', '0', '--duration', '24h'],
   ]);
-  const has = (count: number) => async () => (await server.metric('owsla_links')) >= count;
-  await waitFor(`${links} links`, has(links), CONNECT_DEADLINE_MS);
+  await untilLinks(node, links);
   const talkers = new Fleet(server, [
     ...['--devices', String(TALKERS), '--source', '127.0.1.1', '--device-prefix', 'talk-'],
-    ...['--rate', values.rate, '--duration', '24h'],
+    ...['--rate', String(rate), '--duration', '24h'],
   ]);
-  await waitFor(`${TALKERS} more links`, has(links + TALKERS), CONNECT_DEADLINE_MS);
+  await untilLinks(node, links + TALKERS);
   await pause(SETTLE_MS);
   return { sleepers, talkers };
 }
@@ -153,7 +141,7 @@ function report(quiet: Stretch[], loud: Stretch[], talkers: Fleet): void {
       stretches.map(({ span }) => talkers.roundTrips([span]).getValueAtPercentile(99) / 1_000),
     );
   const change = ratios(of(loud, 'cpuUs'), of(quiet, 'cpuUs'));
-  console.log(heading(`/metrics under autocannon, ${values.rate} requests a second`));
+  console.log(heading(`/metrics under autocannon, ${rate} requests a second`));
   console.log(row('scrapes a second', spread(of(loud, 'scrapesPerSecond'))));
   console.log(row('quiet    CPU-µs per message', spread(of(quiet, 'cpuUs')), 'of all acceptors'));
   console.log(row('scraped  CPU-µs per message', spread(of(loud, 'cpuUs')), 'of all acceptors'));
@@ -174,14 +162,12 @@ try {
   await reportSkew(node);
   const quiet: Stretch[] = [];
   const loud: Stretch[] = [];
-  for (let run = 0; run < Number(values.runs); run += 1) {
+  for (let run = 0; run < runs; run += 1) {
     for (const isScraped of run % 2 === 0 ? [false, true] : [true, false]) {
       (isScraped ? loud : quiet).push(await measure(node, isScraped));
     }
   }
-  talkers.interrupt();
-  sleepers.interrupt();
-  const [{ counts, selfCheck }] = await Promise.all([talkers.report, sleepers.report]);
+  const [{ counts, selfCheck }] = await Promise.all([talkers.end(), sleepers.end()]);
   const percentLate = (100 * selfCheck.lateShare).toFixed(1);
   report(quiet, loud, talkers);
   console.log(

@@ -1,27 +1,20 @@
 /**
- * What the hop over the registrar costs: a command, from its publish to its outcome, beside the
- * reply path, a REQUEST to its REPLY, which passes no registrar. Both cross the broker twice. One
- * node, in short turns of each way, so that what else the machine does hits all alike.
- * `node bench/studies/command.ts [--rate 500] [--turns 10] [--warm 4] [--seconds 3] [--devices
- * 200]`
+ * Command: what does the hop over the registrar cost?
+ * A command, from its publish to its outcome, beside the reply path, a REQUEST to its REPLY, which
+ * passes no registrar. Both cross the broker twice. One node, in short turns of each way, so that
+ * what else the machine does hits all alike. `--warm` turns do not count: V8 compiles.
+ * `node bench/studies/command.ts [--rate 500] [--turns 10] [--warm 4] [--seconds 3]
+ *   [--devices 200]`
  */
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { parseArgs } from 'node:util';
 import { type Times, type Turn, WAYS } from '../lib/commandWays.ts';
 import { startNode } from '../lib/fleet.ts';
-import { cpuUsOf, loadAverages } from '../lib/proc.ts';
+import { cpuUsOf, loadAverages } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
 import { heading, ratios, row, spread } from '../lib/stats.ts';
+import { Told } from '../lib/told.ts';
 
-const { values } = parseArgs({
-  options: {
-    rate: { type: 'string', default: '500' },
-    turns: { type: 'string', default: '10' },
-    /** Turns that do not count: V8 compiles. */
-    warm: { type: 'string', default: '4' },
-    seconds: { type: 'string', default: '3' },
-    devices: { type: 'string', default: '200' },
-  },
+const { rate, turns, warm, seconds, devices } = options({
+  ...{ rate: 500, turns: 10, warm: 4, seconds: 3, devices: 200 },
 });
 
 /** Of one message; the first two in ms, the others in µs of processor time. */
@@ -36,8 +29,8 @@ type Figures = Record<keyof typeof FIGURES, number>;
 
 console.log(`load averages ${loadAverages().join(' ')}`);
 const { server, broker, prefix, stop } = await startNode({ acceptors: 1 });
-const args = [String(server.port), broker.url, prefix, values.devices];
-const client = fork(new URL('../lib/clientCommands.ts', import.meta.url), args);
+const args = [String(server.port), broker.url, prefix, String(devices)];
+const client = new Told('clientCommands.ts', args);
 const pids = {
   acceptor: server.childPid('acceptor 1'),
   registrar: server.childPid('registrar'),
@@ -46,28 +39,27 @@ const pids = {
 const processes = Object.keys(pids) as (keyof typeof pids)[];
 
 async function measure(way: Turn['way']): Promise<Figures> {
-  const before = processes.map((name) => cpuUsOf(pids[name]));
-  const turn: Turn = { way, rate: Number(values.rate), seconds: Number(values.seconds) };
-  client.send(turn);
-  const [{ p50, p99, count, failed }] = (await once(client, 'message')) as [Times];
+  const before = processes.map((name) => cpuUsOf([pids[name]]));
+  const turn: Turn = { way, rate, seconds };
+  const { p50, p99, count, failed } = await client.ask<Times>(turn);
   if (failed > 0) console.log(`${failed} of ${count + failed} ${way} failed`);
   const [acceptor = 0, registrar = 0, atBroker = 0] = processes.map(
-    (name, at) => (cpuUsOf(pids[name]) - (before[at] ?? 0)) / count,
+    (name, at) => (cpuUsOf([pids[name]]) - (before[at] ?? 0)) / count,
   );
   return { p50: p50 / 1_000, p99: p99 / 1_000, acceptor, registrar, broker: atBroker };
 }
 
 try {
-  await once(client, 'message');
+  await client.next();
   const runs: Record<string, Figures[]> = Object.fromEntries(WAYS.map((way) => [way, []]));
-  for (let turn = -Number(values.warm); turn < Number(values.turns); turn += 1) {
+  for (let turn = -warm; turn < turns; turn += 1) {
     for (const way of turn % 2 === 0 ? WAYS : WAYS.toReversed()) {
       const figures = await measure(way);
       if (turn >= 0) runs[way]?.push(figures);
     }
   }
   for (const [figure, unit] of Object.entries(FIGURES) as [keyof Figures, string][]) {
-    console.log(heading(`${unit}, ${values.rate}/s`));
+    console.log(heading(`${unit}, ${rate}/s`));
     const of = (way: string) => (runs[way] ?? []).map((run) => run[figure]);
     for (const way of WAYS) console.log(row(way, spread(of(way))));
     if (figure === 'registrar') continue;
@@ -76,7 +68,7 @@ try {
     }
   }
 } finally {
-  client.kill('SIGKILL');
+  await client.stop();
   await stop();
 }
 console.log(`load averages ${loadAverages().join(' ')}`);

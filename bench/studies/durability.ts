@@ -1,23 +1,17 @@
 /**
- * What durability costs: EVENT to ACK and the round trip of a REQUEST, with persistent or transient
- * events, and Owsla's own queues (replies) classic or quorum. A backend takes the events from a
- * durable queue. The variants take turns. `node bench/studies/durability.ts [--rounds 3] [--rate
- * 1000]`
+ * Durability: what does it cost that events, and the queues of replies, survive the broker?
+ * EVENT to ACK and the round trip of a REQUEST, with persistent or transient events, and Owsla's
+ * own queues (replies) classic or quorum. A backend takes the events from a durable queue. The
+ * variants take turns. `node bench/studies/durability.ts [--rounds 3] [--rate 1000] [--seconds 15]`
  */
 import { once } from 'node:events';
-import { parseArgs } from 'node:util';
 import { connect } from 'amqplib';
-import { Fleet, perAcceptor, startNode, sum } from '../lib/fleet.ts';
-import { cpuUsOf } from '../lib/proc.ts';
-import { heading, row, spread } from '../lib/stats.ts';
+import { Fleet, perAcceptor, startNode } from '../lib/fleet.ts';
+import { cpuUsOf } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
+import { heading, row, spread, sum } from '../lib/stats.ts';
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    rate: { type: 'string', default: '1000' },
-    seconds: { type: 'string', default: '15' },
-  },
-});
+const { rounds, rate, seconds } = options({ rounds: 3, rate: 1_000, seconds: 15 });
 
 /** Flags of `owsla serve`, and the type of the backend's queue. */
 const VARIANTS = {
@@ -53,10 +47,10 @@ async function measure({ flags, queue }: (typeof VARIANTS)[Variant]): Promise<Fi
       if (message !== null) channel.ack(message);
     });
     const cpu = async () => sum(await perAcceptor(node.server, 'cpu_seconds_total')) * 1e6;
-    const before = { broker: cpuUsOf(node.broker.pid), server: await cpu() };
+    const before = { broker: cpuUsOf([node.broker.pid]), server: await cpu() };
     const fleet = new Fleet(node.server, [
-      ...['--devices', '500', '--rate', values.rate, '--event-share', '50%'],
-      ...['--duration', `${values.seconds}s`],
+      ...['--devices', '500', '--rate', String(rate), '--event-share', '50%'],
+      ...['--duration', `${seconds}s`],
     ]);
     const { counts, times } = await fleet.report;
     const messages = counts.requests + counts.events;
@@ -65,7 +59,7 @@ async function measure({ flags, queue }: (typeof VARIANTS)[Variant]): Promise<Fi
       ack99: times.event.p99,
       trip50: times.request.p50,
       trip99: times.request.p99,
-      broker: (cpuUsOf(node.broker.pid) - before.broker) / messages,
+      broker: (cpuUsOf([node.broker.pid]) - before.broker) / messages,
       server: ((await cpu()) - before.server) / messages,
     };
   } finally {
@@ -76,7 +70,7 @@ async function measure({ flags, queue }: (typeof VARIANTS)[Variant]): Promise<Fi
 }
 
 const results = Object.fromEntries(NAMES.map((name) => [name, [] as Figures[]]));
-for (let round = 0; round < Number(values.rounds); round += 1) {
+for (let round = 0; round < rounds; round += 1) {
   for (const name of NAMES) results[name]?.push(await measure(VARIANTS[name]));
 }
 for (const [figure, unit] of Object.entries(FIGURES) as [keyof Figures, string][]) {

@@ -1,22 +1,20 @@
 /**
- * Greedy: what can a device that means ill take from its neighbours? A real node's acceptor under
- * one kind of greedy links after the other, each in a fresh node: memory of each link, over the
- * bounds that count it, and the round trip of a healthy link beside the same before they came. A
- * first quarter of the links brings what a busy process holds however many there are, garbage above
- * all; the others' memory is what counts.
+ * Greedy: what can a device that means ill take from its neighbours?
+ * A real node's acceptor under one kind of greedy links after the other, each in a fresh node:
+ * memory of each link, over the bounds that count it, and the round trip of a healthy link beside
+ * the same before they came. A first quarter of the links brings what a busy process holds however
+ * many there are, garbage above all; the others' memory is what counts.
  *   pings     PINGs as fast as go, never reading
  *   pins      REQUESTs of one byte between PINGs of 65 kB, and nobody answers
  *   elements  frames of 65,500 elements as fast as go
  *   replies   REQUESTs of 25 kB that are echoed, and EVENTs, never reading
- * `node bench/studies/greedy.ts [--trees DIR,DIR] [--kinds pings,pins,elements,replies] [--links
- * 120]
- *   [--seconds 10]`: several trees are measured in turn, such as a worktree of the commit before.
+ * `node bench/studies/greedy.ts [--trees DIR,DIR] [--kinds pings,pins,elements,replies]
+ *   [--links 120] [--seconds 10]`: trees are measured in turn, such as one of the commit before.
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { type ChannelModel, connect as dial } from 'amqplib';
 import { pack } from 'msgpackr';
@@ -28,7 +26,8 @@ import { echo } from '../../test/helpers/fakes/backend.ts';
 import { Device, event, hello, request } from '../../test/helpers/fakes/device.ts';
 import { findBroker } from '../../test/helpers/processes/broker.ts';
 import { FIGURES } from '../lib/fleet.ts';
-import { loadAverages, rssBytesOf } from '../lib/proc.ts';
+import { loadAverages, rssBytesOf } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
 import { serverOf } from '../lib/trees.ts';
 
 const KIB = 1_024;
@@ -136,10 +135,10 @@ async function measure(tree: string, kind: string, links: number, seconds: numbe
   // V8 compiles; then quiet.
   await probe(device, 1, 3);
   const quiet = await probe(device, 100_000, 4);
-  const before = rssBytesOf(acceptor);
+  const before = rssBytesOf([acceptor]);
   let peak = before;
   const look = setInterval(() => {
-    peak = Math.max(peak, rssBytesOf(acceptor));
+    peak = Math.max(peak, rssBytesOf([acceptor]));
   }, LOOK_MS);
   const workers: Worker[] = [];
   const come = (from: number, to: number) => {
@@ -179,13 +178,9 @@ function figure(value: number): string {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      trees: { type: 'string', default: join(import.meta.dirname, '../..') },
-      kinds: { type: 'string', default: Object.keys(KINDS).join() },
-      links: { type: 'string', default: '120' },
-      seconds: { type: 'string', default: '10' },
-    },
+  const { trees, kinds, links, seconds } = options({
+    ...{ trees: join(import.meta.dirname, '../..'), kinds: Object.keys(KINDS).join() },
+    ...{ links: 120, seconds: 10 },
   });
   console.log(`node ${process.version}, load averages ${loadAverages().join(' ')}`);
   console.log(`a link's bounds count ${NOMINAL_BYTES / KIB} KiB; ratio at most ${RATIO_MAX}`);
@@ -193,10 +188,10 @@ async function main(): Promise<void> {
     'kind, links; MiB of RSS for a quarter, for all; KiB for each of the others, over its',
   );
   console.log('bounds; p50 and p99 of a healthy link in ms, before and beside them');
-  for (const kind of values.kinds.split(',')) {
-    const links = kind === 'elements' ? 8 : Number(values.links);
-    for (const tree of values.trees.split(',')) {
-      await measure(tree, kind, links, Number(values.seconds));
+  for (const kind of kinds.split(',')) {
+    const count = kind === 'elements' ? 8 : links;
+    for (const tree of trees.split(',')) {
+      await measure(tree, kind, count, seconds);
     }
   }
 }

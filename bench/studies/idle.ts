@@ -1,12 +1,11 @@
 /**
- * Idle: what links that say nothing cost the messages of those that talk.
+ * Idle: what do links that say nothing cost the messages of those that talk?
  * One node; a fleet exchanges requests at a constant rate, while many silent links come, stay, and
  * go, again and again. Each stretch with many is set beside the ones with few around it.
- * `node bench/studies/idle.ts [--links 100000] [--few 1000] [--runs 3] [--seconds 20] [--rate
- * 1000]`
+ * `node bench/studies/idle.ts [--links 100000] [--few 1000] [--runs 3] [--seconds 20]
+ *   [--rate 1000] [--connect-rate 1500]`: --rate requests a second.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { waitFor } from '../../test/helpers/waitFor.ts';
 import {
   acceptorPids,
@@ -14,25 +13,16 @@ import {
   LINKS_PER_PROCESS,
   sourcesFor,
   startNode,
-  sum,
+  untilLinks,
   YIELDING,
 } from '../lib/fleet.ts';
-import { cpuUsOf, loadAverages } from '../lib/proc.ts';
+import { cpuUsOf, loadAverages } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
 import { heading, ratios, row, spread } from '../lib/stats.ts';
 
-const { values } = parseArgs({
-  options: {
-    links: { type: 'string', default: '100000' },
-    few: { type: 'string', default: '1000' },
-    runs: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '20' },
-    /** REQUESTs a second of TALKERS devices. */
-    rate: { type: 'string', default: '1000' },
-    'connect-rate': { type: 'string', default: '1500' },
-  },
+const { links, few, runs, seconds, rate, connectRate } = options({
+  ...{ links: 100_000, few: 1_000, runs: 3, seconds: 20, rate: 1_000, connectRate: 1_500 },
 });
-const links = Number(values.links);
-const few = Number(values.few);
 const TALKERS = 1_000;
 /** The goal: the median's change of CPU-µs per message. */
 const CHANGE_MAX = 0.05;
@@ -55,11 +45,10 @@ function fleet(prefix: string, devices: number, flags: readonly string[]): Fleet
 /** Silent for longer than any stretch, so that no PING is counted. */
 async function idle(prefix: string, devices: number): Promise<Fleet> {
   const before = await linksNow();
-  const connect = ['--connect-rate', values['connect-rate'], '--connect-timeout', '600s'];
+  const connect = ['--connect-rate', String(connectRate), '--connect-timeout', '600s'];
   const flags = ['--rate', '0', '--keepalive', '3600s', '--source', sourcesFor(devices, 3)];
   const sleepers = fleet(prefix, devices, [...flags, ...connect]);
-  const isFull = async () => (await linksNow()) >= before + devices;
-  await waitFor(`${devices} links`, isFull, DEADLINE_MS);
+  await untilLinks(node, before + devices);
   return sleepers;
 }
 
@@ -67,33 +56,31 @@ async function idle(prefix: string, devices: number): Promise<Fleet> {
 async function measure(): Promise<number> {
   await pause(SETTLE_MS);
   const pids = acceptorPids(server, acceptors);
-  const cpu = () => sum(pids.map(cpuUsOf));
+  const cpu = () => cpuUsOf(pids);
   const [before, from] = [cpu(), await answered()];
-  await pause(Number(values.seconds) * 1_000);
+  await pause(seconds * 1_000);
   return (cpu() - before) / ((await answered()) - from);
 }
 
 console.log(`node ${process.version}, load averages ${loadAverages().join(' ')}`);
 try {
-  const talkers = fleet('talk-', TALKERS, ['--rate', values.rate, '--source', '127.0.1.1']);
+  const talkers = fleet('talk-', TALKERS, ['--rate', String(rate), '--source', '127.0.1.1']);
   const rest = await idle('few-', few);
   await waitFor('the fleet to have warmed up', async () => (await answered()) > 20_000);
   const little = [await measure()];
   const much: number[] = [];
-  for (let run = 0; run < Number(values.runs); run += 1) {
+  for (let run = 0; run < runs; run += 1) {
     const sleepers = await idle('many-', links - few);
     much.push(await measure());
-    sleepers.interrupt();
-    await sleepers.report;
+    await sleepers.end();
     await waitFor('their ends', async () => (await linksNow()) <= few + TALKERS, DEADLINE_MS);
     little.push(await measure());
     console.log(JSON.stringify({ few: little.at(-1), many: much.at(-1) }));
   }
-  for (const last of [rest, talkers]) last.interrupt();
-  await Promise.all([rest.report, talkers.report]);
+  await Promise.all([rest.end(), talkers.end()]);
   const around = much.map((_, run) => ((little[run] ?? 0) + (little[run + 1] ?? 0)) / 2);
   const change = ratios(much, around);
-  console.log(heading(`${values.rate} round trips a second in ${acceptors} acceptors`));
+  console.log(heading(`${rate} round trips a second in ${acceptors} acceptors`));
   console.log(row(`${few} idle links`, spread(little), 'CPU-µs a round trip'));
   console.log(row(`${links} idle links`, spread(much), 'CPU-µs a round trip'));
   console.log(row('ratio', change));

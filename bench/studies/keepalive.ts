@@ -1,48 +1,38 @@
 /**
- * Keepalive: what the deadlines of idle links cost the acceptors, and how late the dead are found.
+ * Keepalive: what do the deadlines of idle links cost, and how late are dead devices found?
  * First endpoints alone, with all links in one process; then a node whose links are silent, whose
  * links PING once in 45 s, and among these devices that fall silent for good.
- * `node bench/studies/keepalive.ts [--links 100000] [--runs 5] [--seconds 15] [--parts
- * endpoints,node]`
+ * `node bench/studies/keepalive.ts [--links 100000] [--runs 5] [--seconds 15] [--silent 2000]
+ *   [--connect-rate 2000] [--parts endpoints,node]`
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { KEEPALIVE_GRACE, LIMIT_SPECS, SHARDS, SHARDS_PER_TICK } from '../../src/base/limits.ts';
-import { waitFor } from '../../test/helpers/waitFor.ts';
 import type { Silences } from '../lib/clientSilent.ts';
 import type { IdleCosts } from '../lib/endpointsIdle.ts';
 import {
   acceptorPids,
+  empty,
   Fleet,
   LINKS_PER_PROCESS,
   type Node,
   sourcesFor,
   startNode,
-  sum,
+  untilLinks,
 } from '../lib/fleet.ts';
-import { cpuUsOf, loadAverages, US_PER_CORE_PERCENT } from '../lib/proc.ts';
+import { cpuUsOf, loadAverages, US_PER_CORE_PERCENT } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
 import { heading, row, type Spread, spread } from '../lib/stats.ts';
 import { Told } from '../lib/told.ts';
 
-const { values } = parseArgs({
-  options: {
-    links: { type: 'string', default: '100000' },
-    runs: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '15' },
-    silent: { type: 'string', default: '2000' },
-    'connect-rate': { type: 'string', default: '2000' },
-    parts: { type: 'string', default: 'endpoints,node' },
-  },
+const { links, runs, seconds, silent, connectRate, parts } = options({
+  ...{ links: 100_000, runs: 5, seconds: 15, silent: 2_000 },
+  ...{ connectRate: 2_000, parts: 'endpoints,node' },
 });
-const links = Number(values.links);
-const runs = Number(values.runs);
-const seconds = Number(values.seconds);
 /** The goal: of one core, for all acceptors together, the pings apart. */
 const CORE_PERCENT_MAX = 2;
 const processes = Math.max(1, Math.ceil(links / LINKS_PER_PROCESS));
 /** Until the garbage of so many connects has been collected. */
 const SETTLE_MS = 20_000;
-const CONNECT_DEADLINE_MS = 600_000;
 /** The shortest that a device may ask for: where lateness weighs most. */
 const SILENT_KEEPALIVE_S = LIMIT_SPECS.keepaliveMinMs.value / 1_000;
 
@@ -57,24 +47,14 @@ function verdictOfCore(about: string, { median }: Spread): void {
   verdict(about, median < CORE_PERCENT_MAX, text);
 }
 
-/** Of a script that does its work and tells the result. */
-async function oneAnswer<Answer>(file: string, args: readonly string[]): Promise<Answer> {
-  const told = new Told(file, args);
-  try {
-    return await told.next<Answer>();
-  } finally {
-    await told.stop();
-  }
-}
-
 async function measureEndpoints(): Promise<void> {
-  const empty: IdleCosts[] = [];
+  const none: IdleCosts[] = [];
   const full: IdleCosts[] = [];
   for (let run = 0; run < runs; run += 1) {
     for (const count of run % 2 === 0 ? [0, links] : [links, 0]) {
-      const args = [String(count), values.seconds];
-      const costs = await oneAnswer<IdleCosts>('endpointsIdle.ts', args);
-      (count === 0 ? empty : full).push(costs);
+      const args = [String(count), String(seconds)];
+      const costs = await Told.result<IdleCosts>('endpointsIdle.ts', args);
+      (count === 0 ? none : full).push(costs);
     }
   }
   console.log(heading(`endpoints alone in a process, ${links} silent links`));
@@ -82,11 +62,11 @@ async function measureEndpoints(): Promise<void> {
   console.log(row('ticks alone', percents(full.map(({ tickUs }) => tickUs)), '% of a core'));
   const whole = percents(full.map(({ processUs }) => processUs));
   console.log(row('whole process', whole, '% of a core'));
-  const idle = percents(empty.map(({ processUs }) => processUs));
+  const idle = percents(none.map(({ processUs }) => processUs));
   console.log(row('whole process, no link', idle, '% of a core'));
 }
 
-const acceptorsUs = ({ server }: Node) => sum(acceptorPids(server, processes).map(cpuUsOf));
+const acceptorsUs = ({ server }: Node) => cpuUsOf(acceptorPids(server, processes));
 
 interface Window {
   /** Processor time of all acceptors per second, in microseconds. */
@@ -109,29 +89,21 @@ async function watch(node: Node): Promise<Window[]> {
 }
 
 /** All links with this keepalive, open and settled. */
-async function fill({ server }: Node, keepalive: string): Promise<Fleet> {
-  const fleet = new Fleet(server, [
+async function fill(node: Node, keepalive: string): Promise<Fleet> {
+  const fleet = new Fleet(node.server, [
     ...['--devices', String(links), '--workers', String(processes), '--source'],
-    ...[sourcesFor(links), '--connect-rate', values['connect-rate'], '--connect-timeout', '600s'],
+    ...[sourcesFor(links), '--connect-rate', String(connectRate), '--connect-timeout', '600s'],
     ...['--keepalive', keepalive, '--rate', '0', '--duration', '24h'],
   ]);
-  const isFull = async () => (await server.metric('owsla_links')) >= links;
-  await waitFor(`${links} links`, isFull, CONNECT_DEADLINE_MS);
+  await untilLinks(node, links);
   await pause(SETTLE_MS);
   return fleet;
 }
 
-async function empty({ server }: Node, fleet: Fleet): Promise<void> {
-  fleet.interrupt();
-  await fleet.report;
-  const isEmpty = async () => (await server.metric('owsla_sockets')) === 0;
-  await waitFor('no socket', isEmpty, CONNECT_DEADLINE_MS);
-}
-
 /** How late silent devices were told: ms after KEEPALIVE_GRACE keepalives, the earliest first. */
 async function silences({ server }: Node): Promise<number[]> {
-  const args = [String(server.port), values.silent, String(SILENT_KEEPALIVE_S)];
-  const { endedMs } = await oneAnswer<Silences>('clientSilent.ts', args);
+  const args = [String(server.port), String(silent), String(SILENT_KEEPALIVE_S)];
+  const { endedMs } = await Told.result<Silences>('clientSilent.ts', args);
   const dueMs = SILENT_KEEPALIVE_S * 1_000 * KEEPALIVE_GRACE;
   return endedMs.map((ms) => ms - dueMs).sort((a, b) => a - b);
 }
@@ -142,26 +114,26 @@ async function measureNode(): Promise<void> {
     await pause(SETTLE_MS);
     const none = await watch(node);
     const silentFleet = await fill(node, '3600s');
-    const silent = await watch(node);
+    const quiet = await watch(node);
     await empty(node, silentFleet);
     await fill(node, '60s');
     const pinging = await watch(node);
     const late = await silences(node);
-    report(none, silent, pinging, late);
+    report(none, quiet, pinging, late);
   } finally {
     await node.stop();
   }
 }
 
-function report(none: Window[], silent: Window[], pinging: Window[], late: number[]): void {
+function report(none: Window[], quiet: Window[], pinging: Window[], late: number[]): void {
   const of = (windows: readonly Window[]) => windows.map(({ us }) => us);
   const base = spread(of(none)).median;
-  const deadlines = percents(of(silent).map((us) => us - base));
+  const deadlines = percents(of(quiet).map((us) => us - base));
   const rate = spread(pinging.map(({ pings }) => pings));
-  const pingUs = (spread(of(pinging)).median - spread(of(silent)).median) / rate.median;
+  const pingUs = (spread(of(pinging)).median - spread(of(quiet)).median) / rate.median;
   console.log(heading(`a node with ${processes} acceptors, ${links} links`));
   console.log(row('acceptors’ CPU, no link', percents(of(none)), '% of a core'));
-  console.log(row('acceptors’ CPU, silent links', percents(of(silent)), '% of a core'));
+  console.log(row('acceptors’ CPU, silent links', percents(of(quiet)), '% of a core'));
   console.log(row('  the deadlines: the difference', deadlines, '% of a core'));
   console.log(row('acceptors’ CPU, keepalive 60 s', percents(of(pinging)), '% of a core'));
   console.log(row('  with PINGs', rate, `a second, ${pingUs.toFixed(0)} CPU-µs each`));
@@ -179,6 +151,6 @@ function report(none: Window[], silent: Window[], pinging: Window[], late: numbe
 }
 
 console.log(`node ${process.version}, load averages ${loadAverages().join(' ')}`);
-if (values.parts.includes('endpoints')) await measureEndpoints();
-if (values.parts.includes('node')) await measureNode();
+if (parts.includes('endpoints')) await measureEndpoints();
+if (parts.includes('node')) await measureNode();
 console.log(`load averages ${loadAverages().join(' ')}`);

@@ -1,11 +1,12 @@
 /**
- * `make bench-links LINKS=200000`: that many links open at once, 1 % of them talking.
- * Prints what the connects, the links and the messages cost, and whether each was answered. Idle
- * devices yield to the rest: a dozen loadgen workers would starve the one registrar and the one
- * backend, which in life do not share a machine with them.
+ * Links: does this machine hold that many links at once, 1 % of them talking, and at what cost?
+ * `make bench-links LINKS=200000`. Prints what the connects, the links and the messages cost, and
+ * whether each was answered. Idle devices yield to the rest: a dozen loadgen workers would starve
+ * the one registrar and the one backend, which in life do not share a machine with them.
  * Exit 1 unless every link was open for the whole minute and every request was answered.
+ * `node bench/studies/links.ts [--links 200000] [--seconds 60] [--connect-rate 2000] [--rate 500]
+ *   [--acceptors N]`
  */
-import { parseArgs } from 'node:util';
 import { waitFor } from '../../test/helpers/waitFor.ts';
 import {
   Fleet,
@@ -15,27 +16,20 @@ import {
   type Span,
   sourcesFor,
   startNode,
-  sum,
+  untilLinks,
   YIELDING,
 } from '../lib/fleet.ts';
+import { options } from '../lib/options.ts';
+import { sum } from '../lib/stats.ts';
 
-const { values } = parseArgs({
-  options: {
-    links: { type: 'string', default: '200000' },
-    seconds: { type: 'string', default: '60' },
-    'connect-rate': { type: 'string', default: '2000' },
-    rate: { type: 'string', default: '500' },
-    acceptors: { type: 'string' },
-  },
+const { links, seconds, connectRate, rate, ...sizes } = options({
+  ...{ links: 200_000, seconds: 60, connectRate: 2_000, rate: 500, acceptors: 0 },
 });
-const links = Number(values.links);
-const seconds = Number(values.seconds);
 const talking = Math.ceil(links / 100);
 const idle = links - talking;
 const LINKS_PER_WORKER = 19_000;
-const CONNECT_DEADLINE_MS = 900_000;
 
-const acceptors = Number(values.acceptors ?? Math.max(2, Math.ceil(links / LINKS_PER_PROCESS)));
+const acceptors = sizes.acceptors || Math.max(2, Math.ceil(links / LINKS_PER_PROCESS));
 const workers = Math.max(1, Math.ceil(idle / LINKS_PER_WORKER));
 const figure = (value: number, digits = 0) =>
   value.toLocaleString('en-US', { maximumFractionDigits: digits });
@@ -48,7 +42,7 @@ try {
   const rssEmpty = sum(await perAcceptor(server, 'rss_bytes'));
   const kernelEmpty = kernelBytes();
   const begin = performance.now();
-  const connect = ['--connect-rate', values['connect-rate'], '--connect-timeout', '900s'];
+  const connect = ['--connect-rate', String(connectRate), '--connect-timeout', '900s'];
   const sleepers = new Fleet(
     server,
     [
@@ -60,14 +54,13 @@ try {
   );
   const talkers = new Fleet(server, [
     ...['--devices', String(talking), ...connect, '--source', '127.0.1.1'],
-    ...['--device-prefix', 'talk-', '--duration', '24h', '--rate', values.rate],
+    ...['--device-prefix', 'talk-', '--duration', '24h', '--rate', String(rate)],
   ]);
   const failed = Promise.race([sleepers.report, talkers.report]).then(({ failures }) => {
     throw new Error(`a fleet ended early: ${failures.join('; ')}`);
   });
   failed.catch(() => {});
-  const all = async () => (await server.metric('owsla_links')) >= links;
-  await Promise.race([failed, waitFor(`${links} links`, all, CONNECT_DEADLINE_MS)]);
+  await Promise.race([failed, untilLinks(node, links)]);
   const connectSeconds = (performance.now() - begin) / 1_000;
   say('links open', figure(links));
   say('connected in', `${figure(connectSeconds, 1)} s, ${figure(links / connectSeconds)} a second`);
@@ -96,9 +89,7 @@ try {
   const pings = (await server.metric('owsla_messages_in_total', 'type="ping"')) - pingsBefore;
   const kernel = kernelBytes();
 
-  talkers.interrupt();
-  sleepers.interrupt();
-  const [talked, slept] = await Promise.all([talkers.report, sleepers.report]);
+  const [talked, slept] = await Promise.all([talkers.end(), sleepers.end()]);
   const times = talkers.roundTrips([held]);
   const ms = (q: number) => figure(times.getValueAtPercentile(q) / 1_000, 1);
   say('held for', `${seconds} s, never fewer than ${figure(fewest)} links`);

@@ -1,42 +1,39 @@
 /**
- * Memory per idle link: two workers of the load tool with 30,000 links beside a bare `net` client.
- * `node bench/studies/loadgenIdle.ts [LINKS]`. Both are measured between 1,000 links per process
- * and all, so that what a process needs anyway is in neither; exits 1 when the ratio is above 1.4.
+ * LoadgenIdle: how much memory does an idle link cost the load generator, beside a bare client?
+ * Two workers of the tool with half of the links each, beside a bare `net` client. Both are
+ * measured between 1,000 links per process and all, so that what a process needs anyway is in
+ * neither; exits 1 when the ratio is above 1.4.
+ * `node bench/studies/loadgenIdle.ts [--links 30000]`
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { spawnRun } from '../../test/loadgen/spawn.ts';
+import { rssBytesOf } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
+import { sum } from '../lib/stats.ts';
+import { Told } from '../lib/told.ts';
 
 const RATIO_MAX = 1.4;
 const WORKERS = 2;
 const FEW = 1_000;
-const links = Number(process.argv[2] ?? 30_000);
+const { links } = options({ links: 30_000 });
 const perProcess = links / WORKERS;
-const script = (file: string): URL => new URL(file, import.meta.url);
+const ECHO = join(import.meta.dirname, '../../test/loadgen/echoProcess.ts');
 
 /** Two servers share the port: one process may have 20,000 open files only. */
-async function serve(): Promise<{ port: number; servers: ChildProcess[] }> {
-  const file = script('../../test/loadgen/echoProcess.ts');
-  const first = fork(file);
-  const [port] = (await once(first, 'message')) as [number];
-  const second = fork(file, [String(port)]);
-  await once(second, 'message');
+async function serve(): Promise<{ port: number; servers: Told[] }> {
+  const first = new Told(ECHO);
+  const port = await first.next<number>();
+  const second = new Told(ECHO, [String(port)]);
+  await second.next();
   return { port, servers: [first, second] };
-}
-
-function rssBytes(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
 }
 
 /** RSS of a bare client process with so many links, after they have settled. */
 async function bare(port: number, count: number): Promise<number> {
-  const child = fork(script('../lib/clientBare.ts'), [String(port), String(count)]);
-  await once(child, 'message');
-  const rss = rssBytes(child.pid ?? 0);
-  child.disconnect();
-  await once(child, 'exit');
+  const client = new Told('clientBare.ts', [String(port), String(count)]);
+  await client.next();
+  const rss = rssBytesOf([client.pid]);
+  await client.stop();
   return rss;
 }
 
@@ -52,13 +49,13 @@ async function tool(port: number, count: number): Promise<number> {
   if (report.links.openAtEnd !== count * WORKERS) {
     throw new Error(`only ${report.links.openAtEnd} links: ${JSON.stringify(report.labelled)}`);
   }
-  return report.selfCheck.workers.reduce((sum, { rssMaxBytes }) => sum + rssMaxBytes, 0) / WORKERS;
+  return sum(report.selfCheck.workers.map(({ rssMaxBytes }) => rssMaxBytes)) / WORKERS;
 }
 
 const { port, servers } = await serve();
 const bareLink = ((await bare(port, perProcess)) - (await bare(port, FEW))) / (perProcess - FEW);
 const toolLink = ((await tool(port, perProcess)) - (await tool(port, FEW))) / (perProcess - FEW);
-for (const server of servers) server.disconnect();
+for (const server of servers) await server.stop();
 const ratio = toolLink / bareLink;
 console.log(
   `${links} idle links in ${WORKERS} workers: ${toolLink.toFixed(0)} bytes of RSS per link, bare ` +

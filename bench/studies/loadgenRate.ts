@@ -1,29 +1,29 @@
 /**
- * How many messages a second one worker, so at most one core, sends and checks against a trivial
- * echo server: `node bench/studies/loadgenRate.ts [RATE...]`. A rate is held when at most 1 % of
- * its messages leave late; CPU per message says what a core could do at best, and the time without
- * a core says whether the machine let the tool run at all: needs an otherwise idle machine.
+ * LoadgenRate: how many messages a second can one worker of the load generator send and check?
+ * One worker, so at most one core, against a trivial echo server. A rate is held when at most 1 %
+ * of its messages leave late; CPU per message says what a core could do at best, and the time
+ * without a core says whether the machine let the tool run at all: needs an otherwise idle machine.
+ * `node bench/studies/loadgenRate.ts [--rates 10000,20000,30000] [--seconds 8]`
  */
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { availableParallelism, cpus, loadavg } from 'node:os';
+import { join } from 'node:path';
 import { spawnRun } from '../../test/loadgen/spawn.ts';
+import { options } from '../lib/options.ts';
+import { Told } from '../lib/told.ts';
 
 const DEVICES = 200;
-const SECONDS = 8;
 const LATE_SHARE_MAX = 0.01;
-const rates = process.argv.slice(2).map(Number).filter(Boolean);
-if (rates.length === 0) rates.push(10_000, 20_000, 30_000);
+const { rates, seconds } = options({ rates: '10000,20000,30000', seconds: 8 });
 
-const echo = fork(new URL('../../test/loadgen/echoProcess.ts', import.meta.url));
-const [port] = (await once(echo, 'message')) as [number];
+const echo = new Told(join(import.meta.dirname, '../../test/loadgen/echoProcess.ts'));
+const port = await echo.next<number>();
 console.log(`${cpus()[0]?.model}, ${availableParallelism()} cores, Node ${process.version}`);
 
-for (const rate of rates) {
+for (const rate of rates.split(',')) {
   const before = loadavg()[0] ?? 0;
   const { ended } = await spawnRun([
     ...['--target', `127.0.0.1:${port}`, '--devices', String(DEVICES), '--quiet'],
-    ...['--rate', String(rate), '--duration', `${SECONDS}s`],
+    ...['--rate', rate, '--duration', `${seconds}s`],
   ]);
   const { report, stderr } = await ended;
   if (report === undefined) throw new Error(stderr);
@@ -40,4 +40,4 @@ for (const rate of rates) {
       `load average before ${before.toFixed(1)}: ${held ? 'held' : 'NOT held'}`,
   );
 }
-echo.disconnect();
+await echo.stop();

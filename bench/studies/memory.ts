@@ -1,66 +1,47 @@
 /**
- * Memory: what an idle open link costs an acceptor, as an operator sees it: RSS of a real node's
- * process over that of the same process empty, with no garbage collection asked for.
- * A slow ramp beside a storm, each in fresh nodes, and then filling and emptying one again and
- * again. `node bench/studies/memory.ts [--links 15000] [--runs 3] [--cycles 5] [--hold 75]`
+ * Memory: how much memory does an idle open link cost an acceptor?
+ * As an operator sees it: RSS of a real node's process over that of the same process empty, with no
+ * garbage collection asked for. A slow ramp beside a storm, each in fresh nodes, and then filling
+ * and emptying one again and again. `--hold`: seconds until RSS is read, a keepalive and more.
+ * `node bench/studies/memory.ts [--links 15000] [--runs 3] [--cycles 5] [--hold 75]
+ *   [--ramp-rate 300] [--cycle-rate 700]`
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { waitFor } from '../../test/helpers/waitFor.ts';
-import { Fleet, type Node, sourcesFor, startNode } from '../lib/fleet.ts';
-import { loadAverages, rssBytesOf } from '../lib/proc.ts';
+import { empty, Fleet, type Node, sourcesFor, startNode, untilLinks } from '../lib/fleet.ts';
+import { loadAverages, rssBytesOf } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
 import { heading, ratios, row, spread } from '../lib/stats.ts';
 
-const { values } = parseArgs({
-  options: {
-    links: { type: 'string', default: '15000' },
-    runs: { type: 'string', default: '3' },
-    cycles: { type: 'string', default: '5' },
-    /** Seconds that the links are held before RSS is read: a keepalive and more. */
-    hold: { type: 'string', default: '75' },
-    'ramp-rate': { type: 'string', default: '300' },
-    'cycle-rate': { type: 'string', default: '700' },
-  },
+const { links, runs, cycles, hold, rampRate, cycleRate } = options({
+  ...{ links: 15_000, runs: 3, cycles: 5, hold: 75, rampRate: 300, cycleRate: 700 },
 });
-const links = Number(values.links);
-const runs = Number(values.runs);
-const holdMs = Number(values.hold) * 1_000;
 /** The goals: bytes a link, storm over ramp, the last cycle over the first. */
 const LINK_BYTES_MAX = 6_000;
 const STORM_RATIO_MAX = 1.1;
 const CYCLE_RATIO_MAX = 1.1;
-const CONNECT_DEADLINE_MS = 300_000;
 /** An empty acceptor that was just started, or just emptied, settles first. */
 const SETTLE_MS = 10_000;
 
-const RAMP = ['--connect-rate', values['ramp-rate']];
+const RAMP = ['--connect-rate', String(rampRate)];
 /** Who is refused in the storm comes back soon. */
 const STORM = ['--storm', '--reconnect', '1s-2s'];
-const STEADY = ['--connect-rate', values['cycle-rate']];
+const STEADY = ['--connect-rate', String(cycleRate)];
 
-const rssOf = ({ server }: Node) => rssBytesOf(server.childPid('acceptor 1'));
+const rssOf = ({ server }: Node) => rssBytesOf([server.childPid('acceptor 1')]);
 const mib = (bytes: number) => bytes / 1_048_576;
 
 /** Fills the node; resolves when all links have been open for the hold. */
-async function fill({ server }: Node, how: readonly string[]): Promise<Fleet> {
+async function fill(node: Node, how: readonly string[]): Promise<Fleet> {
+  const { server } = node;
   const fleet = new Fleet(server, [
     ...['--devices', String(links), '--source', sourcesFor(links), ...how, '--workers', '2'],
     ...['--keepalive', '60s', '--rate', '0', '--duration', '24h', '--connect-timeout', '300s'],
   ]);
-  const isFull = async () => (await server.metric('owsla_links')) >= links;
-  await waitFor(`${links} links`, isFull, CONNECT_DEADLINE_MS);
-  await pause(holdMs);
+  await untilLinks(node, links);
+  await pause(hold * 1_000);
   const now = await server.metric('owsla_links');
   if (now !== links) throw new Error(`${now} links after the hold, not ${links}`);
   return fleet;
-}
-
-async function empty({ server }: Node, fleet: Fleet): Promise<void> {
-  fleet.interrupt();
-  await fleet.report;
-  const isEmpty = async () => (await server.metric('owsla_sockets')) === 0;
-  await waitFor('no socket', isEmpty, CONNECT_DEADLINE_MS);
-  await pause(SETTLE_MS);
 }
 
 /** A fresh node, empty and full. */
@@ -71,8 +52,7 @@ async function measure(how: readonly string[]): Promise<{ before: number; full: 
     const before = rssOf(node);
     const fleet = await fill(node, how);
     const full = rssOf(node);
-    fleet.interrupt();
-    await fleet.report;
+    await fleet.end();
     return { before, full };
   } finally {
     await node.stop();
@@ -86,10 +66,11 @@ async function measureCycles(): Promise<{ full: number[]; emptied: number[] }> {
   const emptied: number[] = [];
   try {
     await pause(SETTLE_MS);
-    for (let cycle = 0; cycle < Number(values.cycles); cycle += 1) {
+    for (let cycle = 0; cycle < cycles; cycle += 1) {
       const fleet = await fill(node, STEADY);
       full.push(rssOf(node));
       await empty(node, fleet);
+      await pause(SETTLE_MS);
       emptied.push(rssOf(node));
     }
     return { full, emptied };
@@ -129,7 +110,7 @@ if (runs > 0) {
   verdict('storm over ramp', median, STORM_RATIO_MAX, `${median.toFixed(2)} (${STORM_RATIO_MAX})`);
 }
 
-async function cycles(): Promise<void> {
+async function reportCycles(): Promise<void> {
   const { full, emptied } = await measureCycles();
   const list = (of: readonly number[]) => of.map((bytes) => mib(bytes).toFixed(0)).join(' ');
   console.log(`\nfilled and emptied ${full.length} times, RSS in MiB`);
@@ -144,5 +125,5 @@ async function cycles(): Promise<void> {
   }
 }
 
-if (Number(values.cycles) > 0) await cycles();
+if (cycles > 0) await reportCycles();
 console.log(`load averages ${loadAverages().join(' ')}`);

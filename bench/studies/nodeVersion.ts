@@ -1,16 +1,17 @@
 /**
- * Two Node versions side by side, on what a gateway does most; docs/decisions/0001 has the figures.
- * `node bench/studies/nodeVersion.ts NODE... [--runs 5]`, each NODE a path of an executable. They
- * take turns, and who goes first alternates; the clients always run on the Node that runs this
- * file. Parts: TCP echo with many links (server CPU per message), memory of idle links of a bare
- * server, start, and micro work (frames, MessagePack, a map of UUIDs).
+ * NodeVersion: what does another version of Node cost or save, on what a gateway does most?
+ * docs/decisions/0001 has the figures of the last change. The versions take turns, and who goes
+ * first alternates; the clients always run on the Node that runs this file. Parts: TCP echo with
+ * many links (server CPU per message), memory of idle links of a bare server, start, and micro
+ * work (frames, MessagePack, a map of UUIDs).
+ * `node bench/studies/nodeVersion.ts --nodes NODE,NODE [--runs 5]`: paths of executables.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { parseArgs } from 'node:util';
 import { pack, unpack } from 'msgpackr';
 import { v4 as uuid } from 'uuid';
+import { options } from '../lib/options.ts';
 import { heading, ratios, row, spread } from '../lib/stats.ts';
 
 const ECHO_LINKS = 200;
@@ -187,13 +188,10 @@ async function measureMicro(node: string): Promise<Figures> {
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { runs: { type: 'string', default: '5' } },
-  });
-  const nodes = positionals.length > 0 ? positionals : [process.execPath];
+  const given = options({ nodes: process.execPath, runs: 5 });
+  const nodes = given.nodes.split(',');
   const all = nodes.map((): Record<string, number[]> => ({}));
-  for (let run = 0; run < Number(values.runs); run += 1) {
+  for (let run = 0; run < given.runs; run += 1) {
     const order = nodes.map((_, index) => index);
     if (run % 2 === 1) order.reverse();
     for (const measure of [measureEcho, measureIdle, measureMicro]) {

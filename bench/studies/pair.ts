@@ -1,49 +1,33 @@
 /**
- * Pair: this tree beside another one, such as a worktree of the commit before: CPU-µs of each of
- * the node's processes a connect, an end, a round trip and an event; and a round trip's times.
- * Both nodes are up at once, on one broker, and work in short turns, one after the other, so that
- * what else the machine does hits both alike; ratios are of a turn's pair.
+ * Pair: is this tree cheaper or dearer than another one, such as a worktree of the commit before?
+ * CPU-µs of each of the node's processes for a connect, an end, a round trip and an event; and a
+ * round trip's times. Both nodes are up at once, on one broker, and work in short turns, one after
+ * the other, so that what else the machine does hits both alike; ratios are of a turn's pair.
  * `node bench/studies/pair.ts --base DIR [--change DIR] [--turns 10] [--warm 12] [--links 1500]
  *   [--idle 0] [--window 64] [--rounds 3000] [--rate 1000] [--work connect,round,event]
  *   [--env NAME=VALUE]`
- * `bare` or `floor` may stand for a DIR; --env is for the change only.
+ * `bare` or `floor` may stand for a DIR; --env is for the change only. The --warm turns do not
+ * count: V8 compiles for some 15,000 links. --idle links stay and say nothing; --window of links
+ * are on their way at once: few are a steady coming and going, many a storm. --rate is of round
+ * trips a second; 0: as many as go, for as long as --rounds of them take at RATE.
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { loopbackNet } from '../../test/helpers/loopback.ts';
 import { startBroker } from '../../test/helpers/processes/broker.ts';
 import type { Answer, Ask } from '../lib/client.ts';
 import { FIGURES, OPEN_GATE } from '../lib/fleet.ts';
 import { cpuUsOf, treeOf } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
 import { heading, ratios, row, spread } from '../lib/stats.ts';
 import { Told } from '../lib/told.ts';
 import { serverOf } from '../lib/trees.ts';
 
-const { values } = parseArgs({
-  options: {
-    base: { type: 'string', default: 'bare' },
-    change: { type: 'string', default: join(import.meta.dirname, '../..') },
-    turns: { type: 'string', default: '10' },
-    /** Turns that do not count: V8 compiles for some 15,000 links. */
-    warm: { type: 'string', default: '12' },
-    links: { type: 'string', default: '1500' },
-    /** Links that stay and say nothing. */
-    idle: { type: 'string', default: '0' },
-    /** Links on their way at once: few are a steady coming and going, many a storm. */
-    window: { type: 'string', default: '64' },
-    rounds: { type: 'string', default: '3000' },
-    /** Round trips a second; 0: as many as go, for as long as `rounds` take at RATE. */
-    rate: { type: 'string', default: '1000' },
-    work: { type: 'string', default: 'connect,round,event' },
-    env: { type: 'string', default: '' },
-  },
+const { base, change, turns, warm, links, idle, window, rounds, rate, work, env } = options({
+  ...{ base: 'bare', change: join(import.meta.dirname, '../..'), turns: 10, warm: 12 },
+  ...{ links: 1_500, idle: 0, window: 64, rounds: 3_000, rate: 1_000 },
+  ...{ work: 'connect,round,event', env: '' },
 });
-const turns = Number(values.turns);
-const warm = Number(values.warm);
-const idle = Number(values.idle);
-const window = Number(values.window);
-const rate = Number(values.rate);
 const TALKERS = 200;
 const RATE = 1_000;
 const EVENT_WINDOW = 5;
@@ -128,12 +112,11 @@ async function measure(side: Side, name: string, told: Told, ask: Ask): Promise<
 
 const WORK: Readonly<Record<string, (side: Side) => Promise<void>>> = {
   connect: async (side) => {
-    const links = Number(values.links);
     await measure(side, 'connect', side.idle, { do: 'open', links, window });
     await measure(side, 'end', side.idle, { do: 'close', keep: idle });
   },
   round: async (side) => {
-    const seconds = Number(values.rounds) / (rate || RATE);
+    const seconds = rounds / (rate || RATE);
     await measure(side, 'round', side.talkers, { do: 'rounds', rate, seconds });
   },
   event: (side) =>
@@ -142,21 +125,21 @@ const WORK: Readonly<Record<string, (side: Side) => Promise<void>>> = {
 
 const sides: Side[] = [];
 try {
-  const env = Object.fromEntries(values.env === '' ? [] : [values.env.split(/=(.*)/s)]);
-  sides.push(await start(values.base, 'base', {}), await start(values.change, 'change', env));
+  const ofChange = Object.fromEntries(env === '' ? [] : [env.split(/=(.*)/s)]);
+  sides.push(await start(base, 'base', {}), await start(change, 'change', ofChange));
   for (let turn = -warm; turn < turns; turn += 1) {
-    for (const name of values.work.split(',')) {
+    for (const name of work.split(',')) {
       for (const side of turn % 2 === 0 ? sides : sides.toReversed()) await WORK[name]?.(side);
     }
     if (turn >= 0) continue;
     for (const side of sides) for (const of of Object.values(side.costs)) of.pop();
   }
-  const [base, change] = sides as [Side, Side];
-  for (const [name, costs] of Object.entries(change.costs)) {
+  const [before, after] = sides as [Side, Side];
+  for (const [name, costs] of Object.entries(after.costs)) {
     console.log(heading(`CPU-µs of one ${name}, ${turns} turns`));
     for (const what of Object.keys(costs[0] ?? {})) {
       const of = (all: readonly Costs[]) => all.map((one) => one[what] ?? Number.NaN);
-      const [ours, theirs] = [of(costs), of(base.costs[name] ?? [])];
+      const [ours, theirs] = [of(costs), of(before.costs[name] ?? [])];
       console.log(row(`${what}, change`, spread(ours)));
       // The floor has no registrar.
       if (theirs.every(Number.isNaN)) continue;

@@ -1,14 +1,13 @@
 /**
- * Presence at saturation: links come and go as fast as the registrar records them, in SQLite on
- * this machine's disk, synced with every transaction; the broker is left out.
- * `node bench/studies/presence.ts [--devices 20000] [--changes 40000]`: five runs of so many:
- * changes a second, CPU-µs of the process per change (its thread included), what a transaction
- * costs.
+ * Presence: how many link changes a second can the registrar record, and what does each cost?
+ * Links come and go as fast as they are recorded, in SQLite on this machine's disk, synced with
+ * every transaction; the broker is left out. Five runs of so many: changes a second, CPU-µs of the
+ * process per change (its thread included), what a transaction costs.
+ * `node bench/studies/presence.ts [--devices 20000] [--changes 40000]`
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { v4 as uuid } from 'uuid';
 import { systemClock } from '../../src/base/clock.ts';
 import { makeLimits } from '../../src/base/limits.ts';
@@ -17,16 +16,10 @@ import { noTrace } from '../../src/base/trace.ts';
 import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import { Sqlite } from '../../src/registrar/store/sqlite.ts';
 import type { Batch } from '../../src/registrar/store/store.ts';
+import { options } from '../lib/options.ts';
 import { heading, row, spread } from '../lib/stats.ts';
 
-const { values } = parseArgs({
-  options: {
-    devices: { type: 'string', default: '20000' },
-    changes: { type: 'string', default: '40000' },
-  },
-});
-const devices = Number(values.devices);
-const changes = Number(values.changes);
+const { devices, changes } = options({ devices: 20_000, changes: 40_000 });
 const ACCEPTOR = uuid();
 const RUNS = 5;
 

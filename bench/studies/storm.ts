@@ -1,30 +1,22 @@
 /**
- * What a storm costs those who are already there: 1,000 devices exchange requests while 20,000
- * others connect at once. The round trips' p99 in the storms beside the quiet one of the same run.
- * loadgen is pinned to one processor; what storms there yields to what measures, or the figures
- * would be of loadgen's own haste. `node bench/studies/storm.ts [--runs 5] [--devices 20000]`
+ * Storm: what does a storm of connects cost those who are already there?
+ * 1,000 devices exchange requests while 20,000 others connect at once. The round trips' p99 in the
+ * storms beside the quiet one of the same run. loadgen is pinned to one processor; what storms
+ * there yields to what measures, or the figures would be of loadgen's own haste.
+ * `node bench/studies/storm.ts [--runs 5] [--devices 20000] [--rate 1000] [--samples 30000]
+ *   [--acceptors 2] [--set LIMIT=VALUE]...`: so many samples on each side, at least.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import type { Histogram } from 'hdr-histogram-js';
 import { waitFor } from '../../test/helpers/waitFor.ts';
 import { Fleet, LEFTOVER, type Node, type Span, sourcesFor, startNode } from '../lib/fleet.ts';
-import { cpuUsOf, US_PER_CORE_PERCENT } from '../lib/proc.ts';
+import { cpuUsOf, US_PER_CORE_PERCENT } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
 import { heading, row, spread } from '../lib/stats.ts';
 
-const { values } = parseArgs({
-  options: {
-    runs: { type: 'string', default: '5' },
-    devices: { type: 'string', default: '20000' },
-    rate: { type: 'string', default: '1000' },
-    /** Round trips on each side, at least. */
-    samples: { type: 'string', default: '30000' },
-    acceptors: { type: 'string', default: '2' },
-    set: { type: 'string', multiple: true, default: [] },
-  },
+const { runs, devices, rate, samples, acceptors, set } = options({
+  ...{ runs: 5, devices: 20_000, rate: 1_000, samples: 30_000, acceptors: 2, set: [] },
 });
-const devices = Number(values.devices);
-const samples = Number(values.samples);
 const TALKERS = 1_000;
 const ON_CPU = ['taskset', '-c', '1'];
 const STORM_DEADLINE_MS = 120_000;
@@ -58,31 +50,29 @@ async function storm({ server }: Node, number: number): Promise<{ fleet: Fleet; 
 }
 
 async function measure(): Promise<Record<string, number>> {
-  const limits = Object.fromEntries(values.set.map((text) => text.split('=')));
-  const node = await startNode({ acceptors: Number(values.acceptors), limits });
+  const limits = Object.fromEntries(set.map((text) => text.split('=')));
+  const node = await startNode({ acceptors, limits });
   try {
-    const flags = ['--devices', String(TALKERS), '--rate', values.rate, '--duration', '1h'];
+    const flags = ['--devices', String(TALKERS), '--rate', String(rate), '--duration', '1h'];
     const talkers = new Fleet(node.server, flags, ON_CPU);
     const sent = () => node.server.metric('owsla_deliveries_total', 'fate="sent"');
     await waitFor('the fleet to have warmed up', async () => (await sent()) > 5_000);
-    const quiet: Span = [nowS(), nowS() + samples / Number(values.rate) + INTERVAL_S];
+    const quiet: Span = [nowS(), nowS() + samples / rate + INTERVAL_S];
     await pause((quiet[1] - quiet[0]) * 1_000);
 
     const storms: Span[] = [];
-    const registrar = () => cpuUsOf(node.server.childPid('registrar'));
+    const registrar = () => cpuUsOf([node.server.childPid('registrar')]);
     let registrarUs = 0;
-    while (lengthOf(storms) < samples / Number(values.rate) && storms.length < STORMS_MAX) {
+    while (lengthOf(storms) < samples / rate && storms.length < STORMS_MAX) {
       const before = registrar();
       const { fleet, span } = await storm(node, storms.length);
       registrarUs += registrar() - before;
       storms.push(span);
       // The log's last interval of the storm must not hold what its end costs.
       await pause(2 * INTERVAL_S * 1_000);
-      fleet.interrupt();
-      await fleet.report;
+      await fleet.end();
     }
-    talkers.interrupt();
-    await talkers.report;
+    await talkers.end();
     const [calm, rough] = [talkers.roundTrips([quiet]), talkers.roundTrips(storms)];
     const msOf = (histogram: Histogram, q: number) => histogram.getValueAtPercentile(q) / 1_000;
     return {
@@ -101,10 +91,10 @@ async function measure(): Promise<Record<string, number>> {
   }
 }
 
-const runs: Record<string, number>[] = [];
-for (let run = 0; run < Number(values.runs); run += 1) {
-  runs.push(await measure());
-  console.log(JSON.stringify(runs.at(-1)));
+const measured: Record<string, number>[] = [];
+for (let run = 0; run < runs; run += 1) {
+  measured.push(await measure());
+  console.log(JSON.stringify(measured.at(-1)));
 }
 console.log(heading(`${devices} devices connect while ${TALKERS} talk`));
 for (const [name, about, unit] of [
@@ -118,6 +108,6 @@ for (const [name, about, unit] of [
   ['quietSamples', 'round trips, quiet', ''],
   ['stormSamples', 'round trips, in the storm', ''],
 ] as const) {
-  const figures = runs.map((run) => run[name] ?? Number.NaN);
+  const figures = measured.map((run) => run[name] ?? Number.NaN);
   console.log(row(about, spread(figures), unit));
 }

@@ -1,26 +1,21 @@
 /**
- * What one round trip, or one connect, asks of the kernel and of the heap: system calls of the
- * acceptor (and the registrar) by name, from `strace -c`, and bytes that V8 allocates, by its own
- * count. strace makes all of it slow, so heap and calls are counted one after the other.
- * `node bench/studies/syscalls.ts [--rate 500] [--connect-rate 200] [--seconds 5]`; needs strace.
+ * Syscalls: what does one round trip, or one connect, ask of the kernel and of the heap?
+ * System calls of the acceptor (and the registrar) by name, from `strace -c`, and bytes that V8
+ * allocates, by its own count. strace makes all of it slow, so heap and calls are counted one after
+ * the other. Needs strace.
+ * `node bench/studies/syscalls.ts [--rate 500] [--connect-rate 200] [--seconds 5]`
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { waitFor } from '../../test/helpers/waitFor.ts';
 import { Fleet, startNode } from '../lib/fleet.ts';
+import { options } from '../lib/options.ts';
 
-const { values } = parseArgs({
-  options: {
-    rate: { type: 'string', default: '500' },
-    'connect-rate': { type: 'string', default: '200' },
-    seconds: { type: 'string', default: '5' },
-  },
-});
-const seconds = Number(values.seconds);
+const { rate, connectRate, seconds } = options({ rate: 500, connectRate: 200, seconds: 5 });
 /** Until V8 has compiled. */
 const WARM = 20_000;
 const TOP = 8;
@@ -83,25 +78,22 @@ try {
   const rounds = () => server.metric('owsla_deliveries_total', 'fate="sent"');
   const fast = new Fleet(server, [...flags, '--rate', '2000']);
   await waitFor('V8 to have compiled', async () => (await rounds()) > WARM);
-  fast.interrupt();
-  await fast.report;
-  const talkers = new Fleet(server, [...flags, '--rate', values.rate]);
+  await fast.end();
+  const talkers = new Fleet(server, [...flags, '--rate', String(rate)]);
   const before = await rounds();
-  await waitFor('round trips', async () => (await rounds()) > before + Number(values.rate));
-  await measure(`round trip, at ${values.rate} a second`, 'acceptor 1', rounds);
-  talkers.interrupt();
-  await talkers.report;
+  await waitFor('round trips', async () => (await rounds()) > before + rate);
+  await measure(`round trip, at ${rate} a second`, 'acceptor 1', rounds);
+  await talkers.end();
 
-  const rate = ['--connect-rate', values['connect-rate'], '--rate', '0', '--duration', '1h'];
-  const idle = new Fleet(server, ['--devices', '15000', ...rate]);
+  const coming = ['--connect-rate', String(connectRate), '--rate', '0', '--duration', '1h'];
+  const idle = new Fleet(server, ['--devices', '15000', ...coming]);
   const hellos = () => server.metric('owsla_messages_in_total', 'type="hello"');
   const met = await hellos();
   await waitFor('V8 to have compiled', async () => (await hellos()) > met + WARM / 10);
-  const connects = `connect, at ${values['connect-rate']} a second`;
+  const connects = `connect, at ${connectRate} a second`;
   await measure(connects, 'acceptor 1', hellos);
   await measure(connects, 'registrar', hellos);
-  idle.interrupt();
-  await idle.report;
+  await idle.end();
 } finally {
   await node.stop();
   rmSync(folder, { recursive: true });

@@ -1,51 +1,32 @@
 /**
- * Kept commands for sleeping devices, which then all wake within seconds: are all acted upon once
- * and in order, what memory and time does the registrar take, and what do devices feel that are
- * awake? These exchange requests all the while; their quiet time is of the same run.
- * As in storm.ts what wakes yields to what measures. loadgen's ledger judges the commands.
- * `node bench/studies/wake.ts [--commands 100000] [--devices 18000] [--wake 10]`
+ * Wake: what happens when all who slept through their durable commands wake within seconds?
+ * Are all commands acted upon once and in order, what memory and time does the registrar take, and
+ * what do devices feel that are awake? These exchange requests all the while; their quiet time is
+ * of the same run. As in storm.ts what wakes yields to what measures. loadgen's ledger judges.
+ * `node bench/studies/wake.ts [--commands 100000] [--devices 18000] [--publish 2500] [--wake 10]
+ *   [--settle 20] [--talkers 500] [--rate 500] [--acceptors 2] [--yield 9]`: --publish commands a
+ * second; --wake seconds until all are awake, --settle for the store before; --yield is the
+ * sleepers' nice over ours: what they do in a hurry must not be what is measured.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import type { Report } from '../../loadgen/report/report.ts';
 import { waitFor } from '../../test/helpers/waitFor.ts';
-import {
-  acceptorPids,
-  Fleet,
-  type Node,
-  type Span,
-  sourcesFor,
-  startNode,
-  sum,
-} from '../lib/fleet.ts';
-import { cpuUsOf, loadAverages, rssBytesOf } from '../lib/proc.ts';
+import { acceptorPids, Fleet, type Node, type Span, sourcesFor, startNode } from '../lib/fleet.ts';
+import { cpuUsOf, loadAverages, rssBytesOf } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
 
-const { values } = parseArgs({
-  options: {
-    commands: { type: 'string', default: '100000' },
-    devices: { type: 'string', default: '18000' },
-    /** Commands a second, published; and seconds until all sleepers are awake. */
-    publish: { type: 'string', default: '2500' },
-    wake: { type: 'string', default: '10' },
-    /** Seconds for the store to catch up with the publishing. */
-    settle: { type: 'string', default: '20' },
-    talkers: { type: 'string', default: '500' },
-    rate: { type: 'string', default: '500' },
-    acceptors: { type: 'string', default: '2' },
-    /** The sleepers' nice over ours: what they do in a hurry must not be what is measured. */
-    yield: { type: 'string', default: '9' },
-  },
+const { commands, devices, publish, wake, settle, talkers, rate, acceptors, ...more } = options({
+  ...{ commands: 100_000, devices: 18_000, publish: 2_500, wake: 10, settle: 20 },
+  ...{ talkers: 500, rate: 500, acceptors: 2, yield: 9 },
 });
-const commands = Number(values.commands);
-const devices = Number(values.devices);
-const publishS = commands / Number(values.publish);
-const wakeAtS = publishS + Number(values.settle);
+const publishS = commands / publish;
+const wakeAtS = publishS + settle;
 /** Beyond the wake: whoever is slow is to be seen, not cut off. */
 const AFTER_S = 60;
 /** Round trips before anything happens. */
 const QUIET_S = 20;
 const LOOK_MS = 200;
-const ACT_DEADLINE_S = Math.ceil(wakeAtS + Number(values.wake) + AFTER_S);
+const ACT_DEADLINE_S = Math.ceil(wakeAtS + wake + AFTER_S);
 /** All but those that loadgen wants to have awake. */
 const ASLEEP = '99%';
 const MiB = 1_048_576;
@@ -73,15 +54,15 @@ class Looks {
   async #run(): Promise<void> {
     const { server } = this.#node;
     const registrar = server.childPid('registrar');
-    const acceptors = acceptorPids(server, Number(values.acceptors));
+    const pids = acceptorPids(server, acceptors);
     while (!this.#isOver) {
       const kept = await server.metric('owsla_command_kept');
       this.all.push({
         at: Date.now() / 1_000,
         kept,
-        rss: rssBytesOf(registrar),
-        registrarUs: cpuUsOf(registrar),
-        acceptorsUs: sum(acceptors.map(cpuUsOf)),
+        rss: rssBytesOf([registrar]),
+        registrarUs: cpuUsOf([registrar]),
+        acceptorsUs: cpuUsOf(pids),
       });
       await pause(LOOK_MS);
     }
@@ -106,14 +87,18 @@ class Looks {
 
 function sleepersOf({ broker, server, prefix }: Node): Fleet {
   const sizes = ['--devices', String(devices), '--workers', '2', '--source', sourcesFor(devices)];
-  const wake = `${ASLEEP}@${wakeAtS}s-${wakeAtS + Number(values.wake)}s`;
+  const asleep = `${ASLEEP}@${wakeAtS}s-${wakeAtS + wake}s`;
   const orders = [
-    ...['--amqp', broker.url, '--prefix', prefix, '--command-rate', values.publish],
+    ...['--amqp', broker.url, '--prefix', prefix, '--command-rate', String(publish)],
     ...['--command-time', `${publishS}s`, '--command-kept', '100%', '--command-to', 'asleep'],
-    ...['--command-deadline', `${ACT_DEADLINE_S + AFTER_S}s`, '--asleep', wake],
+    ...['--command-deadline', `${ACT_DEADLINE_S + AFTER_S}s`, '--asleep', asleep],
   ];
   const flags = [...sizes, ...orders, '--rate', '0', '--duration', `${ACT_DEADLINE_S}s`];
-  return new Fleet(server, [...flags, '--connect-timeout', '60s'], ['nice', '-n', values.yield]);
+  return new Fleet(
+    server,
+    [...flags, '--connect-timeout', '60s'],
+    ['nice', '-n', String(more.yield)],
+  );
 }
 
 const share = (us: number, from: Look, to: Look) =>
@@ -160,10 +145,10 @@ function judge({ counts, ended, violations, labelled, failures }: Report): void 
 }
 
 console.log(`load averages ${loadAverages().join(' ')}`);
-const node = await startNode({ acceptors: Number(values.acceptors) });
+const node = await startNode({ acceptors });
 try {
-  const talk = ['--devices', values.talkers, '--rate', values.rate, '--duration', '1h'];
-  const talkers = new Fleet(node.server, [...talk, '--device-prefix', 'talker-']);
+  const talk = ['--devices', String(talkers), '--rate', String(rate), '--duration', '1h'];
+  const awake = new Fleet(node.server, [...talk, '--device-prefix', 'talker-']);
   const sent = () => node.server.metric('owsla_deliveries_total', 'fate="sent"');
   await waitFor('the talkers to have warmed up', async () => (await sent()) > 5_000, 120_000);
   const looks = new Looks(node);
@@ -172,8 +157,7 @@ try {
   const sleepers = sleepersOf(node);
   judge(await sleepers.report);
   await looks.stop();
-  talkers.interrupt();
-  await talkers.report;
+  await awake.end();
 
   const quiet = [looks.first(() => true), looks.first(() => true, quietEnd - 1)] as const;
   const begin = looks.first(({ kept }) => kept > 0);
@@ -186,11 +170,11 @@ try {
   console.log(
     '                 time  trip p50   trip p99    trips  registrar acceptors  registrar',
   );
-  tell('quiet', ...quiet, talkers, looks);
-  tell('storing', begin, stored, talkers, looks);
-  tell('asleep', stored, woken, talkers, looks);
-  tell('waking', woken, done, talkers, looks);
-  tell('after', done, last, talkers, looks);
+  tell('quiet', ...quiet, awake, looks);
+  tell('storing', begin, stored, awake, looks);
+  tell('asleep', stored, woken, awake, looks);
+  tell('waking', woken, done, awake, looks);
+  tell('after', done, last, awake, looks);
   console.log(`to store one: ${perCommand(begin, stored, quiet)}`);
   console.log(`to deliver one, links included: ${perCommand(woken, done, quiet)}`);
   console.log(`registrar at the end: ${mib(last.rss)}`);

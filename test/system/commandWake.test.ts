@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
-import { rssBytesOf } from '../../bench/lib/proc.ts';
+import { rssBytesOf } from '../../bench/lib/machine.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Server } from '../helpers/processes/server.ts';
@@ -36,7 +36,7 @@ t.test(
   { timeout: 400_000 },
   async (t) => {
     const registrar = server.childPid('registrar');
-    const before = rssBytesOf(registrar);
+    const before = rssBytesOf([registrar]);
     const { ended } = await spawnRun([
       ...['--target', `127.0.0.1:${server.port}`, '--amqp', broker.url, '--prefix', prefix],
       ...['--devices', String(devices), '--rate', '0', '--quiet', '--connect-timeout', '60s'],
@@ -49,7 +49,7 @@ t.test(
     await waitFor(
       'the last command to end',
       async () => {
-        highest = Math.max(highest, rssBytesOf(registrar));
+        highest = Math.max(highest, rssBytesOf([registrar]));
         const received = await server.metric('owsla_command_received_total', 'kind="kept"');
         return received === commands && (await server.metric('owsla_command_kept')) === 0;
       },

@@ -14,7 +14,9 @@ const world = await DocsWorld.make(t, ['bench', 'docs', 'src', 'test']);
 /** Flags that a make target hands on, against the program that takes them. */
 function takesFlags(t: Test, block: string, program: string): void {
   const text = readFileSync(at(program), 'utf8');
-  for (const [, flag = ''] of block.matchAll(/ ['"]?--([\w-]+)/g)) t.match(text, `${flag}: {`);
+  const defaults = /\boptions\(\{([\s\S]*?)\n\}\);/.exec(text)?.[1] ?? '';
+  for (const [, flag = ''] of block.matchAll(/ ['"]?--([\w-]+)/g))
+    t.match(defaults, new RegExp(`\\b${flag}: `));
 }
 
 await everyBlockOf('docs/CONTRIBUTING.md', async (page, t) => {

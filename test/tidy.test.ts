@@ -129,7 +129,15 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/observer/',
-    values: ['src/base/', 'src/wire/', 'src/node/', 'msgpackr', 'fastify', 'prom-client', 'node:'],
+    values: [
+      'src/base/',
+      'src/wire/',
+      'src/broker/brokerErrors.ts',
+      'src/node/',
+      'fastify',
+      'prom-client',
+      'node:',
+    ],
   },
   { holds: 'src/supervisor/restart.ts', values: ['src/base/limits.ts'] },
   {
@@ -155,6 +163,7 @@ const LAYERS: readonly Layer[] = [
     values: [
       'src/base/',
       'src/broker/',
+      'src/node/',
       'src/registrar/',
       'src/supervisor/',
       'amqplib',

@@ -48,6 +48,8 @@ export interface Config {
   readonly prefix: string;
   /** Absolute path of the data that survives the node; '': a folder that is deleted with it. */
   readonly dataDir: string;
+  /** Absolute path of the folder for control.sock; '': the node's own folder. */
+  readonly runDir: string;
   /** Folder for traces of the presence protocol; '': none. */
   readonly traceDir: string;
   readonly adminHost: string;
@@ -105,6 +107,10 @@ export const OPTION_SPECS = {
     placeholder: 'FOLDER',
     about:
       'folder for what survives a restart: presence and durable commands; without it, both are lost',
+  },
+  'run-dir': {
+    placeholder: 'FOLDER',
+    about: 'folder of control.sock, where owsla status asks; without it a private one in TMPDIR',
   },
   'trace-dir': {
     placeholder: 'FOLDER',
@@ -167,6 +173,7 @@ export function makeConfig(...layers: readonly (Layer | Options)[]): Config {
     queueType: reader.word('queue-type', QUEUE_TYPES),
     prefix: reader.text('prefix', /^(?!amq\.)[A-Za-z0-9_.-]{1,64}$/, PREFIX_RULE),
     dataDir: reader.folder('data-dir'),
+    runDir: reader.folder('run-dir'),
     traceDir: reader.folder('trace-dir'),
     adminHost,
     adminPort: reader.whole('admin-port', 0, 65_535),

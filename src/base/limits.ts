@@ -138,6 +138,13 @@ export const LIMIT_SPECS = {
   commandRetryMs: ms(SECOND, 10, HOUR, 'pause before a durable command is retried on a busy link'),
   commandRememberMs: ms(10 * MINUTE, SECOND, DAY, 'time an ended durable command is remembered'),
 
+  // Questions of a node's processes to each other, and of people on control.sock.
+  questionMs: ms(SECOND, 50, 5 * SECOND, 'time that a question has to be answered'),
+  questionsMax: count(64, 1, 10_000, 'questions open on one connection, each way'),
+  questionBytesMax: bytes(MiB, 64 * KiB, 16 * MiB, 'largest question, answer or report'),
+  answersUnreadBytes: bytes(4 * MiB, 64 * KiB, 256 * MiB, 'answers that a connection has not read'),
+  controlConnectionsMax: count(32, 1, 1_000, 'on control.sock; above, the most idle is closed'),
+
   // The observer.
   reportMs: ms(SECOND, 100, MINUTE, 'interval of the acceptors’ reports to the observer'),
   adminConnectionsMax: count(
@@ -210,6 +217,7 @@ export function limitFaults(limits: Limits): string[] {
     ['heartbeatChildMs', 'childSilenceMs'],
     ['frameBytesMax', 'publishWindowBytes'],
     ['frameBytesMax', 'outboxHardBytes'],
+    ['questionBytesMax', 'answersUnreadBytes'],
   ];
   for (const [low, high] of ordered) {
     if (limits[low] > limits[high]) {

@@ -18,14 +18,16 @@ import {
   type Options,
 } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
-import { LIMIT_NAMES, LIMIT_SPECS, type LimitUnit } from '../base/limits.ts';
+import { LIMIT_NAMES } from '../base/limits.ts';
 import { makeLogger } from '../base/log.ts';
 import { markOperands, unmarked } from '../base/operands.ts';
 import { redact } from '../base/redact.ts';
 import { notifyIgnored } from '../base/signals.ts';
-import { didYouMean, parseDuration, writeDuration, writeSize } from '../base/units.ts';
+import { didYouMean, parseDuration } from '../base/units.ts';
 import { preflight } from '../supervisor/preflight.ts';
 import { supervise } from '../supervisor/supervisor.ts';
+import { askStatus, STATUS_EXIT, statusText } from './askStatus.ts';
+import { limitsTable } from './limitsTable.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
 import { restorePresence, watchPresence } from './presenceCommand.ts';
 import { lineOf, sendCommand } from './sendCommand.ts';
@@ -36,7 +38,7 @@ const FILE_KEYS = [...OPTION_NAMES, 'set'];
 /** Takes several values: as a repeated flag, as a list in the file, or with commas in between. */
 const LIST = 'amqp';
 
-const COMMANDS = ['serve', 'presence', 'devices', 'command', 'limits'];
+const COMMANDS = ['serve', 'status', 'presence', 'devices', 'command', 'limits'];
 
 type Arguments = Readonly<Record<string, unknown>>;
 
@@ -52,6 +54,7 @@ function commands(args: readonly string[]): Argv {
       (y) => presenceOptions(y, ['amqp', 'prefix']).command(restoreCommand),
       watch,
     )
+    .command(statusCommand)
     .command(devicesCommand)
     .command(commandCommand)
     .demandCommand(1, 2, SAY_WHAT, 'only one command at a time')
@@ -103,6 +106,24 @@ function restore(argv: Arguments): void {
   process.stdout.write(`${restorePresence(makeConfig(...layersOf(argv, process.env)))}\n`);
 }
 
+const statusCommand = {
+  command: 'status',
+  describe: 'print how a node on this machine is: its processes, links, broker',
+  builder: (y: Argv) =>
+    withJson(presenceOptions(y, ['run-dir'])).epilog(
+      'Exit code: 0 ready, 3 ready but degraded, 4 not ready, 69 no node answers.',
+    ),
+  handler: status,
+};
+
+async function status(argv: Arguments): Promise<void> {
+  process.title = 'owsla status';
+  process.stdout.on('error', () => process.exit(EXIT.ok));
+  const answer = await askStatus(makeConfig(...layersOf(argv, process.env)));
+  process.stdout.write(argv.json ? `${JSON.stringify(answer)}\n` : statusText(answer));
+  process.exitCode = STATUS_EXIT[answer.state];
+}
+
 const devicesCommand = {
   command: 'devices [device]',
   describe: 'print which devices are connected, since when and where: one device, or all',
@@ -142,10 +163,11 @@ const commandCommand = {
 };
 
 function askOptions(y: Argv): Argv {
-  return presenceOptions(y, ['amqp', 'prefix']).option('json', {
-    type: 'boolean',
-    describe: 'one JSON object per line',
-  });
+  return withJson(presenceOptions(y, ['amqp', 'prefix']));
+}
+
+function withJson(y: Argv): Argv {
+  return y.option('json', { type: 'boolean', describe: 'one JSON object per line' });
 }
 
 async function devices(argv: Arguments): Promise<void> {
@@ -366,28 +388,9 @@ function quote(text: string): string {
 }
 
 function printLimits(): void {
-  const write: Record<LimitUnit, (value: number) => string> = {
-    bytes: writeSize,
-    ms: writeDuration,
-    count: String,
-  };
-  const rows = LIMIT_NAMES.map((name) => {
-    const { value, unit, min, max, about } = LIMIT_SPECS[name];
-    return [name, write[unit](value), `${write[unit](min)} to ${write[unit](max)}`, about];
-  });
-  const table = [['limit', 'default', 'range', 'about'], ...rows];
-  const widths = [0, 1, 2].map((column) =>
-    Math.max(...table.map((row) => row[column]?.length ?? 0)),
-  );
-  const lines = table.map((row) => {
-    return row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
-  });
   // The reader may stop in the middle, as `head` does.
   process.stdout.on('error', () => {});
-  process.stdout.write(`${lines.join('\n')}\n`);
+  process.stdout.write(limitsTable());
 }
 
 try {

@@ -1,22 +1,44 @@
 /**
  * Folder: the private place of one node's Unix sockets.
- * From: TMPDIR, or /tmp.  To: supervisor.ts, which makes it, makes it again when somebody removed
- * it, and removes it; children, by IPC, which make their sockets in it.
+ * From: TMPDIR, or /tmp; --run-dir, for control.sock.  To: supervisor.ts, which makes it, makes it
+ * again when somebody removed it, and removes it; children, by IPC, which make their sockets in it.
  * Bound: a Unix socket's path has SOCKET_PATH_MAX bytes; a longer folder is refused at the start.
  */
-import { chmodSync, lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, exitOfSystem, StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { registrarSocket } from './ipc.ts';
+import { controlSocket, registrarSocket } from './ipc.ts';
 
 /** unix(7): 108 bytes with the closing NUL; less on other systems. */
 const SOCKET_PATH_MAX = process.platform === 'linux' ? 107 : 103;
 
+const PREFIX = 'owsla-';
+/** mkdtemp(3) adds six. */
+const NAME = new RegExp(`^${PREFIX}\\w{6}$`);
+
+/** Folders of this user's nodes, those of killed ones too. */
+export function findFolders(parent: string = tmpdir()): string[] {
+  const isOurs = (folder: string) => lstatSync(folder).uid === process.geteuid?.();
+  return readdirSync(parent)
+    .filter((name) => NAME.test(name))
+    .map((name) => join(parent, name))
+    .filter(isOurs);
+}
+
 /** A new folder (0700). Throws a StartError when there cannot be one for sockets. */
 export function makeFolder(parent: string = tmpdir()): string {
-  const pattern = join(parent, 'owsla-');
+  const pattern = join(parent, PREFIX);
   if (Buffer.byteLength(registrarSocket(`${pattern}123456`)) > SOCKET_PATH_MAX) {
     throw new StartError(
       EXIT.config,
@@ -34,6 +56,21 @@ export function makeFolder(parent: string = tmpdir()): string {
   }
 }
 
+/**
+ * Make the folder that --run-dir names if it is not there; true when it was not. Its rights and its
+ * owner are the operator's business. Throws when it cannot be had.
+ */
+export function makeRunDir(folder: string): boolean {
+  const isMade = mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined;
+  accessSync(folder, constants.W_OK | constants.X_OK);
+  return isMade;
+}
+
+/** Whether control.sock can lie in there: the kernel takes only short paths. */
+export function isShortEnough(folder: string): boolean {
+  return Buffer.byteLength(controlSocket(folder)) <= SOCKET_PATH_MAX;
+}
+
 /** Remove it with what is in it; no error if it is gone. */
 export function removeFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
@@ -43,18 +80,20 @@ export function removeFolder(folder: string): void {
 export class FolderKeeper {
   readonly #folder: string;
   readonly #log: Logger;
+  readonly #remake: (folder: string) => boolean;
   /** Why it cannot be; said once. */
   #fault: string | undefined;
 
-  constructor(folder: string, log: Logger) {
+  constructor(folder: string, log: Logger, remake = remakeFolder) {
     this.#folder = folder;
     this.#log = log;
+    this.#remake = remake;
   }
 
   /** Make it again if it is gone. Never throws: who needs it fails, and is tried again. */
   look(): void {
     try {
-      if (remakeFolder(this.#folder)) {
+      if (this.#remake(this.#folder)) {
         this.#log.warn({ folder: this.#folder }, 'the folder for sockets was removed; made again');
       }
       this.#fault = undefined;

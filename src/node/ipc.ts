@@ -32,6 +32,10 @@ export interface ChildFacts {
   readonly state: ChildState;
   /** The live incarnation; absent while there is none. */
   readonly incarnation?: string;
+  /** Of the live process. */
+  readonly pid?: number;
+  /** When that began, in ms since 1970: for people. */
+  readonly startedAt?: number;
   /** Its last words, of one that could not go on and is tried again. */
   readonly why?: string;
 }
@@ -45,6 +49,9 @@ export type ChildState = 'pausing' | 'starting' | 'ready' | 'stopping' | 'killed
 export interface NodeMessage {
   readonly type: 'node';
   readonly isStopping: boolean;
+  /** The supervisor's own; `startedAt` as above. */
+  readonly pid: number;
+  readonly startedAt: number;
   readonly children: readonly ChildFacts[];
   readonly restarts: Readonly<Record<ChildRole, number>>;
 }
@@ -76,4 +83,9 @@ export function registrarSocket(folder: string): string {
 /** The observer's socket inside the node's folder. */
 export function observerSocket(folder: string): string {
   return join(folder, 'observer.sock');
+}
+
+/** The socket for people, in --run-dir or inside the node's folder. */
+export function controlSocket(folder: string): string {
+  return join(folder, 'control.sock');
 }

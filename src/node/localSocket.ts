@@ -1,5 +1,5 @@
 /**
- * LocalSocket: a listening Unix socket that outlives the removal of its file.
+ * LocalSocket: a listening Unix socket, for its owner alone, that outlives the removal of its file.
  * From: the registrar and the observer, for what other processes of the node tell them.
  * To: connections, handed to `onStream`.
  * Bound: looks every LOOK_MS whether its file is there, and listens anew when not, for ever; those
@@ -27,6 +27,16 @@ export class LocalSocket {
   /** Resolves when others can connect. Rejects when the first time fails: there is no folder. */
   async listen(): Promise<void> {
     await this.#listen();
+    this.#keepLooking();
+  }
+
+  /** The same, and tried again when the first time fails: rejects with why, once. */
+  async listenInTheEnd(): Promise<void> {
+    this.#keepLooking();
+    await this.#listen();
+  }
+
+  #keepLooking(): void {
     this.#ticker = setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
@@ -41,7 +51,10 @@ export class LocalSocket {
       this.#server = server;
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
+        // Node binds a path within the call, so nobody else can connect for a moment either.
+        const before = process.umask(0o177);
         server.listen(this.#path, resolve);
+        process.umask(before);
       });
       this.#file = fileAt(this.#path);
     } finally {

@@ -12,7 +12,7 @@
  */
 import { pack, Unpackr } from 'msgpackr';
 import type { CloseReason } from '../base/errors.ts';
-import { FrameReader, HEADER_BYTES } from '../wire/frame.ts';
+import { FrameReader, frameOf } from '../wire/frame.ts';
 
 export const FRAME_MESSAGES_MAX = 128;
 /** A frame is closed when its payloads have so many bytes: it may have one payload more. */
@@ -73,11 +73,11 @@ export function encodeMessages(messages: readonly (ToRegistrar | ToAcceptor)[]):
     list.push(message);
     bytes += payloadBytes(message);
     if (list.length < FRAME_MESSAGES_MAX && bytes < FRAME_BYTES) continue;
-    frames.push(encodeFrame(list));
+    frames.push(frameOf(pack(list)));
     list = [];
     bytes = 0;
   }
-  if (list.length > 0 || frames.length === 0) frames.push(encodeFrame(list));
+  if (list.length > 0 || frames.length === 0) frames.push(frameOf(pack(list)));
   return frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames);
 }
 
@@ -85,13 +85,6 @@ export function encodeMessages(messages: readonly (ToRegistrar | ToAcceptor)[]):
 export function payloadBytes(message: ToRegistrar | ToAcceptor): number {
   if (message[0] === 'command') return message[5].length;
   return message[0] === 'result' ? message[3].length : 0;
-}
-
-function encodeFrame(messages: readonly (ToRegistrar | ToAcceptor)[]): Buffer {
-  const payload = pack(messages);
-  const header = Buffer.allocUnsafe(HEADER_BYTES);
-  header.writeUInt32BE(payload.length);
-  return Buffer.concat([header, payload]);
 }
 
 // A RESULT's payload waits for the broker: as a view it would hold a frame of many others.

@@ -1,16 +1,16 @@
 /**
- * Report: sends an acceptor's or the registrar's figures to the observer.
- * From: a Counters object and `notReady`, read every `reportMs`.
- * To: the observer's Unix socket, as frames (wire/frame.ts) of one MessagePack map each.
+ * Report: what an acceptor or the registrar says of itself to the observer, unasked and asked.
+ * From: a Counters object, `notReady` and `degraded`, read every `reportMs` and for each question.
+ * To: the observer, by childChannel.ts: the notice `report`, and answers to `status` and others.
  * Bound: at most one unsent report: while the observer is slow or gone, reports are skipped. The
  * figures are totals, so the next one that gets through says it all.
  */
-import { connect, type Socket } from 'node:net';
 import { type EventLoopMonitorOptions, monitorEventLoopDelay } from 'node:perf_hooks';
-import { pack } from 'msgpackr';
 import type { Counters, RegistrarCounters, Snapshot } from '../base/metrics.ts';
-import { HEADER_BYTES } from '../wire/frame.ts';
+import type { AnswersByKind } from './channel.ts';
+import { ChildChannel } from './childChannel.ts';
 import { observerSocket, type StartMessage } from './ipc.ts';
+import { OWSLA_VERSION } from './version.ts';
 
 /** Works, and something does not. */
 export interface Degraded {
@@ -30,6 +30,15 @@ export interface ReportMessage {
   readonly snapshot: Snapshot | Readonly<RegistrarCounters>;
 }
 
+/** What a process answers to `status`. */
+export interface ProcessAnswer extends ReportMessage {
+  readonly pid: number;
+  readonly uptimeMs: number;
+  /** Owsla's, and Node's. */
+  readonly version: string;
+  readonly runtime: string;
+}
+
 /** Figures that every process has. */
 type Measured = Pick<
   Counters,
@@ -41,6 +50,8 @@ export interface Reported {
   readonly counters: Counters | RegistrarCounters;
   notReady(): string | undefined;
   degraded(): readonly Degraded[];
+  /** What it can be asked besides `status`. */
+  readonly answers?: AnswersByKind | undefined;
 }
 
 /**
@@ -52,6 +63,7 @@ const PER_TURN: EventLoopMonitorOptions & { samplePerIteration: boolean } = {
 };
 const NS_PER_SECOND = 1e9;
 const US_PER_SECOND = 1e6;
+const MS_PER_SECOND = 1e3;
 /** How long the last report may take at the end of the process. */
 const LAST_MS = 500;
 
@@ -60,48 +72,40 @@ export class Report {
   readonly #reported: Reported;
   readonly #lag = monitorEventLoopDelay(PER_TURN);
   readonly #timer: NodeJS.Timeout;
-  #socket: Socket | undefined;
+  readonly #channel: ChildChannel;
 
   constructor(start: StartMessage, reported: Reported) {
+    const { limits } = start.config;
     this.#start = start;
     this.#reported = reported;
     this.#lag.enable();
-    this.#timer = setInterval(() => this.send(), start.config.limits.reportMs).unref();
-    this.send();
+    this.#channel = new ChildChannel({
+      path: observerSocket(start.folder),
+      limits,
+      answers: { ...reported.answers, status: () => this.#status() },
+      onUp: () => this.send(),
+    });
+    this.#channel.start();
+    this.#timer = setInterval(() => this.send(), limits.reportMs).unref();
   }
 
   /** Write one report now, or skip it while the one before has not left. */
   send(): void {
     this.#measure();
-    const socket = this.#socket ?? this.#connect();
-    if (socket.writableLength > 0) return;
-    socket.write(encode(this.#message()));
+    this.#channel.notify('report', this.#message());
   }
 
   /** Send the last figures and end; never longer than LAST_MS, and never an error. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#lag.disable();
-    const socket = this.#socket;
-    if (!socket) return;
-    const late = setTimeout(() => socket.destroy(), LAST_MS);
-    await new Promise<void>((resolve) => {
-      socket.once('close', () => resolve());
-      socket.end(encode(this.#message()));
-    });
-    clearTimeout(late);
+    await this.#channel.endWith('report', this.#message(), LAST_MS);
   }
 
-  #connect(): Socket {
-    const socket = connect(observerSocket(this.#start.folder));
-    // The observer never writes; reading is what shows that it is gone.
-    socket.resume();
-    socket.on('error', () => {});
-    socket.on('close', () => {
-      this.#socket = undefined;
-    });
-    this.#socket = socket;
-    return socket;
+  #status(): ProcessAnswer {
+    const { pid, version: runtime } = process;
+    const uptimeMs = Math.round(process.uptime() * MS_PER_SECOND);
+    return { ...this.#message(), pid, uptimeMs, version: OWSLA_VERSION, runtime };
   }
 
   #message(): ReportMessage {
@@ -138,11 +142,4 @@ function residentBytes(): number | undefined {
   } catch {
     return undefined;
   }
-}
-
-function encode(message: ReportMessage): Buffer {
-  const payload = pack(message);
-  const header = Buffer.allocUnsafe(HEADER_BYTES);
-  header.writeUInt32BE(payload.length);
-  return Buffer.concat([header, payload]);
 }

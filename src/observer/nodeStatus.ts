@@ -110,6 +110,11 @@ export class NodeStatus {
     return { ...total, degraded: this.degraded(now).length > 0 ? 1 : 0 };
   }
 
+  /** The supervisor's last word. */
+  get node(): NodeMessage | undefined {
+    return this.#node;
+  }
+
   restarts(): NodeMessage['restarts'] {
     return this.#node?.restarts ?? { acceptor: 0, registrar: 0, observer: 0 };
   }

@@ -1,29 +1,43 @@
 /**
- * Observer: the process for health and metrics, so that no browser or scraper delays a device.
- * From: reports, by reportStreams.ts; the supervisor's messages over IPC.
- * To: nodeStatus.ts, which admin.ts and exposition.ts read.
+ * Observer: the process for health, metrics and questions, so that no browser, scraper or person
+ * delays a device.
+ * From: reports and answers, by childChannels.ts; the supervisor's messages over IPC.
+ * To: nodeStatus.ts, which admin.ts, exposition.ts and nodeQuestions.ts read; control.sock.
  * Bound: none of its own: each part has one.
  */
 import { unbound } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { observerSocket, type RunningChild, type StartMessage } from '../node/ipc.ts';
+import {
+  controlSocket,
+  observerSocket,
+  type RunningChild,
+  type StartMessage,
+} from '../node/ipc.ts';
 import { makeAdmin } from './admin.ts';
+import { ChildChannels } from './childChannels.ts';
+import { Control } from './control.ts';
 import { Exposition } from './exposition.ts';
 import { Guests } from './guests.ts';
+import { nodeQuestions } from './nodeQuestions.ts';
 import { NodeStatus } from './nodeStatus.ts';
-import { ReportStreams } from './reportStreams.ts';
 
 /**
  * Start the observer in this process; resolves when it takes reports and HTTP requests.
  * Rejects with a StartError when the admin port cannot be opened.
  */
 export async function startObserver(start: StartMessage, log: Logger): Promise<RunningChild> {
-  const { adminHost, adminPort, acceptors, limits } = start.config;
+  const { adminHost, adminPort, acceptors, limits, runDir } = start.config;
   const status = new NodeStatus(acceptors, limits.reportMs);
-  const streams = new ReportStreams(observerSocket(start.folder), log, (report) =>
-    status.onReport(report, performance.now()),
-  );
-  await streams.listen();
+  const children = new ChildChannels({
+    path: observerSocket(start.folder),
+    limits,
+    log,
+    onReport: (report) => status.onReport(report, performance.now()),
+  });
+  await children.listen();
+  const answers = nodeQuestions({ start, status, children });
+  const path = controlSocket(runDir || start.folder);
+  const control = new Control({ path, limits, log, answers });
   const guests = new Guests(limits);
   const exposition = new Exposition(status, limits.scrapeMs, guests.ends);
   const admin = makeAdmin(status, exposition, guests, limits);
@@ -32,13 +46,15 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
   } catch (error) {
     throw unbound(`admin port ${adminPort}`, adminHost, error);
   }
+  await control.listen();
   return {
     title: () => `owsla observer :${adminPort}`,
-    figures: () => ({ streams: streams.size }),
+    figures: () => ({ streams: children.size }),
     onNode: (node) => status.onNode(node, performance.now()),
     drain: async () => {
       await admin.close();
-      await streams.close();
+      await control.close();
+      await children.close();
     },
   };
 }

@@ -29,12 +29,13 @@ import {
   type StartMessage,
 } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
-import { type Degraded, startReport } from '../node/report.ts';
+import { type Degraded, type Reported, startReport } from '../node/report.ts';
 import { BatchLoop } from './batchLoop.ts';
 import { CommandConsumer } from './command/commandConsumer.ts';
 import { eventCounts, Notifier } from './presence/notifier.ts';
 import { Queries } from './presence/queries.ts';
 import { Recorder } from './presence/recorder.ts';
+import { registrarQuestions } from './questions.ts';
 import { RegistrarBroker } from './registrarBroker.ts';
 import { Sqlite } from './store/sqlite.ts';
 import type { Opened, Store, StoreError } from './store/store.ts';
@@ -128,11 +129,12 @@ class Registrar implements RunningChild {
     this.#recorder = recorder;
     this.#notifier = notifier;
     this.#server = server;
-    this.#report = startReport(start, {
-      counters: this.#counters,
-      notReady: () => this.#notReady(),
-      degraded: () => this.#degraded(),
-    });
+    this.#report = startReport(start, this.#reported(registrarQuestions(store, recorder)));
+  }
+
+  #reported(answers: Reported['answers']): Reported {
+    const told = { notReady: () => this.#notReady(), degraded: () => this.#degraded() };
+    return { counters: this.#counters, ...told, answers };
   }
 
   #serverOf(recorder: Recorder, { commands }: CommandConsumer): StreamServer {

@@ -40,6 +40,8 @@ export interface ChildSlot {
   process: ChildProcess | undefined;
   incarnation: string | undefined;
   startedAt: number;
+  /** The same in ms since 1970, for people: no deadline goes by it. */
+  forkedAt: number;
   /** Last heartbeat. */
   seenAt: number;
   /** `stopping`: when it is killed. */
@@ -63,6 +65,7 @@ export function makeSlot(role: ChildRole, index: number): ChildSlot {
     process: undefined,
     incarnation: undefined,
     startedAt: 0,
+    forkedAt: 0,
     seenAt: 0,
     stopBy: 0,
     figures: {},
@@ -85,6 +88,7 @@ export function forkInto(slot: ChildSlot, entry: string, incarnation: string): C
     process: child,
     incarnation,
     startedAt: performance.now(),
+    forkedAt: Date.now(),
     figures: {},
     fatal: undefined,
     pause: undefined,
@@ -106,12 +110,15 @@ export function nameOf({ role, index }: ChildSlot): string {
 }
 
 /** For the other children. */
-export function factsOf({ role, index, state, incarnation, why }: ChildSlot): ChildFacts {
+export function factsOf(slot: ChildSlot): ChildFacts {
+  const { role, index, state, incarnation, why, forkedAt: startedAt } = slot;
+  const pid = slot.process?.pid;
   return {
     role,
     index,
     state,
     ...(incarnation === undefined ? {} : { incarnation }),
+    ...(pid === undefined ? {} : { pid, startedAt }),
     ...(why === undefined ? {} : { why }),
   };
 }

@@ -5,10 +5,10 @@
  * Bound: `brokerConnectMs` for each step at the brokers, all at once; nothing stays open.
  */
 import { randomInt } from 'node:crypto';
-import { createServer, type ListenOptions } from 'node:net';
+import { connect, createServer, type ListenOptions } from 'node:net';
 import amqplib from 'amqplib';
 import type { Config } from '../base/config.ts';
-import { EXIT, StartError, unbound } from '../base/errors.ts';
+import { EXIT, exitOfSystem, StartError, unbound } from '../base/errors.ts';
 import { FILES_RESERVED } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { brokerAddress, brokerError } from '../broker/brokerErrors.ts';
@@ -21,6 +21,8 @@ import {
   names,
 } from '../broker/topology.ts';
 import { type LinksConfig, linksMaxOf, linksThatFit, openFilesMax } from '../node/files.ts';
+import { isShortEnough, makeRunDir } from '../node/folder.ts';
+import { controlSocket } from '../node/ipc.ts';
 import { SqliteFile } from '../registrar/store/sqliteFile.ts';
 import { StoreError } from '../registrar/store/store.ts';
 
@@ -34,9 +36,9 @@ const PICKED_MAX = 19_999;
 const PICKS_MAX = 100;
 
 /**
- * Check files, ports, presence store and broker, in this order. The returned config has the ports
- * that were free. Throws the StartError of the first check that fails; an unreachable broker only
- * warns when `waitForBroker` is set.
+ * Check files, ports, --run-dir, presence store and broker, in this order. The returned config has
+ * the ports that were free. Throws the StartError of the first check that fails; an unreachable
+ * broker only warns when `waitForBroker` is set.
  */
 export async function preflight(config: Config, log: Logger): Promise<Config> {
   checkFiles(config, openFilesMax());
@@ -44,6 +46,7 @@ export async function preflight(config: Config, log: Logger): Promise<Config> {
   const port = await checkPort('port', host, config.port);
   await checkReusePort(host, port);
   const adminPort = await checkPort('admin port', adminHost, config.adminPort);
+  await checkRunDir(config);
   checkStore(config, log);
   await checkBroker(config, log);
   // Acceptors spread over the brokers, each beginning with another one: so do nodes by this.
@@ -109,6 +112,37 @@ async function bind(options: ListenOptions): Promise<void> {
 
 function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
+}
+
+/** Throws unless control.sock can lie there, and no other node has its own there. */
+async function checkRunDir({ runDir }: Config): Promise<void> {
+  if (runDir === '') return;
+  if (!isShortEnough(runDir)) {
+    throw new StartError(EXIT.config, `${runDir} is too long a path for sockets (--run-dir)`);
+  }
+  try {
+    makeRunDir(runDir);
+  } catch (error) {
+    const code = codeOf(error);
+    const sentence = `the folder ${runDir} (--run-dir) cannot be used (${code})`;
+    throw new StartError(exitOfSystem(code), sentence);
+  }
+  if (await isAnswered(controlSocket(runDir))) {
+    const sentence = `another node has its control.sock in ${runDir}; each needs a --run-dir of its own`;
+    throw new StartError(EXIT.unavailable, sentence);
+  }
+}
+
+/** Somebody listens there. A file that a crash left behind is nobody. */
+async function isAnswered(path: string): Promise<boolean> {
+  const socket = connect(path);
+  return new Promise((resolve) => {
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
 }
 
 /** Throws unless the presence store can be opened and written, and no other node uses it. */

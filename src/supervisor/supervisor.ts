@@ -22,7 +22,7 @@ import type { Logger } from '../base/log.ts';
 import { SIGNAL_EXIT, STOP_SIGNALS, type StopSignal } from '../base/signals.ts';
 import { noTrace, type Trace, traceTo } from '../base/trace.ts';
 import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
-import { FolderKeeper, makeFolder, removeFolder } from '../node/folder.ts';
+import { FolderKeeper, makeFolder, makeRunDir, removeFolder } from '../node/folder.ts';
 import type { FromChild, NodeMessage } from '../node/ipc.ts';
 import {
   type ChildSlot,
@@ -64,7 +64,9 @@ class Supervisor {
   readonly #entry: string;
   readonly #onEnd: (outcome: number | StartError) => void;
   readonly #folder = makeFolder();
-  readonly #keeper: FolderKeeper;
+  readonly #keepers: readonly FolderKeeper[];
+  /** In ms since 1970, for people. */
+  readonly #startedAt = Date.now();
   /** Names this start of the node. */
   readonly #node = uuid();
   readonly #trace: Trace;
@@ -90,8 +92,9 @@ class Supervisor {
     this.#log = log;
     this.#entry = entry;
     this.#onEnd = onEnd;
-    this.#keeper = new FolderKeeper(this.#folder, log);
-    const { traceDir } = config;
+    const { traceDir, runDir } = config;
+    const own = new FolderKeeper(this.#folder, log);
+    this.#keepers = runDir === '' ? [own] : [own, new FolderKeeper(runDir, log, makeRunDir)];
     this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
     this.#acceptors = Array.from({ length: config.acceptors }, (_, at) =>
       makeSlot('acceptor', at + 1),
@@ -113,7 +116,7 @@ class Supervisor {
 
   #fork(slot: ChildSlot): void {
     // Its socket lies in there.
-    this.#keeper.look();
+    this.#lookAfterFolders();
     const incarnation = uuid();
     const child = forkInto(slot, this.#entry, incarnation);
     child.on('message', (message: FromChild) => this.#onMessage(slot, message));
@@ -178,9 +181,13 @@ class Supervisor {
       }
     }
     for (const slot of this.#slots()) this.#checkDeadline(slot, now);
-    this.#keeper.look();
+    this.#lookAfterFolders();
     this.#setTitle();
     this.#notifyNode();
+  }
+
+  #lookAfterFolders(): void {
+    for (const keeper of this.#keepers) keeper.look();
   }
 
   #setTitle(): void {
@@ -332,6 +339,8 @@ class Supervisor {
     const message: NodeMessage = {
       type: 'node',
       isStopping: this.#phase !== 'running',
+      pid: process.pid,
+      startedAt: this.#startedAt,
       children: this.#slots().map(factsOf),
       restarts: {
         observer: this.#observer.restarts,

@@ -13,6 +13,13 @@ const EMPTY = Buffer.alloc(0);
 /** Holding so little more than is needed costs less than a copy does. */
 const SLACK_BYTES = 1024;
 
+/** A payload as a frame. */
+export function frameOf(payload: Buffer): Buffer {
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  header.writeUInt32BE(payload.length);
+  return Buffer.concat([header, payload]);
+}
+
 /** Cuts a byte stream into payloads. "Incomplete" is the value `undefined`, never an exception. */
 export class FrameReader {
   // Invariant: 0 <= #start <= #end <= #bytes.length; [#start, #end) is what is not yet read.

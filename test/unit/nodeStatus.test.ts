@@ -16,6 +16,8 @@ function node(acceptors: Partial<ChildFacts>[], more: Partial<NodeMessage> = {})
   return {
     type: 'node',
     isStopping: false,
+    pid: 1,
+    startedAt: 0,
     restarts: { acceptor: 0, registrar: 0, observer: 0 },
     children,
     ...more,

@@ -1,0 +1,110 @@
+/**
+ * NodeQuestions: answers to questions about the whole node, of which `status` is the first.
+ * From: control.ts.  To: nodeStatus.ts, the supervisor's word, and each live process, all at once.
+ * Bound: `questionMs` for a process; one that does not answer is named, and holds up nobody.
+ */
+import type { Counters } from '../base/metrics.ts';
+import { brokerAddress } from '../broker/brokerErrors.ts';
+import type { AnswersByKind } from '../node/channel.ts';
+import type { ChildFacts, NodeMessage, StartMessage } from '../node/ipc.ts';
+import type { ProcessAnswer } from '../node/report.ts';
+import type { BrokerState, ProcessStatus, StatusAnswer } from '../node/statusAnswer.ts';
+import { OWSLA_VERSION } from '../node/version.ts';
+import type { ChildChannels } from './childChannels.ts';
+import type { NodeStatus } from './nodeStatus.ts';
+
+export interface NodeQuestionsOptions {
+  readonly start: Pick<StartMessage, 'config' | 'node'>;
+  readonly status: NodeStatus;
+  readonly children: Pick<ChildChannels, 'ask'>;
+  readonly clock?: () => number;
+}
+
+/** The questions, by kind. */
+export function nodeQuestions(options: NodeQuestionsOptions): AnswersByKind {
+  return { status: () => statusOf(options) };
+}
+
+async function statusOf(options: NodeQuestionsOptions): Promise<StatusAnswer> {
+  const { start, status, children, clock = () => performance.now() } = options;
+  const { host, port, adminHost, adminPort, prefix, amqp, limits } = start.config;
+  const { node } = status;
+  const asked = (node?.children ?? []).map((child) => processOf(child, children));
+  const processes = await Promise.all(asked);
+  const now = clock();
+  const isLive = status.isLive(now, limits.childSilenceMs);
+  const silent = isLive || node === undefined ? [] : [{ reason: 'the supervisor is silent' }];
+  const reasons = [...silent, ...status.unready(now)];
+  const degraded = status.degraded(now);
+  const isWhole = degraded.length === 0 && processes.every(({ why }) => why === undefined);
+  return {
+    node: start.node,
+    state: reasons.length > 0 ? 'not-ready' : isWhole ? 'ready' : 'degraded',
+    reasons,
+    degraded,
+    version: OWSLA_VERSION,
+    runtime: process.version,
+    uptimeMs: sinceMs(node?.startedAt),
+    ...{ host, port, adminHost, adminPort, prefix },
+    brokers: amqp.map(brokerAddress),
+    ...linksOf(status, processes),
+    restarts: status.restarts(),
+    processes: node ? [supervisorOf(node, isLive), ...processes] : processes,
+  };
+}
+
+function supervisorOf({ pid, startedAt }: NodeMessage, isLive: boolean): ProcessStatus {
+  const state = isLive ? 'ready' : 'silent';
+  return { role: 'supervisor', index: 0, state, pid, uptimeMs: sinceMs(startedAt) };
+}
+
+async function processOf(
+  { startedAt, ...facts }: ChildFacts,
+  children: Pick<ChildChannels, 'ask'>,
+): Promise<ProcessStatus> {
+  const known = startedAt === undefined ? facts : { ...facts, uptimeMs: sinceMs(startedAt) };
+  const { role, state, incarnation } = facts;
+  if (role === 'observer') return { ...known, version: OWSLA_VERSION, runtime: process.version };
+  if (incarnation === undefined || state === 'starting') return known;
+  try {
+    const answer = (await children.ask(incarnation, 'status', null)) as ProcessAnswer;
+    const { version, runtime, uptimeMs, snapshot } = answer;
+    const broker = brokerOf(snapshot);
+    const told = { ...known, version, runtime, uptimeMs, broker };
+    if (!('links' in snapshot)) return told;
+    return { ...told, links: snapshot.links, linksMax: snapshot.linksMax };
+  } catch (error) {
+    return { ...known, why: `does not answer: ${(error as Error).message}` };
+  }
+}
+
+function brokerOf(snapshot: ProcessAnswer['snapshot']): BrokerState {
+  const { brokerUp, brokerBlocked } = snapshot as Partial<Pick<Counters, 'brokerBlocked'>> &
+    Pick<ProcessAnswer['snapshot'], 'brokerUp'>;
+  const isUp = typeof brokerUp === 'number' ? brokerUp === 1 : isAll(brokerUp);
+  if (!isUp) return 'down';
+  return brokerBlocked === 1 ? 'blocked' : 'up';
+}
+
+function isAll(flags: Readonly<Record<string, number>>): boolean {
+  return Object.values(flags).every((flag) => flag === 1);
+}
+
+/** Acceptors' own words; of one that says nothing, its last report. */
+function linksOf(
+  status: NodeStatus,
+  processes: readonly ProcessStatus[],
+): Pick<StatusAnswer, 'links' | 'linksMax'> {
+  const sum = { links: 0, linksMax: 0 };
+  for (const [index, reported] of status.acceptors()) {
+    const told = processes.find((one) => one.role === 'acceptor' && one.index === index);
+    sum.links += told?.links ?? reported.links;
+    sum.linksMax += told?.linksMax ?? reported.linksMax;
+  }
+  return sum;
+}
+
+/** Since a time of the wall clock, which may have been set meanwhile. */
+function sinceMs(at = Date.now()): number {
+  return Math.max(0, Date.now() - at);
+}

@@ -58,12 +58,23 @@ export function makeFolder(parent: string = tmpdir()): string {
 
 /**
  * Make the folder that --run-dir names if it is not there; true when it was not. Its rights and its
- * owner are the operator's business. Throws when it cannot be had.
+ * owner are the operator's business, and what is above it. Throws when it cannot be had.
  */
 export function makeRunDir(folder: string): boolean {
-  const isMade = mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined;
-  accessSync(folder, constants.W_OK | constants.X_OK);
+  const isMade = makeOne(folder);
+  // With the dot, a file is no folder.
+  accessSync(`${folder}/.`, constants.W_OK | constants.X_OK);
   return isMade;
+}
+
+function makeOne(folder: string): boolean {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return false;
+  }
 }
 
 /** Whether control.sock can lie in there: the kernel takes only short paths. */

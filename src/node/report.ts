@@ -103,9 +103,15 @@ export class Report {
   }
 
   #status(): ProcessAnswer {
-    const { pid, version: runtime } = process;
+    const { pid } = process;
     const uptimeMs = Math.round(process.uptime() * MS_PER_SECOND);
-    return { ...this.#message(), pid, uptimeMs, version: OWSLA_VERSION, runtime };
+    return {
+      ...this.#message(),
+      pid,
+      uptimeMs,
+      version: OWSLA_VERSION,
+      runtime: process.versions.node,
+    };
   }
 
   #message(): ReportMessage {

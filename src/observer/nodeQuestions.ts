@@ -43,7 +43,7 @@ async function statusOf(options: NodeQuestionsOptions): Promise<StatusAnswer> {
     reasons,
     degraded,
     version: OWSLA_VERSION,
-    runtime: process.version,
+    runtime: process.versions.node,
     uptimeMs: sinceMs(node?.startedAt),
     ...{ host, port, adminHost, adminPort, prefix },
     brokers: amqp.map(brokerAddress),
@@ -64,7 +64,8 @@ async function processOf(
 ): Promise<ProcessStatus> {
   const known = startedAt === undefined ? facts : { ...facts, uptimeMs: sinceMs(startedAt) };
   const { role, state, incarnation } = facts;
-  if (role === 'observer') return { ...known, version: OWSLA_VERSION, runtime: process.version };
+  if (role === 'observer')
+    return { ...known, version: OWSLA_VERSION, runtime: process.versions.node };
   if (incarnation === undefined || state === 'starting') return known;
   try {
     const answer = (await children.ask(incarnation, 'status', null)) as ProcessAnswer;

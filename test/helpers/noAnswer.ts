@@ -1,0 +1,16 @@
+/** Why a question on a channel has no answer, as `why: sentence`; or the answer, if there is one. */
+import { ChannelError } from '../../src/node/channel.ts';
+
+export async function noAnswer(answer: Promise<unknown>): Promise<string> {
+  try {
+    return `answered: ${JSON.stringify(await answer)}`;
+  } catch (error) {
+    if (error instanceof ChannelError) return `${error.why}: ${error.message}`;
+    throw error;
+  }
+}
+
+/** Only the reason's name. */
+export async function whyOf(answer: Promise<unknown>): Promise<string> {
+  return (await noAnswer(answer)).split(':')[0] ?? '';
+}

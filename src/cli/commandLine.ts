@@ -4,8 +4,6 @@
  * supervisor.ts; or presenceCommand.ts, listDevices.ts, sendCommand.ts.
  * Bound: what it does not know it refuses; a StartError is one line on stderr and an exit code.
  */
-import { readFileSync } from 'node:fs';
-import { parse as parseYaml } from 'yaml';
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import {
@@ -27,6 +25,7 @@ import { didYouMean, parseDuration } from '../base/units.ts';
 import { preflight } from '../supervisor/preflight.ts';
 import { supervise } from '../supervisor/supervisor.ts';
 import { askStatus, STATUS_EXIT, statusText } from './askStatus.ts';
+import { LIST, optionsOfFile } from './configFile.ts';
 import { limitsTable } from './limitsTable.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
 import { restorePresence, watchPresence } from './presenceCommand.ts';
@@ -34,9 +33,6 @@ import { lineOf, sendCommand } from './sendCommand.ts';
 
 const VARIABLE_PREFIX = 'OWSLA_';
 const FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
-const FILE_KEYS = [...OPTION_NAMES, 'set'];
-/** Takes several values: as a repeated flag, as a list in the file, or with commas in between. */
-const LIST = 'amqp';
 
 const COMMANDS = ['serve', 'status', 'presence', 'devices', 'command', 'limits'];
 
@@ -285,46 +281,6 @@ function optionsOfVariables(env: NodeJS.ProcessEnv): Options {
   const set = env[variableOf('set')];
   if (set === undefined) return given;
   return { ...given, set: pairsOf(set.split(/[,\s]+/).filter(Boolean), variableOf('set')) };
-}
-
-function optionsOfFile(path: string): Options {
-  const read = readConfigFile(path);
-  for (const [key, value] of Object.entries(read)) {
-    if (!(FILE_KEYS as readonly string[]).includes(key)) {
-      const near = didYouMean(key, FILE_KEYS);
-      throw new StartError(EXIT.usage, `${path} has the unknown key ${JSON.stringify(key)}${near}`);
-    }
-    if (key === LIST && isListOfText(value)) read[key] = value.join();
-    else if (key === 'set' ? !isMapOfScalars(value) : !isScalar(value)) {
-      const rule = key === 'set' ? 'a map of limits' : 'one value';
-      throw new StartError(EXIT.usage, `${key} in ${path} must be ${rule}`);
-    }
-  }
-  return read;
-}
-
-function readConfigFile(path: string): Record<string, unknown> {
-  try {
-    // YAML 1.2 contains JSON.
-    const read: unknown = parseYaml(readFileSync(path, 'utf8')) ?? {};
-    if (typeof read === 'object' && !Array.isArray(read)) return read as Record<string, unknown>;
-  } catch (error) {
-    const [firstLine] = String((error as Error).message).split('\n');
-    throw new StartError(EXIT.usage, `cannot read the config file ${path}: ${firstLine}`);
-  }
-  throw new StartError(EXIT.usage, `${path} must hold a map of options, such as port: 7000`);
-}
-
-function isScalar(value: unknown): boolean {
-  return ['string', 'number', 'boolean'].includes(typeof value);
-}
-
-function isMapOfScalars(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.values(value).every(isScalar);
-}
-
-function isListOfText(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }
 
 function pairsOf(pairs: readonly string[], label: string): Record<string, string> {

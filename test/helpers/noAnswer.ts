@@ -1,4 +1,4 @@
-/** Why a question on a channel has no answer, as `why: sentence`; or the answer, if there is one. */
+/** Why a question on a channel has no answer, as `why: sentence`; or the answer. */
 import { ChannelError } from '../../src/node/channel.ts';
 
 export async function noAnswer(answer: Promise<unknown>): Promise<string> {

@@ -6,6 +6,7 @@ import { OPTION_NAMES } from '../../src/base/config.ts';
 import { EXIT } from '../../src/base/errors.ts';
 import { isLimitName } from '../../src/base/limits.ts';
 import { IGNORED_SIGNALS, SIGNAL_EXIT, STOP_SIGNALS } from '../../src/base/signals.ts';
+import { STATUS_EXIT } from '../../src/cli/askStatus.ts';
 import { DEVICES_EXIT } from '../../src/cli/listDevices.ts';
 import { COMMAND_EXIT } from '../../src/cli/sendCommand.ts';
 import { Exposition } from '../../src/observer/exposition.ts';
@@ -39,6 +40,12 @@ t.test('every exit code of owsla command and owsla devices has its line', async 
   for (const code of Object.values(DEVICES_EXIT)) {
     t.match(table, new RegExp(`^\\| ${code} \\|[^|]+\\| \\S`, 'm'));
   }
+});
+
+t.test('every exit code of owsla status has its line', async (t) => {
+  const [, table = ''] = page.split('| of `owsla status` |');
+  for (const code of [...Object.values(STATUS_EXIT), EXIT.usage, EXIT.unavailable, EXIT.config])
+    t.match(table, new RegExp(`^\\| ${code} \\| \\S`, 'm'));
 });
 
 t.test('every metric has its line, with its label, and no line is about none', async (t) => {

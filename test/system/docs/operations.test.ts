@@ -76,6 +76,18 @@ async function showsTitles(page: Page, log: string): Promise<void> {
   });
 }
 
+/** The block's text and its JSON, beside the page's: the same words where no figure stands. */
+function showsStatus(t: Test, page: Page, output: string): void {
+  const at = output.indexOf('\n{') + 1;
+  const firstWords = (text: string) =>
+    text
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(/ {2,}/)[0]);
+  t.same(firstWords(output.slice(0, at)), firstWords(page.shown('state     ready')));
+  t.match(JSON.parse(output.slice(at)), { state: 'ready', processes: [{ role: 'supervisor' }] });
+}
+
 await everyBlockOf('docs/operations.md', async (page, t) => {
   const serve = page.take('sh', 'owsla serve\n');
   const config = page.take('yaml', '/etc/owsla/owsla.yaml');
@@ -86,6 +98,7 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
     page.take('json', '"ready":false'),
     page.take('json', '"degraded"'),
   ];
+  const status = page.take('sh', 'owsla status');
   const devices = page.take('sh', 'owsla devices');
   const commands = page.take('sh', 'owsla command');
   const scrape = page.take('sh', '/metrics');
@@ -133,6 +146,7 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       await world.device(t, '-17');
 
       await showsTitles(page, node.output);
+      showsStatus(t, page, await world.ends(t, status));
       const rows = (await world.ends(t, devices)).trim().split('\n');
       t.same(
         rows.map((row) => row.split(' ')[0]),

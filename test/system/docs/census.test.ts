@@ -225,13 +225,14 @@ const OWSLA = ['serve', 'status', 'devices', 'command', 'presence restore'].map(
 );
 const LOADGEN = ['run', 'backend', 'compare'].map((sub) => `owsla-loadgen ${sub}`);
 
-/** Flags of benches, as their parseArgs takes them. */
+/** Flags of benches, by the defaults that they hand to bench/lib/options.ts. */
 function flagsOfBenches(): string[] {
   return readdirSync(at('bench'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
     .map((name) => readFileSync(at(`bench/${name}`), 'utf8'))
-    .flatMap((text) => [...text.matchAll(/^ +'?([\w-]+)'?: \{ type: '/gm)])
-    .map(([, flag]) => `--${flag}`);
+    .flatMap((text) => [...text.matchAll(/\boptions\(\{([\s\S]*?)\}\);$/gm)])
+    .flatMap(([, defaults = '']) => [...defaults.matchAll(/(?<=[{,\s])(\w+): /g)])
+    .map(([, name = '']) => `--${name.replace(/[A-Z]/g, (a) => `-${a.toLowerCase()}`)}`);
 }
 
 /** Where the flags of a page's sentences and tables stand: in our helps, Node's, or a source. */

@@ -170,7 +170,7 @@ for (const name of ['presence.lock', 'the folder']) {
 
     const write = { rows: [], events: [], settledTo: 0 };
     t.throws(() => first.write(write), { fault: 'locked', message: /another node has taken/ });
-    t.throws(() => first.compact(), { fault: 'locked', message: /whose lock was removed/ });
+    t.throws(() => first.compact(), { fault: 'locked', message: /because its lock was removed/ });
     t.equal(second.write(write), 0);
     first.close();
     second.close();

@@ -72,11 +72,11 @@ const LAYERS: readonly Layer[] = [
     values: [...BASE, METRICS, 'amqplib', 'node:timers/promises'],
     types: ['src/base/config.ts', 'pino', 'node:net'],
   },
-  { holds: 'src/node/', values: ['src/base/', 'src/wire/', 'msgpackr', 'node:'] },
+  { holds: 'src/node/', values: ['src/base/', 'src/wire/frame.ts', 'msgpackr', 'node:'] },
   {
     holds: 'src/acceptor/endpoint/',
-    values: ['src/base/', 'src/wire/message.ts', 'uuid', 'node:net'],
-    types: ['src/wire/codec.ts'],
+    values: ['src/base/', 'uuid', 'node:net'],
+    types: ['src/wire/message.ts', 'src/wire/protocol.ts'],
   },
   {
     holds: 'src/acceptor/route/',
@@ -88,11 +88,17 @@ const LAYERS: readonly Layer[] = [
       'src/broker/topology.ts',
       'uuid',
     ],
-    types: ['src/wire/codec.ts', 'src/broker/', 'src/node/messages.ts', 'amqplib'],
+    types: ['src/broker/', 'src/node/messages.ts', 'amqplib'],
+  },
+  {
+    // It alone picks what links speak.
+    holds: 'src/acceptor/acceptor.ts',
+    values: ['src/base/', 'src/wire/', 'src/acceptor/', 'src/broker/', 'src/node/'],
+    types: ['pino', 'node:net'],
   },
   {
     holds: 'src/acceptor/',
-    values: ['src/base/', 'src/wire/', 'src/broker/', 'src/node/', 'amqplib', 'uuid', 'node:'],
+    values: ['src/base/', 'src/broker/', 'src/node/', 'amqplib', 'uuid', 'node:'],
     types: ['pino'],
   },
   {
@@ -124,14 +130,14 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/registrar/',
-    values: ['src/base/', 'src/wire/', 'src/broker/', 'src/node/', 'amqplib', 'node:'],
+    values: ['src/base/', 'src/broker/', 'src/node/', 'amqplib', 'node:'],
     types: ['pino'],
   },
   {
     holds: 'src/observer/',
     values: [
       'src/base/',
-      'src/wire/',
+      'src/wire/message.ts',
       'src/broker/brokerErrors.ts',
       'src/node/',
       'fastify',

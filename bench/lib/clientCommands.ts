@@ -9,7 +9,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect } from 'amqplib';
 import { names } from '../../src/broker/topology.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
-import { encode, v1 } from '../../src/wire/v1.ts';
+import { encode, V1Reader } from '../../src/wire/v1.ts';
 import type { Times, Turn } from './commandWays.ts';
 
 const DEADLINE_MS = 60_000;
@@ -44,7 +44,7 @@ class Device {
   }
 
   async open(): Promise<void> {
-    const reader = v1.reader(65_536);
+    const reader = new V1Reader(65_536);
     const options = { token: undefined, keepalive: undefined, frameBytesMax: undefined };
     this.#socket.write(encode({ type: TYPE.HELLO, version: 1, deviceId: this.id, ...options }));
     const welcomed = once(this.#socket, 'data');

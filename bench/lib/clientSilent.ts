@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Message, TYPE } from '../../src/wire/message.ts';
-import { v1 } from '../../src/wire/v1.ts';
+import { encode, V1Reader } from '../../src/wire/v1.ts';
 import { hello } from '../../test/helpers/fakes/device.ts';
 
 export interface Silences {
@@ -21,7 +21,7 @@ const BETWEEN_MS = 4;
 async function silence(link: number): Promise<number> {
   const socket = connect({ host: '127.0.0.1', port: Number(port), localAddress });
   await once(socket, 'connect');
-  const reader = v1.reader(65_536);
+  const reader = new V1Reader(65_536);
   const next = async (): Promise<Message> => {
     for (;;) {
       const message = reader.next();
@@ -30,7 +30,7 @@ async function silence(link: number): Promise<number> {
       reader.push(chunk);
     }
   };
-  socket.write(v1.encode(hello(`silent-${link}`, { keepalive: Number(keepalive) })));
+  socket.write(encode(hello(`silent-${link}`, { keepalive: Number(keepalive) })));
   const saidAt = performance.now();
   const welcome = await next();
   if (welcome.type !== TYPE.WELCOME || welcome.keepalive !== Number(keepalive)) {

@@ -7,6 +7,7 @@
  */
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
+import { CODE } from '../../src/wire/v1Types.ts';
 import { connectPacket, PACKET, packetLength, publishPacket, subscribePacket } from './mqtt.ts';
 
 export type DialectName = 'owsla' | 'mqtt' | 'bare';
@@ -68,15 +69,15 @@ const owsla: Dialect = {
       ...{ type: TYPE.HELLO, version: 1, deviceId, keepalive: KEEPALIVE_S },
       ...{ token: undefined, frameBytesMax: undefined },
     }),
-  isWelcome: (bytes) => bytes[TYPE_AT] === TYPE.WELCOME,
+  isWelcome: (bytes) => bytes[TYPE_AT] === CODE.welcome,
   subscription: () => undefined,
   request: () => framed(TYPE.REQUEST, BARE.request),
   event: () => framed(TYPE.EVENT, BARE.event),
   lengthAt: (bytes, at) => (at + 4 > bytes.length ? 0 : 4 + bytes.readUInt32BE(at)),
   kindAt: (bytes, at, end) => {
     const type = bytes[at + TYPE_AT];
-    if (type === TYPE.ACK) return 'ack';
-    return type === TYPE.REPLY && bytes[end - STATUS_FROM_END] === 0 ? 'answer' : 'other';
+    if (type === CODE.ack) return 'ack';
+    return type === CODE.reply && bytes[end - STATUS_FROM_END] === 0 ? 'answer' : 'other';
   },
 };
 

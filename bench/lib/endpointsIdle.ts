@@ -10,7 +10,8 @@ import { systemClock } from '../../src/base/clock.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCounters } from '../../src/base/metrics.ts';
 import { MESSAGE_TYPES } from '../../src/wire/message.ts';
-import { v1 } from '../../src/wire/v1.ts';
+import { encode } from '../../src/wire/v1.ts';
+import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { hello } from '../../test/helpers/fakes/device.ts';
 
 export interface IdleCosts {
@@ -34,7 +35,7 @@ const limits = makeLimits();
 const counters = makeCounters(MESSAGE_TYPES);
 const linksMax = Number.POSITIVE_INFINITY;
 const endpoints = new Endpoints({
-  codec: v1,
+  makeProtocol: v1Protocol,
   limits,
   counters,
   clock: systemClock,
@@ -47,7 +48,7 @@ const WAVE = 1_000;
 for (let link = 0; link < Number(links); link += 1) {
   const socket = new Nowhere({ highWaterMark: limits.outboxSoftBytes });
   endpoints.accept(socket as unknown as Socket);
-  socket.push(v1.encode(hello(`device-${link}`, { keepalive: 3_600 })));
+  socket.push(encode(hello(`device-${link}`, { keepalive: 3_600 })));
   if (link % WAVE === 0) await pause(1);
 }
 await pause(2_000);

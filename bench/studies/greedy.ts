@@ -22,6 +22,7 @@ import { LIMIT_SPECS } from '../../src/base/limits.ts';
 import { type Names, names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
+import { CODE } from '../../src/wire/v1Types.ts';
 import { echo } from '../../test/helpers/fakes/backend.ts';
 import { Device, event, hello, request } from '../../test/helpers/fakes/device.ts';
 import { findBroker } from '../../test/helpers/processes/broker.ts';
@@ -54,8 +55,8 @@ const KINDS: Readonly<Record<string, (nth: number) => Buffer>> = {
     Buffer.concat([encode(request(2 * nth, 'echo', LONG)), encode(event(2 * nth + 1))]),
 };
 const PINGS = Buffer.concat(Array.from({ length: 5_000 }, () => encode({ type: TYPE.PING })));
-const JUNK = frame([TYPE.PING, Buffer.alloc(65_000)]);
-const ELEMENTS = frame([TYPE.PING, Array.from({ length: 65_500 }, () => null)]);
+const JUNK = frame([CODE.ping, Buffer.alloc(65_000)]);
+const ELEMENTS = frame([CODE.ping, Array.from({ length: 65_500 }, () => null)]);
 const LONG = 'x'.repeat(25_000);
 
 /** What each kind needs to show itself in seconds; the same for every tree. */

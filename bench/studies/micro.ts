@@ -10,7 +10,7 @@ import { pack, unpack } from 'msgpackr';
 import { v4 as uuid } from 'uuid';
 import { Registry } from '../../src/acceptor/endpoint/registry.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
-import { decode, encode, v1 } from '../../src/wire/v1.ts';
+import { decode, encode, V1Reader } from '../../src/wire/v1.ts';
 import { findBroker } from '../../test/helpers/processes/broker.ts';
 import { options } from '../lib/options.ts';
 import { heading, ratios, row, spread } from '../lib/stats.ts';
@@ -65,7 +65,7 @@ compare('encode one REPLY with its length', {
 
 compare('ten frames in one chunk', {
   'reader, cut and decoded': () => {
-    const reader = v1.reader(65_536);
+    const reader = new V1Reader(65_536);
     reader.push(chunk);
     let last: Message | undefined;
     for (let next = reader.next(); next; next = reader.next()) last = next;

@@ -5,7 +5,7 @@
  * of the payload for each message; at tens of thousands a second that is a third of our own time.
  * A test holds every frame against the codec.
  */
-import { TYPE } from '../../src/wire/message.ts';
+import { CODE } from '../../src/wire/v1Types.ts';
 import { type Bytes, KIND, type Kind } from '../plan/payload.ts';
 
 /** Fixed parts: length 4, array 1, type 1, id 5, payload header 5, meta 10. */
@@ -22,7 +22,7 @@ export class Template {
   constructor(kind: Kind, topic: string, bytes: Bytes) {
     this.kind = kind;
     this.bytes = bytes;
-    this.#type = kind === KIND.request ? TYPE.REQUEST : TYPE.EVENT;
+    this.#type = kind === KIND.request ? CODE.request : CODE.event;
     const text = Buffer.from(topic, 'latin1');
     const header = text.length < 32 ? [0xa0 | text.length] : [0xd9, text.length];
     this.#topic = Buffer.concat([Buffer.from(header), text]);

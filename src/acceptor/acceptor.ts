@@ -20,8 +20,8 @@ import { linksMaxOf } from '../node/files.ts';
 import { registrarSocket } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
 import type { Degraded } from '../node/report.ts';
-import { MESSAGE_TYPES, TYPE } from '../wire/message.ts';
-import { v1 } from '../wire/v1.ts';
+import { MESSAGE_TYPES } from '../wire/message.ts';
+import { v1Protocol } from '../wire/v1Protocol.ts';
 import { AcceptorBroker } from './acceptorBroker.ts';
 import { BrokerLossPolicy } from './brokerLossPolicy.ts';
 import { sayBye, settled } from './drainLinks.ts';
@@ -97,13 +97,14 @@ class Acceptor implements RunningAcceptor {
     // Device to broker: listener, endpoints, uplink, publisher.
     const { random } = Math;
     const refusals = new RefusalLog({ log, limits, clock });
-    const links = { random, linksMax, refusals, busyShare: watchBusy() };
-    const endpoints = new Endpoints({ codec: v1, limits, counters, clock, ...links });
+    const makeProtocol = v1Protocol;
+    const links = { makeProtocol, random, linksMax, refusals, busyShare: watchBusy() };
+    const endpoints = new Endpoints({ limits, counters, clock, ...links });
     const onReturn = (messageId: string) => downlink.onReturn(messageId);
     const counts = publishCounts(counters);
     const publisherOf = (type: PublishedType) =>
       new Publisher({ limits, counts, onRoom: () => endpoints.makeRoom(type), onReturn });
-    const publishers = { event: publisherOf(TYPE.EVENT), request: publisherOf(TYPE.REQUEST) };
+    const publishers = { event: publisherOf('event'), request: publisherOf('request') };
     const requests = new Requests({ limits, counters, clock, publisher: publishers.request });
     const uplink = new Uplink({
       publishers,
@@ -117,13 +118,12 @@ class Acceptor implements RunningAcceptor {
     const notify = (message: FromLink) => this.#stream.answer(message);
     const trace = config.traceDir === '' ? noTrace : traceTo(config.traceDir, incarnation);
     const { registry } = endpoints;
-    const toDevice = { registry, counters, codec: v1 };
     const { wall } = clock;
-    this.#commands = new DeviceCommands({ ...toDevice, limits, wall, trace, notify });
+    this.#commands = new DeviceCommands({ registry, counters, limits, wall, trace, notify });
     this.#stream = this.#streamOf(endpoints, uplink, trace);
 
     // Broker to device: consumer, downlink, registry, endpoint.
-    const downlink = new Downlink({ ...toDevice, requests });
+    const downlink = new Downlink({ registry, counters, requests });
     const consumer = new Consumer((delivery) => downlink.onDelivery(delivery));
     const urls = tryOrder(config.amqp, index - 1);
     const toBroker = { urls, names: at, queueType, incarnation, consumer, onFatal };

@@ -1,6 +1,6 @@
 /**
  * Names: the valid device ids and topics, for devices, backends and operators alike.
- * From: nothing; constants.  To: the codec, commands.
+ * From: nothing; constants.  To: the protocols, commands.
  * Bound: 64 and 128 bytes, all of them ASCII: characters are bytes, and fit into a routing key.
  */
 export const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;

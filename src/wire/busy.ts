@@ -1,12 +1,13 @@
 /**
  * Busy: the messages of the busy path as frames, written straight into memory of the right size.
- * From: v1.ts.  To: frames that hold about their own bytes for as long as they wait (room.ts).
+ * From: v1.ts and v1Protocol.ts.
+ * To: frames that hold about their own bytes for as long as they wait (room.ts).
  * Bound: none of its own; docs/protocol.md has the shapes, and test/property/wire.test.ts compares
  * with what a general encoder makes of them.
  */
 import { HEADER_BYTES } from './frame.ts';
-import { type Ack, type Reply, type Result, TYPE } from './message.ts';
 import { room } from './room.ts';
+import { CODE } from './v1Types.ts';
 
 /** Bytes of a whole number from 0 to 2^32 - 1, in its shortest form. */
 function uintBytes(value: number): number {
@@ -39,30 +40,35 @@ function putBin(frame: Buffer, at: number, bin: Buffer): void {
 }
 
 /** A frame of `bytes` behind its length, with the array's header and the type in it. */
-function begin(bytes: number, elements: number, type: number): Buffer {
+function begin(bytes: number, elements: number, code: number): Buffer {
   const frame = room(HEADER_BYTES + bytes);
   frame.writeUInt32BE(bytes, 0);
-  frame.writeUInt16BE(((0x90 | elements) << 8) | type, HEADER_BYTES);
+  frame.writeUInt16BE(((0x90 | elements) << 8) | code, HEADER_BYTES);
   return frame;
 }
 
 const FIRST = HEADER_BYTES + 2;
 
 /** An ACK as a whole frame. */
-export function encodeAck({ type, id }: Ack): Buffer {
-  const frame = begin(2 + uintBytes(id), 2, type);
+export function encodeAck(id: number): Buffer {
+  const frame = begin(2 + uintBytes(id), 2, CODE.ack);
   putUint(frame, FIRST, id);
   return frame;
 }
 
 /** A REPLY or a RESULT as a whole frame, its payload copied. */
-export function encodeAnswer({ type, id, status, payload }: Reply | Result): Buffer {
+export function encodeAnswer(
+  code: typeof CODE.reply | typeof CODE.result,
+  id: number,
+  status: number,
+  payload: Buffer,
+): Buffer {
   const head = 2 + uintBytes(id) + uintBytes(status);
-  const frame = begin(head + binBytes(payload.length) + payload.length, 4, type);
+  const frame = begin(head + binBytes(payload.length) + payload.length, 4, code);
   putBin(frame, putUint(frame, putUint(frame, FIRST, id), status), payload);
   return frame;
 }
 
 // Always the same: a flood of them is one buffer.
-export const PING = begin(2, 1, TYPE.PING);
-export const PONG = begin(2, 1, TYPE.PONG);
+export const PING = begin(2, 1, CODE.ping);
+export const PONG = begin(2, 1, CODE.pong);

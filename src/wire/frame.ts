@@ -28,10 +28,10 @@ export class FrameReader {
   #end = 0;
   /** #bytes is our own growing copy, not a view into a chunk: we may append to it. */
   #isOwn = false;
-  readonly #frameBytesMax: number;
+  readonly frameBytesMax: number;
 
   constructor(frameBytesMax: number) {
-    this.#frameBytesMax = frameBytesMax;
+    this.frameBytesMax = frameBytesMax;
   }
 
   /** Add a chunk. The usual case, nothing left over, copies nothing. */
@@ -67,8 +67,8 @@ export class FrameReader {
     if (available < HEADER_BYTES) return this.#incomplete();
     const length = this.#bytes.readUInt32BE(this.#start);
     if (length === 0) throw new ProtocolError('bad-frame', 'a frame of length 0');
-    if (length > this.#frameBytesMax) {
-      const limit = this.#frameBytesMax;
+    if (length > this.frameBytesMax) {
+      const limit = this.frameBytesMax;
       throw new ProtocolError(
         'frame-too-long',
         `a frame of ${length} bytes; the limit is ${limit}`,

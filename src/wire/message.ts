@@ -1,31 +1,28 @@
 /**
- * Message: the meaning of a frame, whatever codec carried it.
- * From: a codec's reader.  To: the endpoint's state machine, the routes, and back to a codec.
- * Bound: plain values; `payload` is a view into the received bytes and must not be written to.
+ * Message: the meaning of what a device says or hears, whatever format carried it.
+ * From: a link's protocol (protocol.ts).  To: the endpoint, the routes, and back to a protocol.
+ * Bound: plain values; `payload` is a view into the received bytes and must not be written to. An
+ * `id` is Owsla's own number of the message: from 1 to ID_MAX, and never twice on a link for what
+ * the device sends. A format with other ids of its own remembers which is whose.
  */
-import { type FatalCode, ProtocolError } from '../base/errors.ts';
 
-/** Message types of the device protocol (docs/protocol.md). */
+/** Types of messages, each by the word that figures have for it. */
 export const TYPE = {
-  HELLO: 1,
-  WELCOME: 2,
-  PING: 3,
-  PONG: 4,
-  EVENT: 5,
-  ACK: 6,
-  REQUEST: 7,
-  REPLY: 8,
-  COMMAND: 9,
-  RESULT: 10,
-  BYE: 11,
-  ERROR: 12,
+  HELLO: 'hello',
+  WELCOME: 'welcome',
+  PING: 'ping',
+  PONG: 'pong',
+  EVENT: 'event',
+  ACK: 'ack',
+  REQUEST: 'request',
+  REPLY: 'reply',
+  COMMAND: 'command',
+  RESULT: 'result',
+  BYE: 'bye',
+  ERROR: 'error',
 } as const;
-
-/** What each type is called in figures. */
-export const TYPE_NAMES = Object.fromEntries(
-  Object.entries(TYPE).map(([name, type]) => [type, name.toLowerCase()]),
-) as { readonly [type in (typeof TYPE)[keyof typeof TYPE]]: string };
-export const MESSAGE_TYPES: readonly string[] = Object.values(TYPE_NAMES);
+export type MessageType = (typeof TYPE)[keyof typeof TYPE];
+export const MESSAGE_TYPES: readonly MessageType[] = Object.values(TYPE);
 
 export interface Hello {
   readonly type: typeof TYPE.HELLO;
@@ -124,7 +121,7 @@ export interface ErrorMessage {
   readonly message: string;
   /** Id of the frame it is about, where that could be read. */
   readonly id: number | undefined;
-  /** That frame's type, where it is neither EVENT nor REQUEST: the id is not of their counter. */
+  /** That frame's type, as its format numbers it, where the id is not of EVENTs' and REQUESTs'. */
   readonly about?: number;
 }
 
@@ -142,20 +139,5 @@ export type Message =
   | Bye
   | ErrorMessage;
 
-/** Largest id of a message: EVENT and REQUEST ids are u32. */
+/** Largest id of a message. */
 export const ID_MAX = 0xffff_ffff;
-/** 49 days: beyond it the number would take a form that small devices do not read. */
-export const EXPIRES_IN_MAX_MS = 0xffff_ffff;
-
-/** What is wrong with a message that was read whole. The id in an ERROR is not its own. */
-export function errorAbout(message: Message, code: FatalCode, what: string): ProtocolError {
-  const hasId = message.type !== TYPE.ERROR && 'id' in message;
-  return new ProtocolError(code, what).about(message.type, hasId ? message.id : undefined);
-}
-
-/** The ERROR that tells a device of this. It names the message if its id is known. */
-export function toDevice({ code, message, type, id }: ProtocolError): ErrorMessage {
-  const error = { type: TYPE.ERROR, code, message, id };
-  if (type === undefined || id === undefined) return error;
-  return type === TYPE.EVENT || type === TYPE.REQUEST ? error : { ...error, about: type };
-}

@@ -8,19 +8,13 @@ import { ProtocolError } from '../base/errors.ts';
 import { DEVICE_FRAME_BYTES_MIN } from '../base/limits.ts';
 import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../base/names.ts';
 import { encodeAck, encodeAnswer, PING, PONG } from './busy.ts';
-import type { Codec, Reader, ToDevice } from './codec.ts';
 import { FrameReader, HEADER_BYTES } from './frame.ts';
-import { ID_MAX, type Message, type Meta, TYPE } from './message.ts';
+import { ID_MAX, type Message, type Meta } from './message.ts';
 import { Cursor } from './msgpack.ts';
 import { kept, room, SLAB_BYTES } from './room.ts';
+import { CODE } from './v1Types.ts';
 
 export const VERSION = 1;
-
-/**
- * What a message adds to its topic and payload, at most. REPLY: array 1, type 1, id 5, status 3,
- * bin header 5. COMMAND: id, key, expiresIn, their names, headers.
- */
-const OVERHEAD_BYTES: Readonly<Record<ToDevice, number>> = { [TYPE.REPLY]: 15, [TYPE.COMMAND]: 64 };
 
 const EMPTY = Buffer.alloc(0);
 const NO_META: Meta = Object.freeze({});
@@ -119,7 +113,7 @@ function readHello(): Message {
     else frameBytesMax = Math.max(cursor.integerIn(key, 1, U32_MAX), DEVICE_FRAME_BYTES_MIN);
     return true;
   });
-  return { type: TYPE.HELLO, version: VERSION, deviceId, token, keepalive, frameBytesMax };
+  return { type: 'hello', version: VERSION, deviceId, token, keepalive, frameBytesMax };
 }
 
 function readWelcome(): Message {
@@ -134,7 +128,7 @@ function readWelcome(): Message {
     if (!cursor.nil()) welcome[key] = cursor.integerIn(key, 0, Number.MAX_SAFE_INTEGER);
     return true;
   });
-  return { type: TYPE.WELCOME, connectionId, ...welcome };
+  return { type: 'welcome', connectionId, ...welcome };
 }
 
 function readCommand(): Message {
@@ -150,20 +144,20 @@ function readCommand(): Message {
     else expiresIn = cursor.integerIn('expiresIn', 0, Number.MAX_SAFE_INTEGER);
     return true;
   });
-  return { type: TYPE.COMMAND, id, topic, payload, key, expiresIn };
+  return { type: 'command', id, topic, payload, key, expiresIn };
 }
 
 function readBye(): Message {
   const reason = present() ? cursor.str('reason') : '';
   const retryAfter = present() ? cursor.integerIn('retryAfter', 0, U32_MAX) : undefined;
-  return { type: TYPE.BYE, reason, retryAfter };
+  return { type: 'bye', reason, retryAfter };
 }
 
 function readError(): Message {
   const code = present() ? cursor.str('code') : '';
   const message = present() ? cursor.str('message') : '';
   const id = present() ? cursor.integerIn('id', 0, U32_MAX) : undefined;
-  const error = { type: TYPE.ERROR, code, message, id };
+  const error = { type: 'error', code, message, id } as const;
   return present() ? { ...error, about: cursor.integer('about') } : error;
 }
 
@@ -171,41 +165,41 @@ function readEvent(): Message {
   const id = readId(0);
   const topic = readTopic();
   const payload = readPayload();
-  return { type: TYPE.EVENT, id, topic, payload, meta: left > 0 ? readMeta() : NO_META };
+  return { type: 'event', id, topic, payload, meta: left > 0 ? readMeta() : NO_META };
 }
 
 function readRequest(): Message {
   const id = readId(1);
   const topic = readTopic();
   const payload = readPayload();
-  return { type: TYPE.REQUEST, id, topic, payload, meta: left > 0 ? readMeta() : NO_META };
+  return { type: 'request', id, topic, payload, meta: left > 0 ? readMeta() : NO_META };
 }
 
 function readMessage(type: number): Message {
   switch (type) {
-    case TYPE.HELLO:
+    case CODE.hello:
       return readHello();
-    case TYPE.WELCOME:
+    case CODE.welcome:
       return readWelcome();
-    case TYPE.PING:
-      return { type: TYPE.PING };
-    case TYPE.PONG:
-      return { type: TYPE.PONG };
-    case TYPE.EVENT:
+    case CODE.ping:
+      return { type: 'ping' };
+    case CODE.pong:
+      return { type: 'pong' };
+    case CODE.event:
       return readEvent();
-    case TYPE.ACK:
-      return { type: TYPE.ACK, id: readId(1) };
-    case TYPE.REQUEST:
+    case CODE.ack:
+      return { type: 'ack', id: readId(1) };
+    case CODE.request:
       return readRequest();
-    case TYPE.REPLY:
-      return { type: TYPE.REPLY, id: readId(1), status: readStatus(), payload: readPayload() };
-    case TYPE.COMMAND:
+    case CODE.reply:
+      return { type: 'reply', id: readId(1), status: readStatus(), payload: readPayload() };
+    case CODE.command:
       return readCommand();
-    case TYPE.RESULT:
-      return { type: TYPE.RESULT, id: readId(1), status: readStatus(), payload: readPayload() };
-    case TYPE.BYE:
+    case CODE.result:
+      return { type: 'result', id: readId(1), status: readStatus(), payload: readPayload() };
+    case CODE.bye:
       return readBye();
-    case TYPE.ERROR:
+    case CODE.error:
       return readError();
     default:
       throw new ProtocolError('unexpected', `unknown message type ${type}`);
@@ -242,42 +236,48 @@ const packr = new Packr({ useRecords: false, variableMapSize: true });
 /** The array of a message as the protocol's table has it; trailing nils are left out. */
 function fields(message: Message): unknown[] {
   const { type } = message;
+  const number = CODE[type];
   switch (type) {
-    case TYPE.HELLO: {
+    case 'hello': {
       const { token, keepalive, frameBytesMax } = message;
-      return [type, message.version, message.deviceId, known({ token, keepalive, frameBytesMax })];
+      return [
+        number,
+        message.version,
+        message.deviceId,
+        known({ token, keepalive, frameBytesMax }),
+      ];
     }
-    case TYPE.WELCOME: {
+    case 'welcome': {
       const { connectionId, keepalive, frameBytesMax, time } = message;
       // As a plain number it would become a float, which few small devices care to read.
-      return [type, connectionId, { keepalive, frameBytesMax, time: BigInt(time) }];
+      return [number, connectionId, { keepalive, frameBytesMax, time: BigInt(time) }];
     }
-    case TYPE.PING:
-    case TYPE.PONG:
-      return [type];
-    case TYPE.EVENT:
-    case TYPE.REQUEST: {
+    case 'ping':
+    case 'pong':
+      return [number];
+    case 'event':
+    case 'request': {
       const { id, topic, payload, meta } = message;
-      if (meta.seq === undefined && meta.at === undefined) return [type, id, topic, payload];
-      return [type, id, topic, payload, known({ seq: wide(meta.seq), at: wide(meta.at) })];
+      if (meta.seq === undefined && meta.at === undefined) return [number, id, topic, payload];
+      return [number, id, topic, payload, known({ seq: wide(meta.seq), at: wide(meta.at) })];
     }
-    case TYPE.ACK:
-      return [type, message.id];
-    case TYPE.REPLY:
-    case TYPE.RESULT:
-      return [type, message.id, message.status, message.payload];
-    case TYPE.COMMAND: {
+    case 'ack':
+      return [number, message.id];
+    case 'reply':
+    case 'result':
+      return [number, message.id, message.status, message.payload];
+    case 'command': {
       const { id, topic, payload, key, expiresIn } = message;
-      return [type, id, topic, payload, known({ key, expiresIn: wide(expiresIn) })];
+      return [number, id, topic, payload, known({ key, expiresIn: wide(expiresIn) })];
     }
-    case TYPE.BYE:
+    case 'bye':
       return message.retryAfter === undefined
-        ? [type, message.reason]
-        : [type, message.reason, message.retryAfter];
-    case TYPE.ERROR: {
+        ? [number, message.reason]
+        : [number, message.reason, message.retryAfter];
+    case 'error': {
       const { code, message: text, id, about } = message;
-      if (id === undefined) return [type, code, text];
-      return about === undefined ? [type, code, text, id] : [type, code, text, id, about];
+      if (id === undefined) return [number, code, text];
+      return about === undefined ? [number, code, text, id] : [number, code, text, id, about];
     }
   }
 }
@@ -295,7 +295,7 @@ function encodeOther(message: Message): Buffer {
   const frame = packr.pack(fields(message), RESERVE_START_SPACE | HEADER_BYTES);
   frame.writeUInt32BE(frame.length - HEADER_BYTES, 0);
   // The time stands last; msgpackr has int64 for it, the protocol promises uint64.
-  if (message.type === TYPE.WELCOME) frame[frame.length - TIME_BYTES] = UINT64;
+  if (message.type === 'welcome') frame[frame.length - TIME_BYTES] = UINT64;
   if (frame.buffer.byteLength <= SLAB_BYTES) return frame;
   // msgpackr's buffer has grown with a long message, of any link or of the registrar's stream.
   const own = room(frame.length);
@@ -309,22 +309,25 @@ function encodeOther(message: Message): Buffer {
  */
 export function encode(message: Message): Buffer {
   switch (message.type) {
-    case TYPE.PING:
+    case 'ping':
       return PING;
-    case TYPE.PONG:
+    case 'pong':
       return PONG;
-    case TYPE.ACK:
-      return encodeAck(message);
-    case TYPE.REPLY:
-    case TYPE.RESULT:
-      return encodeAnswer(message);
+    case 'ack':
+      return encodeAck(message.id);
+    case 'reply':
+    case 'result':
+      return encodeAnswer(CODE[message.type], message.id, message.status, message.payload);
     default:
       return encodeOther(message);
   }
 }
 
-class V1Reader implements Reader {
+/** The bytes of one link, cut anywhere, as messages of either direction. */
+export class V1Reader {
+  /** Bytes of the message that `next` gave last, its frame's length included. */
   bytes = 0;
+  /** Its elements: all that was walked. */
   elements = 0;
   readonly #frames: FrameReader;
 
@@ -332,10 +335,16 @@ class V1Reader implements Reader {
     this.#frames = new FrameReader(frameBytesMax);
   }
 
+  /** Largest frame that is read, in bytes. */
+  get frameBytesMax(): number {
+    return this.#frames.frameBytesMax;
+  }
+
   push(chunk: Buffer): void {
     this.#frames.push(chunk);
   }
 
+  /** The next message, or `undefined` when it is incomplete. Throws as `decode` does. */
   next(): Message | undefined {
     const payload = this.#frames.next();
     if (payload === undefined) return undefined;
@@ -353,10 +362,3 @@ class V1Reader implements Reader {
     this.#frames.drop();
   }
 }
-
-/** Version 1 of the device protocol as a codec. */
-export const v1: Codec = {
-  reader: (frameBytesMax) => new V1Reader(frameBytesMax),
-  encode,
-  maxPayload: (type, bytes, topic = '') => bytes - OVERHEAD_BYTES[type] - topic.length,
-};

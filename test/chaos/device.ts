@@ -9,9 +9,8 @@
 import { connect, type Socket } from 'node:net';
 import { stringify } from 'uuid';
 import { STATUS } from '../../src/base/errors.ts';
-import type { Reader } from '../../src/wire/codec.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
-import { encode, v1 } from '../../src/wire/v1.ts';
+import { encode, V1Reader } from '../../src/wire/v1.ts';
 import { deviceName, type LedgerFile, nameOf } from './ledger.ts';
 import { Obey } from './obey.ts';
 
@@ -78,7 +77,7 @@ export class Device {
     this.#retryAfterMs = undefined;
     const socket = connect({ host: '127.0.0.1', port: this.#options.port, noDelay: true });
     this.#socket = socket;
-    const reader = v1.reader(FRAME_BYTES_MAX);
+    const reader = new V1Reader(FRAME_BYTES_MAX);
     socket.on('connect', () => this.#hello(socket));
     socket.on('data', (chunk: Buffer) => this.#read(reader, chunk, socket));
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -124,7 +123,7 @@ export class Device {
     this.#socket?.end(encode({ type: TYPE.BYE, reason: '', retryAfter: undefined }));
   }
 
-  #read(reader: Reader, chunk: Buffer, socket: Socket): void {
+  #read(reader: V1Reader, chunk: Buffer, socket: Socket): void {
     reader.push(chunk);
     for (let next = reader.next(); next; next = reader.next()) this.#onMessage(next, socket);
   }

@@ -12,7 +12,6 @@ import { makeCommandCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
-import { v1 } from '../../src/wire/v1.ts';
 import { type Device, END } from '../helpers/fakes/device.ts';
 import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
@@ -43,7 +42,6 @@ async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts
     registry,
     limits,
     counters,
-    codec: v1,
     wall,
     trace,
     notify,

@@ -145,7 +145,7 @@ onBoth('endpoint: when it is over nothing more is sent or closed', {}, async (t,
   const endpoint = served.endpoint();
 
   endpoint.close('draining', 0);
-  endpoint.send({ type: TYPE.PING });
+  endpoint.acknowledge(1);
   endpoint.close('taken-over', 0);
   endpoint.hold();
   endpoint.release();

@@ -159,7 +159,7 @@ onBoth('endpoint: nothing is sent twice, and counted once', {}, async (t, served
   const { bytesOut, messagesOut } = served.counters;
   const welcomed = bytesOut;
 
-  served.endpoint().send({ type: TYPE.ACK, id: 5 });
+  served.endpoint().acknowledge(5);
   await device.expect(TYPE.ACK);
   await settle();
 

@@ -1,6 +1,7 @@
 /** An ERROR names the frame that broke, and every frame before it was handled; however cut. */
 import { type ErrorMessage, type Message, TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
+import { CODE } from '../../src/wire/v1Types.ts';
 import { event, hello, request } from '../helpers/fakes/device.ts';
 import { on, onBoth, type Served } from '../helpers/worlds/endpoints.ts';
 
@@ -138,8 +139,8 @@ onBoth('ERROR: before HELLO it names too, and nothing was handled', {}, async (t
   for (const [message, id, about] of [
     [event(7), 7, undefined],
     [request(8), 8, undefined],
-    [{ type: TYPE.ACK, id: 3 }, 3, TYPE.ACK],
-    [{ type: TYPE.RESULT, id: 4, status: 0, payload: Buffer.alloc(0) }, 4, TYPE.RESULT],
+    [{ type: TYPE.ACK, id: 3 }, 3, CODE.ack],
+    [{ type: TYPE.RESULT, id: 4, status: 0, payload: Buffer.alloc(0) }, 4, CODE.result],
     [{ type: TYPE.PING }, undefined, undefined],
     [{ type: TYPE.BYE, reason: 'done', retryAfter: undefined }, undefined, undefined],
   ] as const) {

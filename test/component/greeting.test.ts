@@ -20,7 +20,7 @@ onBoth(
     t.equal(welcome.keepalive, 60);
     t.equal(welcome.frameBytesMax, 65_536);
     t.equal(welcome.time, served.clock.wall());
-    t.equal(endpoint.frameBytesMax, 4_096);
+    t.equal(endpoint.replyBytesMax, 4_096 - 15, 'what a REPLY needs besides its payload');
     t.equal(endpoint.state, 'open');
   },
 );

@@ -1,5 +1,6 @@
 /** All links' memory: the greediest is not read, then closed with `memory-full`; nobody else. */
-import { type Reply, TYPE } from '../../src/wire/message.ts';
+import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
+import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { event } from '../helpers/fakes/device.ts';
 import { on, onBoth, type Served, settle, until } from '../helpers/worlds/endpoints.ts';
@@ -10,15 +11,15 @@ const bounds = {
   limits: { linksBytesMax: MiB, outboxSoftBytes: 2 * MiB, outboxHardBytes: 4 * MiB },
 };
 
-function reply(bytes: number, id = 1): Reply {
-  return { type: TYPE.REPLY, id, status: 0, payload: Buffer.alloc(bytes, 7) };
+function reply(endpoint: Endpoint, bytes: number, id = 1): void {
+  endpoint.reply(id, 0, Buffer.alloc(bytes, 7));
 }
 
 /** Send to a device that does not read until at least `bytes` wait in its outbox. */
 async function fill(served: Served, name: string, bytes: number): Promise<void> {
   const endpoint = served.endpoint(name);
   for (let id = 1; endpoint.outboxBytes < bytes; id += 1) {
-    endpoint.send(reply(16 * KiB, id));
+    reply(endpoint, 16 * KiB, id);
     await settle();
   }
 }

@@ -1,6 +1,7 @@
 /** The outbox: its soft and hard bounds, and who is stalled. Frozen is not the same as slow. */
 import type { Socket } from 'node:net';
-import { type Reply, TYPE } from '../../src/wire/message.ts';
+import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
+import { TYPE } from '../../src/wire/message.ts';
 import { type Device, event } from '../helpers/fakes/device.ts';
 import { on, onBoth, type Served, settle, until } from '../helpers/worlds/endpoints.ts';
 
@@ -9,8 +10,8 @@ const bounds = {
   limits: { outboxSoftBytes: 16 * KiB, outboxHardBytes: 64 * KiB, linkMessagesBurst: 100_000 },
 };
 
-function reply(bytes: number, id = 1): Reply {
-  return { type: TYPE.REPLY, id, status: 0, payload: Buffer.alloc(bytes, 7) };
+function reply(endpoint: Endpoint, bytes: number, id = 1): void {
+  endpoint.reply(id, 0, Buffer.alloc(bytes, 7));
 }
 
 /** Send to a device that does not read until at least `bytes` wait in its outbox. */
@@ -18,7 +19,7 @@ async function fill(served: Served, bytes: number, name = 'door-17'): Promise<nu
   const endpoint = served.endpoint(name);
   let sent = 0;
   while (endpoint.isLive && endpoint.outboxBytes < bytes) {
-    endpoint.send(reply(4 * KiB - 8, sent + 1));
+    reply(endpoint, 4 * KiB - 8, sent + 1);
     sent += 1;
     // The kernel takes what it can before the next.
     await settle();
@@ -81,11 +82,11 @@ onBoth(
     const device = await served.open('fits');
     // Length, array, type, id, status and the header of the bin.
     const overhead = 4 + 4 + 3;
-    served.endpoint('fits').send(reply(outboxHardBytes - overhead - 2));
+    reply(served.endpoint('fits'), outboxHardBytes - overhead - 2);
     t.equal((await device.expect(TYPE.REPLY)).id, 1);
 
     const other = await served.open('too-much');
-    served.endpoint('too-much').send(reply(outboxHardBytes + 1));
+    reply(served.endpoint('too-much'), outboxHardBytes + 1);
     t.match(await other.rest(), [{ type: TYPE.BYE, reason: 'outbox-full' }]);
   },
 );
@@ -108,13 +109,13 @@ onBoth('outbox: no byte taken for the stall time closes outbox-full', bounds, as
 
 onBoth('outbox: an empty one never stalls, however long it is idle', bounds, async (t, served) => {
   const device = await served.open();
-  served.endpoint().send(reply(10));
+  reply(served.endpoint(), 10);
   await device.expect(TYPE.REPLY);
   await settle();
 
   served.pass(30_000);
   served.pass(30_000);
-  served.endpoint().send(reply(10));
+  reply(served.endpoint(), 10);
   served.pass(1);
 
   t.equal(served.counters.links, 1);

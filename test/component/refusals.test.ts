@@ -75,7 +75,7 @@ on(
     const full = await served.open('panel-3');
     for (let sent = 0; sent < 2; sent += 1) {
       const payload = Buffer.alloc(40_000);
-      served.endpoint('panel-3').send({ type: TYPE.REPLY, id: 1, status: 0, payload });
+      served.endpoint('panel-3').reply(1, 0, payload);
     }
     await full.rest();
     const leaving = await served.open('door-18');

@@ -12,7 +12,8 @@ import {
   type ToRegistrar,
 } from '../../src/node/messages.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
-import { encode, v1 } from '../../src/wire/v1.ts';
+import { encode, V1Reader } from '../../src/wire/v1.ts';
+import { CODE } from '../../src/wire/v1Types.ts';
 import { type Device, event, request } from '../helpers/fakes/device.ts';
 import { heldBytes } from '../helpers/heap.ts';
 import { on, onBoth, type Served, settle, until } from '../helpers/worlds/endpoints.ts';
@@ -104,9 +105,9 @@ on(
       const endpoint = served.endpoint(`d${i}`);
       for (let id = 1; endpoint.outboxBytes < 100 * KiB; id += 1) {
         // A small one waits; big ones to others are encoded in between.
-        endpoint.send({ type: TYPE.ACK, id });
+        endpoint.acknowledge(id);
         for (let other = 0; other < 20; other += 1) encode(reply(30 * KiB, id));
-        endpoint.send(reply(1 * KiB, id));
+        endpoint.reply(id, 0, Buffer.alloc(1 * KiB, 7));
         await settle();
       }
       nominal = endpoint.outboxBytes;
@@ -160,7 +161,7 @@ t.test('retained: a frame holds its slab at most, whatever was encoded before', 
 
 /** A frame with nothing in it that anybody wants. */
 function junk(bytes: number): Buffer {
-  const payload = pack([TYPE.PING, Buffer.alloc(bytes)]);
+  const payload = pack([CODE.ping, Buffer.alloc(bytes)]);
   const header = Buffer.alloc(4);
   header.writeUInt32BE(payload.length);
   return Buffer.concat([header, payload]);
@@ -179,7 +180,7 @@ for (const [name, of] of [
   ['a RESULT', (id: number) => result(id, Buffer.from('x'))],
 ] as const) {
   t.test(`retained: a small payload of ${name} does not keep its chunk`, async (t) => {
-    const reader = v1.reader(64 * KiB);
+    const reader = new V1Reader(64 * KiB);
     reader.push(Buffer.concat([encode(of(1)), junk(65_000), encode(of(2))]));
 
     const read = [reader.next(), reader.next(), reader.next()] as { payload?: Buffer }[];
@@ -192,7 +193,7 @@ for (const [name, of] of [
 
 t.test('retained: a payload that is most of its chunk is not copied', async (t) => {
   for (const bytes of [5, 300, 40_000]) {
-    const reader = v1.reader(64 * KiB);
+    const reader = new V1Reader(64 * KiB);
     const frame = encode(event(1, 'a', 'x'.repeat(bytes)));
     // Of its own, as a socket's chunks are.
     const chunk = Buffer.allocUnsafeSlow(frame.length);
@@ -205,7 +206,7 @@ t.test('retained: a payload that is most of its chunk is not copied', async (t) 
 
 t.test('retained: the beginning of a frame does not keep the chunk before it', async (t) => {
   for (const rest of [1, 3, 5, 2_000]) {
-    const reader = v1.reader(64 * KiB);
+    const reader = new V1Reader(64 * KiB);
     const next = encode(event(1, 'a', 'x'.repeat(3_000)));
     reader.push(Buffer.concat([junk(50_000), next.subarray(0, rest)]));
     reader.next();
@@ -219,7 +220,7 @@ t.test('retained: the beginning of a frame does not keep the chunk before it', a
 });
 
 t.test('retained: a frame is read the same, with beginnings let go in between', async (t) => {
-  const reader = v1.reader(64 * KiB);
+  const reader = new V1Reader(64 * KiB);
   const sent = [junk(60_000), encode(event(1, 'a', 'x'.repeat(60_000))), encode(event(2))];
   const bytes = Buffer.concat(sent);
   const ids: number[] = [];
@@ -268,7 +269,7 @@ on(
     const sent: number[] = [];
     for (let id = 1; endpoint.outboxBytes < 200 * KiB; id += 1) {
       const payload = Buffer.alloc(1 + ((id * 7_919) % 20_000), id % 256);
-      endpoint.send({ type: TYPE.REPLY, id, status: 0, payload });
+      endpoint.reply(id, 0, payload);
       sent.push(id);
       if (id % 3 === 0) await settle();
     }

@@ -1,6 +1,7 @@
 /** A link that floods is read at the permitted rate; nobody else notices, and nothing is lost. */
 import { pack } from 'msgpackr';
 import { TYPE } from '../../src/wire/message.ts';
+import { CODE } from '../../src/wire/v1Types.ts';
 import { type Device, event } from '../helpers/fakes/device.ts';
 import { onBoth, type Served, settle } from '../helpers/worlds/endpoints.ts';
 
@@ -88,7 +89,7 @@ onBoth(
 
 /** PINGs with something behind them that nobody wants. */
 function laden(count: number, extra: unknown): Buffer {
-  const payload = pack([TYPE.PING, extra]);
+  const payload = pack([CODE.ping, extra]);
   const header = Buffer.alloc(4);
   header.writeUInt32BE(payload.length);
   const frame = Buffer.concat([header, payload]);

@@ -145,7 +145,7 @@ t.test(
       innocent.send(request(id, 'ask.door'), event(id + 1, 'hvac.temp'));
       const answers = [await innocent.next(), await innocent.next()];
       t.match(
-        new Set(answers.map((answer) => (answer as { type: number }).type)),
+        new Set(answers.map((answer) => (answer as { type: string }).type)),
         new Set([TYPE.REPLY, TYPE.ACK]),
       );
     }

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { TYPE } from '../../src/wire/message.ts';
-import { v1 } from '../../src/wire/v1.ts';
+import { encode } from '../../src/wire/v1.ts';
 import { Device, hello } from '../helpers/fakes/device.ts';
 import { Flapper } from '../helpers/fakes/flappers.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
@@ -129,7 +129,7 @@ async function replaced(t: Test, id: string): Promise<boolean> {
   const vanished = connect({ host: '127.0.0.1', port: server.port, allowHalfOpen: true });
   t.teardown(() => vanished.destroy());
   await once(vanished, 'connect');
-  vanished.write(v1.encode(hello(id)));
+  vanished.write(encode(hello(id)));
   await once(vanished, 'readable');
   await waitFor('online', () => subscriber.view.get(id)?.seq === 1, LONG_MS);
   const before = subscriber.view.get(id)?.acceptor;

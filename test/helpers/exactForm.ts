@@ -3,7 +3,7 @@
  * From: what a test vector's frame means.  To: the frame that an encoder should give.
  * Bound: a second, slow encoder that shares no line with the codec; what it does not know throws.
  */
-import { TYPE } from '../../src/wire/message.ts';
+import { CODE } from '../../src/wire/v1Types.ts';
 import type { Meaning } from './vectors.ts';
 
 /** A format byte, and the value big-endian in so many bytes. */
@@ -56,18 +56,18 @@ const ITEM: Readonly<Record<string, (value: never) => Buffer>> = {
 
 /** The elements of each type and the keys of its map, in the order of the page's tables. */
 const ELEMENTS: Readonly<Record<number, readonly (string | readonly string[])[]>> = {
-  [TYPE.HELLO]: ['version', 'deviceId', ['options', 'token', 'keepalive', 'frameBytesMax']],
-  [TYPE.WELCOME]: ['connectionId', ['options', 'keepalive', 'frameBytesMax', 'time']],
-  [TYPE.PING]: [],
-  [TYPE.PONG]: [],
-  [TYPE.EVENT]: ['id', 'topic', 'payload', ['meta', 'seq', 'at']],
-  [TYPE.ACK]: ['id'],
-  [TYPE.REQUEST]: ['id', 'topic', 'payload', ['meta', 'seq', 'at']],
-  [TYPE.REPLY]: ['id', 'status', 'payload'],
-  [TYPE.COMMAND]: ['id', 'topic', 'payload', ['meta', 'key', 'expiresIn']],
-  [TYPE.RESULT]: ['id', 'status', 'payload'],
-  [TYPE.BYE]: ['reason', 'retryAfter'],
-  [TYPE.ERROR]: ['code', 'message', 'id', 'about'],
+  [CODE.hello]: ['version', 'deviceId', ['options', 'token', 'keepalive', 'frameBytesMax']],
+  [CODE.welcome]: ['connectionId', ['options', 'keepalive', 'frameBytesMax', 'time']],
+  [CODE.ping]: [],
+  [CODE.pong]: [],
+  [CODE.event]: ['id', 'topic', 'payload', ['meta', 'seq', 'at']],
+  [CODE.ack]: ['id'],
+  [CODE.request]: ['id', 'topic', 'payload', ['meta', 'seq', 'at']],
+  [CODE.reply]: ['id', 'status', 'payload'],
+  [CODE.command]: ['id', 'topic', 'payload', ['meta', 'key', 'expiresIn']],
+  [CODE.result]: ['id', 'status', 'payload'],
+  [CODE.bye]: ['reason', 'retryAfter'],
+  [CODE.error]: ['code', 'message', 'id', 'about'],
 };
 
 function item(name: string, value: unknown): Buffer {

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { type Message, TYPE } from '../../src/wire/message.ts';
+import { CODE } from '../../src/wire/v1Types.ts';
 
 export const PROTOCOL_PAGE = new URL('../../docs/protocol.md', import.meta.url);
 
@@ -75,10 +76,15 @@ function plain(fields: Meaning): Record<string, unknown> {
   );
 }
 
+/** The page has numbers. */
+function typeOf(code: unknown): string | undefined {
+  return Object.entries(CODE).find(([, known]) => known === code)?.[0];
+}
+
 /** What the line's frame means, as src/wire/message.ts has it. */
 export function messageOf(vector: Vector): Message {
   const { options, meta, ...rest } = vector.meaning;
-  const fields = plain(rest);
+  const fields = plain({ ...rest, type: typeOf(rest.type) });
   const inner = plain((options ?? meta ?? {}) as Meaning);
   switch (fields.type) {
     case TYPE.HELLO:

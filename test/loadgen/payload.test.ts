@@ -4,7 +4,7 @@ import t from 'tap';
 import { Template } from '../../loadgen/fleet/template.ts';
 import { KIND, Payloads, readMark } from '../../loadgen/plan/payload.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { v1 } from '../../src/wire/v1.ts';
+import { V1Reader } from '../../src/wire/v1.ts';
 
 const RUN = 0xdeadbeef;
 const BYTES = { min: 16, max: 400 };
@@ -22,7 +22,7 @@ t.test('template: every frame decodes, by the codec, to what was asked for', asy
   const words = fc.stringMatching(/^[A-Za-z0-9_-]{1,60}$/);
   fc.assert(
     fc.property(fc.nat(), fc.integer({ min: 1, max: 2 ** 31 }), words, (device, number, topic) => {
-      const reader = v1.reader(65_536);
+      const reader = new V1Reader(65_536);
       reader.push(frameOf(payloads, device, number, topic));
       const message = reader.next();
       return (
@@ -40,7 +40,7 @@ t.test('template: every frame decodes, by the codec, to what was asked for', asy
 
 t.test('template: an EVENT is an EVENT', async (t) => {
   const template = new Template(KIND.event, 'hvac.reading', BYTES);
-  const reader = v1.reader(65_536);
+  const reader = new V1Reader(65_536);
 
   reader.push(template.make(1, 2, 0));
 

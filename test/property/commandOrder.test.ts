@@ -14,8 +14,8 @@ import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters, makeCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
-import { type CommandMessage, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
-import { v1 } from '../../src/wire/v1.ts';
+import { type CommandMessage, MESSAGE_TYPES, TYPE } from '../../src/wire/message.ts';
+import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
@@ -72,7 +72,6 @@ class Stage {
     } as unknown as Registry<Endpoint>,
     limits: TIGHT,
     counters: makeCounters(MESSAGE_TYPES),
-    codec: v1,
     wall: () => this.now,
     trace,
     notify: (message) => {
@@ -84,15 +83,18 @@ class Stage {
     this.#links += 1;
     const id = `connection-${this.#links}`;
     const stage = this;
+    const protocol = v1Protocol(LIMITS.frameBytesMax);
     this.#rows.push(id);
     return {
       id,
       state: 'open',
-      frameBytesMax: LIMITS.frameBytesMax,
       get outboxBytes() {
         return stage.outboxBytes;
       },
-      send: (message: Message) => stage.#frames.push(message as CommandMessage),
+      commandBytesMax: (topic: string) => protocol.commandBytesMax(topic, LIMITS.frameBytesMax),
+      commandBytesNow: (topic: string) =>
+        protocol.commandBytesMax(topic, TIGHT.outboxHardBytes - stage.outboxBytes),
+      command: (message: CommandMessage) => stage.#frames.push(message),
     } as unknown as Endpoint;
   }
 

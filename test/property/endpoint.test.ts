@@ -59,8 +59,7 @@ function word(item: Message | typeof END): string {
     return `error ${code}${id === undefined ? '' : ` ${id}`}${about ? ` of ${about}` : ''}`;
   }
   if (item.type === TYPE.BYE) return `bye ${item.reason}`;
-  const names: Record<number, string> = { [TYPE.PING]: 'ping', [TYPE.PONG]: 'pong' };
-  return item.type === TYPE.WELCOME ? 'welcome' : (names[item.type] ?? `type ${item.type}`);
+  return item.type;
 }
 
 /** The link under test, and what its device got so far. */

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { FatalCode } from '../../src/base/errors.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
-import { encode, v1 } from '../../src/wire/v1.ts';
+import { encode, V1Reader } from '../../src/wire/v1.ts';
+import { CODE } from '../../src/wire/v1Types.ts';
 import { Command } from '../helpers/processes/command.ts';
 import { at, noCompiler } from '../helpers/processes/programs.ts';
 
@@ -27,7 +28,7 @@ class ScriptedLink {
   }
 
   async *#read(): AsyncGenerator<Message> {
-    const reader = v1.reader(65_536);
+    const reader = new V1Reader(65_536);
     for await (const chunk of this.#socket) {
       reader.push(chunk);
       for (let message = reader.next(); message; message = reader.next()) yield message;
@@ -240,7 +241,7 @@ for (const { name, skip, command } of devices) {
     const link = await nextLink();
     const pings = Array.from({ length: 3_000 }, () => encode({ type: TYPE.PING }));
     link.write(Buffer.concat([welcome(60), ...pings, encode({ type: TYPE.PING })]));
-    const counts = new Map<number | undefined, number>();
+    const counts = new Map<string | undefined, number>();
     for (let i = 0; i < 3_003; i += 1) {
       const type = (await link.next())?.type;
       counts.set(type, (counts.get(type) ?? 0) + 1);
@@ -249,9 +250,9 @@ for (const { name, skip, command } of devices) {
     link.end();
 
     t.strictSame([...counts].toSorted(), [
+      [TYPE.EVENT, 1],
       [TYPE.HELLO, 1],
       [TYPE.PONG, 3_001],
-      [TYPE.EVENT, 1],
     ]);
     t.equal(await device.exit, 0);
   });
@@ -368,7 +369,7 @@ for (const { name, skip, command } of devices) {
     await first.welcome();
     const seq = (await first.events(6))[0]?.seq ?? 0;
     await first.command(3, 9);
-    first.refuse('bad-frame', 3, TYPE.RESULT);
+    first.refuse('bad-frame', 3, CODE.result);
     const second = await nextLink();
     await second.welcome();
     const again = await second.events(6);

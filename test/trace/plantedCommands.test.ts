@@ -17,8 +17,7 @@ import type { Delivery } from '../../src/registrar/command/effects.ts';
 import { Outcomes } from '../../src/registrar/command/outcomes.ts';
 import type { Row } from '../../src/registrar/store/presenceRules.ts';
 import type { Batch } from '../../src/registrar/store/store.ts';
-import { type CommandMessage, MESSAGE_TYPES, type Message, TYPE } from '../../src/wire/message.ts';
-import { v1 } from '../../src/wire/v1.ts';
+import { type CommandMessage, MESSAGE_TYPES, TYPE } from '../../src/wire/message.ts';
 import { judgeCommands } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
@@ -85,15 +84,15 @@ class Planted {
       onCommit: (_, stored) => (isHasty ? undefined : outcomes.onCommit(stored)),
       settledTo: () => outcomes.settledTo(),
     });
-    const sends = (message: Message) => this.#wire.push(message as CommandMessage);
-    const figures = { state: 'open', frameBytesMax: 65_536, outboxBytes: 0 };
+    const command = (message: CommandMessage) => this.#wire.push(message);
+    const sizes = { commandBytesMax: () => 65_536, commandBytesNow: () => 65_536 };
+    const figures = { state: 'open', outboxBytes: 0, ...sizes };
     // What an endpoint has and commands do not ask for is left out.
-    this.#endpoint = { ...figures, id: 'c', send: sends } as unknown as Endpoint;
+    this.#endpoint = { ...figures, id: 'c', command } as unknown as Endpoint;
     this.#atLink = new AtLink({
       registry: { find: () => this.#endpoint } as unknown as Registry<Endpoint>,
       limits,
       counters: makeCounters(MESSAGE_TYPES),
-      codec: v1,
       wall: () => NOW,
       trace: this.#as('acceptor'),
       notify: (message) => this.#up.push(message),

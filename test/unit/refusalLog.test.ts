@@ -4,7 +4,7 @@ import { RefusalLog } from '../../src/acceptor/refusalLog.ts';
 import { ProtocolError } from '../../src/base/errors.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeLoggerTo } from '../../src/base/log.ts';
-import { TYPE } from '../../src/wire/message.ts';
+import { CODE } from '../../src/wire/v1Types.ts';
 import { FakeClock } from '../helpers/fakes/clock.ts';
 
 const link = { deviceId: 'door-17', peer: '192.0.2.7:4711' };
@@ -32,7 +32,7 @@ t.test(
     refusals.onRefusal(
       link,
       'bad-topic',
-      new ProtocolError('bad-topic', 'why').about(TYPE.EVENT, 9),
+      new ProtocolError('bad-topic', 'why').about(CODE.event, 9),
     );
     refusals.onRefusal(stranger, 'server-full');
 

@@ -3,8 +3,9 @@
  */
 import t from 'tap';
 import { ProtocolError } from '../../src/base/errors.ts';
-import { type Message, toDevice } from '../../src/wire/message.ts';
-import { v1 } from '../../src/wire/v1.ts';
+import type { Message } from '../../src/wire/message.ts';
+import { encode, V1Reader } from '../../src/wire/v1.ts';
+import { toDevice } from '../../src/wire/v1Types.ts';
 import { exactForm } from '../helpers/exactForm.ts';
 import { errorOf, loadVectors, messageOf, parseVectors } from '../helpers/vectors.ts';
 
@@ -13,7 +14,7 @@ const vectors = loadVectors();
 
 /** The one message of these bytes, handed over in pieces of `size` bytes. */
 function readOne(frame: Buffer, size: number): Message | undefined {
-  const reader = v1.reader(FRAME_BYTES_MAX);
+  const reader = new V1Reader(FRAME_BYTES_MAX);
   let message: Message | undefined;
   for (let at = 0; at < frame.length; at += size) {
     reader.push(frame.subarray(at, at + size));
@@ -64,7 +65,7 @@ t.test(
   async (t) => {
     const toDevices = vectors.filter(({ direction }) => direction === 'down');
     for (const vector of toDevices.filter(({ form }) => form === 'exact')) {
-      const written = v1.encode(messageOf(vector));
+      const written = encode(messageOf(vector));
       t.equal(written.toString('hex'), vector.frame.toString('hex'), vector.name);
     }
   },
@@ -82,7 +83,7 @@ t.test(
 
 t.test('vectors: what the codec writes for a device comes back as the same message', async (t) => {
   for (const vector of vectors.filter(({ form }) => form !== 'error')) {
-    const written = v1.encode(messageOf(vector));
+    const written = encode(messageOf(vector));
     t.strictSame(readOne(written, written.length), messageOf(vector), vector.name);
   }
 });

@@ -1,5 +1,6 @@
 /**
- * Endpoint: the object that owns one device socket from accept to closed.
+ * Endpoint: the object that owns one device socket from accept to closed: when it is read, what
+ * waits for its device, and its deadlines. What its bytes mean is its protocol's.
  * From: the socket's bytes.  To: `host.onMessage` with checked EVENTs and REQUESTs; frames back.
  * Bound: `inFlightMax` messages under way, the outbox's two bounds, the deadlines of the host.
  * When one is hit, reading stops or this link closes; no other link notices.
@@ -12,17 +13,8 @@
 import type { Socket } from 'node:net';
 import { type ByeReason, type CloseReason, ProtocolError } from '../../base/errors.ts';
 import { bump } from '../../base/metrics.ts';
-import type { Reader } from '../../wire/codec.ts';
-import {
-  type Event,
-  errorAbout,
-  type Hello,
-  type Message,
-  type Request,
-  TYPE,
-  TYPE_NAMES,
-  toDevice,
-} from '../../wire/message.ts';
+import type { CommandMessage, Event, MessageType, Request } from '../../wire/message.ts';
+import type { FromDevice, Greeting, Protocol, Received } from '../../wire/protocol.ts';
 import { Allowance } from './allowance.ts';
 import { HEAVY_BYTES } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
@@ -43,8 +35,6 @@ export class Endpoint {
   state: EndpointState = 'greeting';
   /** Empty before HELLO. */
   deviceId = '';
-  /** Largest frame the device takes, in bytes. */
-  frameBytesMax: number;
   /** Messages under way: the routes `hold` and `release`. */
   inFlight = 0;
 
@@ -58,11 +48,10 @@ export class Endpoint {
 
   readonly #socket: Socket;
   readonly #host: EndpointHost;
-  readonly #reader: Reader;
+  readonly #protocol: Protocol;
   readonly #outbox: Outbox;
   /** Read, and waiting for room at the broker: nothing behind it is handled before it. */
   #held: Event | Request | undefined;
-  #lastId = 0;
   readonly #allowance = new Allowance();
   #peer = '';
   /** The device's FIN came while frames before it were still waiting to be handled. */
@@ -72,9 +61,8 @@ export class Endpoint {
     this.id = id;
     this.acceptedUs = acceptedUs;
     this.#host = host;
-    this.#reader = host.codec.reader(host.limits.frameBytesMax);
+    this.#protocol = host.makeProtocol(host.limits.frameBytesMax);
     this.#outbox = new Outbox(socket, host.flusher);
-    this.frameBytesMax = host.limits.frameBytesMax;
     this.heardAt = host.clock.now();
     this.#socket = socket;
     listenTo(socket, this);
@@ -100,7 +88,7 @@ export class Endpoint {
 
   /** Memory of what the device has not taken, and of what it sent and was not handled, in bytes. */
   get heldBytes(): number {
-    const unread = this.#reader.heldBytes + this.#socket.readableLength;
+    const unread = this.#protocol.heldBytes + this.#socket.readableLength;
     return this.#outbox.heldBytes + unread + (this.#held?.payload.length ?? 0);
   }
 
@@ -112,7 +100,7 @@ export class Endpoint {
   receive(chunk: Buffer): void {
     this.#host.counters.bytesIn += chunk.length;
     if (!this.isLive) return;
-    this.#reader.push(chunk);
+    this.#protocol.push(chunk);
     if (this.pausedAt === 0) {
       this.heardAt = this.#host.clock.now();
       this.#handle();
@@ -121,7 +109,7 @@ export class Endpoint {
       this.heardAt = this.pausedAt;
       this.#readAhead();
     }
-    if (this.#reader.heldBytes >= HEAVY_BYTES) this.#host.onHeavy(this);
+    if (this.#protocol.heldBytes >= HEAVY_BYTES) this.#host.onHeavy(this);
   }
 
   /**
@@ -129,7 +117,7 @@ export class Endpoint {
    * puts pieces together: in the socket's own queue each would be a Buffer, were it of one byte.
    */
   #readAhead(): void {
-    const isFull = this.#reader.heldBytes >= this.#host.limits.outboxSoftBytes;
+    const isFull = this.#protocol.heldBytes >= this.#host.limits.outboxSoftBytes;
     if (this.pausedAt !== 0 && isFull) this.#socket.pause();
     else this.#socket.resume();
   }
@@ -153,7 +141,7 @@ export class Endpoint {
     let obstacle = this.#obstacle();
     try {
       while (obstacle === undefined) {
-        const message = this.#held ?? this.#reader.next();
+        const message = this.#held ?? this.#protocol.next();
         if (message === undefined) {
           if (this.#isFinished) this.#end('peer-fin');
           return;
@@ -171,8 +159,8 @@ export class Endpoint {
   }
 
   /** One that finds no room is kept, and so is what follows it, until there is some. */
-  #hasRoom(message: Message): boolean {
-    const isPublished = message.type === TYPE.EVENT || message.type === TYPE.REQUEST;
+  #hasRoom(message: Received): boolean {
+    const isPublished = message.type === 'event' || message.type === 'request';
     this.#held = undefined;
     if (!isPublished || this.state !== 'open' || this.#host.hasRoom(this, message)) return true;
     this.#held = message;
@@ -191,95 +179,102 @@ export class Endpoint {
     return this.#allowance.isAhead(rate, clock.now()) ? 'rate' : undefined;
   }
 
-  #onMessage(message: Message): void {
-    bump(this.#host.counters.messagesIn, TYPE_NAMES[message.type]);
+  #onMessage(message: Received): void {
+    bump(this.#host.counters.messagesIn, message.type);
     const { rate, overload, clock } = this.#host;
-    this.#allowance.pay(rate, overload, this.#reader, clock.now());
-    if (this.state === 'open') {
-      this.#onOpenMessage(message);
-    } else if (message.type === TYPE.HELLO) {
-      this.#onHello(message);
-    } else {
-      throw errorAbout(message, 'unexpected', 'the first frame must be HELLO');
-    }
+    this.#allowance.pay(rate, overload, this.#protocol, clock.now());
+    this.#onAccepted(this.#protocol.accept(message));
   }
 
-  #onOpenMessage(message: Message): void {
+  #onAccepted(message: FromDevice): void {
     switch (message.type) {
-      case TYPE.EVENT:
-      case TYPE.REQUEST:
-        this.#checkId(message);
+      case 'event':
+      case 'request':
         this.#host.onMessage(this, message);
         break;
-      case TYPE.PING:
-        this.send({ type: TYPE.PONG });
+      case 'ping':
+        this.#send('pong', this.#protocol.pong());
         break;
-      case TYPE.PONG:
+      case 'pong':
         break;
-      case TYPE.ACK:
-      case TYPE.RESULT:
+      case 'ack':
+      case 'result':
         this.#host.onAnswer(this, message);
         break;
-      case TYPE.BYE:
+      case 'bye':
         this.#end('peer-bye');
         break;
-      case TYPE.HELLO:
-        throw errorAbout(message, 'unexpected', 'a second HELLO');
-      default:
-        throw errorAbout(message, 'unexpected', `type ${message.type} is not for devices to send`);
+      case 'hello':
+        this.#onGreeting(message);
+        break;
     }
   }
 
-  #onHello(hello: Hello): void {
+  #onGreeting(greeting: Greeting): void {
     const { limits, clock } = this.#host;
-    this.deviceId = hello.deviceId;
-    this.keepaliveMs = ruleKeepalive(hello.keepalive, limits);
-    // A frame that the outbox cannot hold would close the link, however much the device takes.
-    const frameBytesMax = hello.frameBytesMax ?? limits.frameBytesMax;
-    this.frameBytesMax = Math.min(frameBytesMax, limits.outboxHardBytes / 2);
+    this.deviceId = greeting.deviceId;
+    this.keepaliveMs = ruleKeepalive(greeting.keepalive, limits);
     this.state = 'open';
     this.#host.onOpen(this);
-    this.send({
-      type: TYPE.WELCOME,
-      connectionId: Buffer.from(this.id.replaceAll('-', ''), 'hex'),
-      keepalive: this.keepaliveMs / 1_000,
-      frameBytesMax: limits.frameBytesMax,
-      time: clock.wall(),
-    });
-  }
-
-  #checkId(message: Event | Request): void {
-    const { id } = message;
-    if (id === 0) return;
-    if (id <= this.#lastId) {
-      throw errorAbout(message, 'bad-id', `id ${id} does not rise above ${this.#lastId}`);
-    }
-    this.#lastId = id;
+    this.#send('welcome', this.#protocol.welcome(this.id, this.keepaliveMs, clock.wall()));
   }
 
   /** Tell the device what was wrong and with which of its messages, and end the link. */
   #refuse(error: ProtocolError): void {
     bump(this.#host.counters.errors, error.code);
     this.#host.onError(this, error);
-    this.send(toDevice(error));
+    this.#send('error', this.#protocol.error(error));
     this.close(error.code);
   }
 
   // To the device.
 
-  /** Send one message. Beyond the outbox's hard bound the link closes instead ('outbox-full'). */
-  send(message: Message): void {
+  /** An EVENT is safe at the broker. */
+  acknowledge(id: number): void {
+    this.#send('ack', this.#protocol.acknowledge(id));
+  }
+
+  reply(id: number, status: number, payload: Buffer): void {
+    this.#send('reply', this.#protocol.reply(id, status, payload));
+  }
+
+  command(message: CommandMessage): void {
+    this.#send('command', this.#protocol.command(message));
+  }
+
+  /** Longest payload of a REPLY that the device takes. */
+  get replyBytesMax(): number {
+    return this.#protocol.replyBytesMax(this.#frameBytesMax);
+  }
+
+  /** Longest payload of a COMMAND that the device takes. */
+  commandBytesMax(topic: string): number {
+    return this.#protocol.commandBytesMax(topic, this.#frameBytesMax);
+  }
+
+  /** The same, and that the outbox still has room for. */
+  commandBytesNow(topic: string): number {
+    const { outboxHardBytes } = this.#host.limits;
+    return this.#protocol.commandBytesMax(topic, outboxHardBytes - this.#outbox.bytes);
+  }
+
+  /** A frame that the outbox cannot hold would close the link, however much the device takes. */
+  get #frameBytesMax(): number {
+    return this.#host.limits.outboxHardBytes / 2;
+  }
+
+  /** Send a frame. Beyond the outbox's hard bound the link closes instead ('outbox-full'). */
+  #send(type: MessageType, frame: Buffer): void {
     if (!this.isLive) return;
-    const frame = this.#host.codec.encode(message);
     const bytes = this.#outbox.bytes + frame.length;
     if (bytes >= HEAVY_BYTES) this.#host.onHeavy(this);
     if (bytes > this.#host.limits.outboxHardBytes) this.close('outbox-full');
-    else this.#write(message, frame);
+    else this.#write(type, frame);
   }
 
-  #write(message: Message, frame: Buffer): void {
+  #write(type: MessageType, frame: Buffer): void {
     const { counters } = this.#host;
-    bump(counters.messagesOut, TYPE_NAMES[message.type]);
+    bump(counters.messagesOut, type);
     counters.bytesOut += frame.length;
     this.#hasWritten = true;
     this.#outbox.write(frame);
@@ -288,8 +283,7 @@ export class Endpoint {
   /** Say BYE and end the link. `retryAfter` in ms. Does nothing when it is over already. */
   close(reason: ByeReason | ProtocolError['code'], retryAfter?: number): void {
     if (!this.isLive) return;
-    const bye = { type: TYPE.BYE, reason, retryAfter } as const;
-    this.#write(bye, this.#host.codec.encode(bye));
+    this.#write('bye', this.#protocol.goodbye(reason, retryAfter));
     this.#end(reason);
   }
 
@@ -303,7 +297,7 @@ export class Endpoint {
   #leave(reason: CloseReason): void {
     this.#unpause();
     this.#held = undefined;
-    this.#reader.drop();
+    this.#protocol.drop();
     this.state = 'draining';
     this.#host.onEnd(this, reason);
   }
@@ -393,7 +387,7 @@ export class Endpoint {
     if (verdict === 'dead') this.close('keepalive-timeout');
     else if (verdict === 'ping') {
       this.pingedAt = now;
-      this.send({ type: TYPE.PING });
+      this.#send('ping', this.#protocol.ping());
     }
   }
 }

@@ -13,8 +13,8 @@ import { Deadlines } from '../../base/deadlines.ts';
 import type { ByeReason, CloseReason, ProtocolError } from '../../base/errors.ts';
 import { type Limits, SHARDS, SHARDS_PER_TICK } from '../../base/limits.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
-import type { Codec } from '../../wire/codec.ts';
-import { type Ack, type Event, type Request, type Result, TYPE } from '../../wire/message.ts';
+import type { Ack, Event, Request, Result } from '../../wire/message.ts';
+import type { ProtocolFactory } from '../../wire/protocol.ts';
 import { Endpoint } from './endpoint.ts';
 import { Heavy } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
@@ -58,7 +58,7 @@ export interface Refusals {
 }
 
 export interface EndpointsOptions {
-  readonly codec: Codec;
+  readonly makeProtocol: ProtocolFactory;
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -77,7 +77,7 @@ const FAULTS: ReadonlySet<CloseReason> = new Set(['greeting-timeout', 'outbox-fu
 const THROTTLE_MS = 50;
 
 export class Endpoints implements EndpointHost {
-  readonly codec: Codec;
+  readonly makeProtocol: ProtocolFactory;
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -102,8 +102,9 @@ export class Endpoints implements EndpointHost {
   #onEmpty: (() => void) | undefined;
 
   constructor(options: EndpointsOptions) {
-    const { codec, limits, counters, clock, random, linksMax, refusals, busyShare } = options;
-    this.codec = codec;
+    const { makeProtocol, limits, counters, clock, random, linksMax, refusals, busyShare } =
+      options;
+    this.makeProtocol = makeProtocol;
     this.limits = limits;
     this.rate = new Rate(limits);
     this.overload = new Overload(limits, counters, {
@@ -121,10 +122,7 @@ export class Endpoints implements EndpointHost {
     this.#lingering = new Deadlines(limits.lingerMs, (endpoint) => endpoint.destroy());
     this.#throttled = new Deadlines(THROTTLE_MS, (endpoint) => endpoint.wake());
     const waiting = (type: PublishedType) => new RoomQueue<Endpoint>(() => this.#isFull(type));
-    this.#waiting = {
-      [TYPE.EVENT]: waiting(TYPE.EVENT),
-      [TYPE.REQUEST]: waiting(TYPE.REQUEST),
-    };
+    this.#waiting = { event: waiting('event'), request: waiting('request') };
     this.#heavy = new Heavy({
       bytesMax: limits.linksBytesMax,
       counters,

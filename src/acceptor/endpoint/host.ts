@@ -7,8 +7,8 @@ import type { Clock } from '../../base/clock.ts';
 import type { CloseReason, ProtocolError } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
-import type { Codec } from '../../wire/codec.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
+import type { ProtocolFactory } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Flusher } from './outbox.ts';
 import type { Overload } from './overload.ts';
@@ -16,7 +16,8 @@ import type { Rate } from './rate.ts';
 
 /** One object serves all endpoints. */
 export interface EndpointHost {
-  readonly codec: Codec;
+  /** What a new link speaks. */
+  readonly makeProtocol: ProtocolFactory;
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -32,7 +33,7 @@ export interface EndpointHost {
   isGreedy(endpoint: Endpoint): boolean;
   /** It holds HEAVY_BYTES or more: it is to be looked at. */
   onHeavy(endpoint: Endpoint): void;
-  /** HELLO was accepted. */
+  /** The device has said who it is. */
   onOpen(endpoint: Endpoint): void;
   onMessage(endpoint: Endpoint, message: Event | Request): void;
   /** An answer to a COMMAND; or to none, for an id is the device's word. */

@@ -10,8 +10,7 @@ import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
 import type { FromLink, ToLink, Unsent } from '../../node/messages.ts';
-import type { Codec } from '../../wire/codec.ts';
-import { type Ack, EXPIRES_IN_MAX_MS, ID_MAX, type Result, TYPE } from '../../wire/message.ts';
+import { type Ack, ID_MAX, type Result } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 
@@ -22,7 +21,6 @@ export interface DeviceCommandsOptions {
   readonly registry: Registry<Endpoint>;
   readonly limits: Limits;
   readonly counters: Counters;
-  readonly codec: Pick<Codec, 'maxPayload'>;
   /** ms since 1970. */
   readonly wall: () => number;
   readonly trace: Trace;
@@ -72,7 +70,7 @@ export class DeviceCommands {
 
   /** Why it was not sent; undefined: its device has it. */
   #send(endpoint: Endpoint, command: ToLink): Unsent | undefined {
-    const { limits, codec, notify, wall, trace } = this.#options;
+    const { limits, notify, wall, trace } = this.#options;
     const [, , connection, key, topic, payload, due, after] = command;
     const known = this.#find(endpoint, key);
     if (known) {
@@ -84,18 +82,17 @@ export class DeviceCommands {
     // The one before it found no room, or was lost with a stream: it is sent again, and this too.
     if (after && after !== this.#last.get(endpoint)) return 'busy';
     // `due` is a time of day: delays in the stream or in a stopped process are counted.
-    const expiresIn = Math.min(due - wall(), EXPIRES_IN_MAX_MS);
+    const expiresIn = due - wall();
     if (expiresIn <= 0) return 'expired';
-    const fits = (bytes: number) => payload.length <= codec.maxPayload(TYPE.COMMAND, bytes, topic);
-    if (!fits(endpoint.frameBytesMax)) return 'too-long';
-    const { outboxBytes } = endpoint;
-    if (outboxBytes >= limits.outboxSoftBytes) return 'busy';
-    if (!fits(limits.outboxHardBytes - outboxBytes)) return 'busy';
+    const { length } = payload;
+    if (length > endpoint.commandBytesMax(topic)) return 'too-long';
+    if (endpoint.outboxBytes >= limits.outboxSoftBytes) return 'busy';
+    if (length > endpoint.commandBytesNow(topic)) return 'busy';
     const id = this.#open(endpoint, key);
     const key16 = Buffer.from(key, 'hex');
     // tla: Commands!TakeCommand
     trace('Commands!TakeCommand', { key, connection, as: 'sent' });
-    endpoint.send({ type: TYPE.COMMAND, id, topic, payload, key: key16, expiresIn });
+    endpoint.command({ type: 'command', id, topic, payload, key: key16, expiresIn });
     return undefined;
   }
 
@@ -129,7 +126,7 @@ export class DeviceCommands {
     const { counters, notify, trace } = this.#options;
     const ofLink = this.#links.get(endpoint);
     const open = ofLink?.get(message.id);
-    if (message.type === TYPE.RESULT) {
+    if (message.type === 'result') {
       if (!ofLink || !open) {
         counters.strayResults += 1;
         return;

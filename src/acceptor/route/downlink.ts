@@ -7,8 +7,7 @@ import type { ConsumeMessage } from 'amqplib';
 import { STATUS } from '../../base/errors.ts';
 import { bump, type Counters, type ReplyFate } from '../../base/metrics.ts';
 import { BROKEN } from '../../broker/content.ts';
-import type { Codec } from '../../wire/codec.ts';
-import { ID_MAX, TYPE } from '../../wire/message.ts';
+import { ID_MAX } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { Requests } from './requests.ts';
@@ -19,7 +18,6 @@ export interface DownlinkOptions {
   readonly registry: Registry<Endpoint>;
   readonly requests: Requests;
   readonly counters: Counters;
-  readonly codec: Pick<Codec, 'maxPayload'>;
 }
 
 /** The connection id and message id in a correlation id, or `undefined` for anything else. */
@@ -55,14 +53,14 @@ export class Downlink {
   }
 
   #deliver({ properties, content }: ConsumeMessage): ReplyFate {
-    const { registry, requests, codec } = this.#options;
+    const { registry, requests } = this.#options;
     const to = parseMessageId(properties.correlationId);
     if (to === undefined) return 'garbage';
     const endpoint = registry.find(to.connectionId);
     if (endpoint === undefined) return 'no-link';
     const request = requests.find(endpoint, to.id);
     if (request === undefined) return 'late';
-    if (content.length > codec.maxPayload(TYPE.REPLY, endpoint.frameBytesMax)) {
+    if (content.length > endpoint.replyBytesMax) {
       requests.answerOurselves(request, 'failed');
       return 'too-long';
     }

@@ -11,7 +11,6 @@ import { STATUS } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
 import type { Publisher, Publishing } from '../../broker/publisher.ts';
-import { TYPE } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 
 const EMPTY = Buffer.alloc(0);
@@ -93,7 +92,7 @@ export class Requests {
     if (ofEndpoint.size === 0) this.#byEndpoint.delete(endpoint);
     this.#deadlines.delete(request);
     this.#counters.requestsOpen = this.size;
-    endpoint.send({ type: TYPE.REPLY, id, status, payload });
+    endpoint.reply(id, status, payload);
     this.#withdraw(request);
     endpoint.release(payload.length);
     return true;

@@ -10,7 +10,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { DropReason } from '../../base/metrics.ts';
 import type { Publisher, Publishing } from '../../broker/publisher.ts';
 import { type Names, routingKey } from '../../broker/topology.ts';
-import { type Event, type Request, TYPE } from '../../wire/message.ts';
+import type { Event, Request } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { OpenRequest, Requests } from './requests.ts';
 
@@ -136,7 +136,7 @@ class EventPublishing implements Publishing, Uplinked {
 
   onConfirm(): void {
     const { id } = this.message;
-    if (id !== 0) this.endpoint.send({ type: TYPE.ACK, id });
+    if (id !== 0) this.endpoint.acknowledge(id);
     this.endpoint.release();
   }
 
@@ -226,7 +226,7 @@ export class Uplink {
 
   isFull(type: (Event | Request)['type']): boolean {
     const { publishers } = this.#options;
-    return (type === TYPE.REQUEST ? publishers.request : publishers.event).isFull();
+    return (type === 'request' ? publishers.request : publishers.event).isFull();
   }
 
   /** The broker takes longer to confirm than it does when it has little to do. */
@@ -238,7 +238,7 @@ export class Uplink {
   onMessage(endpoint: Endpoint, message: Event | Request): void {
     const { publishers, requests, clock } = this.#options;
     const receivedAt = clock.wall();
-    if (message.type === TYPE.REQUEST) {
+    if (message.type === 'request') {
       const open = requests.open(endpoint, message.id);
       const publishing = new RequestPublishing(this.#options, open, message, receivedAt);
       open.publishing = publishing;

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { stringify } from 'uuid';
 import type { Message } from '../../../src/wire/message.ts';
 import { TYPE } from '../../../src/wire/message.ts';
-import { encode, v1 } from '../../../src/wire/v1.ts';
+import { encode, V1Reader } from '../../../src/wire/v1.ts';
 
 /** Stands in the queue of messages where the server's FIN or the loss of the link came. */
 export const END = 'end' as const;
@@ -40,7 +40,7 @@ export class Device {
 
   constructor(socket: Duplex) {
     this.socket = socket;
-    const reader = v1.reader(16 * 1024 * 1024);
+    const reader = new V1Reader(16 * 1024 * 1024);
     socket.on('data', (chunk: Buffer) => {
       reader.push(chunk);
       for (let next = reader.next(); next; next = reader.next()) {

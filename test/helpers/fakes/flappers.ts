@@ -6,7 +6,7 @@
 import { connect, type Socket } from 'node:net';
 import { stringify } from 'uuid';
 import { TYPE } from '../../../src/wire/message.ts';
-import { v1 } from '../../../src/wire/v1.ts';
+import { encode, V1Reader } from '../../../src/wire/v1.ts';
 import { hello } from './device.ts';
 
 /** Numbers from 0 to 1, the same for the same seed (mulberry32). */
@@ -33,8 +33,8 @@ class FlapperLink {
   constructor(port: number, deviceId: string, localAddress: string) {
     const socket = connect({ host: '127.0.0.1', port, localAddress, noDelay: true });
     this.socket = socket;
-    const reader = v1.reader(FRAME_BYTES_MAX);
-    socket.on('connect', () => socket.write(v1.encode(hello(deviceId))));
+    const reader = new V1Reader(FRAME_BYTES_MAX);
+    socket.on('connect', () => socket.write(encode(hello(deviceId))));
     socket.on('data', (chunk) => {
       reader.push(chunk as Buffer);
       for (let next = reader.next(); next; next = reader.next()) {

@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { v1 } from '../../../src/wire/v1.ts';
+import { encode } from '../../../src/wire/v1.ts';
 import { hello } from '../fakes/device.ts';
 
 const [port = '0', links = '1000', localAddress = '127.0.0.1'] = process.argv.slice(2);
@@ -17,7 +17,7 @@ async function open(link: number): Promise<void> {
   socket.on('error', () => {});
   await once(socket, 'connect');
   const deviceId = `device-${localAddress.replaceAll('.', '-')}-${link}`;
-  socket.write(v1.encode(hello(deviceId, { keepalive: 3_600 })));
+  socket.write(encode(hello(deviceId, { keepalive: 3_600 })));
   await once(socket, 'data');
 }
 

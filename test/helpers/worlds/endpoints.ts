@@ -22,7 +22,7 @@ import {
 } from '../../../src/base/limits.ts';
 import { type Counters, makeCounters } from '../../../src/base/metrics.ts';
 import { MESSAGE_TYPES, type Message, TYPE } from '../../../src/wire/message.ts';
-import { v1 } from '../../../src/wire/v1.ts';
+import { v1Protocol } from '../../../src/wire/v1Protocol.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { Device, hello } from '../fakes/device.ts';
 import { FakeRoutes } from '../fakes/fakeRoutes.ts';
@@ -68,7 +68,7 @@ export class Served {
     this.#host = options.host ?? '127.0.0.1';
     this.limits = makeLimits(options.limits);
     this.endpoints = new Endpoints({
-      codec: v1,
+      makeProtocol: v1Protocol,
       limits: this.limits,
       counters: this.counters,
       clock: this.clock,

@@ -15,8 +15,8 @@ import { type LimitName, makeLimits } from '../../../src/base/limits.ts';
 import { makeCounters } from '../../../src/base/metrics.ts';
 import { Publisher } from '../../../src/broker/publisher.ts';
 import { names } from '../../../src/broker/topology.ts';
-import { MESSAGE_TYPES, type Message } from '../../../src/wire/message.ts';
-import { v1 } from '../../../src/wire/v1.ts';
+import { MESSAGE_TYPES, type Message, TYPE } from '../../../src/wire/message.ts';
+import { v1Protocol } from '../../../src/wire/v1Protocol.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { event, request } from '../fakes/device.ts';
 import { type Delivered, delivery, FakeChannel } from '../fakes/fakeChannel.ts';
@@ -44,8 +44,20 @@ export class FakeEndpoint {
     this.inFlight -= 1;
   }
 
+  get replyBytesMax(): number {
+    return v1Protocol(this.frameBytesMax).replyBytesMax(Number.POSITIVE_INFINITY);
+  }
+
+  acknowledge(id: number): void {
+    this.#send({ type: TYPE.ACK, id });
+  }
+
+  reply(id: number, status: number, payload: Buffer): void {
+    this.#send({ type: TYPE.REPLY, id, status, payload });
+  }
+
   /** As the real one: when it is over nothing is sent. */
-  send(message: Message): void {
+  #send(message: Message): void {
     if (this.isLive) this.sent.push(message);
   }
 
@@ -87,7 +99,6 @@ export class Paths {
       registry: this.registry,
       requests: this.requests,
       counters,
-      codec: v1,
     });
     this.publisher.open(this.channel.asConfirm);
   }

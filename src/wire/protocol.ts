@@ -1,0 +1,81 @@
+/**
+ * Protocol: what the bytes of one link mean; nothing above `wire/` knows a format.
+ * From: Endpoint, one protocol object per link: its socket's chunks, and what is to be said.
+ * To: the same: messages, in order; and frames, whole, for its outbox.
+ * Bound: it holds at most one incomplete frame; what breaks the protocol throws ProtocolError and
+ * costs the link. It has no socket, no clock and no timer: a link's protocol is a few numbers and
+ * the bytes not yet read.
+ */
+import type { ProtocolError } from '../base/errors.ts';
+import type {
+  Ack,
+  Bye,
+  CommandMessage,
+  Event,
+  Hello,
+  Message,
+  Ping,
+  Pong,
+  Request,
+  Result,
+} from './message.ts';
+
+/** What the first message of a link asks for. */
+export type Greeting = Omit<Hello, 'version'>;
+
+/** What a device may say to an acceptor. */
+export type FromDevice = Greeting | Event | Request | Ack | Result | Ping | Pong | Bye;
+
+/** What was read: whole, and not more than that is known. */
+export type Received = Greeting | Exclude<Message, Hello>;
+
+export interface Protocol {
+  // From the device.
+
+  /** Add a chunk. The protocol keeps views into it and never writes to it. */
+  push(chunk: Buffer): void;
+  /**
+   * The next whole message, or `undefined` when more bytes are needed.
+   * Throws ProtocolError for bytes that break the format; the stream is of no use afterwards.
+   */
+  next(): Received | undefined;
+  /**
+   * Its turn has come, which for one that finds no room at the broker is later: throws
+   * ProtocolError when it may not be said here, or not now. What is remembered of a message, such
+   * as its id, is so of those accepted only.
+   */
+  accept(message: Received): FromDevice;
+  /** Bytes of the message that `next` gave last, with all that frames it. */
+  readonly bytes: number;
+  /** Its elements: all that was walked, also what nobody wanted. Time to read it goes with them. */
+  readonly elements: number;
+  /** Memory that bytes not yet read hold, in bytes. */
+  readonly heldBytes: number;
+  /** Let go of these: nobody will read on. */
+  drop(): void;
+
+  // To the device: each gives the bytes to write. Nobody writes to them, and they hold about their
+  // own memory for as long as they wait.
+
+  /** The greeting is accepted. `keepaliveMs` rules, in whole seconds; `time`: ms since 1970. */
+  welcome(connectionId: string, keepaliveMs: number, time: number): Buffer;
+  /** An EVENT is safe at the broker. */
+  acknowledge(id: number): Buffer;
+  reply(id: number, status: number, payload: Buffer): Buffer;
+  command(message: CommandMessage): Buffer;
+  /** Owsla is there, though it does not read. */
+  ping(): Buffer;
+  pong(): Buffer;
+  /** What was wrong, and with which message; a goodbye follows. */
+  error(error: ProtocolError): Buffer;
+  /** The last that is said. `retryAfter` in ms. */
+  goodbye(reason: string, retryAfter: number | undefined): Buffer;
+
+  // Sizes: the largest payload that surely fits into `bytes` bytes, and that the device takes.
+
+  replyBytesMax(bytes: number): number;
+  commandBytesMax(topic: string, bytes: number): number;
+}
+
+/** Makes the protocol object of a new link, which takes frames of at most `frameBytesMax` bytes. */
+export type ProtocolFactory = (frameBytesMax: number) => Protocol;

@@ -1,0 +1,127 @@
+/**
+ * V1Protocol: one link that speaks version 1 of the device protocol (docs/protocol.md).
+ * From: Endpoint.  To: v1.ts and busy.ts, for the bytes.
+ * Bound: a first HELLO, ids that rise, types that are for devices to send: anything else throws
+ * ProtocolError. Owsla's number of a message is the device's own id.
+ */
+import type { ProtocolError } from '../base/errors.ts';
+import { encodeAck, encodeAnswer, PING, PONG } from './busy.ts';
+import type { CommandMessage, Event, Request } from './message.ts';
+import type { FromDevice, Greeting, Protocol, Received } from './protocol.ts';
+import { encode, V1Reader } from './v1.ts';
+import { CODE, errorAbout, toDevice } from './v1Types.ts';
+
+/**
+ * What a message adds to its topic and payload, at most. REPLY: array 1, type 1, id 5, status 3,
+ * bin header 5. COMMAND: id, key, expiresIn, their names, headers.
+ */
+const REPLY_OVERHEAD_BYTES = 15;
+const COMMAND_OVERHEAD_BYTES = 64;
+/** 49 days: beyond it the number would take a form that small devices do not read. */
+const EXPIRES_IN_MAX_MS = 0xffff_ffff;
+
+export class V1Protocol extends V1Reader implements Protocol {
+  #isGreeted = false;
+  /** Of the last EVENT or REQUEST that had one. */
+  #lastId = 0;
+  /** Largest frame the device takes, in bytes. */
+  #deviceFrameBytesMax: number;
+
+  constructor(frameBytesMax: number) {
+    super(frameBytesMax);
+    this.#deviceFrameBytesMax = frameBytesMax;
+  }
+
+  accept(message: Received): FromDevice {
+    if (!this.#isGreeted) return this.#greet(message);
+    switch (message.type) {
+      case 'event':
+      case 'request':
+        this.#checkId(message);
+        return message;
+      case 'ack':
+      case 'result':
+      case 'ping':
+      case 'pong':
+      case 'bye':
+        return message;
+      case 'hello':
+        throw errorAbout(message, 'unexpected', 'a second HELLO');
+      default: {
+        const what = `type ${CODE[message.type]} is not for devices to send`;
+        throw errorAbout(message, 'unexpected', what);
+      }
+    }
+  }
+
+  #greet(message: Received): Greeting {
+    if (message.type !== 'hello') {
+      throw errorAbout(message, 'unexpected', 'the first frame must be HELLO');
+    }
+    this.#isGreeted = true;
+    this.#deviceFrameBytesMax = message.frameBytesMax ?? this.frameBytesMax;
+    return message;
+  }
+
+  #checkId(message: Event | Request): void {
+    const { id } = message;
+    if (id === 0) return;
+    if (id <= this.#lastId) {
+      throw errorAbout(message, 'bad-id', `id ${id} does not rise above ${this.#lastId}`);
+    }
+    this.#lastId = id;
+  }
+
+  welcome(connectionId: string, keepaliveMs: number, time: number): Buffer {
+    return encode({
+      type: 'welcome',
+      connectionId: Buffer.from(connectionId.replaceAll('-', ''), 'hex'),
+      keepalive: keepaliveMs / 1_000,
+      frameBytesMax: this.frameBytesMax,
+      time,
+    });
+  }
+
+  acknowledge(id: number): Buffer {
+    return encodeAck(id);
+  }
+
+  reply(id: number, status: number, payload: Buffer): Buffer {
+    return encodeAnswer(CODE.reply, id, status, payload);
+  }
+
+  command(message: CommandMessage): Buffer {
+    const { expiresIn = 0 } = message;
+    if (expiresIn <= EXPIRES_IN_MAX_MS) return encode(message);
+    return encode({ ...message, expiresIn: EXPIRES_IN_MAX_MS });
+  }
+
+  ping(): Buffer {
+    return PING;
+  }
+
+  pong(): Buffer {
+    return PONG;
+  }
+
+  error(error: ProtocolError): Buffer {
+    return encode(toDevice(error));
+  }
+
+  goodbye(reason: string, retryAfter: number | undefined): Buffer {
+    return encode({ type: 'bye', reason, retryAfter });
+  }
+
+  replyBytesMax(bytes: number): number {
+    return Math.min(bytes, this.#deviceFrameBytesMax) - REPLY_OVERHEAD_BYTES;
+  }
+
+  commandBytesMax(topic: string, bytes: number): number {
+    return Math.min(bytes, this.#deviceFrameBytesMax) - COMMAND_OVERHEAD_BYTES - topic.length;
+  }
+}
+
+/** A new link of the device protocol, version 1. */
+export function v1Protocol(frameBytesMax: number): Protocol {
+  return new V1Protocol(frameBytesMax);
+}

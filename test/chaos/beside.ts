@@ -5,6 +5,7 @@
  * Bound: the plan's duration, plus what is under way then.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { waitFor } from '../helpers/waitFor.ts';
 import type { Who } from './badDevices.ts';
 import { Books } from './books.ts';
 import { failuresOf, type Outcome } from './chaos.ts';
@@ -22,6 +23,8 @@ export interface BesidePlan extends WorldPlan {
   readonly stretchMs: number;
   /** Kinds of deeds without which no bad stretch ends. */
   readonly deedsMin: number;
+  /** Series of /metrics, by a part of their names, that have grown before a bad stretch ends. */
+  readonly grownMin: readonly string[];
   /** Who is at work in a bad stretch, by turns. */
   readonly casts: readonly (readonly Who[])[];
   /** Left out of a quiet stretch: what the bad one before it leaves behind. */
@@ -110,7 +113,7 @@ export async function beside(
 async function runStretches(
   world: World,
   neighbours: NeighboursProcess,
-  { durationMs, stretchMs, settleMs, casts, deedsMin }: BesidePlan,
+  { durationMs, stretchMs, settleMs, casts, deedsMin, grownMin }: BesidePlan,
   tell: (line: string) => void,
 ): Promise<{ stretches: Stretch[]; got: Grown[] }> {
   const stretches: Stretch[] = [];
@@ -129,6 +132,10 @@ async function runStretches(
     await neighbours.work(who);
     await pause(stretchMs);
     await neighbours.haveDone(deedsMin);
+    await waitFor(`more of ${grownMin}`, async () => {
+      const grown = [...(await figures())].filter(([s, value]) => value > (before.get(s) ?? 0));
+      return grownMin.every((part) => grown.some(([series]) => series.includes(part)));
+    });
     stretches.push({ side: 'bad', from, to: Date.now() });
     await neighbours.rest();
     for (const [series, value] of await figures()) {

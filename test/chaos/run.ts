@@ -66,6 +66,7 @@ const neighbours: BesidePlan = {
   // So that a mute device's last command has ended before the next quiet stretch is judged.
   settleMs: 12_000,
   deedsMin: 1,
+  grownMin: [],
   casts: [WHO],
   ratioMax: RATIO_MAX,
 };

@@ -21,6 +21,8 @@ export interface BesidePlan extends WorldPlan {
   /** Load before the first stretch. */
   readonly warmMs: number;
   readonly stretchMs: number;
+  /** Neighbours get what processor time is left. */
+  readonly isLowest: boolean;
   /** Kinds of deeds without which no bad stretch ends. */
   readonly deedsMin: number;
   /** Series of /metrics, by a part of their names, that have grown before a bad stretch ends. */
@@ -71,7 +73,13 @@ export async function beside(
   const { port } = world.server;
   const { seed, graceMs } = plan;
   const amqp = world.broker.url;
-  const neighbours = new NeighboursProcess({ port, amqp, prefix: PREFIX, seed });
+  const neighbours = new NeighboursProcess({
+    port,
+    amqp,
+    prefix: PREFIX,
+    seed,
+    isLowest: plan.isLowest,
+  });
   let isKept = false;
   try {
     const watch = new Watch(() => world.server.page('/metrics'), world.limits);

@@ -28,6 +28,7 @@ t.test(`chaos: bad neighbours cost the innocents no promise (SEED=${seed})`, asy
       lateMs: 0,
       warmMs: 200,
       stretchMs: 2_000,
+      isLowest: false,
       deedsMin: 6,
       // Else a busy machine ends the stretch before there was a nack.
       grownMin: ['publish_drops', 'deliveries'],

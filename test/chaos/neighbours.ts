@@ -17,6 +17,8 @@ export interface NeighboursStart {
   readonly amqp: string;
   readonly prefix: string;
   readonly seed: number;
+  /** They get what processor time is left; where nobody judges times they have their share. */
+  readonly isLowest: boolean;
 }
 
 export type ToNeighbours =
@@ -28,10 +30,14 @@ export type ToNeighbours =
 const LOWEST = constants.priority.PRIORITY_LOW;
 const AUTOGROUP = '/proc/self/autogroup';
 
-// They are on other machines in life: what they need themselves is nobody else's loss. Within a
-// session the process's own priority counts, between sessions that of the group.
-setPriority(LOWEST);
-if (existsSync(AUTOGROUP)) writeFileSync(AUTOGROUP, String(LOWEST));
+/**
+ * They are on other machines in life: what they need themselves is nobody else's loss. Within a
+ * session the process's own priority counts, between sessions that of the group.
+ */
+function stepBack(): void {
+  setPriority(LOWEST);
+  if (existsSync(AUTOGROUP)) writeFileSync(AUTOGROUP, String(LOWEST));
+}
 
 const deeds: Deeds = new Map();
 let options: NeighboursStart | undefined;
@@ -48,6 +54,7 @@ async function rest(): Promise<void> {
 process.on('message', async (message: ToNeighbours) => {
   if (message.what === 'start') {
     options = message;
+    if (message.isLowest) stepBack();
     return;
   }
   if (message.what === 'rest') await rest();

@@ -65,6 +65,7 @@ const neighbours: BesidePlan = {
   stretchMs: 40_000,
   // So that a mute device's last command has ended before the next quiet stretch is judged.
   settleMs: 12_000,
+  isLowest: true,
   deedsMin: 1,
   grownMin: [],
   casts: [WHO],

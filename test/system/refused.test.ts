@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
-import { TYPE } from '../../src/wire/message.ts';
+import { CODE } from '../../src/wire/v1Types.ts';
 import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device, event, hello } from '../helpers/fakes/device.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
@@ -47,7 +47,7 @@ t.test('the address of an IPv4 device is one, for backends and in the log', asyn
     reason: 'bad-topic',
     device: 'door-17',
     peer: properties.headers?.peer,
-    type: TYPE.EVENT,
+    type: CODE.event,
     id: 2,
   });
 });

@@ -13,6 +13,8 @@
 const UNDER_WAY_MIN = 128;
 /** A confirm that takes this much longer than twice the shortest has waited behind others. */
 const SLACK_MS = 10;
+/** So long does a slow confirm tell of the broker as it is now. */
+const SLOW_MS = 100;
 const GROWTH = 1.25;
 const CUT = 0.75;
 /** The shortest is measured again after this: a broker that moved may now be slower for good. */
@@ -28,7 +30,8 @@ export class Pace {
   #shortest = Number.POSITIVE_INFINITY;
   #shortestBefore = Number.POSITIVE_INFINITY;
   #shortestSince = 0;
-  #wasSlow = false;
+  /** When a confirm was last slow. */
+  #slowAt = Number.NEGATIVE_INFINITY;
 
   constructor(max: number, min = UNDER_WAY_MIN) {
     this.#max = max;
@@ -57,17 +60,17 @@ export class Pace {
     this.#tag = 0;
     const tookMs = now - this.#sentAt;
     this.#time(tookMs, now);
-    this.#wasSlow = this.#isSlow(tookMs);
-    if (this.#wasSlow) {
+    if (this.#isSlow(tookMs)) {
+      this.#slowAt = now;
       this.#limit = Math.max(this.#min, Math.floor(this.#limit * CUT));
     } else if (isHeldUp) {
       this.#limit = Math.min(this.#max, Math.ceil(this.#limit * GROWTH));
     }
   }
 
-  /** By the last confirm that was timed, or by the one that is being waited for. */
+  /** By a confirm of the last SLOW_MS, or by the one that is being waited for. */
   isSlow(now: number): boolean {
-    return this.#wasSlow || (this.#tag !== 0 && this.#isSlow(now - this.#sentAt));
+    return now - this.#slowAt < SLOW_MS || (this.#tag !== 0 && this.#isSlow(now - this.#sentAt));
   }
 
   #isSlow(tookMs: number): boolean {

@@ -69,3 +69,19 @@ t.test('pace: never above its window, however small that is', async (t) => {
   t.equal(pace.limit, 3);
   t.equal(run(pace, { perMs: 1, awayMs: 1 }, 50), 3);
 });
+
+t.test(
+  'pace: a broker that was slow once is not slow for ever, if nothing is sent since',
+  async (t) => {
+    const pace = new Pace(4_096);
+    pace.sent(1, 0);
+    pace.answered(1, 2, false);
+    pace.sent(2, 1_000);
+    t.notOk(pace.isSlow(1_010));
+    t.ok(pace.isSlow(1_020), 'as long as it owes the confirm');
+    pace.answered(2, 1_050, false);
+    t.ok(pace.isSlow(1_060));
+
+    t.notOk(pace.isSlow(2_000));
+  },
+);

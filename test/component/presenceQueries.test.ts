@@ -3,12 +3,22 @@ import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { Queries } from '../../src/registrar/presence/queries.ts';
+import { Turns } from '../../src/registrar/presence/turns.ts';
 import { StoreError } from '../../src/registrar/store/store.ts';
 import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { FakeChannel } from '../helpers/fakes/fakeChannel.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
+import { waitFor } from '../helpers/waitFor.ts';
 
 const EPOCH = 1_700_000_000_000;
+
+function row(device: string) {
+  return {
+    ...{ device, seq: 1, online: true, connection: `connection-${device}` },
+    ...{ acceptor: 'acceptor-1', start: 1, acceptedUs: 1, at: EPOCH },
+    reason: 'connected' as const,
+  };
+}
 
 async function ask(
   given: unknown,
@@ -19,17 +29,7 @@ async function ask(
   } = {},
 ) {
   const store = new MemoryStore();
-  const rows = ['a', 'b', 'c'].map((device, at) => ({
-    device,
-    seq: at + 1,
-    online: true,
-    connection: `connection-${at}`,
-    acceptor: 'acceptor-1',
-    start: 1,
-    acceptedUs: 1,
-    at: EPOCH,
-    reason: 'connected' as const,
-  }));
+  const rows = ['a', 'b', 'c'].map((device, at) => ({ ...row(device), seq: at + 1 }));
   await store.write({ rows, events: [], settledTo: 0 });
   if (isBroken) {
     store.page = async () => {
@@ -114,4 +114,73 @@ t.test('a question that says not where to answer is acked and counted', async (t
   const { fates, answer } = await ask({}, { replyTo: '' });
   t.same(fates, ['nowhere']);
   t.equal(answer, undefined);
+});
+
+t.test('pages are read piece by piece, in turn, one piece at a time', async (t) => {
+  const store = new MemoryStore();
+  const names = Array.from({ length: 500 }, (_, at) => `d-${String(at).padStart(3, '0')}`);
+  const rows = names.map((device) => ({ ...row(device), seq: 1 }));
+  await store.write({ rows, events: [], settledTo: 0 });
+  const pieces: string[] = [];
+  let underWay = 0;
+  let most = 0;
+  const page = store.page.bind(store);
+  store.page = async (after, limit) => {
+    underWay += 1;
+    most = Math.max(most, underWay);
+    await new Promise(setImmediate);
+    underWay -= 1;
+    pieces.push(`${after}+${limit}`);
+    return page(after, limit);
+  };
+  const answers = new FakeAnswers();
+  const limits = makeLimits({ presencePageMax: 250 });
+  const queries = new Queries({
+    ...{ store, answers, limits },
+    ...{ epoch: () => EPOCH, commandsOf: () => 0, count: () => {} },
+  });
+  const channel = new FakeChannel();
+  await queries.open(channel.asChannel, 'owsla.presence.query', () => {});
+  const deliver = (query: object, deliveryTag: number) => {
+    const properties = { replyTo: 'asker', correlationId: `${deliveryTag}` };
+    const content = Buffer.from(JSON.stringify(query));
+    channel.deliverRaw({
+      content,
+      properties,
+      fields: { deliveryTag },
+    } as unknown as ConsumeMessage);
+  };
+  deliver({}, 1);
+  deliver({ after: 'd-299' }, 2);
+  deliver({ device: 'd-007' }, 3);
+  await waitFor('three answers', () => answers.taken.length === 3);
+  t.equal(most, 1, 'a command never waits for more than one piece');
+  t.same(pieces, ['+100', 'd-299+100', 'd-099+100', 'd-399+100', 'd-199+50', 'd-499+50']);
+  const bodies = answers.taken.map(({ body }) => JSON.parse(body.toString()));
+  const [one, first, second] = bodies;
+  t.match(one, { devices: [{ device: 'd-007' }] }, 'who asks for one device waits for no page');
+  t.equal(second.devices.length, 200);
+  t.equal(second.next, null);
+  t.equal(first.next, 'd-249');
+  t.same(
+    first.devices.map(({ device }: { device: string }) => device),
+    names.slice(0, 250),
+  );
+});
+
+t.test('a piece that fails costs its own question only, and a rest follows each', async (t) => {
+  let now = 0;
+  const turns = new Turns(() => now);
+  const order: string[] = [];
+  const failed = turns.take(async () => {
+    now += 20;
+    order.push('fails');
+    throw new StoreError('full', 'the disk is full');
+  });
+  const begin = performance.now();
+  const done = turns.take(async () => order.push('works'));
+  await t.rejects(failed, { message: 'the disk is full' });
+  await done;
+  t.same(order, ['fails', 'works']);
+  t.ok(performance.now() - begin >= 19, 'as long as the piece took');
 });

@@ -3,7 +3,8 @@
  * From: the query queue, JSON (docs/presence.md).  To: the asker's `reply_to`, JSON; each row with
  * its device's pending commands.
  * Bound: `presenceQueriesMax` at once, each acked when answered; `presencePageMax` devices each. A
- * query has QUERY_BYTES_MAX. An answer that its queue does not take at once is dropped.
+ * query has QUERY_BYTES_MAX. An answer that its queue does not take at once is dropped. Pages are
+ * read PIECE_ROWS at a time, in turns (turns.ts): commands need the same store.
  */
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 import type { Limits } from '../../base/limits.ts';
@@ -11,9 +12,12 @@ import type { QueryFate } from '../../base/metrics.ts';
 import type { Answers } from '../../broker/answers.ts';
 import { eventOf, type Row } from '../store/presenceRules.ts';
 import type { Store } from '../store/store.ts';
+import { Turns } from './turns.ts';
 
 /** Far more than a device id and a number need. */
 const QUERY_BYTES_MAX = 4_096;
+/** Rows of a page that are read and written out at once: a few ms, which a command may wait for. */
+const PIECE_ROWS = 100;
 
 export interface QueriesOptions {
   readonly answers: Pick<Answers, 'publish' | 'isFull'>;
@@ -33,10 +37,17 @@ interface Asker {
   readonly correlationId?: string;
 }
 
-type Query = { readonly device: string } | { readonly after: string; readonly limit: number };
+/** Those behind `after`, in the order of device ids. */
+interface Page {
+  readonly after: string;
+  readonly limit: number;
+}
+
+type Query = { readonly device: string } | Page;
 
 export class Queries {
   readonly #options: QueriesOptions;
+  readonly #turns = new Turns(() => performance.now());
 
   constructor(options: QueriesOptions) {
     this.#options = options;
@@ -90,26 +101,48 @@ export class Queries {
   }
 
   async #answer(content: Buffer): Promise<[QueryFate, string]> {
-    const { store, limits, epoch } = this.#options;
+    const { limits, epoch } = this.#options;
     const query = readQuery(content, limits.presencePageMax);
     if (typeof query === 'string') return ['bad', failure('bad-query', query)];
     const now = epoch();
     if (now === undefined) return ['unavailable', failure('unavailable', 'the store is not open')];
     try {
-      if ('device' in query) return ['answered', this.#page(now, await store.read([query.device]))];
-      const rows = await store.page(query.after, query.limit);
-      const next = rows.length === query.limit ? rows.at(-1)?.device : undefined;
-      return ['answered', this.#page(now, rows, next)];
+      return ['answered', await this.#rows(now, query)];
     } catch (error) {
       return ['unavailable', failure('unavailable', (error as Error).message)];
     }
   }
 
-  #page(epoch: number, rows: readonly Row[], next?: string): string {
-    const { commandsOf } = this.#options;
-    const devices = rows.map((row) => eventOf(row, epoch, { commands: commandsOf(row.device) }));
-    return `{"epoch":${epoch},"devices":[${devices}],"next":${JSON.stringify(next ?? null)}}`;
+  async #rows(epoch: number, query: Query): Promise<string> {
+    if ('limit' in query) return this.#page(epoch, query);
+    const rows = await this.#options.store.read([query.device]);
+    return snapshot(epoch, this.#write(epoch, rows), null);
   }
+
+  async #page(epoch: number, { after, limit }: Page): Promise<string> {
+    const { store } = this.#options;
+    const devices: string[] = [];
+    for (let next = after; ; ) {
+      const wanted = Math.min(PIECE_ROWS, limit - devices.length);
+      const last = await this.#turns.take(async () => {
+        const rows = await store.page(next, wanted);
+        devices.push(...this.#write(epoch, rows));
+        return rows.length === wanted ? rows.at(-1)?.device : undefined;
+      });
+      if (last === undefined) return snapshot(epoch, devices, null);
+      if (devices.length === limit) return snapshot(epoch, devices, last);
+      next = last;
+    }
+  }
+
+  #write(epoch: number, rows: readonly Row[]): string[] {
+    const { commandsOf } = this.#options;
+    return rows.map((row) => eventOf(row, epoch, { commands: commandsOf(row.device) }));
+  }
+}
+
+function snapshot(epoch: number, devices: readonly string[], next: string | null): string {
+  return `{"epoch":${epoch},"devices":[${devices}],"next":${JSON.stringify(next)}}`;
 }
 
 function failure(error: string, message: string): string {

@@ -58,7 +58,24 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/base/ticker.ts', values: [] },
   { holds: 'src/base/amqpUrl.ts', values: ['src/base/units.ts'] },
   { holds: 'src/base/redact.ts', values: [] },
-  { holds: 'src/base/config.ts', values: [...BASE, 'node:os', 'node:path'] },
+  {
+    holds: 'src/base/listeners.ts',
+    values: ['src/base/units.ts', 'node:net'],
+  },
+  {
+    holds: 'src/base/listenerReader.ts',
+    values: ['src/base/units.ts', 'src/base/listeners.ts', 'node:path'],
+  },
+  {
+    holds: 'src/base/config.ts',
+    values: [
+      ...BASE,
+      'src/base/listeners.ts',
+      'src/base/listenerReader.ts',
+      'node:os',
+      'node:path',
+    ],
+  },
   { holds: METRICS, values: BASE },
   {
     holds: 'src/base/log.ts',

@@ -27,7 +27,8 @@ import { BrokerLossPolicy } from './brokerLossPolicy.ts';
 import { sayBye, settled } from './drainLinks.ts';
 import { Admission } from './endpoint/admission.ts';
 import { Endpoints, type PublishedType, type Routes } from './endpoint/endpoints.ts';
-import { Listener } from './endpoint/listener.ts';
+import type { BoundSocket } from './endpoint/listener.ts';
+import { Listeners } from './endpoint/listeners.ts';
 import { watchBusy } from './endpoint/overload.ts';
 import { LinkChanges } from './linkChanges.ts';
 import { publishCounts } from './publishCounts.ts';
@@ -46,6 +47,8 @@ export interface AcceptorStart {
   readonly incarnation: string;
   /** Private folder of this node's Unix sockets. */
   readonly folder: string;
+  /** Of the Unix listeners, by name: bound handles. */
+  readonly sockets: ReadonlyMap<string, BoundSocket>;
   readonly log: Logger;
   /** This process cannot continue: one sentence for the operator. */
   readonly onFatal: (error: StartError) => void;
@@ -78,7 +81,7 @@ class Acceptor implements RunningAcceptor {
   readonly #requests: Requests;
   readonly #publishers: Readonly<Record<'event' | 'request', Publisher>>;
   readonly #broker: AcceptorBroker;
-  readonly #listener: Listener;
+  readonly #listeners: Listeners;
   readonly #admission: Admission;
   readonly #lossPolicy: BrokerLossPolicy;
   readonly #stream: StreamClient;
@@ -143,7 +146,8 @@ class Acceptor implements RunningAcceptor {
       admit: (socket, acceptedUs) => this.#admit(socket, acceptedUs),
       refuse: (socket, reason) => endpoints.refuse(socket, reason),
     });
-    this.#listener = new Listener(limits, (socket) => this.#admission.arrive(socket));
+    const onSocket = (socket: Socket) => this.#admission.arrive(socket);
+    this.#listeners = new Listeners(config.listeners, limits, onSocket);
     this.#ticker = new Ticker(limits.sweepTickMs, () => this.#tick());
   }
 
@@ -206,11 +210,10 @@ class Acceptor implements RunningAcceptor {
   }
 
   async open(): Promise<void> {
-    const { config } = this.#start;
     this.#broker.start();
     this.#stream.start();
     this.#ticker.start();
-    await this.#listener.listen(config.host, config.port);
+    await this.#listeners.listen(this.#start.sockets);
     this.#state = 'serving';
   }
 
@@ -242,7 +245,7 @@ class Acceptor implements RunningAcceptor {
     this.#state = 'draining';
     const { log, config } = this.#start;
     const links = this.#endpoints.registry.size;
-    this.#listener.suspend();
+    this.#listeners.suspend();
     this.#admission.close();
     this.#endpoints.suspend();
     this.#commands.suspend();

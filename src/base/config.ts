@@ -17,6 +17,19 @@ import {
   limitFaults,
   makeLimits,
 } from './limits.ts';
+import { ListenerReader } from './listenerReader.ts';
+import {
+  type AskedFor,
+  type AuthMethod,
+  CERT_IDS,
+  CLIENT_CERTS,
+  type ListenerConfig,
+  type ListenerDefaults,
+  makeListeners,
+  plainOf,
+  readAuth,
+  TLS_VERSIONS,
+} from './listeners.ts';
 import { redact } from './redact.ts';
 import { didYouMean, parseDuration, parseSize, parseWhole } from './units.ts';
 
@@ -34,9 +47,8 @@ export const QUEUE_TYPES = ['classic', 'quorum'] as const;
 export type QueueType = (typeof QUEUE_TYPES)[number];
 
 export interface Config {
-  readonly host: string;
-  /** 0: preflight.ts picks one and puts it here before any child starts. */
-  readonly port: number;
+  /** Where devices connect. Port 0: preflight.ts picks one before any child starts. */
+  readonly listeners: readonly ListenerConfig[];
   readonly acceptors: number;
   /** Links of the whole node, shared out evenly; 0: as many as the acceptors take. */
   readonly maxLinks: number;
@@ -54,7 +66,6 @@ export interface Config {
   readonly traceDir: string;
   readonly adminHost: string;
   readonly adminPort: number;
-  readonly auth: 'none';
   readonly waitForBroker: boolean;
   readonly logLevel: LogLevel;
   readonly limits: Limits;
@@ -72,8 +83,23 @@ export const OPTION_SPECS = {
   port: {
     default: '7000',
     placeholder: 'PORT',
-    about: 'port that devices connect to; 0 picks a free one',
+    about: 'port that devices connect to without TLS; 0 picks a free one',
   },
+  'tls-port': { placeholder: 'PORT', about: 'port that devices connect to with TLS' },
+  unix: {
+    placeholder: 'PATH',
+    about: 'Unix socket that a proxy on this machine connects to, with a PROXY header',
+  },
+  'tls-cert': { placeholder: 'FILE', about: 'certificate and its chain, PEM' },
+  'tls-key': { placeholder: 'FILE', about: 'its private key, PEM' },
+  'tls-client-ca': { placeholder: 'FILE', about: 'CA that signs the certificates of devices, PEM' },
+  'tls-client-cert': {
+    default: 'none',
+    placeholder: 'WORD',
+    about: 'certificates of devices: none, request or require',
+  },
+  'tls-crl': { placeholder: 'FILE', about: 'certificates of devices that are revoked, PEM' },
+  'tls-min': { default: '1.2', placeholder: 'VERSION', about: 'lowest version of TLS: 1.2 or 1.3' },
   acceptors: { placeholder: 'N', about: 'acceptor processes; by default one per processor' },
   'max-links': {
     default: '0',
@@ -128,8 +154,21 @@ export const OPTION_SPECS = {
     about: 'port of health and metrics; 0 picks a free one',
   },
   auth: {
-    placeholder: 'none',
-    about: 'none: anybody may connect; required if --host is not a loopback address',
+    placeholder: 'METHOD,METHOD',
+    about:
+      'how devices prove who they are: cert, psk, key, jwt, backend; none: anybody may connect; required if --host is not a loopback address',
+  },
+  'cert-id': {
+    default: 'san-uri',
+    placeholder: 'WHERE',
+    about: 'where in a certificate the device id is: san-uri, san-dns or cn',
+  },
+  keys: { placeholder: 'FILE', about: 'group keys for --auth key and psk, YAML, mode 0600' },
+  'jwt-keys': { placeholder: 'FILE', about: 'public keys for --auth jwt, PEM or JWKS' },
+  'jwt-audience': { placeholder: 'TEXT', about: 'audience that a JWT must be for' },
+  'tokens-in-clear': {
+    default: 'false',
+    about: 'let devices send tokens over networks without TLS',
   },
   'wait-for-broker': {
     default: 'false',
@@ -146,6 +185,8 @@ type Raw = string | number | boolean;
 /** Raw options of one source. Values may be text, or what YAML made of it. */
 export type Options = { readonly [N in OptionName]?: Raw } & {
   readonly set?: Readonly<Record<string, Raw>>;
+  /** Of the file only. */
+  readonly listeners?: readonly unknown[];
 };
 
 /** One source of options; `nameOf` names one as its writer knows it (`--port`, `OWSLA_PORT`). */
@@ -160,11 +201,9 @@ export interface Layer {
  */
 export function makeConfig(...layers: readonly (Layer | Options)[]): Config {
   const reader = new Reader(layers.map(asLayer));
-  const host = reader.text('host', /^[^\s/@]+$/, 'a host name or an address');
   const adminHost = reader.text('admin-host', /^[^\s/@]+$/, 'a host name or an address');
   const config: Config = {
-    host,
-    port: reader.whole('port', 0, 65_535),
+    listeners: reader.listeners(),
     acceptors: reader.whole('acceptors', 1, 1_024, availableParallelism()),
     maxLinks: reader.whole('max-links', 0, 100_000_000),
     amqp: reader.amqp(),
@@ -172,12 +211,11 @@ export function makeConfig(...layers: readonly (Layer | Options)[]): Config {
     eventDelivery: reader.word('event-delivery', EVENT_DELIVERIES),
     queueType: reader.word('queue-type', QUEUE_TYPES),
     prefix: reader.text('prefix', /^(?!amq\.)[A-Za-z0-9_.-]{1,64}$/, PREFIX_RULE),
-    dataDir: reader.folder('data-dir'),
-    runDir: reader.folder('run-dir'),
-    traceDir: reader.folder('trace-dir'),
+    dataDir: reader.path('data-dir'),
+    runDir: reader.path('run-dir'),
+    traceDir: reader.path('trace-dir'),
     adminHost,
     adminPort: reader.whole('admin-port', 0, 65_535),
-    auth: reader.auth(host),
     waitForBroker: reader.truth('wait-for-broker'),
     logLevel: reader.word('log-level', LOG_LEVELS),
     limits: reader.limits(),
@@ -185,19 +223,16 @@ export function makeConfig(...layers: readonly (Layer | Options)[]): Config {
   if (config.maxLinks !== 0 && config.maxLinks < config.acceptors) {
     reader.faults.push(`max-links ${config.maxLinks} leaves an acceptor without any link`);
   }
-  if (config.port !== 0 && config.port === config.adminPort && host === adminHost) {
-    reader.faults.push(`port and admin-port are both ${config.port}; they need one each`);
+  for (const { host, port } of config.listeners) {
+    if (port !== 0 && port === config.adminPort && host === adminHost) {
+      reader.faults.push(`port and admin-port are both ${port}; they need one each`);
+    }
   }
   if (reader.faults.length > 0) throw new StartError(EXIT.usage, reader.faults.join('; '));
   return Object.freeze(config);
 }
 
 const PREFIX_RULE = '1 to 64 of A-Z a-z 0-9 _ . - and not start with "amq."';
-
-/** Only this machine can reach it: 127.0.0.0/8, ::1, or localhost. */
-export function isLoopback(host: string): boolean {
-  return /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host) || host === '::1' || host === 'localhost';
-}
 
 function asLayer(source: Layer | Options): Layer {
   if ('nameOf' in source && typeof source.nameOf === 'function') return source as Layer;
@@ -219,7 +254,8 @@ class Reader {
     return raw;
   }
 
-  folder(name: OptionName): string {
+  /** Of a file or a folder, absolute; '' when it is not given. */
+  path(name: OptionName): string {
     const { raw, isGiven } = this.#find(name);
     return isGiven && raw !== '' ? resolve(raw) : '';
   }
@@ -260,17 +296,52 @@ class Reader {
     return Object.freeze(urls);
   }
 
-  auth(host: string): 'none' {
-    const { raw, label, isGiven } = this.#find('auth');
-    if (!isGiven && !isLoopback(host)) {
-      this.faults.push(
-        `${host} can be reached from other machines, so say who may connect: --auth none admits every device`,
-      );
-    }
-    if (isGiven && raw !== 'none') {
-      this.faults.push(`${label} must be none, the only value there is so far, not ${quote(raw)}`);
-    }
-    return 'none';
+  listeners(): readonly ListenerConfig[] {
+    const defaults = this.#listenerDefaults();
+    const asked: AskedFor = {
+      port: this.#given('port', () => this.whole('port', 0, 65_535)),
+      tlsPort: this.#given('tls-port', () => this.whole('tls-port', 0, 65_535)),
+      unix: this.#given('unix', () => this.path('unix')),
+    };
+    const raw = this.#layers.find(({ options }) => options.listeners)?.options.listeners;
+    const listed = raw?.flatMap((one, at) => {
+      const reader = new ListenerReader(one, `listeners[${at}]`, this.faults);
+      return reader.read(plainOf(defaults), defaults.tls) ?? [];
+    });
+    return makeListeners(asked, listed, defaults, this.faults);
+  }
+
+  #listenerDefaults(): ListenerDefaults {
+    return {
+      host: this.text('host', /^[^\s/@]+$/, 'a host name or an address'),
+      tls: {
+        cert: this.path('tls-cert'),
+        key: this.path('tls-key'),
+        clientCa: this.path('tls-client-ca'),
+        crl: this.path('tls-crl'),
+        clientCert: this.word('tls-client-cert', CLIENT_CERTS),
+        min: this.word('tls-min', TLS_VERSIONS),
+      },
+      auth: this.#given('auth', () => this.#auth()),
+      certId: this.word('cert-id', CERT_IDS),
+      keys: this.path('keys'),
+      jwtKeys: this.path('jwt-keys'),
+      jwtAudience: this.#find('jwt-audience').raw,
+      tokensInClear: this.truth('tokens-in-clear'),
+    };
+  }
+
+  #auth(): readonly AuthMethod[] {
+    const { raw, label } = this.#find('auth');
+    const methods = readAuth(raw.split(','));
+    if (typeof methods !== 'string') return methods;
+    this.faults.push(`${label} ${methods}`);
+    return [];
+  }
+
+  /** Undefined when nobody gave it. */
+  #given<T>(name: OptionName, read: () => T): T | undefined {
+    return this.#find(name).isGiven ? read() : undefined;
   }
 
   limits(): Limits {

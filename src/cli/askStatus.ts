@@ -12,7 +12,7 @@ import type { Limits } from '../base/limits.ts';
 import { Channel, ChannelError } from '../node/channel.ts';
 import { findFolders } from '../node/folder.ts';
 import { controlSocket, registrarSocket } from '../node/ipc.ts';
-import type { ProcessStatus, StatusAnswer } from '../node/statusAnswer.ts';
+import type { ListenerFacts, ProcessStatus, StatusAnswer } from '../node/statusAnswer.ts';
 import { tableOf } from './table.ts';
 
 /** Exit codes of `owsla status` (docs/operations.md), by the node's state. */
@@ -98,7 +98,7 @@ function notThere(path: string, error: NodeJS.ErrnoException): StartError {
 
 /** For a terminal. What others wrote has no control characters then. */
 export function statusText(answer: StatusAnswer): string {
-  const { node, state, version, runtime, host, port, adminHost, adminPort, prefix } = answer;
+  const { node, state, version, runtime, adminHost, adminPort, prefix } = answer;
   const facts = [
     ['node', node],
     ['state', state.replace('-', ' ')],
@@ -108,7 +108,8 @@ export function statusText(answer: StatusAnswer): string {
       sentence([part], acceptor, reason),
     ]),
     ['version', `${version}, Node.js ${runtime}, up ${ageOf(answer.uptimeMs)}`],
-    ['devices', `${host}:${port}, ${answer.links} links of ${answer.linksMax}`],
+    ['links', `${answer.links} of ${answer.linksMax}`],
+    ...answer.listeners.map((one, at) => [at === 0 ? 'listeners' : '', listenerOf(one)]),
     ['admin', `${adminHost}:${adminPort}`],
     ['broker', `${answer.brokers.join(', ')}, prefix ${prefix}: ${brokerOf(answer)}`],
     ['restarts', restartsOf(answer)],
@@ -121,6 +122,10 @@ export function statusText(answer: StatusAnswer): string {
 
 function sentence(words: string[], acceptor: number | undefined, reason: string): string {
   return [...words, ...(acceptor === undefined ? [] : [`acceptor ${acceptor}`]), reason].join(': ');
+}
+
+function listenerOf({ name, address, isTls, auth }: ListenerFacts): string {
+  return `${name} ${address}${isTls ? ' TLS' : ''}, auth ${auth.join()}`;
 }
 
 function restartsOf({ restarts }: StatusAnswer): string {

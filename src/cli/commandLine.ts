@@ -25,7 +25,7 @@ import { didYouMean, parseDuration } from '../base/units.ts';
 import { preflight } from '../supervisor/preflight.ts';
 import { supervise } from '../supervisor/supervisor.ts';
 import { askStatus, STATUS_EXIT, statusText } from './askStatus.ts';
-import { LIST, optionsOfFile } from './configFile.ts';
+import { LISTS, optionsOfFile } from './configFile.ts';
 import { limitsTable } from './limitsTable.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
 import { restorePresence, watchPresence } from './presenceCommand.ts';
@@ -264,7 +264,7 @@ function optionsOfFlags(argv: Arguments): Options {
   for (const name of FLAGS) {
     const value = argv[name];
     if (value === undefined || name === 'set') continue;
-    if (name === LIST) given[name] = [value].flat().join();
+    if (LISTS.includes(name)) given[name] = [value].flat().join();
     else if (!Array.isArray(value)) given[name] = value as string | boolean;
     else throw new StartError(EXIT.usage, `--${name} is given more than once`);
   }

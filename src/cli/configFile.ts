@@ -9,9 +9,9 @@ import { OPTION_NAMES, type Options } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { didYouMean } from '../base/units.ts';
 
-const FILE_KEYS = [...OPTION_NAMES, 'set'];
+const FILE_KEYS = [...OPTION_NAMES, 'set', 'listeners'];
 /** Takes several values: as a repeated flag, as a list in the file, or with commas in between. */
-export const LIST = 'amqp';
+export const LISTS: readonly string[] = ['amqp', 'auth'];
 
 /** The file's options. Throws a StartError that names what is wrong. */
 export function optionsOfFile(path: string): Options {
@@ -21,7 +21,11 @@ export function optionsOfFile(path: string): Options {
       const near = didYouMean(key, FILE_KEYS);
       throw new StartError(EXIT.usage, `${path} has the unknown key ${JSON.stringify(key)}${near}`);
     }
-    if (key === LIST && isListOfText(value)) read[key] = value.join();
+    if (key === 'listeners') {
+      if (Array.isArray(value)) continue;
+      throw new StartError(EXIT.usage, `listeners in ${path} must be a list`);
+    }
+    if (LISTS.includes(key) && isListOfText(value)) read[key] = value.join();
     else if (key === 'set' ? !isMapOfScalars(value) : !isScalar(value)) {
       const rule = key === 'set' ? 'a map of limits' : 'one value';
       throw new StartError(EXIT.usage, `${key} in ${path} must be ${rule}`);

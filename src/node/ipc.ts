@@ -56,7 +56,13 @@ export interface NodeMessage {
   readonly restarts: Readonly<Record<ChildRole, number>>;
 }
 
-export type ToChild = StartMessage | NodeMessage | { readonly type: 'drain' };
+/** The Unix socket of a listener comes with it: bound, not listened on. Before `start`. */
+export interface SocketMessage {
+  readonly type: 'socket';
+  readonly name: string;
+}
+
+export type ToChild = StartMessage | NodeMessage | SocketMessage | { readonly type: 'drain' };
 
 export type FromChild =
   | { readonly type: 'ready' }

@@ -28,6 +28,14 @@ export interface ProcessStatus {
   readonly why?: string;
 }
 
+/** Where devices connect. */
+export interface ListenerFacts {
+  readonly name: string;
+  readonly address: string;
+  readonly isTls: boolean;
+  readonly auth: readonly string[];
+}
+
 export interface StatusAnswer {
   /** Names this start of the node. */
   readonly node: string;
@@ -39,8 +47,7 @@ export interface StatusAnswer {
   readonly version: string;
   readonly runtime: string;
   readonly uptimeMs: number;
-  readonly host: string;
-  readonly port: number;
+  readonly listeners: readonly ListenerFacts[];
   readonly adminHost: string;
   readonly adminPort: number;
   readonly prefix: string;

@@ -3,12 +3,18 @@
  * From: control.ts.  To: nodeStatus.ts, the supervisor's word, and each live process, all at once.
  * Bound: `questionMs` for a process; one that does not answer is named, and holds up nobody.
  */
+import { addressOf, type ListenerConfig } from '../base/listeners.ts';
 import type { Counters } from '../base/metrics.ts';
 import { brokerAddress } from '../broker/brokerErrors.ts';
 import type { AnswersByKind } from '../node/channel.ts';
 import type { ChildFacts, NodeMessage, StartMessage } from '../node/ipc.ts';
 import type { ProcessAnswer } from '../node/report.ts';
-import type { BrokerState, ProcessStatus, StatusAnswer } from '../node/statusAnswer.ts';
+import type {
+  BrokerState,
+  ListenerFacts,
+  ProcessStatus,
+  StatusAnswer,
+} from '../node/statusAnswer.ts';
 import { OWSLA_VERSION } from '../node/version.ts';
 import type { ChildChannels } from './childChannels.ts';
 import type { NodeStatus } from './nodeStatus.ts';
@@ -27,7 +33,7 @@ export function nodeQuestions(options: NodeQuestionsOptions): AnswersByKind {
 
 async function statusOf(options: NodeQuestionsOptions): Promise<StatusAnswer> {
   const { start, status, children, clock = () => performance.now() } = options;
-  const { host, port, adminHost, adminPort, prefix, amqp, limits } = start.config;
+  const { adminHost, adminPort, prefix, amqp, limits } = start.config;
   const { node } = status;
   const asked = (node?.children ?? []).map((child) => processOf(child, children));
   const processes = await Promise.all(asked);
@@ -45,12 +51,18 @@ async function statusOf(options: NodeQuestionsOptions): Promise<StatusAnswer> {
     version: OWSLA_VERSION,
     runtime: process.versions.node,
     uptimeMs: sinceMs(node?.startedAt),
-    ...{ host, port, adminHost, adminPort, prefix },
+    listeners: start.config.listeners.map(listenerOf),
+    ...{ adminHost, adminPort, prefix },
     brokers: amqp.map(brokerAddress),
     ...linksOf(status, processes),
     restarts: status.restarts(),
     processes: node ? [supervisorOf(node, isLive), ...processes] : processes,
   };
+}
+
+function listenerOf(listener: ListenerConfig): ListenerFacts {
+  const { name, tls, auth } = listener;
+  return { name, address: addressOf(listener), isTls: tls !== undefined, auth };
 }
 
 function supervisorOf({ pid, startedAt }: NodeMessage, isLive: boolean): ProcessStatus {

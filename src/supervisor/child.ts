@@ -6,7 +6,9 @@
  * When the channel to the supervisor breaks, the child drains and ends by itself: no child outlives
  * its supervisor.
  */
+import type { BoundSocket } from '../acceptor/endpoint/listener.ts';
 import { EXIT, StartError } from '../base/errors.ts';
+import { placesOf } from '../base/listeners.ts';
 import { type Logger, makeLogger } from '../base/log.ts';
 import type { Counters } from '../base/metrics.ts';
 import { notifyIgnored } from '../base/signals.ts';
@@ -26,14 +28,17 @@ class Child {
   #running: RunningChild | undefined;
   #start: StartMessage | undefined;
   #log: Logger | undefined;
+  /** Of the Unix listeners, by name. */
+  readonly #sockets = new Map<string, BoundSocket>();
   /** The supervisor's last node message, kept for a role that is still starting. */
   #node: NodeMessage | undefined;
   #isDraining = false;
   /** A heartbeat is still in the channel: none is queued for a supervisor that is stopped. */
   #isSending = false;
 
-  onMessage(message: ToChild): void {
-    if (message.type === 'start') void this.#onStart(message);
+  onMessage(message: ToChild, handle: unknown): void {
+    if (message.type === 'socket') this.#sockets.set(message.name, handle as BoundSocket);
+    else if (message.type === 'start') void this.#onStart(message);
     else if (message.type === 'node') this.#onNode(message);
     else void this.drain(false);
   }
@@ -51,7 +56,7 @@ class Child {
     this.#log = log;
     notifyIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
     try {
-      this.#running = await become(start, log, (error) => this.fail(error));
+      this.#running = await this.#become(start, log);
     } catch (error) {
       this.fail(error);
       return;
@@ -60,6 +65,34 @@ class Child {
     send({ type: 'ready' });
     this.#beat();
     setInterval(() => this.#beat(), config.limits.heartbeatChildMs).unref();
+  }
+
+  /** Imports are here, so that an acceptor never loads the observer's HTTP server. */
+  async #become(start: StartMessage, log: Logger): Promise<RunningChild> {
+    const onFatal = (error: unknown) => this.fail(error);
+    if (start.role === 'observer') {
+      const { startObserver } = await import('../observer/observer.ts');
+      return startObserver(start, log);
+    }
+    if (start.role === 'registrar') {
+      const { startRegistrar } = await import('../registrar/registrar.ts');
+      return startRegistrar(start, log, onFatal);
+    }
+    const { startAcceptor } = await import('../acceptor/acceptor.ts');
+    const { startReport } = await import('../node/report.ts');
+    const acceptor = await startAcceptor({ ...start, sockets: this.#sockets, log, onFatal });
+    const report = startReport(start, acceptor);
+    const { listeners, acceptors } = start.config;
+    const name = `owsla acceptor ${start.index}/${acceptors} ${placesOf(listeners)}`;
+    return {
+      title: () => `${name} links=${acceptor.counters.links}`,
+      figures: () => figuresOf(acceptor.counters),
+      onNode: () => {},
+      drain: async () => {
+        await acceptor.drain();
+        await report.stop();
+      },
+    };
   }
 
   #beat(): void {
@@ -107,37 +140,6 @@ class Child {
   }
 }
 
-/** Imports are here, so that an acceptor never loads the observer's HTTP server. */
-async function become(
-  start: StartMessage,
-  log: Logger,
-  onFatal: (error: unknown) => void,
-): Promise<RunningChild> {
-  if (start.role === 'observer') {
-    const { startObserver } = await import('../observer/observer.ts');
-    return startObserver(start, log);
-  }
-  if (start.role === 'registrar') {
-    const { startRegistrar } = await import('../registrar/registrar.ts');
-    return startRegistrar(start, log, onFatal);
-  }
-  const { startAcceptor } = await import('../acceptor/acceptor.ts');
-  const { startReport } = await import('../node/report.ts');
-  const acceptor = await startAcceptor({ ...start, log, onFatal });
-  const report = startReport(start, acceptor);
-  const { port, acceptors } = start.config;
-  return {
-    title: () =>
-      `owsla acceptor ${start.index}/${acceptors} :${port} links=${acceptor.counters.links}`,
-    figures: () => figuresOf(acceptor.counters),
-    onNode: () => {},
-    drain: async () => {
-      await acceptor.drain();
-      await report.stop();
-    },
-  };
-}
-
 function figuresOf({
   links,
   accepts,
@@ -155,5 +157,5 @@ function send(message: FromChild, done: () => void = () => {}): void {
 
 const child = new Child();
 process.on('uncaughtException', (error) => child.fail(error));
-process.on('message', (message: ToChild) => child.onMessage(message));
+process.on('message', (message: ToChild, handle) => child.onMessage(message, handle));
 process.on('disconnect', () => void child.drain(true));

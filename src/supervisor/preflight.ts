@@ -5,10 +5,9 @@
  * Bound: `brokerConnectMs` for each step at the brokers, all at once; nothing stays open.
  */
 import { randomInt } from 'node:crypto';
-import { connect, createServer, type ListenOptions } from 'node:net';
 import amqplib from 'amqplib';
 import type { Config } from '../base/config.ts';
-import { EXIT, exitOfSystem, StartError, unbound } from '../base/errors.ts';
+import { EXIT, exitOfSystem, StartError } from '../base/errors.ts';
 import { FILES_RESERVED } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { brokerAddress, brokerError } from '../broker/brokerErrors.ts';
@@ -25,15 +24,7 @@ import { isShortEnough, makeRunDir } from '../node/folder.ts';
 import { controlSocket } from '../node/ipc.ts';
 import { SqliteFile } from '../registrar/store/sqliteFile.ts';
 import { StoreError } from '../registrar/store/store.ts';
-
-/**
- * Where port 0 is picked: below the ports that systems give to outgoing connections (from 32768 on
- * Linux), one of which could be taken between this check and the children's listen; above 10080,
- * the last one that browsers and `fetch` refuse (https://fetch.spec.whatwg.org/#port-blocking).
- */
-const PICKED_MIN = 10_081;
-const PICKED_MAX = 19_999;
-const PICKS_MAX = 100;
+import { checkListeners, checkPort, codeOf, isAnswered } from './places.ts';
 
 /**
  * Check files, ports, --run-dir, presence store and broker, in this order. The returned config has
@@ -42,16 +33,14 @@ const PICKS_MAX = 100;
  */
 export async function preflight(config: Config, log: Logger): Promise<Config> {
   checkFiles(config, openFilesMax());
-  const { host, adminHost } = config;
-  const port = await checkPort('port', host, config.port);
-  await checkReusePort(host, port);
-  const adminPort = await checkPort('admin port', adminHost, config.adminPort);
+  const listeners = await checkListeners(config.listeners);
+  const adminPort = await checkPort('admin port', config.adminHost, config.adminPort);
   await checkRunDir(config);
   checkStore(config, log);
   await checkBroker(config, log);
   // Acceptors spread over the brokers, each beginning with another one: so do nodes by this.
   const amqp = Object.freeze(tryOrder(config.amqp, randomInt(config.amqp.length)));
-  return Object.freeze({ ...config, amqp, port, adminPort });
+  return Object.freeze({ ...config, amqp, listeners, adminPort });
 }
 
 /** Throws unless `filesMax` leaves room for the links that were asked for, at least for one. */
@@ -71,49 +60,6 @@ export function checkFiles(config: LinksConfig, filesMax: number): void {
   );
 }
 
-/**
- * Bind once *without* reusePort, which would hide a second server on the same port. Returns the
- * port; for 0 a free one.
- */
-async function checkPort(what: string, host: string, port: number): Promise<number> {
-  for (let tries = 1; ; tries += 1) {
-    const tried = port === 0 ? randomInt(PICKED_MIN, PICKED_MAX + 1) : port;
-    try {
-      await bind({ host, port: tried });
-      return tried;
-    } catch (error) {
-      if (port === 0 && codeOf(error) === 'EADDRINUSE' && tries < PICKS_MAX) continue;
-      throw unbound(`${what} ${port}`, host, error);
-    }
-  }
-}
-
-async function checkReusePort(host: string, port: number): Promise<void> {
-  try {
-    await bind({ host, port, reusePort: true });
-  } catch (error) {
-    throw new StartError(
-      EXIT.config,
-      `this platform cannot share one port between acceptors (SO_REUSEPORT: ${codeOf(error)}); Owsla needs Linux 3.9 or later, FreeBSD 12 or later, or another system that supports it`,
-    );
-  }
-}
-
-async function bind(options: ListenOptions): Promise<void> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ ...options, exclusive: true }, resolve);
-  });
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
-}
-
 /** Throws unless control.sock can lie there, and no other node has its own there. */
 async function checkRunDir({ runDir }: Config): Promise<void> {
   if (runDir === '') return;
@@ -131,18 +77,6 @@ async function checkRunDir({ runDir }: Config): Promise<void> {
     const sentence = `another node has its control.sock in ${runDir}; each needs a --run-dir of its own`;
     throw new StartError(EXIT.unavailable, sentence);
   }
-}
-
-/** Somebody listens there. A file that a crash left behind is nobody. */
-async function isAnswered(path: string): Promise<boolean> {
-  const socket = connect(path);
-  return new Promise((resolve) => {
-    socket.once('error', () => resolve(false));
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-  });
 }
 
 /** Throws unless the presence store can be opened and written, and no other node uses it. */

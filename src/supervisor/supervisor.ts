@@ -18,6 +18,7 @@ import type { ChildProcess } from 'node:child_process';
 import { v7 as uuid } from 'uuid';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
+import { addressOf, placesOf } from '../base/listeners.ts';
 import type { Logger } from '../base/log.ts';
 import { SIGNAL_EXIT, STOP_SIGNALS, type StopSignal } from '../base/signals.ts';
 import { noTrace, type Trace, traceTo } from '../base/trace.ts';
@@ -36,6 +37,7 @@ import {
   servesDevices,
 } from './childSlot.ts';
 import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
+import { UnixSockets } from './unixSockets.ts';
 
 /** npm and some shells send one Ctrl-C twice: two signals within this time count as one. */
 const SIGNAL_ECHO_MS = 300;
@@ -65,6 +67,7 @@ class Supervisor {
   readonly #onEnd: (outcome: number | StartError) => void;
   readonly #folder = makeFolder();
   readonly #keepers: readonly FolderKeeper[];
+  readonly #sockets: UnixSockets;
   /** In ms since 1970, for people. */
   readonly #startedAt = Date.now();
   /** Names this start of the node. */
@@ -93,6 +96,7 @@ class Supervisor {
     this.#entry = entry;
     this.#onEnd = onEnd;
     const { traceDir, runDir } = config;
+    this.#sockets = new UnixSockets(config.listeners);
     const own = new FolderKeeper(this.#folder, log);
     this.#keepers = runDir === '' ? [own] : [own, new FolderKeeper(runDir, log, makeRunDir)];
     this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
@@ -131,6 +135,7 @@ class Supervisor {
       else onEnded();
     });
     const { role, index } = slot;
+    this.#sockets.give(slot);
     const start = { role, index, incarnation, node: this.#node, folder: this.#folder };
     notify(slot, { type: 'start', config: this.#config, ...start });
     this.#notifyNode();
@@ -164,8 +169,10 @@ class Supervisor {
   #announce(): void {
     if (this.#isAnnounced || this.#slots().some(({ state }) => state !== 'ready')) return;
     this.#isAnnounced = true;
-    const { host, port, adminHost, adminPort, acceptors } = this.#config;
-    this.#log.info({ host, port, adminHost, adminPort, acceptors }, 'ready');
+    const { adminHost, adminPort, acceptors } = this.#config;
+    const listeners = this.#config.listeners.map((one) => `${one.name} ${addressOf(one)}`);
+    const { host, port } = this.#config.listeners[0] ?? {};
+    this.#log.info({ host, port, listeners, adminHost, adminPort, acceptors }, 'ready');
   }
 
   #onTick(): void {
@@ -192,7 +199,8 @@ class Supervisor {
 
   #setTitle(): void {
     const up = this.#acceptors.filter(({ state }) => state === 'ready').length;
-    process.title = `owsla supervisor :${this.#config.port} up=${up}/${this.#acceptors.length}`;
+    const places = placesOf(this.#config.listeners);
+    process.title = `owsla supervisor ${places} up=${up}/${this.#acceptors.length}`;
   }
 
   #checkDeadline(slot: ChildSlot, now: number): void {
@@ -330,6 +338,7 @@ class Supervisor {
     clearInterval(this.#tick);
     for (const slot of this.#slots()) clearTimeout(slot.pause);
     for (const signal of STOP_SIGNALS) process.off(signal, this.#onSignal);
+    this.#sockets.close();
     removeFolder(this.#folder);
     if (outcome === EXIT.ok) this.#log.info('stopped');
     this.#onEnd(outcome);

@@ -71,7 +71,9 @@ t.test('a whole node: processes, links, broker and versions; as text and as JSON
   const { code: textCode, text } = await status();
 
   t.same([code, textCode], [0, 0]);
-  t.match(told, { state: 'ready', reasons: [], degraded: [], links: 1, port, version: '0.2.0' });
+  t.match(told, { state: 'ready', reasons: [], degraded: [], links: 1, version: '0.2.0' });
+  const address = `127.0.0.1:${port}`;
+  t.match(told.listeners, [{ name: 'devices', address, isTls: false, auth: ['none'] }]);
   t.match(told, { restarts: { acceptor: 0, registrar: 0, observer: 0 }, prefix: testPrefix });
   t.same(told.brokers, [`127.0.0.1:${broker.port}`]);
   t.same(
@@ -91,9 +93,10 @@ t.test('a whole node: processes, links, broker and versions; as text and as JSON
     told.processes.map(({ broker }) => broker),
     [undefined, undefined, 'up', 'up', 'up'],
   );
-  t.match(text, /^state {5}ready$/m);
-  t.match(text, new RegExp(`^devices +127\\.0\\.0\\.1:${port}, 1 links of \\d+$`, 'm'));
-  t.match(text, /^broker {4}127\.0\.0\.1:\d+, prefix test-[\w-]+: up$/m);
+  t.match(text, /^state {6}ready$/m);
+  t.match(text, /^links {6}1 of \d+$/m);
+  t.ok(text.includes(`listeners  devices 127.0.0.1:${port}, auth none\n`));
+  t.match(text, /^broker {5}127\.0\.0\.1:\d+, prefix test-[\w-]+: up$/m);
   t.match(text, /^acceptor 2 +\d+ +ready +[\dms ]+ +\d+ +up +[\da-f-]{36}$/m);
 });
 

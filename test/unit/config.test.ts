@@ -16,8 +16,7 @@ function faultOf(...layers: (Layer | Options)[]): string {
 t.test('with no options it is the documented default', async (t) => {
   const config = makeConfig({});
   t.match(config, {
-    host: '127.0.0.1',
-    port: 7_000,
+    listeners: [{ name: 'devices', host: '127.0.0.1', port: 7_000, auth: ['none'] }],
     amqp: ['amqp://guest:guest@127.0.0.1:5672'],
     onBrokerLoss: 'hold',
     eventDelivery: 'persistent',
@@ -25,7 +24,6 @@ t.test('with no options it is the documented default', async (t) => {
     prefix: 'owsla',
     adminHost: '127.0.0.1',
     adminPort: 9_700,
-    auth: 'none',
     waitForBroker: false,
     logLevel: 'info',
   });
@@ -45,7 +43,7 @@ t.test('the first layer that has an option wins, limit by limit', async (t) => {
   const variables = { port: '2', prefix: 'two', set: { linksMax: '2', prefetch: '2' } };
   const file = { port: 3, prefix: 'three', acceptors: 3, set: { prefetch: 3, backlog: 3 } };
   const config = makeConfig(flags, variables, file);
-  t.match(config, { port: 1, prefix: 'two', acceptors: 3 });
+  t.match(config, { listeners: [{ port: 1 }], prefix: 'two', acceptors: 3 });
   t.match(config.limits, { linksMax: 1, prefetch: 2, backlog: 3 });
 });
 
@@ -101,12 +99,12 @@ t.test('limits that contradict each other are refused', async (t) => {
 t.test('an address that others can reach needs auth to be said', async (t) => {
   for (const host of ['0.0.0.0', '::', '192.168.1.5', 'gateway.example']) {
     t.match(faultOf({ host }), /say who may connect: --auth none/, host);
-    t.equal(makeConfig({ host, auth: 'none' }).host, host);
+    t.equal(makeConfig({ host, auth: 'none' }).listeners[0]?.host, host);
   }
   for (const host of ['127.0.0.1', '127.3.2.1', '::1', 'localhost']) {
-    t.equal(makeConfig({ host }).host, host);
+    t.equal(makeConfig({ host }).listeners[0]?.host, host);
   }
-  t.match(faultOf({ auth: 'token' }), /auth must be none/);
+  t.match(faultOf({ auth: 'token' }), /auth must be a list of cert, psk, key, jwt, backend, none/);
 });
 
 t.test('a fault never shows the password of the AMQP URL', async (t) => {
@@ -159,7 +157,7 @@ t.test('an AMQP URL that cannot be read is a fault that names the part', async (
     const fault = faultOf({ amqp: `amqp://u:secret@h?heartbeat=${heartbeat}` });
     t.match(fault, /amqp has a heartbeat that is not a whole number of seconds from 0 to 65535/);
   }
-  t.equal(makeConfig({ amqp: 'amqp://u:50%25@[::1]/?heartbeat=0' }).port, 7_000);
+  t.equal(makeConfig({ amqp: 'amqp://u:50%25@[::1]/?heartbeat=0' }).adminPort, 9_700);
 });
 
 t.test('folders are absolute paths; none is none', async (t) => {

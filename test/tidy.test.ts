@@ -76,6 +76,7 @@ const LAYERS: readonly Layer[] = [
       'node:path',
     ],
   },
+  { holds: 'src/base/deviceKeys.ts', values: [...BASE, 'node:crypto', 'node:fs', 'yaml'] },
   { holds: METRICS, values: BASE },
   {
     holds: 'src/base/log.ts',
@@ -106,6 +107,10 @@ const LAYERS: readonly Layer[] = [
       'uuid',
     ],
     types: ['src/broker/', 'src/node/messages.ts', 'amqplib'],
+  },
+  {
+    holds: 'src/acceptor/identity/',
+    values: ['src/base/', 'node:crypto', 'node:fs', 'jose'],
   },
   {
     // It alone picks what links speak.

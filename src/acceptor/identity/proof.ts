@@ -1,6 +1,6 @@
 /**
  * Proof: what a method of identity says about a link, in one shape for all of them. Types only.
- * From: certId.ts, jwt.ts and the other methods.  To: whoever admits the link or refuses it.
+ * From: each method of identity.  To: whoever admits the link or refuses it.
  * Bound: `reason` and `sentence` are of fixed words, never of what the device sent: they may be
  * counted, logged and sent.
  */
@@ -24,4 +24,4 @@ export interface AuthFailure {
   readonly retryAfter?: number;
 }
 
-export type Verdict = Proof | AuthFailure;
+export type AuthVerdict = Proof | AuthFailure;

@@ -2,7 +2,7 @@
 # Installs what tests and `make run` need besides npm packages, where that is possible.
 #
 #   .ci/setup.sh [broker] [ruby] [python] [compiler] [tlc] [browser] [promtool] [systemd]
-#                [sqlite] [tools] [mosquitto]              (no word: all but mosquitto)
+#                [sqlite] [tools] [openssl] [mosquitto]    (no word: all but mosquitto)
 #
 # Nothing is done for what is there. Debian and Ubuntu as root only: elsewhere one sentence says
 # what to install. Exit 1 only when the broker is missing: without any other, less is tested.
@@ -27,6 +27,7 @@ has_promtool() { command -v promtool >/dev/null; }
 has_systemd() { command -v systemd-analyze >/dev/null; }
 has_sqlite() { command -v sqlite3 >/dev/null; }
 has_tools() { command -v curl >/dev/null && [ -x /sbin/sysctl ]; }
+has_openssl() { command -v openssl >/dev/null; }
 has_mosquitto() { command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ]; }
 
 packages_of() {
@@ -41,6 +42,7 @@ packages_of() {
     systemd) echo systemd ;;
     sqlite) echo sqlite3 ;;
     tools) echo curl procps ;;
+    openssl) echo openssl ;;
     mosquitto) echo mosquitto ;;
     *) echo "setup: unknown word '$1'" >&2; exit 2 ;;
   esac
@@ -70,7 +72,7 @@ install() {
 
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- broker ruby python compiler tlc browser promtool systemd \
-  sqlite tools
+  sqlite tools openssl
 missing=
 for word in "$@"; do
   "has_$word" || missing="$missing $(packages_of "$word")"
@@ -111,6 +113,8 @@ for word in "$@"; do
         "tried" >&2 ;;
     tools) echo "setup: curl or sysctl is missing (Debian: curl procps): what" \
         "docs/operations.md does with them is not run" >&2 ;;
+    openssl) echo "setup: openssl is missing (Debian: openssl): no certificate is made and read" \
+        >&2 ;;
     mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): benches leave it out" >&2 ;;
   esac
 done

@@ -22,6 +22,7 @@ function missing(what: string, file: string, ...args: string[]): string | false 
 }
 
 export const noCompiler = missing('C compiler', 'cc', '--version');
+export const noOpenssl = missing('openssl', 'openssl', 'version');
 export const noPromtool = missing('promtool', 'promtool', '--version');
 export const noBunny = missing('Ruby with bunny', 'ruby', '-e', "require 'bunny'");
 export const noSystemd = missing('systemd-analyze', 'systemd-analyze', '--version');

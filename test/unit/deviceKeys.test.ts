@@ -1,4 +1,4 @@
-/** Group keys from a file that nobody else may read, and what follows from them: keys and tokens. */
+/** Group keys from a file that nobody else may read, and the keys and tokens that they make. */
 import { execFileSync } from 'node:child_process';
 import { createHmac, createSecretKey } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

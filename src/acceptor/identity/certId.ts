@@ -11,7 +11,7 @@ import { DEVICE_ID } from '../../base/names.ts';
 export const CERT_ID_FIELDS = ['san-uri', 'san-dns', 'cn'] as const;
 export type CertIdField = (typeof CERT_ID_FIELDS)[number];
 
-/** `no-id`: no such name, or it is not a device id. `ambiguous-id`: more than one, be they alike. */
+/** `no-id`: no such name, or not a device id. `ambiguous-id`: more than one, be they alike. */
 export const CERT_ID_REASONS = ['no-id', 'ambiguous-id'] as const;
 export type CertIdReason = (typeof CERT_ID_REASONS)[number];
 
@@ -55,8 +55,8 @@ interface Element {
 class BadDer extends Error {}
 
 /**
- * The device that `cert` names: by its only SAN URI `urn:device:<id>`, its only SAN DNS name, or its
- * only common name. `cert` is a PeerCertificate or an X509Certificate of Node.
+ * The device that `cert` names: by its only SAN URI `urn:device:<id>`, its only SAN DNS name, or
+ * its only common name. `cert` is a PeerCertificate or an X509Certificate of Node.
  */
 export function certIdOf(
   cert: { readonly raw: Uint8Array },
@@ -121,7 +121,7 @@ function altNames(extensions: readonly Element[], field: 'san-uri' | 'san-dns'):
     .map((uri) => uri.replace(URN, ''));
 }
 
-/** Years of two digits are 1950 to 2049 (RFC 5280, section 4.1.2.5). Both end in Z, with seconds. */
+/** Years of two digits are 1950 to 2049 (RFC 5280, section 4.1.2.5). Both end in seconds and Z. */
 function timeOf(element: Element | undefined): number {
   const text = element?.body.toString('latin1') ?? '';
   const year = element?.tag === TAG.utcTime ? (text < '50' ? `20${text}` : `19${text}`) : text;
@@ -145,7 +145,7 @@ function bodyOf(element: Element | undefined, tag: number): Buffer {
   return element.body;
 }
 
-/** What stands one behind the other in `bytes`, to their end; tags of one byte are all there are. */
+/** What stands one behind the other in `bytes`, to their end; each tag is one byte. */
 function elementsOf(bytes: Buffer): Element[] {
   const elements: Element[] = [];
   for (let at = 0; at < bytes.length; ) {

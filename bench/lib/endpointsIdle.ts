@@ -5,7 +5,11 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
 import { Endpoints } from '../../src/acceptor/endpoint/endpoints.ts';
+import { Registry } from '../../src/acceptor/endpoint/registry.ts';
+import { RoomSignal } from '../../src/acceptor/endpoint/roomSignal.ts';
+import { spreadBy } from '../../src/acceptor/endpoint/spread.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCounters } from '../../src/base/metrics.ts';
@@ -13,6 +17,7 @@ import { MESSAGE_TYPES } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { hello } from '../../test/helpers/fakes/device.ts';
+import { FakeRoutes, NOBODY_TOLD } from '../../test/helpers/fakes/fakeRoutes.ts';
 
 export interface IdleCosts {
   /** Processor time of the whole process per second, in microseconds. */
@@ -39,9 +44,14 @@ const endpoints = new Endpoints({
   limits,
   counters,
   clock: systemClock,
-  random: Math.random,
+  spread: spreadBy(Math.random),
   busyShare: () => 0,
   linksMax,
+  registry: new Registry<Endpoint>(),
+  room: new RoomSignal(),
+  routes: new FakeRoutes(),
+  presence: NOBODY_TOLD,
+  refusals: NOBODY_TOLD,
 });
 const WAVE = 1_000;
 

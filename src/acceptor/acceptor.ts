@@ -1,5 +1,6 @@
 /**
- * Acceptor: one process of the pool, put together. The whole path can be read off `build`.
+ * Acceptor: one process of the pool, put together. The whole path can be read off `build` and the
+ * functions below it: nothing knows of what is made after it.
  * From: child.ts, with a config.  To: a listener, two AMQP connections, and back down in reverse.
  * Bound: a stop waits `drainMs` for messages in flight, then sends BYEs over `drainPaceMs`.
  */
@@ -10,7 +11,7 @@ import type { Config } from '../base/config.ts';
 import type { StartError } from '../base/errors.ts';
 import { type Counters, makeCounters } from '../base/metrics.ts';
 import { Ticker } from '../base/ticker.ts';
-import { noTrace, type Trace, traceTo } from '../base/trace.ts';
+import { noTrace, traceTo } from '../base/trace.ts';
 import { tryOrder } from '../broker/connection.ts';
 import { Consumer } from '../broker/consumer.ts';
 import { Publisher } from '../broker/publisher.ts';
@@ -26,10 +27,16 @@ import { AcceptorBroker } from './acceptorBroker.ts';
 import { BrokerLossPolicy } from './brokerLossPolicy.ts';
 import { sayBye, settled } from './drainLinks.ts';
 import { Admission } from './endpoint/admission.ts';
-import { Endpoints, type PublishedType, type Routes } from './endpoint/endpoints.ts';
+import type { Endpoint } from './endpoint/endpoint.ts';
+import { Endpoints } from './endpoint/endpoints.ts';
 import type { BoundSocket } from './endpoint/listener.ts';
 import { Listeners } from './endpoint/listeners.ts';
 import { watchBusy } from './endpoint/overload.ts';
+import { Registry } from './endpoint/registry.ts';
+import { RoomSignal } from './endpoint/roomSignal.ts';
+import type { Presence, PublishedType, Routes } from './endpoint/routes.ts';
+import { closeShard, openLinks } from './endpoint/shards.ts';
+import { spreadBy } from './endpoint/spread.ts';
 import { LinkChanges } from './linkChanges.ts';
 import { publishCounts } from './publishCounts.ts';
 import { RefusalLog } from './refusalLog.ts';
@@ -73,167 +80,175 @@ const CLOSE_BROKER_MS = 1_000;
 /** How long a drain waits for the registrar to read the last ends. */
 const CLOSE_STREAM_MS = 500;
 
+/** The links there are, and word of room for their messages: what more than one way knows of. */
+interface Shared {
+  readonly start: AcceptorStart;
+  readonly counters: Counters;
+  readonly registry: Registry<Endpoint>;
+  readonly room: RoomSignal;
+}
+
+const clock = systemClock;
+const spread = spreadBy(Math.random);
+
+/** All parts, each made before those that use it: the whole path can be read off. */
+function build(start: AcceptorStart, linksMax: number) {
+  const counters = makeCounters(MESSAGE_TYPES);
+  const shared = { start, counters, registry: new Registry<Endpoint>(), room: new RoomSignal() };
+  const toBroker = buildBroker(shared);
+  const toRegistrar = buildRegistrar(shared);
+  const routes = routesOf(toBroker.uplink, toRegistrar.commands);
+  const presence = presenceOf(toRegistrar.changes, toRegistrar.stream);
+  const toDevices = buildDevices(shared, linksMax, routes, presence);
+  return { ...shared, ...toBroker, ...toRegistrar, ...toDevices };
+}
+
+/** Broker to device: consumer, downlink, registry. Device to broker: uplink, publisher. */
+function buildBroker({ start, counters, registry, room }: Shared) {
+  const { config, index, incarnation, log, onFatal } = start;
+  const { limits, queueType } = config;
+  const at = names(config.prefix);
+  const requests = new Requests({ limits, counters, clock });
+  const downlink = new Downlink({ registry, counters, requests });
+  const consumer = new Consumer((delivery) => downlink.onDelivery(delivery));
+  const onReturn = (messageId: string) => downlink.onReturn(messageId);
+  const counts = publishCounts(counters);
+  const publisherOf = (type: PublishedType) =>
+    new Publisher({ limits, counts, onRoom: () => room.send(type), onReturn });
+  const publishers = { event: publisherOf('event'), request: publisherOf('request') };
+  const urls = tryOrder(config.amqp, index - 1);
+  const toPublish = { publishers: [publishers.event, publishers.request] };
+  const toBroker = { urls, names: at, queueType, incarnation, consumer, onFatal };
+  const broker = new AcceptorBroker({ ...toBroker, ...toPublish, limits, counters, log });
+  const replyTo = () => broker.replyTo;
+  const isPersistent = config.eventDelivery === 'persistent';
+  const uplink = new Uplink({ publishers, requests, names: at, replyTo, isPersistent, clock });
+  return { requests, publishers, broker, uplink };
+}
+
+/** Every link is reported to the registrar; it sends takeovers and COMMANDs back. */
+function buildRegistrar({ start, counters, registry }: Shared) {
+  const { config, incarnation, folder } = start;
+  const { limits, traceDir } = config;
+  const trace = traceDir === '' ? noTrace : traceTo(traceDir, incarnation);
+  const links = (shard: number) => openLinks(registry, shard);
+  const changes = new LinkChanges({ links, clock, trace });
+  const path = registrarSocket(folder);
+  const stream = new StreamClient({ path, incarnation, limits, changes });
+  const notify = (message: FromLink) => stream.answer(message);
+  const { wall } = clock;
+  const commands = new DeviceCommands({ registry, counters, limits, wall, trace, notify });
+  return { changes, stream, commands };
+}
+
+function routesOf(uplink: Uplink, commands: DeviceCommands): Routes {
+  return {
+    isFull: (type) => uplink.isFull(type),
+    isSlow: () => uplink.isSlow(),
+    onMessage: (endpoint, message) => uplink.onMessage(endpoint, message),
+    onAnswer: (endpoint, message) => commands.onAnswer(endpoint, message),
+    onEnd: (endpoint) => {
+      uplink.onEnd(endpoint);
+      commands.onEnd(endpoint);
+    },
+  };
+}
+
+function presenceOf(changes: LinkChanges, stream: StreamClient): Presence {
+  return {
+    onUp: (endpoint) => {
+      changes.onUp(endpoint);
+      stream.wake();
+    },
+    onDown: (endpoint, reason) => {
+      changes.onDown(endpoint, reason);
+      stream.wake();
+    },
+  };
+}
+
+/** Devices: listener, admission, endpoints. */
+function buildDevices(shared: Shared, linksMax: number, routes: Routes, presence: Presence) {
+  const { start, counters, registry, room } = shared;
+  const { config, log } = start;
+  const { limits, onBrokerLoss: policy } = config;
+  const refusals = new RefusalLog({ log, limits, clock });
+  const makeProtocol = v1Protocol;
+  const around = { registry, room, routes, presence, refusals };
+  const links = { makeProtocol, spread, linksMax, busyShare: watchBusy() };
+  const endpoints = new Endpoints({ limits, counters, clock, ...links, ...around });
+  const retryMs = limits.brokerLossRetryMs;
+  const lossPolicy = new BrokerLossPolicy({
+    policy,
+    limits,
+    log,
+    closeShard: (shard) => closeShard(registry, shard, 'broker-lost', () => spread(retryMs)),
+  });
+  // A link to be refused has waited for its admission too, so refusals are paced as well.
+  const admit = (socket: Socket, acceptedUs: number) => {
+    if (!lossPolicy.isRefusing) endpoints.accept(socket, acceptedUs);
+    else endpoints.refuse(socket, 'broker-lost', retryMs);
+  };
+  const admission = new Admission({
+    limits,
+    counters,
+    clock,
+    room: () => endpoints.room,
+    admit,
+    refuse: (socket, reason) => endpoints.refuse(socket, reason),
+  });
+  const onSocket = (socket: Socket) => admission.arrive(socket);
+  const listeners = new Listeners(config.listeners, limits, onSocket);
+  return { endpoints, refusals, lossPolicy, admission, listeners };
+}
+
+type Parts = ReturnType<typeof build>;
+
 class Acceptor implements RunningAcceptor {
-  readonly counters = makeCounters(MESSAGE_TYPES);
-  readonly #start: AcceptorStart;
-  readonly #endpoints: Endpoints;
-  readonly #refusals: RefusalLog;
-  readonly #requests: Requests;
-  readonly #publishers: Readonly<Record<'event' | 'request', Publisher>>;
-  readonly #broker: AcceptorBroker;
-  readonly #listeners: Listeners;
-  readonly #admission: Admission;
-  readonly #lossPolicy: BrokerLossPolicy;
-  readonly #stream: StreamClient;
-  readonly #commands: DeviceCommands;
+  readonly #parts: Parts;
   readonly #ticker: Ticker;
   #state: AcceptorState = 'starting';
 
-  constructor(start: AcceptorStart, linksMax: number) {
-    const { config, index, incarnation, log, onFatal } = start;
-    const { limits, queueType } = config;
-    const counters = this.counters;
-    const clock = systemClock;
-    const at = names(config.prefix);
-    this.#start = start;
-
-    // Device to broker: listener, endpoints, uplink, publisher.
-    const { random } = Math;
-    const refusals = new RefusalLog({ log, limits, clock });
-    const makeProtocol = v1Protocol;
-    const links = { makeProtocol, random, linksMax, refusals, busyShare: watchBusy() };
-    const endpoints = new Endpoints({ limits, counters, clock, ...links });
-    const onReturn = (messageId: string) => downlink.onReturn(messageId);
-    const counts = publishCounts(counters);
-    const publisherOf = (type: PublishedType) =>
-      new Publisher({ limits, counts, onRoom: () => endpoints.makeRoom(type), onReturn });
-    const publishers = { event: publisherOf('event'), request: publisherOf('request') };
-    const requests = new Requests({ limits, counters, clock, publisher: publishers.request });
-    const uplink = new Uplink({
-      publishers,
-      requests,
-      names: at,
-      replyTo: () => this.#broker.replyTo,
-      isPersistent: config.eventDelivery === 'persistent',
-      clock,
-    });
-    // Registrar to device, and back: stream, commands, registry, endpoint.
-    const notify = (message: FromLink) => this.#stream.answer(message);
-    const trace = config.traceDir === '' ? noTrace : traceTo(config.traceDir, incarnation);
-    const { registry } = endpoints;
-    const { wall } = clock;
-    this.#commands = new DeviceCommands({ registry, counters, limits, wall, trace, notify });
-    this.#stream = this.#streamOf(endpoints, uplink, trace);
-
-    // Broker to device: consumer, downlink, registry, endpoint.
-    const downlink = new Downlink({ registry, counters, requests });
-    const consumer = new Consumer((delivery) => downlink.onDelivery(delivery));
-    const urls = tryOrder(config.amqp, index - 1);
-    const toBroker = { urls, names: at, queueType, incarnation, consumer, onFatal };
-    const toPublish = { publishers: [publishers.event, publishers.request] };
-    this.#broker = new AcceptorBroker({ ...toBroker, ...toPublish, limits, counters, log });
-
-    this.#endpoints = endpoints;
-    this.#refusals = refusals;
-    this.#requests = requests;
-    this.#publishers = publishers;
-    this.#lossPolicy = this.#lossPolicyOf(endpoints);
-    this.#admission = new Admission({
-      limits,
-      counters,
-      clock,
-      room: () => endpoints.room,
-      admit: (socket, acceptedUs) => this.#admit(socket, acceptedUs),
-      refuse: (socket, reason) => endpoints.refuse(socket, reason),
-    });
-    const onSocket = (socket: Socket) => this.#admission.arrive(socket);
-    this.#listeners = new Listeners(config.listeners, limits, onSocket);
-    this.#ticker = new Ticker(limits.sweepTickMs, () => this.#tick());
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#ticker = new Ticker(parts.start.config.limits.sweepTickMs, () => this.#tick());
   }
 
-  /** Every link is reported to the registrar; it sends takeovers back. */
-  #streamOf(endpoints: Endpoints, uplink: Uplink, trace: Trace): StreamClient {
-    const { config, incarnation, folder } = this.#start;
-    const { registry } = endpoints;
-    const links = (shard: number) => endpoints.openLinks(shard);
-    const changes = new LinkChanges({ links, clock: systemClock, trace });
-    const stream = new StreamClient({
-      path: registrarSocket(folder),
-      incarnation,
-      limits: config.limits,
-      changes,
-      onTakeover: (connection) => registry.find(connection)?.close('taken-over'),
-      onCommand: (command) => this.#commands.onCommand(command),
-    });
-    endpoints.connect(this.#routes(uplink), {
-      onUp: (endpoint) => {
-        changes.onUp(endpoint);
-        stream.wake();
-      },
-      onDown: (endpoint, reason) => {
-        changes.onDown(endpoint, reason);
-        stream.wake();
-      },
-    });
-    return stream;
-  }
-
-  #routes(uplink: Uplink): Routes {
-    const commands = this.#commands;
-    return {
-      isFull: (type) => uplink.isFull(type),
-      isSlow: () => uplink.isSlow(),
-      onMessage: (endpoint, message) => uplink.onMessage(endpoint, message),
-      onAnswer: (endpoint, message) => commands.onAnswer(endpoint, message),
-      onEnd: (endpoint) => {
-        uplink.onEnd(endpoint);
-        commands.onEnd(endpoint);
-      },
-    };
-  }
-
-  #lossPolicyOf(endpoints: Endpoints): BrokerLossPolicy {
-    const { config, log } = this.#start;
-    const { limits, onBrokerLoss: policy } = config;
-    return new BrokerLossPolicy({
-      policy,
-      limits,
-      log,
-      closeShard: (shard) => endpoints.closeShard(shard, 'broker-lost', limits.brokerLossRetryMs),
-    });
-  }
-
-  /** It was admitted; a link to be refused here has waited too, so refusals are paced as well. */
-  #admit(socket: Socket, acceptedUs: number): void {
-    if (!this.#lossPolicy.isRefusing) this.#endpoints.accept(socket, acceptedUs);
-    else this.#endpoints.refuse(socket, 'broker-lost', this.#start.config.limits.brokerLossRetryMs);
+  get counters(): Counters {
+    return this.#parts.counters;
   }
 
   async open(): Promise<void> {
-    this.#broker.start();
-    this.#stream.start();
+    const { start, broker, stream, commands, registry, listeners } = this.#parts;
+    broker.start();
+    stream.start({
+      onTakeover: (connection) => registry.find(connection)?.close('taken-over'),
+      onCommand: (command) => commands.onCommand(command),
+    });
     this.#ticker.start();
-    await this.#listeners.listen(this.#start.sockets);
+    await listeners.listen(start.sockets);
     this.#state = 'serving';
   }
 
   #tick(): void {
+    const { lossPolicy, broker, endpoints, refusals, requests } = this.#parts;
     // A drain sends its own BYEs.
-    if (this.#state === 'serving') this.#lossPolicy.tick(this.#broker.isUp, systemClock.now());
-    this.#endpoints.tick();
-    this.#refusals.tick(systemClock.now());
-    this.#requests.tick();
+    if (this.#state === 'serving') lossPolicy.tick(broker.isUp, clock.now());
+    endpoints.tick();
+    refusals.tick(clock.now());
+    requests.tick();
   }
 
   notReady(): string | undefined {
     if (this.#state !== 'serving') return this.#state;
-    return this.#broker.isUp ? undefined : 'no broker connection';
+    return this.#parts.broker.isUp ? undefined : 'no broker connection';
   }
 
   degraded(): Degraded[] {
-    if (!this.#broker.canPublish) return [];
-    const { event, request } = this.#publishers;
-    const reason = this.counters.brokerBlocked ? 'the broker blocks publishes' : 'no confirms';
+    const { broker, publishers, counters } = this.#parts;
+    if (!broker.canPublish) return [];
+    const { event, request } = publishers;
+    const reason = counters.brokerBlocked ? 'the broker blocks publishes' : 'no confirms';
     const parts = { events: event, requests: request };
     return (['events', 'requests'] as const).flatMap((part) =>
       parts[part].owedMs > OWED_MS ? { part, reason } : [],
@@ -243,34 +258,42 @@ class Acceptor implements RunningAcceptor {
   async drain(): Promise<void> {
     if (this.#state === 'draining') return;
     this.#state = 'draining';
-    const { log, config } = this.#start;
-    const links = this.#endpoints.registry.size;
-    this.#listeners.suspend();
-    this.#admission.close();
-    this.#endpoints.suspend();
-    this.#commands.suspend();
+    const { start, registry, endpoints, refusals, stream, broker } = this.#parts;
+    const { log, config } = start;
+    const links = registry.size;
+    this.#suspend();
     log.info({ links, ...this.#underWay() }, 'drain: waiting for messages in flight');
-    await settled(this.#endpoints, () => this.#isUnderWay(), config.limits.drainMs);
-    log.info({ links: this.#endpoints.registry.size, ...this.#underWay() }, 'drain: sending BYE');
-    await sayBye(this.#endpoints, config.limits);
-    await this.#endpoints.emptied();
-    await this.#stream.close(CLOSE_STREAM_MS);
+    await settled(registry, () => this.#isUnderWay(), config.limits.drainMs);
+    log.info({ links: registry.size, ...this.#underWay() }, 'drain: sending BYE');
+    await sayBye(registry, config.limits, spread);
+    await endpoints.emptied();
+    await stream.close(CLOSE_STREAM_MS);
     // A broker that does not answer must not hold the process; its queue expires by itself.
-    await within(CLOSE_BROKER_MS, this.#broker.close());
+    await within(CLOSE_BROKER_MS, broker.close());
     this.#ticker.stop();
-    this.#refusals.tick(Number.POSITIVE_INFINITY);
+    refusals.tick(Number.POSITIVE_INFINITY);
     log.info({ links }, 'drained');
   }
 
+  /** Take no new link and no new message, whichever way it goes. */
+  #suspend(): void {
+    const { listeners, admission, endpoints, commands } = this.#parts;
+    listeners.suspend();
+    admission.close();
+    endpoints.suspend();
+    commands.suspend();
+  }
+
   #underWay(): { requests: number; confirms: number } {
-    const { event, request } = this.#publishers;
-    return { requests: this.#requests.size, confirms: event.size + request.size };
+    const { requests, publishers } = this.#parts;
+    const { event, request } = publishers;
+    return { requests: requests.size, confirms: event.size + request.size };
   }
 
   /** Confirms come only from a broker that is there; REQUESTs end without it, at their deadline. */
   #isUnderWay(): boolean {
     const { requests, confirms } = this.#underWay();
-    return requests > 0 || (confirms > 0 && this.#broker.canPublish);
+    return requests > 0 || (confirms > 0 && this.#parts.broker.canPublish);
   }
 }
 
@@ -279,7 +302,7 @@ class Acceptor implements RunningAcceptor {
  * beside it, and `notReady` says so until then. Rejects with the listener's error.
  */
 export async function startAcceptor(start: AcceptorStart): Promise<RunningAcceptor> {
-  const acceptor = new Acceptor(start, linksMaxOf(start.config, start.index));
+  const acceptor = new Acceptor(build(start, linksMaxOf(start.config, start.index)));
   await acceptor.open();
   return acceptor;
 }

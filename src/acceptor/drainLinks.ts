@@ -1,12 +1,15 @@
 /**
  * DrainLinks: the two waits of an acceptor that ends: for messages in flight, and between BYEs.
- * From: acceptor.ts, after its last accept.  To: the endpoints, one registry shard at a time.
+ * From: acceptor.ts, after its last accept.  To: its links, one registry shard at a time.
  * Bound: a deadline for the first, `drainPaceMs` for the second.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../base/clock.ts';
 import { type Limits, SHARDS } from '../base/limits.ts';
-import type { Endpoints } from './endpoint/endpoints.ts';
+import type { Endpoint } from './endpoint/endpoint.ts';
+import type { Registry } from './endpoint/registry.ts';
+import { closeShard, hasOutboxBytes } from './endpoint/shards.ts';
+import type { Spread } from './endpoint/spread.ts';
 
 /** How often it checks whether everything in flight is done. */
 const LOOK_MS = 20;
@@ -15,7 +18,7 @@ const MS_PER_LINK = 1;
 
 /** Until nothing is in flight and no outbox holds anything, or `deadlineMs` is over. */
 export async function settled(
-  endpoints: Endpoints,
+  registry: Registry<Endpoint>,
   isUnderWay: () => boolean,
   deadlineMs: number,
 ): Promise<void> {
@@ -23,7 +26,7 @@ export async function settled(
   let shard = 0;
   while (systemClock.now() < end && shard < SHARDS) {
     // With nothing in flight no outbox can grow, so a shard that is done stays done.
-    if (isUnderWay() || endpoints.hasOutboxBytes(shard)) {
+    if (isUnderWay() || hasOutboxBytes(registry, shard)) {
       await pause(LOOK_MS);
     } else {
       shard += 1;
@@ -33,17 +36,22 @@ export async function settled(
 }
 
 /** One shard at a time, over `drainPaceMs`: a whole fleet must not come back at once. */
-export async function sayBye(endpoints: Endpoints, limits: Limits): Promise<void> {
+export async function sayBye(
+  registry: Registry<Endpoint>,
+  limits: Limits,
+  spread: Spread,
+): Promise<void> {
   const { drainPaceMs, drainRetryMs } = limits;
-  const paceMs = Math.min(drainPaceMs, endpoints.registry.size * MS_PER_LINK);
+  const paceMs = Math.min(drainPaceMs, registry.size * MS_PER_LINK);
+  const close = (shard: number) => {
+    closeShard(registry, shard, 'draining', () => spread(drainRetryMs));
+  };
   const begin = systemClock.now();
   for (let shard = 0; shard < SHARDS; shard += 1) {
-    endpoints.closeShard(shard, 'draining', drainRetryMs);
+    close(shard);
     const early = begin + (paceMs * (shard + 1)) / SHARDS - systemClock.now();
     if (early > 1) await pause(early);
   }
   // Links accepted while BYEs were sent: their shard may have been done already.
-  for (let shard = 0; shard < SHARDS; shard += 1) {
-    endpoints.closeShard(shard, 'draining', drainRetryMs);
-  }
+  for (let shard = 0; shard < SHARDS; shard += 1) close(shard);
 }

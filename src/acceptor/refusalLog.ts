@@ -1,8 +1,8 @@
 /**
  * Refusal log: which devices were refused and why, so that an operator finds the faulty ones.
- * From: endpoints.ts.  To: the log, a line each: reason, device id and address, and for an ERROR
- * what was wrong. Never a payload, a token, or bytes of a HELLO: the device id has passed its
- * check.
+ * From: endpoints.ts and intake.ts.  To: the log, a line each: reason, device id and address, and
+ * for an ERROR what was wrong. Never a payload, a token, or bytes of a HELLO: the device id has
+ * passed its check.
  * Bound: `refusalLinesMax` lines for each reason in `refusalLinesMs`, and one more that counts what
  * was left out; a storm of refusals costs no more than that.
  */

@@ -33,6 +33,10 @@ export interface StreamClientOptions {
   readonly incarnation: string;
   readonly limits: Limits;
   readonly changes: LinkChanges;
+}
+
+/** Who is told what the registrar says. */
+export interface StreamHandlers {
   /** This link's device has a newer one: close it. */
   readonly onTakeover: (connection: string) => void;
   readonly onCommand: (command: ToLink) => void;
@@ -59,8 +63,8 @@ export class StreamClient {
     return this.#isUp;
   }
 
-  /** Begin to connect, for ever. */
-  start(): void {
+  /** Begin to connect, for ever. Nothing is heard before. */
+  start(handlers: StreamHandlers): void {
     const { path, incarnation, limits, changes } = this.#options;
     const reader = new MessageReader<ToAcceptor>();
     const options = { path, highWaterMark: limits.presenceStreamBytes };
@@ -72,7 +76,9 @@ export class StreamClient {
       this.#isUp = true;
       this.wake();
     });
-    socket.on('data', (chunk) => this.#onData(reader, chunk as Buffer, socket));
+    socket.on('data', (chunk) => {
+      this.#onData(reader, chunk as Buffer, socket, handlers);
+    });
     socket.on('drain', () => this.wake());
     // 'close' always follows.
     socket.on('error', () => {});
@@ -82,15 +88,20 @@ export class StreamClient {
       this.#answerBytes = 0;
       changes.lost();
       this.#onDone?.();
-      if (!this.#isClosed) this.#again = setTimeout(() => this.start(), RECONNECT_MS);
+      if (!this.#isClosed) this.#again = setTimeout(() => this.start(handlers), RECONNECT_MS);
     });
   }
 
-  #onData(reader: MessageReader<ToAcceptor>, chunk: Buffer, socket: Socket): void {
+  #onData(
+    reader: MessageReader<ToAcceptor>,
+    chunk: Buffer,
+    socket: Socket,
+    { onTakeover, onCommand }: StreamHandlers,
+  ): void {
     try {
       for (const message of reader.push(chunk)) {
-        if (message[0] === 'takeover') this.#options.onTakeover(message[1]);
-        else this.#options.onCommand(message);
+        if (message[0] === 'takeover') onTakeover(message[1]);
+        else onCommand(message);
       }
     } catch {
       socket.destroy();

@@ -32,8 +32,7 @@ interface Parts {
 
 async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts> {
   const told: FromLink[] = [];
-  const { registry } = served.endpoints;
-  const { limits, counters } = served;
+  const { registry, limits, counters } = served;
   const notify: DeviceCommandsOptions['notify'] = (message) => told.push(message);
   const { clock } = served;
   const wall = () => clock.wall();

@@ -16,7 +16,7 @@ onBoth(
     const endpoint = served.endpoint();
     t.equal(stringify(welcome.connectionId), endpoint.id);
     t.match(endpoint.id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-    t.equal(served.endpoints.registry.find(endpoint.id), endpoint);
+    t.equal(served.registry.find(endpoint.id), endpoint);
     t.equal(welcome.keepalive, 60);
     t.equal(welcome.frameBytesMax, 65_536);
     t.equal(welcome.time, served.clock.wall());

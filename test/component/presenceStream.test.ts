@@ -58,8 +58,8 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     const onTakeover = (connection: string) => told.push(connection);
     const commands: unknown[][] = [];
     const onCommand = (message: readonly unknown[]) => commands.push([...message]);
-    const client = new StreamClient({ path, incarnation, limits, changes, onTakeover, onCommand });
-    client.start();
+    const client = new StreamClient({ path, incarnation, limits, changes });
+    client.start({ onTakeover, onCommand });
     t.teardown(() => client.close(0));
     const up = (id: string, deviceId: string) => {
       const link = { id, deviceId, acceptedUs: links.size + told.length };

@@ -1,7 +1,7 @@
 /**
  * Allowance: what one link may send now, by what it has sent and what it was answered.
- * From: its Endpoint.  To: the same, which does not read while the link is ahead of its rate, or
- * has as much under way as it may.
+ * From: its Endpoint.  To: readGate.ts, which pauses the link while it is ahead of its rate, or has
+ * as much under way as it may.
  * Bound: a link is at most `burstMs` ahead of its rate (GCRA), which is lower in an overload; and
  * has `inFlightMax` messages under way, or so many that their answers fit into its outbox.
  */
@@ -14,7 +14,8 @@ const ANSWER_SHARE = 1 / 4;
 /** How long answers are taken to be before there was one, in bytes. */
 const FIRST_ANSWER_BYTES = 16_384;
 
-interface Size {
+/** What a message costs is by these. */
+export interface MessageSize {
   readonly bytes: number;
   readonly elements: number;
 }
@@ -28,7 +29,7 @@ export class Allowance {
   #answerBytes = FIRST_ANSWER_BYTES;
 
   /** A message is handled: so long, of so many elements. `now`: monotonic ms. */
-  pay(rate: Rate, overload: Overload, { bytes, elements }: Size, now: number): void {
+  pay(rate: Rate, overload: Overload, { bytes, elements }: MessageSize, now: number): void {
     this.#window = overload.count(this.#window);
     const price = overload.factor * rate.priceMs(bytes, elements);
     this.#paidUntil = Math.max(this.#paidUntil, now) + price;

@@ -1,6 +1,7 @@
 /**
- * Endpoint: the object that owns one device socket from accept to closed: when it is read, what
- * waits for its device, and its deadlines. What its bytes mean is its protocol's.
+ * Endpoint: the object that owns one device socket from accept to closed: what was read and what
+ * waits for its device, and its deadlines. What its bytes mean is its protocol's; when it is read
+ * is the gate's (readGate.ts).
  * From: the socket's bytes.  To: `host.onMessage` with checked EVENTs and REQUESTs; frames back.
  * Bound: `inFlightMax` messages under way, the outbox's two bounds, the deadlines of the host.
  * When one is hit, reading stops or this link closes; no other link notices.
@@ -25,8 +26,6 @@ import { listenTo } from './socket.ts';
 
 export type EndpointState = 'greeting' | 'open' | 'draining' | 'closed';
 
-type Obstacle = 'over' | 'memory' | 'in-flight' | 'outbox' | 'rate';
-
 export class Endpoint {
   /** The connection id, as UUID text. */
   readonly id: string;
@@ -46,13 +45,15 @@ export class Endpoint {
   /** Something was written since the outbox was last seen empty. */
   #hasWritten = false;
 
+  /** What it may send now: the gate's books. */
+  readonly allowance = new Allowance();
+
   readonly #socket: Socket;
   readonly #host: EndpointHost;
   readonly #protocol: Protocol;
   readonly #outbox: Outbox;
   /** Read, and waiting for room at the broker: nothing behind it is handled before it. */
   #held: Event | Request | undefined;
-  readonly #allowance = new Allowance();
   #peer = '';
   /** The device's FIN came while frames before it were still waiting to be handled. */
   #isFinished = false;
@@ -107,7 +108,7 @@ export class Endpoint {
     } else {
       // As if it came at the end of the pause, which is when it is handled.
       this.heardAt = this.pausedAt;
-      this.#readAhead();
+      this.readAhead();
     }
     if (this.#protocol.heldBytes >= HEAVY_BYTES) this.#host.onHeavy(this);
   }
@@ -116,7 +117,7 @@ export class Endpoint {
    * A paused link is read on, so that its end is seen, until it holds as much as it may. The reader
    * puts pieces together: in the socket's own queue each would be a Buffer, were it of one byte.
    */
-  #readAhead(): void {
+  readAhead(): void {
     const isFull = this.#protocol.heldBytes >= this.#host.limits.outboxSoftBytes;
     if (this.pausedAt !== 0 && isFull) this.#socket.pause();
     else this.#socket.resume();
@@ -138,7 +139,8 @@ export class Endpoint {
 
   /** Handle what has been read, up to the first obstacle. */
   #handle(): void {
-    let obstacle = this.#obstacle();
+    const { gate } = this.#host;
+    let obstacle = gate.obstacle(this);
     try {
       while (obstacle === undefined) {
         const message = this.#held ?? this.#protocol.next();
@@ -148,41 +150,29 @@ export class Endpoint {
         }
         if (!this.#hasRoom(message)) return;
         this.#onMessage(message);
-        obstacle = this.#obstacle();
+        obstacle = gate.obstacle(this);
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#refuse(error);
       return;
     }
-    if (obstacle !== 'over') this.#pause(obstacle);
+    if (obstacle !== 'over') gate.pause(this, obstacle);
   }
 
   /** One that finds no room is kept, and so is what follows it, until there is some. */
   #hasRoom(message: Received): boolean {
     const isPublished = message.type === 'event' || message.type === 'request';
     this.#held = undefined;
-    if (!isPublished || this.state !== 'open' || this.#host.hasRoom(this, message)) return true;
+    if (!isPublished || this.state !== 'open') return true;
+    if (this.#host.gate.hasRoom(this, message.type)) return true;
     this.#held = message;
-    this.#host.waitForRoom(this, message);
-    this.#stopReading();
     return false;
-  }
-
-  /** Why the next message may not be handled now. Each obstacle but 'over' brings a `wake`. */
-  #obstacle(): Obstacle | undefined {
-    const { limits, rate, clock } = this.#host;
-    if (!this.isLive) return 'over';
-    if (this.#host.isGreedy(this)) return 'memory';
-    if (this.inFlight >= this.#allowance.inFlightMax(limits)) return 'in-flight';
-    if (this.#outbox.bytes >= limits.outboxSoftBytes) return 'outbox';
-    return this.#allowance.isAhead(rate, clock.now()) ? 'rate' : undefined;
   }
 
   #onMessage(message: Received): void {
     bump(this.#host.counters.messagesIn, message.type);
-    const { rate, overload, clock } = this.#host;
-    this.#allowance.pay(rate, overload, this.#protocol, clock.now());
+    this.#host.gate.pay(this, this.#protocol);
     this.#onAccepted(this.#protocol.accept(message));
   }
 
@@ -295,7 +285,7 @@ export class Endpoint {
   }
 
   #leave(reason: CloseReason): void {
-    this.#unpause();
+    this.#host.gate.unpause(this);
     this.#held = undefined;
     this.#protocol.drop();
     this.state = 'draining';
@@ -315,7 +305,7 @@ export class Endpoint {
 
   /** Read no more until woken, if the host still says so by then. */
   rest(): void {
-    if (this.isLive) this.#pause('memory');
+    if (this.isLive) this.#host.gate.pause(this, 'memory');
   }
 
   /** Drop the socket now; the linger is over, or the process ends. */
@@ -334,45 +324,20 @@ export class Endpoint {
    */
   release(answerBytes = 0): void {
     this.inFlight -= 1;
-    this.#allowance.answered(answerBytes);
+    this.allowance.answered(answerBytes);
     this.wake();
   }
 
-  /** `release` wakes from 'in-flight', the host from 'memory'; the others are waited for here. */
-  #pause(obstacle: Exclude<Obstacle, 'over'>): void {
-    if (obstacle === 'outbox') this.#outbox.awaitRoom(this);
-    else if (obstacle === 'rate') this.#host.waitForTime(this);
-    this.#stopReading();
-  }
-
-  #stopReading(): void {
-    const { clock, counters } = this.#host;
-    if (this.pausedAt !== 0) return;
-    this.pausedAt = clock.now();
-    counters.pausedLinks += 1;
-    this.#readAhead();
-  }
-
-  /** The device's silence does not count while nobody listened. */
-  #unpause(): void {
-    if (this.pausedAt === 0) return;
-    this.heardAt += this.#host.clock.now() - this.pausedAt;
-    this.pausedAt = 0;
-    this.#host.counters.pausedLinks -= 1;
+  /** `wake` follows when the device has taken some of what waits for it. */
+  awaitOutbox(): void {
+    this.#outbox.awaitRoom(this);
   }
 
   /** Something gave way: handle what waits, and read on unless that fills the same place again. */
   wake(): void {
-    if (this.pausedAt === 0) return;
-    const obstacle = this.#obstacle();
-    if (obstacle === 'over') return;
-    if (obstacle !== undefined) {
-      this.#pause(obstacle);
-      return;
-    }
-    this.#unpause();
+    if (!this.#host.gate.open(this)) return;
     this.#handle();
-    if (this.isLive) this.#readAhead();
+    if (this.isLive) this.readAhead();
   }
 
   /** Check the deadlines of an open link; called once per round of the registry. */

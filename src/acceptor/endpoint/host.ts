@@ -1,7 +1,7 @@
 /**
  * Host: what an endpoint needs of the acceptor around it.
  * From: each link's Endpoint.  To: endpoints.ts, which is one.
- * Bound: the lists and deadlines behind it are those of endpoints.ts.
+ * Bound: the lists and deadlines behind it are those of the parts of endpoints.ts.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { CloseReason, ProtocolError } from '../../base/errors.ts';
@@ -11,8 +11,7 @@ import type { Ack, Event, Request, Result } from '../../wire/message.ts';
 import type { ProtocolFactory } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Flusher } from './outbox.ts';
-import type { Overload } from './overload.ts';
-import type { Rate } from './rate.ts';
+import type { ReadGate } from './readGate.ts';
 
 /** One object serves all endpoints. */
 export interface EndpointHost {
@@ -22,15 +21,8 @@ export interface EndpointHost {
   readonly counters: Counters;
   readonly clock: Clock;
   readonly flusher: Flusher;
-  readonly rate: Rate;
-  readonly overload: Overload;
-  /** May this be handed to `onMessage` now? If not, `waitForRoom` brings a later `wake`. */
-  hasRoom(endpoint: Endpoint, message: Event | Request): boolean;
-  waitForRoom(endpoint: Endpoint, message: Event | Request): void;
-  /** The link sends too much: `wake` it a little later. */
-  waitForTime(endpoint: Endpoint): void;
-  /** All links hold too much together, and this one more than most: `wake` follows. */
-  isGreedy(endpoint: Endpoint): boolean;
+  /** When it is read. */
+  readonly gate: ReadGate<Endpoint>;
   /** It holds HEAVY_BYTES or more: it is to be looked at. */
   onHeavy(endpoint: Endpoint): void;
   /** The device has said who it is. */

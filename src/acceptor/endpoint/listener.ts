@@ -3,8 +3,7 @@
  * From: the kernel, which spreads new connections over the listeners of a port (SO_REUSEPORT), or
  * gives those of a Unix socket to whoever accepts first.
  * To: admission.ts, sockets not yet read from.
- * Bound: `backlog` connections wait in the accept queues; admission.ts and endpoints.ts have
- * others.
+ * Bound: `backlog` connections wait in the accept queues; admission.ts and intake.ts have others.
  *
  * libuv accepts one connection per listening socket and turn of the event loop. A turn gets long
  * just when many devices come, so with a single socket the accept queue overflows when it matters;

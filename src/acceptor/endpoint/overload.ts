@@ -1,7 +1,7 @@
 /**
  * Overload: how much less than its rate a link may send while this acceptor, or the broker behind
  * it, is overloaded. Pure, except for the two load readings.
- * From: endpoints.ts, at each tick, and each message that an endpoint handles.  To: the factor by
+ * From: endpoints.ts, at each tick; each Allowance, at each message of its link.  To: the factor by
  * which a message then costs more of its link's rate (rate.ts).
  * Bound: no link is held below `linkFairPerSecond`, nor below FAIR_TIMES the average rate of links
  * that send: if all send equally much, none is slowed down; only links that send far more than

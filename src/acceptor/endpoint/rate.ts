@@ -1,7 +1,7 @@
 /**
  * Rate: what a message of a device costs of the time that its link has. Pure.
- * From: the limits of one link, per second.  To: Endpoint, which pays for each message it handles
- * (GCRA), and does not read while it is more than `burstMs` ahead.
+ * From: the limits of one link, per second.  To: its Allowance, which pays for each message (GCRA);
+ * readGate.ts pauses the link while it is more than `burstMs` ahead.
  * Bound: `linkMessagesPerSecond`, `linkBytesPerSecond` and `linkElementsPerSecond`, each of them:
  * a message costs the largest of its three shares, so that none can be beaten by staying below
  * another. Time to read a message goes with its elements, and memory traffic with its bytes.

@@ -1,8 +1,8 @@
 /**
  * Registry: every link of one acceptor by its connection id, in 256 shards.
- * From: endpoints.ts registers and unregisters.  To: downlink.ts and deviceCommands.ts find; sweep
- * and drain walk one shard per tick, so that no step's length grows with the fleet.
- * Bound: `linksMax`, kept by endpoints.ts.
+ * From: intake.ts registers, endpoints.ts unregisters.  To: downlink.ts and deviceCommands.ts find;
+ * linkSweep.ts and shards.ts walk one shard, so that no step's length grows with the fleet.
+ * Bound: `linksMax`, kept by intake.ts.
  */
 import { SHARDS } from '../../base/limits.ts';
 

@@ -1,6 +1,6 @@
 /**
  * RoomQueue: links whose next message waits for room at the broker, and whose turn it is.
- * From: endpoints.ts, for each such link; the routes, which say when there is room.  To: `wake`.
+ * From: roomQueues.ts, for each such link, and when there is room.  To: `wake`.
  * Bound: one entry per link. The link that has waited longest goes first, with at most QUANTUM
  * messages, and then to the end of the line: a link that floods gets no more room than one that
  * asks once. Links with nothing in flight go before all others. At most WAKES_MAX links are woken
@@ -10,14 +10,14 @@
 const QUANTUM = 4;
 const WAKES_MAX = 256;
 
-interface Waiter {
+export interface RoomWaiter {
   /** Handle what waits. A link that finds no room again is added again. */
   wake(): void;
   /** Its messages in flight. */
   readonly inFlight: number;
 }
 
-export class RoomQueue<W extends Waiter> {
+export class RoomQueue<W extends RoomWaiter> {
   readonly #isFull: () => boolean;
   readonly #waiting = new Set<W>();
   /** Waiting links with nothing in flight. */

@@ -10,10 +10,15 @@ import { Deadlines } from '../../base/deadlines.ts';
 import { STATUS } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
-import type { Publisher, Publishing } from '../../broker/publisher.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 
 const EMPTY = Buffer.alloc(0);
+
+/** A message that waits to be sent to the broker, or for its confirm. */
+interface WayToBroker {
+  /** It is no longer wanted. */
+  withdraw(): void;
+}
 
 export interface OpenRequest {
   readonly endpoint: Endpoint;
@@ -21,7 +26,7 @@ export interface OpenRequest {
   /** When it expires, in the clock's monotonic ms. */
   readonly due: number;
   /** Its way to the broker; set by the uplink, and cleared when the broker has it. */
-  publishing: Publishing | undefined;
+  publishing: WayToBroker | undefined;
 }
 
 /** Statuses that Owsla gives itself. */
@@ -31,21 +36,18 @@ export interface RequestsOptions {
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
-  readonly publisher: Pick<Publisher, 'withdraw'>;
 }
 
 export class Requests {
   readonly #counters: Counters;
   readonly #clock: Clock;
-  readonly #publisher: Pick<Publisher, 'withdraw'>;
   readonly #requestMs: number;
   readonly #deadlines: Deadlines<OpenRequest>;
   readonly #byEndpoint = new Map<Endpoint, Map<number, OpenRequest>>();
 
-  constructor({ limits, counters, clock, publisher }: RequestsOptions) {
+  constructor({ limits, counters, clock }: RequestsOptions) {
     this.#counters = counters;
     this.#clock = clock;
-    this.#publisher = publisher;
     this.#requestMs = limits.requestMs;
     this.#deadlines = new Deadlines(limits.requestMs, (request) => {
       this.answerOurselves(request, 'timedOut');
@@ -116,7 +118,7 @@ export class Requests {
   }
 
   #withdraw({ publishing }: OpenRequest): void {
-    if (publishing) this.#publisher.withdraw(publishing);
+    publishing?.withdraw();
   }
 
   /** Answer what is overdue. */

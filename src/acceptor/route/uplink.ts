@@ -201,6 +201,11 @@ class RequestPublishing implements Publishing, Uplinked {
     return shared;
   }
 
+  /** It is answered, or its link is over: while it waits for the broker, it gives up its place. */
+  withdraw(): void {
+    this.#uplink.publishers.request.withdraw(this);
+  }
+
   /** Published; now it waits for its reply, and its payload is no longer held for that. */
   onConfirm(): void {
     this.#open.publishing = undefined;

@@ -4,8 +4,15 @@
  * Bound: `room` messages are taken, then `isFull` holds until the test sets it again.
  */
 import type { Endpoint } from '../../../src/acceptor/endpoint/endpoint.ts';
-import type { Routes } from '../../../src/acceptor/endpoint/endpoints.ts';
+import type { Presence, Refusals, Routes } from '../../../src/acceptor/endpoint/routes.ts';
 import type { Ack, Event, Request, Result } from '../../../src/wire/message.ts';
+
+/** For endpoints whose links and refusals are nobody's concern. */
+export const NOBODY_TOLD: Presence & Refusals = {
+  onUp: () => {},
+  onDown: () => {},
+  onRefusal: () => {},
+};
 
 export interface Handed {
   readonly endpoint: Endpoint;

@@ -11,8 +11,12 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Endpoint } from '../../../src/acceptor/endpoint/endpoint.ts';
-import { Endpoints, type Refusals } from '../../../src/acceptor/endpoint/endpoints.ts';
+import { Endpoints } from '../../../src/acceptor/endpoint/endpoints.ts';
 import { Listener } from '../../../src/acceptor/endpoint/listener.ts';
+import { Registry } from '../../../src/acceptor/endpoint/registry.ts';
+import { RoomSignal } from '../../../src/acceptor/endpoint/roomSignal.ts';
+import type { Refusals } from '../../../src/acceptor/endpoint/routes.ts';
+import { spreadBy } from '../../../src/acceptor/endpoint/spread.ts';
 import {
   type LimitName,
   type Limits,
@@ -25,7 +29,7 @@ import { MESSAGE_TYPES, type Message, TYPE } from '../../../src/wire/message.ts'
 import { v1Protocol } from '../../../src/wire/v1Protocol.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { Device, hello } from '../fakes/device.ts';
-import { FakeRoutes } from '../fakes/fakeRoutes.ts';
+import { FakeRoutes, NOBODY_TOLD } from '../fakes/fakeRoutes.ts';
 
 export type Transport = 'TCP' | 'pair';
 export const TRANSPORTS: readonly Transport[] = ['TCP', 'pair'];
@@ -53,6 +57,8 @@ export async function settle(): Promise<void> {
 export class Served {
   readonly clock = new FakeClock();
   readonly counters: Counters = makeCounters(MESSAGE_TYPES);
+  readonly registry = new Registry<Endpoint>();
+  readonly room = new RoomSignal();
   readonly routes = new FakeRoutes();
   /** Our ends of the links, in the order of accepting. */
   readonly sockets: Socket[] = [];
@@ -72,12 +78,15 @@ export class Served {
       limits: this.limits,
       counters: this.counters,
       clock: this.clock,
-      random: options.random ?? (() => 0.5),
+      spread: spreadBy(options.random ?? (() => 0.5)),
       busyShare: options.busyShare ?? (() => 0),
       linksMax: options.linksMax ?? Number.POSITIVE_INFINITY,
-      ...(options.refusals === undefined ? {} : { refusals: options.refusals }),
+      registry: this.registry,
+      room: this.room,
+      routes: this.routes,
+      presence: NOBODY_TOLD,
+      refusals: options.refusals ?? NOBODY_TOLD,
     });
-    this.endpoints.connect(this.routes);
     this.#listener = new Listener(this.limits, (socket) => this.#accept(socket));
   }
 
@@ -128,7 +137,7 @@ export class Served {
   /** The live endpoint of a device. */
   endpoint(deviceId = 'door-17'): Endpoint {
     for (let shard = 0; shard < SHARDS; shard += 1) {
-      for (const endpoint of this.endpoints.registry.shard(shard)) {
+      for (const endpoint of this.registry.shard(shard)) {
         if (endpoint.deviceId === deviceId) return endpoint;
       }
     }
@@ -144,8 +153,8 @@ export class Served {
   /** Room for `messages` more at the broker. */
   makeRoom(messages = Number.POSITIVE_INFINITY): void {
     this.routes.room = messages;
-    this.endpoints.makeRoom(TYPE.EVENT);
-    this.endpoints.makeRoom(TYPE.REQUEST);
+    this.room.send(TYPE.EVENT);
+    this.room.send(TYPE.REQUEST);
   }
 
   /** The links' gauges; all are 0 when nothing is connected. */
@@ -161,7 +170,7 @@ export class Served {
       this.pass(this.limits.lingerMs);
       return Object.values(this.gauges()).every((gauge) => gauge === 0);
     });
-    assert.equal(this.endpoints.registry.size, 0);
+    assert.equal(this.registry.size, 0);
     assert.equal(this.routes.ended.length, new Set(this.routes.ended).size, 'ended twice');
     const closes = Object.values(this.counters.closes).reduce((sum, count) => sum + count, 0);
     assert.equal(closes, this.counters.accepts, 'each accepted link is closed for one reason');

@@ -80,13 +80,18 @@ export class Paths {
   constructor(overrides: Partial<Record<LimitName, number>> = {}) {
     const limits = makeLimits(overrides);
     const { counters, clock } = this;
+    this.requests = new Requests({ limits, counters, clock });
+    this.downlink = new Downlink({
+      registry: this.registry,
+      requests: this.requests,
+      counters,
+    });
     this.publisher = new Publisher({
       limits,
       counts: publishCounts(counters),
       onRoom: () => {},
       onReturn: (messageId) => this.downlink.onReturn(messageId),
     });
-    this.requests = new Requests({ limits, counters, clock, publisher: this.publisher });
     this.uplink = new Uplink({
       publishers: { event: this.publisher, request: this.publisher },
       requests: this.requests,
@@ -94,11 +99,6 @@ export class Paths {
       replyTo: () => 'owsla.acceptor.n1-1',
       isPersistent: true,
       clock,
-    });
-    this.downlink = new Downlink({
-      registry: this.registry,
-      requests: this.requests,
-      counters,
     });
     this.publisher.open(this.channel.asConfirm);
   }

@@ -1,0 +1,89 @@
+/**
+ * Intake: a socket becomes a link, or is told to come back later.
+ * From: acceptor.ts, sockets that were admitted, or are to be refused.  To: a new Endpoint.
+ * Bound: `linksMax` sockets, those that linger included; `refusingMax` refused ones have their BYE
+ * under way at once, and beyond that they are reset.
+ */
+import type { Socket } from 'node:net';
+import { v4 as uuid } from 'uuid';
+import type { ByeReason } from '../../base/errors.ts';
+import { bump } from '../../base/metrics.ts';
+import { Endpoint } from './endpoint.ts';
+import type { EndpointHost } from './host.ts';
+import type { LinkDeadlines } from './linkDeadlines.ts';
+import { peerOf } from './peer.ts';
+import type { Registry } from './registry.ts';
+import type { Refusals, RefusedLink } from './routes.ts';
+import type { Spread } from './spread.ts';
+
+export interface IntakeOptions {
+  /** Of every endpoint made here. */
+  readonly host: EndpointHost;
+  readonly registry: Registry<Endpoint>;
+  readonly deadlines: LinkDeadlines;
+  readonly refusals: Refusals;
+  readonly linksMax: number;
+  readonly spread: Spread;
+}
+
+export class Intake {
+  readonly #options: IntakeOptions;
+  /** Sockets that were refused, and are not gone yet. */
+  #refusing = 0;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+  }
+
+  /** Sockets that fit below `linksMax`. One that lingers takes up room until it is gone. */
+  get room(): number {
+    const { host, linksMax } = this.#options;
+    return linksMax - (host.counters.sockets - this.#refusing);
+  }
+
+  /** Own an accepted socket from now on. A full acceptor says so and lets it go. */
+  accept(socket: Socket, acceptedUs: number): void {
+    if (this.room <= 0) {
+      this.refuse(socket, 'server-full');
+      return;
+    }
+    const { host, registry, deadlines } = this.#options;
+    host.counters.accepts += 1;
+    host.counters.sockets += 1;
+    const endpoint = new Endpoint(uuid(), socket, host, acceptedUs);
+    registry.register(endpoint);
+    host.counters.links += 1;
+    deadlines.accepted(endpoint);
+  }
+
+  /** Tell a new device to come back later. Beyond `refusingMax` at once it is told by a reset. */
+  refuse(socket: Socket, reason: ByeReason, spreadMs?: number): void {
+    const { host, refusals, spread } = this.#options;
+    const { counters, limits, clock } = host;
+    counters.accepts += 1;
+    if (this.#refusing >= limits.refusingMax) {
+      bump(counters.closes, reason);
+      refusals.onRefusal(strangerOf(socket), reason);
+      socket.resetAndDestroy();
+      return;
+    }
+    counters.sockets += 1;
+    this.#refusing += 1;
+    socket.once('close', () => {
+      this.#refusing -= 1;
+    });
+    const endpoint = new Endpoint(uuid(), socket, host, clock.us());
+    refusals.onRefusal(endpoint, reason);
+    endpoint.close(reason, spread(spreadMs ?? limits.serverFullRetryMs));
+  }
+}
+
+/** A link that has no endpoint. Its address costs a system call, so it is looked up when asked. */
+function strangerOf(socket: Socket): RefusedLink {
+  return {
+    deviceId: '',
+    get peer() {
+      return peerOf(socket);
+    },
+  };
+}

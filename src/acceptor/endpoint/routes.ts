@@ -1,0 +1,42 @@
+/**
+ * Routes: what endpoints need of the acceptor around them: where messages go, and who is told of
+ * links.
+ * From: endpoints.ts, for every link; intake.ts, for those that are refused.
+ * To: acceptor.ts, which makes each of these of its parts.
+ * Bound: none of its own; each call is done when it returns.
+ */
+import type { CloseReason, ProtocolError } from '../../base/errors.ts';
+import type { Ack, Event, Request, Result } from '../../wire/message.ts';
+import type { Endpoint } from './endpoint.ts';
+
+/** Messages that go to the broker. Each type has its own room there, and its own line. */
+export type PublishedType = (Event | Request)['type'];
+
+/** Where an endpoint's messages go. */
+export interface Routes {
+  /** No more messages of this type now; the `RoomSignal` says when there is room again. */
+  isFull(type: PublishedType): boolean;
+  /** The broker takes longer than it does when it has little to do. */
+  isSlow(): boolean;
+  onMessage(endpoint: Endpoint, message: Event | Request): void;
+  onAnswer(endpoint: Endpoint, message: Ack | Result): void;
+  /** The link is over: nothing can be sent to it any more. */
+  onEnd(endpoint: Endpoint): void;
+}
+
+/** Who is told of links that opened (HELLO was accepted) and of the ends of these. */
+export interface Presence {
+  onUp(endpoint: Endpoint): void;
+  onDown(endpoint: Endpoint, reason: CloseReason): void;
+}
+
+/** What a log may say of a link. Both are empty where they are not known. */
+export interface RefusedLink {
+  readonly deviceId: string;
+  readonly peer: string;
+}
+
+/** Who is told of links that are refused, or end by what their device did wrong. */
+export interface Refusals {
+  onRefusal(link: RefusedLink, reason: CloseReason, error?: ProtocolError): void;
+}

@@ -1,0 +1,36 @@
+/**
+ * Shards: what the acceptor asks of its links, or says to them, one shard of the registry at once.
+ * From: the drain, the broker's loss, the stream to the registrar.  To: the links of that shard.
+ * Bound: a call walks one shard, so no step's length is that of a whole fleet.
+ */
+import type { ByeReason } from '../../base/errors.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { Registry } from './registry.ts';
+
+/** Those that have said HELLO. */
+export function* openLinks(registry: Registry<Endpoint>, shard: number): Iterable<Endpoint> {
+  for (const endpoint of registry.shard(shard)) {
+    if (endpoint.state === 'open') yield endpoint;
+  }
+}
+
+/**
+ * Does one of them still have bytes to be taken by its device? A drain asks shard by shard and
+ * stays with the first that has, so that it never walks the whole fleet in one step.
+ */
+export function hasOutboxBytes(registry: Registry<Endpoint>, shard: number): boolean {
+  for (const endpoint of registry.shard(shard)) {
+    if (endpoint.outboxBytes > 0) return true;
+  }
+  return false;
+}
+
+/** Say BYE to all of them. `retryAfter`, in ms, is asked for each. */
+export function closeShard(
+  registry: Registry<Endpoint>,
+  shard: number,
+  reason: ByeReason,
+  retryAfter: () => number,
+): void {
+  for (const endpoint of registry.shard(shard)) endpoint.close(reason, retryAfter());
+}

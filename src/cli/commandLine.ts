@@ -1,7 +1,7 @@
 /**
  * CommandLine: the `owsla` command; the only reader of arguments and environment.
  * From: cli.ts; flags, OWSLA_ variables, one file.  To: config.ts, then preflight.ts and
- * supervisor.ts; or presenceCommand.ts, listDevices.ts, sendCommand.ts.
+ * supervisor.ts; or presenceCommand.ts, listDevices.ts, sendCommand.ts, keyCommand.ts.
  * Bound: what it does not know it refuses; a StartError is one line on stderr and an exit code.
  */
 import yargs, { type Argv } from 'yargs';
@@ -26,6 +26,7 @@ import { preflight } from '../supervisor/preflight.ts';
 import { supervise } from '../supervisor/supervisor.ts';
 import { askStatus, STATUS_EXIT, statusText } from './askStatus.ts';
 import { LISTS, optionsOfFile } from './configFile.ts';
+import { keyCommand } from './keyCommand.ts';
 import { limitsTable } from './limitsTable.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
 import { restorePresence, watchPresence } from './presenceCommand.ts';
@@ -34,7 +35,7 @@ import { lineOf, sendCommand } from './sendCommand.ts';
 const VARIABLE_PREFIX = 'OWSLA_';
 const FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
 
-const COMMANDS = ['serve', 'status', 'presence', 'devices', 'command', 'limits'];
+const COMMANDS = ['serve', 'status', 'presence', 'devices', 'command', 'key', 'limits'];
 
 type Arguments = Readonly<Record<string, unknown>>;
 
@@ -53,6 +54,7 @@ function commands(args: readonly string[]): Argv {
     .command(statusCommand)
     .command(devicesCommand)
     .command(commandCommand)
+    .command(keyCommand(printKey))
     .demandCommand(1, 2, SAY_WHAT, 'only one command at a time')
     .strict()
     .locale('en')
@@ -341,6 +343,11 @@ function lower(letter: string): string {
 
 function quote(text: string): string {
   return JSON.stringify(redact(text));
+}
+
+function printKey(line: string): void {
+  process.title = 'owsla key';
+  process.stdout.write(`${line}\n`);
 }
 
 function printLimits(): void {

@@ -14,7 +14,7 @@ import { at } from '../../helpers/processes/programs.ts';
 import { LOOKED_UP, scriptOf } from '../../helpers/worlds/docsWorld.ts';
 
 const OURS =
-  'owsla (?:serve|status|devices|command|limits|presence)|owsla-loadgen (?:run|backend|compare)';
+  'owsla (?:serve|status|devices|command|key|limits|presence)|owsla-loadgen (?:run|backend|compare)';
 const TOOLS = 'make|npm|npx|node|ruby|python3?|rabbitmqctl|sqlite3|cc|curl|gem|apt|pip|git|sudo';
 const OTHERS = 'owsla|owsla-loadgen|head|systemctl|journalctl|sysctl|ulimit|export|kill|\\./\\w+';
 
@@ -220,9 +220,10 @@ t.test('census: every command in a sentence or a table is one', async (t) => {
   }
 });
 
-const OWSLA = ['serve', 'status', 'devices', 'command', 'presence restore'].map(
-  (sub) => `owsla ${sub}`,
-);
+const OWSLA = [
+  ...['serve', 'status', 'devices', 'command', 'presence restore'],
+  ...['key new', 'key derive', 'key token'],
+].map((sub) => `owsla ${sub}`);
 const LOADGEN = ['run', 'backend', 'compare'].map((sub) => `owsla-loadgen ${sub}`);
 
 /** Flags of benches, by the defaults that they hand to bench/lib/options.ts. */

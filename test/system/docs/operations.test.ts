@@ -101,6 +101,7 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
   const status = page.take('sh', 'owsla status');
   const devices = page.take('sh', 'owsla devices');
   const commands = page.take('sh', 'owsla command');
+  const keys = page.take('sh', 'owsla key');
   const scrape = page.take('sh', '/metrics');
   const unit = page.take('ini', '[Unit]');
   const settings = [page.take('ini', 'nf_conntrack'), page.take('ini', 'somaxconn')];
@@ -129,6 +130,16 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       await node.end();
     },
   );
+
+  t.test('keys and tokens of a device', async (t) => {
+    world.save('/etc/owsla/owsla.yaml', config);
+    const linesOf = (text: string) => text.trimEnd().split('\n');
+    const known = (line: string) => line.replace(/(?<=:)[\da-f]{64}$|(?<=^k1\.2026a\.).*/, '');
+    const printed = linesOf(await world.ends(t, keys));
+
+    t.same(printed.map(known), linesOf(page.shown('k1.2026a')).map(known));
+    t.equal(new Set(printed).size, 3);
+  });
 
   t.test('limits, and settings of the machine', { skip: noTools }, async (t) => {
     t.match(await world.ends(t, limits), /^keepaliveMs +1m /m);

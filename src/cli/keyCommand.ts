@@ -1,0 +1,149 @@
+/**
+ * KeyCommand: what `owsla key` does: a new group key; a device's key, or a token, that follows.
+ * From: commandLine.ts; the key file.  To: lines for the key file, a device, or whoever asks.
+ * Bound: no secret is ever an argument, as ps shows those: keys come from the file and go to stdout.
+ */
+import type { KeyObject } from 'node:crypto';
+import type { Argv } from 'yargs';
+import {
+  devicePskKey,
+  deviceTokenKey,
+  KEY_ID,
+  keyIdentity,
+  makeToken,
+  newGroupKey,
+  readGroupKeys,
+  TOKEN_EXPIRES_MAX,
+} from '../base/deviceKeys.ts';
+import { EXIT, StartError } from '../base/errors.ts';
+import { DEVICE_ID } from '../base/names.ts';
+import { unmarked } from '../base/operands.ts';
+import { parseDuration } from '../base/units.ts';
+
+type Given = Readonly<Record<string, unknown>>;
+
+/** Hands on one line of output. */
+type Print = (line: string) => void;
+
+const SAY_WHICH = 'give a command: owsla key new, owsla key derive, owsla key token';
+
+/** `owsla key` for yargs, with its three commands. */
+export function keyCommand(print: Print) {
+  return {
+    command: 'key',
+    describe: 'make group keys, and the keys and tokens of devices that follow from them',
+    builder: (y: Argv) =>
+      y
+        .command(newCommand(print))
+        .command(deriveCommand(print))
+        .command(tokenCommand(print))
+        .demandCommand(1, SAY_WHICH),
+    handler: () => {},
+  };
+}
+
+function newCommand(print: Print) {
+  return {
+    command: 'new',
+    describe: 'print a new group key, as a line for the key file',
+    builder: (y: Argv) =>
+      y
+        .option('key-id', text('ID: name of the key; by default the date, such as k20261128'))
+        .epilog('Nobody else may read the file: (umask 077; owsla key new >> keys.yaml)'),
+    handler: (given: Given) => {
+      const today = `k${new Date().toISOString().slice(0, 10).replaceAll('-', '')}`;
+      print(`${keyIdOf(given) ?? today}: ${newGroupKey()}`);
+    },
+  };
+}
+
+function deriveCommand(print: Print) {
+  return {
+    command: 'derive <device>',
+    describe: "print a device's own key, for its flash: KEY_ID.DEVICE:64 hexadecimal digits",
+    builder: (y: Argv) =>
+      fromFile(y).option('psk', {
+        type: 'boolean',
+        describe: 'its key for TLS-PSK, not for tokens',
+      }),
+    handler: (given: Given) => {
+      const { groupKey, keyId, device } = chosenOf(given);
+      const key = (given.psk === true ? devicePskKey : deviceTokenKey)(groupKey, device);
+      print(`${keyIdentity(keyId, device)}:${key.toString('hex')}`);
+    },
+  };
+}
+
+function tokenCommand(print: Print) {
+  return {
+    command: 'token <device>',
+    describe: 'print a token with which a device can connect',
+    builder: (y: Argv) =>
+      fromFile(y).option('expires', {
+        ...text('DURATION: from now, such as 30d; 0: never'),
+        default: '0',
+      }),
+    handler: (given: Given) => {
+      const { groupKey, keyId, device } = chosenOf(given);
+      print(makeToken(groupKey, keyId, device, expiresOf(String(given.expires))));
+    },
+  };
+}
+
+function text(describe: string) {
+  return { type: 'string', requiresArg: true, describe } as const;
+}
+
+function fromFile(y: Argv): Argv {
+  return y
+    .positional('device', { type: 'string', describe: 'a device id' })
+    .option('keys', text('FILE: group keys, YAML of key id and base64, mode 0600'))
+    .option('key-id', text('ID: which of the group keys, if there are several'))
+    .epilog('Write -- before a device id that begins with -.');
+}
+
+function keyIdOf(given: Given): string | undefined {
+  const keyId = once(given, 'key-id');
+  if (keyId === undefined || KEY_ID.test(keyId)) return keyId;
+  throw new StartError(EXIT.usage, '--key-id takes 1 to 32 of A-Z a-z 0-9 _ -');
+}
+
+function once(given: Given, name: string): string | undefined {
+  const value = given[name];
+  if (value === undefined || typeof value === 'string') return value;
+  throw new StartError(EXIT.usage, `--${name} is given more than once`);
+}
+
+/** The group key and the device that are meant. */
+function chosenOf(given: Given): { groupKey: KeyObject; keyId: string; device: string } {
+  const device = unmarked(String(given.device));
+  if (!DEVICE_ID.test(device)) {
+    throw new StartError(EXIT.usage, 'a device id is 1 to 64 of A-Z a-z 0-9 _ -');
+  }
+  const wanted = keyIdOf(given);
+  const path = once(given, 'keys') ?? '';
+  if (path === '') {
+    throw new StartError(EXIT.usage, 'give the file with the group keys: --keys FILE');
+  }
+  const keys = readGroupKeys(path);
+  const ids = [...keys.keys()];
+  if (wanted === undefined && ids.length > 1) {
+    throw new StartError(EXIT.usage, `say which key of ${path}: --key-id ${ids.join(' or ')}`);
+  }
+  const keyId = wanted ?? ids[0] ?? '';
+  const groupKey = keys.get(keyId);
+  if (groupKey !== undefined) return { groupKey, keyId, device };
+  throw new StartError(EXIT.usage, `${path} has no key ${keyId}; it has ${ids.join(', ')}`);
+}
+
+/** In s since 1970; 0: never. */
+function expiresOf(wish: string): number {
+  if (wish === '0') return 0;
+  const durationMs = parseDuration(wish);
+  const expires = Math.ceil((Date.now() + (durationMs ?? 0)) / 1_000);
+  if (durationMs && expires <= TOKEN_EXPIRES_MAX) return expires;
+  throw new StartError(
+    EXIT.usage,
+    `--expires takes a time such as 30d, or 0 for never, not ${JSON.stringify(wish)}`,
+  );
+}

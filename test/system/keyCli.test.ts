@@ -53,7 +53,7 @@ t.test('key new prints a line of a key file, another each time', async (t) => {
 
 t.test("key derive prints a device's key with its identity, of one purpose", async (t) => {
   const groupKey = readGroupKeys(two).get('2026b');
-  if (groupKey === undefined) return t.fail();
+  if (groupKey === undefined) return void t.fail();
   const [token, psk] = await Promise.all([
     key('derive', '--keys', two, '--key-id', '2026b', ID),
     key('derive', '--psk', '--keys', two, '--key-id', '2026b', ID),
@@ -67,7 +67,7 @@ t.test("key derive prints a device's key with its identity, of one purpose", asy
 t.test('key token prints a token that proves the device, for a time or for ever', async (t) => {
   const keys = readGroupKeys(one);
   const groupKey = keys.get('2026a');
-  if (groupKey === undefined) return t.fail();
+  if (groupKey === undefined) return void t.fail();
   const [ever, short, dashed] = await Promise.all([
     key('token', '--keys', one, ID),
     key('token', '--keys', one, '--expires', '1h', ID),
@@ -77,7 +77,7 @@ t.test('key token prints a token that proves the device, for a time or for ever'
   t.equal(ever.out, makeToken(groupKey, '2026a', ID, 0));
   t.equal(dashed.out, makeToken(groupKey, '2026a', '-17', 0));
   const found = verifyToken(short.out, ID, keys, Date.now());
-  if (!('expiresAt' in found)) return t.fail(JSON.stringify(found));
+  if (!('expiresAt' in found)) return void t.fail(JSON.stringify(found));
   const leftMs = (found.expiresAt ?? 0) - Date.now();
   t.ok(leftMs > 3_000_000 && leftMs <= 3_601_000, `${leftMs} ms`);
 });

@@ -16,6 +16,7 @@ import { makeCounters } from '../../src/base/metrics.ts';
 import { MESSAGE_TYPES } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { v1Protocol } from '../../src/wire/v1Protocol.ts';
+import { ANY_DEVICE, PLAIN_ORIGIN } from '../../test/helpers/fakes/anyDevice.ts';
 import { hello } from '../../test/helpers/fakes/device.ts';
 import { FakeRoutes, NOBODY_TOLD } from '../../test/helpers/fakes/fakeRoutes.ts';
 
@@ -50,6 +51,7 @@ const endpoints = new Endpoints({
   registry: new Registry<Endpoint>(),
   room: new RoomSignal(),
   routes: new FakeRoutes(),
+  prover: ANY_DEVICE,
   presence: NOBODY_TOLD,
   refusals: NOBODY_TOLD,
 });
@@ -57,7 +59,7 @@ const WAVE = 1_000;
 
 for (let link = 0; link < Number(links); link += 1) {
   const socket = new Nowhere({ highWaterMark: limits.outboxSoftBytes });
-  endpoints.accept(socket as unknown as Socket);
+  endpoints.accept(socket as unknown as Socket, 0, PLAIN_ORIGIN);
   socket.push(encode(hello(`device-${link}`, { keepalive: 3_600 })));
   if (link % WAVE === 0) await pause(1);
 }

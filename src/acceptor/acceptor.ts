@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { systemClock } from '../base/clock.ts';
 import type { Config } from '../base/config.ts';
 import type { StartError } from '../base/errors.ts';
+import type { ListenerConfig } from '../base/listeners.ts';
 import { type Counters, makeCounters } from '../base/metrics.ts';
 import { Ticker } from '../base/ticker.ts';
 import { noTrace, traceTo } from '../base/trace.ts';
@@ -30,13 +31,18 @@ import { Admission } from './endpoint/admission.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
 import { Endpoints } from './endpoint/endpoints.ts';
 import type { BoundSocket } from './endpoint/listener.ts';
-import { Listeners } from './endpoint/listeners.ts';
+import { Listeners, speaksLater } from './endpoint/listeners.ts';
+import type { Origin } from './endpoint/origin.ts';
 import { watchBusy } from './endpoint/overload.ts';
 import { Registry } from './endpoint/registry.ts';
 import { RoomSignal } from './endpoint/roomSignal.ts';
 import type { Presence, PublishedType, Routes } from './endpoint/routes.ts';
 import { closeShard, openLinks } from './endpoint/shards.ts';
 import { spreadBy } from './endpoint/spread.ts';
+import { Addresses, readCidrs } from './establish/addresses.ts';
+import { Entrance } from './establish/entrance.ts';
+import { ListenerFiles, renewFiles } from './establish/listenerFiles.ts';
+import { Identities } from './identity/identities.ts';
 import { LinkChanges } from './linkChanges.ts';
 import { publishCounts } from './publishCounts.ts';
 import { RefusalLog } from './refusalLog.ts';
@@ -56,6 +62,8 @@ export interface AcceptorStart {
   readonly folder: string;
   /** Of the Unix listeners, by name: bound handles. */
   readonly sockets: ReadonlyMap<string, BoundSocket>;
+  /** 48 bytes, base64: of TLS tickets, the same in all acceptors. */
+  readonly ticketKey: string;
   readonly log: Logger;
   /** This process cannot continue: one sentence for the operator. */
   readonly onFatal: (error: StartError) => void;
@@ -67,6 +75,8 @@ export interface RunningAcceptor {
   notReady(): string | undefined;
   /** Which of its work makes no progress, and why. */
   degraded(): Degraded[];
+  /** Read certificates, revocation lists and keys again. `ticketKey` as in AcceptorStart. */
+  renewFiles(ticketKey: string): void;
   /** End gracefully. Resolves when every link has ended and the broker's connections are closed. */
   drain(): Promise<void>;
 }
@@ -174,7 +184,11 @@ function buildDevices(shared: Shared, linksMax: number, routes: Routes, presence
   const { limits, onBrokerLoss: policy } = config;
   const refusals = new RefusalLog({ log, limits, clock });
   const makeProtocol = v1Protocol;
-  const around = { registry, room, routes, presence, refusals };
+  const { listeners } = config;
+  const files = new ListenerFiles(listeners, () => clock.wall());
+  const addresses = addressesOf(config);
+  const prover = new Identities({ listeners, files, addresses, registry, clock });
+  const around = { registry, room, routes, presence, refusals, prover };
   const links = { makeProtocol, spread, linksMax, busyShare: watchBusy() };
   const endpoints = new Endpoints({ limits, counters, clock, ...links, ...around });
   const retryMs = limits.brokerLossRetryMs;
@@ -185,21 +199,41 @@ function buildDevices(shared: Shared, linksMax: number, routes: Routes, presence
     closeShard: (shard) => closeShard(registry, shard, 'broker-lost', () => spread(retryMs)),
   });
   // A link to be refused has waited for its admission too, so refusals are paced as well.
-  const admit = (socket: Socket, acceptedUs: number) => {
-    if (!lossPolicy.isRefusing) endpoints.accept(socket, acceptedUs);
+  const onReady = (socket: Socket, acceptedUs: number, origin: Origin) => {
+    if (!lossPolicy.isRefusing) endpoints.accept(socket, acceptedUs, origin);
     else endpoints.refuse(socket, 'broker-lost', retryMs);
   };
-  const admission = new Admission({
+  const onFailure = refusals.onTurnedAway;
+  const ticketKey = Buffer.from(start.ticketKey, 'base64');
+  const ways = { listeners, files, addresses, ticketKey, onReady, onFailure };
+  const entrance = new Entrance({ limits, counters, clock, ...ways });
+  const admission = new Admission<Arrived>({
     limits,
     counters,
     clock,
     room: () => endpoints.room,
-    admit,
-    refuse: (socket, reason) => endpoints.refuse(socket, reason),
+    admit: ({ socket, listener }, acceptedUs) => entrance.begin(listener, socket, acceptedUs),
+    refuse: ({ socket, listener }, reason) =>
+      endpoints.refuse(socket, reason, undefined, speaksLater(listener)),
   });
-  const onSocket = (socket: Socket) => admission.arrive(socket);
-  const listeners = new Listeners(config.listeners, limits, onSocket);
-  return { endpoints, refusals, lossPolicy, admission, listeners };
+  const onSocket = (socket: Socket, listener: ListenerConfig) => {
+    admission.arrive({ socket, listener });
+  };
+  const places = new Listeners(listeners, limits, onSocket);
+  const toDevices = { endpoints, refusals, lossPolicy, admission, places };
+  return { ...toDevices, files, identities: prover, entrance };
+}
+
+/** A socket, and where it was accepted. */
+interface Arrived {
+  readonly socket: Socket;
+  readonly listener: ListenerConfig;
+}
+
+function addressesOf({ limits, allowFrom, denyFrom }: Config): Addresses {
+  const networksOf = (cidrs: readonly string[]) =>
+    cidrs.length === 0 ? undefined : readCidrs(cidrs);
+  return new Addresses({ limits, allow: networksOf(allowFrom), deny: networksOf(denyFrom) });
 }
 
 type Parts = ReturnType<typeof build>;
@@ -219,24 +253,33 @@ class Acceptor implements RunningAcceptor {
   }
 
   async open(): Promise<void> {
-    const { start, broker, stream, commands, registry, listeners } = this.#parts;
+    const { start, broker, stream, commands, registry, places } = this.#parts;
     broker.start();
     stream.start({
       onTakeover: (connection) => registry.find(connection)?.close('taken-over'),
       onCommand: (command) => commands.onCommand(command),
     });
     this.#ticker.start();
-    await listeners.listen(start.sockets);
+    await places.listen(start.sockets);
     this.#state = 'serving';
   }
 
   #tick(): void {
-    const { lossPolicy, broker, endpoints, refusals, requests } = this.#parts;
+    const { lossPolicy, broker, entrance, endpoints, refusals, requests } = this.#parts;
     // A drain sends its own BYEs.
     if (this.#state === 'serving') lossPolicy.tick(broker.isUp, clock.now());
+    entrance.tick(clock.now());
     endpoints.tick();
     refusals.tick(clock.now());
     requests.tick();
+  }
+
+  renewFiles(ticketKey: string): void {
+    const { start, files, entrance, identities } = this.#parts;
+    renewFiles(start.config.listeners, files, start.log, (listener) =>
+      entrance.renew(listener, Buffer.from(ticketKey, 'base64')),
+    );
+    identities.endRevoked();
   }
 
   notReady(): string | undefined {
@@ -277,9 +320,10 @@ class Acceptor implements RunningAcceptor {
 
   /** Take no new link and no new message, whichever way it goes. */
   #suspend(): void {
-    const { listeners, admission, endpoints, commands } = this.#parts;
-    listeners.suspend();
+    const { places, admission, entrance, endpoints, commands } = this.#parts;
+    places.suspend();
     admission.close();
+    entrance.close();
     endpoints.suspend();
     commands.suspend();
   }

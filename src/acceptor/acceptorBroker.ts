@@ -7,10 +7,10 @@
  */
 import type { Channel, ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
-import type { QueueType } from '../base/config.ts';
 import type { StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
 import type { Counters } from '../base/metrics.ts';
+import type { QueueType } from '../base/options.ts';
 import { BrokerConnection } from '../broker/connection.ts';
 import type { Consumer } from '../broker/consumer.ts';
 import type { Publisher } from '../broker/publisher.ts';

@@ -7,9 +7,10 @@
  *   there --broker lost--> away --brokerLossMs, refuse--> refusing
  *     ^---------------------'------------broker back---------'
  */
-import type { LossPolicy } from '../base/config.ts';
+
 import { type Limits, SHARDS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import type { LossPolicy } from '../base/options.ts';
 
 export interface BrokerLossOptions {
   readonly policy: LossPolicy;

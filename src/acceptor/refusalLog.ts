@@ -6,7 +6,7 @@
  * Bound: `refusalLinesMax` lines for each reason in `refusalLinesMs`, and one more that counts what
  * was left out; a storm of refusals costs no more than that.
  */
-import type { CloseReason, ProtocolError } from '../base/errors.ts';
+import type { CloseReason, EstablishFailure } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 
@@ -15,6 +15,15 @@ export interface RefusalLogOptions {
   readonly limits: Limits;
   /** Monotonic, in ms. */
   readonly clock: { now(): number };
+}
+
+type RefusalReason = CloseReason | EstablishFailure;
+
+/** What was wrong: with which message, if with one. Of fixed words. */
+export interface RefusalCause {
+  readonly message: string;
+  readonly type?: number | undefined;
+  readonly id?: number | undefined;
 }
 
 /** The lines of one reason in one interval. */
@@ -27,7 +36,7 @@ interface Interval {
 export class RefusalLog {
   readonly #options: RefusalLogOptions;
   /** By reason; of those with a line in the last `refusalLinesMs`. */
-  readonly #intervals = new Map<CloseReason, Interval>();
+  readonly #intervals = new Map<RefusalReason, Interval>();
 
   constructor(options: RefusalLogOptions) {
     this.#options = options;
@@ -36,8 +45,8 @@ export class RefusalLog {
   /** Log one refusal, or count it. `link` is asked for its address only when it is logged. */
   onRefusal(
     link: { readonly deviceId: string; readonly peer: string },
-    reason: CloseReason,
-    error?: ProtocolError,
+    reason: RefusalReason,
+    error?: RefusalCause,
   ): void {
     const { log, limits } = this.#options;
     const interval = this.#intervalOf(reason);
@@ -59,7 +68,12 @@ export class RefusalLog {
     );
   }
 
-  #intervalOf(reason: CloseReason): Interval {
+  /** The same of a link that was over before its first frame. `why` is of fixed words. */
+  readonly onTurnedAway = (peer: string, failure: EstablishFailure, why: string): void => {
+    if (failure !== 'peer-gone') this.onRefusal({ deviceId: '', peer }, failure, { message: why });
+  };
+
+  #intervalOf(reason: RefusalReason): Interval {
     const { clock, limits } = this.#options;
     let interval = this.#intervals.get(reason);
     if (interval === undefined) {

@@ -6,7 +6,7 @@
 
 /**
  * Codes of ERROR frames (docs/protocol.md). Each ends the link but `not-supported`, which is there
- * for later versions.
+ * for later versions, and `not-allowed`.
  */
 export const ERROR_CODES = [
   'bad-frame',
@@ -18,6 +18,7 @@ export const ERROR_CODES = [
   'version',
   'auth-failed',
   'not-supported',
+  'not-allowed',
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
@@ -32,6 +33,9 @@ export const BYE_REASONS = [
   'draining',
   'taken-over',
   'broker-lost',
+  'auth-unavailable',
+  'auth-expired',
+  'blocked',
 ] as const;
 export type ByeReason = (typeof BYE_REASONS)[number];
 
@@ -39,14 +43,55 @@ export type ByeReason = (typeof BYE_REASONS)[number];
 export const DEVICE_ENDS = ['peer-fin', 'peer-bye', 'peer-reset'] as const;
 export type DeviceEnd = (typeof DEVICE_ENDS)[number];
 
-export type FatalCode = Exclude<ErrorCode, 'not-supported'>;
+/** Those that end no link. */
+const MILD_CODES = ['not-supported', 'not-allowed'] as const;
+type MildCode = (typeof MILD_CODES)[number];
+
+export type FatalCode = Exclude<ErrorCode, MildCode>;
 export type CloseReason = FatalCode | ByeReason | DeviceEnd;
 
 export const CLOSE_REASONS: readonly CloseReason[] = [
-  ...ERROR_CODES.filter((code) => code !== 'not-supported'),
+  ...ERROR_CODES.filter((code): code is FatalCode => !MILD_CODES.some((mild) => mild === code)),
   ...BYE_REASONS,
   ...DEVICE_ENDS,
 ];
+
+/** Why a link was over before its device could say anything. */
+export const ESTABLISH_FAILURES = [
+  'proxy-header',
+  'proxy-source',
+  'tls-handshake',
+  'timeout',
+  'peer-gone',
+  'address-denied',
+  'address-links',
+  'address-failures',
+] as const;
+export type EstablishFailure = (typeof ESTABLISH_FAILURES)[number];
+
+/** Why a device did not prove who it is. */
+export const AUTH_REASONS = [
+  'no-proof',
+  'other-device',
+  'no-certificate',
+  'unverified-certificate',
+  'revoked-certificate',
+  'no-id',
+  'ambiguous-id',
+  'malformed',
+  'too-long',
+  'bad-algorithm',
+  'unknown-key',
+  'bad-signature',
+  'missing-claim',
+  'wrong-audience',
+  'not-yet-valid',
+  'expired',
+  'denied',
+  'unavailable',
+  'blocked',
+] as const;
+export type AuthReason = (typeof AUTH_REASONS)[number];
 
 /** Why a device came online. */
 export const ONLINE_REASONS = ['connected', 'takeover'] as const;

@@ -7,7 +7,7 @@
 import { isatty } from 'node:tty';
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import { type PrettyOptions, build as pretty } from 'pino-pretty';
-import type { LogLevel } from './config.ts';
+import type { LogLevel } from './options.ts';
 import { redact } from './redact.ts';
 
 export type { Logger } from 'pino';

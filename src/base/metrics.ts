@@ -4,14 +4,17 @@
  * Bound: labels come from closed lists; never a device, a topic or an address.
  */
 import {
+  AUTH_REASONS,
   CLOSE_REASONS,
   ERROR_CODES,
+  ESTABLISH_FAILURES,
   EXPIRIES,
   OUTCOMES,
   PRESENCE_REASONS,
   REFUSALS,
   STATUS,
 } from './errors.ts';
+import { AUTH_METHODS } from './listeners.ts';
 
 export interface MetricSpec {
   readonly kind: 'counter' | 'gauge';
@@ -66,6 +69,16 @@ function processMetrics(whose: '' | ' the registrar') {
 const METRICS = {
   links: { kind: 'gauge', help: 'Links that are greeting or open.' },
   greetings: { kind: 'gauge', help: 'Links that have not sent HELLO yet.' },
+  establishing: { kind: 'gauge', help: 'New links in their PROXY header or TLS handshake.' },
+  establishFailures: countedBy(
+    'reason',
+    ESTABLISH_FAILURES,
+    'Links that ended before their first frame, by reason.',
+  ),
+  handshakes: countedBy('kind', ['full', 'resumed', 'psk'], 'TLS handshakes that were done.'),
+  proofs: countedBy('method', AUTH_METHODS, 'Devices that proved who they are, by method.'),
+  authFailures: countedBy('reason', AUTH_REASONS, 'Devices that did not, by reason.'),
+  notAllowed: { kind: 'counter', help: 'Messages to topics that their device may not publish.' },
   connectsWaiting: { kind: 'gauge', help: 'New links waiting for admission.' },
   sockets: {
     kind: 'gauge',

@@ -15,12 +15,14 @@ export const SIGNAL_EXIT = { SIGINT: 130, SIGQUIT: 131, SIGTERM: 143 } as const;
 export type StopSignal = keyof typeof SIGNAL_EXIT;
 export const STOP_SIGNALS = Object.keys(SIGNAL_EXIT) as readonly StopSignal[];
 
+/** Certificates, revocation lists and keys are read again; in other processes it does nothing. */
+export const RENEW_SIGNAL = 'SIGHUP';
+
 /**
  * They would end a process by default. SIGUSR1 does not arrive where NO_DEBUGGER is set; SIGXFSZ is
  * ignored by Node until a loaded package listens for it: some packages then end the process.
  */
 export const IGNORED_SIGNALS: readonly NodeJS.Signals[] = [
-  'SIGHUP',
   'SIGUSR1',
   'SIGUSR2',
   'SIGALRM',

@@ -7,8 +7,8 @@
  * commands are refused to their sender.
  */
 import type { Channel, ChannelModel } from 'amqplib';
-import type { QueueType } from '../base/config.ts';
 import type { Limits } from '../base/limits.ts';
+import type { QueueType } from '../base/options.ts';
 
 /** AMQP's 404. */
 const NOT_FOUND = 404;

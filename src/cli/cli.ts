@@ -6,10 +6,14 @@
  * Bound: a Node that is too old is one sentence and exit code 78.
  */
 import { prepare } from '../base/runtime.ts';
-import { ignoreSignals } from '../base/signals.ts';
+import { ignoreSignals, ignoreSilently, RENEW_SIGNAL } from '../base/signals.ts';
 
 if (prepare('owsla', process.argv, process.env.NODE_OPTIONS)) {
   // Other commands have a person at a terminal: they end with it.
-  if (process.argv.includes('serve')) ignoreSignals();
+  if (process.argv.includes('serve')) {
+    ignoreSignals();
+    // Until the node is there, which reads its files again.
+    ignoreSilently([RENEW_SIGNAL]);
+  }
   await import('./commandLine.ts');
 }

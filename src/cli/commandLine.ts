@@ -6,19 +6,12 @@
  */
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import {
-  type Layer,
-  makeConfig,
-  OPTION_NAMES,
-  OPTION_SPECS,
-  type OptionName,
-  type OptionSpec,
-  type Options,
-} from '../base/config.ts';
+import { type Layer, makeConfig, type Options } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { LIMIT_NAMES } from '../base/limits.ts';
 import { makeLogger } from '../base/log.ts';
 import { markOperands, unmarked } from '../base/operands.ts';
+import { OPTION_NAMES, OPTION_SPECS, type OptionName, type OptionSpec } from '../base/options.ts';
 import { redact } from '../base/redact.ts';
 import { notifyIgnored } from '../base/signals.ts';
 import { didYouMean, parseDuration } from '../base/units.ts';

@@ -5,13 +5,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
-import { OPTION_NAMES, type Options } from '../base/config.ts';
+import type { Options } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
+import { OPTION_NAMES } from '../base/options.ts';
 import { didYouMean } from '../base/units.ts';
 
 const FILE_KEYS = [...OPTION_NAMES, 'set', 'listeners'];
 /** Takes several values: as a repeated flag, as a list in the file, or with commas in between. */
-export const LISTS: readonly string[] = ['amqp', 'auth'];
+export const LISTS: readonly string[] = ['amqp', 'auth', 'allow-from', 'deny-from'];
 
 /** The file's options. Throws a StartError that names what is wrong. */
 export function optionsOfFile(path: string): Options {

@@ -23,6 +23,8 @@ export interface StartMessage {
   readonly node: string;
   /** Private folder (0700) of this node's Unix sockets. */
   readonly folder: string;
+  /** Of TLS tickets: 48 bytes, base64. A secret; acceptors only. */
+  readonly ticketKey: string;
 }
 
 /** One child as the supervisor sees it. */
@@ -62,7 +64,18 @@ export interface SocketMessage {
   readonly name: string;
 }
 
-export type ToChild = StartMessage | NodeMessage | SocketMessage | { readonly type: 'drain' };
+/** To acceptors: read certificates, revocation lists and keys again. */
+export interface RenewMessage {
+  readonly type: 'renew';
+  readonly ticketKey: string;
+}
+
+export type ToChild =
+  | StartMessage
+  | NodeMessage
+  | SocketMessage
+  | RenewMessage
+  | { readonly type: 'drain' };
 
 export type FromChild =
   | { readonly type: 'ready' }
@@ -77,6 +90,8 @@ export interface RunningChild {
   title(): string;
   figures(): ChildFigures;
   onNode(node: NodeMessage): void;
+  /** Acceptors only. */
+  onRenew?(message: RenewMessage): void;
   /** End gracefully; resolves when nothing is left to do. */
   drain(): Promise<void>;
 }

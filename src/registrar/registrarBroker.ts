@@ -7,9 +7,9 @@
  */
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import type { Logger } from 'pino';
-import type { QueueType } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
+import type { QueueType } from '../base/options.ts';
 import { BrokerConnection } from '../broker/connection.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import {

@@ -40,6 +40,7 @@ class Child {
     if (message.type === 'socket') this.#sockets.set(message.name, handle as BoundSocket);
     else if (message.type === 'start') void this.#onStart(message);
     else if (message.type === 'node') this.#onNode(message);
+    else if (message.type === 'renew') this.#running?.onRenew?.(message);
     else void this.drain(false);
   }
 
@@ -88,6 +89,7 @@ class Child {
       title: () => `${name} links=${acceptor.counters.links}`,
       figures: () => figuresOf(acceptor.counters),
       onNode: () => {},
+      onRenew: ({ ticketKey }) => acceptor.renewFiles(ticketKey),
       drain: async () => {
         await acceptor.drain();
         await report.stop();

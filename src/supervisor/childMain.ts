@@ -5,10 +5,10 @@
  *
  * SIGHUP and stop signals reach the whole process group: only the supervisor reacts to them.
  */
-import { IGNORED_SIGNALS, ignoreSignals, ignoreSilently, STOP_SIGNALS } from '../base/signals.ts';
+import { ignoreSignals, ignoreSilently, RENEW_SIGNAL, STOP_SIGNALS } from '../base/signals.ts';
 
-ignoreSilently(['SIGHUP', ...STOP_SIGNALS]);
-ignoreSignals(IGNORED_SIGNALS.filter((signal) => signal !== 'SIGHUP'));
+ignoreSilently([RENEW_SIGNAL, ...STOP_SIGNALS]);
+ignoreSignals();
 
 const onOrphaned = () => process.exit();
 process.on('disconnect', onOrphaned);

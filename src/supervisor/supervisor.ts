@@ -20,7 +20,7 @@ import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { addressOf, placesOf } from '../base/listeners.ts';
 import type { Logger } from '../base/log.ts';
-import { SIGNAL_EXIT, STOP_SIGNALS, type StopSignal } from '../base/signals.ts';
+import { RENEW_SIGNAL, SIGNAL_EXIT, STOP_SIGNALS, type StopSignal } from '../base/signals.ts';
 import { noTrace, type Trace, traceTo } from '../base/trace.ts';
 import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
 import { FolderKeeper, makeFolder, makeRunDir, removeFolder } from '../node/folder.ts';
@@ -37,6 +37,7 @@ import {
   servesDevices,
 } from './childSlot.ts';
 import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
+import { Tickets } from './tickets.ts';
 import { UnixSockets } from './unixSockets.ts';
 
 /** npm and some shells send one Ctrl-C twice: two signals within this time count as one. */
@@ -68,6 +69,7 @@ class Supervisor {
   readonly #folder = makeFolder();
   readonly #keepers: readonly FolderKeeper[];
   readonly #sockets: UnixSockets;
+  readonly #tickets: Tickets;
   /** In ms since 1970, for people. */
   readonly #startedAt = Date.now();
   /** Names this start of the node. */
@@ -97,6 +99,7 @@ class Supervisor {
     this.#onEnd = onEnd;
     const { traceDir, runDir } = config;
     this.#sockets = new UnixSockets(config.listeners);
+    this.#tickets = new Tickets(config.listeners, performance.now());
     const own = new FolderKeeper(this.#folder, log);
     this.#keepers = runDir === '' ? [own] : [own, new FolderKeeper(runDir, log, makeRunDir)];
     this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
@@ -109,6 +112,7 @@ class Supervisor {
     // tla: Presence!NodeStart
     this.#trace('NodeStart', {});
     for (const signal of STOP_SIGNALS) process.on(signal, this.#onSignal);
+    process.on(RENEW_SIGNAL, this.#onRenewSignal);
     for (const slot of this.#slots()) this.#fork(slot);
     this.#setTitle();
     this.#tick = setInterval(() => this.#onTick(), this.#config.limits.heartbeatChildMs);
@@ -136,7 +140,9 @@ class Supervisor {
     });
     const { role, index } = slot;
     this.#sockets.give(slot);
-    const start = { role, index, incarnation, node: this.#node, folder: this.#folder };
+    const ticketKey = servesDevices(slot) ? this.#tickets.key : '';
+    const names = { role, index, incarnation, node: this.#node };
+    const start = { ...names, folder: this.#folder, ticketKey };
     notify(slot, { type: 'start', config: this.#config, ...start });
     this.#notifyNode();
   }
@@ -189,8 +195,22 @@ class Supervisor {
     }
     for (const slot of this.#slots()) this.#checkDeadline(slot, now);
     this.#lookAfterFolders();
+    if (this.#tickets.isOld(now)) this.#renewFiles();
     this.#setTitle();
     this.#notifyNode();
+  }
+
+  readonly #onRenewSignal = () => {
+    this.#log.info({ signal: RENEW_SIGNAL }, 'reading files again');
+    this.#renewFiles();
+  };
+
+  /** Certificates, revocation lists and keys; TLS tickets have a new key if need be. */
+  #renewFiles(): void {
+    this.#tickets.renew(performance.now());
+    for (const slot of this.#acceptors) {
+      notify(slot, { type: 'renew', ticketKey: this.#tickets.key });
+    }
   }
 
   #lookAfterFolders(): void {
@@ -338,6 +358,7 @@ class Supervisor {
     clearInterval(this.#tick);
     for (const slot of this.#slots()) clearTimeout(slot.pause);
     for (const signal of STOP_SIGNALS) process.off(signal, this.#onSignal);
+    process.off(RENEW_SIGNAL, this.#onRenewSignal);
     this.#sockets.close();
     removeFolder(this.#folder);
     if (outcome === EXIT.ok) this.#log.info('stopped');

@@ -28,7 +28,8 @@ export class FrameReader {
   #end = 0;
   /** #bytes is our own growing copy, not a view into a chunk: we may append to it. */
   #isOwn = false;
-  readonly frameBytesMax: number;
+  /** May be raised between two frames. */
+  frameBytesMax: number;
 
   constructor(frameBytesMax: number) {
     this.frameBytesMax = frameBytesMax;

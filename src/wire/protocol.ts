@@ -68,6 +68,8 @@ export interface Protocol {
   pong(): Buffer;
   /** What was wrong, and with which message; a goodbye follows. */
   error(error: ProtocolError): Buffer;
+  /** The device may not say this; it ends nothing. Nothing to write where that cannot be told. */
+  notAllowed(message: Event | Request): Buffer | undefined;
   /** The last that is said. `retryAfter` in ms. */
   goodbye(reason: string, retryAfter: number | undefined): Buffer;
 
@@ -77,5 +79,8 @@ export interface Protocol {
   commandBytesMax(topic: string, bytes: number): number;
 }
 
-/** Makes the protocol object of a new link, which takes frames of at most `frameBytesMax` bytes. */
-export type ProtocolFactory = (frameBytesMax: number) => Protocol;
+/**
+ * Makes the protocol object of a new link, which takes frames of at most `frameBytesMax` bytes, and
+ * a first one of `helloBytesMax`.
+ */
+export type ProtocolFactory = (frameBytesMax: number, helloBytesMax?: number) => Protocol;

@@ -340,6 +340,10 @@ export class V1Reader {
     return this.#frames.frameBytesMax;
   }
 
+  set frameBytesMax(bytes: number) {
+    this.#frames.frameBytesMax = bytes;
+  }
+
   push(chunk: Buffer): void {
     this.#frames.push(chunk);
   }

@@ -4,7 +4,7 @@
  * Bound: a first HELLO, ids that rise, types that are for devices to send: anything else throws
  * ProtocolError. Owsla's number of a message is the device's own id.
  */
-import type { ProtocolError } from '../base/errors.ts';
+import { type ProtocolError, STATUS } from '../base/errors.ts';
 import { encodeAck, encodeAnswer, PING, PONG } from './busy.ts';
 import type { CommandMessage, Event, Request } from './message.ts';
 import type { FromDevice, Greeting, Protocol, Received } from './protocol.ts';
@@ -17,6 +17,7 @@ import { CODE, errorAbout, toDevice } from './v1Types.ts';
  */
 const REPLY_OVERHEAD_BYTES = 15;
 const COMMAND_OVERHEAD_BYTES = 64;
+const NO_BYTES = Buffer.alloc(0);
 /** 49 days: beyond it the number would take a form that small devices do not read. */
 const EXPIRES_IN_MAX_MS = 0xffff_ffff;
 
@@ -24,11 +25,15 @@ export class V1Protocol extends V1Reader implements Protocol {
   #isGreeted = false;
   /** Of the last EVENT or REQUEST that had one. */
   #lastId = 0;
+  /** Largest frame from the device once it has greeted, in bytes. */
+  readonly #frameBytesMax: number;
   /** Largest frame the device takes, in bytes. */
   #deviceFrameBytesMax: number;
 
-  constructor(frameBytesMax: number) {
-    super(frameBytesMax);
+  /** The first frame may have `helloBytesMax` bytes: nobody knows yet whose it is. */
+  constructor(frameBytesMax: number, helloBytesMax = frameBytesMax) {
+    super(Math.min(frameBytesMax, helloBytesMax));
+    this.#frameBytesMax = frameBytesMax;
     this.#deviceFrameBytesMax = frameBytesMax;
   }
 
@@ -59,6 +64,7 @@ export class V1Protocol extends V1Reader implements Protocol {
       throw errorAbout(message, 'unexpected', 'the first frame must be HELLO');
     }
     this.#isGreeted = true;
+    this.frameBytesMax = this.#frameBytesMax;
     this.#deviceFrameBytesMax = message.frameBytesMax ?? this.frameBytesMax;
     return message;
   }
@@ -108,6 +114,14 @@ export class V1Protocol extends V1Reader implements Protocol {
     return encode(toDevice(error));
   }
 
+  /** A REQUEST has its answer; an EVENT without an id has no name. */
+  notAllowed({ type, id }: Event | Request): Buffer | undefined {
+    if (type === 'request') return encodeAnswer(CODE.reply, id, STATUS.refused, NO_BYTES);
+    if (id === 0) return undefined;
+    const message = 'this device may not publish to this topic';
+    return encode({ type: 'error', code: 'not-allowed', message, id });
+  }
+
   goodbye(reason: string, retryAfter: number | undefined): Buffer {
     return encode({ type: 'bye', reason, retryAfter });
   }
@@ -122,6 +136,6 @@ export class V1Protocol extends V1Reader implements Protocol {
 }
 
 /** A new link of the device protocol, version 1. */
-export function v1Protocol(frameBytesMax: number): Protocol {
-  return new V1Protocol(frameBytesMax);
+export function v1Protocol(frameBytesMax: number, helloBytesMax?: number): Protocol {
+  return new V1Protocol(frameBytesMax, helloBytesMax);
 }

@@ -4,6 +4,7 @@ import { duplexPair } from 'node:stream';
 import { Admission } from '../../src/acceptor/endpoint/admission.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { TYPE } from '../../src/wire/message.ts';
+import { PLAIN_ORIGIN } from '../helpers/fakes/anyDevice.ts';
 import { Device, END, event, hello } from '../helpers/fakes/device.ts';
 import { on, onBoth, type Served, settle, until } from '../helpers/worlds/endpoints.ts';
 
@@ -135,12 +136,12 @@ on(
 
 on('pair', 'admission: a storm beyond it gets BYE rate-limited', {}, async (t, served) => {
   const { endpoints, counters, clock } = served;
-  const admission = new Admission({
+  const admission = new Admission<Socket>({
     limits: makeLimits({ connectBurst: 1, connectQueueMax: 0 }),
     counters,
     clock,
     room: () => endpoints.room,
-    admit: (socket) => endpoints.accept(socket),
+    admit: (socket, acceptedUs) => endpoints.accept(socket, acceptedUs, PLAIN_ORIGIN),
     refuse: (socket, reason) => endpoints.refuse(socket, reason),
   });
   const devices = Array.from({ length: 3 }, () => {

@@ -21,7 +21,7 @@ function build(overrides: Partial<typeof LIMITS> = {}, room = 1_000) {
   const counters = makeCounters(MESSAGE_TYPES);
   const admitted: Socket[] = [];
   const refused: { socket: Socket; reason: string }[] = [];
-  const admission = new Admission({
+  const admission = new Admission<Socket>({
     limits: makeLimits({ ...LIMITS, ...overrides }),
     counters,
     clock,

@@ -3,9 +3,9 @@
  */
 import t from 'tap';
 import { BrokerLossPolicy } from '../../src/acceptor/brokerLossPolicy.ts';
-import type { LossPolicy } from '../../src/base/config.ts';
 import { makeLimits, SHARDS } from '../../src/base/limits.ts';
 import type { Logger } from '../../src/base/log.ts';
+import type { LossPolicy } from '../../src/base/options.ts';
 
 const LOSS_MS = 30_000;
 const PACE_MS = 25_600;

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { OPTION_NAMES } from '../../src/base/config.ts';
 import { EXIT } from '../../src/base/errors.ts';
 import { isLimitName } from '../../src/base/limits.ts';
+import { OPTION_NAMES } from '../../src/base/options.ts';
 import { IGNORED_SIGNALS, SIGNAL_EXIT, STOP_SIGNALS } from '../../src/base/signals.ts';
 import { STATUS_EXIT } from '../../src/cli/askStatus.ts';
 import { DEVICES_EXIT } from '../../src/cli/listDevices.ts';

@@ -9,6 +9,7 @@ import { FakeClock } from '../helpers/fakes/clock.ts';
 
 class Link implements GatedLink {
   isLive = true;
+  state = 'open';
   inFlight = 0;
   outboxBytes = 0;
   pausedAt = 0;

@@ -1,31 +1,31 @@
 /**
  * Admission: admits a storm of new links at a pace that does not disturb the open ones.
  * From: the listener's sockets.  To: endpoints.ts, `connectsPerSecond` of them, and only while
- * fewer than `greetingsMax` links have not sent HELLO yet.
+ * fewer than `greetingsMax` links have not come as far as their HELLO's answer.
  * Bound: `connectQueueMax` sockets wait, unread and with nothing allocated for them, for at most
  * `connectWaitMs`. A socket that comes when the queue is full, or waits longer than that, is
  * refused with `rate-limited`. With a `connectQueueMax` of 0, none waits: all above the pace are
  * refused at once.
  */
-import type { Socket } from 'node:net';
 import { Bucket } from '../../base/bucket.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
 
-export interface AdmissionOptions {
+/** `A`: an accepted socket, with whatever its next owner has to know of it. */
+export interface AdmissionOptions<A> {
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
   /** Number of sockets for which there is still room. */
   readonly room: () => number;
   /** `acceptedUs`: when the socket was accepted, in the clock's µs. */
-  readonly admit: (socket: Socket, acceptedUs: number) => void;
-  readonly refuse: (socket: Socket, reason: 'rate-limited' | 'server-full' | 'draining') => void;
+  readonly admit: (socket: A, acceptedUs: number) => void;
+  readonly refuse: (socket: A, reason: 'rate-limited' | 'server-full' | 'draining') => void;
 }
 
-interface Waiting {
-  readonly socket: Socket;
+interface Waiting<A> {
+  readonly socket: A;
   /** The clock's µs. */
   readonly acceptedUs: number;
 }
@@ -34,18 +34,18 @@ const US_PER_MS = 1_000;
 /** Some links of a storm at a time, so that no turn of the event loop gets long. */
 const PACE_MS = 8;
 
-export class Admission {
-  readonly #options: AdmissionOptions;
+export class Admission<A> {
+  readonly #options: AdmissionOptions<A>;
   /** Links that may be admitted now. */
   readonly #bucket: Bucket;
   /** Sockets that may wait: no more than are admitted within `connectWaitMs`. */
   readonly #queueMax: number;
   /** Oldest first. */
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: Waiting<A>[] = [];
   /** Runs while sockets wait: an acceptor without a storm is not woken for one. */
   #pacer: NodeJS.Timeout | undefined;
 
-  constructor(options: AdmissionOptions) {
+  constructor(options: AdmissionOptions<A>) {
     const { connectsPerSecond, connectBurst, connectQueueMax, connectWaitMs } = options.limits;
     this.#options = options;
     this.#queueMax = Math.min(connectQueueMax, (connectsPerSecond * connectWaitMs) / 1_000);
@@ -58,7 +58,7 @@ export class Admission {
   }
 
   /** A socket was accepted, not yet read from. */
-  arrive(socket: Socket): void {
+  arrive(socket: A): void {
     this.#bucket.fill(this.#options.clock.now());
     // A waiting socket uses a file too: at the open-file limit libuv closes sockets unseen.
     if (this.size >= this.#options.room()) {
@@ -108,10 +108,12 @@ export class Admission {
 
   #isOpen(): boolean {
     const { limits, counters } = this.#options;
-    return !this.#bucket.isEmpty && counters.greetings < limits.greetingsMax;
+    return (
+      !this.#bucket.isEmpty && counters.greetings + counters.establishing < limits.greetingsMax
+    );
   }
 
-  #admit(socket: Socket, acceptedUs: number): void {
+  #admit(socket: A, acceptedUs: number): void {
     this.#bucket.take(1);
     this.#options.admit(socket, acceptedUs);
   }

@@ -6,9 +6,10 @@
  * Bound: `inFlightMax` messages under way, the outbox's two bounds, the deadlines of the host.
  * When one is hit, reading stops or this link closes; no other link notices.
  *
- *   accept --> greeting --HELLO--> open --BYE or FIN, either side--> draining --> closed
- *                  \________ERROR + BYE, deadline, FIN_______________/
+ *   accept --> greeting --HELLO--> authenticating --proof--> open --BYE, FIN--> draining --> closed
+ *                  \________________\__ERROR + BYE, deadline, FIN____________/
  *
+ * authenticating: it waits for somebody who knows the device; most proofs need nobody.
  * draining: our BYE and FIN are on their way; what still comes is read and discarded.
  */
 import type { Socket } from 'node:net';
@@ -20,20 +21,26 @@ import { Allowance } from './allowance.ts';
 import { HEAVY_BYTES } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
 import { keepaliveVerdict, ruleKeepalive } from './keepalive.ts';
+import type { Came, Origin } from './origin.ts';
 import { Outbox } from './outbox.ts';
 import { peerOf } from './peer.ts';
+import type { AuthFailure, AuthVerdict, Proof, TopicFilter } from './proof.ts';
 import { listenTo } from './socket.ts';
 
-export type EndpointState = 'greeting' | 'open' | 'draining' | 'closed';
+export type EndpointState = 'greeting' | 'authenticating' | 'open' | 'draining' | 'closed';
 
 export class Endpoint {
   /** The connection id, as UUID text. */
   readonly id: string;
   /** When its socket was accepted, in the clock's µs: of a device's links the latest is its own. */
   readonly acceptedUs: number;
+  /** How it came. */
+  readonly origin: Origin | undefined;
   state: EndpointState = 'greeting';
-  /** Empty before HELLO. */
+  /** Empty until it is proved. */
   deviceId = '';
+  /** What its device may publish; undefined: everything. */
+  topics: TopicFilter | undefined;
   /** Messages under way: the routes `hold` and `release`. */
   inFlight = 0;
 
@@ -54,15 +61,17 @@ export class Endpoint {
   readonly #outbox: Outbox;
   /** Read, and waiting for room at the broker: nothing behind it is handled before it. */
   #held: Event | Request | undefined;
-  #peer = '';
+  #peer: string;
   /** The device's FIN came while frames before it were still waiting to be handled. */
   #isFinished = false;
 
-  constructor(id: string, socket: Socket, host: EndpointHost, acceptedUs: number) {
+  constructor(id: string, { socket, acceptedUs, origin }: Came, host: EndpointHost) {
     this.id = id;
     this.acceptedUs = acceptedUs;
+    this.origin = origin;
+    this.#peer = origin?.peer ?? '';
     this.#host = host;
-    this.#protocol = host.makeProtocol(host.limits.frameBytesMax);
+    this.#protocol = host.makeProtocol(host.limits.frameBytesMax, host.limits.helloBytesMax);
     this.#outbox = new Outbox(socket, host.flusher);
     this.heardAt = host.clock.now();
     this.#socket = socket;
@@ -79,7 +88,7 @@ export class Endpoint {
   }
 
   get isLive(): boolean {
-    return this.state === 'greeting' || this.state === 'open';
+    return this.state !== 'draining' && this.state !== 'closed';
   }
 
   /** Bytes sent and not yet taken by the kernel. */
@@ -180,12 +189,11 @@ export class Endpoint {
     switch (message.type) {
       case 'event':
       case 'request':
-        this.#host.onMessage(this, message);
+        if (this.topics?.allows(message.topic) === false) this.#notAllowed(message);
+        else this.#host.onMessage(this, message);
         break;
       case 'ping':
         this.#send('pong', this.#protocol.pong());
-        break;
-      case 'pong':
         break;
       case 'ack':
       case 'result':
@@ -196,25 +204,59 @@ export class Endpoint {
         break;
       case 'hello':
         this.#onGreeting(message);
-        break;
     }
   }
 
+  /** Who is it? Until that is known, nothing more of it is handled. */
   #onGreeting(greeting: Greeting): void {
+    const verdict = this.#host.prove(this, greeting);
+    if (!(verdict instanceof Promise)) this.#onVerdict(greeting, verdict);
+    else {
+      this.state = 'authenticating';
+      void verdict.then((settled) => this.#onVerdict(greeting, settled)).then(() => this.wake());
+    }
+  }
+
+  #onVerdict(greeting: Greeting, verdict: AuthVerdict): void {
+    if (!this.isLive) return;
+    if ('code' in verdict) this.#onNoProof(greeting, verdict);
+    else this.#open(greeting, verdict);
+  }
+
+  #open({ deviceId, keepalive }: Greeting, proof: Proof): void {
     const { limits, clock } = this.#host;
-    this.deviceId = greeting.deviceId;
-    this.keepaliveMs = ruleKeepalive(greeting.keepalive, limits);
+    this.deviceId = deviceId;
+    this.topics = proof.topics;
+    this.keepaliveMs = ruleKeepalive(keepalive, limits);
     this.state = 'open';
-    this.#host.onOpen(this);
+    this.#host.onOpen(this, proof);
     this.#send('welcome', this.#protocol.welcome(this.id, this.keepaliveMs, clock.wall()));
+  }
+
+  #onNoProof({ deviceId }: Greeting, failure: AuthFailure): void {
+    const { code, sentence, retryAfter } = failure;
+    this.#host.onNoProof(this, deviceId, failure);
+    if (code === 'auth-failed') this.#sayError(new ProtocolError(code, sentence));
+    this.close(code, retryAfter);
+  }
+
+  /** A topic that its device may not publish to: costs the message, and nothing else. */
+  #notAllowed(message: Event | Request): void {
+    const told = this.#protocol.notAllowed(message);
+    this.#host.onNotAllowed(this);
+    if (told) this.#send(message.type === 'request' ? 'reply' : 'error', told);
   }
 
   /** Tell the device what was wrong and with which of its messages, and end the link. */
   #refuse(error: ProtocolError): void {
-    bump(this.#host.counters.errors, error.code);
     this.#host.onError(this, error);
-    this.#send('error', this.#protocol.error(error));
+    this.#sayError(error);
     this.close(error.code);
+  }
+
+  #sayError(error: ProtocolError): void {
+    bump(this.#host.counters.errors, error.code);
+    this.#send('error', this.#protocol.error(error));
   }
 
   // To the device.

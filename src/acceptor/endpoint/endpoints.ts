@@ -13,21 +13,23 @@ import type { ByeReason, CloseReason, ProtocolError } from '../../base/errors.ts
 import type { Limits } from '../../base/limits.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
-import type { ProtocolFactory } from '../../wire/protocol.ts';
+import type { Greeting, ProtocolFactory } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Heavy } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
 import { Intake } from './intake.ts';
 import { LinkDeadlines } from './linkDeadlines.ts';
 import { LinkSweep } from './linkSweep.ts';
+import type { Origin } from './origin.ts';
 import { Flusher } from './outbox.ts';
 import { Overload } from './overload.ts';
+import type { AuthFailure, AuthVerdict, Proof } from './proof.ts';
 import { Rate } from './rate.ts';
 import { ReadGate } from './readGate.ts';
 import type { Registry } from './registry.ts';
 import { RoomQueues } from './roomQueues.ts';
 import type { RoomSignal } from './roomSignal.ts';
-import type { Presence, Refusals, Routes } from './routes.ts';
+import type { Presence, Prover, Refusals, Routes } from './routes.ts';
 import type { Spread } from './spread.ts';
 
 export interface EndpointsOptions {
@@ -44,6 +46,7 @@ export interface EndpointsOptions {
   /** Says when `routes` have room again. */
   readonly room: RoomSignal;
   readonly routes: Routes;
+  readonly prover: Prover;
   readonly presence: Presence;
   readonly refusals: Refusals;
 }
@@ -61,6 +64,7 @@ export class Endpoints implements EndpointHost {
 
   readonly #registry: Registry<Endpoint>;
   readonly #routes: Routes;
+  readonly #prover: Prover;
   readonly #presence: Presence;
   readonly #refusals: Refusals;
   readonly #rooms: RoomQueues<Endpoint>;
@@ -93,6 +97,7 @@ export class Endpoints implements EndpointHost {
     this.clock = clock;
     this.#registry = registry;
     this.#routes = routes;
+    this.#prover = options.prover;
     this.#presence = options.presence;
     this.#refusals = refusals;
     this.#rooms = rooms;
@@ -110,13 +115,13 @@ export class Endpoints implements EndpointHost {
   }
 
   /** Own an accepted socket from now on. */
-  accept(socket: Socket, acceptedUs: number = this.clock.us()): void {
-    this.#intake.accept(socket, acceptedUs);
+  accept(socket: Socket, acceptedUs: number, origin: Origin): void {
+    this.#intake.accept(socket, acceptedUs, origin);
   }
 
   /** Tell a new device to come back later. */
-  refuse(socket: Socket, reason: ByeReason, spreadMs?: number): void {
-    this.#intake.refuse(socket, reason, spreadMs);
+  refuse(socket: Socket, reason: ByeReason, spreadMs?: number, isMute?: boolean): void {
+    this.#intake.refuse(socket, reason, spreadMs, isMute);
   }
 
   /** End what is overdue, and look at the next shards, at the memory of links, at the load. */
@@ -151,8 +156,24 @@ export class Endpoints implements EndpointHost {
     this.#heavy.add(endpoint);
   }
 
-  onOpen(endpoint: Endpoint): void {
-    this.#deadlines.opened(endpoint);
+  prove(endpoint: Endpoint, greeting: Greeting): AuthVerdict | Promise<AuthVerdict> {
+    return this.#prover.prove(endpoint, greeting);
+  }
+
+  onNoProof(endpoint: Endpoint, deviceId: string, failure: AuthFailure): void {
+    const { code, reason, sentence: message } = failure;
+    bump(this.counters.authFailures, reason);
+    this.#refusals.onRefusal({ deviceId, peer: endpoint.peer }, code, { message });
+    this.#prover.onNoProof(endpoint);
+  }
+
+  onNotAllowed(_endpoint: Endpoint): void {
+    this.counters.notAllowed += 1;
+  }
+
+  onOpen(endpoint: Endpoint, { method, expiresAt }: Proof): void {
+    bump(this.counters.proofs, method);
+    this.#deadlines.opened(endpoint, expiresAt);
     this.#presence.onUp(endpoint);
   }
 

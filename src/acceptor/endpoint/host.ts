@@ -8,9 +8,10 @@ import type { CloseReason, ProtocolError } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
-import type { ProtocolFactory } from '../../wire/protocol.ts';
+import type { Greeting, ProtocolFactory } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Flusher } from './outbox.ts';
+import type { AuthFailure, AuthVerdict, Proof } from './proof.ts';
 import type { ReadGate } from './readGate.ts';
 
 /** One object serves all endpoints. */
@@ -25,8 +26,14 @@ export interface EndpointHost {
   readonly gate: ReadGate<Endpoint>;
   /** It holds HEAVY_BYTES or more: it is to be looked at. */
   onHeavy(endpoint: Endpoint): void;
-  /** The device has said who it is. */
-  onOpen(endpoint: Endpoint): void;
+  /** Does what this link has shown prove that it is who it says? */
+  prove(endpoint: Endpoint, greeting: Greeting): AuthVerdict | Promise<AuthVerdict>;
+  /** It is not; `onEnd` follows. */
+  onNoProof(endpoint: Endpoint, deviceId: string, failure: AuthFailure): void;
+  /** The device has said who it is, and proved it. */
+  onOpen(endpoint: Endpoint, proof: Proof): void;
+  /** It wanted to publish to a topic that is not its own. */
+  onNotAllowed(endpoint: Endpoint): void;
   onMessage(endpoint: Endpoint, message: Event | Request): void;
   /** An answer to a COMMAND; or to none, for an id is the device's word. */
   onAnswer(endpoint: Endpoint, message: Ack | Result): void;

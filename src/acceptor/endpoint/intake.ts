@@ -11,6 +11,7 @@ import { bump } from '../../base/metrics.ts';
 import { Endpoint } from './endpoint.ts';
 import type { EndpointHost } from './host.ts';
 import type { LinkDeadlines } from './linkDeadlines.ts';
+import type { Origin } from './origin.ts';
 import { peerOf } from './peer.ts';
 import type { Registry } from './registry.ts';
 import type { Refusals, RefusedLink } from './routes.ts';
@@ -42,7 +43,7 @@ export class Intake {
   }
 
   /** Own an accepted socket from now on. A full acceptor says so and lets it go. */
-  accept(socket: Socket, acceptedUs: number): void {
+  accept(socket: Socket, acceptedUs: number, origin: Origin): void {
     if (this.room <= 0) {
       this.refuse(socket, 'server-full');
       return;
@@ -50,18 +51,21 @@ export class Intake {
     const { host, registry, deadlines } = this.#options;
     host.counters.accepts += 1;
     host.counters.sockets += 1;
-    const endpoint = new Endpoint(uuid(), socket, host, acceptedUs);
+    const endpoint = new Endpoint(uuid(), { socket, acceptedUs, origin }, host);
     registry.register(endpoint);
     host.counters.links += 1;
     deadlines.accepted(endpoint);
   }
 
-  /** Tell a new device to come back later. Beyond `refusingMax` at once it is told by a reset. */
-  refuse(socket: Socket, reason: ByeReason, spreadMs?: number): void {
+  /**
+   * Tell a new device to come back later. Beyond `refusingMax` at once it is told by a reset. So is
+   * one that `isMute`: it waits for TLS, or a proxy does, and not for a frame.
+   */
+  refuse(socket: Socket, reason: ByeReason, spreadMs?: number, isMute = false): void {
     const { host, refusals, spread } = this.#options;
     const { counters, limits, clock } = host;
     counters.accepts += 1;
-    if (this.#refusing >= limits.refusingMax) {
+    if (isMute || this.#refusing >= limits.refusingMax) {
       bump(counters.closes, reason);
       refusals.onRefusal(strangerOf(socket), reason);
       socket.resetAndDestroy();
@@ -72,7 +76,11 @@ export class Intake {
     socket.once('close', () => {
       this.#refusing -= 1;
     });
-    const endpoint = new Endpoint(uuid(), socket, host, clock.us());
+    const endpoint = new Endpoint(
+      uuid(),
+      { socket, acceptedUs: clock.us(), origin: undefined },
+      host,
+    );
     refusals.onRefusal(endpoint, reason);
     endpoint.close(reason, spread(spreadMs ?? limits.serverFullRetryMs));
   }

@@ -1,6 +1,6 @@
 /**
- * LinkDeadlines: how long a link may take to say HELLO, and to be gone once it is over; and how
- * long one that sends too much is not looked at.
+ * LinkDeadlines: how long a link may take to say HELLO, and to be gone once it is over; how long
+ * one that sends too much is not looked at; and when the proof of who it is ends.
  * From: intake.ts and endpoints.ts, as a link is accepted, opens, ends and is closed; readGate.ts.
  * To: the endpoint whose time is up: BYE, the end of its socket, `wake`.
  * Bound: an entry per link and kind; one tick ends at most SWEEP_MAX of each kind.
@@ -10,6 +10,7 @@ import { Deadlines } from '../../base/deadlines.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
 import type { Endpoint } from './endpoint.ts';
+import { Expiries } from './expiries.ts';
 
 /** How long a link that sends too much is not read from, before it is looked at again. */
 const THROTTLE_MS = 50;
@@ -20,6 +21,7 @@ export class LinkDeadlines {
   readonly #greetings: Deadlines<Endpoint>;
   readonly #lingering: Deadlines<Endpoint>;
   readonly #throttled: Deadlines<Endpoint>;
+  readonly #expiries: Expiries<Endpoint>;
 
   constructor(limits: Limits, clock: Clock, counters: Counters) {
     this.#clock = clock;
@@ -29,6 +31,7 @@ export class LinkDeadlines {
     });
     this.#lingering = new Deadlines(limits.lingerMs, (endpoint) => endpoint.destroy());
     this.#throttled = new Deadlines(THROTTLE_MS, (endpoint) => endpoint.wake());
+    this.#expiries = new Expiries((endpoint) => endpoint.close('auth-expired'));
   }
 
   /** Links that are over, and whose socket is not gone yet. */
@@ -42,8 +45,13 @@ export class LinkDeadlines {
     this.#count();
   }
 
-  opened(endpoint: Endpoint): void {
+  /** `expiresAt`, ms since 1970: when its proof ends. */
+  opened(endpoint: Endpoint, expiresAt?: number): void {
     this.#greetings.delete(endpoint);
+    if (expiresAt !== undefined) {
+      // By the clock that nobody sets: a step of the other one must not end a whole fleet.
+      this.#expiries.add(endpoint, this.#clock.now() + expiresAt - this.#clock.wall());
+    }
     this.#count();
   }
 
@@ -52,6 +60,7 @@ export class LinkDeadlines {
     // A greeting that fell due has left the deadlines before it ends: the size tells, not this.
     this.#greetings.delete(endpoint);
     this.#throttled.delete(endpoint);
+    this.#expiries.delete(endpoint);
     this.#lingering.add(endpoint, this.#clock.now());
     this.#count();
   }
@@ -73,6 +82,7 @@ export class LinkDeadlines {
     this.#greetings.sweep(now);
     this.#lingering.sweep(now);
     this.#throttled.sweep(now);
+    this.#expiries.sweep(now);
   }
 
   #count(): void {

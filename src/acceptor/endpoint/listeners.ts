@@ -2,7 +2,7 @@
  * Listeners: all places where one acceptor listens.
  * From: the config's listeners, and the supervisor's Unix sockets.  To: admission.ts, each socket
  * with the listener that it came by.
- * Bound: listener.ts's, for each. A socket's listener is known until it has an endpoint.
+ * Bound: listener.ts's, for each.
  */
 import type { Socket } from 'node:net';
 import type { Limits } from '../../base/limits.ts';
@@ -16,26 +16,17 @@ interface Place {
 
 export class Listeners {
   readonly #places: readonly Place[];
-  readonly #origins = new WeakMap<Socket, ListenerConfig>();
 
   constructor(
     listeners: readonly ListenerConfig[],
     limits: Limits,
-    onSocket: (socket: Socket) => void,
+    onSocket: (socket: Socket, listener: ListenerConfig) => void,
   ) {
     this.#places = listeners.map((config) => {
-      const onConnection = (socket: Socket) => {
-        this.#origins.set(socket, config);
-        onSocket(socket);
-      };
+      const onConnection = (socket: Socket) => onSocket(socket, config);
       const socketsMax = config.unix === '' ? limits.listenSockets : 1;
       return { config, listener: new Listener(limits, onConnection, socketsMax) };
     });
-  }
-
-  /** The listener that this socket came by. */
-  of(socket: Socket): ListenerConfig | undefined {
-    return this.#origins.get(socket);
   }
 
   /** Resolves when all listen; rejects with the system's error. `sockets`: Unix, by name. */
@@ -51,4 +42,9 @@ export class Listeners {
   suspend(): void {
     for (const { listener } of this.#places) listener.suspend();
   }
+}
+
+/** Whoever connects there waits for TLS, or is a proxy: a frame would tell it nothing. */
+export function speaksLater({ tls, proxyProtocol }: ListenerConfig): boolean {
+  return tls !== undefined || proxyProtocol === 'require';
 }

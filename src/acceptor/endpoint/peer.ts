@@ -18,3 +18,8 @@ export function peerOf(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): st
   const address = MAPPED.exec(remoteAddress)?.[1] ?? remoteAddress;
   return address.includes(':') ? `[${address}]:${remotePort}` : `${address}:${remotePort}`;
 }
+
+/** The address of such a text. */
+export function addressOfPeer(peer: string): string {
+  return peer.slice(0, Math.max(0, peer.lastIndexOf(':'))).replace(/^\[|\]$/g, '');
+}

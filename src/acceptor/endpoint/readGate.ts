@@ -18,11 +18,12 @@ import type { RoomQueues } from './roomQueues.ts';
 import type { PublishedType } from './routes.ts';
 
 /** Why a link's next message is not handled now. */
-export type Obstacle = 'over' | 'memory' | 'in-flight' | 'outbox' | 'rate';
+export type Obstacle = 'over' | 'identity' | 'memory' | 'in-flight' | 'outbox' | 'rate';
 
 /** A link, as far as its reading goes. */
 export interface GatedLink extends RoomWaiter {
   readonly isLive: boolean;
+  readonly state: string;
   readonly outboxBytes: number;
   readonly allowance: Allowance;
   /** Since when it is paused, in the clock's ms; 0: it is read. */
@@ -59,6 +60,7 @@ export class ReadGate<L extends GatedLink> {
   obstacle(link: L): Obstacle | undefined {
     const { limits, rate, clock, heavy } = this.#options;
     if (!link.isLive) return 'over';
+    if (link.state === 'authenticating') return 'identity';
     if (heavy.isGreedy(link)) return 'memory';
     if (link.inFlight >= link.allowance.inFlightMax(limits)) return 'in-flight';
     if (link.outboxBytes >= limits.outboxSoftBytes) return 'outbox';
@@ -80,7 +82,10 @@ export class ReadGate<L extends GatedLink> {
     link.allowance.pay(rate, overload, size, clock.now());
   }
 
-  /** `release` wakes from 'in-flight', `heavy` from 'memory'; the others are waited for here. */
+  /**
+   * `release` wakes from 'in-flight', `heavy` from 'memory', a verdict from 'identity'; the others
+   * are waited for here.
+   */
   pause(link: L, obstacle: Exclude<Obstacle, 'over'>): void {
     if (obstacle === 'outbox') link.awaitOutbox();
     else if (obstacle === 'rate') this.#options.deadlines.throttle(link);

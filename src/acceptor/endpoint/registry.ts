@@ -62,4 +62,9 @@ export class Registry<E extends Registered> {
   shard(index: number): Iterable<E> {
     return this.#shards[index % SHARDS]?.values() ?? [];
   }
+
+  /** All of them: for what people cause, and nothing that happens by itself. */
+  *all(): Iterable<E> {
+    for (const shard of this.#shards) yield* shard.values();
+  }
 }

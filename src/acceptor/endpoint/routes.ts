@@ -5,9 +5,11 @@
  * To: acceptor.ts, which makes each of these of its parts.
  * Bound: none of its own; each call is done when it returns.
  */
-import type { CloseReason, ProtocolError } from '../../base/errors.ts';
+import type { CloseReason } from '../../base/errors.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
+import type { Greeting } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { AuthVerdict } from './proof.ts';
 
 /** Messages that go to the broker. Each type has its own room there, and its own line. */
 export type PublishedType = (Event | Request)['type'];
@@ -24,6 +26,13 @@ export interface Routes {
   onEnd(endpoint: Endpoint): void;
 }
 
+/** Who knows whether a device is who it says. Nothing before it knows a device id. */
+export interface Prover {
+  prove(endpoint: Endpoint, greeting: Greeting): AuthVerdict | Promise<AuthVerdict>;
+  /** It was not; of links with an origin only. */
+  onNoProof(endpoint: Endpoint): void;
+}
+
 /** Who is told of links that opened (HELLO was accepted) and of the ends of these. */
 export interface Presence {
   onUp(endpoint: Endpoint): void;
@@ -38,5 +47,5 @@ export interface RefusedLink {
 
 /** Who is told of links that are refused, or end by what their device did wrong. */
 export interface Refusals {
-  onRefusal(link: RefusedLink, reason: CloseReason, error?: ProtocolError): void;
+  onRefusal(link: RefusedLink, reason: CloseReason, error?: { readonly message: string }): void;
 }

@@ -6,16 +6,15 @@
  * Node also tells names as text, which has to be escaped and taken apart again: a name with a comma
  * or a quote in it was taken for two more than once (CVE-2021-44532, CVE-2021-44533).
  */
+import type { CertId } from '../../base/listeners.ts';
 import { DEVICE_ID } from '../../base/names.ts';
-
-export const CERT_ID_FIELDS = ['san-uri', 'san-dns', 'cn'] as const;
-export type CertIdField = (typeof CERT_ID_FIELDS)[number];
+import { BadDer, bodyOf, type Element, elementsOf, only, TAG, timeOf } from './der.ts';
 
 /** `no-id`: no such name, or not a device id. `ambiguous-id`: more than one, be they alike. */
 export const CERT_ID_REASONS = ['no-id', 'ambiguous-id'] as const;
 export type CertIdReason = (typeof CERT_ID_REASONS)[number];
 
-export interface CertId {
+export interface CertifiedId {
   readonly deviceId: string;
   /** notAfter, in ms since 1970. */
   readonly notAfter: number;
@@ -24,22 +23,6 @@ export interface CertId {
 /** A scheme and a namespace are the same in any case (RFC 8141, section 3.1); the id is not. */
 const URN = /^urn:device:/i;
 
-const TAG = {
-  utf8String: 0x0c,
-  printableString: 0x13,
-  ia5String: 0x16,
-  utcTime: 0x17,
-  generalizedTime: 0x18,
-  oid: 0x06,
-  octetString: 0x04,
-  sequence: 0x30,
-  set: 0x31,
-  version: 0xa0,
-  extensions: 0xa3,
-  dnsName: 0x82,
-  uri: 0x86,
-} as const;
-
 /** 2.5.4.3 and 2.5.29.17. */
 const COMMON_NAME = Buffer.from([0x55, 0x04, 0x03]);
 const SUBJECT_ALT_NAME = Buffer.from([0x55, 0x1d, 0x11]);
@@ -47,21 +30,14 @@ const SUBJECT_ALT_NAME = Buffer.from([0x55, 0x1d, 0x11]);
 /** Printable, IA5 and UTF-8: a device id has the same bytes in all three. */
 const TEXTS: readonly number[] = [TAG.utf8String, TAG.printableString, TAG.ia5String];
 
-interface Element {
-  readonly tag: number;
-  readonly body: Buffer;
-}
-
-class BadDer extends Error {}
-
 /**
  * The device that `cert` names: by its only SAN URI `urn:device:<id>`, its only SAN DNS name, or
  * its only common name. `cert` is a PeerCertificate or an X509Certificate of Node.
  */
 export function certIdOf(
   cert: { readonly raw: Uint8Array },
-  field: CertIdField,
-): CertId | { readonly reason: CertIdReason } {
+  field: CertId,
+): CertifiedId | { readonly reason: CertIdReason } {
   try {
     const { subject, notAfter, extensions } = partsOf(cert.raw);
     const names = field === 'cn' ? commonNames(subject) : altNames(extensions, field);
@@ -119,50 +95,4 @@ function altNames(extensions: readonly Element[], field: 'san-uri' | 'san-dns'):
   return texts(TAG.uri)
     .filter((uri) => URN.test(uri))
     .map((uri) => uri.replace(URN, ''));
-}
-
-/** Years of two digits are 1950 to 2049 (RFC 5280, section 4.1.2.5). Both end in seconds and Z. */
-function timeOf(element: Element | undefined): number {
-  const text = element?.body.toString('latin1') ?? '';
-  const year = element?.tag === TAG.utcTime ? (text < '50' ? `20${text}` : `19${text}`) : text;
-  if (element?.tag !== TAG.utcTime && element?.tag !== TAG.generalizedTime) throw new BadDer();
-  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(year);
-  if (!match) throw new BadDer();
-  const [, y, month, day, hours, minutes, seconds] = match;
-  const time = Date.parse(`${y}-${month}-${day}T${hours}:${minutes}:${seconds}Z`);
-  if (Number.isNaN(time)) throw new BadDer();
-  return time;
-}
-
-function only(elements: readonly Element[], tag: number): Element {
-  const [element] = elements;
-  if (element === undefined || elements.length !== 1 || element.tag !== tag) throw new BadDer();
-  return element;
-}
-
-function bodyOf(element: Element | undefined, tag: number): Buffer {
-  if (element?.tag !== tag) throw new BadDer();
-  return element.body;
-}
-
-/** What stands one behind the other in `bytes`, to their end; each tag is one byte. */
-function elementsOf(bytes: Buffer): Element[] {
-  const elements: Element[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const tag = bytes[at] ?? 0;
-    let length = bytes[at + 1] ?? 0;
-    let start = at + 2;
-    if ((tag & 0x1f) === 0x1f) throw new BadDer();
-    if (length > 0x7f) {
-      // 0x80, a length that is not told, is not DER.
-      const count = length & 0x7f;
-      if (count < 1 || count > 4 || start + count > bytes.length) throw new BadDer();
-      length = bytes.readUIntBE(start, count);
-      start += count;
-    }
-    if (start + length > bytes.length) throw new BadDer();
-    elements.push({ tag, body: bytes.subarray(start, start + length) });
-    at = start + length;
-  }
-  return elements;
 }

@@ -3,7 +3,7 @@
  * From: what the test does to the link.  To: what must be seen of it after each step.
  * Bound: one link, fake routes; it keeps frames as words and knows nothing of sockets.
  */
-import type { CloseReason, ErrorCode } from '../../../src/base/errors.ts';
+import type { CloseReason, FatalCode } from '../../../src/base/errors.ts';
 
 /** One frame of the device: a word for what it is, and its id where it has one. */
 export interface Sent {
@@ -21,7 +21,7 @@ export const BROKEN = {
   'no MessagePack': 'bad-frame',
   'length 0': 'bad-frame',
   'length too long': 'frame-too-long',
-} as const satisfies Record<string, ErrorCode>;
+} as const satisfies Record<string, FatalCode>;
 
 /** What only Owsla sends. */
 export const DOWNWARD = ['welcome', 'reply', 'command', 'error'] as const;
@@ -257,7 +257,7 @@ export class EndpointModel {
     this.handed.push(id);
   }
 
-  #refuse(code: Exclude<ErrorCode, 'not-supported'>, sent: Sent): void {
+  #refuse(code: FatalCode, sent: Sent): void {
     this.heard.push(`error ${code}${named(sent)}`);
     this.#bye(code);
   }

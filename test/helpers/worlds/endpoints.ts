@@ -15,7 +15,7 @@ import { Endpoints } from '../../../src/acceptor/endpoint/endpoints.ts';
 import { Listener } from '../../../src/acceptor/endpoint/listener.ts';
 import { Registry } from '../../../src/acceptor/endpoint/registry.ts';
 import { RoomSignal } from '../../../src/acceptor/endpoint/roomSignal.ts';
-import type { Refusals } from '../../../src/acceptor/endpoint/routes.ts';
+import type { Prover, Refusals } from '../../../src/acceptor/endpoint/routes.ts';
 import { spreadBy } from '../../../src/acceptor/endpoint/spread.ts';
 import {
   type LimitName,
@@ -27,6 +27,7 @@ import {
 import { type Counters, makeCounters } from '../../../src/base/metrics.ts';
 import { MESSAGE_TYPES, type Message, TYPE } from '../../../src/wire/message.ts';
 import { v1Protocol } from '../../../src/wire/v1Protocol.ts';
+import { ANY_DEVICE, PLAIN_ORIGIN } from '../fakes/anyDevice.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { Device, hello } from '../fakes/device.ts';
 import { FakeRoutes, NOBODY_TOLD } from '../fakes/fakeRoutes.ts';
@@ -38,6 +39,7 @@ export interface ServedOptions {
   readonly limits?: Partial<Record<LimitName, number>>;
   readonly linksMax?: number;
   readonly refusals?: Refusals;
+  readonly prover?: Prover;
   /** Where TCP listens. */
   readonly host?: string;
   readonly random?: () => number;
@@ -84,6 +86,7 @@ export class Served {
       registry: this.registry,
       room: this.room,
       routes: this.routes,
+      prover: options.prover ?? ANY_DEVICE,
       presence: NOBODY_TOLD,
       refusals: options.refusals ?? NOBODY_TOLD,
     });
@@ -92,7 +95,7 @@ export class Served {
 
   #accept(socket: Socket): void {
     this.sockets.push(socket);
-    this.endpoints.accept(socket);
+    this.endpoints.accept(socket, this.clock.us(), PLAIN_ORIGIN);
   }
 
   async begin(): Promise<void> {

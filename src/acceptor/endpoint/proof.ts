@@ -4,21 +4,27 @@
  * Bound: `reason` and `sentence` are of fixed words, never of what the device sent: they may be
  * counted, logged and sent.
  */
+import type { AuthReason } from '../../base/errors.ts';
+import type { AuthMethod } from '../../base/listeners.ts';
 
-/** What a device has proved. */
+export interface TopicFilter {
+  allows(topic: string): boolean;
+}
+
+/** A device is who it says. */
 export interface Proof {
-  readonly deviceId: string;
+  /** How. */
+  readonly method: AuthMethod;
   /** ms since 1970; undefined: it never ends. */
   readonly expiresAt?: number;
-  /** AMQP patterns of the topics it may publish; undefined: all. */
-  readonly topics?: readonly string[];
+  /** Undefined: it may publish to all topics. */
+  readonly topics?: TopicFilter;
 }
 
 /** Why a device is refused. */
 export interface AuthFailure {
   readonly code: 'auth-failed' | 'auth-unavailable' | 'blocked';
-  /** From a closed list of each method, for the counter. */
-  readonly reason: string;
+  readonly reason: AuthReason;
   readonly sentence: string;
   /** ms after which it may succeed. */
   readonly retryAfter?: number;

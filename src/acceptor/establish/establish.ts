@@ -1,0 +1,334 @@
+/**
+ * Establish: what comes before a device's first frame: its address, a PROXY header, TLS.
+ * From: admission.ts, sockets that were admitted and not read.  To: endpoints.ts, with how each
+ * came; a plain link passes at once.
+ * Bound: `greetingsMax` links here and in greeting together (admission.ts); `proxyMs` and
+ * `handshakeMs` for each; handshakes begin for HANDSHAKES_MS of a turn at most, so that open links
+ * do not feel a storm of them; before its first bytes are there, a link costs its socket only.
+ *
+ *   proxy --header--> hello --first bytes--> queued --turn--> handshake --> (endpoint)
+ *      \_______________\_______________________\________________\--> over, by reason
+ */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Clock } from '../../base/clock.ts';
+import { Deadlines } from '../../base/deadlines.ts';
+import type { EstablishFailure } from '../../base/errors.ts';
+import type { Limits } from '../../base/limits.ts';
+import type { ListenerConfig } from '../../base/listeners.ts';
+import { bump, type Counters } from '../../base/metrics.ts';
+import type { Origin, ProxiedTls } from '../endpoint/origin.ts';
+import { type Addresses, isListed, type Networks } from './addresses.ts';
+import { type ProxyHeader, ProxyHeaderError, readProxyHeader } from './proxyHeader.ts';
+import type { TlsEvents, TlsServer } from './tlsServer.ts';
+
+/** How the links of one listener come. */
+export interface Way {
+  readonly listener: ListenerConfig;
+  readonly tls: TlsServer | undefined;
+  /** Who may send a PROXY header; undefined: whoever reaches the listener. */
+  readonly proxies: Networks | undefined;
+}
+
+export interface EstablishOptions {
+  readonly limits: Pick<Limits, 'proxyMs' | 'handshakeMs'>;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly addresses: Addresses;
+  readonly onReady: (socket: Socket, acceptedUs: number, origin: Origin) => void;
+  /** `why` is of fixed words. */
+  readonly onFailure: (peer: string, failure: EstablishFailure, why: string) => void;
+}
+
+type Step = 'proxy' | 'hello' | 'queued' | 'handshake' | 'over';
+
+/** A link on its way. */
+interface Coming {
+  readonly way: Way;
+  readonly socket: Socket;
+  readonly acceptedUs: number;
+  step: Step;
+  /** Of a PROXY header that is not whole. */
+  bytes: Buffer;
+  peer: string;
+  address: string;
+  proxied: ProxiedTls | undefined;
+}
+
+/** Time of one turn of the event loop in which handshakes begin, in ms. */
+const HANDSHAKES_MS = 4;
+const NO_BYTES = Buffer.alloc(0);
+
+export class Establish implements TlsEvents {
+  readonly #options: EstablishOptions;
+  /** By its socket. */
+  readonly #coming = new Map<Socket, Coming>();
+  readonly #headers: Deadlines<Coming>;
+  readonly #handshakes: Deadlines<Coming>;
+  /** Their first bytes are there; oldest first. */
+  #queue: Coming[] = [];
+  #turn: NodeJS.Immediate | undefined;
+
+  constructor(options: EstablishOptions) {
+    const { limits } = options;
+    this.#options = options;
+    const onLate = (coming: Coming) => this.#fail(coming, 'timeout', `no end of ${coming.step}`);
+    this.#headers = new Deadlines(limits.proxyMs, onLate);
+    this.#handshakes = new Deadlines(limits.handshakeMs, onLate);
+  }
+
+  /** Own an admitted socket, until it is handed on or over. */
+  begin(way: Way, plain: Origin, socket: Socket, acceptedUs: number): void {
+    const { listener, tls } = way;
+    const isProxied = listener.proxyProtocol === 'require';
+    if (!isProxied && tls === undefined) {
+      this.#beginPlain(plain, socket, acceptedUs);
+      return;
+    }
+    const coming: Coming = {
+      ...{ way, socket, acceptedUs, bytes: NO_BYTES, peer: '', proxied: undefined },
+      step: isProxied ? 'proxy' : 'hello',
+      address: socket.remoteAddress ?? '',
+    };
+    this.#coming.set(socket, coming);
+    this.#count(1);
+    socket.on('error', ignore);
+    socket.on('close', this.#onClose);
+    if (isProxied && way.proxies !== undefined && !isListed(way.proxies, coming.address)) {
+      this.#fail(coming, 'proxy-source', 'not one of proxy-from');
+    } else if (isProxied) {
+      this.#headers.add(coming, this.#options.clock.now());
+      this.#read(coming);
+    } else if (this.#isAdmitted(coming)) this.#hello(coming);
+  }
+
+  #beginPlain(origin: Origin, socket: Socket, acceptedUs: number): void {
+    const { addresses, clock, onReady, onFailure, counters } = this.#options;
+    const admits = addresses.admits(socket.remoteAddress ?? '', clock.now());
+    if (admits === 'allowed') {
+      onReady(socket, acceptedUs, origin);
+      return;
+    }
+    counters.accepts += 1;
+    bump(counters.establishFailures, FAILURE_OF[admits]);
+    onFailure(socket.remoteAddress ?? '', FAILURE_OF[admits], admits);
+    socket.on('error', ignore);
+    socket.resetAndDestroy();
+  }
+
+  /** The real address is known: may it connect? */
+  #isAdmitted(coming: Coming): boolean {
+    const { addresses, clock } = this.#options;
+    const admits = addresses.admits(coming.address, clock.now());
+    if (admits === 'allowed') return true;
+    this.#fail(coming, FAILURE_OF[admits], admits);
+    return false;
+  }
+
+  #read(coming: Coming): void {
+    const { socket } = coming;
+    socket.on('readable', this.#onReadable);
+    socket.read(0);
+  }
+
+  readonly #onReadable = this.#readableHandler();
+
+  /** One function for all sockets: `this` is the socket. */
+  #readableHandler(): (this: Socket) => void {
+    const onReadable = (socket: Socket) => this.#took(socket);
+    return function (this: Socket) {
+      onReadable(this);
+    };
+  }
+
+  readonly #onClose = this.#closeHandler();
+
+  #closeHandler(): (this: Socket) => void {
+    const onClose = (socket: Socket) => this.#gone(socket);
+    return function (this: Socket) {
+      onClose(this);
+    };
+  }
+
+  #gone(socket: Socket): void {
+    const coming = this.#coming.get(socket);
+    if (coming !== undefined) this.#fail(coming, 'peer-gone', `in ${coming.step}`);
+  }
+
+  #took(socket: Socket): void {
+    const coming = this.#coming.get(socket);
+    if (coming === undefined) return;
+    const chunk: Buffer | null = socket.read();
+    if (chunk === null) {
+      // Its FIN, if it is one: nothing more will come.
+      if (socket.readableEnded) this.#fail(coming, 'peer-gone', `in ${coming.step}`);
+      return;
+    }
+    if (coming.step === 'proxy') this.#onHeaderBytes(coming, chunk);
+    else if (coming.step === 'hello') {
+      this.#rest(coming, chunk);
+      this.#await(coming);
+    }
+  }
+
+  #onHeaderBytes(coming: Coming, chunk: Buffer): void {
+    coming.bytes = coming.bytes.length === 0 ? chunk : Buffer.concat([coming.bytes, chunk]);
+    let header: ProxyHeader | 'more';
+    try {
+      header = readProxyHeader(coming.bytes);
+    } catch (error) {
+      if (!(error instanceof ProxyHeaderError)) throw error;
+      this.#fail(coming, 'proxy-header', error.reason);
+      return;
+    }
+    if (header === 'more') return;
+    const rest = coming.bytes.subarray(header.bytes);
+    coming.bytes = NO_BYTES;
+    this.#headers.delete(coming);
+    this.#onHeader(coming, header, rest);
+  }
+
+  #onHeader(coming: Coming, { source, ssl }: ProxyHeader, rest: Buffer): void {
+    if (source === undefined) {
+      // A health check of the proxy, or one that does not say: no device.
+      this.#end(coming);
+      coming.socket.destroy();
+      return;
+    }
+    coming.address = source.address;
+    coming.peer = peerText(source);
+    coming.proxied = ssl;
+    if (!this.#isAdmitted(coming)) return;
+    this.#rest(coming, rest);
+    if (coming.way.tls === undefined) this.#ready(coming, coming.socket, {});
+    else if (rest.length > 0) this.#await(coming);
+    else this.#hello(coming);
+  }
+
+  /** What follows belongs to the next step: back into the socket, in memory of its own. */
+  #rest({ socket }: Coming, rest: Buffer): void {
+    socket.off('readable', this.#onReadable);
+    if (rest.length > 0) socket.unshift(Buffer.from(rest));
+  }
+
+  /** TLS begins with bytes of the device. Until they are there, nothing is allocated for it. */
+  #hello(coming: Coming): void {
+    coming.step = 'hello';
+    this.#handshakes.add(coming, this.#options.clock.now());
+    this.#read(coming);
+  }
+
+  #await(coming: Coming): void {
+    coming.step = 'queued';
+    if (!this.#handshakes.has(coming)) this.#handshakes.add(coming, this.#options.clock.now());
+    this.#queue.push(coming);
+    this.#turn ??= setImmediate(() => this.#shake());
+  }
+
+  /** Begin handshakes for a while, the rest in later turns. */
+  #shake(): void {
+    const { clock } = this.#options;
+    const endsAt = clock.now() + HANDSHAKES_MS;
+    let begun = 0;
+    this.#turn = undefined;
+    for (const coming of this.#queue) {
+      if (begun > 0 && clock.now() >= endsAt) break;
+      begun += 1;
+      if (coming.step !== 'queued') continue;
+      coming.step = 'handshake';
+      coming.way.tls?.accept(coming.socket);
+    }
+    this.#queue = this.#queue.slice(begun);
+    if (this.#queue.length > 0) this.#turn = setImmediate(() => this.#shake());
+  }
+
+  // TlsEvents.
+
+  onSecure(socket: Socket, secured: TLSSocket, pskIdentity: string | undefined): void {
+    const coming = this.#coming.get(socket);
+    if (coming === undefined) {
+      secured.destroy();
+      return;
+    }
+    const kind = secured.isSessionReused() ? 'resumed' : pskIdentity === undefined ? 'full' : 'psk';
+    bump(this.#options.counters.handshakes, kind);
+    this.#ready(
+      coming,
+      secured,
+      pskIdentity === undefined ? { secured } : { secured, pskIdentity },
+    );
+  }
+
+  onFailure(socket: Socket, code: string): void {
+    const coming = this.#coming.get(socket);
+    if (coming === undefined) return;
+    const isGone = code === 'ECONNRESET' || code === 'EPIPE';
+    this.#fail(coming, isGone ? 'peer-gone' : 'tls-handshake', isGone ? 'in handshake' : code);
+  }
+
+  // The end of the way.
+
+  #ready(coming: Coming, socket: Socket, more: Partial<Origin>): void {
+    const { way, acceptedUs, peer, proxied } = coming;
+    this.#end(coming);
+    const origin = { listener: way.listener, peer, ...more, ...(proxied ? { proxied } : {}) };
+    this.#options.onReady(socket, acceptedUs, origin);
+  }
+
+  #fail(coming: Coming, failure: EstablishFailure, why: string): void {
+    const { counters, onFailure } = this.#options;
+    const { socket, peer, address } = coming;
+    this.#end(coming);
+    counters.accepts += 1;
+    bump(counters.establishFailures, failure);
+    onFailure(peer || address, failure, why);
+    socket.on('error', ignore);
+    // What TLS has to say of it is written already; a reset would take it back.
+    if (failure === 'tls-handshake') socket.destroySoon();
+    else socket.destroy();
+  }
+
+  /** It is no longer counted here. */
+  #end(coming: Coming): void {
+    const { socket } = coming;
+    coming.step = 'over';
+    this.#coming.delete(socket);
+    this.#headers.delete(coming);
+    this.#handshakes.delete(coming);
+    socket.off('readable', this.#onReadable);
+    socket.off('close', this.#onClose);
+    // The raw socket below TLS keeps its own: nobody else listens there.
+    if (coming.way.tls === undefined) socket.off('error', ignore);
+    this.#count(-1);
+  }
+
+  #count(change: 1 | -1): void {
+    const { counters } = this.#options;
+    counters.establishing += change;
+    counters.sockets += change;
+  }
+
+  /** End what is overdue. */
+  tick(now: number): void {
+    this.#headers.sweep(now);
+    this.#handshakes.sweep(now);
+  }
+
+  /** The acceptor stops: nobody comes any more. */
+  close(): void {
+    for (const coming of this.#coming.values()) this.#fail(coming, 'timeout', 'draining');
+  }
+}
+
+const FAILURE_OF = {
+  denied: 'address-denied',
+  'too-many-links': 'address-links',
+  'too-many-failures': 'address-failures',
+} as const satisfies Record<string, EstablishFailure>;
+
+/** A broken connection; 'close' always follows and is where it is handled. */
+function ignore(): void {}
+
+function peerText({ address, port }: { address: string; port: number }): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}

@@ -1,0 +1,83 @@
+/**
+ * ListenerFiles: the files that listeners need: certificates, revocation lists, keys.
+ * From: the config's paths, at the start and whenever they are to be read again.
+ * To: entrance.ts, for TLS; identities.ts, for proofs; preflight.ts, which only tries.
+ * Bound: those of the readers. Files that cannot be used leave all before of their listener in use.
+ */
+import { type GroupKeys, readGroupKeys } from '../../base/deviceKeys.ts';
+import { StartError } from '../../base/errors.ts';
+import type { ListenerConfig } from '../../base/listeners.ts';
+import type { Logger } from '../../base/log.ts';
+import { type JwtKey, readJwtKeys } from '../identity/jwt.ts';
+import { readTlsFiles, type TlsFiles } from './tlsFiles.ts';
+
+/** What one listener has read. Undefined: it needs none. */
+export interface FilesRead {
+  readonly tls: TlsFiles | undefined;
+  readonly keys: GroupKeys | undefined;
+  readonly jwtKeys: readonly JwtKey[] | undefined;
+}
+
+const NONE: FilesRead = { tls: undefined, keys: undefined, jwtKeys: undefined };
+
+/** Throws a StartError for the first that cannot be used. `now`: ms since 1970. */
+export function readFiles(listener: ListenerConfig, now: number): FilesRead {
+  const { tls, auth, keys, jwtKeys } = listener;
+  const needsKeys = auth.includes('key') || auth.includes('psk');
+  return {
+    tls: tls && readTlsFiles(tls, now),
+    keys: needsKeys ? readGroupKeys(keys) : undefined,
+    jwtKeys: auth.includes('jwt') ? readJwtKeys(jwtKeys) : undefined,
+  };
+}
+
+/** For people: what is read. */
+export function pathsOf({ tls, keys, jwtKeys }: ListenerConfig): readonly string[] {
+  const paths = [tls?.cert, tls?.key, tls?.clientCa, tls?.crl, keys, jwtKeys];
+  return paths.flatMap((path) => path || []);
+}
+
+/** Read all again, and say in the log what came of it. */
+export function renewFiles(
+  listeners: readonly ListenerConfig[],
+  files: ListenerFiles,
+  log: Pick<Logger, 'info' | 'error'>,
+  onRenewed: (listener: ListenerConfig) => void,
+): void {
+  for (const listener of listeners) {
+    const paths = pathsOf(listener);
+    if (paths.length === 0) continue;
+    const { name } = listener;
+    const reason = files.renew(listener);
+    if (reason === undefined) {
+      onRenewed(listener);
+      log.info({ listener: name, files: paths }, 'files read again');
+    } else log.error({ listener: name, reason }, 'files not read again: the old ones stay in use');
+  }
+}
+
+export class ListenerFiles {
+  readonly #wall: () => number;
+  readonly #files: Map<ListenerConfig, FilesRead>;
+
+  /** Throws a StartError when a file cannot be used. */
+  constructor(listeners: readonly ListenerConfig[], wall: () => number) {
+    this.#wall = wall;
+    this.#files = new Map(listeners.map((one) => [one, readFiles(one, wall())]));
+  }
+
+  of(listener: ListenerConfig): FilesRead {
+    return this.#files.get(listener) ?? NONE;
+  }
+
+  /** Read those of one listener again. Undefined when it was done; else why not. */
+  renew(listener: ListenerConfig): string | undefined {
+    try {
+      this.#files.set(listener, readFiles(listener, this.#wall()));
+      return undefined;
+    } catch (error) {
+      if (error instanceof StartError) return error.message;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * TlsFiles: certificate, key, CA and revocation list of one listener, read and proved to fit.
+ * From: the PEM files that the config names.  To: tlsServer.ts, in each acceptor; preflight.ts, so
+ * that a node does not start with files that cannot work.
+ * Bound: TLS_FILE_BYTES_MAX each. No sentence has a word of a file's content.
+ */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import { EXIT, StartError } from '../../base/errors.ts';
+import type { TlsConfig } from '../../base/listeners.ts';
+import { type Crl, readCrl } from '../identity/crl.ts';
+
+export interface TlsFiles {
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly clientCa: string | undefined;
+  readonly crl: string | undefined;
+  readonly revoked: Crl | undefined;
+  /** notAfter of the server's certificate, ms since 1970; undefined: there is none. */
+  readonly endsAt: number | undefined;
+}
+
+/** A CRL of a large fleet has some 40 bytes for each certificate. */
+const TLS_FILE_BYTES_MAX = 64 * 1_024 * 1_024;
+
+/** Throws a StartError (config) that names the file and what is wrong with it. */
+export function readTlsFiles(config: TlsConfig, now: number): TlsFiles {
+  const cert = read(config.cert);
+  const key = read(config.key);
+  const clientCa = read(config.clientCa);
+  const crl = read(config.crl);
+  const leaf = cert === undefined ? undefined : certificateOf(config.cert, cert);
+  if (clientCa !== undefined) certificateOf(config.clientCa, clientCa);
+  if (leaf !== undefined && key !== undefined) checkPair(config, leaf, key);
+  const endsAt = leaf === undefined ? undefined : leaf.validToDate.getTime();
+  if (leaf !== undefined && endsAt !== undefined) checkDates(config.cert, leaf, now);
+  const revoked = crl === undefined ? undefined : revokedOf(config.crl, crl);
+  try {
+    createSecureContext(contextOf({ cert, key, clientCa, crl }));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw fault(config.cert, `cannot be used for TLS (${code ?? 'OpenSSL refuses it'})`);
+  }
+  return { cert, key, clientCa, crl, revoked, endsAt };
+}
+
+/** As `node:tls` takes them; what is undefined is left out, for it would count as given. */
+export function contextOf(files: Pick<TlsFiles, 'cert' | 'key' | 'clientCa' | 'crl'>) {
+  const { cert, key, clientCa, crl } = files;
+  return {
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    // Without one, Node would take all CAs of the web for those of our devices.
+    ca: clientCa ?? [],
+    ...(crl === undefined ? {} : { crl }),
+  };
+}
+
+function fault(path: string, why: string): StartError {
+  return new StartError(EXIT.config, `the file ${path} ${why}`);
+}
+
+function read(path: string): string | undefined {
+  if (path === '') return undefined;
+  try {
+    const { size } = statSync(path);
+    if (size > TLS_FILE_BYTES_MAX) throw fault(path, `has over ${TLS_FILE_BYTES_MAX} bytes`);
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    throw fault(path, `cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
+
+function certificateOf(path: string, pem: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    throw fault(path, 'holds no certificate in PEM');
+  }
+}
+
+function checkPair(config: TlsConfig, leaf: X509Certificate, pem: string): void {
+  let isPair: boolean;
+  try {
+    isPair = leaf.checkPrivateKey(createPrivateKey(pem));
+  } catch {
+    throw fault(config.key, 'holds no private key in PEM that can be used without a passphrase');
+  }
+  if (!isPair) throw fault(config.key, `is not the key of the certificate ${config.cert}`);
+}
+
+/** One that has ended serves nobody; one that begins later is most often a wrong clock. */
+function checkDates(path: string, leaf: X509Certificate, now: number): void {
+  if (leaf.validToDate.getTime() <= now) throw fault(path, `ended at ${leaf.validTo}`);
+  if (leaf.validFromDate.getTime() > now) throw fault(path, `begins at ${leaf.validFrom} only`);
+}
+
+function revokedOf(path: string, pem: string): Crl {
+  try {
+    return readCrl(pem);
+  } catch (error) {
+    throw fault(path, (error as Error).message);
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Identities: who the devices of this acceptor are, by the listener that each came by; and whose
+ * link ends because of what is known of it by now.
+ * From: endpoints.ts, HELLOs; listenerFiles.ts; the operator's list of blocked devices.
+ * To: endpoints.ts, which opens the link or refuses it.
+ * Bound: a walk over all links, which only people cause: a list of blocked devices that changed, a
+ * revocation list that was read again.
+ */
+import type { Clock } from '../../base/clock.ts';
+import type { ListenerConfig } from '../../base/listeners.ts';
+import type { Greeting } from '../../wire/protocol.ts';
+import type { Endpoint } from '../endpoint/endpoint.ts';
+import { addressOfPeer } from '../endpoint/peer.ts';
+import type { AuthVerdict } from '../endpoint/proof.ts';
+import type { Registry } from '../endpoint/registry.ts';
+import type { Prover } from '../endpoint/routes.ts';
+import type { Addresses } from '../establish/addresses.ts';
+import type { ListenerFiles } from '../establish/listenerFiles.ts';
+import { authFailure, Identity } from './identity.ts';
+
+export interface IdentitiesOptions {
+  readonly listeners: readonly ListenerConfig[];
+  readonly files: ListenerFiles;
+  readonly addresses: Addresses;
+  readonly registry: Registry<Endpoint>;
+  readonly clock: Clock;
+}
+
+export class Identities implements Prover {
+  readonly #options: IdentitiesOptions;
+  readonly #byListener: ReadonlyMap<ListenerConfig, Identity>;
+  #blocked: ReadonlySet<string> = new Set();
+
+  constructor(options: IdentitiesOptions) {
+    const { listeners, files, clock } = options;
+    const identityOf = (listener: ListenerConfig) => {
+      const sources = {
+        keys: () => files.of(listener).keys,
+        jwtKeys: () => files.of(listener).jwtKeys,
+        revoked: () => files.of(listener).tls?.revoked,
+        isBlocked: (deviceId: string) => this.#blocked.has(deviceId),
+      };
+      return new Identity(listener, sources, () => clock.wall());
+    };
+    this.#options = options;
+    this.#byListener = new Map(listeners.map((one) => [one, identityOf(one)]));
+  }
+
+  prove({ origin }: Endpoint, greeting: Greeting): AuthVerdict | Promise<AuthVerdict> {
+    const identity = origin && this.#byListener.get(origin.listener);
+    return (
+      identity?.prove(origin as NonNullable<typeof origin>, greeting) ?? authFailure('no-proof')
+    );
+  }
+
+  onNoProof({ peer }: Endpoint): void {
+    const { addresses, clock } = this.#options;
+    addresses.failed(addressOfPeer(peer), clock.now());
+  }
+
+  /** End the links whose certificate is revoked by now. */
+  endRevoked(): void {
+    const { registry, files } = this.#options;
+    for (const endpoint of registry.all()) {
+      const { origin, deviceId } = endpoint;
+      if (deviceId === '' || origin?.secured === undefined) continue;
+      const revoked = files.of(origin.listener).tls?.revoked;
+      const certificate = revoked && origin.secured.getPeerX509Certificate();
+      if (certificate && revoked.isRevoked(certificate)) endpoint.close('auth-expired');
+    }
+  }
+
+  /** Whom the operator keeps out: all of them. Those that are here end. */
+  block(blocked: ReadonlySet<string>): void {
+    this.#blocked = blocked;
+    if (blocked.size === 0) return;
+    for (const endpoint of this.#options.registry.all()) {
+      if (blocked.has(endpoint.deviceId)) endpoint.close('blocked');
+    }
+  }
+}

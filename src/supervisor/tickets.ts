@@ -1,0 +1,64 @@
+/**
+ * Tickets: the key of TLS tickets, one for all acceptors and their successors, so that a
+ * device resumes wherever it comes back.
+ * From: chance; the revocation lists, as they change.  To: acceptors, by their channel only.
+ * Bound: one key. With a new one no old ticket is good: that is so after TICKET_KEY_MS, and when a
+ * revocation list has changed, for whoever is on it must not resume.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { ListenerConfig } from '../base/listeners.ts';
+
+/** As long as a ticket is good. */
+export const TICKET_KEY_MS = 86_400_000;
+/** What OpenSSL takes: a name, a key of AES and one of HMAC. */
+const KEY_BYTES = 48;
+
+export class Tickets {
+  readonly #paths: readonly string[];
+  #key = newKey();
+  #lists: string;
+  #madeAt: number;
+
+  /** `now`: ms of a monotonic clock. */
+  constructor(listeners: readonly ListenerConfig[], now: number) {
+    this.#paths = listeners.flatMap(({ tls }) => (tls && tls.crl !== '' ? [tls.crl] : []));
+    this.#lists = this.#digest();
+    this.#madeAt = now;
+  }
+
+  /** Base64. */
+  get key(): string {
+    return this.#key;
+  }
+
+  isOld(now: number): boolean {
+    return now - this.#madeAt >= TICKET_KEY_MS;
+  }
+
+  /** Files are read again, or a day is over: a new key where it is needed. */
+  renew(now: number): void {
+    const lists = this.#digest();
+    if (lists === this.#lists && !this.isOld(now)) return;
+    this.#lists = lists;
+    this.#key = newKey();
+    this.#madeAt = now;
+  }
+
+  /** One that cannot be read counts as another: acceptors keep theirs, and get a new key. */
+  #digest(): string {
+    const hash = createHash('sha256');
+    for (const path of this.#paths) {
+      try {
+        hash.update(readFileSync(path));
+      } catch {
+        hash.update('unreadable');
+      }
+    }
+    return hash.digest('hex');
+  }
+}
+
+function newKey(): string {
+  return randomBytes(KEY_BYTES).toString('base64');
+}

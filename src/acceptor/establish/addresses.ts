@@ -16,7 +16,7 @@ import { BlockList, isIP, SocketAddress } from 'node:net';
 /** Addresses whose failures are remembered. */
 export const FAILED_ADDRESSES_MAX = 65_536;
 
-/** Apart: Node takes an IPv4 address for one of `::/0`, and of each network that holds ::ffff:0:0. */
+/** Apart: for Node an IPv4 address is also one of `::/0`, and of all that hold ::ffff:0:0. */
 export interface Networks {
   readonly ipv4: BlockList;
   readonly ipv6: BlockList;

@@ -2,7 +2,8 @@
 # Installs what tests and `make run` need besides npm packages, where that is possible.
 #
 #   .ci/setup.sh [broker] [ruby] [python] [compiler] [tlc] [browser] [promtool] [systemd]
-#                [sqlite] [tools] [openssl] [mosquitto]    (no word: all but mosquitto)
+#                [sqlite] [tools] [openssl] [haproxy] [mosquitto]
+#                (no word: all but mosquitto)
 #
 # Nothing is done for what is there. Debian and Ubuntu as root only: elsewhere one sentence says
 # what to install. Exit 1 only when the broker is missing: without any other, less is tested.
@@ -28,6 +29,7 @@ has_systemd() { command -v systemd-analyze >/dev/null; }
 has_sqlite() { command -v sqlite3 >/dev/null; }
 has_tools() { command -v curl >/dev/null && [ -x /sbin/sysctl ]; }
 has_openssl() { command -v openssl >/dev/null; }
+has_haproxy() { command -v haproxy || [ -x /usr/sbin/haproxy ]; } >/dev/null
 has_mosquitto() { command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ]; }
 
 packages_of() {
@@ -43,6 +45,7 @@ packages_of() {
     sqlite) echo sqlite3 ;;
     tools) echo curl procps ;;
     openssl) echo openssl ;;
+    haproxy) echo haproxy ;;
     mosquitto) echo mosquitto ;;
     *) echo "setup: unknown word '$1'" >&2; exit 2 ;;
   esac
@@ -72,7 +75,7 @@ install() {
 
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- broker ruby python compiler tlc browser promtool systemd \
-  sqlite tools openssl
+  sqlite tools openssl haproxy
 missing=
 for word in "$@"; do
   "has_$word" || missing="$missing $(packages_of "$word")"
@@ -115,6 +118,7 @@ for word in "$@"; do
         "docs/operations.md does with them is not run" >&2 ;;
     openssl) echo "setup: openssl is missing (Debian: openssl): no certificate is made and read" \
         >&2 ;;
+    haproxy) echo "setup: HAProxy is missing (Debian: haproxy): no real proxy is tried" >&2 ;;
     mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): benches leave it out" >&2 ;;
   esac
 done

@@ -118,6 +118,17 @@ const GOOD: Readonly<Record<string, readonly [Buffer, Read]>> = {
     hex('0d0a0d0a 000d0a51 5549540a 21 11 0016 c0000207 7f000001 9c41 1b58 030004 740b64a6 040000'),
     from('192.0.2.7', 40_001),
   ],
+  'HAProxy 2.6.12, recorded: a checksum': [
+    hex('0d0a0d0a000d0a515549540a 21 11 0013 7f000001 7f4d4237 d476 1b59 030004 760f4a76'),
+    from('127.0.0.1', 54_390),
+  ],
+  'HAProxy 2.6.12, recorded: TLS fields of a link without TLS': [
+    hex(
+      '0d0a0d0a000d0a515549540a 21 11 001b 7f000001 7f4d4237 d4a4 1b59 030004 5e525a7f ' +
+        '200005 00 00000000',
+    ),
+    from('127.0.0.1', 54_436),
+  ],
   'a verified certificate': [
     binary(PROXY, INET, SOURCE, sslTlv(CLIENT.withCert, 0, VERSION, CN)),
     withSsl(TLS),

@@ -1,0 +1,74 @@
+/**
+ * HAProxy: a real one with a configuration of the test's own, and its runtime API.
+ * From: the text of a configuration.  To: a process that listens where that says.
+ * Bound: it ends with the test that started it, at the latest with this process.
+ */
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { waitFor } from '../waitFor.ts';
+import { cleanEnvironment } from './environment.ts';
+import { type Tied, tie } from './tied.ts';
+
+const PROGRAM = ['/usr/sbin/haproxy', '/usr/local/sbin/haproxy', '/opt/homebrew/bin/haproxy'].find(
+  existsSync,
+);
+/** Why there is none here, or `false`. */
+export const noHaproxy: string | false =
+  PROGRAM === undefined && 'no HAProxy on this machine (Debian: haproxy)';
+
+/** What HAProxy finds wrong with a configuration; '' when nothing is. */
+export function faultsOfConfig(file: string): string {
+  const { status, stderr } = spawnSync(PROGRAM ?? '', ['-c', '-f', file], { encoding: 'utf8' });
+  return status === 0 && !/\[(?:WARNING|ALERT)\]/.test(stderr) ? '' : stderr;
+}
+
+export class Haproxy {
+  readonly #tied: Tied;
+  readonly #folder: string;
+
+  private constructor(tied: Tied, folder: string) {
+    this.#tied = tied;
+    this.#folder = folder;
+  }
+
+  /** Resolves when it listens. Rejects with what it said when it ends instead. */
+  static async start(config: string): Promise<Haproxy> {
+    const folder = mkdtempSync(join(tmpdir(), 'owsla-haproxy-'));
+    const file = join(folder, 'haproxy.cfg');
+    const log = join(folder, 'log');
+    writeFileSync(file, `${config}\nglobal\n  stats socket ${folder}/runtime level admin\n`);
+    const command = [PROGRAM ?? 'haproxy', '-db', '-f', file];
+    const tied = await tie(command, { env: cleanEnvironment(), log, folder });
+    const haproxy = new Haproxy(tied, folder);
+    const isUp = async () => {
+      if (tied.hasEnded()) throw new Error(`HAProxy ended: ${readFileSync(log, 'utf8')}`);
+      return (await haproxy.ask('show version').catch(() => '')) !== '';
+    };
+    try {
+      await waitFor('HAProxy', isUp);
+    } catch (error) {
+      await haproxy.stop();
+      throw error;
+    }
+    return haproxy;
+  }
+
+  /** The answer of its runtime API. `payload`: PEM, as `set ssl` takes it. */
+  async ask(command: string, payload?: string): Promise<string> {
+    const socket = createConnection(join(this.#folder, 'runtime'));
+    await once(socket, 'connect');
+    const pem = payload?.replaceAll(/^\s*\n/gm, '').trimEnd();
+    socket.write(pem === undefined ? `${command}\n` : `${command} <<\n${pem}\n\n`);
+    return (await text(socket)).trim();
+  }
+
+  async stop(): Promise<void> {
+    await this.#tied.end('SIGTERM');
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}

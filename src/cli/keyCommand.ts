@@ -1,7 +1,7 @@
 /**
  * KeyCommand: what `owsla key` does: a new group key; a device's key, or a token, that follows.
  * From: commandLine.ts; the key file.  To: lines for the key file, a device, or whoever asks.
- * Bound: no secret is ever an argument, as ps shows those: keys come from the file and go to stdout.
+ * Bound: no secret is ever an argument, which ps shows: keys come from the file and go to stdout.
  */
 import type { KeyObject } from 'node:crypto';
 import type { Argv } from 'yargs';

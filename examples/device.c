@@ -643,7 +643,8 @@ static bool set_token_by_key(const char *path, const char *device_id)
             && strcmp(dot + 1, device_id) == 0)
             return make_token(token, key, line, device_id, 0), true;
     }
-    fprintf(stderr, "device: %s has no key of %s, as owsla key derive prints it\n", path, device_id);
+    fprintf(stderr, "device: %s has no key of %s, as owsla key derive prints it\n", path,
+            device_id);
     return false;
 }
 

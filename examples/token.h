@@ -4,8 +4,8 @@
  *   char token[TOKEN_SIZE];
  *   make_token(token, key, "2026a", "door-17", 0);
  *
- * `key` is the device's own, as `owsla key derive` prints it. `expires` is in s since 1970; 0 is for
- * a device without a clock: its token never ends. The token goes into HELLO: docs/protocol.md.
+ * `key` is the device's own, as `owsla key derive` prints it. `expires` is in s since 1970; 0 is
+ * for a device without a clock: its token never ends. The token goes into HELLO: docs/protocol.md.
  * SHA-256 is FIPS 180-4, HMAC RFC 2104, base64url RFC 4648 without padding.
  * Bound: half a KiB of stack, and the time of six blocks of SHA-256. Nothing is kept.
  */

@@ -1,6 +1,6 @@
 /**
- * How the example devices prove who they are: token.h against the vectors of FIPS 180-4 and RFC 4231,
- * and the token that both devices send, against the one that `owsla key token` prints.
+ * How the example devices prove who they are: token.h against FIPS 180-4 and RFC 4231, and the
+ * token that both devices send against the one that `owsla key token` prints.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash, createHmac, randomBytes } from 'node:crypto';

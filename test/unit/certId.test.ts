@@ -5,7 +5,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { type CertIdField, certIdOf } from '../../src/acceptor/identity/certId.ts';
+import { certIdOf } from '../../src/acceptor/identity/certId.ts';
+import type { CertId } from '../../src/base/listeners.ts';
 import { noOpenssl } from '../helpers/processes/programs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'owsla-certs-'));
@@ -53,7 +54,7 @@ function element(tag: number, body: Buffer): Buffer {
   return Buffer.concat([Buffer.from([tag, ...size]), body]);
 }
 
-const idOf = (cert: X509Certificate, field: CertIdField) => {
+const idOf = (cert: X509Certificate, field: CertId) => {
   const found = certIdOf(cert, field);
   return 'reason' in found ? found.reason : found.deviceId;
 };

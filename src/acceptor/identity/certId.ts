@@ -6,16 +6,14 @@
  * Node also tells names as text, which has to be escaped and taken apart again: a name with a comma
  * or a quote in it was taken for two more than once (CVE-2021-44532, CVE-2021-44533).
  */
+import type { CertId } from '../../base/listeners.ts';
 import { DEVICE_ID } from '../../base/names.ts';
-
-export const CERT_ID_FIELDS = ['san-uri', 'san-dns', 'cn'] as const;
-export type CertIdField = (typeof CERT_ID_FIELDS)[number];
 
 /** `no-id`: no such name, or not a device id. `ambiguous-id`: more than one, be they alike. */
 export const CERT_ID_REASONS = ['no-id', 'ambiguous-id'] as const;
 export type CertIdReason = (typeof CERT_ID_REASONS)[number];
 
-export interface CertId {
+export interface CertIdentity {
   readonly deviceId: string;
   /** notAfter, in ms since 1970. */
   readonly notAfter: number;
@@ -60,8 +58,8 @@ class BadDer extends Error {}
  */
 export function certIdOf(
   cert: { readonly raw: Uint8Array },
-  field: CertIdField,
-): CertId | { readonly reason: CertIdReason } {
+  field: CertId,
+): CertIdentity | { readonly reason: CertIdReason } {
   try {
     const { subject, notAfter, extensions } = partsOf(cert.raw);
     const names = field === 'cn' ? commonNames(subject) : altNames(extensions, field);

@@ -1,7 +1,7 @@
 /**
  * Tokens: what devices prove themselves with: tokens made from one group key.
  * From: run.ts, which tries it (`--keys`, `--key-id`); a worker's fleet.  To: HELLO.
- * Bound: nothing is kept per device: a token is made, in some 10 us, for each connect.
+ * Bound: nothing is kept per device: a token is made, in 5 us, for each connect.
  */
 import type { KeyObject } from 'node:crypto';
 import { chooseGroupKey, makeToken } from '../../src/base/deviceKeys.ts';

@@ -8,7 +8,10 @@
  * back; without messages it just stays connected. One that Owsla refuses is dropped, and no other.
  * The COMMAND `door.open` opens its door, once however often it comes. The protocol is
  * docs/protocol.md, and vectors.c checks this file against the test vectors at that page's end.
- * Reading order: MessagePack out, MessagePack in, messages, commands, work, one link, reconnecting.
+ * It proves who it is with the token in DEVICE_TOKEN (or --token, which ps shows until it is read),
+ * or with one that token.h makes from the line of `owsla key derive` in --device-key-file FILE.
+ * Reading order: MessagePack out, MessagePack in, messages, commands, work, one link, reconnecting,
+ * who we are.
  * Bound: frames of FRAME_MAX bytes, two buffers for them, KEYS answers, WINDOW messages that wait
  * for theirs; nothing else grows.
  */
@@ -27,10 +30,11 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "token.h"
 
 enum { HELLO = 1, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESULT, BYE, ERROR };
 enum { HEADER = 4, FRAME_MAX = 4096, KEEPALIVE_WISH = 60, KEYS = 16, KEY = 16 };
-enum { ITEMS = 8, WINDOW = 16 };
+enum { ITEMS = 8, WINDOW = 16, TOKEN_MAX = 3840 }; /* HELLO has room for such a token */
 enum { STATUS_OK = 0, STATUS_REFUSED = 3, STATUS_FAILED = 5 };
 enum { KEEPALIVE = 60, FRAME_MAX_UP = 65536 }; /* what rules where WELCOME does not say */
 enum { CONNECT_MS = 30000, GREETING_MS = 30000, LINGER_MS = 1000 };
@@ -73,9 +77,9 @@ static void put_uint(uint64_t value)
 static void put_str(const char *text)
 {
     size_t length = strlen(text);
-    if (length > UINT8_MAX) out.full = true; /* no str of the protocol is that long */
-    else if (length < 32) put_head(0xa0 | (unsigned)length, 0, 0);
-    else put_head(0xd9, length, 1);
+    if (length < 32) put_head(0xa0 | (unsigned)length, 0, 0);
+    else if (length <= UINT8_MAX) put_head(0xd9, length, 1);
+    else put_head(0xda, length, 2); /* no str of the protocol is longer than a frame */
     put(text, length);
 }
 
@@ -189,12 +193,15 @@ static bool must(struct reader *r) { return has(r) || (r->broken = true, false);
 
 /* ---- Messages, out and in. ---- */
 
+static char token[TOKEN_MAX + 1]; /* proof of who we are; empty: none */
+
 static void send_hello(const char *device_id)
 {
     begin(HELLO, 4);
     put_uint(1); /* the version of the protocol */
     put_str(device_id);
-    put_head(0x80 | 2, 0, 0); /* a map of 2 */
+    put_head(0x80 | (token[0] ? 3 : 2), 0, 0); /* a map of 2 or 3 */
+    if (token[0]) put_str("token"), put_str(token);
     put_str("keepalive"), put_uint(KEEPALIVE_WISH);
     put_str("frameBytesMax"), put_uint(FRAME_MAX);
     end(FRAME_MAX);
@@ -607,8 +614,42 @@ static int64_t wait_ms(int failures)
     return least + (int64_t)(rand() / (RAND_MAX + 1.0) * (double)most);
 }
 
+/* ---- Who we are, and what we are to do. ---- */
+
+static bool set_token(const char *given)
+{
+    if (strlen(given) > TOKEN_MAX) return fputs("device: the token is too long\n", stderr), false;
+    return strcpy(token, given), true;
+}
+
+/* The token that the key in this file makes: KEY_ID.DEVICE_ID:64 hexadecimal digits. It never ends,
+   as firmware may have no clock. */
+static bool set_token_by_key(const char *path, const char *device_id)
+{
+    char line[256] = "", end; /* more than a whole line */
+    uint8_t key[SHA256_BYTES];
+    unsigned byte, keys = 0;
+    FILE *file = fopen(path, "r");
+    if (file != NULL && fgets(line, sizeof line, file) == NULL) line[0] = '\0';
+    if (file != NULL) fclose(file);
+    char *dot = strchr(line, '.'), *colon = strchr(line, ':');
+    if (dot != NULL && colon != NULL && dot < colon) {
+        *dot = *colon = '\0';
+        while (keys < SHA256_BYTES && strspn(colon + 1 + 2 * keys, "0123456789abcdef") >= 2
+               && sscanf(colon + 1 + 2 * keys, "%2x", &byte) == 1)
+            key[keys++] = (uint8_t)byte;
+        end = colon[1 + 2 * keys];
+        if (keys == SHA256_BYTES && (end == '\n' || end == '\0') && dot > line && dot <= line + 32
+            && strcmp(dot + 1, device_id) == 0)
+            return make_token(token, key, line, device_id, 0), true;
+    }
+    fprintf(stderr, "device: %s has no key of %s, as owsla key derive prints it\n", path,
+            device_id);
+    return false;
+}
+
 /* The arguments after the first three, as work. False: they are wrong. */
-static bool parse_work(char **arg)
+static bool parse_work(char **arg, const char *device_id)
 {
     for (work.total = 1; *arg != NULL; arg++) {
         bool is_event = strcmp(*arg, "--event") == 0, is_request = strcmp(*arg, "--request") == 0;
@@ -617,6 +658,11 @@ static bool parse_work(char **arg)
         } else if (strcmp(*arg, "--window") == 0 && arg[1]) {
             work.window = strtoull(*++arg, NULL, 10);
             if (work.window < 1 || work.window > WINDOW) return false;
+        } else if (strcmp(*arg, "--token") == 0 && arg[1]) {
+            if (!set_token(*++arg)) return false;
+            memset(*arg, '*', strlen(*arg)); /* gone from ps */
+        } else if (strcmp(*arg, "--device-key-file") == 0 && arg[1]) {
+            if (!set_token_by_key(*++arg, device_id)) return false;
         } else if ((is_event || is_request) && arg[1] && arg[2] && work.items < ITEMS) {
             work.item[work.items++] = (struct item){ is_event ? EVENT : REQUEST, arg[1], arg[2] };
             arg += 2;
@@ -628,9 +674,11 @@ static bool parse_work(char **arg)
 
 int main(int argc, char **argv)
 {
-    if (argc < 4 || !parse_work(argv + 4))
+    const char *given = getenv("DEVICE_TOKEN");
+    if (argc < 4 || (given != NULL && !set_token(given)) || !parse_work(argv + 4, argv[3]))
         return fputs("usage: device HOST PORT DEVICE_ID [--event TOPIC TEXT] [--request TOPIC TEXT]"
-                     " [--count N] [--window N]\n", stderr), 64;
+                     " [--count N] [--window N] [--token TOKEN] [--device-key-file FILE]\n",
+                     stderr), 64;
     setvbuf(stdout, NULL, _IOLBF, 0); /* line by line into a pipe, too */
     work.seq = (uint64_t)time(NULL) * 1000; /* firmware keeps this number in flash */
     /* A whole town has the same time after a power cut: the seed must differ per device. */

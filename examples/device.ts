@@ -6,12 +6,13 @@
  * Does what device.c does: sends each message until it is answered, over as many links as that
  * takes, and prints what comes back; without messages it just stays connected. One that Owsla
  * refuses is dropped, and no other. The COMMAND `door.open` opens its door, once however often it
- * comes. docs/protocol.md.
+ * comes. docs/protocol.md. With what it proves who it is: token.ts.
  * Bound: WINDOW_MAX messages wait for their answers; an incomplete frame and KEYS answers are kept.
  */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Packr } from 'msgpackr';
+import { type Identity, identityOf, TOKEN_OPTIONS } from './token.ts';
 
 const [HELLO, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESULT, BYE, ERROR] = [
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
@@ -23,9 +24,7 @@ const KEEPALIVE_WISH = 60;
 const KEEPALIVE = 60;
 const FRAME_MAX_UP = 65_536;
 const ID_MAX = 0xffff_ffff;
-const STATUS_OK = 0;
-const STATUS_REFUSED = 3;
-const STATUS_FAILED = 5;
+const [STATUS_OK, STATUS_REFUSED, STATUS_FAILED] = [0, 3, 5];
 const KEYS = 16;
 const KEY_BYTES = 16;
 const WINDOW_MAX = 16;
@@ -220,7 +219,7 @@ class Link {
   /** Our PING has no PONG yet. */
   #isPinged = false;
 
-  constructor(host: string, port: number, deviceId: string, work: Work, answers: Answers) {
+  constructor(host: string, port: number, identity: Identity, work: Work, answers: Answers) {
     this.#work = work;
     this.#answers = answers;
     work.beginAnew();
@@ -231,8 +230,8 @@ class Link {
     });
     this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on('error', (error) => console.log(`link: ${error.message}`));
-    const options = { keepalive: KEEPALIVE_WISH, frameBytesMax: FRAME_MAX };
-    this.#send([HELLO, 1, deviceId, options]);
+    const options = { ...identity.proof, keepalive: KEEPALIVE_WISH, frameBytesMax: FRAME_MAX };
+    this.#send([HELLO, 1, identity.deviceId, options]);
   }
 
   /** Resolves when the link is over, for whatever reason. */
@@ -403,10 +402,10 @@ function waitMs({ reason, retryAfter, isHopeless }: Link, failures: number): num
   return least + Math.random() * most;
 }
 
-async function run(host: string, port: number, deviceId: string, work: Work): Promise<number> {
+async function run(host: string, port: number, identity: Identity, work: Work): Promise<number> {
   const answers = new Answers();
   for (let failures = 0; ; failures += 1) {
-    const link = new Link(host, port, deviceId, work, answers);
+    const link = new Link(host, port, identity, work, answers);
     await link.run();
     if (work.isDone) return work.failed === 0 ? 0 : 1;
     if (link.openedAt > 0 && Date.now() - link.openedAt >= HELD_MS) failures = 0;
@@ -419,8 +418,7 @@ async function run(host: string, port: number, deviceId: string, work: Work): Pr
 /** The work that the arguments ask for, or `undefined` when they are wrong. */
 function parseWork(args: string[]): Work | undefined {
   const items: Item[] = [];
-  let count = 1;
-  let window = 1;
+  let [count, window] = [1, 1];
   while (args.length > 0) {
     const [name, first, second] = args;
     if (name === '--count' && Number(first) >= 1) {
@@ -439,12 +437,13 @@ function parseWork(args: string[]): Work | undefined {
   return new Work(items, count, window);
 }
 
-const [host, port, deviceId, ...rest] = process.argv.slice(2);
+const [host, port, deviceId = '', ...rest] = process.argv.slice(2);
+const identity = identityOf(deviceId, rest);
 const work = parseWork(rest);
-if (host && port && deviceId && work) {
-  process.exitCode = await run(host, Number(port), deviceId, work);
+if (host && port && identity && work) {
+  process.exitCode = await run(host, Number(port), identity, work);
 } else {
   const options = '[--event TOPIC TEXT] [--request TOPIC TEXT] [--count N] [--window N]';
-  console.error(`usage: device.ts HOST PORT DEVICE_ID ${options}`);
+  console.error(`usage: device.ts HOST PORT DEVICE_ID ${options} ${TOKEN_OPTIONS}`);
   process.exitCode = 64;
 }

@@ -12,6 +12,7 @@ import { Watch, type Watched } from './measure/watch.ts';
 import type { Plan } from './plan/plan.ts';
 import { preflight, thisMachine } from './plan/preflight.ts';
 import type { Output } from './plan/settings.ts';
+import { Tokens } from './plan/tokens.ts';
 import { UsageError } from './plan/units.ts';
 import { writeHtml } from './report/html.ts';
 import { Live } from './report/live.ts';
@@ -105,6 +106,8 @@ function observe(manager: Manager, live: Live | undefined, hdr: HdrLog | undefin
  */
 export async function run(wanted: Plan, output: Output): Promise<Report> {
   const plan = await resolved(wanted);
+  // Read once here, so that a mistake is told once and not by each worker.
+  if (plan.tokens !== undefined) new Tokens(plan.tokens);
   const warnings = checked(plan);
   const watch = output.amqp === undefined ? undefined : new Watch(plan);
   await watch?.start(output.amqp ?? '', output.prefix);

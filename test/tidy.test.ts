@@ -225,6 +225,7 @@ const LAYERS: readonly Layer[] = [
       'src/wire/',
       'src/base/limits.ts',
       'src/base/errors.ts',
+      'src/base/deviceKeys.ts',
       'src/base/runtime.ts',
       'src/base/operands.ts',
       'src/base/signals.ts',

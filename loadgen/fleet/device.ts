@@ -30,6 +30,8 @@ export interface End {
 
 /** What a device needs of the worker that it lives in. */
 export interface DeviceHost extends LedgerHost {
+  /** The token with which a device proves itself; undefined: there is none. */
+  tokenOf(deviceId: string): string | undefined;
   /** The TCP connection is there: say HELLO. */
   onConnected(device: Device): void;
   onOpen(device: Device): void;
@@ -141,7 +143,7 @@ export class Device {
       type: TYPE.HELLO,
       version: VERSION,
       deviceId: this.id,
-      token: undefined,
+      token: this.#host.tokenOf(this.id),
       keepalive: this.#host.plan.keepaliveS,
       frameBytesMax: undefined,
     });

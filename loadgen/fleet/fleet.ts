@@ -12,6 +12,7 @@ import type { Violations } from '../measure/violations.ts';
 import { KIND, Payloads } from '../plan/payload.ts';
 import { deviceId, LATE_MS, type Plan } from '../plan/plan.ts';
 import { Random } from '../plan/random.ts';
+import { Tokens } from '../plan/tokens.ts';
 import type { Due } from './agenda.ts';
 import { Device, type DeviceHost, type End } from './device.ts';
 import { Pacer, type Source } from './pacer.ts';
@@ -50,6 +51,7 @@ export class Fleet implements DeviceHost {
   connecting = 0;
   /** Devices whose first try had its WELCOME. */
   welcomes = 0;
+  readonly #tokens: Tokens | undefined;
   #unsettled: number;
   #isStopping = false;
   readonly #background: Source[] = [];
@@ -63,6 +65,7 @@ export class Fleet implements DeviceHost {
     this.measures = measures;
     this.violations = violations;
     this.#worker = worker;
+    this.#tokens = plan.tokens && new Tokens(plan.tokens);
     this.random = new Random(plan.seed, worker);
     const bytesMax = Math.max(plan.bytes.max, ...plan.profiles.map(({ bytes }) => bytes.max));
     this.payloads = new Payloads(plan.run, plan.seed, bytesMax);
@@ -79,6 +82,10 @@ export class Fleet implements DeviceHost {
     }
     this.#unsettled = this.devices.length;
     this.#sourceAt = worker;
+  }
+
+  tokenOf(deviceId: string): string | undefined {
+    return this.#tokens?.of(deviceId);
   }
 
   /** Plan the first connect of every device, from `startMs` on. */

@@ -34,6 +34,13 @@ export interface ReconnectPlan {
   readonly takenOverMs: number;
 }
 
+/** Where tokens come from; the key itself stays in its file. */
+export interface TokenPlan {
+  readonly keysFile: string;
+  /** Undefined: the only key there is. */
+  readonly keyId: string | undefined;
+}
+
 /** Shares of devices that misbehave, and waves of reboots. */
 export interface FaultPlan {
   readonly halfOpen: number;
@@ -77,6 +84,8 @@ export interface Plan {
   readonly devices: number;
   readonly devicePrefix: string;
   readonly keepaliveS: number | undefined;
+  /** Undefined: HELLO has no token. */
+  readonly tokens: TokenPlan | undefined;
   /** Connects a second; 0: all at once. */
   readonly connectRate: number;
   readonly connectTimeoutMs: number;

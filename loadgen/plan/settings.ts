@@ -4,7 +4,7 @@
  * To: Plan for the workers, Output for the manager.
  * Bound: what does not fit together throws a UsageError, before anything is started.
  */
-
+import { resolve } from 'node:path';
 import { parseThreshold, type Threshold } from '../measure/thresholds.ts';
 import { VIOLATION_NAMES, type Violation } from '../measure/violations.ts';
 import { PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN } from './payload.ts';
@@ -62,6 +62,8 @@ export const OPTIONS = {
   storm: flag(LINKS, 'connect all devices at once'),
   connectTimeout: text(LINKS, 'wait so long for the last first WELCOME', '30s'),
   source: text(LINKS, 'local addresses, in turn: 127.0.0.2-127.0.0.20'),
+  keys: text(LINKS, 'group keys, mode 0600: devices make tokens from them, one for each connect'),
+  keyId: text(LINKS, 'which of the group keys, if there are several'),
   keepalive: text(LINKS, "the devices' wish in HELLO; default: the server's"),
   reconnect: text(LINKS, 'backoff of a lost link, full jitter, or never', '1s-120s'),
   takenOverWait: text(LINKS, 'shortest wait after BYE taken-over', '60s'),
@@ -262,6 +264,15 @@ function sleep(read: Reader): Plan['sleep'] {
   return plan;
 }
 
+function tokens(read: Reader): Plan['tokens'] {
+  const [file, keyId] = [read.maybe('keys'), read.maybe('keyId')];
+  if (file === undefined && keyId !== undefined) {
+    throw new UsageError('--key-id: it is one of the keys in --keys FILE');
+  }
+  if (file === undefined) return undefined;
+  return { keysFile: resolve(file), keyId };
+}
+
 function profiles(read: Reader, given: readonly Profile[]): readonly Profile[] {
   const think = read.maybe('think');
   const mix = read.maybe('mix');
@@ -296,6 +307,7 @@ export function makePlan(given: Given, own: readonly Profile[], run: number): Pl
     devices,
     devicePrefix: read.text('devicePrefix'),
     keepaliveS: keepalive === undefined ? undefined : duration('--keepalive', keepalive) / 1_000,
+    tokens: tokens(read),
     connectRate: read.flag('storm') ? 0 : number('--connect-rate', read.text('connectRate'), 0.01),
     connectTimeoutMs: duration('--connect-timeout', read.text('connectTimeout')),
     sources: source === undefined ? [] : addresses('--source', source),

@@ -82,6 +82,25 @@ export function readGroupKeys(path: string): GroupKeys {
   return keys;
 }
 
+/**
+ * One group key of the file at `path`: the `wanted` one, or the only one there is. Throws a
+ * StartError of one sentence.
+ */
+export function chooseGroupKey(
+  path: string,
+  wanted: string | undefined,
+): { readonly keyId: string; readonly groupKey: KeyObject } {
+  const keys = readGroupKeys(path);
+  const ids = [...keys.keys()];
+  if (wanted === undefined && ids.length > 1) {
+    throw new StartError(EXIT.usage, `say which key of ${path}: --key-id ${ids.join(' or ')}`);
+  }
+  const keyId = wanted ?? ids[0] ?? '';
+  const groupKey = keys.get(keyId);
+  if (groupKey !== undefined) return { keyId, groupKey };
+  throw new StartError(EXIT.usage, `${path} has no such key; it has ${ids.join(', ')}`);
+}
+
 /** An alias that would make the document larger than it is has no value. */
 function keysOf(document: ReturnType<typeof parseDocument>): unknown {
   try {

@@ -1,8 +1,12 @@
 /** Connecting, keeping alive and coming back: what the server sees of the fleet. */
+import { chmodSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import t from 'tap';
+import { newGroupKey, readGroupKeys, verifyToken } from '../../src/base/deviceKeys.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import type { Link, Script } from './scriptedServer.ts';
+import { runToEnd } from './spawn.ts';
 import { watched } from './watched.ts';
 
 function bye(link: Link, reason: string, retryAfter?: number): boolean {
@@ -116,4 +120,44 @@ t.test('links: an idle device keeps alive with PINGs, as WELCOME asks', async (t
   // Every 0.75 s for 3 s: four each at most, less what the start, the end and the machine cut off.
   t.ok(server.counts.pings >= 6 && server.counts.pings <= 13, `${server.counts.pings} PINGs`);
   t.equal(report.counts.pongs, report.counts.pings);
+});
+
+t.test('links: with a group key each device proves itself, at each connect', async (t) => {
+  const folder = t.testdir({ 'keys.yaml': `a: ${newGroupKey()}\nb: ${newGroupKey()}\n` });
+  const file = join(folder, 'keys.yaml');
+  chmodSync(file, 0o600);
+  const keys = readGroupKeys(file);
+  const tokens: (string | undefined)[] = [];
+  const gone = new Set<string>();
+  const script: Script = {
+    onHello: (_, { deviceId, token }) => {
+      t.same(verifyToken(token ?? '', deviceId, keys, Date.now()), {}, deviceId);
+      tokens.push(token);
+      return false;
+    },
+    onRequest: (link) => {
+      if (gone.has(link.deviceId)) return false;
+      gone.add(link.deviceId);
+      return bye(link, 'draining', 50);
+    },
+  };
+  const load = ['--devices', '4', '--workers', '2', '--rate', '20', '--duration', '1s'];
+  const flags = [...load, '--allow', 'cut', '--keys', file];
+  const { report } = await watched(script, [...flags, '--key-id', 'b']);
+
+  t.equal(tokens.length, 8);
+  t.equal(new Set(tokens).size, 4, 'one of each device, the same again');
+  t.ok(tokens.every((token) => token?.startsWith('k1.b.0.')));
+  const secret = readFileSync(file, 'utf8').slice(3, 20);
+  const written = JSON.stringify(report);
+  t.notOk(written.includes(secret) || tokens.some((token) => written.includes(token ?? '')));
+  for (const wrong of [
+    ['--keys', `${file}.none`],
+    ['--keys', file],
+    [...flags, '--key-id', 'c'],
+  ]) {
+    const { exitCode, stderr } = await runToEnd(['--target', '127.0.0.1:1', ...wrong]);
+    t.equal(exitCode, 64);
+    t.match(stderr, /^owsla-loadgen: --keys: .*(?:cannot be opened|say which key|no such key)/);
+  }
 });

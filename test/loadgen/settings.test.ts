@@ -64,6 +64,7 @@ const REFUSED: [Given, RegExp][] = [
   [{ reboot: '10%' }, /--reboot: '10%' is not SHARE@INTERVAL/],
   [{ devicePrefix: 'a b' }, /--device-prefix/],
   [{ keepalive: '1500ms' }, /--keepalive: whole seconds/],
+  [{ keyId: '2026a' }, /--key-id: it is one of the keys in --keys FILE/],
 ];
 
 t.test('settings: each mistake is refused with a sentence that names the flag', async (t) => {

@@ -92,7 +92,11 @@ t.test('a mistake is one sentence, without a word of any key', async (t) => {
     [['derive', '--keys', '', ID], EXIT.usage, /--keys FILE/],
     [['derive', '--keys', one, '--keys', two, ID], EXIT.usage, /--keys is given more than once/],
     [['derive', '--keys', two, ID], EXIT.usage, /--key-id 2026a or 2026b/],
-    [['derive', '--keys', two, '--key-id', 'x', ID], EXIT.usage, /no key x; it has 2026a, 2026b/],
+    [
+      ['derive', '--keys', two, '--key-id', 'x', ID],
+      EXIT.usage,
+      /no such key; it has 2026a, 2026b/,
+    ],
     [['token', '--keys', one, '--key-id', 'a.b', ID], EXIT.usage, /--key-id takes/],
     [['new', '--key-id', 'a b'], EXIT.usage, /--key-id takes/],
     [['token', '--keys', one, 'door 17'], EXIT.usage, /a device id is/],

@@ -40,7 +40,7 @@ t.test('package: every source is there, compiled, and nothing that no program re
 t.test('package: every example that its pages name is in it', async (t) => {
   const pages = files.filter((path) => path.endsWith('.md'));
   const text = pages.map((path) => readFileSync(at(path), 'utf8')).join('\n');
-  const named = new Set(text.match(/\bexamples\/\w+\.(?:c|rb|ts)\b/g));
+  const named = new Set(text.match(/\bexamples\/\w+\.(?:c|h|rb|ts)\b/g));
 
   t.ok(named.size > 4);
   t.same(

@@ -52,6 +52,10 @@ export class Command {
     });
   }
 
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
   /** Resolves when its output fits; rejects when it ends without that. */
   prints(wanted: RegExp): Promise<void> {
     return new Promise((resolve, reject) => {

@@ -25,7 +25,6 @@ import { QUERY_FATES, REPLY_FATES } from '../src/base/metrics.ts';
 import { STORE_FAULTS } from '../src/registrar/store/store.ts';
 
 const NOT_YET: Readonly<Record<string, string>> = {
-  'auth-failed': 'no token and no certificate is checked yet',
   'not-supported': 'all of version 1 is; it is there for later ones',
 };
 

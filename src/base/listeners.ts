@@ -190,6 +190,7 @@ function checkTls({ tls, auth }: ListenerConfig, say: (fault: string) => void): 
 function checkAuth(listener: ListenerConfig, say: (fault: string) => void): void {
   const { auth, keys, jwtKeys, certId, tls, proxyProtocol, tokensInClear } = listener;
   if (auth.includes('none') && auth.at(-1) !== 'none') say('auth none applies to all: put it last');
+  if (auth.includes('backend')) say('auth backend is not there yet');
   const needsKeys = auth.some((method) => method === 'key' || method === 'psk');
   if (needsKeys && keys === '') say('auth key and psk need group keys (keys)');
   if (auth.includes('jwt') && jwtKeys === '')
@@ -201,7 +202,7 @@ function checkAuth(listener: ListenerConfig, say: (fault: string) => void): void
   }
   const can: Readonly<Record<AuthMethod, boolean>> = {
     ...{ cert: byCert || byProxy, psk: tls !== undefined },
-    ...{ key: true, jwt: true, backend: true, none: true },
+    ...{ key: true, jwt: true, backend: false, none: true },
   };
   if (!auth.some((method) => can[method])) {
     say(`of auth ${auth.join()} nothing applies there: no device could connect`);

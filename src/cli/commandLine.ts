@@ -15,6 +15,7 @@ import { OPTION_NAMES, OPTION_SPECS, type OptionName, type OptionSpec } from '..
 import { redact } from '../base/redact.ts';
 import { notifyIgnored } from '../base/signals.ts';
 import { didYouMean, parseDuration } from '../base/units.ts';
+import { checkConfig } from '../supervisor/check.ts';
 import { preflight } from '../supervisor/preflight.ts';
 import { supervise } from '../supervisor/supervisor.ts';
 import { askStatus, STATUS_EXIT, statusText } from './askStatus.ts';
@@ -28,7 +29,7 @@ import { lineOf, sendCommand } from './sendCommand.ts';
 const VARIABLE_PREFIX = 'OWSLA_';
 const FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
 
-const COMMANDS = ['serve', 'status', 'presence', 'devices', 'command', 'key', 'limits'];
+const COMMANDS = ['serve', 'check', 'status', 'presence', 'devices', 'command', 'key', 'limits'];
 
 type Arguments = Readonly<Record<string, unknown>>;
 
@@ -37,6 +38,12 @@ function commands(args: readonly string[]): Argv {
     .scriptName('owsla')
     .usage('Holds the TCP links of a device fleet and connects them to backends that use AMQP.')
     .command('serve', 'accept device links until stopped', serveOptions, (argv) => serve(argv))
+    .command(
+      'check',
+      'prove that a node would start with this config, without starting one',
+      serveOptions,
+      check,
+    )
     .command('limits', 'print every limit that --set can change', {}, printLimits)
     .command(
       'presence',
@@ -242,6 +249,14 @@ async function serve(argv: Arguments): Promise<void> {
     log.warn({ variable: name }, `unknown variable${near}`);
   }
   process.exitCode = await supervise(await preflight(config, log), log);
+}
+
+async function check(argv: Arguments): Promise<void> {
+  process.title = 'owsla check';
+  const config = makeConfig(...layersOf(argv, process.env));
+  process.exitCode = await checkConfig(config, ({ what, state, why }) => {
+    process.stdout.write(`${redact([state, what, why].filter(Boolean).join(': '))}\n`);
+  });
 }
 
 /** Flags, variables, file: the first one that has an option wins. */

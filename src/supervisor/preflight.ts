@@ -6,9 +6,11 @@
  */
 import { randomInt } from 'node:crypto';
 import amqplib from 'amqplib';
+import { readFiles } from '../acceptor/establish/listenerFiles.ts';
 import type { Config } from '../base/config.ts';
 import { EXIT, exitOfSystem, StartError } from '../base/errors.ts';
 import { FILES_RESERVED } from '../base/limits.ts';
+import type { ListenerConfig } from '../base/listeners.ts';
 import type { Logger } from '../base/log.ts';
 import { brokerAddress, brokerError } from '../broker/brokerErrors.ts';
 import { connectOptions, tryOrder } from '../broker/connection.ts';
@@ -26,6 +28,9 @@ import { SqliteFile } from '../registrar/store/sqliteFile.ts';
 import { StoreError } from '../registrar/store/store.ts';
 import { checkListeners, checkPort, codeOf, isAnswered } from './places.ts';
 
+/** A certificate that ends within 14 days needs somebody. */
+const SOON_MS = 14 * 86_400_000;
+
 /**
  * Check files, ports, --run-dir, presence store and broker, in this order. The returned config has
  * the ports that were free. Throws the StartError of the first check that fails; an unreachable
@@ -33,6 +38,7 @@ import { checkListeners, checkPort, codeOf, isAnswered } from './places.ts';
  */
 export async function preflight(config: Config, log: Logger): Promise<Config> {
   checkFiles(config, openFilesMax());
+  for (const listener of config.listeners) checkListenerFiles(listener, log);
   const listeners = await checkListeners(config.listeners);
   const adminPort = await checkPort('admin port', config.adminHost, config.adminPort);
   await checkRunDir(config);
@@ -41,6 +47,22 @@ export async function preflight(config: Config, log: Logger): Promise<Config> {
   // Acceptors spread over the brokers, each beginning with another one: so do nodes by this.
   const amqp = Object.freeze(tryOrder(config.amqp, randomInt(config.amqp.length)));
   return Object.freeze({ ...config, amqp, listeners, adminPort });
+}
+
+/** Certificates, revocation lists, keys; what ends soon is only a warning. */
+export function checkListenerFiles(listener: ListenerConfig, log: Pick<Logger, 'warn'>): void {
+  const now = Date.now();
+  const { tls } = readFiles(listener, now);
+  const { name } = listener;
+  if (tls?.endsAt !== undefined && tls.endsAt - now < SOON_MS) {
+    const endsAt = new Date(tls.endsAt).toISOString();
+    log.warn({ listener: name, endsAt }, 'the certificate ends soon');
+  }
+  const nextUpdate = tls?.revoked?.nextUpdate;
+  if (nextUpdate !== undefined && nextUpdate <= now) {
+    const reason = 'behind its nextUpdate OpenSSL verifies no certificate';
+    log.warn({ listener: name, reason }, 'the revocation list is too old');
+  }
 }
 
 /** Throws unless `filesMax` leaves room for the links that were asked for, at least for one. */
@@ -61,7 +83,7 @@ export function checkFiles(config: LinksConfig, filesMax: number): void {
 }
 
 /** Throws unless control.sock can lie there, and no other node has its own there. */
-async function checkRunDir({ runDir }: Config): Promise<void> {
+export async function checkRunDir({ runDir }: Config): Promise<void> {
   if (runDir === '') return;
   if (!isShortEnough(runDir)) {
     throw new StartError(EXIT.config, `${runDir} is too long a path for sockets (--run-dir)`);
@@ -80,7 +102,7 @@ async function checkRunDir({ runDir }: Config): Promise<void> {
 }
 
 /** Throws unless the presence store can be opened and written, and no other node uses it. */
-function checkStore({ dataDir, limits }: Config, log: Logger): void {
+export function checkStore({ dataDir, limits }: Config, log: Pick<Logger, 'warn'>): void {
   if (dataDir === '') {
     const reason = 'without --data-dir, presence and durable commands are lost at each start';
     log.warn({ reason }, 'presence is not stored on disk');
@@ -98,7 +120,7 @@ function checkStore({ dataDir, limits }: Config, log: Logger): void {
  * Try each broker once: name, password, vhost, permissions and topology. One that can be reached is
  * enough to start; one that refuses is reported now, before it is needed.
  */
-async function checkBroker(config: Config, log: Logger): Promise<void> {
+export async function checkBroker(config: Config, log: Pick<Logger, 'warn'>): Promise<void> {
   const { amqp, waitForBroker } = config;
   const met = await Promise.allSettled(amqp.map((url) => declareOnce(config, url)));
   const faults = met.flatMap((result, at) => {

@@ -187,7 +187,7 @@ t.test(
     t.ok(TABLE.length >= 25, `${TABLE.length} inputs`);
     const caused = new Set(TABLE.map(({ code }) => code));
     const others = ERROR_CODES.filter((code) => !caused.has(code as FatalCode));
-    // bad-id of an id that does not rise is in endpoint.test.ts; nothing checks a token yet.
-    t.same(others, ['auth-failed', 'not-supported']);
+    // bad-id of an id that does not rise is in endpoint.test.ts; proofs: authenticating.test.ts.
+    t.same(others, ['auth-failed', 'not-supported', 'not-allowed']);
   },
 );

@@ -2,6 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
+import { parse } from 'yaml';
+import { makeConfig } from '../../../src/base/config.ts';
 import { everyBlockOf, type Page, shapeOf } from '../../helpers/docs.ts';
 import { commandLineOf } from '../../helpers/processes/cli.ts';
 import { noPromtool, noSystemd, noTools } from '../../helpers/processes/programs.ts';
@@ -84,13 +86,14 @@ function showsStatus(t: Test, page: Page, output: string): void {
       .trimEnd()
       .split('\n')
       .map((line) => line.split(/ {2,}/)[0]);
-  t.same(firstWords(output.slice(0, at)), firstWords(page.shown('state     ready')));
+  t.same(firstWords(output.slice(0, at)), firstWords(page.shown('state      ready')));
   t.match(JSON.parse(output.slice(at)), { state: 'ready', processes: [{ role: 'supervisor' }] });
 }
 
 await everyBlockOf('docs/operations.md', async (page, t) => {
   const serve = page.take('sh', 'owsla serve\n');
   const config = page.take('yaml', '/etc/owsla/owsla.yaml');
+  const listeners = page.take('yaml', 'name: doors');
   const limits = page.take('sh', 'owsla limits');
   const serveWith = page.take('sh', 'owsla serve --set');
   const [ask, notReady, notWhole] = [
@@ -130,6 +133,12 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       await node.end();
     },
   );
+
+  t.test('a list of listeners', async (t) => {
+    const options = parse(`${listeners}\namqp: amqp://u:p@127.0.0.1\n`);
+    const names = makeConfig(options).listeners.map(({ name }) => name);
+    t.same(names, ['doors', 'thermostats', 'behind-haproxy']);
+  });
 
   t.test('keys and tokens of a device', async (t) => {
     world.save('/etc/owsla/owsla.yaml', config);

@@ -77,7 +77,11 @@ const LAYERS: readonly Layer[] = [
       'node:path',
     ],
   },
-  { holds: 'src/base/deviceKeys.ts', values: [...BASE, 'node:crypto', 'node:fs', 'yaml'] },
+  { holds: 'src/base/privateFile.ts', values: [...BASE, 'node:fs'] },
+  {
+    holds: 'src/base/deviceKeys.ts',
+    values: [...BASE, 'src/base/privateFile.ts', 'node:crypto', 'yaml'],
+  },
   { holds: 'src/base/options.ts', values: [] },
   { holds: METRICS, values: [...BASE, 'src/base/listeners.ts'] },
   {

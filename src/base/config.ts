@@ -24,6 +24,7 @@ import {
   CERT_IDS,
   CLIENT_CERTS,
   isCidr,
+  isLoopback,
   type ListenerConfig,
   type ListenerDefaults,
   makeListeners,
@@ -71,6 +72,12 @@ export interface Config {
   readonly traceDir: string;
   readonly adminHost: string;
   readonly adminPort: number;
+  /** Absolute path; '': none. */
+  readonly adminTokenFile: string;
+  /** Whoever reaches it may read. */
+  readonly isAdminOpen: boolean;
+  /** Names, besides its own, by which it may be asked. */
+  readonly adminHosts: readonly string[];
   readonly waitForBroker: boolean;
   readonly logLevel: LogLevel;
   readonly limits: Limits;
@@ -114,12 +121,20 @@ export function makeConfig(...layers: readonly (Layer | Options)[]): Config {
     traceDir: reader.path('trace-dir'),
     adminHost,
     adminPort: reader.whole('admin-port', 0, 65_535),
+    adminTokenFile: reader.path('admin-token-file'),
+    isAdminOpen: reader.adminAuth() === 'none',
+    adminHosts: reader.list('admin-hosts'),
     waitForBroker: reader.truth('wait-for-broker'),
     logLevel: reader.word('log-level', LOG_LEVELS),
     limits: reader.limits(),
   };
   if (config.maxLinks !== 0 && config.maxLinks < config.acceptors) {
     reader.faults.push(`max-links ${config.maxLinks} leaves an acceptor without any link`);
+  }
+  if (!isLoopback(adminHost) && config.adminTokenFile === '' && !config.isAdminOpen) {
+    reader.faults.push(
+      `admin-host ${adminHost} can be reached from other machines: give admin-token-file, or --admin-auth none`,
+    );
   }
   for (const { host, port } of config.listeners) {
     if (port !== 0 && port === config.adminPort && host === adminHost) {
@@ -237,9 +252,20 @@ class Reader {
     return [];
   }
 
+  list(name: OptionName): readonly string[] {
+    const { raw } = this.#find(name);
+    return raw === '' ? [] : raw.split(',').map((text) => text.trim());
+  }
+
+  adminAuth(): 'token' | 'none' {
+    const { raw, label, isGiven } = this.#find('admin-auth');
+    if (isGiven && raw !== 'none') this.faults.push(`${label} must be none, not ${quote(raw)}`);
+    return isGiven ? 'none' : 'token';
+  }
+
   cidrs(name: OptionName): readonly string[] {
-    const { raw, label } = this.#find(name);
-    const cidrs = raw === '' ? [] : raw.split(',').map((text) => text.trim());
+    const { label } = this.#find(name);
+    const cidrs = this.list(name);
     for (const cidr of cidrs.filter((text) => !isCidr(text))) {
       this.faults.push(`${label} has ${quote(cidr)}, which is no address and no CIDR`);
     }

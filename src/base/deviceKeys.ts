@@ -1,7 +1,7 @@
 /**
  * DeviceKeys: group keys, the keys of devices that follow from them, and tokens made with those.
  * From: the file of --keys, mode 0600.  To: the acceptors, `owsla key`, loadgen.
- * Bound: KEYS_FILE_BYTES_MAX and GROUP_KEYS_MAX; a token has at most TOKEN_LENGTH_MAX characters.
+ * Bound: GROUP_KEYS_MAX keys; a token has at most TOKEN_LENGTH_MAX characters.
  * Nothing is stored per device: whoever has the group key has the keys of all its devices.
  */
 import {
@@ -11,10 +11,10 @@ import {
   randomBytes,
   timingSafeEqual,
 } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import { EXIT, StartError } from './errors.ts';
 import { DEVICE_ID } from './names.ts';
+import { readPrivate } from './privateFile.ts';
 
 export const KEY_ID = /^[A-Za-z0-9_-]{1,32}$/;
 export const GROUP_KEY_BYTES_MIN = 32;
@@ -23,9 +23,6 @@ export const GROUP_KEYS_MAX = 64;
 export const TOKEN_EXPIRES_MAX = 99_999_999_999;
 /** `k1`, key id, expires, signature, and three dots. */
 export const TOKEN_LENGTH_MAX = 2 + 32 + 11 + 43 + 3;
-
-const KEYS_FILE_BYTES_MAX = 65_536;
-const OTHERS = 0o077;
 
 /**
  * 32 bytes are 43 characters of base64url, the last of which has two bits to spare. They have to be
@@ -108,29 +105,6 @@ function keysOf(document: ReturnType<typeof parseDocument>): unknown {
     return document.toJS({ mapAsMap: true, maxAliasCount: 0 });
   } catch {
     return undefined;
-  }
-}
-
-/** What is checked is what is read, whatever happens to the name meanwhile. */
-function readPrivate(path: string, fail: (why: string) => StartError): string {
-  let file: number;
-  try {
-    // Opening a named pipe would wait for whoever writes into it.
-    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    throw fail(`cannot be opened (${(error as NodeJS.ErrnoException).code})`);
-  }
-  try {
-    const stat = fstatSync(file);
-    if (!stat.isFile()) throw fail('is not a plain file');
-    if ((stat.mode & OTHERS) !== 0) {
-      const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
-      throw fail(`has mode ${mode}, so that others can use the keys: chmod 600 it`);
-    }
-    if (stat.size > KEYS_FILE_BYTES_MAX) throw fail(`has over ${KEYS_FILE_BYTES_MAX} bytes`);
-    return readFileSync(file, 'utf8');
-  } finally {
-    closeSync(file);
   }
 }
 

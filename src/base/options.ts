@@ -118,6 +118,18 @@ export const OPTION_SPECS = {
   },
   'allow-from': { placeholder: 'CIDR,CIDR', about: 'only devices of these networks may connect' },
   'deny-from': { placeholder: 'CIDR,CIDR', about: 'no device of these networks may connect' },
+  'admin-token-file': {
+    placeholder: 'FILE',
+    about: 'file, mode 0600, with the token that changes, and questions from elsewhere, need',
+  },
+  'admin-auth': {
+    placeholder: 'none',
+    about: 'none: whoever reaches --admin-host may read metrics without a token',
+  },
+  'admin-hosts': {
+    placeholder: 'NAME,NAME',
+    about: 'names by which browsers and scrapers may ask the admin port',
+  },
   'wait-for-broker': {
     default: 'false',
     about: 'start although the broker cannot be reached, and wait for it',

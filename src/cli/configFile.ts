@@ -12,7 +12,7 @@ import { didYouMean } from '../base/units.ts';
 
 const FILE_KEYS = [...OPTION_NAMES, 'set', 'listeners'];
 /** Takes several values: as a repeated flag, as a list in the file, or with commas in between. */
-export const LISTS: readonly string[] = ['amqp', 'auth', 'allow-from', 'deny-from'];
+export const LISTS: readonly string[] = ['amqp', 'auth', 'allow-from', 'deny-from', 'admin-hosts'];
 
 /** The file's options. Throws a StartError that names what is wrong. */
 export function optionsOfFile(path: string): Options {

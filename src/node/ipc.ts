@@ -64,9 +64,10 @@ export interface SocketMessage {
   readonly name: string;
 }
 
-/** To acceptors: read certificates, revocation lists and keys again. */
+/** To acceptors and observer: read certificates, revocation lists, keys and the token again. */
 export interface RenewMessage {
   readonly type: 'renew';
+  /** As in StartMessage. */
   readonly ticketKey: string;
 }
 
@@ -90,7 +91,7 @@ export interface RunningChild {
   title(): string;
   figures(): ChildFigures;
   onNode(node: NodeMessage): void;
-  /** Acceptors only. */
+  /** Acceptors and observer. */
   onRenew?(message: RenewMessage): void;
   /** End gracefully; resolves when nothing is left to do. */
   drain(): Promise<void>;

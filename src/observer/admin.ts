@@ -1,11 +1,13 @@
 /**
  * Admin: the HTTP pages for operators, load balancers and scrapers.
- * From: HTTP requests, on the admin address only.  To: nodeStatus.ts and exposition.ts, read-only.
+ * From: HTTP requests, on the admin address only, that adminGuard.ts lets pass.
+ * To: nodeStatus.ts and exposition.ts, read-only.
  * Bound: guests.ts's, for connections; slow requests end after REQUEST_MS, within LOOK_MS.
  */
 import { createServer } from 'node:http';
 import { type FastifyInstance, fastify } from 'fastify';
 import type { Limits } from '../base/limits.ts';
+import type { AdminGuard } from './adminGuard.ts';
 import type { Exposition } from './exposition.ts';
 import type { Guests } from './guests.ts';
 import type { NodeStatus } from './nodeStatus.ts';
@@ -30,6 +32,7 @@ export function makeAdmin(
   status: NodeStatus,
   exposition: Exposition,
   guests: Guests,
+  guard: AdminGuard,
   limits: Limits,
   clock: () => number = () => performance.now(),
 ): FastifyInstance {
@@ -53,6 +56,13 @@ export function makeAdmin(
     },
   });
 
+  admin.addHook('onRequest', async (request, reply) => {
+    const refusal = guard.refusal(request);
+    if (refusal === undefined) return;
+    const { code, error } = refusal;
+    if (code === 401) reply.header('www-authenticate', 'Bearer');
+    await reply.code(code).send({ error });
+  });
   admin.get('/', (_, reply) => reply.type('text/plain; charset=utf-8').send(INDEX));
   admin.get('/health/live', (_, reply) => {
     const isLive = status.isLive(clock(), limits.childSilenceMs);

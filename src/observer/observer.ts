@@ -14,6 +14,7 @@ import {
   type StartMessage,
 } from '../node/ipc.ts';
 import { makeAdmin } from './admin.ts';
+import { AdminGuard } from './adminGuard.ts';
 import { ChildChannels } from './childChannels.ts';
 import { Control } from './control.ts';
 import { Exposition } from './exposition.ts';
@@ -40,7 +41,8 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
   const control = new Control({ path, limits, log, answers });
   const guests = new Guests(limits);
   const exposition = new Exposition(status, limits.scrapeMs, guests.ends);
-  const admin = makeAdmin(status, exposition, guests, limits);
+  const guard = new AdminGuard(start.config);
+  const admin = makeAdmin(status, exposition, guests, guard, limits);
   try {
     await admin.listen({ host: adminHost, port: adminPort });
   } catch (error) {
@@ -51,6 +53,7 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
     title: () => `owsla observer :${adminPort}`,
     figures: () => ({ streams: children.size }),
     onNode: (node) => status.onNode(node, performance.now()),
+    onRenew: () => guard.renew(log),
     drain: async () => {
       await admin.close();
       await control.close();

@@ -10,6 +10,7 @@ import { addressOf } from '../base/listeners.ts';
 import type { Logger } from '../base/log.ts';
 import { openFilesMax } from '../node/files.ts';
 import { controlSocket } from '../node/ipc.ts';
+import { readAdminToken } from '../observer/adminGuard.ts';
 import { checkListeners, checkPort, isAnswered } from './places.ts';
 import {
   checkBroker,
@@ -38,6 +39,10 @@ export async function checkConfig(
     const what = `listener ${listener.name} at ${addressOf(listener)}`;
     await checker.step(`${what}: its files`, () => checkListenerFiles(listener, checker.log));
     if (!isRunning) await checker.step(what, async () => void (await checkListeners([listener])));
+  }
+  const { adminTokenFile } = config;
+  if (adminTokenFile !== '') {
+    await checker.step('admin token', () => void readAdminToken(adminTokenFile));
   }
   if (isRunning) {
     const why = `a node runs with --run-dir ${config.runDir}`;

@@ -24,6 +24,7 @@ import {
 import { type LinksConfig, linksMaxOf, linksThatFit, openFilesMax } from '../node/files.ts';
 import { isShortEnough, makeRunDir } from '../node/folder.ts';
 import { controlSocket } from '../node/ipc.ts';
+import { readAdminToken } from '../observer/adminGuard.ts';
 import { SqliteFile } from '../registrar/store/sqliteFile.ts';
 import { StoreError } from '../registrar/store/store.ts';
 import { checkListeners, checkPort, codeOf, isAnswered } from './places.ts';
@@ -39,6 +40,7 @@ const SOON_MS = 14 * 86_400_000;
 export async function preflight(config: Config, log: Logger): Promise<Config> {
   checkFiles(config, openFilesMax());
   for (const listener of config.listeners) checkListenerFiles(listener, log);
+  if (config.adminTokenFile !== '') readAdminToken(config.adminTokenFile);
   const listeners = await checkListeners(config.listeners);
   const adminPort = await checkPort('admin port', config.adminHost, config.adminPort);
   await checkRunDir(config);

@@ -211,6 +211,7 @@ class Supervisor {
     for (const slot of this.#acceptors) {
       notify(slot, { type: 'renew', ticketKey: this.#tickets.key });
     }
+    notify(this.#observer, { type: 'renew', ticketKey: '' });
   }
 
   #lookAfterFolders(): void {

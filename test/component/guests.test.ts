@@ -2,8 +2,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
+import { makeConfig } from '../../src/base/config.ts';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makeAdmin } from '../../src/observer/admin.ts';
+import { AdminGuard } from '../../src/observer/adminGuard.ts';
 import { Exposition } from '../../src/observer/exposition.ts';
 import { Guests } from '../../src/observer/guests.ts';
 import { NodeStatus } from '../../src/observer/nodeStatus.ts';
@@ -11,13 +13,14 @@ import { waitFor } from '../helpers/waitFor.ts';
 
 /** So many that a page is more than a few. */
 const ACCEPTORS = 64;
-const METRICS = 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n';
+const METRICS = 'GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
 
 async function admin(t: Test, limits: Partial<Record<LimitName, number>> = {}) {
   const all = makeLimits(limits);
   const guests = new Guests(all);
   const status = new NodeStatus(ACCEPTORS, all.reportMs);
-  const pages = makeAdmin(status, new Exposition(status, 1_000, guests.ends), guests, all);
+  const guard = new AdminGuard(makeConfig({}));
+  const pages = makeAdmin(status, new Exposition(status, 1_000, guests.ends), guests, guard, all);
   await pages.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => pages.close());
   const { port } = pages.server.address() as AddressInfo;
@@ -39,7 +42,7 @@ function closed(socket: Socket): Promise<void> {
 /** One question on a connection of its own: what a balancer does. */
 async function health(t: Test, port: number): Promise<string> {
   const socket = await guest(t, port);
-  socket.write('GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  socket.write('GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n');
   let text = '';
   for await (const chunk of socket) text += chunk;
   return text;
@@ -93,7 +96,7 @@ t.test('an address that holds few loses none to one that holds many', async (t) 
   for (let count = 0; count < 60; count += 1) await guest(t, port);
   await waitFor('room made', () => guests.ends.full === 41);
 
-  few.write('GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n');
+  few.write('GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
   const first = await Promise.race([once(few, 'data').then(String), over]);
 
   t.match(first, ANSWER);
@@ -103,8 +106,10 @@ t.test('requests in a row are answered in order; more than that, and it is close
   const { guests, port } = await admin(t);
   const polite = await guest(t, port);
   const paths = ['/', '/health/live', '/nothing', '/metrics', '/', '/health/ready'];
-  const last = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
-  polite.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join('') + last);
+  const last = 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n';
+  polite.write(
+    paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`).join('') + last,
+  );
   let text = '';
   for await (const chunk of polite) text += chunk;
   t.same(

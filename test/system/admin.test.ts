@@ -152,7 +152,7 @@ t.test('40 clients that ask for /metrics 1,500 times and do not read cost little
     t.teardown(() => sockets.map((socket) => socket.destroy()));
     for (const socket of sockets) {
       socket.on('error', () => {}).pause();
-      socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1_500));
+      socket.write('GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'.repeat(1_500));
     }
     await waitFor('their end', async () => (await closes()) === ended);
     return residentBytes(Number(childPid));

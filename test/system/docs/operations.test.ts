@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
 import { makeConfig } from '../../../src/base/config.ts';
+import { readAdminToken } from '../../../src/observer/adminGuard.ts';
 import { everyBlockOf, type Page, shapeOf } from '../../helpers/docs.ts';
 import { commandLineOf } from '../../helpers/processes/cli.ts';
 import { noPromtool, noSystemd, noTools } from '../../helpers/processes/programs.ts';
@@ -94,6 +95,7 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
   const serve = page.take('sh', 'owsla serve\n');
   const config = page.take('yaml', '/etc/owsla/owsla.yaml');
   const listeners = page.take('yaml', 'name: doors');
+  const token = page.take('sh', '/dev/urandom');
   const limits = page.take('sh', 'owsla limits');
   const serveWith = page.take('sh', 'owsla serve --set');
   const [ask, notReady, notWhole] = [
@@ -138,6 +140,12 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
     const options = parse(`${listeners}\namqp: amqp://u:p@127.0.0.1\n`);
     const names = makeConfig(options).listeners.map(({ name }) => name);
     t.same(names, ['doors', 'thermostats', 'behind-haproxy']);
+  });
+
+  t.test('a token for the admin port', async (t) => {
+    world.save('/etc/owsla/owsla.yaml', config);
+    await world.ends(t, token);
+    t.ok(readAdminToken(world.placed('/etc/owsla/admin-token')).length >= 32);
   });
 
   t.test('keys and tokens of a device', async (t) => {

@@ -2,7 +2,7 @@
 # Installs what tests and `make run` need besides npm packages, where that is possible.
 #
 #   .ci/setup.sh [broker] [ruby] [python] [compiler] [tlc] [browser] [promtool] [systemd]
-#                [sqlite] [tools] [openssl] [haproxy] [mosquitto]
+#                [sqlite] [tools] [openssl] [haproxy] [mosquitto] [mbedtls]
 #                (no word: all but mosquitto)
 #
 # Nothing is done for what is there. Debian and Ubuntu as root only: elsewhere one sentence says
@@ -30,6 +30,7 @@ has_sqlite() { command -v sqlite3 >/dev/null; }
 has_tools() { command -v curl >/dev/null && [ -x /sbin/sysctl ]; }
 has_openssl() { command -v openssl >/dev/null; }
 has_haproxy() { command -v haproxy || [ -x /usr/sbin/haproxy ]; } >/dev/null
+has_mbedtls() { [ -e /usr/include/mbedtls/ssl.h ]; }
 has_mosquitto() { command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ]; }
 
 packages_of() {
@@ -46,6 +47,7 @@ packages_of() {
     tools) echo curl procps ;;
     openssl) echo openssl ;;
     haproxy) echo haproxy ;;
+    mbedtls) echo libmbedtls-dev ;;
     mosquitto) echo mosquitto ;;
     *) echo "setup: unknown word '$1'" >&2; exit 2 ;;
   esac
@@ -75,7 +77,7 @@ install() {
 
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- broker ruby python compiler tlc browser promtool systemd \
-  sqlite tools openssl haproxy
+  sqlite tools openssl haproxy mbedtls
 missing=
 for word in "$@"; do
   "has_$word" || missing="$missing $(packages_of "$word")"
@@ -118,6 +120,7 @@ for word in "$@"; do
         "docs/operations.md does with them is not run" >&2 ;;
     openssl) echo "setup: openssl is missing (Debian: openssl): no certificate is made and read" \
         >&2 ;;
+    mbedtls) echo "setup: mbed TLS is missing (Debian: libmbedtls-dev): device-tls.c is not tried" >&2 ;;
     haproxy) echo "setup: HAProxy is missing (Debian: haproxy): no real proxy is tried" >&2 ;;
     mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): benches leave it out" >&2 ;;
   esac

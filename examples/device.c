@@ -442,7 +442,8 @@ static int64_t now_ms(void)
 
 static bool is_hopeless(struct bytes word)
 {
-    return is(word, "version") || is(word, "auth-failed") || is(word, "bad-device-id");
+    return is(word, "version") || is(word, "auth-failed") || is(word, "bad-device-id")
+        || is(word, "blocked");
 }
 
 static void on_message(const struct message *m)
@@ -480,11 +481,29 @@ static void on_message(const struct message *m)
     } /* a type that a later version adds is passed over */
 }
 
+/* What is below the frames: plain TCP, unless a file that includes this one has TLS instead.
+   Reading and writing are as recv(2) and send(2) on a socket that does not block. */
+static bool transport_open(const char *device_id);
+static ssize_t transport_read(void *to, size_t n);
+static ssize_t transport_write(const void *from, size_t n);
+static bool transport_has_more(void); /* read already, and not handed on yet */
+static void transport_close(void);
+#ifndef HAS_TRANSPORT
+static bool transport_open(const char *device_id) { return device_id != NULL; }
+static ssize_t transport_read(void *to, size_t n) { return recv(conn.socket, to, n, 0); }
+static ssize_t transport_write(const void *from, size_t n)
+{
+    return send(conn.socket, from, n, MSG_NOSIGNAL);
+}
+static bool transport_has_more(void) { return false; }
+static void transport_close(void) {}
+#endif
+
 /* Reads once and handles every whole frame. False: the link is of no use any more. */
 static bool receive(void)
 {
     size_t at = 0; /* where the next frame begins */
-    ssize_t n = recv(conn.socket, conn.in + conn.length, sizeof conn.in - conn.length, 0);
+    ssize_t n = transport_read(conn.in + conn.length, sizeof conn.in - conn.length);
     if (n <= 0) return n < 0 && (errno == EAGAIN || errno == EINTR);
     conn.length += (size_t)n;
     conn.heard_at = now_ms();
@@ -504,7 +523,7 @@ static bool receive(void)
 
 static bool flush(void)
 {
-    ssize_t n = send(conn.socket, out.bytes, out.length, MSG_NOSIGNAL);
+    ssize_t n = transport_write(out.bytes, out.length);
     if (n < 0) return errno == EAGAIN || errno == EINTR;
     memmove(out.bytes, out.bytes + n, out.length -= (size_t)n);
     conn.sent_at = now_ms();
@@ -550,7 +569,7 @@ static void leave(void)
         if (poll(&events, 1, (int)left) <= 0) continue;
         if ((events.revents & POLLOUT) && !flush()) return;
         if (!(events.revents & ~POLLOUT)) continue;
-        if (recv(conn.socket, discarded, sizeof discarded, 0) <= 0) return;
+        if (transport_read(discarded, sizeof discarded) <= 0) return;
     }
 }
 
@@ -566,7 +585,9 @@ static void run_link(const char *device_id)
         if (out.length <= sizeof out.bytes / 2) events.events |= POLLIN; /* room for answers */
         poll(&events, 1, 250); /* and look at the clock */
         if ((events.revents & POLLOUT) && !flush()) return;
-        if ((events.revents & (POLLIN | POLLHUP | POLLERR)) && !receive()) return;
+        if (!(events.revents & (POLLIN | POLLHUP | POLLERR))) continue;
+        do if (!receive()) return;
+        while (transport_has_more());
     }
     leave();
 }
@@ -686,7 +707,8 @@ int main(int argc, char **argv)
     for (const char *c = argv[3]; *c != '\0'; c++) seed = seed * 31 + (unsigned char)*c;
     srand(seed);
     for (int failures = 0; ; failures++) {
-        if (connect_to(argv[1], argv[2])) run_link(argv[3]);
+        if (connect_to(argv[1], argv[2]) && transport_open(argv[3])) run_link(argv[3]);
+        transport_close();
         if (conn.socket >= 0) close(conn.socket);
         if (is_done()) return work.failed > 0;
         if (failures > 7) failures = 7; /* waits grow no further */

@@ -22,6 +22,8 @@ function missing(what: string, file: string, ...args: string[]): string | false 
 }
 
 export const noCompiler = missing('C compiler', 'cc', '--version');
+export const noMbedtls =
+  noCompiler || missing('mbed TLS', 'test', '-e', '/usr/include/mbedtls/ssl.h');
 export const noOpenssl = missing('openssl', 'openssl', 'version');
 export const noPromtool = missing('promtool', 'promtool', '--version');
 export const noBunny = missing('Ruby with bunny', 'ruby', '-e', "require 'bunny'");

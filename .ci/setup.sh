@@ -120,7 +120,8 @@ for word in "$@"; do
         "docs/operations.md does with them is not run" >&2 ;;
     openssl) echo "setup: openssl is missing (Debian: openssl): no certificate is made and read" \
         >&2 ;;
-    mbedtls) echo "setup: mbed TLS is missing (Debian: libmbedtls-dev): device-tls.c is not tried" >&2 ;;
+    mbedtls) echo "setup: mbed TLS is missing (Debian: libmbedtls-dev): device-tls.c is not" \
+        "tried" >&2 ;;
     haproxy) echo "setup: HAProxy is missing (Debian: haproxy): no real proxy is tried" >&2 ;;
     mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): benches leave it out" >&2 ;;
   esac

@@ -130,6 +130,9 @@ export const LIMIT_SPECS = {
   takeoverWindowMs: ms(5 * MINUTE, SECOND, DAY, 'time without a takeover that resets this count'),
   takeoverDampMs: ms(10 * SECOND, 0, HOUR, 'shortest time between two delayed takeovers'),
 
+  // Devices that are kept out.
+  blockedMax: count(100_000, 0, 1_000_000, 'devices on the block list'),
+
   // Commands.
   commandPrefetch: count(2_048, 1, 65_535, 'commands taken from the broker and not yet settled'),
   commandsOpenMax: count(32_768, 1, 1_000_000, 'transient commands sent and not yet answered'),

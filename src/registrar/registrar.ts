@@ -31,6 +31,7 @@ import {
 import type { FromLink } from '../node/messages.ts';
 import { type Degraded, type Reported, startReport } from '../node/report.ts';
 import { BatchLoop } from './batchLoop.ts';
+import { BlockList } from './blockList.ts';
 import { CommandConsumer } from './command/commandConsumer.ts';
 import { eventCounts, Notifier } from './presence/notifier.ts';
 import { Queries } from './presence/queries.ts';
@@ -39,7 +40,7 @@ import { registrarQuestions } from './questions.ts';
 import { RegistrarBroker } from './registrarBroker.ts';
 import { Sqlite } from './store/sqlite.ts';
 import type { Opened, Store, StoreError } from './store/store.ts';
-import { StreamServer } from './streamServer.ts';
+import { StreamServer, type StreamServerOptions } from './streamServer.ts';
 import { WallWatch } from './wallWatch.ts';
 
 /** How often it checks what no message announces: confirms, waiting links, a failed store. */
@@ -67,6 +68,7 @@ class Registrar implements RunningChild {
   readonly #broker: RegistrarBroker;
   readonly #answers: Answers;
   readonly #server: StreamServer;
+  readonly #blockList: BlockList;
   readonly #report: ReturnType<typeof startReport>;
   readonly #loop: BatchLoop;
   readonly #ticker = new Ticker(TICK_MS, () => this.#tick());
@@ -108,7 +110,12 @@ class Registrar implements RunningChild {
       settledTo: () => notifier.settledTo(),
       transactionPart: consumer.commands,
     });
-    const server = this.#serverOf(recorder, consumer);
+    const blockList = new BlockList({
+      ...{ store, limits, log, wall: systemClock.wall },
+      onKnown: () => server.listBlocked(),
+      onChange: (message) => server.tellBlocked(message),
+    });
+    const server = this.#serverOf(recorder, consumer, () => blockList.devices);
     this.#loop = this.#loopOf(recorder, server);
     // Store to broker: notifier, publisher; and queries.
     const publisher = new Publisher({
@@ -129,7 +136,9 @@ class Registrar implements RunningChild {
     this.#recorder = recorder;
     this.#notifier = notifier;
     this.#server = server;
-    this.#report = startReport(start, this.#reported(registrarQuestions(store, recorder)));
+    this.#blockList = blockList;
+    const answers = { ...registrarQuestions(store, recorder), ...blockList.answers() };
+    this.#report = startReport(start, this.#reported(answers));
   }
 
   #reported(answers: Reported['answers']): Reported {
@@ -137,12 +146,17 @@ class Registrar implements RunningChild {
     return { counters: this.#counters, ...told, answers };
   }
 
-  #serverOf(recorder: Recorder, { commands }: CommandConsumer): StreamServer {
+  #serverOf(
+    recorder: Recorder,
+    { commands }: CommandConsumer,
+    blocked: StreamServerOptions['blocked'],
+  ): StreamServer {
     const onAnswer = (message: FromLink) => commands.onAnswer(message);
     return new StreamServer({
       recorder,
       log: this.#log,
       onAnswer,
+      blocked,
       onMessages: () => this.#loop.wake(),
     });
   }
@@ -200,6 +214,7 @@ class Registrar implements RunningChild {
     await this.#loop.work();
     const { fault } = this.#loop;
     if (fault && isFatal(fault)) throw new StartError(EXIT.config, fault.message);
+    await this.#loadBlocked();
     await this.#server.listen(registrarSocket(this.#start.folder));
     this.#broker.start();
     this.#answers.start();
@@ -223,8 +238,15 @@ class Registrar implements RunningChild {
     }
     this.#count();
     this.#loop.wake();
+    void this.#loadBlocked().catch(this.#onFatal);
     this.#publish();
     this.#consumer.tick();
+  }
+
+  /** As soon as the store is open. Acceptors that are new wait for it. */
+  async #loadBlocked(): Promise<void> {
+    if (this.#epoch === undefined || !this.#loop.mayTry()) return;
+    await this.#blockList.load().catch((error) => this.#loop.failed(error));
   }
 
   /** Events that only the store has, unless the store cannot be trusted. */

@@ -75,7 +75,7 @@ export class BlockList {
     onKnown();
   }
 
-  /** The questions, by kind. `by` is who asks, as the log has it. */
+  /** The questions, by kind. `who` in them is whoever asks, for the log. */
   answers(): AnswersByKind {
     return {
       block: (body) => this.#block(body),
@@ -86,7 +86,7 @@ export class BlockList {
 
   async #block(body: unknown): Promise<BlockAnswer> {
     const { store, limits, wall, log, onChange } = this.#options;
-    const { device, by, note } = askedIn(body);
+    const { device, who, note } = askedIn(body);
     const devices = this.#known();
     const { blockedMax } = limits;
     const blocking = await store.block({ device, since: wall(), note }, blockedMax);
@@ -94,19 +94,19 @@ export class BlockList {
     // Told again also if it was in it already: that costs nothing, and repairs what was missed.
     devices.add(device);
     onChange(['block', [device]]);
-    if (blocking.outcome === 'blocked') log.info({ by, change: 'block', device, note }, AUDIT);
+    if (blocking.outcome === 'blocked') log.info({ who, what: 'block', device, note }, AUDIT);
     return blocking;
   }
 
   async #unblock(body: unknown): Promise<UnblockAnswer> {
     const { store, log, onChange } = this.#options;
-    const { device, by } = askedIn(body);
+    const { device, who } = askedIn(body);
     const devices = this.#known();
     const row = await store.unblock(device);
     if (row === undefined) return { outcome: 'not-blocked' };
     devices.delete(device);
     onChange(['unblock', device]);
-    log.info({ by, change: 'unblock', device, note: row.note }, AUDIT);
+    log.info({ who, what: 'unblock', device }, AUDIT);
     return { outcome: 'unblocked', row };
   }
 
@@ -134,16 +134,16 @@ const AUDIT = 'audit';
 interface Asked {
   readonly device: string;
   readonly note: string;
-  readonly by: string;
+  readonly who: string;
 }
 
 function askedIn(body: unknown): Asked {
-  const { device, note = '', by = '' } = (body ?? {}) as Readonly<Record<string, unknown>>;
+  const { device, note = '', who = '' } = (body ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof device !== 'string' || !DEVICE_ID.test(device)) {
     throw new ChannelError('bad', 'device is no device id');
   }
   if (typeof note !== 'string' || note.length > NOTE_MAX) {
     throw new ChannelError('bad', `a note is a text of at most ${NOTE_MAX} characters`);
   }
-  return { device, note, by: String(by) };
+  return { device, note, who: String(who) };
 }

@@ -8,7 +8,7 @@ import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { DEVICE_ID, NOTE_MAX } from '../base/names.ts';
 import { unmarked } from '../base/operands.ts';
-import type { BlockAnswer, BlockedAnswer, UnblockAnswer } from '../registrar/blockList.ts';
+import type { BlockAnswer, BlockedAnswer, UnblockAnswer } from '../registrar/blockedDevices.ts';
 import type { BlockedDevice } from '../registrar/store/blockRows.ts';
 import { askNode } from './askNode.ts';
 

@@ -30,19 +30,8 @@ import { lineOf, sendCommand } from './sendCommand.ts';
 const VARIABLE_PREFIX = 'OWSLA_';
 const FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
 
-const COMMANDS = [
-  'serve',
-  'check',
-  'status',
-  'presence',
-  'devices',
-  'command',
-  'block',
-  'unblock',
-  'blocked',
-  'key',
-  'limits',
-];
+const COMMANDS =
+  'serve check status presence devices command block unblock blocked key limits'.split(' ');
 
 type Arguments = Readonly<Record<string, unknown>>;
 

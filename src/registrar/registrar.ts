@@ -31,16 +31,17 @@ import {
 import type { FromLink } from '../node/messages.ts';
 import { type Degraded, type Reported, startReport } from '../node/report.ts';
 import { BatchLoop } from './batchLoop.ts';
-import { BlockList } from './blockList.ts';
+import { BlockedDevices } from './blockedDevices.ts';
 import { CommandConsumer } from './command/commandConsumer.ts';
 import { eventCounts, Notifier } from './presence/notifier.ts';
 import { Queries } from './presence/queries.ts';
 import { Recorder } from './presence/recorder.ts';
 import { registrarQuestions } from './questions.ts';
 import { RegistrarBroker } from './registrarBroker.ts';
+import type { BlockStore } from './store/blockRows.ts';
 import { Sqlite } from './store/sqlite.ts';
 import type { Opened, Store, StoreError } from './store/store.ts';
-import { StreamServer, type StreamServerOptions } from './streamServer.ts';
+import { StreamServer } from './streamServer.ts';
 import { WallWatch } from './wallWatch.ts';
 
 /** How often it checks what no message announces: confirms, waiting links, a failed store. */
@@ -68,7 +69,7 @@ class Registrar implements RunningChild {
   readonly #broker: RegistrarBroker;
   readonly #answers: Answers;
   readonly #server: StreamServer;
-  readonly #blockList: BlockList;
+  readonly #blocked: BlockedDevices;
   readonly #report: ReturnType<typeof startReport>;
   readonly #loop: BatchLoop;
   readonly #ticker = new Ticker(TICK_MS, () => this.#tick());
@@ -110,12 +111,7 @@ class Registrar implements RunningChild {
       settledTo: () => notifier.settledTo(),
       transactionPart: consumer.commands,
     });
-    const blockList = new BlockList({
-      ...{ store, limits, log, wall: systemClock.wall },
-      onKnown: () => server.listBlocked(),
-      onChange: (message) => server.tellBlocked(message),
-    });
-    const server = this.#serverOf(recorder, consumer, () => blockList.devices);
+    const server = this.#serverOf(recorder, consumer);
     this.#loop = this.#loopOf(recorder, server);
     // Store to broker: notifier, publisher; and queries.
     const publisher = new Publisher({
@@ -136,8 +132,8 @@ class Registrar implements RunningChild {
     this.#recorder = recorder;
     this.#notifier = notifier;
     this.#server = server;
-    this.#blockList = blockList;
-    const answers = { ...registrarQuestions(store, recorder), ...blockList.answers() };
+    this.#blocked = this.#blockedOf(store, server);
+    const answers = { ...registrarQuestions(store, recorder), ...this.#blocked.answers() };
     this.#report = startReport(start, this.#reported(answers));
   }
 
@@ -146,17 +142,21 @@ class Registrar implements RunningChild {
     return { counters: this.#counters, ...told, answers };
   }
 
-  #serverOf(
-    recorder: Recorder,
-    { commands }: CommandConsumer,
-    blocked: StreamServerOptions['blocked'],
-  ): StreamServer {
+  #blockedOf(store: BlockStore, server: StreamServer): BlockedDevices {
+    const { limits } = this.#start.config;
+    return new BlockedDevices({
+      ...{ store, limits, log: this.#log, wall: systemClock.wall },
+      onKnown: (devices) => server.listBlocked(devices),
+      onChange: (message) => server.tellBlocked(message),
+    });
+  }
+
+  #serverOf(recorder: Recorder, { commands }: CommandConsumer): StreamServer {
     const onAnswer = (message: FromLink) => commands.onAnswer(message);
     return new StreamServer({
       recorder,
       log: this.#log,
       onAnswer,
-      blocked,
       onMessages: () => this.#loop.wake(),
     });
   }
@@ -246,7 +246,7 @@ class Registrar implements RunningChild {
   /** As soon as the store is open. Acceptors that are new wait for it. */
   async #loadBlocked(): Promise<void> {
     if (this.#epoch === undefined || !this.#loop.mayTry()) return;
-    await this.#blockList.load().catch((error) => this.#loop.failed(error));
+    await this.#blocked.load().catch((error) => this.#loop.failed(error));
   }
 
   /** Events that only the store has, unless the store cannot be trusted. */

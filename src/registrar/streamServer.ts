@@ -41,8 +41,6 @@ export interface StreamServerOptions {
   readonly log: Logger;
   /** What became of a command. */
   readonly onAnswer: (message: FromLink) => void;
-  /** Whom the operator keeps out; undefined: that is not known yet. */
-  readonly blocked: () => ReadonlySet<string> | undefined;
   /** Something was read: there is work. */
   readonly onMessages: () => void;
 }
@@ -52,6 +50,8 @@ export class StreamServer {
   #server: LocalSocket | undefined;
   readonly #sockets = new Set<Socket>();
   readonly #streams = new Map<string, Stream>();
+  /** Whom the operator keeps out; undefined: that is not known yet. */
+  #blocked: ReadonlySet<string> | undefined;
 
   constructor(options: StreamServerOptions) {
     this.#options = options;
@@ -144,8 +144,9 @@ export class StreamServer {
     if (stream) tell(stream, ['takeover', connection]);
   }
 
-  /** Who is blocked is known now. */
-  listBlocked(): void {
+  /** Who is blocked is known now: those in `devices`, as long as this runs. */
+  listBlocked(devices: ReadonlySet<string>): void {
+    this.#blocked = devices;
     for (const stream of this.#streams.values()) this.#list(stream);
   }
 
@@ -159,7 +160,7 @@ export class StreamServer {
    * a piece is as of its own moment: so the acceptor ends with what there is.
    */
   #list(stream: Stream): void {
-    const devices = this.#options.blocked();
+    const devices = this.#blocked;
     if (devices === undefined) return;
     stream.socket.write(encodeMessages([['list-begin']]));
     this.#listOn(stream, piecesOf(devices));

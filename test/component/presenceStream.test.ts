@@ -42,10 +42,8 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
   });
   const log = pino({}, { write: (line) => errors.push(JSON.parse(line)) });
   const answers: unknown[][] = [];
-  const list: { blocked: Set<string> | undefined } = { blocked: new Set() };
-  const blocked = () => list.blocked;
   const onAnswer = (message: readonly unknown[]) => answers.push([...message]);
-  const server = new StreamServer({ recorder, log, onAnswer, blocked, onMessages: () => {} });
+  const server = new StreamServer({ recorder, log, onAnswer, onMessages: () => {} });
   await server.listen(path);
   const work = async () => {
     while (await recorder.work()) server.makeRoom();
@@ -79,7 +77,7 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     await server.close();
     rmSync(folder, { recursive: true });
   });
-  return { path, recorder, server, store, errors, answers, work, acceptor, list };
+  return { path, recorder, server, store, errors, answers, work, acceptor };
 }
 
 t.test('links reach the registrar, and a takeover the acceptor', async (t) => {
@@ -220,9 +218,9 @@ t.test('a stream that is full takes no command, and one that is empty any', asyn
 const idsOf = (count: number) => Array.from({ length: count }, (_, at) => `device-${at}`);
 
 t.test('the block list reaches an acceptor whole, and then each change', async (t) => {
-  const { recorder, server, list, acceptor } = await build(t);
+  const { recorder, server, acceptor } = await build(t);
   const devices = new Set(idsOf(2_500));
-  list.blocked = devices;
+  server.listBlocked(devices);
   recorder.onNode(['a']);
   const { blockList } = acceptor('a');
   t.notOk(blockList.isKnown);
@@ -241,24 +239,22 @@ t.test('the block list reaches an acceptor whole, and then each change', async (
 });
 
 t.test('an acceptor waits for the block list until the registrar has read it', async (t) => {
-  const { recorder, server, list, acceptor } = await build(t);
-  list.blocked = undefined;
+  const { recorder, server, acceptor } = await build(t);
   recorder.onNode(['a']);
   const { client, blockList } = acceptor('a');
   await waitFor('the stream', () => client.isUp && server.size === 1);
   t.notOk(blockList.isKnown);
 
-  list.blocked = new Set(['door-17']);
-  server.listBlocked();
+  server.listBlocked(new Set(['door-17']));
 
   await blockList.known;
   t.ok(blockList.has('door-17'));
 });
 
 t.test('what changes while the block list is on its way is right in the end', async (t) => {
-  const { recorder, server, list, acceptor } = await build(t);
+  const { recorder, server, acceptor } = await build(t);
   const devices = new Set(idsOf(100_000));
-  list.blocked = devices;
+  server.listBlocked(devices);
   recorder.onNode(['a']);
   const { blockList } = acceptor('a');
   await waitFor('its stream', () => server.size === 1);

@@ -1,6 +1,6 @@
 /**
  * BlockRows: what the store keeps of devices that an operator keeps out. Types only.
- * From: blockList.ts.  To: sqliteBlocked.ts.
+ * From: blockedDevices.ts.  To: sqliteBlocked.ts.
  * Bound: one row for each of them, at most `blockedMax`.
  */
 

@@ -1,5 +1,5 @@
 /**
- * BlockList: whom the operator keeps out: who says so is answered when it is on disk and told.
+ * BlockedDevices: whom the operator keeps out: who says so is answered when it is on disk and told.
  * From: the observer's questions; the store, once it is open.  To: the store; streamServer.ts,
  * which tells acceptors all of it when they come, and each change; the log, a line for each change.
  * Bound: `blockedMax` device ids here, PAGE rows or half of `questionBytesMax` in one answer.
@@ -30,28 +30,24 @@ export interface BlockedAnswer {
   readonly isMore: boolean;
 }
 
-export interface BlockListOptions {
+export interface BlockedDevicesOptions {
   readonly store: BlockStore;
   readonly limits: Pick<Limits, 'blockedMax' | 'questionBytesMax'>;
   /** ms since 1970. */
   readonly wall: () => number;
   readonly log: Pick<Logger, 'info'>;
-  readonly onKnown: () => void;
+  /** The set goes on to be what there is. */
+  readonly onKnown: (devices: ReadonlySet<string>) => void;
   readonly onChange: (message: BlockListMessage) => void;
 }
 
-export class BlockList {
-  readonly #options: BlockListOptions;
+export class BlockedDevices {
+  readonly #options: BlockedDevicesOptions;
   #devices: Set<string> | undefined;
   #loading: Promise<void> | undefined;
 
-  constructor(options: BlockListOptions) {
+  constructor(options: BlockedDevicesOptions) {
     this.#options = options;
-  }
-
-  /** Undefined until it was read. */
-  get devices(): ReadonlySet<string> | undefined {
-    return this.#devices;
   }
 
   /** Read it, if that is still to be done. Rejects with a StoreError, and may be tried again. */
@@ -72,7 +68,7 @@ export class BlockList {
       after = rows.at(-1)?.device;
     }
     this.#devices = devices;
-    onKnown();
+    onKnown(devices);
   }
 
   /** The questions, by kind. `who` in them is whoever asks, for the log. */

@@ -117,7 +117,7 @@ const LAYERS: readonly Layer[] = [
   {
     holds: 'src/acceptor/identity/',
     values: ['src/base/', 'src/acceptor/endpoint/', 'jose', 'node:crypto', 'node:fs'],
-    types: ['src/acceptor/establish/', 'src/wire/protocol.ts'],
+    types: ['src/acceptor/establish/', 'src/node/messages.ts', 'src/wire/protocol.ts'],
   },
   {
     holds: 'src/acceptor/route/',

@@ -2,7 +2,8 @@
  * Acceptor: one process of the pool, put together. The whole path can be read off `build` and the
  * functions below it: nothing knows of what is made after it.
  * From: child.ts, with a config.  To: a listener, two AMQP connections, and back down in reverse.
- * Bound: a stop waits `drainMs` for messages in flight, then sends BYEs over `drainPaceMs`.
+ * Bound: a stop waits `drainMs` for messages in flight, then sends BYEs over `drainPaceMs`. It does
+ * not listen before it knows whom the operator keeps out, however long that takes.
  */
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
@@ -42,6 +43,7 @@ import { spreadBy } from './endpoint/spread.ts';
 import { Addresses, readCidrs } from './establish/addresses.ts';
 import { Entrance } from './establish/entrance.ts';
 import { ListenerFiles, renewFiles } from './establish/listenerFiles.ts';
+import { BlockList } from './identity/blockList.ts';
 import { Identities } from './identity/identities.ts';
 import { LinkChanges } from './linkChanges.ts';
 import { publishCounts } from './publishCounts.ts';
@@ -71,6 +73,8 @@ export interface AcceptorStart {
 
 export interface RunningAcceptor {
   readonly counters: Counters;
+  /** Resolves when it listens, or is stopped before. Rejects with the listener's error. */
+  listen(): Promise<void>;
   /** Why this acceptor is not ready, or `undefined` when it is. */
   notReady(): string | undefined;
   /** Which of its work makes no progress, and why. */
@@ -96,6 +100,7 @@ interface Shared {
   readonly counters: Counters;
   readonly registry: Registry<Endpoint>;
   readonly room: RoomSignal;
+  readonly blockList: BlockList;
 }
 
 const clock = systemClock;
@@ -104,7 +109,9 @@ const spread = spreadBy(Math.random);
 /** All parts, each made before those that use it: the whole path can be read off. */
 function build(start: AcceptorStart, linksMax: number) {
   const counters = makeCounters(MESSAGE_TYPES);
-  const shared = { start, counters, registry: new Registry<Endpoint>(), room: new RoomSignal() };
+  const registry = new Registry<Endpoint>();
+  const blockList = new BlockList();
+  const shared = { start, counters, registry, room: new RoomSignal(), blockList };
   const toBroker = buildBroker(shared);
   const toRegistrar = buildRegistrar(shared);
   const routes = routesOf(toBroker.uplink, toRegistrar.commands);
@@ -179,7 +186,7 @@ function presenceOf(changes: LinkChanges, stream: StreamClient): Presence {
 
 /** Devices: listener, admission, endpoints. */
 function buildDevices(shared: Shared, linksMax: number, routes: Routes, presence: Presence) {
-  const { start, counters, registry, room } = shared;
+  const { start, counters, registry, room, blockList } = shared;
   const { config, log } = start;
   const { limits, onBrokerLoss: policy } = config;
   const refusals = new RefusalLog({ log, limits, clock });
@@ -187,7 +194,7 @@ function buildDevices(shared: Shared, linksMax: number, routes: Routes, presence
   const { listeners } = config;
   const files = new ListenerFiles(listeners, () => clock.wall());
   const addresses = addressesOf(config);
-  const prover = new Identities({ listeners, files, addresses, registry, clock });
+  const prover = new Identities({ listeners, files, addresses, registry, blockList, clock });
   const around = { registry, room, routes, presence, refusals, prover };
   const links = { makeProtocol, spread, linksMax, busyShare: watchBusy() };
   const endpoints = new Endpoints({ limits, counters, clock, ...links, ...around });
@@ -252,20 +259,33 @@ class Acceptor implements RunningAcceptor {
     return this.#parts.counters;
   }
 
-  async open(): Promise<void> {
-    const { start, broker, stream, commands, registry, places } = this.#parts;
+  open(): void {
+    const { broker, stream, commands, registry, blockList } = this.#parts;
     broker.start();
     stream.start({
       onTakeover: (connection) => registry.find(connection)?.close('taken-over'),
       onCommand: (command) => commands.onCommand(command),
+      onBlockList: (message) => blockList.onMessage(message),
     });
     this.#ticker.start();
+  }
+
+  async listen(): Promise<void> {
+    const { start, places, blockList } = this.#parts;
+    await blockList.known;
+    if (this.#state !== 'starting') return;
     await places.listen(start.sockets);
-    this.#state = 'serving';
+    if (this.#isDraining) places.suspend();
+    else this.#state = 'serving';
+  }
+
+  get #isDraining(): boolean {
+    return this.#state === 'draining';
   }
 
   #tick(): void {
     const { lossPolicy, broker, entrance, endpoints, refusals, requests } = this.#parts;
+    this.#parts.identities.tick();
     // A drain sends its own BYEs.
     if (this.#state === 'serving') lossPolicy.tick(broker.isUp, clock.now());
     entrance.tick(clock.now());
@@ -283,6 +303,8 @@ class Acceptor implements RunningAcceptor {
   }
 
   notReady(): string | undefined {
+    if (this.#isDraining) return 'draining';
+    if (!this.#parts.blockList.isKnown) return 'no block list yet';
     if (this.#state !== 'serving') return this.#state;
     return this.#parts.broker.isUp ? undefined : 'no broker connection';
   }
@@ -299,7 +321,7 @@ class Acceptor implements RunningAcceptor {
   }
 
   async drain(): Promise<void> {
-    if (this.#state === 'draining') return;
+    if (this.#isDraining) return;
     this.#state = 'draining';
     const { start, registry, endpoints, refusals, stream, broker } = this.#parts;
     const { log, config } = start;
@@ -342,11 +364,11 @@ class Acceptor implements RunningAcceptor {
 }
 
 /**
- * Start one acceptor in this process; resolves when it listens. The broker's connections come up
- * beside it, and `notReady` says so until then. Rejects with the listener's error.
+ * Start one acceptor in this process. It listens by `listen`; the broker's connections come up
+ * beside it, and `notReady` says so until then.
  */
-export async function startAcceptor(start: AcceptorStart): Promise<RunningAcceptor> {
+export function startAcceptor(start: AcceptorStart): RunningAcceptor {
   const acceptor = new Acceptor(build(start, linksMaxOf(start.config, start.index)));
-  await acceptor.open();
+  acceptor.open();
   return acceptor;
 }

@@ -1,7 +1,7 @@
 /**
  * StreamClient: an acceptor's end of its stream to the registrar.
  * From: linkChanges.ts, which knows what is not yet reported; answers to COMMANDs.
- * To: the registrar's Unix socket; takeovers and COMMANDs back to the acceptor.
+ * To: the registrar's Unix socket; takeovers, COMMANDs and the block list back to the acceptor.
  * Bound: `presenceStreamBytes` are on their way; beyond that linkChanges.ts keeps state, not
  * changes, so a registrar that is stopped costs no device anything.
  *
@@ -10,6 +10,7 @@
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import type { Limits } from '../base/limits.ts';
 import {
+  type BlockListMessage,
   encodeMessages,
   FRAME_MESSAGES_MAX,
   MessageReader,
@@ -40,6 +41,7 @@ export interface StreamHandlers {
   /** This link's device has a newer one: close it. */
   readonly onTakeover: (connection: string) => void;
   readonly onCommand: (command: ToLink) => void;
+  readonly onBlockList: (message: BlockListMessage) => void;
 }
 
 export class StreamClient {
@@ -96,12 +98,13 @@ export class StreamClient {
     reader: MessageReader<ToAcceptor>,
     chunk: Buffer,
     socket: Socket,
-    { onTakeover, onCommand }: StreamHandlers,
+    { onTakeover, onCommand, onBlockList }: StreamHandlers,
   ): void {
     try {
       for (const message of reader.push(chunk)) {
         if (message[0] === 'takeover') onTakeover(message[1]);
-        else onCommand(message);
+        else if (message[0] === 'command') onCommand(message);
+        else onBlockList(message);
       }
     } catch {
       socket.destroy();

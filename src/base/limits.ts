@@ -105,7 +105,12 @@ export const LIMIT_SPECS = {
   serverFullRetryMs: ms(30 * SECOND, 0, HOUR, 'spread of retryAfter when an acceptor is full'),
 
   // The supervisor and its children.
-  childReadyMs: ms(30 * SECOND, SECOND, HOUR, 'time a child has to get ready'),
+  childReadyMs: ms(
+    30 * SECOND,
+    SECOND,
+    HOUR,
+    'time a child has to get ready, or to say that it waits',
+  ),
   childSilenceMs: ms(15 * SECOND, 2 * SECOND, HOUR, 'silence after which a child is killed'),
   heartbeatChildMs: ms(SECOND, 100, MINUTE, 'interval of the heartbeats of a child'),
   restartsMax: count(0, 0, 100_000, 'restarts in restartWindowMs; 0: 5 + ceil(log2(acceptors))'),
@@ -129,6 +134,9 @@ export const LIMIT_SPECS = {
   takeoversMax: count(5, 1, 1_000_000, 'takeovers of one device before they are delayed'),
   takeoverWindowMs: ms(5 * MINUTE, SECOND, DAY, 'time without a takeover that resets this count'),
   takeoverDampMs: ms(10 * SECOND, 0, HOUR, 'shortest time between two delayed takeovers'),
+
+  // Devices that are kept out.
+  blockedMax: count(100_000, 0, 1_000_000, 'devices on the block list'),
 
   // Commands.
   commandPrefetch: count(2_048, 1, 65_535, 'commands taken from the broker and not yet settled'),

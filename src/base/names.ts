@@ -1,8 +1,11 @@
 /**
  * Names: the valid device ids and topics, for devices, backends and operators alike.
  * From: nothing; constants.  To: the protocols, commands.
- * Bound: 64 and 128 bytes, all of them ASCII: characters are bytes, and fit into a routing key.
+ * Bound: 64 and 128 bytes, all of them ASCII: characters are bytes, and fit into a routing key. A
+ * note may have any.
  */
 export const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;
 export const TOPIC = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
 export const TOPIC_BYTES_MAX = 128;
+/** An operator's note on a device that is blocked, in characters. */
+export const NOTE_MAX = 200;

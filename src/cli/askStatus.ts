@@ -1,99 +1,24 @@
 /**
  * AskStatus: what `owsla status` does: asks a node of this machine how it is.
- * From: the command line.  To: control.sock, in --run-dir or in the folder of the one node that is
- * found in TMPDIR; no broker is needed.
- * Bound: twice `questionMs` and ANSWER_MS for the answer; nothing is tried twice.
+ * From: the command line.  To: a node, by askNode.ts; the answer as text.
+ * Bound: one question.
  */
-import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import type { Config } from '../base/config.ts';
-import { EXIT, StartError } from '../base/errors.ts';
-import type { Limits } from '../base/limits.ts';
-import { Channel, ChannelError } from '../node/channel.ts';
-import { findFolders } from '../node/folder.ts';
-import { controlSocket, registrarSocket } from '../node/ipc.ts';
 import type { ListenerFacts, ProcessStatus, StatusAnswer } from '../node/statusAnswer.ts';
+import { askNode } from './askNode.ts';
 import { tableOf } from './table.ts';
 
 /** Exit codes of `owsla status` (docs/operations.md), by the node's state. */
 export const STATUS_EXIT = { ready: 0, degraded: 3, 'not-ready': 4 } as const;
 
-const ANSWER_MS = 3_000;
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 /** Rejects with a StartError when no node answers, or it is not clear which one is meant. */
-export async function askStatus({ runDir, limits }: Config): Promise<StatusAnswer> {
-  const path = runDir === '' ? await findControl() : controlSocket(runDir);
-  const socket = await connected(path).catch((error) => {
-    throw notThere(path, error);
-  });
-  const channel = new Channel(socket, { limits });
-  try {
-    return (await channel.ask('status', null, waitMs(limits))) as StatusAnswer;
-  } catch (error) {
-    if (!(error instanceof ChannelError)) throw error;
-    const sentence = `the node at ${path} does not answer: ${error.message}`;
-    throw new StartError(EXIT.unavailable, sentence);
-  } finally {
-    channel.close();
-  }
-}
-
-/** The observer asks the others in turn. */
-function waitMs({ questionMs }: Limits): number {
-  return 2 * questionMs + ANSWER_MS;
-}
-
-/** The control.sock of this user's only node. */
-async function findControl(): Promise<string> {
-  const folders = findFolders();
-  const found = await those(folders, controlSocket);
-  const [folder] = found;
-  if (found.length > 1) {
-    const sentence = `several nodes run here; say which one with --run-dir: ${found.join(', ')}`;
-    throw new StartError(EXIT.usage, sentence);
-  }
-  if (folder !== undefined) return controlSocket(folder);
-  const [lonely] = await those(folders, registrarSocket);
-  const why =
-    lonely === undefined
-      ? `no node of this user is found in ${tmpdir()}; if it was started with --run-dir, give the same one`
-      : `a node runs (${lonely}), but its observer, which answers, does not: try again in a moment`;
-  throw new StartError(EXIT.unavailable, why);
-}
-
-/** The folders in which somebody listens at this socket. */
-async function those(
-  folders: readonly string[],
-  pathIn: (folder: string) => string,
-): Promise<string[]> {
-  const isThere = async (folder: string) => {
-    const socket = await connected(pathIn(folder)).catch(() => undefined);
-    socket?.destroy();
-    return socket === undefined ? [] : [folder];
-  };
-  return (await Promise.all(folders.map(isThere))).flat();
-}
-
-function connected(path: string): Promise<Socket> {
-  const socket = connect(path);
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.once('connect', () => resolve(socket));
-  });
-}
-
-function notThere(path: string, error: NodeJS.ErrnoException): StartError {
-  const { code = String(error) } = error;
-  if (code === 'EACCES') {
-    const sentence = `${path} may be used by its node's user and by root only`;
-    return new StartError(EXIT.config, sentence);
-  }
-  const sentence = `no node answers at ${path} (${code}): is owsla serve running, with this --run-dir?`;
-  return new StartError(EXIT.unavailable, sentence);
+export async function askStatus(config: Config): Promise<StatusAnswer> {
+  return askNode(config, async (ask) => (await ask('status', null)) as StatusAnswer);
 }
 
 /** For a terminal. What others wrote has no control characters then. */

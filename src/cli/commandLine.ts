@@ -1,7 +1,7 @@
 /**
  * CommandLine: the `owsla` command; the only reader of arguments and environment.
  * From: cli.ts; flags, OWSLA_ variables, one file.  To: config.ts, then preflight.ts and
- * supervisor.ts; or presenceCommand.ts, listDevices.ts, sendCommand.ts, keyCommand.ts.
+ * supervisor.ts; or askStatus.ts, presenceCommand.ts, listDevices.ts and the other commands.
  * Bound: what it does not know it refuses; a StartError is one line on stderr and an exit code.
  */
 import yargs, { type Argv } from 'yargs';
@@ -19,6 +19,7 @@ import { checkConfig } from '../supervisor/check.ts';
 import { preflight } from '../supervisor/preflight.ts';
 import { supervise } from '../supervisor/supervisor.ts';
 import { askStatus, STATUS_EXIT, statusText } from './askStatus.ts';
+import { blockCommands } from './blockCommand.ts';
 import { LISTS, optionsOfFile } from './configFile.ts';
 import { keyCommand } from './keyCommand.ts';
 import { limitsTable } from './limitsTable.ts';
@@ -29,7 +30,8 @@ import { lineOf, sendCommand } from './sendCommand.ts';
 const VARIABLE_PREFIX = 'OWSLA_';
 const FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
 
-const COMMANDS = ['serve', 'check', 'status', 'presence', 'devices', 'command', 'key', 'limits'];
+const COMMANDS =
+  'serve check status presence devices command block unblock blocked key limits'.split(' ');
 
 type Arguments = Readonly<Record<string, unknown>>;
 
@@ -54,6 +56,9 @@ function commands(args: readonly string[]): Argv {
     .command(statusCommand)
     .command(devicesCommand)
     .command(commandCommand)
+    .command(toBlock)
+    .command(toUnblock)
+    .command(toListBlocked)
     .command(keyCommand(printKey))
     .demandCommand(1, 2, SAY_WHAT, 'only one command at a time')
     .strict()
@@ -121,6 +126,19 @@ async function status(argv: Arguments): Promise<void> {
   process.stdout.write(argv.json ? `${JSON.stringify(answer)}\n` : statusText(answer));
   process.exitCode = STATUS_EXIT[answer.state];
 }
+
+const [toBlock, toUnblock, toListBlocked] = blockCommands({
+  nodeOptions: (y) => presenceOptions(y, ['run-dir']),
+  configOf: (argv) => {
+    process.title = 'owsla block';
+    process.stdout.on('error', () => process.exit(EXIT.ok));
+    return makeConfig(...layersOf(argv, process.env));
+  },
+  print: (line) => process.stdout.write(`${line}\n`),
+  exitWith: (code) => {
+    process.exitCode = code;
+  },
+});
 
 const devicesCommand = {
   command: 'devices [device]',

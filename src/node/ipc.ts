@@ -90,6 +90,8 @@ export type ChildFigures = Readonly<Record<string, number>>;
 export interface RunningChild {
   title(): string;
   figures(): ChildFigures;
+  /** Resolves when it does its work, if it has to wait for others first. */
+  isServing?(): Promise<void>;
   onNode(node: NodeMessage): void;
   /** Acceptors and observer. */
   onRenew?(message: RenewMessage): void;

@@ -8,6 +8,8 @@
  *     hello, begin, up..., end  ---------------->       every link it holds, at each connect
  *     up, down  ------------------------------->        then changes, in order
  *       <---------------------------------------  takeover, command
+ *       <---------------------------------------  list-begin, block..., list-end, at each connect
+ *       <---------------------------------------  then block, unblock: changes, also in between
  *     taken, result, unsent  ------------------>        what became of a command
  */
 import { pack, Unpackr } from 'msgpackr';
@@ -57,7 +59,15 @@ export type ToAcceptor =
       due: number,
       /** Kept: the key of the one that this link has to have had before; '': there is none. */
       after?: string | undefined,
-    ];
+    ]
+  | BlockListMessage;
+
+/** Whom the operator keeps out. */
+export type BlockListMessage =
+  | readonly ['list-begin']
+  | readonly ['block', devices: readonly string[]]
+  | readonly ['unblock', device: string]
+  | readonly ['list-end'];
 
 /** A command on its way to a link. */
 export type ToLink = Extract<ToAcceptor, readonly ['command', ...unknown[]]>;

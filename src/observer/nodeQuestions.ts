@@ -1,12 +1,12 @@
 /**
- * NodeQuestions: answers to questions about the whole node, of which `status` is the first.
+ * NodeQuestions: answers to questions about the whole node, and what the registrar does of it.
  * From: control.ts.  To: nodeStatus.ts, the supervisor's word, and each live process, all at once.
  * Bound: `questionMs` for a process; one that does not answer is named, and holds up nobody.
  */
 import { addressOf, type ListenerConfig } from '../base/listeners.ts';
 import type { Counters } from '../base/metrics.ts';
 import { brokerAddress } from '../broker/brokerErrors.ts';
-import type { AnswersByKind } from '../node/channel.ts';
+import { type AnswersByKind, type AnswerTo, ChannelError } from '../node/channel.ts';
 import type { ChildFacts, NodeMessage, StartMessage } from '../node/ipc.ts';
 import type { ProcessAnswer } from '../node/report.ts';
 import type {
@@ -28,7 +28,25 @@ export interface NodeQuestionsOptions {
 
 /** The questions, by kind. */
 export function nodeQuestions(options: NodeQuestionsOptions): AnswersByKind {
-  return { status: () => statusOf(options) };
+  return {
+    status: () => statusOf(options),
+    block: toRegistrar(options, 'block'),
+    unblock: toRegistrar(options, 'unblock'),
+    blocked: toRegistrar(options, 'blocked'),
+  };
+}
+
+/** Node does not say which process is at the other end; its user or root, by the file's mode. */
+const WHO = 'control.sock';
+
+function toRegistrar({ status, children }: NodeQuestionsOptions, kind: string): AnswerTo {
+  return (body) => {
+    const registrar = status.node?.children.find(({ role }) => role === 'registrar');
+    if (registrar?.incarnation === undefined) {
+      throw new ChannelError('failed', 'the registrar is not running; try again in a moment');
+    }
+    return children.ask(registrar.incarnation, kind, { ...Object(body), who: WHO });
+  };
 }
 
 async function statusOf(options: NodeQuestionsOptions): Promise<StatusAnswer> {

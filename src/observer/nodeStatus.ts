@@ -131,7 +131,7 @@ export class NodeStatus {
     const unready: Unready[] = [];
     for (const [acceptor, entry] of this.#entries) {
       const { state, last } = entry;
-      if (state !== 'ready') unready.push({ acceptor, reason: state });
+      if (state !== 'ready') unready.push({ acceptor, reason: whyStarting(entry) ?? state });
       else if (!last || !this.#isFresh(entry, now)) unready.push({ acceptor, reason: 'no report' });
       else if (last.notReady !== undefined) unready.push({ acceptor, reason: last.notReady });
     }
@@ -171,6 +171,11 @@ function makeEntry(specs: SpecList, base: Figures): Entry {
   const reportedAt = Number.NEGATIVE_INFINITY;
   const none = { why: undefined, incarnation: undefined, last: undefined };
   return { specs, state: 'ended', base, reportedAt, ...none };
+}
+
+/** In its own words, of one that waits for others. */
+function whyStarting({ state, last }: Entry): string | undefined {
+  return state === 'starting' ? last?.notReady : undefined;
 }
 
 function totalOf(entry: Entry): Figures {

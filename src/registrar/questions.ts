@@ -1,5 +1,6 @@
 /**
- * Questions: what the registrar answers to the observer: where a device is.
+ * Questions: what the registrar answers to the observer: where a device is. Who is blocked, that
+ * blockedDevices.ts answers.
  * From: the node's channel (channel.ts).  To: the store, and who lives.
  * Bound: channel.ts's; a row each. What acceptors have told and is not recorded yet is not known.
  */

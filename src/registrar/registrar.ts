@@ -31,12 +31,14 @@ import {
 import type { FromLink } from '../node/messages.ts';
 import { type Degraded, type Reported, startReport } from '../node/report.ts';
 import { BatchLoop } from './batchLoop.ts';
+import { BlockedDevices } from './blockedDevices.ts';
 import { CommandConsumer } from './command/commandConsumer.ts';
 import { eventCounts, Notifier } from './presence/notifier.ts';
 import { Queries } from './presence/queries.ts';
 import { Recorder } from './presence/recorder.ts';
 import { registrarQuestions } from './questions.ts';
 import { RegistrarBroker } from './registrarBroker.ts';
+import type { BlockStore } from './store/blockRows.ts';
 import { Sqlite } from './store/sqlite.ts';
 import type { Opened, Store, StoreError } from './store/store.ts';
 import { StreamServer } from './streamServer.ts';
@@ -67,6 +69,7 @@ class Registrar implements RunningChild {
   readonly #broker: RegistrarBroker;
   readonly #answers: Answers;
   readonly #server: StreamServer;
+  readonly #blocked: BlockedDevices;
   readonly #report: ReturnType<typeof startReport>;
   readonly #loop: BatchLoop;
   readonly #ticker = new Ticker(TICK_MS, () => this.#tick());
@@ -129,12 +132,23 @@ class Registrar implements RunningChild {
     this.#recorder = recorder;
     this.#notifier = notifier;
     this.#server = server;
-    this.#report = startReport(start, this.#reported(registrarQuestions(store, recorder)));
+    this.#blocked = this.#blockedOf(store, server);
+    const answers = { ...registrarQuestions(store, recorder), ...this.#blocked.answers() };
+    this.#report = startReport(start, this.#reported(answers));
   }
 
   #reported(answers: Reported['answers']): Reported {
     const told = { notReady: () => this.#notReady(), degraded: () => this.#degraded() };
     return { counters: this.#counters, ...told, answers };
+  }
+
+  #blockedOf(store: BlockStore, server: StreamServer): BlockedDevices {
+    const { limits } = this.#start.config;
+    return new BlockedDevices({
+      ...{ store, limits, log: this.#log, wall: systemClock.wall },
+      onKnown: (devices) => server.listBlocked(devices),
+      onChange: (message) => server.tellBlocked(message),
+    });
   }
 
   #serverOf(recorder: Recorder, { commands }: CommandConsumer): StreamServer {
@@ -200,6 +214,7 @@ class Registrar implements RunningChild {
     await this.#loop.work();
     const { fault } = this.#loop;
     if (fault && isFatal(fault)) throw new StartError(EXIT.config, fault.message);
+    await this.#loadBlocked();
     await this.#server.listen(registrarSocket(this.#start.folder));
     this.#broker.start();
     this.#answers.start();
@@ -223,8 +238,15 @@ class Registrar implements RunningChild {
     }
     this.#count();
     this.#loop.wake();
+    void this.#loadBlocked().catch(this.#onFatal);
     this.#publish();
     this.#consumer.tick();
+  }
+
+  /** As soon as the store is open. Acceptors that are new wait for it. */
+  async #loadBlocked(): Promise<void> {
+    if (this.#epoch === undefined || !this.#loop.mayTry()) return;
+    await this.#blocked.load().catch((error) => this.#loop.failed(error));
   }
 
   /** Events that only the store has, unless the store cannot be trusted. */

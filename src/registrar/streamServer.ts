@@ -1,7 +1,7 @@
 /**
  * StreamServer: the registrar's end of the acceptors' streams.
  * From: acceptors, by a Unix socket in the node's private folder.  To: recorder.ts, message by
- * message, and commands.ts; takeovers and COMMANDs back.
+ * message, and commands.ts; takeovers, COMMANDs and the block list back.
  * Bound: while the recorder is full no stream is read. An acceptor that does not read gets no
  * COMMAND above half of BACK_BYTES_MAX; at all of it its stream is closed: it connects again and
  * hands over all its links, which brings both up to date.
@@ -10,6 +10,7 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { LocalSocket } from '../node/localSocket.ts';
 import {
+  type BlockListMessage,
   encodeMessages,
   type FromLink,
   MessageReader,
@@ -22,6 +23,8 @@ import type { Recorder } from './presence/recorder.ts';
 import type { HeldLink } from './store/presenceRules.ts';
 
 const BACK_BYTES_MAX = 1024 * 1024;
+/** Blocked devices in one message: some 20 kB. */
+const PIECE = 1_000;
 
 interface Stream {
   readonly socket: Socket;
@@ -47,6 +50,8 @@ export class StreamServer {
   #server: LocalSocket | undefined;
   readonly #sockets = new Set<Socket>();
   readonly #streams = new Map<string, Stream>();
+  /** Whom the operator keeps out; undefined: that is not known yet. */
+  #blocked: ReadonlySet<string> | undefined;
 
   constructor(options: StreamServerOptions) {
     this.#options = options;
@@ -121,6 +126,7 @@ export class StreamServer {
     this.#streams.get(acceptor)?.socket.destroy();
     stream.acceptor = acceptor;
     this.#streams.set(acceptor, stream);
+    this.#list(stream);
   }
 
   /** Continue reading after the recorder has made room, except from acceptors that have ended. */
@@ -135,9 +141,38 @@ export class StreamServer {
   /** Tell an acceptor to close a link. Without a stream it learns that at its next hand-over. */
   takeOver({ acceptor, connection }: HeldLink): void {
     const stream = this.#streams.get(acceptor);
-    if (!stream) return;
-    if (stream.socket.writableLength > BACK_BYTES_MAX) stream.socket.destroy();
-    else stream.socket.write(encodeMessages([['takeover', connection]]));
+    if (stream) tell(stream, ['takeover', connection]);
+  }
+
+  /** Who is blocked is known now: those in `devices`, as long as this runs. */
+  listBlocked(devices: ReadonlySet<string>): void {
+    this.#blocked = devices;
+    for (const stream of this.#streams.values()) this.#list(stream);
+  }
+
+  /** A change of that. Without a stream an acceptor learns it with the whole list. */
+  tellBlocked(message: BlockListMessage): void {
+    for (const stream of this.#streams.values()) tell(stream, message);
+  }
+
+  /**
+   * Everybody who is blocked, piece by piece as the acceptor reads. Changes are told meanwhile, and
+   * a piece is as of its own moment: so the acceptor ends with what there is.
+   */
+  #list(stream: Stream): void {
+    const devices = this.#blocked;
+    if (devices === undefined) return;
+    stream.socket.write(encodeMessages([['list-begin']]));
+    this.#listOn(stream, piecesOf(devices));
+  }
+
+  #listOn({ socket }: Pick<Stream, 'socket'>, pieces: Iterator<string[]>): void {
+    for (let piece = pieces.next(); !piece.done; piece = pieces.next()) {
+      if (socket.write(encodeMessages([['block', piece.value]]))) continue;
+      socket.once('drain', () => this.#listOn({ socket }, pieces));
+      return;
+    }
+    socket.write(encodeMessages([['list-end']]));
   }
 
   /** Hand a COMMAND to an acceptor; all of a turn go in one write. */
@@ -165,4 +200,21 @@ export class StreamServer {
     for (const socket of this.#sockets) socket.destroy();
     await this.#server?.close();
   }
+}
+
+/** One that does not read gets no more: it comes again, and hears all of it. */
+function tell({ socket }: Stream, message: ToAcceptor): void {
+  if (socket.writableLength > BACK_BYTES_MAX) socket.destroy();
+  else socket.write(encodeMessages([message]));
+}
+
+function* piecesOf(devices: Iterable<string>): Generator<string[], void> {
+  let piece: string[] = [];
+  for (const device of devices) {
+    piece.push(device);
+    if (piece.length < PIECE) continue;
+    yield piece;
+    piece = [];
+  }
+  if (piece.length > 0) yield piece;
 }

@@ -23,7 +23,10 @@ import type {
   ToChild,
 } from '../node/ipc.ts';
 
-/** The life of this process: waiting -> starting -> running -> draining -> (exit). */
+/**
+ * The life of this process: waiting -> starting -> running -> draining -> (exit). Running, it has
+ * heartbeats; it is ready as soon as it serves.
+ */
 class Child {
   #running: RunningChild | undefined;
   #start: StartMessage | undefined;
@@ -32,6 +35,8 @@ class Child {
   readonly #sockets = new Map<string, BoundSocket>();
   /** The supervisor's last node message, kept for a role that is still starting. */
   #node: NodeMessage | undefined;
+  /** The supervisor was told so. */
+  #isReady = false;
   #isDraining = false;
   /** A heartbeat is still in the channel: none is queued for a supervisor that is stopped. */
   #isSending = false;
@@ -57,15 +62,18 @@ class Child {
     this.#log = log;
     notifyIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
     try {
-      this.#running = await this.#become(start, log);
+      const running = await this.#become(start, log);
+      this.#running = running;
+      if (this.#node) running.onNode(this.#node);
+      this.#beat();
+      setInterval(() => this.#beat(), config.limits.heartbeatChildMs).unref();
+      await running.isServing?.();
     } catch (error) {
       this.fail(error);
       return;
     }
-    if (this.#node) this.#running.onNode(this.#node);
+    this.#isReady = true;
     send({ type: 'ready' });
-    this.#beat();
-    setInterval(() => this.#beat(), config.limits.heartbeatChildMs).unref();
   }
 
   /** Imports are here, so that an acceptor never loads the observer's HTTP server. */
@@ -81,13 +89,14 @@ class Child {
     }
     const { startAcceptor } = await import('../acceptor/acceptor.ts');
     const { startReport } = await import('../node/report.ts');
-    const acceptor = await startAcceptor({ ...start, sockets: this.#sockets, log, onFatal });
+    const acceptor = startAcceptor({ ...start, sockets: this.#sockets, log, onFatal });
     const report = startReport(start, acceptor);
     const { listeners, acceptors } = start.config;
     const name = `owsla acceptor ${start.index}/${acceptors} ${placesOf(listeners)}`;
     return {
       title: () => `${name} links=${acceptor.counters.links}`,
       figures: () => figuresOf(acceptor.counters),
+      isServing: () => acceptor.listen(),
       onNode: () => {},
       onRenew: ({ ticketKey }) => acceptor.renewFiles(ticketKey),
       drain: async () => {
@@ -112,7 +121,7 @@ class Child {
     if (error instanceof StartError) {
       const { exitCode, message } = error;
       // A running one is drained by the supervisor with all the others: its links get BYE.
-      const isServing = this.#running !== undefined && process.connected;
+      const isServing = this.#isReady && process.connected;
       send({ type: 'fatal', exitCode, sentence: message }, () => {
         if (!isServing) process.exit(exitCode);
       });

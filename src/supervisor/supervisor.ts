@@ -227,7 +227,9 @@ class Supervisor {
   #checkDeadline(slot: ChildSlot, now: number): void {
     const { childReadyMs, childSilenceMs } = this.#config.limits;
     const { state, startedAt, seenAt, stopBy } = slot;
-    if (state === 'starting' && now - startedAt > childReadyMs) this.#kill(slot, 'late');
+    // One with heartbeats waits for others: killing it would not bring them.
+    const aliveAt = Math.max(startedAt, seenAt);
+    if (state === 'starting' && now - aliveAt > childReadyMs) this.#kill(slot, 'late');
     if (state === 'ready' && now - seenAt > childSilenceMs) this.#kill(slot, 'silent');
     if (state === 'stopping' && now > stopBy) this.#kill(slot, 'overrun');
   }

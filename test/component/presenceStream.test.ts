@@ -6,11 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
+import { BlockList } from '../../src/acceptor/identity/blockList.ts';
 import { type Link, LinkChanges } from '../../src/acceptor/linkChanges.ts';
 import { StreamClient } from '../../src/acceptor/streamClient.ts';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
 import { noTrace } from '../../src/base/trace.ts';
+import type { BlockListMessage } from '../../src/node/messages.ts';
 import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import { StreamServer } from '../../src/registrar/streamServer.ts';
 import { FakeClock } from '../helpers/fakes/clock.ts';
@@ -59,7 +61,9 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     const commands: unknown[][] = [];
     const onCommand = (message: readonly unknown[]) => commands.push([...message]);
     const client = new StreamClient({ path, incarnation, limits, changes });
-    client.start({ onTakeover, onCommand });
+    const blockList = new BlockList();
+    const onBlockList = (message: BlockListMessage) => blockList.onMessage(message);
+    client.start({ onTakeover, onCommand, onBlockList });
     t.teardown(() => client.close(0));
     const up = (id: string, deviceId: string) => {
       const link = { id, deviceId, acceptedUs: links.size + told.length };
@@ -67,7 +71,7 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
       changes.onUp(link);
       client.wake();
     };
-    return { client, changes, told, commands, up };
+    return { client, changes, told, commands, blockList, up };
   };
   t.teardown(async () => {
     await server.close();
@@ -209,4 +213,89 @@ t.test('a stream that is full takes no command, and one that is empty any', asyn
   t.equal(server.send('a', ['command', 'd', 'c', KEY, 't', long, 1]), 'sent');
   t.equal(server.send('a', ['command', 'd', 'c', KEY, 't', long, 1]), 'busy');
   await waitFor('the first', () => a.commands.length === 1);
+});
+
+const idsOf = (count: number) => Array.from({ length: count }, (_, at) => `device-${at}`);
+
+t.test('the block list reaches an acceptor whole, and then each change', async (t) => {
+  const { recorder, server, acceptor } = await build(t);
+  const devices = new Set(idsOf(2_500));
+  server.listBlocked(devices);
+  recorder.onNode(['a']);
+  const { blockList } = acceptor('a');
+  t.notOk(blockList.isKnown);
+
+  await blockList.known;
+  t.ok(idsOf(2_500).every((device) => blockList.has(device)));
+  t.notOk(blockList.has('device-2500'));
+  t.equal(blockList.takeFresh().size, 2_500);
+
+  devices.add('late');
+  server.tellBlocked(['block', ['late']]);
+  server.tellBlocked(['unblock', 'device-7']);
+  await waitFor('both changes', () => !blockList.has('device-7'));
+  t.ok(blockList.has('late'));
+  t.same([...blockList.takeFresh()], ['late'], 'only links of these are to end');
+});
+
+t.test('an acceptor waits for the block list until the registrar has read it', async (t) => {
+  const { recorder, server, acceptor } = await build(t);
+  recorder.onNode(['a']);
+  const { client, blockList } = acceptor('a');
+  await waitFor('the stream', () => client.isUp && server.size === 1);
+  t.notOk(blockList.isKnown);
+
+  server.listBlocked(new Set(['door-17']));
+
+  await blockList.known;
+  t.ok(blockList.has('door-17'));
+});
+
+t.test('what changes while the block list is on its way is right in the end', async (t) => {
+  const { recorder, server, acceptor } = await build(t);
+  const devices = new Set(idsOf(100_000));
+  server.listBlocked(devices);
+  recorder.onNode(['a']);
+  const { blockList } = acceptor('a');
+  await waitFor('its stream', () => server.size === 1);
+
+  // The first piece has left, the last one has not.
+  for (const gone of ['device-3', 'device-99999']) {
+    devices.delete(gone);
+    server.tellBlocked(['unblock', gone]);
+  }
+  devices.add('new');
+  server.tellBlocked(['block', ['new']]);
+  t.notOk(blockList.isKnown, 'it is on its way');
+
+  await blockList.known;
+  t.same(
+    ['device-3', 'device-99999', 'device-4', 'device-99998', 'new'].map((one) =>
+      blockList.has(one),
+    ),
+    [false, false, true, true, true],
+  );
+});
+
+t.test('a block list that was cut off lets nobody in; the next whole one counts', async (t) => {
+  const blockList = new BlockList();
+  blockList.onMessage(['list-begin']);
+  blockList.onMessage(['block', ['a', 'b']]);
+  blockList.onMessage(['list-end']);
+  blockList.takeFresh();
+
+  blockList.onMessage(['list-begin']);
+  blockList.onMessage(['block', ['c']]);
+  t.same(
+    ['a', 'b', 'c'].map((one) => blockList.has(one)),
+    [true, true, true],
+  );
+  blockList.onMessage(['list-begin']);
+  blockList.onMessage(['block', ['b']]);
+  blockList.onMessage(['list-end']);
+  t.same(
+    ['a', 'b', 'c'].map((one) => blockList.has(one)),
+    [false, true, false],
+  );
+  t.same([...blockList.takeFresh()], ['c']);
 });

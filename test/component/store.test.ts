@@ -36,8 +36,10 @@ function row(device: string, given: Partial<Row> = {}): Row {
   };
 }
 
-/** Makes what a file has today what it was with schema 2. */
+/** Makes what a file has today what it was with schema 3, and 2. */
+const TO_SCHEMA_3 = 'DROP TABLE blocked';
 const TO_SCHEMA_2 = `
+  ${TO_SCHEMA_3};
   DROP INDEX presenceOffline;
   DROP INDEX commandsEnded;
   DROP INDEX commandsTaken;

@@ -83,6 +83,13 @@ t.test('a child that is not ready within childReadyMs is killed and restarted', 
   t.equal((await cli.exited).code, EXIT.crashed);
 });
 
+t.test('a child that waits for others, with heartbeats, is not late', async (t) => {
+  const cli = startFake(t, 2, { 1: 'waits', 2: 'late' }, ['childReadyMs=1s', 'restartsMax=3']);
+  // The other one was late again and again by then.
+  t.equal((await cli.exited).code, EXIT.crashed);
+  t.notOk(cli.lines.some(isChild('acceptor 1', 'killing child')));
+});
+
 t.test('a child that is silent for childSilenceMs is killed and restarted', async (t) => {
   const cli = startFake(t, 1, { 1: 'silent' }, ['childSilenceMs=2s', 'restartsMax=1']);
   t.match(await cli.line(isChild('acceptor 1', 'killing child')), {

@@ -103,6 +103,8 @@ t.test('ready is when every acceptor is, says so, and has said so lately', async
     { acceptor: 1, reason: 'no report' },
     { acceptor: 2, reason: 'starting' },
   ]);
+  status.onReport({ ...report(2, 'b', 1), notReady: 'no block list yet' }, 0);
+  t.match(status.unready(0)[1], { acceptor: 2, reason: 'no block list yet' });
   status.onNode(node([{ incarnation: 'a' }, { incarnation: 'b' }]), 0);
   status.onReport(report(1, 'a', 1), 0);
   status.onReport({ ...report(2, 'b', 1), notReady: 'no broker connection' }, 0);

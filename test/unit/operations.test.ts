@@ -7,6 +7,7 @@ import { isLimitName } from '../../src/base/limits.ts';
 import { OPTION_NAMES } from '../../src/base/options.ts';
 import { IGNORED_SIGNALS, SIGNAL_EXIT, STOP_SIGNALS } from '../../src/base/signals.ts';
 import { STATUS_EXIT } from '../../src/cli/askStatus.ts';
+import { BLOCK_EXIT } from '../../src/cli/blockCommand.ts';
 import { DEVICES_EXIT } from '../../src/cli/listDevices.ts';
 import { COMMAND_EXIT } from '../../src/cli/sendCommand.ts';
 import { Exposition } from '../../src/observer/exposition.ts';
@@ -45,6 +46,12 @@ t.test('every exit code of owsla command and owsla devices has its line', async 
 t.test('every exit code of owsla status has its line', async (t) => {
   const [, table = ''] = page.split('| of `owsla status` |');
   for (const code of [...Object.values(STATUS_EXIT), EXIT.usage, EXIT.unavailable, EXIT.config])
+    t.match(table, new RegExp(`^\\| ${code} \\| \\S`, 'm'));
+});
+
+t.test('every exit code of owsla block and owsla unblock has its line', async (t) => {
+  const [, table = ''] = page.split('| of `owsla block` and `owsla unblock` |');
+  for (const code of [...Object.values(BLOCK_EXIT), EXIT.usage, EXIT.unavailable, EXIT.config])
     t.match(table, new RegExp(`^\\| ${code} \\| \\S`, 'm'));
 });
 

@@ -1,10 +1,10 @@
 /**
  * Identities: who the devices of this acceptor are, by the listener that each came by; and whose
  * link ends because of what is known of it by now.
- * From: endpoints.ts, HELLOs; listenerFiles.ts; the operator's list of blocked devices.
+ * From: endpoints.ts, HELLOs; listenerFiles.ts; blockList.ts, whom the operator keeps out.
  * To: endpoints.ts, which opens the link or refuses it.
- * Bound: a walk over all links, which only people cause: a list of blocked devices that changed, a
- * revocation list that was read again.
+ * Bound: a walk over all links, which only people cause: a revocation list that was read again, or
+ * devices that are blocked; of these all that came since the last tick take one walk.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
@@ -16,6 +16,7 @@ import type { Registry } from '../endpoint/registry.ts';
 import type { Prover } from '../endpoint/routes.ts';
 import type { Addresses } from '../establish/addresses.ts';
 import type { ListenerFiles } from '../establish/listenerFiles.ts';
+import type { BlockList } from './blockList.ts';
 import { authFailure, Identity } from './identity.ts';
 
 export interface IdentitiesOptions {
@@ -23,22 +24,22 @@ export interface IdentitiesOptions {
   readonly files: ListenerFiles;
   readonly addresses: Addresses;
   readonly registry: Registry<Endpoint>;
+  readonly blockList: BlockList;
   readonly clock: Clock;
 }
 
 export class Identities implements Prover {
   readonly #options: IdentitiesOptions;
   readonly #byListener: ReadonlyMap<ListenerConfig, Identity>;
-  #blocked: ReadonlySet<string> = new Set();
 
   constructor(options: IdentitiesOptions) {
-    const { listeners, files, clock } = options;
+    const { listeners, files, blockList, clock } = options;
     const identityOf = (listener: ListenerConfig) => {
       const sources = {
         keys: () => files.of(listener).keys,
         jwtKeys: () => files.of(listener).jwtKeys,
         revoked: () => files.of(listener).tls?.revoked,
-        isBlocked: (deviceId: string) => this.#blocked.has(deviceId),
+        isBlocked: (deviceId: string) => blockList.has(deviceId),
       };
       return new Identity(listener, sources, () => clock.wall());
     };
@@ -70,11 +71,12 @@ export class Identities implements Prover {
     }
   }
 
-  /** Whom the operator keeps out: all of them. Those that are here end. */
-  block(blocked: ReadonlySet<string>): void {
-    this.#blocked = blocked;
+  /** End the links of devices that are blocked since the last tick. */
+  tick(): void {
+    const { registry, blockList } = this.#options;
+    const blocked = blockList.takeFresh();
     if (blocked.size === 0) return;
-    for (const endpoint of this.#options.registry.all()) {
+    for (const endpoint of registry.all()) {
       if (blocked.has(endpoint.deviceId)) endpoint.close('blocked');
     }
   }

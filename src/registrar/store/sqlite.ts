@@ -7,6 +7,7 @@
 import { dirname, extname, join } from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import { makeLimits } from '../../base/limits.ts';
+import type { BlockedDevice, Blocking, BlockStore } from './blockRows.ts';
 import type { CommandRow, OpenCommands, StoredOutcome } from './commandRows.ts';
 import type { Row } from './presenceRules.ts';
 import { bytesOf } from './sqliteCommands.ts';
@@ -29,9 +30,11 @@ export interface ThreadData {
   readonly limits: StoreLimits;
 }
 
+type Method = keyof (Store & BlockStore);
+
 export interface Call {
   readonly id: number;
-  readonly method: keyof Store;
+  readonly method: Method;
   readonly args: readonly unknown[];
 }
 
@@ -49,7 +52,7 @@ interface Waiting {
   readonly reject: (error: StoreError) => void;
 }
 
-export class Sqlite implements Store {
+export class Sqlite implements Store, BlockStore {
   readonly #thread: Thread;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
@@ -77,7 +80,7 @@ export class Sqlite implements Store {
     else waiting?.reject(new StoreError(fault, sentence));
   }
 
-  #call<T>(method: keyof Store, ...args: readonly unknown[]): Promise<T> {
+  #call<T>(method: Method, ...args: readonly unknown[]): Promise<T> {
     this.#lastId += 1;
     const call: Call = { id: this.#lastId, method, args };
     return new Promise((resolve, reject) => {
@@ -112,6 +115,18 @@ export class Sqlite implements Store {
 
   write(batch: Batch): Promise<number> {
     return this.#call('write', batch);
+  }
+
+  block(row: BlockedDevice, max: number): Promise<Blocking> {
+    return this.#call('block', row, max);
+  }
+
+  unblock(device: string): Promise<BlockedDevice | undefined> {
+    return this.#call('unblock', device);
+  }
+
+  blocked(after: string, limit: number): Promise<BlockedDevice[]> {
+    return this.#call('blocked', after, limit);
   }
 
   compact(): Promise<number> {

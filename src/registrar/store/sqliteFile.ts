@@ -9,9 +9,11 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { PresenceReason } from '../../base/errors.ts';
 import { type Limits, makeLimits } from '../../base/limits.ts';
+import type { BlockedDevice, Blocking } from './blockRows.ts';
 import type { CommandRow, OpenCommands, StoredOutcome } from './commandRows.ts';
 import { LivedTime } from './livedTime.ts';
 import { eventOf, type Row } from './presenceRules.ts';
+import { SqliteBlocked } from './sqliteBlocked.ts';
 import { SqliteCommands } from './sqliteCommands.ts';
 import { SqliteFolder } from './sqliteFolder.ts';
 import { SCHEMA, upgrade } from './sqliteSchema.ts';
@@ -63,6 +65,7 @@ export class SqliteFile {
   readonly #wal: SqliteWal;
   readonly #sql: Statements;
   readonly #commands: SqliteCommands;
+  readonly #blocked: SqliteBlocked;
   readonly #lived: LivedTime;
   /** The owner of the store: shows when another node has taken it over. */
   #node: string | undefined;
@@ -83,6 +86,7 @@ export class SqliteFile {
       const prepared = Object.entries(SQL).map(([name, sql]) => [name, this.#prepare(sql)]);
       this.#sql = Object.fromEntries(prepared) as Statements;
       this.#commands = this.#guard(() => new SqliteCommands(this.#database));
+      this.#blocked = this.#guard(() => new SqliteBlocked(this.#database));
       this.#lived = new LivedTime(this.#meta('lived'), now);
       this.#outbox = this.#count().events;
       this.#transaction(() => {});
@@ -173,6 +177,18 @@ export class SqliteFile {
     return this.#guard(() => this.#commands.outcomes(after, limit));
   }
 
+  block(row: BlockedDevice, max: number): Blocking {
+    return this.#transaction(() => this.#blocked.block(row, max));
+  }
+
+  unblock(device: string): BlockedDevice | undefined {
+    return this.#transaction(() => this.#blocked.unblock(device));
+  }
+
+  blocked(after: string, limit: number): BlockedDevice[] {
+    return this.#guard(() => this.#blocked.page(after, limit));
+  }
+
   compact(): number {
     const gone = this.#transaction(() => Number(this.#sql.compact.run().changes));
     this.#outbox -= gone;
@@ -195,7 +211,8 @@ export class SqliteFile {
   /**
    * The file came back from a backup: begin a new epoch, above every event that was sent since, and
    * publish every device as offline. Its commands are deleted: some may have been acted
-   * upon since. Gives the new epoch and the number of devices.
+   * upon since. Whom the backup says is blocked stays so. Gives the new epoch and the number of
+   * devices.
    */
   restore(now: number): { epoch: number; devices: number } {
     const restored = this.#transaction((lived) => {

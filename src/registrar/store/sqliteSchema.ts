@@ -4,6 +4,7 @@
  * Bound: one step list per schema; a schema that was once released never changes again.
  */
 import type { DatabaseSync } from 'node:sqlite';
+import { CREATE_BLOCKED } from './sqliteBlocked.ts';
 import { CREATE_COMMANDS } from './sqliteCommands.ts';
 
 const CREATE = `
@@ -63,6 +64,7 @@ const UPGRADES: readonly (readonly Step[])[] = [
   [CREATE],
   [CREATE_COMMANDS],
   [AGE_BY_LIVED_TIME, toBytes],
+  [CREATE_BLOCKED],
 ];
 
 /** Rises when an older Owsla could not read the file any more. */

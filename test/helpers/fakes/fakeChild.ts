@@ -18,6 +18,8 @@ export const DEEDS = [
   'fatal-serving-later',
   'silent',
   'late',
+  /** Has heartbeats, and is not ready. */
+  'waits',
   'stubborn',
 ] as const;
 export type Deed = (typeof DEEDS)[number];
@@ -51,7 +53,7 @@ function onStart(start: StartMessage): void {
     process.exit(78);
   }
   if (deed === 'late') return;
-  send({ type: 'ready' });
+  if (deed !== 'waits') send({ type: 'ready' });
   if (deed === 'fatal-serving-later' && isLater) send(fatal);
   if (deed === 'silent') return;
   const alive = () => send({ type: 'alive', figures: { links: index } });

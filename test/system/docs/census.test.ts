@@ -14,7 +14,7 @@ import { at } from '../../helpers/processes/programs.ts';
 import { LOOKED_UP, scriptOf } from '../../helpers/worlds/docsWorld.ts';
 
 const OURS =
-  'owsla (?:serve|status|devices|command|key|limits|presence)|owsla-loadgen (?:run|backend|compare)';
+  'owsla (?:serve|status|devices|command|block|unblock|blocked|key|limits|presence)|owsla-loadgen (?:run|backend|compare)';
 const TOOLS = 'make|npm|npx|node|ruby|python3?|rabbitmqctl|sqlite3|cc|curl|gem|apt|pip|git|sudo';
 const OTHERS = 'owsla|owsla-loadgen|head|systemctl|journalctl|sysctl|ulimit|export|kill|\\./\\w+';
 

@@ -106,6 +106,7 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
   const status = page.take('sh', 'owsla status');
   const devices = page.take('sh', 'owsla devices');
   const commands = page.take('sh', 'owsla command');
+  const blocks = page.take('sh', 'owsla block');
   const keys = page.take('sh', 'owsla key');
   const scrape = page.take('sh', '/metrics');
   const unit = page.take('ini', '[Unit]');
@@ -185,6 +186,9 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       t.equal(alike(await world.ends(t, commands)), told + told, 'each of both');
       const dashed = await world.ends(t, page.inline('owsla command --wait'), 0);
       t.match(dashed, /^result 0 opened/m);
+
+      const kept = alike(await world.ends(t, blocks));
+      t.equal(kept, alike(page.shown('door-17 is blocked')));
 
       const metrics = await world.ends(t, scrape);
       t.match(metrics, /^owsla_ready 1$/m);

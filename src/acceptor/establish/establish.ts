@@ -250,7 +250,8 @@ export class Establish implements TlsEvents {
       secured.destroy();
       return;
     }
-    const kind = secured.isSessionReused() ? 'resumed' : pskIdentity === undefined ? 'full' : 'psk';
+    // To OpenSSL a PSK is a session too.
+    const kind = pskIdentity !== undefined ? 'psk' : secured.isSessionReused() ? 'resumed' : 'full';
     bump(this.#options.counters.handshakes, kind);
     this.#ready(
       coming,

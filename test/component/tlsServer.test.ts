@@ -31,7 +31,12 @@ class Place {
   readonly #learned: (Learned | string)[];
   readonly #tls: TlsConfig;
 
-  private constructor(port: number, server: TlsServer, learned: Place['#learned'], tls: TlsConfig) {
+  private constructor(
+    port: number,
+    server: TlsServer,
+    learned: (Learned | string)[],
+    tls: TlsConfig,
+  ) {
     this.port = port;
     this.server = server;
     this.#learned = learned;

@@ -65,6 +65,10 @@ export class Authority {
     return this.at(file);
   }
 
+  read(file: string): string {
+    return readFileSync(this.at(file), 'utf8');
+  }
+
   get caFile(): string {
     return this.at('ca.pem');
   }

@@ -250,7 +250,7 @@ export class Establish implements TlsEvents {
       secured.destroy();
       return;
     }
-    // To OpenSSL a PSK is a session too.
+    // To OpenSSL a PSK is as good as a ticket.
     const kind = pskIdentity !== undefined ? 'psk' : secured.isSessionReused() ? 'resumed' : 'full';
     bump(this.#options.counters.handshakes, kind);
     this.#ready(

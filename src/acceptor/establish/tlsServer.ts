@@ -29,7 +29,7 @@ export interface TlsSecrets {
   readonly keys: GroupKeys | undefined;
 }
 
-/** What OpenSSL takes of a session context. */
+/** Of what a ticket is bound to, OpenSSL takes so much. */
 const CONTEXT_LENGTH = 32;
 /** After a day a device shows again who it is, and how long a stolen ticket is good for. */
 const TICKET_SECONDS = 86_400;

@@ -1,6 +1,6 @@
 /**
  * Authority: a certificate authority of a test's own, by the openssl of this machine.
- * From: tests of TLS, in process or behind a proxy.  To: PEM texts and files in a folder of its own.
+ * From: tests of TLS, in process or behind a proxy.  To: PEM, as texts and as files in a folder.
  * Bound: EC keys, so that a dozen certificates take a moment; the folder goes with `remove`, at the
  * latest with this process.
  */

@@ -71,12 +71,17 @@ export class AuthWorld {
     this.served = this.authority.issue('localhost', { san: 'DNS:localhost' });
   }
 
-  static async begin(options: Partial<ServerOptions> = {}): Promise<AuthWorld> {
+  /** `login`: the node's at the broker, if not the broker's own. */
+  static async begin(
+    options: Partial<ServerOptions> = {},
+    login: (broker: Broker) => Promise<string> = async ({ url }) => url,
+  ): Promise<AuthWorld> {
     const world = new AuthWorld(await findBroker());
     const { flags = [], ...others } = options;
+    const amqp = await login(world.broker);
     const config = world.authority.save('owsla.yaml', JSON.stringify(world.#config()));
     world.server = await Server.start({
-      ...{ amqp: world.broker.url, prefix: world.prefix, ...others },
+      ...{ amqp, prefix: world.prefix, ...others },
       flags: ['--config', config, ...flags],
     });
     const ready = world.server.log.find(

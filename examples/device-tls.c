@@ -6,9 +6,10 @@
  *   TLS_CA=ca.pem TLS_CERT=door-17.pem TLS_KEY=door-17.key ./device-tls HOST PORT door-17
  *   TLS_PSK_FILE=door-17.psk ./device-tls HOST PORT door-17
  *
- * With TLS_CA the server has to show a certificate for TLS_NAME (localhost) that this CA has signed;
- * TLS_CERT and TLS_KEY are the device's own. TLS_PSK_FILE has the line of `owsla key derive --psk`: then both
- * sides prove that they know the key, and no certificate is needed. A token goes as with device.c.
+ * With TLS_CA the server shows a certificate for TLS_NAME (localhost) that this CA has signed;
+ * TLS_CERT and TLS_KEY are the device's own. TLS_PSK_FILE has the line of `owsla key derive --psk`:
+ * then both sides prove that they know the key, and no certificate is needed. A token goes as with
+ * device.c.
  * Bound: mbed TLS's own buffers, 16 KiB each way; a handshake of HANDSHAKE_MS.
  */
 #define HAS_TRANSPORT

@@ -77,10 +77,17 @@ export function makeSlot(role: ChildRole, index: number): ChildSlot {
   };
 }
 
+/** A child has its config from us: the variables, a broker's password among them, stay here. */
+function childEnvironment(): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('OWSLA_'));
+  return Object.fromEntries(entries);
+}
+
 /** Begin a process in `slot`; the caller listens to it, and tells it to start. */
 export function forkInto(slot: ChildSlot, entry: string, incarnation: string): ChildProcess {
   const child = fork(entry, [], {
     stdio: 'inherit',
+    env: childEnvironment(),
     execArgv: [...CHILD_FLAGS, ...process.execArgv],
   });
   Object.assign(slot, {

@@ -15,9 +15,9 @@ import {
   readProxyHeader,
 } from '../../src/acceptor/establish/proxyHeader.ts';
 import { loopbackNet, quietPort } from '../helpers/loopback.ts';
+import { Authority, type Issued } from '../helpers/processes/authority.ts';
 import { faultsOfConfig, Haproxy, noHaproxy } from '../helpers/processes/haproxy.ts';
 import { at, noOpenssl } from '../helpers/processes/programs.ts';
-import { type Certified, TestCa } from '../helpers/processes/testCa.ts';
 import { addressHex } from '../helpers/proxyHeaders.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
@@ -130,21 +130,21 @@ async function isLinked(port: number, options: ConnectionOptions): Promise<boole
 }
 
 interface World {
-  readonly ca: TestCa;
-  readonly server: Certified;
+  readonly ca: Authority;
+  readonly server: Issued;
   readonly folder: string;
   readonly behind: Behind;
 }
 
 async function makeWorld(t: Test): Promise<World> {
-  const ca = new TestCa();
+  const ca = new Authority();
   t.teardown(() => ca.remove());
   const behind = await Behind.listen(join(ca.folder, 'devices.sock'));
   t.teardown(() => behind.close());
-  const server = ca.issue('localhost');
+  const server = ca.issue('localhost', { san: 'DNS:localhost' });
   ca.save('server.pem', server.cert + server.key);
-  ca.save('fleet-ca.pem', ca.cert);
-  ca.save('fleet.crl', ca.crl());
+  ca.save('fleet-ca.pem', ca.ca);
+  ca.save('fleet.crl', ca.crl);
   return { ca, server, folder: ca.folder, behind };
 }
 
@@ -184,7 +184,7 @@ t.test('haproxy: what it says of links', { skip }, async (t) => {
   const haproxy = await Haproxy.start(configOf(folder));
   t.teardown(() => haproxy.stop());
   const pump = ca.issue('pump-17');
-  const trusted = { ca: ca.cert };
+  const trusted = { ca: ca.ca };
 
   /** Greets, and gives the header as the server read it. */
   async function passedOf(t: Test, socket: Socket): Promise<Passed> {
@@ -254,7 +254,7 @@ t.test('haproxy: what it says of links', { skip }, async (t) => {
       t.strictSame(header.ssl, { ...said, isSession: true });
     });
     t.test(`haproxy: a certificate of another CA that is let pass, ${version}`, async (t) => {
-      const other = new TestCa('Another CA');
+      const other = new Authority({ name: 'Another CA' });
       t.teardown(() => other.remove());
       const strange = other.issue('pump-17');
       const { header } = await passedOf(t, await secure(PORTS.lax, { ...of, ...strange }));
@@ -325,7 +325,7 @@ t.test('haproxy.cfg: what it promises is so', { skip }, async (t) => {
   t.teardown(() => haproxy.stop());
   const pump = ca.issue('pump-17');
   const lost = ca.issue('lost-1');
-  const trusted = { ca: ca.cert };
+  const trusted = { ca: ca.ca };
 
   t.test('haproxy.cfg: with and without a certificate', async (t) => {
     const socket = await secure(MTLS_PORT, { ...trusted, ...pump });
@@ -382,7 +382,7 @@ t.test('haproxy.cfg: what it promises is so', { skip }, async (t) => {
     const open = await secure(TLS_PORT, { ...trusted, ...lost });
     t.equal(await greet(open), 'OK');
 
-    const next = ca.issue('localhost');
+    const next = ca.issue('localhost', { san: 'DNS:localhost' });
     const cert = `${folder}/server.pem`;
     t.match(await haproxy.ask(`set ssl cert ${cert}`, next.cert + next.key), /created/);
     t.match(await haproxy.ask(`commit ssl cert ${cert}`), /Success/);
@@ -394,7 +394,7 @@ t.test('haproxy.cfg: what it promises is so', { skip }, async (t) => {
     t.ok(await isLinked(MTLS_PORT, { ...trusted, ...lost }));
     ca.revoke(lost);
     const list = `${folder}/fleet.crl`;
-    t.match(await haproxy.ask(`set ssl crl-file ${list}`, ca.crl()), /created/);
+    t.match(await haproxy.ask(`set ssl crl-file ${list}`, ca.crl), /created/);
     t.match(await haproxy.ask(`commit ssl crl-file ${list}`), /Success/);
     t.notOk(await isLinked(MTLS_PORT, { ...trusted, ...lost }), 'revoked: no new link');
     t.notOk(await isLinked(TLS_PORT, { ...trusted, ...lost }));
@@ -417,7 +417,7 @@ t.test('haproxy.cfg: what it promises is so', { skip }, async (t) => {
     t.equal(await greet(first), 'OK');
     first.destroy();
     ca.revoke(device);
-    await other.ask(`set ssl crl-file ${folder}/fleet.crl`, ca.crl());
+    await other.ask(`set ssl crl-file ${folder}/fleet.crl`, ca.crl);
     t.match(await other.ask(`commit ssl crl-file ${folder}/fleet.crl`), /Success/);
     t.notOk(await isLinked(port, device));
 

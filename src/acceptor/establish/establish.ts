@@ -128,6 +128,8 @@ export class Establish implements TlsEvents {
   #read(coming: Coming): void {
     const { socket } = coming;
     socket.on('readable', this.#onReadable);
+    // Its FIN: nothing more will come. While 'readable' is told, it is not known yet.
+    socket.on('end', this.#onClose);
     socket.read(0);
   }
 
@@ -159,11 +161,7 @@ export class Establish implements TlsEvents {
     const coming = this.#coming.get(socket);
     if (coming === undefined) return;
     const chunk: Buffer | null = socket.read();
-    if (chunk === null) {
-      // Its FIN, if it is one: nothing more will come.
-      if (socket.readableEnded) this.#fail(coming, 'peer-gone', `in ${coming.step}`);
-      return;
-    }
+    if (chunk === null) return;
     if (coming.step === 'proxy') this.#onHeaderBytes(coming, chunk);
     else if (coming.step === 'hello') {
       this.#rest(coming, chunk);
@@ -208,6 +206,7 @@ export class Establish implements TlsEvents {
   /** What follows belongs to the next step: back into the socket, in memory of its own. */
   #rest({ socket }: Coming, rest: Buffer): void {
     socket.off('readable', this.#onReadable);
+    socket.off('end', this.#onClose);
     if (rest.length > 0) socket.unshift(Buffer.from(rest));
   }
 
@@ -250,8 +249,11 @@ export class Establish implements TlsEvents {
       secured.destroy();
       return;
     }
-    const kind = secured.isSessionReused() ? 'resumed' : pskIdentity === undefined ? 'full' : 'psk';
+    // To OpenSSL a PSK is as good as a ticket.
+    const kind = pskIdentity !== undefined ? 'psk' : secured.isSessionReused() ? 'resumed' : 'full';
     bump(this.#options.counters.handshakes, kind);
+    // Others of its address may have become links meanwhile.
+    if (!this.#isAdmitted(coming)) return;
     this.#ready(
       coming,
       secured,
@@ -296,6 +298,7 @@ export class Establish implements TlsEvents {
     this.#headers.delete(coming);
     this.#handshakes.delete(coming);
     socket.off('readable', this.#onReadable);
+    socket.off('end', this.#onClose);
     socket.off('close', this.#onClose);
     // The raw socket below TLS keeps its own: nobody else listens there.
     if (coming.way.tls === undefined) socket.off('error', ignore);

@@ -7,6 +7,7 @@
  *
  * It is a `tls.Server` that never listens: sockets are handed to it one by one.
  */
+import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, DEFAULT_CIPHERS, type Server, type TLSSocket } from 'node:tls';
 import { devicePskKey, type GroupKeys } from '../../base/deviceKeys.ts';
@@ -28,12 +29,21 @@ export interface TlsSecrets {
   readonly keys: GroupKeys | undefined;
 }
 
-/** Any text, but the same in all acceptors and over restarts: tickets are bound to it. */
-const SESSION_CONTEXT = 'owsla';
+/** Of what a ticket is bound to, OpenSSL takes so much. */
+const CONTEXT_LENGTH = 32;
 /** After a day a device shows again who it is, and how long a stolen ticket is good for. */
 const TICKET_SECONDS = 86_400;
-/** Those of Node, and PSK, which it leaves out. */
-const PSK_CIPHERS = `${DEFAULT_CIPHERS.replace(':!PSK', '')}:PSK`;
+/** Of TLS 1.3 those that a PSK fits, which is one for SHA-256. */
+const PSK_SUITES = ['TLS_AES_128_GCM_SHA256', 'TLS_CHACHA20_POLY1305_SHA256'];
+/**
+ * Those of Node, and PSK, which it leaves out. What fits a PSK comes first: else a device that can
+ * do more would be asked for it, and could not show its key.
+ */
+const PSK_CIPHERS = [
+  ...PSK_SUITES,
+  ...DEFAULT_CIPHERS.split(':').filter((one) => one !== '!PSK' && !PSK_SUITES.includes(one)),
+  'PSK',
+].join(':');
 /** `<keyId>.<device>`. */
 const IDENTITY_LENGTH_MAX = 32 + 1 + 64;
 
@@ -43,10 +53,11 @@ interface Wrapped extends TLSSocket {
 }
 
 export class TlsServer {
+  readonly #name: string;
   readonly #config: TlsConfig;
   readonly #hasPsk: boolean;
   readonly #server: Server;
-  /** Identities of handshakes with PSK, until they are done. */
+  /** Identities whose keys were looked up: a handshake may go on without them. */
   readonly #identities = new WeakMap<TLSSocket, string>();
   #secrets: TlsSecrets;
   #files: TlsFiles;
@@ -57,6 +68,7 @@ export class TlsServer {
     secrets: TlsSecrets,
     events: TlsEvents,
   ) {
+    this.#name = listener.name;
     this.#config = listener.tls;
     this.#hasPsk = listener.auth.includes('psk');
     this.#secrets = secrets;
@@ -72,7 +84,8 @@ export class TlsServer {
       ...(this.#hasPsk ? { pskCallback: this.#pskCallback } : {}),
     });
     this.#server.on('secureConnection', (secured: TLSSocket) => {
-      events.onSecure((secured as Wrapped)._parent, secured, this.#identities.get(secured));
+      const identity = isByPsk(secured) ? this.#identities.get(secured) : undefined;
+      events.onSecure((secured as Wrapped)._parent, secured, identity);
     });
     this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, secured: TLSSocket) => {
       events.onFailure((secured as Wrapped)._parent, error.code ?? 'unknown');
@@ -103,8 +116,19 @@ export class TlsServer {
       ...(this.#hasPsk ? { ciphers: PSK_CIPHERS } : {}),
       ticketKeys: this.#secrets.ticketKey,
       sessionTimeout: TICKET_SECONDS,
-      sessionIdContext: SESSION_CONTEXT,
+      sessionIdContext: this.#sessionContext(),
     };
+  }
+
+  /**
+   * What tickets are bound to, the same in all acceptors and over restarts. OpenSSL keeps in them
+   * that a certificate was verified: that must not count where another CA is asked for, be it at
+   * another listener or after the file has changed.
+   */
+  #sessionContext(): string {
+    const { clientCa = '' } = this.#files;
+    const hash = createHash('sha256').update(`${this.#name}\n${clientCa}`);
+    return hash.digest('hex').slice(0, CONTEXT_LENGTH);
   }
 
   readonly #pskCallback = (socket: TLSSocket, identity: string) => this.#keyOf(socket, identity);
@@ -113,10 +137,22 @@ export class TlsServer {
   #keyOf(socket: TLSSocket, identity: string): Buffer | null {
     if (identity.length > IDENTITY_LENGTH_MAX) return null;
     const dot = identity.indexOf('.');
+    if (dot < 1) return null;
     const groupKey = this.#secrets.keys?.get(identity.slice(0, dot));
     const device = identity.slice(dot + 1);
     if (groupKey === undefined || !DEVICE_ID.test(device)) return null;
     this.#identities.set(socket, identity);
     return devicePskKey(groupKey, device);
   }
+}
+
+/**
+ * Was the handshake done with a PSK, if one was looked up? In TLS 1.3 OpenSSL looks it up before it
+ * knows whether the key fits the cipher: if it does not, it goes on with the certificate, and the
+ * device has shown nothing. Where it fits, a key that was looked up is the one that is used.
+ */
+function isByPsk(secured: TLSSocket): boolean {
+  const { standardName } = secured.getCipher();
+  if (secured.getProtocol() !== 'TLSv1.3') return standardName.includes('_PSK_');
+  return secured.isSessionReused() && standardName.endsWith('_SHA256');
 }

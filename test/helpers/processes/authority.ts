@@ -1,13 +1,16 @@
 /**
  * Authority: a certificate authority of a test's own, by the openssl of this machine.
- * From: tests of TLS.  To: PEM files in a temporary folder.
- * Bound: EC keys, so that a dozen certificates take a moment; the folder goes with `remove`.
+ * From: tests of TLS, in process or behind a proxy.  To: PEM, as texts and as files in a folder.
+ * Bound: EC keys, so that a dozen certificates take a moment; the folder goes with `remove`, at the
+ * latest with this process.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { leashFolder } from './leash.ts';
 
+/** A certificate and its key, as texts and as files. */
 export interface Issued {
   readonly cert: string;
   readonly key: string;
@@ -21,23 +24,34 @@ export interface IssueOptions {
   /** `YYYYMMDDHHMMSSZ`. */
   readonly from?: string;
   readonly to?: string;
+  /** Further extensions, as lines of openssl's. */
+  readonly more?: readonly string[];
+  /** Whose certificate signs it, instead of the authority's own. */
+  readonly by?: Issued;
 }
 
-export class Authority {
-  readonly folder: string;
-  readonly name: string;
+export interface AuthorityOptions {
+  readonly name?: string;
+  readonly key?: 'ec' | 'rsa';
+}
 
-  constructor(name = 'ca') {
-    this.folder = mkdtempSync(join(tmpdir(), 'owsla-ca-'));
-    this.name = name;
-    writeFileSync(this.at('index'), '');
-    writeFileSync(this.at('serial'), '1000\n');
-    writeFileSync(this.at('number'), '01\n');
-    writeFileSync(this.at('ca.conf'), this.#config());
-    this.#run(
-      ...['req', '-x509', ...NEW_KEY, '-keyout', this.caKeyFile, '-out', this.caFile],
-      ...['-days', '30', '-subj', `/CN=${name}`],
-    );
+const NEW_KEY = {
+  ec: ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
+  rsa: ['-newkey', 'rsa:2048', '-nodes'],
+};
+
+export class Authority {
+  readonly folder = mkdtempSync(join(tmpdir(), 'owsla-ca-'));
+  #issued = 0;
+
+  constructor({ name = 'Fleet CA', key = 'ec' }: AuthorityOptions = {}) {
+    leashFolder(this.folder);
+    this.save('index', '');
+    this.save('serial', '1000\n');
+    this.save('number', '01\n');
+    this.save('ca.conf', this.#config());
+    const out = ['-keyout', this.at('ca.key'), '-out', this.caFile];
+    this.#run('req', '-x509', ...NEW_KEY[key], ...out, '-days', '30', '-subj', `/CN=${name}`);
     this.revoke();
   }
 
@@ -45,12 +59,18 @@ export class Authority {
     return join(this.folder, file);
   }
 
-  get caFile(): string {
-    return this.at('ca.pem');
+  /** Writes a file into the folder, for its owner only, and returns its path. */
+  save(file: string, content: string): string {
+    writeFileSync(this.at(file), content, { mode: 0o600 });
+    return this.at(file);
   }
 
-  get caKeyFile(): string {
-    return this.at('ca.key');
+  read(file: string): string {
+    return readFileSync(this.at(file), 'utf8');
+  }
+
+  get caFile(): string {
+    return this.at('ca.pem');
   }
 
   /** Certificates that were revoked so far. */
@@ -62,6 +82,10 @@ export class Authority {
     return readFileSync(this.caFile, 'utf8');
   }
 
+  get crl(): string {
+    return readFileSync(this.crlFile, 'utf8');
+  }
+
   #config(): string {
     return `[ca]
 default_ca = own
@@ -70,7 +94,7 @@ database = ${this.at('index')}
 serial = ${this.at('serial')}
 crlnumber = ${this.at('number')}
 new_certs_dir = ${this.folder}
-certificate = ${this.at('ca.pem')}
+certificate = ${this.caFile}
 private_key = ${this.at('ca.key')}
 default_md = sha256
 default_days = 20
@@ -85,18 +109,23 @@ distinguished_name = any
 `;
   }
 
-  /** A certificate with this common name. */
-  issue(commonName: string, { san = '', from, to }: IssueOptions = {}): Issued {
-    const name = `${commonName}-${Math.random().toString(36).slice(2)}`;
+  /** A certificate with this common name, in which `,`, `=`, `/` and `+` stand behind a `\`. */
+  issue(commonName: string, options: IssueOptions = {}): Issued {
+    const { san = '', from, to, more = [], by } = options;
+    this.#issued += 1;
+    const name = `issued-${this.#issued}`;
     const [certFile, keyFile] = [this.at(`${name}.pem`), this.at(`${name}.key`)];
-    const [request, extensions] = [this.at(`${name}.csr`), this.at(`${name}.ext`)];
-    writeFileSync(extensions, `${san === '' ? '' : `subjectAltName=${san}`}\n`);
-    this.#run('req', ...NEW_KEY, '-keyout', keyFile, '-out', request, '-subj', `/CN=${commonName}`);
+    const request = this.at(`${name}.csr`);
+    const lines = [...(san === '' ? [] : [`subjectAltName=${san}`]), ...more, ''];
+    const extensions = this.save(`${name}.ext`, lines.join('\n'));
+    const subject = ['-utf8', '-subj', `/CN=${commonName}`];
+    this.#run('req', ...NEW_KEY.ec, '-keyout', keyFile, '-out', request, ...subject);
     this.#run(
-      ...['ca', '-batch', '-notext', '-config', this.at('ca.conf')],
+      ...['ca', '-batch', '-notext', '-utf8', '-config', this.at('ca.conf')],
       ...['-in', request, '-out', certFile, '-extfile', extensions],
       ...(from === undefined ? [] : ['-startdate', from]),
       ...(to === undefined ? [] : ['-enddate', to]),
+      ...(by === undefined ? [] : ['-cert', by.certFile, '-keyfile', by.keyFile]),
     );
     const [cert, key] = [readFileSync(certFile, 'utf8'), readFileSync(keyFile, 'utf8')];
     return { cert, key, certFile, keyFile };
@@ -109,13 +138,11 @@ distinguished_name = any
     this.#run('ca', ...config, '-gencrl', '-out', this.crlFile);
   }
 
-  #run(command: string, ...args: readonly string[]): void {
-    execFileSync('openssl', [command, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  #run(...args: readonly string[]): void {
+    execFileSync('openssl', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   }
 
   remove(): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
-
-const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];

@@ -250,7 +250,9 @@ export class Establish implements TlsEvents {
       secured.destroy();
       return;
     }
-    const kind = secured.isSessionReused() ? 'resumed' : pskIdentity === undefined ? 'full' : 'psk';
+    // Asked first: a TLS 1.3 session that begins with a shared key counts as resumed for OpenSSL.
+    const byTicket = secured.isSessionReused() ? 'resumed' : 'full';
+    const kind = pskIdentity === undefined ? byTicket : 'psk';
     bump(this.#options.counters.handshakes, kind);
     this.#ready(
       coming,

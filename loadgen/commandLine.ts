@@ -8,15 +8,9 @@ import yargs, { type Argv, type Options } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { markOperands, unmarked } from '../src/base/operands.ts';
 import { backendOptions, runBackend } from './backendCli.ts';
+import { type Given, OPTION_NAMES, OPTIONS, type OptionValue } from './plan/options.ts';
 import { readScenario } from './plan/scenario.ts';
-import {
-  type Given,
-  makeOutput,
-  makePlan,
-  OPTION_NAMES,
-  OPTIONS,
-  type OptionValue,
-} from './plan/settings.ts';
+import { makeOutput, makePlan } from './plan/settings.ts';
 import { UsageError } from './plan/units.ts';
 import { writeComparison } from './report/compare.ts';
 import { EXIT } from './report/report.ts';

@@ -14,7 +14,7 @@ import { durationOf } from './fleet/load.ts';
 import type { FromWorker, ToWorker } from './ipc.ts';
 import { nowMs } from './measure/clock.ts';
 import { Totals } from './measure/totals.ts';
-import type { Plan } from './plan/plan.ts';
+import { type Plan, targetOf } from './plan/plan.ts';
 import type { Ended, Ending } from './report/report.ts';
 
 /** Time between the order and the first connect or message: every worker has read it by then. */
@@ -193,8 +193,7 @@ export class Manager {
     if (this.#connectedMs !== 0 || this.#phase === 'ending' || this.#phase === 'over') return;
     this.#connectedMs = nowMs();
     if (welcomes === 0) {
-      const { host, port } = this.#plan;
-      this.#end('unreachable', `${host}:${port} gave no WELCOME to any device`);
+      this.#end('unreachable', `${targetOf(this.#plan)} gave no WELCOME to any device`);
       return;
     }
     if (this.#plan.loadFrom === 'connected') this.#load(nowMs() + LEAD_MS);
@@ -243,7 +242,7 @@ export class Manager {
 
   /** Has the server gone away? */
   #watchTarget(now: number): void {
-    const { giveUpMs, host, port } = this.#plan;
+    const { giveUpMs } = this.#plan;
     const { counts, openNow } = this.totals;
     if (openNow > 0 || counts.ends === 0) {
       this.#noLinkSinceMs = undefined;
@@ -255,7 +254,8 @@ export class Manager {
     const atS = ((this.#noLinkSinceMs - this.#startMs) / 1_000).toFixed(0);
     this.#end(
       'vanished',
-      `${host}:${port} vanished: since second ${atS} no link was open, for ${Math.round(downMs / 1_000)} s`,
+      `${targetOf(this.#plan)} vanished: since second ${atS} no link was open, ` +
+        `for ${Math.round(downMs / 1_000)} s`,
     );
   }
 

@@ -4,16 +4,20 @@
  * Bound: a signal to stop ends it within a second with a full report; a second one at once.
  */
 import { lookup } from 'node:dns/promises';
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type CommandBroker, checkCommands } from './commands/commandPublisher.ts';
+import { Dialer } from './fleet/dialer.ts';
 import { Manager } from './manager.ts';
 import { HdrLog } from './measure/hdrLog.ts';
 import { Watch, type Watched } from './measure/watch.ts';
-import type { Plan } from './plan/plan.ts';
+import { deviceId, type Plan } from './plan/plan.ts';
 import { preflight, thisMachine } from './plan/preflight.ts';
 import type { Output } from './plan/settings.ts';
 import { Tokens } from './plan/tokens.ts';
 import { UsageError } from './plan/units.ts';
+import { isFolderAt } from './plan/wayPlan.ts';
 import { writeHtml } from './report/html.ts';
 import { Live } from './report/live.ts';
 import { servePrometheus } from './report/prometheus.ts';
@@ -26,11 +30,25 @@ const INTERRUPTED_WAIT_MS = 200;
 
 /** Names are looked up once, not by every device. */
 async function resolved(plan: Plan): Promise<Plan> {
+  if (plan.unix !== undefined) return plan;
   try {
     const { address } = await lookup(plan.host);
     return { ...plan, host: address };
   } catch {
     throw new UsageError(`--target: the name '${plan.host}' has no address`);
+  }
+}
+
+/** Read once here, so that a mistake is told once and not by each worker. Throws UsageError. */
+function checkFiles(plan: Plan): void {
+  new Dialer(plan, plan.tokens && new Tokens(plan.tokens), 0);
+  const { certPath, keyPath } = plan.tls ?? {};
+  if (certPath === undefined || keyPath === undefined || !isFolderAt(certPath)) return;
+  for (let index = 0; index < plan.devices; index += 1) {
+    const id = deviceId(plan, index);
+    for (const file of [join(certPath, `${id}.pem`), join(keyPath, `${id}.key`)]) {
+      if (!existsSync(file)) throw new UsageError(`--tls-cert: there is no file ${file}`);
+    }
   }
 }
 
@@ -106,8 +124,7 @@ function observe(manager: Manager, live: Live | undefined, hdr: HdrLog | undefin
  */
 export async function run(wanted: Plan, output: Output): Promise<Report> {
   const plan = await resolved(wanted);
-  // Read once here, so that a mistake is told once and not by each worker.
-  if (plan.tokens !== undefined) new Tokens(plan.tokens);
+  checkFiles(plan);
   const warnings = checked(plan);
   const watch = output.amqp === undefined ? undefined : new Watch(plan);
   await watch?.start(output.amqp ?? '', output.prefix);

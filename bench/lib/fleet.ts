@@ -60,6 +60,13 @@ export async function startNode(options: Omit<ServerOptions, 'amqp' | 'prefix'>)
   };
 }
 
+/** Where its devices connect by TLS: what `--tls-port 0` has chosen. */
+export function tlsPortOf({ log }: Pick<Server, 'log'>): number {
+  const ready = log.find(({ msg, role }) => msg === 'ready' && role === 'supervisor');
+  const places = ((ready?.listeners ?? []) as readonly string[]).join(' ');
+  return Number(/devices-tls \S+:(\d+)/.exec(places)?.[1]);
+}
+
 /** From and to, in seconds since 1970. */
 export type Span = readonly [number, number];
 
@@ -99,7 +106,11 @@ export class Fleet {
   readonly #child: ChildProcess;
 
   /** `flags` as on the command line; `before` is a command to run it by, taskset for one. */
-  constructor(server: Server, flags: readonly string[], before: readonly string[] = []) {
+  constructor(
+    server: Pick<Server, 'port'>,
+    flags: readonly string[],
+    before: readonly string[] = [],
+  ) {
     const folder = mkdtempSync(join(tmpdir(), 'owsla-bench-'));
     const json = join(folder, 'report.json');
     const target = ['--target', `127.0.0.1:${server.port}`];

@@ -3,12 +3,13 @@
  * From: fleet.ts and load.ts (connect, send), the socket.  To: ledger.ts, and its host.
  * Bound: IN_FLIGHT_MAX messages without an answer; callers ask `canSend` first.
  *
- *   down -> connecting -> greeting -> open -> down -> ...        (muted: open, but playing dead)
+ *   down -> connecting (-> securing) -> greeting -> open -> down -> ...
+ *                                          (muted: open, but playing dead)
  *
- * An idle link must stay small: one read buffer and one frame reader serve all devices of the
- * process; a device gets a reader of its own only while a frame is incomplete.
+ * An idle link must stay small: one read buffer (dialer.ts) and one frame reader serve all devices
+ * of the process; a device gets a reader of its own only while a frame is incomplete.
  */
-import net from 'node:net';
+import type { Socket } from 'node:net';
 import { ProtocolError, STATUS } from '../../src/base/errors.ts';
 import { FrameReader } from '../../src/wire/frame.ts';
 import { type CommandMessage, type Message, TYPE } from '../../src/wire/message.ts';
@@ -17,6 +18,7 @@ import { nowMs } from '../measure/clock.ts';
 import { Ledger, type LedgerHost } from '../measure/ledger.ts';
 import { KIND } from '../plan/payload.ts';
 import { FRAME_BYTES_MAX } from '../plan/plan.ts';
+import { type DialEvents, type Dialer, type Handshake, reset } from './dialer.ts';
 import { KEY_BYTES, Keys } from './keys.ts';
 import type { Template } from './template.ts';
 
@@ -32,7 +34,8 @@ export interface End {
 export interface DeviceHost extends LedgerHost {
   /** The token with which a device proves itself; undefined: there is none. */
   tokenOf(deviceId: string): string | undefined;
-  /** The TCP connection is there: say HELLO. */
+  readonly dialer: Dialer;
+  /** The connection is there, with TLS if the plan wants it: say HELLO. */
   onConnected(device: Device): void;
   onOpen(device: Device): void;
   onEnd(device: Device, end: End): void;
@@ -42,14 +45,13 @@ export interface DeviceHost extends LedgerHost {
   onQueued(device: Device): void;
 }
 
-export type State = 'down' | 'connecting' | 'greeting' | 'open' | 'muted';
+export type State = 'down' | 'connecting' | 'securing' | 'greeting' | 'open' | 'muted';
 
-const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 let sharedFrames = new FrameReader(FRAME_BYTES_MAX);
 const PONG = encode({ type: TYPE.PONG });
 const PING = encode({ type: TYPE.PING });
 
-export class Device {
+export class Device implements DialEvents {
   readonly index: number;
   readonly id: string;
   readonly #host: DeviceHost;
@@ -71,7 +73,11 @@ export class Device {
   isAsleep = false;
   lastSentMs = 0;
   #startedConnectMs = 0;
-  #socket: net.Socket | undefined;
+  /** What resumes its last TLS session. */
+  ticket: Buffer | undefined;
+  #socket: Socket | undefined;
+  /** What is below TLS; the socket itself where there is none. */
+  #wire: Socket | undefined;
   #rest: FrameReader | undefined;
   #queued: Buffer[] | undefined;
   /** Missing until the link's first message: an idle link stays small. */
@@ -107,7 +113,6 @@ export class Device {
 
   /** Start a link. `plannedMs` is when the plan wanted it; the connect time counts from there. */
   connect(plannedMs: number, localAddress: string | undefined, now: number): void {
-    const { host, port } = this.#host.plan;
     this.state = 'connecting';
     this.link += 1;
     this.plannedConnectMs = plannedMs;
@@ -117,22 +122,27 @@ export class Device {
     this.#isOurEnd = false;
     this.#readPauseMs = 0;
     this.#host.measures.counts.attempts += 1;
-    const socket = net.connect({
-      host,
-      port,
-      noDelay: true,
-      ...(localAddress === undefined ? {} : { localAddress }),
-      onread: { buffer: READ_BUFFER, callback: (length) => this.#onBytes(length) },
-    });
+    const { socket, wire } = this.#host.dialer.dial(this, localAddress, this);
     this.#socket = socket;
-    socket.once('connect', () => this.#onConnect());
+    this.#wire = wire;
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#reason === '') this.#reason = error.code ?? error.message;
     });
     socket.on('close', () => this.#onClose());
   }
 
-  #onConnect(): void {
+  // DialEvents.
+
+  onWire(): void {
+    this.state = 'securing';
+  }
+
+  onOffer(): void {
+    this.#host.measures.counts.ticketsOffered += 1;
+  }
+
+  onReady(kind: Handshake | undefined): void {
+    if (kind !== undefined) this.#host.measures.label('handshakes', kind);
     this.state = 'greeting';
     this.#host.onConnected(this);
   }
@@ -203,7 +213,7 @@ export class Device {
   /** End the link from our side: with BYE and FIN, or at once. */
   close(how: 'bye' | 'reset'): void {
     this.#isOurEnd = true;
-    if (how === 'reset') this.#socket?.resetAndDestroy();
+    if (how === 'reset') reset(this.#wire, this.#host.plan.unix !== undefined);
     else this.#socket?.end(encode({ type: TYPE.BYE, reason: '', retryAfter: undefined }));
   }
 
@@ -218,9 +228,8 @@ export class Device {
     this.#ledger?.expire(before, now);
   }
 
-  #onBytes(length: number): boolean {
-    const bytes = READ_BUFFER.subarray(0, length);
-    this.#host.measures.counts.bytesIn += length;
+  onBytes(bytes: Buffer): boolean {
+    this.#host.measures.counts.bytesIn += bytes.length;
     const frames = this.#rest ?? sharedFrames;
     // Whatever stays behind must not point into the shared buffer.
     frames.push(this.#rest === undefined ? bytes : Buffer.from(bytes));
@@ -337,10 +346,14 @@ export class Device {
 
   #onClose(): void {
     const wasOpen = this.state === 'open' || this.state === 'muted';
+    if (this.state === 'securing' && !this.#isOurEnd) {
+      this.#host.measures.label('handshakes', 'failed');
+    }
     const reason = this.#isOurEnd ? 'ours' : this.#reason === '' ? 'fin' : this.#reason;
     const ledger = this.#ledger;
     this.state = 'down';
     this.#socket = undefined;
+    this.#wire = undefined;
     this.#rest = undefined;
     this.#queued = undefined;
     this.#ledger = undefined;

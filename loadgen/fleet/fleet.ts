@@ -14,7 +14,8 @@ import { deviceId, LATE_MS, type Plan } from '../plan/plan.ts';
 import { Random } from '../plan/random.ts';
 import { Tokens } from '../plan/tokens.ts';
 import type { Due } from './agenda.ts';
-import { Device, type DeviceHost, type End } from './device.ts';
+import { Device, type DeviceHost, type End, type State } from './device.ts';
+import { Dialer } from './dialer.ts';
 import { Pacer, type Source } from './pacer.ts';
 
 /** What is on the agenda for a device. */
@@ -24,6 +25,7 @@ export const DUE = { reconnect: 1, greeting: 2, keepalive: 3, think: 4, fault: 5
 const KEEPALIVE_SHARE = 0.75;
 /** Time that a link may take from connect to WELCOME: what docs/protocol.md asks of devices. */
 const GREETING_MS = 30_000;
+const GREETING_STATES: ReadonlySet<State> = new Set(['connecting', 'securing', 'greeting']);
 /** Two entries per event: beyond that many the watch of events would report false losses. */
 const UNACKED_MAX = 4_000_000;
 
@@ -34,6 +36,7 @@ export class Fleet implements DeviceHost {
   readonly payloads: Payloads;
   readonly devices: Device[] = [];
   readonly open: Device[] = [];
+  readonly dialer: Dialer;
   readonly pacer: Pacer;
   readonly random: Random;
   /** What load.ts and faults.ts want to know; set once, before `connect`. */
@@ -66,6 +69,7 @@ export class Fleet implements DeviceHost {
     this.violations = violations;
     this.#worker = worker;
     this.#tokens = plan.tokens && new Tokens(plan.tokens);
+    this.dialer = new Dialer(plan, this.#tokens, worker);
     this.random = new Random(plan.seed, worker);
     const bytesMax = Math.max(plan.bytes.max, ...plan.profiles.map(({ bytes }) => bytes.max));
     this.payloads = new Payloads(plan.run, plan.seed, bytesMax);
@@ -85,7 +89,8 @@ export class Fleet implements DeviceHost {
   }
 
   tokenOf(deviceId: string): string | undefined {
-    return this.#tokens?.of(deviceId);
+    // With PSK the key has proved it already.
+    return this.plan.tls?.isPsk === true ? undefined : this.#tokens?.of(deviceId);
   }
 
   /** Plan the first connect of every device, from `startMs` on. */
@@ -254,8 +259,7 @@ export class Fleet implements DeviceHost {
     if (due.kind === DUE.reconnect) {
       this.start(device, now, now);
     } else if (due.kind === DUE.greeting) {
-      const isWaiting = device.state === 'connecting' || device.state === 'greeting';
-      if (isWaiting) device.abandon('no-welcome');
+      if (GREETING_STATES.has(device.state)) device.abandon('no-welcome');
     } else if (due.kind === DUE.keepalive) {
       this.#keepAlive(device, now);
     } else {

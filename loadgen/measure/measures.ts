@@ -36,6 +36,7 @@ export const COUNTERS = [
   'bytesIn',
   'faults',
   'wakes',
+  'ticketsOffered',
 ] as const;
 export type CounterName = (typeof COUNTERS)[number];
 export type Counts = Record<CounterName, number>;
@@ -47,6 +48,7 @@ export const LABELLED = [
   'statuses',
   'faults',
   'outcomes',
+  'handshakes',
 ] as const;
 export type LabelledName = (typeof LABELLED)[number];
 export type Labelled = Record<LabelledName, Record<string, number>>;
@@ -94,6 +96,7 @@ export function newLabelled(): Labelled {
     statuses: none(),
     faults: none(),
     outcomes: none(),
+    handshakes: none(),
   };
 }
 

@@ -41,6 +41,35 @@ export interface TokenPlan {
   readonly keyId: string | undefined;
 }
 
+/** TLS of the devices' links; what is secret stays in its files. Paths are absolute. */
+export interface TlsPlan {
+  /** What the server's certificate has to say; '': the address that devices connect to. */
+  readonly servername: string;
+  /** Undefined: the CAs that Node knows. */
+  readonly caFile: string | undefined;
+  /** PEM files; or folders with ID.pem and ID.key of each device. Undefined: no certificate. */
+  readonly certPath: string | undefined;
+  readonly keyPath: string | undefined;
+  /** Undefined: the best that both sides can. */
+  readonly version: '1.2' | '1.3' | undefined;
+  /** By keys that follow from the group key of `tokens`, in place of certificates and tokens. */
+  readonly isPsk: boolean;
+  /** Of the reconnects that have a ticket: how many offer it. */
+  readonly resumeShare: number;
+}
+
+/** Where devices connect, and what comes there before their first frame. */
+export interface WayPlan {
+  /** '' and 0 for a Unix socket. */
+  readonly host: string;
+  readonly port: number;
+  /** Absolute path of a Unix socket; undefined: TCP. */
+  readonly unix: string | undefined;
+  /** Version of the PROXY header. */
+  readonly proxy: 'v1' | 'v2' | undefined;
+  readonly tls: TlsPlan | undefined;
+}
+
 /** Shares of devices that misbehave, and waves of reboots. */
 export interface FaultPlan {
   readonly halfOpen: number;
@@ -75,9 +104,7 @@ export interface SleepPlan {
   readonly wakeToMs: number;
 }
 
-export interface Plan {
-  readonly host: string;
-  readonly port: number;
+export interface Plan extends WayPlan {
   readonly run: number;
   readonly seed: number;
   readonly workers: number;
@@ -115,6 +142,11 @@ export interface Plan {
   readonly faults: FaultPlan;
   readonly commands: CommandPlan;
   readonly sleep: SleepPlan;
+}
+
+/** `127.0.0.1:7000`, or the path of the Unix socket: for people. */
+export function targetOf({ unix, host, port }: WayPlan): string {
+  return unix ?? `${host}:${port}`;
 }
 
 /** Messages without an answer that one device may have; above it, it is passed over. */

@@ -29,6 +29,8 @@ export interface Machine {
 const FILES_RESERVED = 64;
 /** Memory of a link in a worker and in the kernel together, rounded up. */
 const LINK_BYTES = 16 * 1024;
+/** With TLS. */
+const TLS_LINK_BYTES = 80 * 1024;
 /** 20,000 links an address took 2.4 ms of search each, 2,000 none to speak of. */
 const LINKS_PER_SOURCE = 3_000;
 
@@ -81,7 +83,7 @@ export function preflight(plan: Plan, machine: Machine): Preflight {
     );
   }
   const sources = Math.max(1, plan.sources.length);
-  if (ports !== undefined && plan.devices > ports * sources) {
+  if (ports !== undefined && plan.unix === undefined && plan.devices > ports * sources) {
     const needed = Math.ceil(plan.devices / ports);
     faults.push(
       `${plan.devices} links from ${sources} address${sources === 1 ? '' : 'es'} need more than ` +
@@ -100,8 +102,9 @@ export function preflight(plan: Plan, machine: Machine): Preflight {
   if (foreign.length > 0) {
     faults.push(`--source: ${foreign[0]} is no address of this machine`);
   }
-  if (plan.devices * LINK_BYTES > freeBytes) {
-    const needed = Math.ceil((plan.devices * LINK_BYTES) / 2 ** 20);
+  const linkBytes = plan.tls === undefined ? LINK_BYTES : TLS_LINK_BYTES;
+  if (plan.devices * linkBytes > freeBytes) {
+    const needed = Math.ceil((plan.devices * linkBytes) / 2 ** 20);
     warnings.push(`${plan.devices} links may need ${needed} MiB; less is free`);
   }
   if (plan.workers >= cores && cores > 1) {

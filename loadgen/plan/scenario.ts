@@ -10,10 +10,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse, YAMLParseError } from 'yaml';
+import { type Given, OPTION_NAMES, type OptionValue } from './options.ts';
 import { PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN } from './payload.ts';
 import type { Profile } from './plan.ts';
 import { PROFILES } from './profiles.ts';
-import { type Given, OPTION_NAMES, type OptionValue } from './settings.ts';
 import { duration, UsageError, wholes } from './units.ts';
 
 export interface Scenario {

@@ -5,6 +5,7 @@
  */
 import type { TimeName } from '../measure/measures.ts';
 import type { Percentiles, Point } from '../measure/totals.ts';
+import { targetOf } from '../plan/plan.ts';
 import { escapeHtml, type Line, plot } from './plot.ts';
 import type { Report } from './report.ts';
 import { BOTTLENECK, grouped, writeMs, writeTable } from './table.ts';
@@ -196,7 +197,7 @@ function facts({ links, rates, times, counts, plan }: Report): string {
 /** The whole page. */
 export function writeHtml(report: Report): string {
   const { ok, exitCode, failures, selfCheck, startedAt, plan } = report;
-  const title = `${plan.host}:${plan.port}, ${startedAt.slice(0, 19).replace('T', ' ')} UTC`;
+  const title = `${targetOf(plan)}, ${startedAt.slice(0, 19).replace('T', ' ')} UTC`;
   const passed = selfCheck.wasBottleneck
     ? `<span class="verdict doubtful">passed, but ${BOTTLENECK}</span>`
     : '<span class="verdict passed">passed</span>';

@@ -6,6 +6,7 @@
 
 import type { Percentiles } from '../measure/totals.ts';
 import { NOTES, VIOLATIONS, type Violation, WRONGS } from '../measure/violations.ts';
+import { targetOf } from '../plan/plan.ts';
 import type { Report } from './report.ts';
 
 const TOP_MAX = 6;
@@ -67,6 +68,11 @@ function linkRows({ links, counts, labelled, plan }: Report): string[] {
       `${grouped(links.openMax)} at most; ${grouped(links.connectRate)} connects/s, ` +
       `${grouped(links.reconnects)} reconnects, ${grouped(counts.connectFailures)} failed`,
   ];
+  if (Object.keys(labelled.handshakes).length > 0) {
+    const offered = counts.ticketsOffered;
+    const tickets = offered === 0 ? '' : `; ${grouped(offered)} tickets offered`;
+    rows.push(`  TLS       ${writeLabels(labelled.handshakes)}${tickets}`);
+  }
   if (Object.keys(labelled.ends).length > 0) {
     rows.push(`  ended     ${writeLabels(labelled.ends)}`);
   }
@@ -195,7 +201,7 @@ export function writeTable(report: Report): string {
   const seconds = (ended.loadToS - ended.loadFromS).toFixed(1);
   const rows = [
     '',
-    `owsla-loadgen: ${plan.host}:${plan.port}, ${grouped(plan.devices)} devices, ${plan.workers} ` +
+    `owsla-loadgen: ${targetOf(plan)}, ${grouped(plan.devices)} devices, ${plan.workers} ` +
       `worker${plan.workers === 1 ? '' : 's'}, ${seconds} s of load, seed ${plan.seed}`,
     ...linkRows(report),
     ...messageRows(report),

@@ -6,15 +6,10 @@ import t from 'tap';
 import { parse } from 'yaml';
 import { FIGURES } from '../../loadgen/measure/thresholds.ts';
 import { isNote, VIOLATIONS } from '../../loadgen/measure/violations.ts';
+import { type Given, OPTION_NAMES, OPTIONS } from '../../loadgen/plan/options.ts';
 import { PROFILES } from '../../loadgen/plan/profiles.ts';
 import { readScenario } from '../../loadgen/plan/scenario.ts';
-import {
-  type Given,
-  makeOutput,
-  makePlan,
-  OPTION_NAMES,
-  OPTIONS,
-} from '../../loadgen/plan/settings.ts';
+import { makeOutput, makePlan } from '../../loadgen/plan/settings.ts';
 import { EXIT } from '../../loadgen/report/report.ts';
 import { inlinesOf } from '../helpers/docs.ts';
 

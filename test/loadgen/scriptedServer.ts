@@ -45,7 +45,7 @@ export class ScriptedServer {
 
   constructor(script: Script = {}) {
     this.#script = script;
-    this.#server = net.createServer({ noDelay: true }, (socket) => this.#onSocket(socket));
+    this.#server = net.createServer({ noDelay: true }, (socket) => this.take(socket));
   }
 
   /** Listen on `port`, 0 for any free one; the port that it is. */
@@ -69,7 +69,8 @@ export class ScriptedServer {
     await closed;
   }
 
-  #onSocket(socket: net.Socket): void {
+  /** A link that came in some other way than by `listen`. */
+  take(socket: net.Socket): void {
     const link: Link = {
       socket,
       deviceId: '',

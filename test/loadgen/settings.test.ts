@@ -3,10 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { judge, parseThreshold } from '../../loadgen/measure/thresholds.ts';
+import type { Given } from '../../loadgen/plan/options.ts';
 import { deviceId, type Plan, profileOf } from '../../loadgen/plan/plan.ts';
 import { type Machine, preflight } from '../../loadgen/plan/preflight.ts';
 import { readScenario } from '../../loadgen/plan/scenario.ts';
-import { type Given, makeOutput, makePlan } from '../../loadgen/plan/settings.ts';
+import { makeOutput, makePlan } from '../../loadgen/plan/settings.ts';
 
 const TARGET = { target: '127.0.0.1:7000' };
 
@@ -64,6 +65,18 @@ const REFUSED: [Given, RegExp][] = [
   [{ reboot: '10%' }, /--reboot: '10%' is not SHARE@INTERVAL/],
   [{ devicePrefix: 'a b' }, /--device-prefix/],
   [{ keepalive: '1500ms' }, /--keepalive: whole seconds/],
+  [{ unix: '/run/x.sock' }, /--target and --unix: devices connect to one of them/],
+  [{ target: '', unix: '/run/x.sock', source: '127.0.0.2' }, /--source and --unix/],
+  [{ proxy: 'v3' }, /--proxy: 'v3' is not v1, v2/],
+  [{ tlsCa: 'ca.pem' }, /--tls-ca: it needs --tls/],
+  [{ tls: true, tlsVersion: '1.1' }, /--tls-version: '1.1' is not 1.2, 1.3/],
+  [{ tls: true, tlsKey: 'a.key' }, /--tls-key: it belongs to a --tls-cert/],
+  [{ tls: true, tlsCert: 'a.pem' }, /--tls-cert: it needs its --tls-key/],
+  [{ tls: true, tlsCert: '/', tlsKey: 'a.key' }, /two files, or two folders/],
+  [{ tls: true, tlsPsk: true }, /--tls-psk: the keys come from --keys FILE/],
+  [{ tls: true, tlsPsk: true, keys: 'k', tlsCert: '/' }, /--tls-psk and --tls-cert/],
+  [{ tls: true, tlsPsk: true, keys: 'k', tlsResume: '50%' }, /--tls-resume: what PSK has proved/],
+  [{ tls: true, tlsResume: '1' }, /--tls-resume: '1' may be 1% or 100%/],
   [{ keyId: '2026a' }, /--key-id: it is one of the keys in --keys FILE/],
 ];
 
@@ -199,6 +212,20 @@ t.test('preflight: what cannot work is refused, with what to change', async (t) 
   t.match(judgeOf({ source: '10.0.0.5,10.0.0.6' }).faults, [/10.0.0.6 is no address/]);
   t.match(judgeOf({ devices: '9000', storm: true }).warnings, [/somaxconn/]);
   t.match(judgeOf({ devices: '100', workers: '4' }).warnings, [/leave none/]);
+});
+
+t.test('settings: the way to the server', async (t) => {
+  t.match(plan(), { unix: undefined, proxy: undefined, tls: undefined });
+  const given = { tls: true, tlsCa: 'ca.pem', tlsCert: '/', tlsResume: '80%' } as const;
+  t.match(plan({ ...given, target: 'owsla.example:7443' }).tls, {
+    servername: 'owsla.example',
+    caFile: join(process.cwd(), 'ca.pem'),
+    ...{ certPath: '/', keyPath: '/', isPsk: false, resumeShare: 0.8, version: undefined },
+  });
+  t.equal(plan({ tls: true }).tls?.servername, '', 'an address is no name');
+  t.match(plan({ target: '', unix: 'a.sock', proxy: 'v2' }), {
+    ...{ unix: join(process.cwd(), 'a.sock'), host: '', proxy: 'v2' },
+  });
 });
 
 t.test('settings: commands and sleepers', async (t) => {

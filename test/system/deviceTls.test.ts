@@ -75,7 +75,7 @@ t.test('device-tls.c', { skip: noMbedtls || noOpenssl }, async (t) => {
   }
 
   t.test('what does not fit', async (t) => {
-    const other = new Authority('other');
+    const other = new Authority({ name: 'other' });
     t.teardown(() => other.remove());
     const stranger = run('door-1', { TLS_CA: other.caFile });
     await stranger.prints(/TLS handshake: .*(?:Certificate|X509)/i);

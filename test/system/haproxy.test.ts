@@ -10,11 +10,11 @@ import { names } from '../../src/broker/topology.ts';
 import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device, event, hello } from '../helpers/fakes/device.ts';
 import { loopbackNet } from '../helpers/loopback.ts';
+import { Authority } from '../helpers/processes/authority.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Haproxy, noHaproxy } from '../helpers/processes/haproxy.ts';
 import { at, noOpenssl } from '../helpers/processes/programs.ts';
 import { Server } from '../helpers/processes/server.ts';
-import { TestCa } from '../helpers/processes/testCa.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const NET = loopbackNet();
@@ -24,11 +24,11 @@ const [TLS_PORT, MTLS_PORT] = [17_001, 17_002];
 t.test('HAProxy in front', { skip: noHaproxy || noOpenssl }, async (t) => {
   const broker = await findBroker();
   const prefix = `test-${randomUUID()}`;
-  const ca = new TestCa();
-  const served = ca.issue('localhost');
+  const ca = new Authority();
+  const served = ca.issue('localhost', { san: 'DNS:localhost' });
   ca.save('server.pem', served.cert + served.key);
-  ca.save('fleet-ca.pem', ca.cert);
-  ca.save('fleet.crl', ca.crl());
+  ca.save('fleet-ca.pem', ca.ca);
+  ca.save('fleet.crl', readFileSync(ca.crlFile, 'utf8'));
   const keys = ca.save('keys.yaml', `g1: ${newGroupKey()}\n`);
   const unix = `${ca.folder}/devices.sock`;
   const listener = { name: 'behind-haproxy', unix, auth: ['cert', 'key'], 'cert-id': 'cn', keys };
@@ -53,18 +53,19 @@ t.test('HAProxy in front', { skip: noHaproxy || noOpenssl }, async (t) => {
   });
 
   async function secured(port: number, options: ConnectionOptions = {}): Promise<TLSSocket> {
-    const to = { port, host: PROXY, localAddress: DEVICE, servername: 'localhost', ca: ca.cert };
+    const to = { port, host: PROXY, localAddress: DEVICE, servername: 'localhost', ca: ca.ca };
     const socket = connect({ ...to, ...options });
     socket.on('error', () => {});
     await once(socket, 'secureConnect');
     return socket;
   }
   const door = ca.issue('door-1');
+  const shown = ({ cert, key }: typeof door): ConnectionOptions => ({ cert, key });
 
   t.test('a certificate that HAProxy has verified, and the address of the device', async (t) => {
     const got = Promise.withResolvers<ConsumeMessage>();
     await backend.on(names(prefix).events, '#', got.resolve);
-    const socket = await secured(MTLS_PORT, door);
+    const socket = await secured(MTLS_PORT, shown(door));
     const device = new Device(socket);
     device.send(hello('door-1'), event(1));
     await device.expect('welcome');
@@ -74,7 +75,7 @@ t.test('HAProxy in front', { skip: noHaproxy || noOpenssl }, async (t) => {
   });
 
   t.test('the certificate of another device', async (t) => {
-    const device = new Device(await secured(MTLS_PORT, door));
+    const device = new Device(await secured(MTLS_PORT, shown(door)));
     device.send(hello('door-2'));
     t.match(await device.rest(), [
       { type: 'error', code: 'auth-failed' },
@@ -106,10 +107,10 @@ t.test('HAProxy in front', { skip: noHaproxy || noOpenssl }, async (t) => {
   t.test(
     'a certificate renewed over the runtime API: new links have it, old ones stay',
     async (t) => {
-      const old = new Device(await secured(MTLS_PORT, door));
+      const old = new Device(await secured(MTLS_PORT, shown(door)));
       old.send(hello('door-1'));
       await old.expect('welcome');
-      const next = ca.issue('localhost');
+      const next = ca.issue('localhost', { san: 'DNS:localhost' });
       const file = `${ca.folder}/server.pem`;
       await haproxy.ask(`set ssl cert ${file}`, next.cert + next.key);
       await haproxy.ask(`commit ssl cert ${file}`);

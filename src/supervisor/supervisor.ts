@@ -158,6 +158,7 @@ class Supervisor {
       slot.why = undefined;
       const readyMs = Math.round(slot.seenAt - slot.startedAt);
       this.#log.info({ ...logFieldsOf(slot), childPid: slot.process?.pid, readyMs }, 'child ready');
+      this.#setTitle();
       this.#notifyNode();
       this.#announce();
     }

@@ -4,7 +4,7 @@
  * Bound: one process at a time.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import type { StartError } from '../base/errors.ts';
+import { EXIT, type StartError } from '../base/errors.ts';
 import { NO_DEBUGGER } from '../base/runtime.ts';
 import type { ChildFacts, ChildFigures, ChildRole, ChildState, ToChild } from '../node/ipc.ts';
 import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
@@ -106,6 +106,18 @@ export function forkInto(slot: ChildSlot, entry: string, incarnation: string): C
 /** Devices are not served without it, unlike registrar and observer. */
 export function servesDevices({ role }: ChildSlot): boolean {
   return role === 'acceptor';
+}
+
+/**
+ * Does a child that cannot continue end the node? An acceptor does, unless it crashed. A
+ * helper only in its first life, because then the start was wrong. Later the links matter more,
+ * and the cause (a store or a prefix that another node has, a port in use, a queue that was
+ * created again) may be gone at the next attempt.
+ */
+export function endsNode(slot: ChildSlot): boolean {
+  const { fatal, restarts } = slot;
+  if (fatal === undefined || fatal.exitCode === EXIT.crashed) return false;
+  return servesDevices(slot) || restarts === 0;
 }
 
 export function hasEnded({ state }: ChildSlot): boolean {

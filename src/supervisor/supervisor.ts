@@ -27,6 +27,7 @@ import { FolderKeeper, makeFolder, makeRunDir, removeFolder } from '../node/fold
 import type { FromChild, NodeMessage } from '../node/ipc.ts';
 import {
   type ChildSlot,
+  endsNode,
   factsOf,
   forkInto,
   hasEnded,
@@ -158,6 +159,7 @@ class Supervisor {
       slot.why = undefined;
       const readyMs = Math.round(slot.seenAt - slot.startedAt);
       this.#log.info({ ...logFieldsOf(slot), childPid: slot.process?.pid, readyMs }, 'child ready');
+      this.#setTitle();
       this.#notifyNode();
       this.#announce();
     }
@@ -384,16 +386,4 @@ class Supervisor {
     notify(this.#observer, message);
     notify(this.#registrar, message);
   }
-}
-
-/**
- * Does a child that cannot continue end the node? An acceptor does, unless it crashed. A
- * helper only in its first life, because then the start was wrong. Later the links matter more,
- * and the cause (a store or a prefix that another node has, a port in use, a queue that was
- * created again) may be gone at the next attempt.
- */
-function endsNode(slot: ChildSlot): boolean {
-  const { fatal, restarts } = slot;
-  if (fatal === undefined || fatal.exitCode === EXIT.crashed) return false;
-  return servesDevices(slot) || restarts === 0;
 }

@@ -113,7 +113,7 @@ t.test('a terminal that is closed, SIGHUP to all, costs no link and ends no proc
 
   process.kill(-cli.pid, 'SIGHUP');
 
-  await cli.line(({ msg, signal }) => msg === 'signal ignored' && signal === 'SIGHUP');
+  await cli.line(({ msg, signal }) => msg === 'reading files again' && signal === 'SIGHUP');
   t.same(cli.children(), children);
   process.kill(-cli.pid, 'SIGINT');
   t.match(await device?.expect(TYPE.BYE), { reason: 'draining' });

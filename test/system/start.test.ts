@@ -129,7 +129,7 @@ t.test('a port that this user may not open: one sentence, exit 78', { skip }, as
 
 t.test('a host that is none: one sentence, exit 78', async (t) => {
   for (const host of ['a..b', 'fe80::1%no-such-zone']) {
-    const cli = serve(t, broker.url, ['--admin-host', host]);
+    const cli = serve(t, broker.url, ['--admin-host', host, '--admin-auth', 'none']);
     await refuses(t, cli, EXIT.config, /^owsla: admin port 0 on \S+ cannot be opened/);
   }
 });

@@ -25,11 +25,13 @@ export class ListenerReader {
   readonly #label: string;
   readonly #faults: string[];
   readonly #raw: Record<string, unknown>;
+  readonly #isMap: boolean;
   readonly #known = new Set<string>();
 
   constructor(raw: unknown, label: string, faults: string[]) {
     const isMap = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
     if (!isMap) faults.push(`${label} must be a map, such as name: devices, port: 7000`);
+    this.#isMap = isMap;
     this.#raw = isMap ? (raw as Record<string, unknown>) : {};
     this.#label = label;
     this.#faults = faults;
@@ -37,6 +39,7 @@ export class ListenerReader {
 
   /** `plain` and `tlsOfAll`: what holds for all listeners. Undefined: there are faults. */
   read(plain: Unnamed, tlsOfAll: TlsConfig): ListenerConfig | undefined {
+    if (!this.#isMap) return undefined;
     const before = this.#faults.length;
     const name = this.#name();
     const unix = this.#path('unix', '');
@@ -134,6 +137,11 @@ export class ListenerReader {
   #list(key: string, otherwise: readonly string[]): readonly string[] {
     const value = this.#take(key) ?? otherwise;
     const list = typeof value === 'string' ? value.split(',') : value;
+    // Of an empty list, nothing and everything are both a way to read it.
+    if (value !== otherwise && Array.isArray(list) && list.length === 0) {
+      this.#fault(`has an empty list as ${key}: leave it out, or say what is in it`);
+      return otherwise;
+    }
     if (Array.isArray(list) && list.every((item) => typeof item === 'string')) return list;
     this.#fault(`has a ${key} that is no list of texts`);
     return otherwise;

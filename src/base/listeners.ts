@@ -126,7 +126,9 @@ export function makeListeners(
     add({ name: 'devices-unix', host: '', port: 0, unix, proxyProtocol: 'require' });
   }
   found.push(...(listed ?? []));
-  if (found.length === 0) faults.push('listeners is empty: devices have nowhere to connect');
+  // One that could not be read has its own fault.
+  const isEmpty = found.length === 0 && !faults.some((fault) => fault.startsWith('listeners['));
+  if (isEmpty) faults.push('listeners is empty: devices have nowhere to connect');
   const settled = found.map((listener) => settle(listener, faults));
   checkTogether(settled, faults);
   return Object.freeze(settled);
@@ -153,7 +155,8 @@ export type Unnamed = Omit<ListenerConfig, 'name'>;
 function settle(listener: ListenerConfig, faults: string[]): ListenerConfig {
   const { name, host, unix, proxyProtocol, proxyFrom } = listener;
   const isHere = unix !== '' || isLoopback(host);
-  if (listener.auth.length === 0 && !isHere) {
+  const isOpen = listener.auth.length === 0;
+  if (isOpen && !isHere) {
     faults.push(
       `${host} can be reached from other machines, so say who may connect: --auth none admits every device`,
     );
@@ -161,6 +164,9 @@ function settle(listener: ListenerConfig, faults: string[]): ListenerConfig {
   const auth: readonly AuthMethod[] = listener.auth.length === 0 ? ['none'] : listener.auth;
   const settled = Object.freeze({ ...listener, auth });
   const say = (fault: string) => faults.push(`listener ${name}: ${fault}`);
+  if (isOpen && isHere && proxyProtocol === 'require') {
+    say('a proxy passes on other machines, so say who may connect: auth none admits every device');
+  }
   if (proxyProtocol === 'require' && unix === '' && proxyFrom.length === 0) {
     say('proxy-from must say which addresses may send a PROXY header');
   }
@@ -169,6 +175,9 @@ function settle(listener: ListenerConfig, faults: string[]): ListenerConfig {
   }
   if (Buffer.byteLength(unix) > UNIX_PATH_MAX) {
     say(`the path ${unix} is longer than the ${UNIX_PATH_MAX} bytes that a socket's may have`);
+  }
+  for (const pattern of listener.topics.filter((text) => !isTopicPattern(text))) {
+    say(`topics has ${JSON.stringify(pattern)}, which is not dotted words, * and #`);
   }
   checkTls(settled, say);
   checkAuth(settled, say);
@@ -227,6 +236,13 @@ function checkTogether(listeners: readonly ListenerConfig[], faults: string[]): 
     if (places.has(place)) faults.push(`two listeners are at ${place}`);
     places.add(place);
   }
+}
+
+const TOPIC_PATTERN = /^(?:[A-Za-z0-9_-]+|\*|#)(?:\.(?:[A-Za-z0-9_-]+|\*|#))*$/;
+
+/** An AMQP pattern of topics: `*` is one word, `#` none or more. */
+export function isTopicPattern(text: string): boolean {
+  return text.length <= 255 && TOPIC_PATTERN.test(text);
 }
 
 export function isCidr(text: string): boolean {

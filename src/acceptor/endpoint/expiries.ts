@@ -45,18 +45,25 @@ export class Expiries<T> {
   /** End what is due. `onDue` may add and delete items. */
   sweep(now: number): void {
     const last = Math.floor(now / EXPIRY_STEP_MS);
-    // The first sweep, and one after a long sleep, have nothing to count up.
-    if (this.#steps.size === 0 || last - this.#next > this.#steps.size * SWEEP_MAX) {
-      this.#next = Math.min(last + 1, ...this.#steps.keys());
-    }
     let left = SWEEP_MAX;
-    for (; this.#next <= last; this.#next += 1) {
-      for (const item of this.#steps.get(this.#next) ?? []) {
+    while (this.#next <= last) {
+      const items = this.#steps.get(this.#next);
+      if (items === undefined) this.#skip(last);
+      for (const item of items ?? []) {
         if (left === 0) return;
         left -= 1;
         this.delete(item);
         this.#onDue(item);
       }
     }
+  }
+
+  /** Nothing is there now. The first sweep, and one after a long sleep, do not count up to it. */
+  #skip(last: number): void {
+    this.#next += 1;
+    if (last - this.#next <= this.#steps.size) return;
+    let first = last + 1;
+    for (const step of this.#steps.keys()) first = Math.min(first, step);
+    this.#next = Math.max(this.#next, first);
   }
 }

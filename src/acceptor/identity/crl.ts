@@ -14,12 +14,16 @@ export interface Crl {
   isRevoked(certificate: { readonly raw: Uint8Array }): boolean;
 }
 
+const BEGIN = '-----BEGIN X509 CRL-----';
 const BLOCK = /-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]+)-----END X509 CRL-----/g;
 
 /** Throws an Error of one sentence when `pem` holds no revocation list, or a broken one. */
 export function readCrl(pem: string): Crl {
   const blocks = [...pem.matchAll(BLOCK)];
-  if (blocks.length === 0) throw new Error('holds no revocation list in PEM');
+  const begun = pem.split(BEGIN).length - 1;
+  if (begun === 0) throw new Error('holds no revocation list in PEM');
+  // One that is passed over would let in whom it names.
+  if (blocks.length !== begun) throw new Error('holds a revocation list that is broken');
   const revoked = new Set<string>();
   let nextUpdate: number | undefined;
   try {

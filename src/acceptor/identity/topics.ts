@@ -5,12 +5,6 @@
  */
 import type { TopicFilter } from '../endpoint/proof.ts';
 
-const PATTERN = /^(?:[A-Za-z0-9_-]+|\*|#)(?:\.(?:[A-Za-z0-9_-]+|\*|#))*$/;
-
-export function isTopicPattern(text: string): boolean {
-  return text.length <= 255 && PATTERN.test(text);
-}
-
 /** `*` is one word, `#` none or more. Undefined for no patterns: all topics are allowed. */
 export function topicFilter(patterns: readonly string[]): TopicFilter | undefined {
   if (patterns.length === 0) return undefined;

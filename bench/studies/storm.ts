@@ -3,10 +3,10 @@
  * 1,000 devices exchange requests while 20,000 others connect at once. The round trips' p99 in the
  * storms beside the quiet one of the same run. loadgen is pinned to one processor; what storms
  * there yields to what measures, or the figures would be of loadgen's own haste.
- * With --tls each of them does a full handshake first; who is there talks by TLS too. 5,000 of these
- * cost as much as what is asked of a node in the same time, and loadgen as much again.
+ * With --tls all of them come by TLS, each with a full handshake; a device pays as much for it as
+ * the node, so 5,000 of them are a storm.
  * `node bench/studies/storm.ts [--runs 5] [--devices 20000] [--rate 1000] [--samples 30000]
- *   [--acceptors 2] [--tls] [--set LIMIT=VALUE]...`: so many samples on each side, at least.
+ *   [--acceptors 2] [--tls] [--set LIMIT=VALUE]...`: --samples on each side, at least.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Histogram } from 'hdr-histogram-js';

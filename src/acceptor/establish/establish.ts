@@ -250,7 +250,7 @@ export class Establish implements TlsEvents {
       secured.destroy();
       return;
     }
-    // Asked first: a TLS 1.3 session that begins with a shared key counts as resumed for OpenSSL.
+    // Asked first: what begins with a shared key in TLS 1.3 counts as resumed for OpenSSL.
     const byTicket = secured.isSessionReused() ? 'resumed' : 'full';
     const kind = pskIdentity === undefined ? byTicket : 'psk';
     bump(this.#options.counters.handshakes, kind);

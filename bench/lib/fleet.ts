@@ -38,13 +38,16 @@ export const OPEN_GATE = { connectsPerSecond: 1_000_000, connectBurst: 1_000_000
 
 let nodes = 0;
 
-/** A broker, an echo backend and a node. */
-export async function startNode(options: Omit<ServerOptions, 'amqp' | 'prefix'>): Promise<Node> {
+/** A broker, an echo backend and a node, of this tree or as another one's class starts it. */
+export async function startNode(
+  options: Omit<ServerOptions, 'amqp' | 'prefix'>,
+  Starts: Pick<typeof Server, 'start'> = Server,
+): Promise<Node> {
   const broker = await findBroker();
   nodes += 1;
   const prefix = `bench-${process.pid}-${nodes}`;
   const limits = { ...FIGURES, ...options.limits };
-  const server = await Server.start({ ...options, limits, amqp: broker.url, prefix });
+  const server = await Starts.start({ ...options, limits, amqp: broker.url, prefix });
   const backend = new Told('backend.ts', ['amqp', 'requests', broker.url, prefix]);
   await backend.next();
   return {

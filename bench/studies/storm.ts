@@ -3,21 +3,35 @@
  * 1,000 devices exchange requests while 20,000 others connect at once. The round trips' p99 in the
  * storms beside the quiet one of the same run. loadgen is pinned to one processor; what storms
  * there yields to what measures, or the figures would be of loadgen's own haste.
+ * With --tls all of them come by TLS, each with a full handshake; a device pays as much for it as
+ * the node, so 5,000 of them are a storm.
  * `node bench/studies/storm.ts [--runs 5] [--devices 20000] [--rate 1000] [--samples 30000]
- *   [--acceptors 2] [--set LIMIT=VALUE]...`: so many samples on each side, at least.
+ *   [--acceptors 2] [--tls] [--set LIMIT=VALUE]...`: --samples on each side, at least.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Histogram } from 'hdr-histogram-js';
+import type { Server } from '../../test/helpers/processes/server.ts';
 import { waitFor } from '../../test/helpers/waitFor.ts';
-import { Fleet, LEFTOVER, type Node, type Span, sourcesFor, startNode } from '../lib/fleet.ts';
+import {
+  Fleet,
+  LEFTOVER,
+  type Node,
+  type Span,
+  sourcesFor,
+  startNode,
+  tlsPortOf,
+} from '../lib/fleet.ts';
 import { cpuUsOf, US_PER_CORE_PERCENT } from '../lib/machine.ts';
 import { options } from '../lib/options.ts';
 import { heading, row, spread } from '../lib/stats.ts';
+import { makeTlsFiles, serverFlags } from '../lib/tlsKinds.ts';
 
-const { runs, devices, rate, samples, acceptors, set } = options({
-  ...{ runs: 5, devices: 20_000, rate: 1_000, samples: 30_000, acceptors: 2, set: [] },
+const { runs, devices, rate, samples, acceptors, tls, set } = options({
+  ...{ runs: 5, devices: 20_000, rate: 1_000, samples: 30_000, acceptors: 2, tls: false, set: [] },
 });
 const TALKERS = 1_000;
+/** Replies after which the figures are those of compiled code. */
+const WARM = 5_000;
 const ON_CPU = ['taskset', '-c', '1'];
 const STORM_DEADLINE_MS = 120_000;
 const STORMS_MAX = 8;
@@ -25,6 +39,13 @@ const STORMS_MAX = 8;
 const LOOK_MS = 1_000;
 /** The interval of loadgen's log. */
 const INTERVAL_S = 1;
+
+const files = tls ? makeTlsFiles() : undefined;
+const SERVES_TLS = files === undefined ? [] : serverFlags('tls13', files.folder);
+const BY_TLS =
+  files === undefined ? [] : ['--tls', '--tls-ca', files.caFile, '--tls-servername', 'localhost'];
+/** Where the fleets connect. */
+const placeOf = (server: Server) => (tls ? { port: tlsPortOf(server) } : server);
 
 const nowS = () => Date.now() / 1_000;
 const lengthOf = (spans: readonly Span[]) => spans.reduce((all, [from, to]) => all + to - from, 0);
@@ -35,10 +56,11 @@ async function storm({ server }: Node, number: number): Promise<{ fleet: Fleet; 
   const before = await hellos();
   const flags = ['--devices', String(devices), '--storm', '--source', sourcesFor(devices)];
   const fleet = new Fleet(
-    server,
+    placeOf(server),
     [
       ...[...flags, '--workers', '2', '--device-prefix', `storm-${number}-`, '--rate', '0'],
       ...['--duration', '10m', '--connect-timeout', '120s', '--reconnect', '1s-2s'],
+      ...BY_TLS,
     ],
     [...ON_CPU, ...LEFTOVER],
   );
@@ -51,12 +73,12 @@ async function storm({ server }: Node, number: number): Promise<{ fleet: Fleet; 
 
 async function measure(): Promise<Record<string, number>> {
   const limits = Object.fromEntries(set.map((text) => text.split('=')));
-  const node = await startNode({ acceptors, limits });
+  const node = await startNode({ acceptors, limits, flags: SERVES_TLS });
   try {
     const flags = ['--devices', String(TALKERS), '--rate', String(rate), '--duration', '1h'];
-    const talkers = new Fleet(node.server, flags, ON_CPU);
+    const talkers = new Fleet(placeOf(node.server), [...flags, ...BY_TLS], ON_CPU);
     const sent = () => node.server.metric('owsla_deliveries_total', 'fate="sent"');
-    await waitFor('the fleet to have warmed up', async () => (await sent()) > 5_000);
+    await waitFor('a warm fleet', async () => (await sent()) > WARM, STORM_DEADLINE_MS);
     const quiet: Span = [nowS(), nowS() + samples / rate + INTERVAL_S];
     await pause((quiet[1] - quiet[0]) * 1_000);
 
@@ -91,12 +113,13 @@ async function measure(): Promise<Record<string, number>> {
   }
 }
 
+process.once('exit', () => files?.remove());
 const measured: Record<string, number>[] = [];
 for (let run = 0; run < runs; run += 1) {
   measured.push(await measure());
   console.log(JSON.stringify(measured.at(-1)));
 }
-console.log(heading(`${devices} devices connect while ${TALKERS} talk`));
+console.log(heading(`${devices} devices connect${tls ? ' by TLS' : ''} while ${TALKERS} talk`));
 for (const [name, about, unit] of [
   ['quiet50', 'round trip, quiet', 'ms, p50'],
   ['storm50', 'round trip, in the storm', 'ms, p50'],

@@ -58,6 +58,10 @@ export class Haproxy {
     return haproxy;
   }
 
+  get pid(): number {
+    return this.#tied.pid;
+  }
+
   /** The answer of its runtime API. `payload`: PEM, as `set ssl` takes it. */
   async ask(command: string, payload?: string): Promise<string> {
     const socket = createConnection(join(this.#folder, 'runtime'));

@@ -12,7 +12,7 @@ import { StreamClient } from '../../src/acceptor/streamClient.ts';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
 import { noTrace } from '../../src/base/trace.ts';
-import type { BlockListMessage } from '../../src/node/messages.ts';
+import type { BlockListMessage, ToAcceptor } from '../../src/node/messages.ts';
 import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import { StreamServer } from '../../src/registrar/streamServer.ts';
 import { FakeClock } from '../helpers/fakes/clock.ts';
@@ -42,8 +42,13 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
   });
   const log = pino({}, { write: (line) => errors.push(JSON.parse(line)) });
   const answers: unknown[][] = [];
+  const asked: unknown[][] = [];
+  const told: ToAcceptor[] = [];
   const onAnswer = (message: readonly unknown[]) => answers.push([...message]);
-  const server = new StreamServer({ recorder, log, onAnswer, onMessages: () => {} });
+  const onAsk = (acceptor: string, message: readonly unknown[]) => asked.push([acceptor, message]);
+  const greeting = () => told.values();
+  const toAcceptors = { onAsk, greeting, onAnswer };
+  const server = new StreamServer({ recorder, log, ...toAcceptors, onMessages: () => {} });
   await server.listen(path);
   const work = async () => {
     while (await recorder.work()) server.makeRoom();
@@ -63,7 +68,10 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     const client = new StreamClient({ path, incarnation, limits, changes });
     const blockList = new BlockList();
     const onBlockList = (message: BlockListMessage) => blockList.onMessage(message);
-    client.start({ onTakeover, onCommand, onBlockList });
+    const auth: unknown[][] = [];
+    const onAuth = (message: readonly unknown[]) => auth.push([...message]);
+    const onLost = () => auth.push(['lost']);
+    client.start({ onTakeover, onCommand, onBlockList, onAuth, onLost });
     t.teardown(() => client.close(0));
     const up = (id: string, deviceId: string) => {
       const link = { id, deviceId, acceptedUs: links.size + told.length };
@@ -71,7 +79,7 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
       changes.onUp(link);
       client.wake();
     };
-    return { client, changes, told, commands, blockList, up };
+    return { client, changes, told, commands, blockList, auth, up };
   };
   t.teardown(async () => {
     await server.close();

@@ -5,17 +5,21 @@
  */
 import type { TopicFilter } from '../endpoint/proof.ts';
 
-const PATTERN = /^(?:[A-Za-z0-9_-]+|\*|#)(?:\.(?:[A-Za-z0-9_-]+|\*|#))*$/;
-
-export function isTopicPattern(text: string): boolean {
-  return text.length <= 255 && PATTERN.test(text);
-}
-
 /** `*` is one word, `#` none or more. Undefined for no patterns: all topics are allowed. */
 export function topicFilter(patterns: readonly string[]): TopicFilter | undefined {
   if (patterns.length === 0) return undefined;
   const split = patterns.map((pattern) => pattern.split('.'));
   return { allows: (topic) => matchesAny(split, topic.split('.')) };
+}
+
+/** What a listener allows, and of it what a backend has said; an empty list of its is nothing. */
+export function bothFilters(
+  ours: TopicFilter | undefined,
+  said: readonly string[] | undefined,
+): TopicFilter | undefined {
+  if (said === undefined) return ours;
+  const theirs = topicFilter(said);
+  return { allows: (topic) => theirs?.allows(topic) === true && ours?.allows(topic) !== false };
 }
 
 function matchesAny(patterns: readonly (readonly string[])[], words: readonly string[]): boolean {

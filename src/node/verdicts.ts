@@ -98,7 +98,7 @@ export class Verdicts {
 
   #trim(entries: Map<string, Entry>, max: number): void {
     for (const [key, { at }] of entries) {
-      if (entries.size <= max && this.#options.now() - at <= this.#options.limits.authStaleMs) {
+      if (entries.size <= max && this.#options.now() - at < this.#options.limits.authStaleMs) {
         return;
       }
       entries.delete(key);

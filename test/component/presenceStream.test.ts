@@ -85,7 +85,7 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     await server.close();
     rmSync(folder, { recursive: true });
   });
-  return { path, recorder, server, store, errors, answers, work, acceptor };
+  return { path, recorder, server, store, errors, answers, asked, told, work, acceptor };
 }
 
 t.test('links reach the registrar, and a takeover the acceptor', async (t) => {
@@ -307,3 +307,30 @@ t.test('a block list that was cut off lets nobody in; the next whole one counts'
   );
   t.same([...blockList.takeFresh()], ['c']);
 });
+
+t.test(
+  'a new stream is told all that is known, as it reads; then questions go both ways',
+  async (t) => {
+    const { recorder, server, asked, told, acceptor } = await build(t);
+    const word = ['k'.repeat(44), 0, true, 0, null] as const;
+    const pieces = 400;
+    for (let count = 0; count < pieces; count += 1) {
+      told.push(['verdict', Array.from({ length: 100 }, () => word)]);
+    }
+    recorder.onNode(['a', 'b']);
+    const [a, b] = [acceptor('a'), acceptor('b')];
+    await waitFor('all of it', () => a.auth.length === pieces && b.auth.length === pieces);
+    t.match(a.auth.at(-1), ['verdict', { length: 100 }]);
+
+    a.client.answer(['ask', 1, 'door-17', 'secret', 'peer', 'devices']);
+    await waitFor('a question', () => asked.length === 1);
+    t.same(asked, [['a', ['ask', 1, 'door-17', 'secret', 'peer', 'devices']]]);
+    server.send('a', ['said', 1, { isAllowed: true, expiresAt: 0, topics: ['#'] }]);
+    server.sendAll(['verdict', [word]]);
+    await waitFor('answers', () => a.auth.length === pieces + 2 && b.auth.length === pieces + 1);
+    t.same(a.auth.at(-2), ['said', 1, { isAllowed: true, expiresAt: 0, topics: ['#'] }]);
+
+    await server.close();
+    await waitFor('the loss', () => a.auth.at(-1)?.[0] === 'lost');
+  },
+);

@@ -10,16 +10,16 @@ queue.subscribe(manual_ack: true) do |delivery, question, body|
   device, token = JSON.parse(body).values_at('device', 'token')
   allow = TOKENS.key?(device) && OpenSSL.secure_compare(TOKENS[device], token)
   answer = { allow: allow, expires: Time.now.to_i + 3600, topics: ['door.#', 'hvac.#'] }
-  channel.default_exchange.publish(answer.to_json, routing_key: question.reply_to, persistent: false,
-                                                   correlation_id: question.correlation_id)
+  way = { routing_key: question.reply_to, correlation_id: question.correlation_id }
+  channel.default_exchange.publish(answer.to_json, persistent: false, **way)
   channel.ack(delivery.delivery_tag)
 end
 $stdout.sync = true
 puts 'ready'
 sleep # bunny's threads do the work; Ctrl-C ends it
 
-# Says for Owsla which devices may connect: for `owsla serve --auth backend`. docs/security.md has
-# the rest, docs/amqp.md every property.
+# A backend that says for Owsla which devices may connect: for `owsla serve --auth backend`.
+# docs/security.md has the rest, docs/amqp.md every property.
 #
 # Try it: TOKENS='{"door-17":"geheim"}' ruby examples/auth.rb
 #

@@ -108,11 +108,7 @@ class Registrar implements RunningChild {
       settledTo: () => notifier.settledTo(),
       transactionPart: consumer.commands,
     });
-    const authServer = new AuthServer({
-      ...{ start, counters: this.#counters, log, onFatal },
-      tell: (acceptor, message) => server.send(acceptor, message),
-      tellAll: (message) => server.sendAll(message),
-    });
+    const authServer: AuthServer = this.#authServerOf(() => server);
     const server = this.#serverOf(recorder, consumer, authServer);
     this.#loop = this.#loopOf(recorder, server);
     // Store to broker: notifier, publisher; and queries.
@@ -151,6 +147,15 @@ class Registrar implements RunningChild {
       ...{ store, limits, log: this.#log, wall: systemClock.wall },
       onKnown: (devices) => server.listBlocked(devices),
       onChange: (message) => server.tellBlocked(message),
+    });
+  }
+
+  #authServerOf(server: () => StreamServer): AuthServer {
+    const shared = { start: this.#start, counters: this.#counters, log: this.#log };
+    return new AuthServer({
+      ...{ ...shared, onFatal: this.#onFatal },
+      tell: (acceptor, message) => server().send(acceptor, message),
+      tellAll: (message) => server().sendAll(message),
     });
   }
 

@@ -2,7 +2,8 @@
  * AuthBroker: questions to the backend that knows devices, and its answers.
  * From: authenticator.ts.  To: the exchange `auth`; back from a queue of this process.
  * Bound: a connection of its own, as presence and commands must not wait for this backend.
- * `authAskMs` for an answer; while there is no connection, or the broker blocks it, none is sent.
+ * `authAskMs` for an answer; while there is no connection, or the broker does not read, none is
+ * sent.
  * What is under way when the connection is lost is over: its queue is not used again.
  */
 import { randomBytes } from 'node:crypto';
@@ -52,6 +53,8 @@ export class AuthBroker {
   #queue = '';
   #connects = 0;
   #isBlocked = false;
+  /** The broker does not read. */
+  #isFull = false;
   #loggedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: AuthBrokerOptions) {
@@ -64,7 +67,7 @@ export class AuthBroker {
       },
       open: (model) => this.#openOn(model),
       onUp: () => {},
-      onDown: () => this.#down(),
+      onDown: () => this.#down(this.#channel),
       onBlocked: (isBlocked) => {
         this.#isBlocked = isBlocked;
       },
@@ -82,7 +85,10 @@ export class AuthBroker {
       log.warn({ link: 'auth', why: error.message }, 'channel failed');
       this.#connection.reset();
     });
-    channel.on('close', () => this.#down());
+    channel.on('close', () => this.#down(channel));
+    channel.on('drain', () => {
+      this.#isFull = false;
+    });
     channel.on('return', ({ properties }) => {
       this.#settle(String(properties.correlationId), 'unroutable');
     });
@@ -93,6 +99,7 @@ export class AuthBroker {
     await channel.consume(queue, (message) => this.#onMessage(message), { noAck: true });
     this.#queue = queue;
     this.#channel = channel;
+    this.#isFull = false;
   }
 
   #onMessage(message: ConsumeMessage | null): void {
@@ -123,14 +130,14 @@ export class AuthBroker {
   ask(question: AuthQuestion): Promise<Asked> {
     const { names, limits } = this.#options;
     const channel = this.#channel;
-    if (channel === undefined || this.#isBlocked) return Promise.resolve('unsent');
+    if (channel === undefined || this.#isBlocked || this.#isFull) return Promise.resolve('unsent');
     const id = randomBytes(ID_BYTES).toString('hex');
     const { promise, resolve } = Promise.withResolvers<Asked>();
     const late = setTimeout(() => this.#settle(id, 'unanswered'), limits.authAskMs);
     this.#open.set(id, { resolve, late });
     const { device, token, peer, listener } = question;
     const body = Buffer.from(JSON.stringify({ device, token, peer, listener }));
-    channel.publish(names.auth, AUTH_KEY, body, {
+    this.#isFull = !channel.publish(names.auth, AUTH_KEY, body, {
       appId: 'owsla',
       type: 'auth',
       contentType: 'application/json',
@@ -152,13 +159,15 @@ export class AuthBroker {
     open.resolve(asked);
   }
 
-  #down(): void {
+  /** One that closes late is not the one in use. */
+  #down(channel: Channel | undefined): void {
+    if (channel !== this.#channel) return;
     this.#channel = undefined;
     for (const id of [...this.#open.keys()]) this.#settle(id, 'unsent');
   }
 
   async close(): Promise<void> {
     await this.#connection.close();
-    this.#down();
+    this.#down(this.#channel);
   }
 }

@@ -5,8 +5,9 @@
 import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
 import t, { type Test } from 'tap';
-import { names } from '../../src/broker/topology.ts';
-import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
+import { AuthBackend } from '../helpers/fakes/authBackend.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { Commander } from '../helpers/fakes/commander.ts';
 import { Device, event, hello } from '../helpers/fakes/device.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Server } from '../helpers/processes/server.ts';
@@ -32,39 +33,8 @@ t.teardown(async () => {
   await broker.stop();
 });
 
-type Said = Record<string, unknown> | string | undefined;
-
-/** Says of each token what stands after its colon; `hangs`: it takes questions and says nothing. */
-class Knowing {
-  readonly asked: ConsumeMessage[] = [];
-  hangs = false;
-  readonly #says: Readonly<Record<string, () => Said>>;
-  #backend: Backend | undefined;
-
-  constructor(says: Readonly<Record<string, () => Said>>) {
-    this.#says = says;
-  }
-
-  async open(): Promise<void> {
-    this.#backend = await Backend.connect(broker.url);
-    await this.#backend.on(names(prefix).auth, 'auth', (message, channel) => {
-      this.asked.push(message);
-      const { token } = JSON.parse(message.content.toString());
-      const said = this.hangs ? undefined : this.#says[token.split(':')[1]]?.();
-      if (said === undefined) return;
-      const body = typeof said === 'string' ? said : JSON.stringify(said);
-      const { replyTo, correlationId } = message.properties;
-      channel.sendToQueue(String(replyTo), Buffer.from(body), { correlationId });
-    });
-  }
-
-  async close(): Promise<void> {
-    await this.#backend?.close();
-  }
-}
-
 const seconds = (fromNow: number) => Math.floor(Date.now() / 1_000) + fromNow;
-const knowing = new Knowing({
+const knowing = new AuthBackend(broker.url, prefix, {
   yes: () => ({ allow: true }),
   no: () => ({ allow: false }),
   soon: () => ({ allow: true, expires: seconds(3) }),
@@ -172,6 +142,24 @@ t.test('it takes questions and says nothing', async (t) => {
   t.ok((await server.metric('owsla_backend_auth_stale_verdicts_total')) > 0);
   const health = JSON.parse(await server.page('/health/ready'));
   t.match(health, { degraded: [{ part: 'auth' }] }, 'its health says so, and stays ready');
+});
+
+t.test('meanwhile neither commands nor presence wait', async (t) => {
+  const device = await comes('door-1', 'yes');
+  await device.expect('welcome');
+  const commander = await Commander.connect(broker.url, prefix);
+  const crowd = await Promise.all(Array.from({ length: 200 }, (_, at) => comes(`c-${at}`, 'yes')));
+  const said = Promise.all(crowd.map((one) => one.rest()));
+  await server.untilMetric('owsla_backend_auth_asking', '', (asking) => asking > 100);
+  const began = performance.now();
+  // The registrar knows by now that it is here.
+  await commander.send('door-1', { payload: 'now' });
+  t.match(await device.expect('command'), { topic: 'door.open' });
+  t.comment(`a command beside them: ${Math.round(performance.now() - began)} ms`);
+  t.equal(await server.metricNow('owsla_presence_waiting'), 0);
+  for (const rest of await said) t.match(rest, [{ type: 'bye', reason: 'auth-unavailable' }]);
+  device.close();
+  await commander.close();
 });
 
 t.test('the registrar dies as well: acceptors know', async (t) => {

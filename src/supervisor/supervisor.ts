@@ -15,7 +15,6 @@
  *      '--- restart -- (exit of starting, ready or killed) -- leave, or stopping
  */
 import type { ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { v7 as uuid } from 'uuid';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
@@ -75,7 +74,6 @@ class Supervisor {
   readonly #startedAt = Date.now();
   /** Names this start of the node. */
   readonly #node = uuid();
-  readonly #authSecret = randomBytes(32).toString('base64');
   readonly #trace: Trace;
   readonly #observer: ChildSlot = makeSlot('observer', 0);
   readonly #registrar: ChildSlot = makeSlot('registrar', 0);
@@ -142,10 +140,8 @@ class Supervisor {
     });
     const { role, index } = slot;
     this.#sockets.give(slot);
-    const ticketKey = servesDevices(slot) ? this.#tickets.key : '';
-    const authSecret = role === 'observer' ? '' : this.#authSecret;
-    const names = { role, index, incarnation, node: this.#node, authSecret };
-    const start = { ...names, folder: this.#folder, ticketKey };
+    const names = { role, index, incarnation, node: this.#node };
+    const start = { ...names, folder: this.#folder, ...this.#tickets.secretsFor(role) };
     notify(slot, { type: 'start', config: this.#config, ...start });
     this.#notifyNode();
   }

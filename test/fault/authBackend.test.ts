@@ -168,7 +168,11 @@ t.test('the registrar dies as well: acceptors know', async (t) => {
 });
 
 t.test('it is gone, and its queue with it: nobody waits', async (t) => {
-  await waitFor('the registrar', () => server.isReady());
+  const asked = knowing.asked.length;
+  await waitFor('the new registrar to ask', async () => {
+    await told('new', 'yes');
+    return knowing.asked.length > asked;
+  });
   await knowing.close();
   check(t, await whileDead(1_000));
   t.ok((await fate('unroutable')) > 0);

@@ -21,7 +21,7 @@ import {
   STATUS,
   UNSEEN_ENDS,
 } from '../src/base/errors.ts';
-import { QUERY_FATES, REPLY_FATES } from '../src/base/metrics.ts';
+import { ASK_FATES, QUERY_FATES, REPLY_FATES } from '../src/base/metrics.ts';
 import { STORE_FAULTS } from '../src/registrar/store/store.ts';
 
 const NOT_YET: Readonly<Record<string, string>> = {
@@ -77,7 +77,8 @@ t.test('lists: every fate of a reply is named in a test', async (t) => {
 t.test(
   'lists: every reason of presence, fate of a query and fault of a store is named',
   async (t) => {
-    for (const word of [...ONLINE_REASONS, ...UNSEEN_ENDS, ...QUERY_FATES, ...STORE_FAULTS]) {
+    const fates = [...QUERY_FATES, ...ASK_FATES];
+    for (const word of [...ONLINE_REASONS, ...UNSEEN_ENDS, ...fates, ...STORE_FAULTS]) {
       t.ok(new RegExp(`['"]${word}['"]`).test(tests), word);
     }
   },

@@ -116,8 +116,11 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/acceptor/identity/',
-    values: ['src/base/', 'src/acceptor/endpoint/', 'jose', 'node:crypto', 'node:fs'],
-    types: ['src/acceptor/establish/', 'src/node/messages.ts', 'src/wire/protocol.ts'],
+    values: [
+      ...['src/base/', 'src/acceptor/endpoint/', 'src/node/verdicts.ts'],
+      ...['jose', 'node:crypto', 'node:fs'],
+    ],
+    types: ['src/acceptor/establish/', 'src/wire/protocol.ts', 'src/node/messages.ts'],
   },
   {
     holds: 'src/acceptor/route/',

@@ -43,6 +43,7 @@ import { spreadBy } from './endpoint/spread.ts';
 import { Addresses, readCidrs } from './establish/addresses.ts';
 import { Entrance } from './establish/entrance.ts';
 import { ListenerFiles, renewFiles } from './establish/listenerFiles.ts';
+import { AuthClient } from './identity/authClient.ts';
 import { BlockList } from './identity/blockList.ts';
 import { Identities } from './identity/identities.ts';
 import { LinkChanges } from './linkChanges.ts';
@@ -66,6 +67,8 @@ export interface AcceptorStart {
   readonly sockets: ReadonlyMap<string, BoundSocket>;
   /** 48 bytes, base64: of TLS tickets, the same in all acceptors. */
   readonly ticketKey: string;
+  /** 32 bytes, base64: of hashes of tokens, the same in all processes of the node. */
+  readonly authSecret: string;
   readonly log: Logger;
   /** This process cannot continue: one sentence for the operator. */
   readonly onFatal: (error: StartError) => void;
@@ -116,7 +119,7 @@ function build(start: AcceptorStart, linksMax: number) {
   const toRegistrar = buildRegistrar(shared);
   const routes = routesOf(toBroker.uplink, toRegistrar.commands);
   const presence = presenceOf(toRegistrar.changes, toRegistrar.stream);
-  const toDevices = buildDevices(shared, linksMax, routes, presence);
+  const toDevices = buildDevices(shared, linksMax, routes, presence, toRegistrar.backend);
   return { ...shared, ...toBroker, ...toRegistrar, ...toDevices };
 }
 
@@ -155,7 +158,14 @@ function buildRegistrar({ start, counters, registry }: Shared) {
   const notify = (message: FromLink) => stream.answer(message);
   const { wall } = clock;
   const commands = new DeviceCommands({ registry, counters, limits, wall, trace, notify });
-  return { changes, stream, commands };
+  const backend = new AuthClient({
+    ...{ limits, wall, now: clock.now, secret: Buffer.from(start.authSecret, 'base64') },
+    send: (message) => {
+      stream.answer(message);
+      return stream.isUp;
+    },
+  });
+  return { changes, stream, commands, backend };
 }
 
 function routesOf(uplink: Uplink, commands: DeviceCommands): Routes {
@@ -185,7 +195,13 @@ function presenceOf(changes: LinkChanges, stream: StreamClient): Presence {
 }
 
 /** Devices: listener, admission, endpoints. */
-function buildDevices(shared: Shared, linksMax: number, routes: Routes, presence: Presence) {
+function buildDevices(
+  shared: Shared,
+  linksMax: number,
+  routes: Routes,
+  presence: Presence,
+  backend: AuthClient,
+) {
   const { start, counters, registry, room, blockList } = shared;
   const { config, log } = start;
   const { limits, onBrokerLoss: policy } = config;
@@ -194,7 +210,9 @@ function buildDevices(shared: Shared, linksMax: number, routes: Routes, presence
   const { listeners } = config;
   const files = new ListenerFiles(listeners, () => clock.wall());
   const addresses = addressesOf(config);
-  const prover = new Identities({ listeners, files, addresses, registry, blockList, clock });
+  const retryAfter = () => spread(limits.authRetryMs);
+  const known = { files, addresses, backend, registry, blockList };
+  const prover = new Identities({ listeners, ...known, retryAfter, clock });
   const around = { registry, room, routes, presence, refusals, prover };
   const links = { makeProtocol, spread, linksMax, busyShare: watchBusy() };
   const endpoints = new Endpoints({ limits, counters, clock, ...links, ...around });
@@ -260,12 +278,14 @@ class Acceptor implements RunningAcceptor {
   }
 
   open(): void {
-    const { broker, stream, commands, registry, blockList } = this.#parts;
+    const { broker, stream, commands, backend, registry, blockList } = this.#parts;
     broker.start();
     stream.start({
       onTakeover: (connection) => registry.find(connection)?.close('taken-over'),
       onCommand: (command) => commands.onCommand(command),
       onBlockList: (message) => blockList.onMessage(message),
+      onAuth: (message) => backend.onMessage(message),
+      onLost: () => backend.onLost(),
     });
     this.#ticker.start();
   }

@@ -1,7 +1,9 @@
 /**
  * StreamClient: an acceptor's end of its stream to the registrar.
- * From: linkChanges.ts, which knows what is not yet reported; answers to COMMANDs.
- * To: the registrar's Unix socket; takeovers, COMMANDs and the block list back to the acceptor.
+ * From: linkChanges.ts, which knows what is not yet reported; answers to COMMANDs; questions of
+ * authClient.ts.
+ * To: the registrar's Unix socket; takeovers, COMMANDs, the block list and verdicts back to the
+ * acceptor.
  * Bound: `presenceStreamBytes` are on their way; beyond that linkChanges.ts keeps state, not
  * changes, so a registrar that is stopped costs no device anything.
  *
@@ -10,6 +12,7 @@
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import type { Limits } from '../base/limits.ts';
 import {
+  type AuthMessage,
   type BlockListMessage,
   encodeMessages,
   FRAME_MESSAGES_MAX,
@@ -42,6 +45,8 @@ export interface StreamHandlers {
   readonly onTakeover: (connection: string) => void;
   readonly onCommand: (command: ToLink) => void;
   readonly onBlockList: (message: BlockListMessage) => void;
+  readonly onAuth: (message: AuthMessage) => void;
+  readonly onLost: () => void;
 }
 
 export class StreamClient {
@@ -89,6 +94,7 @@ export class StreamClient {
       this.#answers = [];
       this.#answerBytes = 0;
       changes.lost();
+      handlers.onLost();
       this.#onDone?.();
       if (!this.#isClosed) this.#again = setTimeout(() => this.start(handlers), RECONNECT_MS);
     });
@@ -98,13 +104,11 @@ export class StreamClient {
     reader: MessageReader<ToAcceptor>,
     chunk: Buffer,
     socket: Socket,
-    { onTakeover, onCommand, onBlockList }: StreamHandlers,
+    handlers: StreamHandlers,
   ): void {
     try {
       for (const message of reader.push(chunk)) {
-        if (message[0] === 'takeover') onTakeover(message[1]);
-        else if (message[0] === 'command') onCommand(message);
-        else onBlockList(message);
+        hear(message, handlers);
       }
     } catch {
       socket.destroy();
@@ -168,4 +172,12 @@ export class StreamClient {
     clearTimeout(this.#again);
     this.#socket?.destroySoon();
   }
+}
+
+function hear(message: ToAcceptor, handlers: StreamHandlers): void {
+  const [kind] = message;
+  if (kind === 'takeover') handlers.onTakeover(message[1]);
+  else if (kind === 'command') handlers.onCommand(message);
+  else if (kind === 'said' || kind === 'verdict') handlers.onAuth(message);
+  else handlers.onBlockList(message);
 }

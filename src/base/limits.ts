@@ -66,6 +66,7 @@ export const LIMIT_SPECS = {
   linksPerAddressMax: count(0, 0, 1_000_000, 'links of one address, per acceptor; 0: any number'),
   authFailuresMax: count(0, 0, 1_000_000, 'failed proofs of one address, per acceptor; 0: any'),
   authFailuresMs: ms(MINUTE, SECOND, DAY, 'time over which authFailuresMax counts'),
+  authRetryMs: ms(30 * SECOND, 0, HOUR, 'spread of retryAfter while nobody knows a device'),
   backlog: count(4_096, 1, 65_535, 'accept queue of an acceptor, all its sockets together'),
   refusalLinesMax: count(20, 0, 1_000_000, 'log lines about refused devices, for each reason'),
   refusalLinesMs: ms(MINUTE, SECOND, DAY, 'interval over which refusalLinesMax counts'),
@@ -137,6 +138,13 @@ export const LIMIT_SPECS = {
 
   // Devices that are kept out.
   blockedMax: count(100_000, 0, 1_000_000, 'devices on the block list'),
+
+  // Questions to the backend that knows devices, with --auth backend.
+  authAskMs: ms(3 * SECOND, 50, MINUTE, 'time the backend has to say who may connect'),
+  authQuestionsMax: count(1_000, 1, 100_000, 'devices about which it is asked at once'),
+  authCacheMax: count(100_000, 10, 10_000_000, 'its answers that are kept; a tenth may be no'),
+  authCacheMs: ms(MINUTE, 0, DAY, 'time for which it is not asked the same again'),
+  authStaleMs: ms(HOUR, 0, 30 * DAY, 'time for which its answer counts while it is silent'),
 
   // Commands.
   commandPrefetch: count(2_048, 1, 65_535, 'commands taken from the broker and not yet settled'),
@@ -232,6 +240,7 @@ export function limitFaults(limits: Limits): string[] {
     ['frameBytesMax', 'publishWindowBytes'],
     ['frameBytesMax', 'outboxHardBytes'],
     ['questionBytesMax', 'answersUnreadBytes'],
+    ['authCacheMs', 'authStaleMs'],
   ];
   for (const [low, high] of ordered) {
     if (limits[low] > limits[high]) {

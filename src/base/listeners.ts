@@ -91,6 +91,11 @@ export function isPrivate({ unix, host, tls }: ListenerConfig): boolean {
   return unix !== '' || tls !== undefined || isLoopback(host);
 }
 
+/** Some devices are known to a backend only. */
+export function asksBackend(listeners: readonly ListenerConfig[]): boolean {
+  return listeners.some(({ auth }) => auth.includes('backend'));
+}
+
 /** How people see it: `127.0.0.1:7000`, or the path. */
 export function addressOf({ unix, host, port }: ListenerConfig): string {
   if (unix !== '') return unix;
@@ -199,7 +204,6 @@ function checkTls({ tls, auth }: ListenerConfig, say: (fault: string) => void): 
 function checkAuth(listener: ListenerConfig, say: (fault: string) => void): void {
   const { auth, keys, jwtKeys, certId, tls, proxyProtocol, tokensInClear } = listener;
   if (auth.includes('none') && auth.at(-1) !== 'none') say('auth none applies to all: put it last');
-  if (auth.includes('backend')) say('auth backend is not there yet');
   const needsKeys = auth.some((method) => method === 'key' || method === 'psk');
   if (needsKeys && keys === '') say('auth key and psk need group keys (keys)');
   if (auth.includes('jwt') && jwtKeys === '')
@@ -211,7 +215,7 @@ function checkAuth(listener: ListenerConfig, say: (fault: string) => void): void
   }
   const can: Readonly<Record<AuthMethod, boolean>> = {
     ...{ cert: byCert || byProxy, psk: tls !== undefined },
-    ...{ key: true, jwt: true, backend: false, none: true },
+    ...{ key: true, jwt: true, backend: true, none: true },
   };
   if (!auth.some((method) => can[method])) {
     say(`of auth ${auth.join()} nothing applies there: no device could connect`);

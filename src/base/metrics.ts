@@ -48,6 +48,21 @@ export type DropReason = (typeof DROP_REASONS)[number];
 export const QUERY_FATES = ['answered', 'bad', 'unavailable', 'nowhere', 'dropped'] as const;
 export type QueryFate = (typeof QUERY_FATES)[number];
 
+/**
+ * Fates of a question to the backend that knows devices; `malformed`: its answer was none;
+ * `unroutable`: no queue is bound; `unanswered`: until `authAskMs`; `unsent`: too many are under
+ * way, or there is no broker.
+ */
+export const ASK_FATES = [
+  'allowed',
+  'denied',
+  'malformed',
+  'unroutable',
+  'unanswered',
+  'unsent',
+] as const;
+export type AskFate = (typeof ASK_FATES)[number];
+
 /** A counter for each of a label's values. */
 function countedBy<Values extends readonly string[]>(label: string, values: Values, help: string) {
   return { kind: 'counter', help, label, values } as const satisfies MetricSpec;
@@ -193,6 +208,15 @@ export const COMMAND_METRICS = {
   outcomesWaiting: { kind: 'gauge', help: 'Outcomes that the broker has not confirmed.' },
 } as const satisfies Record<string, MetricSpec>;
 
+/** The registrar's too, about `--auth backend`: `owsla_backend_auth_<name>`; names as above. */
+export const BACKEND_AUTH_METRICS = {
+  questions: countedBy('fate', ASK_FATES, 'Questions to the backend, by what became of them.'),
+  strayVerdicts: { kind: 'counter', help: 'Answers to no question that is open: late, or twice.' },
+  staleVerdicts: { kind: 'counter', help: 'Old answers that counted because none came.' },
+  asking: { kind: 'gauge', help: 'Questions under way.' },
+  cached: { kind: 'gauge', help: 'Answers that are kept.' },
+} as const satisfies Record<string, MetricSpec>;
+
 type Specs = Readonly<Record<string, MetricSpec>>;
 
 /** Figures by their specs: a number each, or a number per label value. */
@@ -208,8 +232,9 @@ export type MetricName = keyof typeof METRICS;
 export type Counters = Figures<typeof METRICS>;
 export type PresenceCounters = Figures<typeof PRESENCE_METRICS>;
 export type CommandCounters = Figures<typeof COMMAND_METRICS>;
+export type BackendAuthCounters = Figures<typeof BACKEND_AUTH_METRICS>;
 /** All that the registrar reports. */
-export type RegistrarCounters = PresenceCounters & CommandCounters;
+export type RegistrarCounters = PresenceCounters & CommandCounters & BackendAuthCounters;
 
 /** A snapshot as it travels to the observer. */
 export type Snapshot = Readonly<Counters>;
@@ -246,6 +271,15 @@ export function makePresenceCounters(): PresenceCounters {
 
 export function makeCommandCounters(): CommandCounters {
   return makeFigures(COMMAND_METRICS);
+}
+
+export function makeBackendAuthCounters(): BackendAuthCounters {
+  return makeFigures(BACKEND_AUTH_METRICS);
+}
+
+/** All figures of the registrar at zero. */
+export function makeRegistrarCounters(): RegistrarCounters {
+  return { ...makePresenceCounters(), ...makeCommandCounters(), ...makeBackendAuthCounters() };
 }
 
 /** Add one to the figure of a label value. The value must be on the metric's closed list. */

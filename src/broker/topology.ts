@@ -23,6 +23,10 @@ export interface Names {
   readonly commands: string;
   /** The node that holds this queue owns the prefix. */
   readonly claim: string;
+  /** An exchange: questions about devices that want to connect. */
+  readonly auth: string;
+  /** The queue for answers to them, of one registrar process. */
+  readonly authAnswers: (incarnation: string) => string;
   /** The reply queue of one acceptor process. */
   readonly acceptor: (incarnation: string) => string;
 }
@@ -36,6 +40,8 @@ export function names(prefix: string): Names {
     presenceQuery: `${prefix}.presence.query`,
     commands: `${prefix}.commands`,
     claim: `${prefix}.claim`,
+    auth: `${prefix}.auth`,
+    authAnswers: (incarnation) => `${prefix}.auth.${incarnation}`,
     acceptor: (incarnation) => `${prefix}.acceptor.${incarnation}`,
   };
 }
@@ -49,6 +55,9 @@ export function routingKey(deviceId: string, topic: string): string {
 export function presenceKey(deviceId: string, isOnline: boolean): string {
   return `${isOnline ? 'online' : 'offline'}.${deviceId}`;
 }
+
+/** Of all questions in the exchange `auth`: a direct one, where every backend may get all. */
+export const AUTH_KEY = 'auth';
 
 /** RabbitMQ takes no argument at all for classic, as it was before there were others. */
 function typed(type: QueueType): Record<string, string> {
@@ -120,6 +129,30 @@ export async function declareCommands(
     arguments: { 'x-overflow': 'reject-publish', ...typed(type) },
   });
   await channel.bindQueue(at.commands, at.commands, '#');
+}
+
+/** Declare where it is asked who may connect. Rejects with the broker's 406 or 403. */
+export async function declareAuth(channel: Channel, at: Names): Promise<void> {
+  await channel.assertExchange(at.auth, 'direct', { durable: true });
+}
+
+/**
+ * Declare the queue for the answers. Always a classic one: nobody needs them after a restart of
+ * the broker, and a device waits for each. Twice as long as there can be questions: whoever writes
+ * more there fills only this queue. Rejects as above.
+ */
+export async function declareAuthAnswers(
+  channel: Channel,
+  queue: string,
+  limits: Limits,
+): Promise<void> {
+  await channel.assertQueue(queue, {
+    durable: true,
+    expires: limits.replyQueueExpiresMs,
+    messageTtl: limits.authAskMs,
+    maxLength: 2 * limits.authQuestionsMax,
+    arguments: { 'x-overflow': 'reject-publish', 'x-queue-type': 'classic' },
+  });
 }
 
 /**

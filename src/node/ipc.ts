@@ -25,6 +25,8 @@ export interface StartMessage {
   readonly folder: string;
   /** Of TLS tickets: 48 bytes, base64. A secret; acceptors only. */
   readonly ticketKey: string;
+  /** Of hashes of tokens: 32 bytes, base64, for as long as the node runs. Not the observer's. */
+  readonly authSecret: string;
 }
 
 /** One child as the supervisor sees it. */

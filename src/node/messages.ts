@@ -10,11 +10,14 @@
  *       <---------------------------------------  takeover, command
  *       <---------------------------------------  list-begin, block..., list-end, at each connect
  *       <---------------------------------------  then block, unblock: changes, also in between
+ *     ask  --------------------------------------->     who is it? by `--auth backend`
+ *       <---------------------------------------  said; and to all of them: verdict
  *     taken, result, unsent  ------------------>        what became of a command
  */
 import { pack, Unpackr } from 'msgpackr';
 import type { CloseReason } from '../base/errors.ts';
 import { FrameReader, frameOf } from '../wire/frame.ts';
+import type { Said, VerdictWord } from './verdicts.ts';
 
 export const FRAME_MESSAGES_MAX = 128;
 /** A frame is closed when its payloads have so many bytes: it may have one payload more. */
@@ -36,6 +39,7 @@ export type ToRegistrar =
   | readonly ['down', device: string, connection: string, at: number, reason: CloseReason]
   | readonly ['taken', key: string]
   | readonly ['result', key: string, status: number, payload: Buffer]
+  | AskMessage
   | readonly [
       'unsent',
       key: string,
@@ -60,7 +64,8 @@ export type ToAcceptor =
       /** Kept: the key of the one that this link has to have had before; '': there is none. */
       after?: string | undefined,
     ]
-  | BlockListMessage;
+  | BlockListMessage
+  | AuthMessage;
 
 /** Whom the operator keeps out. */
 export type BlockListMessage =
@@ -68,6 +73,22 @@ export type BlockListMessage =
   | readonly ['block', devices: readonly string[]]
   | readonly ['unblock', device: string]
   | readonly ['list-end'];
+
+/** A device is to be let in: does the backend know it? */
+export type AskMessage = readonly [
+  'ask',
+  id: number,
+  device: string,
+  token: string,
+  peer: string,
+  listener: string,
+];
+
+export type AuthMessage =
+  /** The answer to `ask`. */
+  | readonly ['said', id: number, said: Said]
+  /** To keep; all that are known when the stream opens, then each as it comes. */
+  | readonly ['verdict', verdicts: readonly VerdictWord[]];
 
 /** A command on its way to a link. */
 export type ToLink = Extract<ToAcceptor, readonly ['command', ...unknown[]]>;

@@ -12,6 +12,7 @@ import { CHILD_ROLES } from '../node/ipc.ts';
 import { MESSAGE_TYPES } from '../wire/message.ts';
 import { GUEST_ENDS, type GuestEnds, NO_GUESTS } from './guests.ts';
 import {
+  BACKEND_AUTH_LIST,
   COMMAND_LIST,
   type Figures,
   METRIC_LIST,
@@ -42,6 +43,7 @@ export class Exposition {
   readonly #each: Families;
   readonly #presence: Families;
   readonly #commands: Families;
+  readonly #backendAuth: Families;
   readonly #kernel: Families = new Map();
   readonly #ready: Family;
   readonly #restarts: Family;
@@ -58,6 +60,7 @@ export class Exposition {
     this.#each = this.#families(METRIC_LIST, 'owsla_acceptor_', ['acceptor']);
     this.#presence = this.#families(PRESENCE_LIST, 'owsla_presence_', []);
     this.#commands = this.#families(COMMAND_LIST, 'owsla_command_', []);
+    this.#backendAuth = this.#families(BACKEND_AUTH_LIST, 'owsla_backend_auth_', []);
     for (const [name, help] of Object.entries(KERNEL_COUNTERS)) {
       const snake = `owsla_kernel_${snakeCase(name)}_total`;
       this.#kernel.set(name, this.#family('counter', snake, help, []));
@@ -98,6 +101,7 @@ export class Exposition {
     const registrar = this.#status.registrar(now);
     this.#fill(this.#presence, registrar, {}, PRESENCE_LIST);
     this.#fill(this.#commands, registrar, {}, COMMAND_LIST);
+    this.#fill(this.#backendAuth, registrar, {}, BACKEND_AUTH_LIST);
     setTo(this.#ready, {}, this.#status.unready(now).length === 0 ? 1 : 0);
     for (const role of CHILD_ROLES) {
       setTo(this.#restarts, { role }, this.#status.restarts()[role]);

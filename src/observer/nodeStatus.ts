@@ -7,13 +7,13 @@
  */
 import {
   acceptorMetrics,
+  BACKEND_AUTH_METRICS,
   COMMAND_METRICS,
   type Counters,
   type MetricName,
   type MetricSpec,
-  makeCommandCounters,
   makeCounters,
-  makePresenceCounters,
+  makeRegistrarCounters,
   PRESENCE_METRICS,
   type RegistrarCounters,
 } from '../base/metrics.ts';
@@ -26,6 +26,7 @@ export const METRIC_LIST = Object.entries(acceptorMetrics(MESSAGE_TYPES)) as rea
   MetricSpec,
 ][];
 export const PRESENCE_LIST = Object.entries(PRESENCE_METRICS) as SpecList;
+export const BACKEND_AUTH_LIST = Object.entries(BACKEND_AUTH_METRICS) as SpecList;
 export const COMMAND_LIST = Object.entries(COMMAND_METRICS) as SpecList;
 
 /** A report counts as current for this many intervals. */
@@ -55,10 +56,10 @@ export interface Unready {
 export class NodeStatus {
   readonly #reportMs: number;
   readonly #entries = new Map<number, Entry>();
-  readonly #registrar = makeEntry([...PRESENCE_LIST, ...COMMAND_LIST], {
-    ...makePresenceCounters(),
-    ...makeCommandCounters(),
-  });
+  readonly #registrar = makeEntry(
+    [...PRESENCE_LIST, ...COMMAND_LIST, ...BACKEND_AUTH_LIST],
+    makeRegistrarCounters(),
+  );
   /** The registrar of this node has been ready once: it holds the claim of its prefix. */
   #isClaimed = false;
   #node: NodeMessage | undefined;

@@ -9,12 +9,7 @@ import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import {
-  bump,
-  makeCommandCounters,
-  makePresenceCounters,
-  type QueryFate,
-} from '../base/metrics.ts';
+import { bump, makeRegistrarCounters, type QueryFate } from '../base/metrics.ts';
 import { Ticker } from '../base/ticker.ts';
 import { noTrace, type Trace, traceTo } from '../base/trace.ts';
 import { Answers } from '../broker/answers.ts';
@@ -30,6 +25,7 @@ import {
 } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
 import { type Degraded, type Reported, startReport } from '../node/report.ts';
+import { AuthServer } from './auth/authServer.ts';
 import { BatchLoop } from './batchLoop.ts';
 import { BlockedDevices } from './blockedDevices.ts';
 import { CommandConsumer } from './command/commandConsumer.ts';
@@ -59,7 +55,7 @@ class Registrar implements RunningChild {
   readonly #start: StartMessage;
   readonly #log: Logger;
   readonly #onFatal: (error: unknown) => void;
-  readonly #counters = { ...makePresenceCounters(), ...makeCommandCounters() };
+  readonly #counters = makeRegistrarCounters();
   readonly #trace: Trace;
   readonly #store: Sqlite;
   readonly #consumer: CommandConsumer;
@@ -70,6 +66,7 @@ class Registrar implements RunningChild {
   readonly #answers: Answers;
   readonly #server: StreamServer;
   readonly #blocked: BlockedDevices;
+  readonly #authServer: AuthServer;
   readonly #report: ReturnType<typeof startReport>;
   readonly #loop: BatchLoop;
   readonly #ticker = new Ticker(TICK_MS, () => this.#tick());
@@ -111,7 +108,8 @@ class Registrar implements RunningChild {
       settledTo: () => notifier.settledTo(),
       transactionPart: consumer.commands,
     });
-    const server = this.#serverOf(recorder, consumer);
+    const authServer: AuthServer = this.#authServerOf(() => server);
+    const server = this.#serverOf(recorder, consumer, authServer);
     this.#loop = this.#loopOf(recorder, server);
     // Store to broker: notifier, publisher; and queries.
     const publisher = new Publisher({
@@ -132,6 +130,7 @@ class Registrar implements RunningChild {
     this.#recorder = recorder;
     this.#notifier = notifier;
     this.#server = server;
+    this.#authServer = authServer;
     this.#blocked = this.#blockedOf(store, server);
     const answers = { ...registrarQuestions(store, recorder), ...this.#blocked.answers() };
     this.#report = startReport(start, this.#reported(answers));
@@ -151,12 +150,27 @@ class Registrar implements RunningChild {
     });
   }
 
-  #serverOf(recorder: Recorder, { commands }: CommandConsumer): StreamServer {
+  #authServerOf(server: () => StreamServer): AuthServer {
+    const shared = { start: this.#start, counters: this.#counters, log: this.#log };
+    return new AuthServer({
+      ...{ ...shared, onFatal: this.#onFatal },
+      tell: (acceptor, message) => server().send(acceptor, message),
+      tellAll: (message) => server().sendAll(message),
+    });
+  }
+
+  #serverOf(
+    recorder: Recorder,
+    { commands }: CommandConsumer,
+    authServer: AuthServer,
+  ): StreamServer {
     const onAnswer = (message: FromLink) => commands.onAnswer(message);
     return new StreamServer({
       recorder,
       log: this.#log,
       onAnswer,
+      onAsk: (acceptor, message) => void authServer.onAsk(acceptor, message),
+      greeting: () => authServer.known(),
       onMessages: () => this.#loop.wake(),
     });
   }
@@ -218,6 +232,7 @@ class Registrar implements RunningChild {
     await this.#server.listen(registrarSocket(this.#start.folder));
     this.#broker.start();
     this.#answers.start();
+    this.#authServer.start();
     this.#ticker.start();
   }
 
@@ -285,7 +300,7 @@ class Registrar implements RunningChild {
   /** What does not work; what is only slow is not listed. */
   #degraded(): Degraded[] {
     const presence = this.#loop.fault?.message ?? this.#broker.refused ?? this.#silence();
-    const degraded: Degraded[] = [];
+    const degraded: Degraded[] = this.#authServer.degraded();
     if (presence !== undefined) degraded.push({ part: 'presence', reason: presence });
     const answers = this.#answers;
     const isMute = answers.owedMs > OWED_MS;
@@ -304,9 +319,10 @@ class Registrar implements RunningChild {
     const counters = this.#counters;
     const { waiting, outbox, held } = this.#recorder.figures();
     Object.assign(counters, { waiting, outbox, held, streams: this.#server.size });
+    this.#authServer.count();
     counters.brokerUp = this.#broker.isUp ? 1 : 0;
     counters.walBytes = this.#store.walBytes;
-    counters.degraded = this.#degraded().length === 0 ? 0 : 1;
+    counters.degraded = this.#degraded().every(({ part }) => part === 'auth') ? 0 : 1;
   }
 
   title(): string {
@@ -330,10 +346,15 @@ class Registrar implements RunningChild {
     const { outbox } = this.#recorder.figures();
     this.#log.info({ outbox }, 'registrar drained');
     await this.#server.close();
-    await within(CLOSE_BROKER_MS, Promise.all([this.#broker.close(), this.#answers.close()]));
+    await within(CLOSE_BROKER_MS, this.#closeBroker());
     this.#count();
     await this.#report.stop();
     await this.#store.close();
+  }
+
+  async #closeBroker(): Promise<void> {
+    const parts = [this.#broker, this.#answers, this.#authServer];
+    await Promise.all(parts.map((part) => part.close()));
   }
 }
 

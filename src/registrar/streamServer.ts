@@ -10,6 +10,7 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { LocalSocket } from '../node/localSocket.ts';
 import {
+  type AskMessage,
   type BlockListMessage,
   encodeMessages,
   type FromLink,
@@ -41,6 +42,9 @@ export interface StreamServerOptions {
   readonly log: Logger;
   /** What became of a command. */
   readonly onAnswer: (message: FromLink) => void;
+  readonly onAsk: (acceptor: string, message: AskMessage) => void;
+  /** What a new stream is told before anything else, piece by piece. */
+  readonly greeting: () => Iterator<ToAcceptor>;
   /** Something was read: there is work. */
   readonly onMessages: () => void;
 }
@@ -112,6 +116,8 @@ export class StreamServer {
     } else if (message[0] === 'down') {
       const [, device, connection, at, reason] = message;
       recorder.down(acceptor, { device, connection, at, reason });
+    } else if (message[0] === 'ask') {
+      this.#options.onAsk(acceptor, message);
     } else {
       this.#options.onAnswer(message);
     }
@@ -127,6 +133,7 @@ export class StreamServer {
     stream.acceptor = acceptor;
     this.#streams.set(acceptor, stream);
     this.#list(stream);
+    pour(stream.socket, this.#options.greeting());
   }
 
   /** Continue reading after the recorder has made room, except from acceptors that have ended. */
@@ -161,18 +168,12 @@ export class StreamServer {
    */
   #list(stream: Stream): void {
     const devices = this.#blocked;
-    if (devices === undefined) return;
-    stream.socket.write(encodeMessages([['list-begin']]));
-    this.#listOn(stream, piecesOf(devices));
+    if (devices !== undefined) pour(stream.socket, listOf(devices));
   }
 
-  #listOn({ socket }: Pick<Stream, 'socket'>, pieces: Iterator<string[]>): void {
-    for (let piece = pieces.next(); !piece.done; piece = pieces.next()) {
-      if (socket.write(encodeMessages([['block', piece.value]]))) continue;
-      socket.once('drain', () => this.#listOn({ socket }, pieces));
-      return;
-    }
-    socket.write(encodeMessages([['list-end']]));
+  /** Tell it to all acceptors; one that does not read now learns it with its next stream. */
+  sendAll(message: ToAcceptor): void {
+    for (const acceptor of this.#streams.keys()) this.send(acceptor, message);
   }
 
   /** Hand a COMMAND to an acceptor; all of a turn go in one write. */
@@ -208,13 +209,24 @@ function tell({ socket }: Stream, message: ToAcceptor): void {
   else socket.write(encodeMessages([message]));
 }
 
-function* piecesOf(devices: Iterable<string>): Generator<string[], void> {
+/** Write them as the other end reads them. */
+function pour(socket: Socket, messages: Iterator<ToAcceptor>): void {
+  for (let next = messages.next(); !next.done; next = messages.next()) {
+    if (socket.write(encodeMessages([next.value]))) continue;
+    socket.once('drain', () => pour(socket, messages));
+    return;
+  }
+}
+
+function* listOf(devices: Iterable<string>): Generator<ToAcceptor, void> {
+  yield ['list-begin'];
   let piece: string[] = [];
   for (const device of devices) {
     piece.push(device);
     if (piece.length < PIECE) continue;
-    yield piece;
+    yield ['block', piece];
     piece = [];
   }
-  if (piece.length > 0) yield piece;
+  if (piece.length > 0) yield ['block', piece];
+  yield ['list-end'];
 }

@@ -10,12 +10,13 @@ import { readFiles } from '../acceptor/establish/listenerFiles.ts';
 import type { Config } from '../base/config.ts';
 import { EXIT, exitOfSystem, StartError } from '../base/errors.ts';
 import { FILES_RESERVED } from '../base/limits.ts';
-import type { ListenerConfig } from '../base/listeners.ts';
+import { asksBackend, type ListenerConfig } from '../base/listeners.ts';
 import type { Logger } from '../base/log.ts';
 import { brokerAddress, brokerError } from '../broker/brokerErrors.ts';
 import { connectOptions, tryOrder } from '../broker/connection.ts';
 import {
   declareApart,
+  declareAuth,
   declareCommands,
   declarePresence,
   declareUplink,
@@ -156,6 +157,7 @@ async function declareOnce(config: Config, url: string): Promise<void> {
       channel.publish('', `${at.presenceQuery}.nobody`, Buffer.alloc(0));
       await declarePresence(channel, at, limits, queueType);
       await declareCommands(channel, at, limits, queueType);
+      if (asksBackend(config.listeners)) await declareAuth(channel, at);
     });
     await withinMs(limits.brokerConnectMs, declared);
   } finally {

@@ -141,9 +141,8 @@ class Supervisor {
     });
     const { role, index } = slot;
     this.#sockets.give(slot);
-    const ticketKey = servesDevices(slot) ? this.#tickets.key : '';
     const names = { role, index, incarnation, node: this.#node };
-    const start = { ...names, folder: this.#folder, ticketKey };
+    const start = { ...names, folder: this.#folder, ...this.#tickets.secretsFor(role) };
     notify(slot, { type: 'start', config: this.#config, ...start });
     this.#notifyNode();
   }

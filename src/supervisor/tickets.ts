@@ -2,21 +2,25 @@
  * Tickets: the key of TLS tickets, one for all acceptors and their successors, so that a
  * device resumes wherever it comes back.
  * From: chance; the revocation lists, as they change.  To: acceptors, by their channel only.
+ * Beside it, the secret under which processes remember what a backend has said of tokens.
  * Bound: one key. With a new one no old ticket is good: that is so after TICKET_KEY_MS, and when a
  * revocation list has changed, for whoever is on it must not resume.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { ListenerConfig } from '../base/listeners.ts';
+import type { ChildRole, StartMessage } from '../node/ipc.ts';
 
 /** As long as a ticket is good. */
 export const TICKET_KEY_MS = 86_400_000;
 /** What OpenSSL takes: a name, a key of AES and one of HMAC. */
 const KEY_BYTES = 48;
+const SECRET_BYTES = 32;
 
 export class Tickets {
   readonly #paths: readonly string[];
   #key = newKey();
+  readonly #authSecret = randomBytes(SECRET_BYTES).toString('base64');
   #lists: string;
   #madeAt: number;
 
@@ -30,6 +34,12 @@ export class Tickets {
   /** Base64. */
   get key(): string {
     return this.#key;
+  }
+
+  /** What a child is told: only what it needs. */
+  secretsFor(role: ChildRole): Pick<StartMessage, 'ticketKey' | 'authSecret'> {
+    const ticketKey = role === 'acceptor' ? this.#key : '';
+    return { ticketKey, authSecret: role === 'observer' ? '' : this.#authSecret };
   }
 
   isOld(now: number): boolean {

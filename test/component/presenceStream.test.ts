@@ -12,7 +12,7 @@ import { StreamClient } from '../../src/acceptor/streamClient.ts';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
 import { noTrace } from '../../src/base/trace.ts';
-import type { BlockListMessage } from '../../src/node/messages.ts';
+import type { BlockListMessage, ToAcceptor } from '../../src/node/messages.ts';
 import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import { StreamServer } from '../../src/registrar/streamServer.ts';
 import { FakeClock } from '../helpers/fakes/clock.ts';
@@ -42,8 +42,13 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
   });
   const log = pino({}, { write: (line) => errors.push(JSON.parse(line)) });
   const answers: unknown[][] = [];
+  const asked: unknown[][] = [];
+  const told: ToAcceptor[] = [];
   const onAnswer = (message: readonly unknown[]) => answers.push([...message]);
-  const server = new StreamServer({ recorder, log, onAnswer, onMessages: () => {} });
+  const onAsk = (acceptor: string, message: readonly unknown[]) => asked.push([acceptor, message]);
+  const greeting = () => told.values();
+  const toAcceptors = { onAsk, greeting, onAnswer };
+  const server = new StreamServer({ recorder, log, ...toAcceptors, onMessages: () => {} });
   await server.listen(path);
   const work = async () => {
     while (await recorder.work()) server.makeRoom();
@@ -63,7 +68,10 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     const client = new StreamClient({ path, incarnation, limits, changes });
     const blockList = new BlockList();
     const onBlockList = (message: BlockListMessage) => blockList.onMessage(message);
-    client.start({ onTakeover, onCommand, onBlockList });
+    const auth: unknown[][] = [];
+    const onAuth = (message: readonly unknown[]) => auth.push([...message]);
+    const onLost = () => auth.push(['lost']);
+    client.start({ onTakeover, onCommand, onBlockList, onAuth, onLost });
     t.teardown(() => client.close(0));
     const up = (id: string, deviceId: string) => {
       const link = { id, deviceId, acceptedUs: links.size + told.length };
@@ -71,13 +79,13 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
       changes.onUp(link);
       client.wake();
     };
-    return { client, changes, told, commands, blockList, up };
+    return { client, changes, told, commands, blockList, auth, up };
   };
   t.teardown(async () => {
     await server.close();
     rmSync(folder, { recursive: true });
   });
-  return { path, recorder, server, store, errors, answers, work, acceptor };
+  return { path, recorder, server, store, errors, answers, asked, told, work, acceptor };
 }
 
 t.test('links reach the registrar, and a takeover the acceptor', async (t) => {
@@ -299,3 +307,30 @@ t.test('a block list that was cut off lets nobody in; the next whole one counts'
   );
   t.same([...blockList.takeFresh()], ['c']);
 });
+
+t.test(
+  'a new stream is told all that is known, as it reads; then questions go both ways',
+  async (t) => {
+    const { recorder, server, asked, told, acceptor } = await build(t);
+    const word = ['k'.repeat(44), 0, true, 0, null] as const;
+    const pieces = 400;
+    for (let count = 0; count < pieces; count += 1) {
+      told.push(['verdict', Array.from({ length: 100 }, () => word)]);
+    }
+    recorder.onNode(['a', 'b']);
+    const [a, b] = [acceptor('a'), acceptor('b')];
+    await waitFor('all of it', () => a.auth.length === pieces && b.auth.length === pieces);
+    t.match(a.auth.at(-1), ['verdict', { length: 100 }]);
+
+    a.client.answer(['ask', 1, 'door-17', 'secret', 'peer', 'devices']);
+    await waitFor('a question', () => asked.length === 1);
+    t.same(asked, [['a', ['ask', 1, 'door-17', 'secret', 'peer', 'devices']]]);
+    server.send('a', ['said', 1, { isAllowed: true, expiresAt: 0, topics: ['#'] }]);
+    server.sendAll(['verdict', [word]]);
+    await waitFor('answers', () => a.auth.length === pieces + 2 && b.auth.length === pieces + 1);
+    t.same(a.auth.at(-2), ['said', 1, { isAllowed: true, expiresAt: 0, topics: ['#'] }]);
+
+    await server.close();
+    await waitFor('the loss', () => a.auth.at(-1)?.[0] === 'lost');
+  },
+);

@@ -77,7 +77,7 @@ t.test('settings that do not fit each other are one sentence each, exit code 64'
     [['--tls-port', '7443'], /TLS needs a certificate/],
     [['--auth', 'key'], /need group keys/],
     [['--auth', 'jwt'], /need the keys of its issuer|needs the keys/],
-    [['--auth', 'backend'], /auth backend is not there yet/],
+    [['--host', '0.0.0.0', '--auth', 'backend'], /sent unencrypted/],
     [['--auth', 'cert'], /nothing applies there/],
     [['--auth', 'none,key', '--keys', 'x'], /put it last/],
     [['--host', '0.0.0.0', '--auth', 'key', '--keys', 'x'], /sent unencrypted/],

@@ -1,6 +1,6 @@
 /** NodeStatus and exposition: totals never fall, only named incarnations count. */
 import t from 'tap';
-import { makeCommandCounters, makeCounters, makePresenceCounters } from '../../src/base/metrics.ts';
+import { makeCounters, makeRegistrarCounters } from '../../src/base/metrics.ts';
 import type { ChildFacts, NodeMessage } from '../../src/node/ipc.ts';
 import type { ReportMessage } from '../../src/node/report.ts';
 import { Exposition, kernelCounters } from '../../src/observer/exposition.ts';
@@ -37,7 +37,7 @@ function report(index: number, incarnation: string, accepts: number, links = 0):
 function registrar(status: NodeStatus, notReady?: string): void {
   const child = { role: 'registrar', index: 0, state: 'ready', incarnation: 'r' } as const;
   status.onNode({ ...node([]), children: [child] }, 0);
-  const snapshot = { ...makePresenceCounters(), ...makeCommandCounters() };
+  const snapshot = makeRegistrarCounters();
   const why = notReady === undefined ? {} : { notReady };
   status.onReport({ index: 0, incarnation: 'r', ...why, degraded: [], snapshot }, 0);
 }
@@ -187,7 +187,7 @@ t.test('a registrar that is not there: degraded, in health and in the metric; re
         index: 0,
         incarnation,
         degraded: [],
-        snapshot: { ...makePresenceCounters(), ...makeCommandCounters() },
+        snapshot: makeRegistrarCounters(),
       },
       0,
     );

@@ -2,7 +2,14 @@
 import type { Channel } from 'amqplib';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
-import { declareReplies, declareUplink, names, routingKey } from '../../src/broker/topology.ts';
+import {
+  declareAuth,
+  declareAuthAnswers,
+  declareReplies,
+  declareUplink,
+  names,
+  routingKey,
+} from '../../src/broker/topology.ts';
 
 /** Records what is declared, as `[method, ...arguments]`. */
 function recorder(): { channel: Channel; declared: unknown[][] } {
@@ -86,6 +93,30 @@ t.test('topology: replies wait in a durable queue with an end, an age and a leng
       'assertQueue',
       'owsla.acceptor.n1-3',
       { durable: true, expires: 9_000, messageTtl: 4_000, maxLength: 5, arguments: {} },
+    ],
+  ]);
+});
+
+t.test('topology: questions about devices, and a bounded queue for the answers', async (t) => {
+  const { channel, declared } = recorder();
+  const limits = makeLimits({ authAskMs: 4_000, authQuestionsMax: 7 });
+  const at = names('owsla');
+
+  await declareAuth(channel, at);
+  await declareAuthAnswers(channel, `${at.authAnswers('n1')}.0`, limits);
+
+  t.same(declared, [
+    ['assertExchange', 'owsla.auth', 'direct', { durable: true }],
+    [
+      'assertQueue',
+      'owsla.auth.n1.0',
+      {
+        durable: true,
+        expires: 300_000,
+        messageTtl: 4_000,
+        maxLength: 14,
+        arguments: { 'x-overflow': 'reject-publish', 'x-queue-type': 'classic' },
+      },
     ],
   ]);
 });

@@ -164,7 +164,8 @@ export class Endpoints implements EndpointHost {
     const { code, reason, sentence: message } = failure;
     bump(this.counters.authFailures, reason);
     this.#refusals.onRefusal({ deviceId, peer: endpoint.peer }, code, { message });
-    this.#prover.onNoProof(endpoint);
+    // Not the device's fault.
+    if (reason !== 'unavailable') this.#prover.onNoProof(endpoint);
   }
 
   onNotAllowed(_endpoint: Endpoint): void {

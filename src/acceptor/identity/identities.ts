@@ -8,6 +8,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
+import type { AuthQuestion } from '../../node/verdicts.ts';
 import type { Greeting } from '../../wire/protocol.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import { addressOfPeer } from '../endpoint/peer.ts';
@@ -16,6 +17,7 @@ import type { Registry } from '../endpoint/registry.ts';
 import type { Prover } from '../endpoint/routes.ts';
 import type { Addresses } from '../establish/addresses.ts';
 import type { ListenerFiles } from '../establish/listenerFiles.ts';
+import type { AuthClient } from './authClient.ts';
 import type { BlockList } from './blockList.ts';
 import { authFailure, Identity } from './identity.ts';
 
@@ -25,6 +27,9 @@ export interface IdentitiesOptions {
   readonly addresses: Addresses;
   readonly registry: Registry<Endpoint>;
   readonly blockList: BlockList;
+  readonly backend: Pick<AuthClient, 'ask'>;
+  /** When a device may ask again about which nobody knows, in ms. */
+  readonly retryAfter: () => number;
   readonly clock: Clock;
 }
 
@@ -33,13 +38,15 @@ export class Identities implements Prover {
   readonly #byListener: ReadonlyMap<ListenerConfig, Identity>;
 
   constructor(options: IdentitiesOptions) {
-    const { listeners, files, blockList, clock } = options;
+    const { listeners, files, blockList, backend, retryAfter, clock } = options;
     const identityOf = (listener: ListenerConfig) => {
       const sources = {
         keys: () => files.of(listener).keys,
         jwtKeys: () => files.of(listener).jwtKeys,
         revoked: () => files.of(listener).tls?.revoked,
         isBlocked: (deviceId: string) => blockList.has(deviceId),
+        askBackend: (question: AuthQuestion) => backend.ask(question),
+        retryAfter,
       };
       return new Identity(listener, sources, () => clock.wall());
     };
@@ -47,11 +54,11 @@ export class Identities implements Prover {
     this.#byListener = new Map(listeners.map((one) => [one, identityOf(one)]));
   }
 
-  prove({ origin }: Endpoint, greeting: Greeting): AuthVerdict | Promise<AuthVerdict> {
+  prove(endpoint: Endpoint, greeting: Greeting): AuthVerdict | Promise<AuthVerdict> {
+    const { origin } = endpoint;
     const identity = origin && this.#byListener.get(origin.listener);
-    return (
-      identity?.prove(origin as NonNullable<typeof origin>, greeting) ?? authFailure('no-proof')
-    );
+    if (origin === undefined || identity === undefined) return authFailure('no-proof');
+    return identity.prove(origin, greeting, endpoint);
   }
 
   onNoProof({ peer }: Endpoint): void {

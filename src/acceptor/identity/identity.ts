@@ -8,13 +8,14 @@ import { timingSafeEqual } from 'node:crypto';
 import { type GroupKeys, verifyToken } from '../../base/deviceKeys.ts';
 import type { AuthReason } from '../../base/errors.ts';
 import type { AuthMethod, ListenerConfig } from '../../base/listeners.ts';
+import type { AuthQuestion, BackendVerdict } from '../../node/verdicts.ts';
 import type { Greeting } from '../../wire/protocol.ts';
 import type { Origin } from '../endpoint/origin.ts';
 import type { AuthFailure, AuthVerdict, Proof, TopicFilter } from '../endpoint/proof.ts';
 import { certIdOf } from './certId.ts';
 import type { Crl } from './crl.ts';
 import { type JwtKey, verifyJwt } from './jwt.ts';
-import { topicFilter } from './topics.ts';
+import { bothFilters, topicFilter } from './topics.ts';
 
 /** What may change while the node runs: files that are read again, people who are blocked. */
 export interface IdentitySources {
@@ -22,11 +23,16 @@ export interface IdentitySources {
   jwtKeys(): readonly JwtKey[] | undefined;
   revoked(): Crl | undefined;
   isBlocked(deviceId: string): boolean;
+  askBackend(question: AuthQuestion): Promise<BackendVerdict | undefined>;
+  /** When a device may ask again about which nobody knows. */
+  retryAfter(): number;
 }
 
 type Answer = AuthVerdict | Promise<AuthVerdict>;
 /** Undefined: it does not apply. */
-type Method = (origin: Origin, greeting: Greeting, now: number) => Answer | undefined;
+type Method = (origin: Origin, greeting: Greeting, now: number, from: At) => Answer | undefined;
+/** Address and port. */
+type At = { readonly peer: string };
 
 const SENTENCES: Readonly<Partial<Record<AuthReason, string>>> = {
   'no-proof': 'nothing was shown that proves who this is',
@@ -37,6 +43,7 @@ const SENTENCES: Readonly<Partial<Record<AuthReason, string>>> = {
   'no-id': 'the certificate names no device',
   'ambiguous-id': 'the certificate names more than one device',
   expired: 'the proof has ended',
+  denied: 'this device is not let in',
   'not-yet-valid': 'the proof begins later',
   unavailable: 'nobody can say now who this is',
   blocked: 'this device is blocked',
@@ -67,7 +74,7 @@ export class Identity {
       psk: (origin, greeting) => this.#byPsk(origin, greeting),
       key: (_, greeting, now) => this.#byKey(greeting, now),
       jwt: (_, greeting, now) => this.#byJwt(greeting, now),
-      backend: () => authFailure('unavailable'),
+      backend: (_, greeting, __, from) => this.#byBackend(greeting, from),
       none: () => this.#proof('none'),
     };
     this.#listener = listener;
@@ -77,16 +84,16 @@ export class Identity {
     this.#wall = wall;
   }
 
-  prove(origin: Origin, greeting: Greeting): Answer {
-    const now = this.#wall();
-    const answer = this.#firstOf(origin, greeting, now);
+  prove(origin: Origin, greeting: Greeting, from: At = origin): Answer {
+    const answer = this.#firstOf(origin, greeting, from);
     if (answer instanceof Promise) return answer.then((verdict) => this.#last(greeting, verdict));
     return this.#last(greeting, answer);
   }
 
-  #firstOf(origin: Origin, greeting: Greeting, now: number): Answer {
+  #firstOf(origin: Origin, greeting: Greeting, from: At): Answer {
+    const now = this.#wall();
     for (const method of this.#methods) {
-      const answer = method(origin, greeting, now);
+      const answer = method(origin, greeting, now, from);
       if (answer !== undefined) return answer;
     }
     return authFailure('no-proof');
@@ -98,11 +105,11 @@ export class Identity {
     return authFailure('blocked');
   }
 
-  #proof(method: AuthMethod, expiresAt?: number): Proof {
+  #proof(method: AuthMethod, expiresAt?: number, topics = this.#topics): Proof {
     return {
       method,
       ...(expiresAt === undefined ? {} : { expiresAt }),
-      ...(this.#topics === undefined ? {} : { topics: this.#topics }),
+      ...(topics === undefined ? {} : { topics }),
     };
   }
 
@@ -162,6 +169,17 @@ export class Identity {
       const isOther = verdict.reason === 'wrong-device';
       return authFailure(isOther ? 'other-device' : verdict.reason);
     });
+  }
+
+  async #byBackend({ deviceId, token = '' }: Greeting, { peer }: At): Promise<AuthVerdict> {
+    const question = { device: deviceId, token, peer, listener: this.#listener.name };
+    const verdict = await this.#sources.askBackend(question);
+    if (verdict === undefined) return authFailure('unavailable', this.#sources.retryAfter());
+    const { isAllowed, expiresAt, topics } = verdict;
+    if (!isAllowed) return authFailure('denied');
+    if (expiresAt !== 0 && expiresAt <= this.#wall()) return authFailure('expired');
+    const filter = bothFilters(this.#topics, topics);
+    return this.#proof('backend', expiresAt === 0 ? undefined : expiresAt, filter);
   }
 }
 

@@ -12,6 +12,16 @@ export function topicFilter(patterns: readonly string[]): TopicFilter | undefine
   return { allows: (topic) => matchesAny(split, topic.split('.')) };
 }
 
+/** What a listener allows, and of it what a backend has said; an empty list of its is nothing. */
+export function bothFilters(
+  ours: TopicFilter | undefined,
+  said: readonly string[] | undefined,
+): TopicFilter | undefined {
+  if (said === undefined) return ours;
+  const theirs = topicFilter(said);
+  return { allows: (topic) => theirs?.allows(topic) === true && ours?.allows(topic) !== false };
+}
+
 function matchesAny(patterns: readonly (readonly string[])[], words: readonly string[]): boolean {
   return patterns.some((pattern) => matches(pattern, words));
 }

@@ -8,7 +8,7 @@ export async function forgetTopology(amqp: string, prefix: string): Promise<void
   const at = names(prefix);
   const connection = await connect(amqp);
   const channel = await connection.createChannel();
-  for (const exchange of [at.events, at.requests, at.unrouted, at.presence, at.commands]) {
+  for (const exchange of [at.events, at.requests, at.unrouted, at.presence, at.commands, at.auth]) {
     await channel.deleteExchange(exchange);
   }
   for (const queue of [at.unrouted, at.presenceQuery, at.commands])

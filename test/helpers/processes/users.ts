@@ -1,4 +1,4 @@
-/** The two broker users of docs/amqp.md, made with the permissions that stand there. */
+/** The three broker users of docs/amqp.md, made with the permissions that stand there. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,10 @@ import type { Broker, Permissions } from './broker.ts';
 const DOC = join(import.meta.dirname, '../../../docs/amqp.md');
 
 /** The documented permissions of `user`, for names that begin with `prefix`. */
-export function documentedPermissions(user: 'owsla' | 'backend', prefix: string): Permissions {
+export function documentedPermissions(
+  user: 'owsla' | 'backend' | 'auth',
+  prefix: string,
+): Permissions {
   const pattern = new RegExp(
     `^rabbitmqctl set_permissions +${user} +'(\\S+)' +'(\\S+)' +'(\\S+)'$`,
     'm',
@@ -25,25 +28,31 @@ export interface Users {
   /** URLs, each with its user. */
   readonly owsla: string;
   readonly backend: string;
+  /** Who says which devices may connect. */
+  readonly auth: string;
   remove(): Promise<void>;
 }
 
 /**
- * An Owsla user and a backend user, both fresh. A broker that rabbitmqctl cannot reach gives its
- * own login for both, and a line in the test's output says so.
+ * A user of each kind, all fresh. A broker that rabbitmqctl cannot reach gives its own login for
+ * all, and a line in the test's output says so.
  */
 export async function addUsers(broker: Broker, prefix: string): Promise<Users> {
   const suffix = randomUUID().slice(0, 8);
-  const add = (user: 'owsla' | 'backend') =>
+  const add = (user: 'owsla' | 'backend' | 'auth') =>
     broker.addUser(`${user}-${suffix}`, 'secret', documentedPermissions(user, prefix));
   try {
-    const [owsla, backend] = await Promise.all([add('owsla'), add('backend')]);
+    const made = [add('owsla'), add('backend'), add('auth')] as const;
+    const [owsla, backend, auth] = await Promise.all(made);
     const remove = async () => {
-      for (const user of ['owsla', 'backend']) await broker.ctl('delete_user', `${user}-${suffix}`);
+      for (const user of ['owsla', 'backend', 'auth']) {
+        await broker.ctl('delete_user', `${user}-${suffix}`);
+      }
     };
-    return { owsla, backend, remove };
+    return { owsla, backend, auth, remove };
   } catch (error) {
     t.comment(`not under the permissions of docs/amqp.md: ${(error as Error).message}`);
-    return { owsla: broker.url, backend: broker.url, remove: async () => {} };
+    const { url } = broker;
+    return { owsla: url, backend: url, auth: url, remove: async () => {} };
   }
 }

@@ -37,7 +37,9 @@ await everyBlockOf('docs/amqp.md', async (page, t) => {
   const node = page.take('js', 'amqplib');
   const refusal = page.take('ruby', 'no such badge');
   const rescue = page.take('ruby', '# rescue.rb');
-  await makeUsers(t, page.take('sh', 'rabbitmqctl add_user'));
+  await makeUsers(t, page.take('sh', 'add_user owsla'));
+  t.equal(await world.ends(t, page.take('sh', 'add_user auth')), '');
+  world.made.push('auth');
   await world.serves('owsla serve');
   await world.isReady();
 

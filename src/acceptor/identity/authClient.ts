@@ -1,0 +1,83 @@
+/**
+ * AuthClient: who the devices are of which only a backend knows, by way of the registrar.
+ * From: identity.ts.  To: the stream to the registrar, which asks; its verdicts, which are kept.
+ * Bound: as many questions as links are greeting, each of ASK_MS_MORE more than the registrar's own
+ * deadline. While the registrar is away, what it has told counts for `authStaleMs`.
+ */
+import type { Limits } from '../../base/limits.ts';
+import type { AskMessage, AuthMessage } from '../../node/messages.ts';
+import {
+  type AuthQuestion,
+  type BackendVerdict,
+  type Said,
+  Verdicts,
+  type VerdictsOptions,
+  verdictKey,
+} from '../../node/verdicts.ts';
+
+/** For the way to the registrar and back. */
+const ASK_MS_MORE = 1_000;
+
+export interface AuthClientOptions extends VerdictsOptions {
+  readonly limits: Limits;
+  /** Of the node. */
+  readonly secret: Buffer;
+  /** Send it to the registrar. False: it is away. */
+  readonly send: (message: AskMessage) => boolean;
+}
+
+interface Open {
+  readonly resolve: (said: Said) => void;
+  readonly late: NodeJS.Timeout;
+}
+
+export class AuthClient {
+  readonly #options: AuthClientOptions;
+  readonly #verdicts: Verdicts;
+  readonly #open = new Map<number, Open>();
+  #last = 0;
+
+  constructor(options: AuthClientOptions) {
+    this.#options = options;
+    this.#verdicts = new Verdicts(options);
+  }
+
+  /** Undefined: nobody can say. */
+  async ask(question: AuthQuestion): Promise<BackendVerdict | undefined> {
+    const key = verdictKey(this.#options.secret, question);
+    const fresh = this.#verdicts.fresh(key);
+    if (fresh !== undefined) return fresh;
+    const said = await this.#question(question);
+    if (said === 'silent') return this.#verdicts.stale(key);
+    return said === 'crowded' ? undefined : said;
+  }
+
+  #question({ device, token, peer, listener }: AuthQuestion): Promise<Said> {
+    const { send, limits } = this.#options;
+    this.#last += 1;
+    const id = this.#last;
+    if (!send(['ask', id, device, token, peer, listener])) return Promise.resolve('silent');
+    const { promise, resolve } = Promise.withResolvers<Said>();
+    const late = setTimeout(() => this.#settle(id, 'silent'), limits.authAskMs + ASK_MS_MORE);
+    this.#open.set(id, { resolve, late });
+    return promise;
+  }
+
+  #settle(id: number, said: Said): void {
+    const open = this.#open.get(id);
+    if (open === undefined) return;
+    this.#open.delete(id);
+    clearTimeout(open.late);
+    open.resolve(said);
+  }
+
+  onMessage(message: AuthMessage): void {
+    if (message[0] === 'said') this.#settle(message[1], message[2]);
+    else for (const word of message[1]) this.#verdicts.putWord(word);
+  }
+
+  /** The registrar is away: it has forgotten who asked. */
+  onLost(): void {
+    for (const id of [...this.#open.keys()]) this.#settle(id, 'silent');
+  }
+}

@@ -60,7 +60,8 @@ export class Tickets {
     const hash = createHash('sha256');
     for (const path of this.#paths) {
       try {
-        hash.update(readFileSync(path));
+        // Each by itself: what moves from one list to the next is a change.
+        hash.update(createHash('sha256').update(readFileSync(path)).digest());
       } catch {
         hash.update('unreadable');
       }

@@ -60,7 +60,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/base/redact.ts', values: [] },
   {
     holds: 'src/base/listeners.ts',
-    values: ['src/base/units.ts', 'node:net'],
+    values: ['src/base/names.ts', 'src/base/units.ts', 'node:net'],
   },
   {
     holds: 'src/base/listenerReader.ts',

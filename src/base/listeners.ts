@@ -5,6 +5,7 @@
  * Bound: pure; each fault is one sentence of the list that config.ts gathers.
  */
 import { isIPv4, isIPv6 } from 'node:net';
+import { isTopicPattern } from './names.ts';
 import { didYouMean } from './units.ts';
 
 /** In which a device may prove who it is. The first of a listener's that applies decides alone. */
@@ -240,13 +241,6 @@ function checkTogether(listeners: readonly ListenerConfig[], faults: string[]): 
     if (places.has(place)) faults.push(`two listeners are at ${place}`);
     places.add(place);
   }
-}
-
-const TOPIC_PATTERN = /^(?:[A-Za-z0-9_-]+|\*|#)(?:\.(?:[A-Za-z0-9_-]+|\*|#))*$/;
-
-/** An AMQP pattern of topics: `*` is one word, `#` none or more. */
-export function isTopicPattern(text: string): boolean {
-  return text.length <= 255 && TOPIC_PATTERN.test(text);
 }
 
 export function isCidr(text: string): boolean {

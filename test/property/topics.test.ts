@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import { topicFilter } from '../../src/acceptor/identity/topics.ts';
-import { isTopicPattern } from '../../src/base/listeners.ts';
+import { isTopicPattern } from '../../src/base/names.ts';
 
 function slow(pattern: readonly string[], words: readonly string[]): boolean {
   const [part, ...parts] = pattern;

@@ -74,7 +74,8 @@ t.test('secrets: timingSafeEqual has its places, and each that verifies uses it'
   const makers = sources.filter(({ bare }) => /\bcreateHmac\(/.test(bare)).map(({ path }) => path);
   t.same(
     makers.filter((path) => !paths.includes(path)),
-    [],
+    // It hashes what it remembers by: that is looked up, not verified.
+    ['src/node/verdicts.ts'],
     'who makes a MAC checks it there, too',
   );
 });

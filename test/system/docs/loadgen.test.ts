@@ -6,6 +6,7 @@
 import t, { type Test } from 'tap';
 import { EXIT } from '../../../loadgen/report/report.ts';
 import { everyBlockOf } from '../../helpers/docs.ts';
+import { Authority } from '../../helpers/processes/authority.ts';
 import type { Command } from '../../helpers/processes/command.ts';
 import { DocsWorld } from '../../helpers/worlds/docsWorld.ts';
 
@@ -13,7 +14,15 @@ import { DocsWorld } from '../../helpers/worlds/docsWorld.ts';
 const SLOW: readonly unknown[] = [EXIT.bottleneck, EXIT.threshold];
 
 const world = await DocsWorld.make(t);
-await world.serves('owsla serve');
+const authority = new Authority();
+t.teardown(() => authority.remove());
+const { cert, key } = authority.issue('localhost', { san: 'DNS:localhost' });
+world.save('ca.pem', authority.ca);
+world.save('server.pem', cert);
+world.save('server.key', key);
+const tls = '--tls-port 0 --tls-cert server.pem --tls-key server.key';
+const node = await world.serves(`owsla serve --port 0 ${tls}`);
+const tlsPort = /devices-tls 127\.0\.0\.1:(\d+)/.exec(node.output)?.[1];
 await world.isReady();
 
 /**
@@ -55,6 +64,7 @@ async function runs(t: Test, block: string, shown = ''): Promise<void> {
 await everyBlockOf('docs/loadgen.md', async (page, t) => {
   const first = page.take('sh', 'owsla-loadgen backend');
   const slow = page.take('sh', '--delay');
+  const secured = page.take('sh', '--tls-resume 80%');
   const plain = page.take('sh', '--duration 10s');
   const commands = page.take('sh', '--command-rate');
   const compare = page.take('sh', 'compare');
@@ -100,6 +110,8 @@ await everyBlockOf('docs/loadgen.md', async (page, t) => {
       others(t, [recipes[0] ?? '', commands], 'one-'),
       others(t, recipes.slice(1), 'two-'),
     ]);
+    // By itself: its handshakes would make the others late.
+    await others(t, [secured.replace(':7443', `:${tlsPort}`)], 'three-');
     await answering.end();
   });
 

@@ -18,6 +18,7 @@ import type {
   ChildFigures,
   FromChild,
   NodeMessage,
+  RenewMessage,
   RunningChild,
   StartMessage,
   ToChild,
@@ -37,6 +38,8 @@ class Child {
   #node: NodeMessage | undefined;
   /** The supervisor was told so. */
   #isReady = false;
+  /** The last word that files are to be read again. */
+  #renewal: RenewMessage | undefined;
   #isDraining = false;
   /** A heartbeat is still in the channel: none is queued for a supervisor that is stopped. */
   #isSending = false;
@@ -45,13 +48,18 @@ class Child {
     if (message.type === 'socket') this.#sockets.set(message.name, handle as BoundSocket);
     else if (message.type === 'start') void this.#onStart(message);
     else if (message.type === 'node') this.#onNode(message);
-    else if (message.type === 'renew') this.#running?.onRenew?.(message);
+    else if (message.type === 'renew') this.#onRenew(message);
     else void this.drain(false);
   }
 
   #onNode(node: NodeMessage): void {
     this.#node = node;
     this.#running?.onNode(node);
+  }
+
+  #onRenew(message: RenewMessage): void {
+    this.#renewal = message;
+    this.#running?.onRenew?.(message);
   }
 
   async #onStart(start: StartMessage): Promise<void> {

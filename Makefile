@@ -55,15 +55,16 @@ test: $(READY)
 # One after the other: 140 s of load by the main job, 30 s of stampede, 300 s of churn, 10 fleets of
 # 10,000 links, presence with 180 s of havoc, 120 s without the broker and 20,000 devices, 100,000
 # kept commands for 18,000 sleepers, 50,000 odd messages of a backend, 10,000,000 odd PROXY headers
-# and as many tokens, and the starts. --timeout is for each file, in seconds.
+# and as many tokens, the starts, 10 minutes without the backend that knows devices. --timeout is
+# for each file, in seconds.
 soak: $(READY)
 	@.ci/setup.sh broker ruby
-	@OWSLA_SOAK=1 node test/run.ts --jobs=1 --timeout=600 \
+	@OWSLA_SOAK=1 node test/run.ts --jobs=1 --timeout=900 \
 	  test/system/mainJob.test.ts test/system/fleetLost.test.ts \
 	  test/fault/stampede.test.ts test/fault/churn.test.ts test/fault/presenceFlap.test.ts \
 	  test/fault/presenceAway.test.ts test/fault/presenceStore.test.ts \
 	  test/system/commandWake.test.ts test/fault/fuzz.test.ts test/property/proxyHeader.test.ts \
-	  test/property/token.test.ts test/loadgen/freeze.test.ts
+	  test/property/token.test.ts test/loadgen/freeze.test.ts test/fault/authBackend.test.ts
 
 # DURATION, SEED and PART (broker, cluster or neighbours: that part only; or alone: neighbours, kind
 # by kind) reach it by the environment; without a SEED it prints the one it took.

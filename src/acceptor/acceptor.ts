@@ -286,6 +286,7 @@ class Acceptor implements RunningAcceptor {
       onBlockList: (message) => blockList.onMessage(message),
       onAuth: (message) => backend.onMessage(message),
       onLost: () => backend.onLost(),
+      told: () => backend.told(),
     });
     this.#ticker.start();
   }

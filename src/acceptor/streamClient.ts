@@ -47,6 +47,8 @@ export interface StreamHandlers {
   readonly onBlockList: (message: BlockListMessage) => void;
   readonly onAuth: (message: AuthMessage) => void;
   readonly onLost: () => void;
+  /** What a registrar that may be new is told behind all links, as it reads. */
+  readonly told: () => Iterator<ToRegistrar>;
 }
 
 export class StreamClient {
@@ -56,6 +58,7 @@ export class StreamClient {
   /** Results of commands: sent before anything else, and dropped with the stream. */
   #answers: ToRegistrar[] = [];
   #answerBytes = 0;
+  #told: Iterator<ToRegistrar> | undefined;
   #next: NodeJS.Immediate | undefined;
   #again: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -80,6 +83,7 @@ export class StreamClient {
     socket.on('connect', () => {
       socket.write(encodeMessages([['hello', incarnation]]));
       changes.connected();
+      this.#told = handlers.told();
       this.#isUp = true;
       this.wake();
     });
@@ -93,6 +97,7 @@ export class StreamClient {
       this.#isUp = false;
       this.#answers = [];
       this.#answerBytes = 0;
+      this.#told = undefined;
       changes.lost();
       handlers.onLost();
       this.#onDone?.();
@@ -156,7 +161,16 @@ export class StreamClient {
       }
       socket.write(encodeMessages(changes.take(FRAME_MESSAGES_MAX)));
     }
+    this.#tell(socket);
     if (socket.writableLength === 0) this.#onDone?.();
+  }
+
+  #tell(socket: Socket): void {
+    while (this.#told !== undefined && !socket.writableNeedDrain) {
+      const { value, done } = this.#told.next();
+      if (done) this.#told = undefined;
+      else socket.write(encodeMessages([value]));
+    }
   }
 
   /** Send what is left, for at most `ms`, and end. */

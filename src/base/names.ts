@@ -9,10 +9,3 @@ export const TOPIC = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
 export const TOPIC_BYTES_MAX = 128;
 /** An operator's note on a device that is blocked, in characters. */
 export const NOTE_MAX = 200;
-
-const PATTERN = /^(?:[A-Za-z0-9_-]+|\*|#)(?:\.(?:[A-Za-z0-9_-]+|\*|#))*$/;
-
-/** An AMQP pattern of topics: `*` is one word, `#` none or more. */
-export function isTopicPattern(text: string): boolean {
-  return text.length <= 255 && PATTERN.test(text);
-}

@@ -12,12 +12,13 @@
  *       <---------------------------------------  then block, unblock: changes, also in between
  *     ask  --------------------------------------->     who is it? by `--auth backend`
  *       <---------------------------------------  said; and to all of them: verdict
+ *     verdict...  <------------------------------>  all that either knows, at each connect
  *     taken, result, unsent  ------------------>        what became of a command
  */
 import { pack, Unpackr } from 'msgpackr';
 import type { CloseReason } from '../base/errors.ts';
 import { FrameReader, frameOf } from '../wire/frame.ts';
-import type { Said, VerdictWord } from './verdicts.ts';
+import type { Said, VerdictMessage } from './verdicts.ts';
 
 export const FRAME_MESSAGES_MAX = 128;
 /** A frame is closed when its payloads have so many bytes: it may have one payload more. */
@@ -40,6 +41,7 @@ export type ToRegistrar =
   | readonly ['taken', key: string]
   | readonly ['result', key: string, status: number, payload: Buffer]
   | AskMessage
+  | VerdictMessage
   | readonly [
       'unsent',
       key: string,
@@ -88,7 +90,7 @@ export type AuthMessage =
   /** The answer to `ask`. */
   | readonly ['said', id: number, said: Said]
   /** To keep; all that are known when the stream opens, then each as it comes. */
-  | readonly ['verdict', verdicts: readonly VerdictWord[]];
+  | VerdictMessage;
 
 /** A command on its way to a link. */
 export type ToLink = Extract<ToAcceptor, readonly ['command', ...unknown[]]>;

@@ -42,6 +42,11 @@ export type VerdictWord = readonly [
   topics: readonly string[] | null,
 ];
 
+export type VerdictMessage = readonly ['verdict', words: readonly VerdictWord[]];
+
+/** Verdicts in one message: some 50 kB. */
+const PIECE = 500;
+
 /** Of all that a verdict depends on. Neither a device id nor a name of a listener has a zero. */
 export function verdictKey(
   secret: Buffer,
@@ -128,17 +133,24 @@ export class Verdicts {
     return entry.verdict;
   }
 
-  /** One of them, for others. */
-  word(key: string): VerdictWord | undefined {
+  /** One of them. */
+  tell(key: string): VerdictMessage {
     const entry = this.#find(key);
-    return entry && this.#wordOf(key, entry);
+    return ['verdict', entry === undefined ? [] : [this.#wordOf(key, entry)]];
   }
 
-  /** All of them, each as it is when it is taken. */
-  *words(): Generator<VerdictWord, void> {
+  /** All of them for another process, each as it is when it is taken. */
+  *told(): Generator<VerdictMessage, void> {
+    let words: VerdictWord[] = [];
     for (const entries of [this.#refused, this.#allowed]) {
-      for (const [key, entry] of entries) yield this.#wordOf(key, entry);
+      for (const [key, entry] of entries) {
+        words.push(this.#wordOf(key, entry));
+        if (words.length < PIECE) continue;
+        yield ['verdict', words];
+        words = [];
+      }
     }
+    if (words.length > 0) yield ['verdict', words];
   }
 
   #wordOf(key: string, { verdict, at }: Entry): VerdictWord {
@@ -147,7 +159,9 @@ export class Verdicts {
   }
 
   /** What another process knows. */
-  putWord([key, ageMs, isAllowed, expiresAt, topics]: VerdictWord): void {
-    this.put(key, { isAllowed, expiresAt, ...(topics === null ? {} : { topics }) }, ageMs);
+  hear([, words]: VerdictMessage): void {
+    for (const [key, ageMs, isAllowed, expiresAt, topics] of words) {
+      this.put(key, { isAllowed, expiresAt, ...(topics === null ? {} : { topics }) }, ageMs);
+    }
   }
 }

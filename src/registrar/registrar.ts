@@ -170,7 +170,8 @@ class Registrar implements RunningChild {
       log: this.#log,
       onAnswer,
       onAsk: (acceptor, message) => void authServer.onAsk(acceptor, message),
-      greeting: () => authServer.known(),
+      onVerdicts: (message) => authServer.hear(message),
+      greeting: () => authServer.told(),
       onMessages: () => this.#loop.wake(),
     });
   }

@@ -19,6 +19,7 @@ import {
   type ToAcceptor,
   type ToRegistrar,
 } from '../node/messages.ts';
+import type { VerdictMessage } from '../node/verdicts.ts';
 import type { Sent } from './command/effects.ts';
 import type { Recorder } from './presence/recorder.ts';
 import type { HeldLink } from './store/presenceRules.ts';
@@ -43,6 +44,7 @@ export interface StreamServerOptions {
   /** What became of a command. */
   readonly onAnswer: (message: FromLink) => void;
   readonly onAsk: (acceptor: string, message: AskMessage) => void;
+  readonly onVerdicts: (message: VerdictMessage) => void;
   /** What a new stream is told before anything else, piece by piece. */
   readonly greeting: () => Iterator<ToAcceptor>;
   /** Something was read: there is work. */
@@ -118,6 +120,8 @@ export class StreamServer {
       recorder.down(acceptor, { device, connection, at, reason });
     } else if (message[0] === 'ask') {
       this.#options.onAsk(acceptor, message);
+    } else if (message[0] === 'verdict') {
+      this.#options.onVerdicts(message);
     } else {
       this.#options.onAnswer(message);
     }

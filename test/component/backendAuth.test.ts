@@ -117,7 +117,7 @@ function client(said: (message: AskMessage) => Said | undefined, isUp = true) {
   });
   const tell = (device: string, isAllowed: boolean) => {
     verdicts.put(verdictKey(secret, question(device)), { isAllowed, expiresAt: 0 });
-    auth.onMessage(['verdict', [...verdicts.words()]]);
+    for (const message of verdicts.told()) auth.onMessage(message);
   };
   return { clock, auth, asked, tell };
 }

@@ -12,7 +12,8 @@ import { StreamClient } from '../../src/acceptor/streamClient.ts';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
 import { noTrace } from '../../src/base/trace.ts';
-import type { BlockListMessage, ToAcceptor } from '../../src/node/messages.ts';
+import type { BlockListMessage } from '../../src/node/messages.ts';
+import type { VerdictMessage } from '../../src/node/verdicts.ts';
 import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import { StreamServer } from '../../src/registrar/streamServer.ts';
 import { FakeClock } from '../helpers/fakes/clock.ts';
@@ -43,11 +44,13 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
   const log = pino({}, { write: (line) => errors.push(JSON.parse(line)) });
   const answers: unknown[][] = [];
   const asked: unknown[][] = [];
-  const told: ToAcceptor[] = [];
+  const told: VerdictMessage[] = [];
+  const heard: unknown[][] = [];
   const onAnswer = (message: readonly unknown[]) => answers.push([...message]);
   const onAsk = (acceptor: string, message: readonly unknown[]) => asked.push([acceptor, message]);
   const greeting = () => told.values();
-  const toAcceptors = { onAsk, greeting, onAnswer };
+  const onVerdicts = (message: readonly unknown[]) => heard.push([...message]);
+  const toAcceptors = { onAsk, onVerdicts, greeting, onAnswer };
   const server = new StreamServer({ recorder, log, ...toAcceptors, onMessages: () => {} });
   await server.listen(path);
   const work = async () => {
@@ -71,7 +74,8 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     const auth: unknown[][] = [];
     const onAuth = (message: readonly unknown[]) => auth.push([...message]);
     const onLost = () => auth.push(['lost']);
-    client.start({ onTakeover, onCommand, onBlockList, onAuth, onLost });
+    const toKnow = { onAuth, onLost, told: greeting };
+    client.start({ onTakeover, onCommand, onBlockList, ...toKnow });
     t.teardown(() => client.close(0));
     const up = (id: string, deviceId: string) => {
       const link = { id, deviceId, acceptedUs: links.size + told.length };
@@ -85,7 +89,7 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     await server.close();
     rmSync(folder, { recursive: true });
   });
-  return { path, recorder, server, store, errors, answers, asked, told, work, acceptor };
+  return { path, recorder, server, store, errors, answers, asked, told, heard, work, acceptor };
 }
 
 t.test('links reach the registrar, and a takeover the acceptor', async (t) => {
@@ -311,7 +315,7 @@ t.test('a block list that was cut off lets nobody in; the next whole one counts'
 t.test(
   'a new stream is told all that is known, as it reads; then questions go both ways',
   async (t) => {
-    const { recorder, server, asked, told, acceptor } = await build(t);
+    const { recorder, server, asked, told, heard, acceptor } = await build(t);
     const word = ['k'.repeat(44), 0, true, 0, null] as const;
     const pieces = 400;
     for (let count = 0; count < pieces; count += 1) {
@@ -321,6 +325,8 @@ t.test(
     const [a, b] = [acceptor('a'), acceptor('b')];
     await waitFor('all of it', () => a.auth.length === pieces && b.auth.length === pieces);
     t.match(a.auth.at(-1), ['verdict', { length: 100 }]);
+    await waitFor('what both know', () => heard.length === 2 * pieces);
+    t.match(heard.at(-1), ['verdict', { length: 100 }]);
 
     a.client.answer(['ask', 1, 'door-17', 'secret', 'peer', 'devices']);
     await waitFor('a question', () => asked.length === 1);

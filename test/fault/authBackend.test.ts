@@ -167,6 +167,20 @@ t.test('the registrar dies as well: acceptors know', async (t) => {
   check(t, await whileDead(2_000));
 });
 
+/** Resolves when there is another one. */
+async function dies(child: string): Promise<void> {
+  const pid = server.childPid(child);
+  process.kill(pid, 'SIGKILL');
+  await waitFor(`another ${child}`, () => server.childPid(child) !== pid);
+}
+
+t.test('it has learned what they know: no acceptor has to live on for it', async (t) => {
+  await server.untilMetric('owsla_backend_auth_cached', '', (cached) => cached > 0);
+  await Promise.all([dies('acceptor 1'), dies('acceptor 2')]);
+  await waitFor('ready health', () => server.isReady());
+  check(t, await whileDead(1_000));
+});
+
 t.test('it is gone, and its queue with it: nobody waits', async (t) => {
   const asked = knowing.asked.length;
   await waitFor('the new registrar to ask', async () => {

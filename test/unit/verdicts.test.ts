@@ -69,16 +69,15 @@ t.test('verdicts: another process keeps them as old as they are', async (t) => {
   verdicts.put('a', bound);
   verdicts.put('b', NO);
   clock.advance(600);
-  t.same(
-    [...verdicts.words()].map(([key]) => key),
-    ['b', 'a'],
-  );
-  for (const word of verdicts.words()) other.putWord(JSON.parse(JSON.stringify(word)));
+  const told = [...verdicts.told()];
+  t.match(told, [['verdict', [['b'], ['a']]]]);
+  for (const message of told) other.hear(JSON.parse(JSON.stringify(message)));
   t.same([other.fresh('a'), other.fresh('b')], [bound, NO]);
   clock.advance(400);
   t.equal(other.fresh('a'), undefined);
   t.same(other.stale('a'), bound);
-  t.equal(verdicts.word('c'), undefined);
+  t.same(verdicts.tell('c'), ['verdict', []]);
+  t.match(verdicts.tell('a'), ['verdict', [['a', 1_000, true]]]);
 });
 
 t.test('verdicts: the key is of device, token and listener, and of no peer', async (t) => {

@@ -10,6 +10,7 @@ import {
   type AuthQuestion,
   type BackendVerdict,
   type Said,
+  type VerdictMessage,
   Verdicts,
   type VerdictsOptions,
   verdictKey,
@@ -71,9 +72,14 @@ export class AuthClient {
     open.resolve(said);
   }
 
+  /** All that it knows, for a registrar that may be new. */
+  told(): Iterator<VerdictMessage> {
+    return this.#verdicts.told();
+  }
+
   onMessage(message: AuthMessage): void {
     if (message[0] === 'said') this.#settle(message[1], message[2]);
-    else for (const word of message[1]) this.#verdicts.putWord(word);
+    else this.#verdicts.hear(message);
   }
 
   /** The registrar is away: it has forgotten who asked. */

@@ -7,7 +7,12 @@
  * What is under way when the connection is lost is over: its queue is not used again.
  */
 import { randomBytes } from 'node:crypto';
-import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
+import {
+  type Channel,
+  type ChannelModel,
+  type ConsumeMessage,
+  IllegalOperationError,
+} from 'amqplib';
 import type { Logger } from 'pino';
 import type { StartError } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
@@ -128,16 +133,22 @@ export class AuthBroker {
 
   /** As Authenticator wants it. */
   ask(question: AuthQuestion): Promise<Asked> {
-    const { names, limits } = this.#options;
+    const { limits } = this.#options;
     const channel = this.#channel;
     if (channel === undefined || this.#isBlocked || this.#isFull) return Promise.resolve('unsent');
     const id = randomBytes(ID_BYTES).toString('hex');
     const { promise, resolve } = Promise.withResolvers<Asked>();
     const late = setTimeout(() => this.#settle(id, 'unanswered'), limits.authAskMs);
     this.#open.set(id, { resolve, late });
+    this.#publish(channel, id, question);
+    return promise;
+  }
+
+  #publish(channel: Channel, id: string, question: AuthQuestion): void {
+    const { names, limits } = this.#options;
     const { device, token, peer, listener } = question;
     const body = Buffer.from(JSON.stringify({ device, token, peer, listener }));
-    this.#isFull = !channel.publish(names.auth, AUTH_KEY, body, {
+    const properties = {
       appId: 'owsla',
       type: 'auth',
       contentType: 'application/json',
@@ -147,8 +158,14 @@ export class AuthBroker {
       timestamp: Math.floor(Date.now() / 1_000),
       persistent: false,
       mandatory: true,
-    });
-    return promise;
+    };
+    try {
+      this.#isFull = !channel.publish(names.auth, AUTH_KEY, body, properties);
+    } catch (error) {
+      // It is closing, which its event has not said yet.
+      if (!(error instanceof IllegalOperationError)) throw error;
+      this.#settle(id, 'unsent');
+    }
   }
 
   #settle(id: string, asked: Asked): void {

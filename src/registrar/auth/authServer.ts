@@ -13,12 +13,9 @@ import { names } from '../../broker/topology.ts';
 import type { StartMessage } from '../../node/ipc.ts';
 import type { AskMessage, ToAcceptor } from '../../node/messages.ts';
 import type { Degraded } from '../../node/report.ts';
-import { Verdicts, type VerdictWord } from '../../node/verdicts.ts';
+import { type VerdictMessage, Verdicts } from '../../node/verdicts.ts';
 import { AuthBroker } from './authBroker.ts';
 import { Authenticator } from './authenticator.ts';
-
-/** Verdicts in one message: some 100 kB. */
-const PIECE = 500;
 
 export interface AuthServerOptions {
   readonly start: StartMessage;
@@ -57,10 +54,7 @@ export class AuthServer {
       secret: Buffer.from(authSecret, 'base64'),
       questionsMax: limits.authQuestionsMax,
       send: async (question) => broker?.ask(question) ?? 'unsent',
-      onVerdict: (key) => {
-        const word = verdicts.word(key);
-        if (word !== undefined) tellAll(['verdict', [word]]);
-      },
+      onVerdict: (key) => tellAll(verdicts.tell(key)),
       count: (fate) => bump(counters.questions, fate),
       onStale: () => {
         counters.staleVerdicts += 1;
@@ -79,15 +73,13 @@ export class AuthServer {
   }
 
   /** All that is known, for an acceptor that is new. */
-  *known(): Generator<ToAcceptor, void> {
-    let piece: VerdictWord[] = [];
-    for (const word of this.#verdicts.words()) {
-      piece.push(word);
-      if (piece.length < PIECE) continue;
-      yield ['verdict', piece];
-      piece = [];
-    }
-    if (piece.length > 0) yield ['verdict', piece];
+  told(): Iterator<ToAcceptor> {
+    return this.#verdicts.told();
+  }
+
+  /** What an acceptor knows: after an end of the registrar, more than itself. */
+  hear(message: VerdictMessage): void {
+    this.#verdicts.hear(message);
   }
 
   degraded(): Degraded[] {

@@ -73,6 +73,8 @@ class Child {
       const running = await this.#become(start, log);
       this.#running = running;
       if (this.#node) running.onNode(this.#node);
+      // It came while this was starting, which may have read the files before.
+      if (this.#renewal) running.onRenew?.(this.#renewal);
       this.#beat();
       setInterval(() => this.#beat(), config.limits.heartbeatChildMs).unref();
       await running.isServing?.();

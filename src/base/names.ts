@@ -9,3 +9,11 @@ export const TOPIC = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
 export const TOPIC_BYTES_MAX = 128;
 /** An operator's note on a device that is blocked, in characters. */
 export const NOTE_MAX = 200;
+
+const TOPIC_PATTERN = /^(?:[A-Za-z0-9_-]+|\*|#)(?:\.(?:[A-Za-z0-9_-]+|\*|#))*$/;
+const TOPIC_PATTERN_MAX = 255;
+
+/** An AMQP pattern of topics: `*` is one word, `#` none or more. */
+export function isTopicPattern(text: string): boolean {
+  return text.length <= TOPIC_PATTERN_MAX && TOPIC_PATTERN.test(text);
+}

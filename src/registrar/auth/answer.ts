@@ -5,7 +5,7 @@
  * Bound: ANSWER_BYTES_MAX, PATTERNS_MAX. What is not exactly an answer is none: nothing here
  * guesses what a backend may have meant, least of all yes.
  */
-import { isTopicPattern } from '../../base/listeners.ts';
+import { isTopicPattern } from '../../base/names.ts';
 import type { BackendVerdict } from '../../node/verdicts.ts';
 
 const ANSWER_BYTES_MAX = 16_384;

@@ -11,7 +11,13 @@ import { EXIT, StartError } from '../base/errors.ts';
 import { LIMIT_NAMES } from '../base/limits.ts';
 import { makeLogger } from '../base/log.ts';
 import { markOperands, unmarked } from '../base/operands.ts';
-import { OPTION_NAMES, OPTION_SPECS, type OptionName, type OptionSpec } from '../base/options.ts';
+import {
+  FOREIGN_VARIABLES,
+  OPTION_NAMES,
+  OPTION_SPECS,
+  type OptionName,
+  type OptionSpec,
+} from '../base/options.ts';
 import { redact } from '../base/redact.ts';
 import { notifyIgnored } from '../base/signals.ts';
 import { didYouMean, parseDuration } from '../base/units.ts';
@@ -329,9 +335,9 @@ function variableOf(name: string): string {
 /** Warned about, not refused: tests and orchestrators put variables of their own there. */
 function unknownVariables(env: NodeJS.ProcessEnv): string[] {
   const known = FLAGS.map(variableOf);
-  const isForeign = /^OWSLA_(TEST|LOADGEN|SERVICE)_|^OWSLA_PORT_/;
   return Object.keys(env).filter(
-    (name) => name.startsWith(VARIABLE_PREFIX) && !known.includes(name) && !isForeign.test(name),
+    (name) =>
+      name.startsWith(VARIABLE_PREFIX) && !known.includes(name) && !FOREIGN_VARIABLES.test(name),
   );
 }
 

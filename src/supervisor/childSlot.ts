@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { EXIT, type StartError } from '../base/errors.ts';
+import { FOREIGN_VARIABLES } from '../base/options.ts';
 import { NO_DEBUGGER } from '../base/runtime.ts';
 import type { ChildFacts, ChildFigures, ChildRole, ChildState, ToChild } from '../node/ipc.ts';
 import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
@@ -79,8 +80,8 @@ export function makeSlot(role: ChildRole, index: number): ChildSlot {
 
 /** A child has its config from us: the variables, a broker's password among them, stay here. */
 function childEnvironment(): NodeJS.ProcessEnv {
-  const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('OWSLA_'));
-  return Object.fromEntries(entries);
+  const isOther = (name: string) => !name.startsWith('OWSLA_') || FOREIGN_VARIABLES.test(name);
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => isOther(name)));
 }
 
 /** Begin a process in `slot`; the caller listens to it, and tells it to start. */

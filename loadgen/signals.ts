@@ -18,7 +18,8 @@ export function onStopSignals(onSignal: () => void): () => void {
   const isShown = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
   const stops: readonly NodeJS.Signals[] = isShown ? [...STOP_SIGNALS, 'SIGHUP'] : STOP_SIGNALS;
   for (const signal of stops) process.on(signal, onSignal);
-  ignoreSignals(IGNORED_SIGNALS.filter((signal) => !stops.includes(signal)));
+  const ignored: readonly NodeJS.Signals[] = ['SIGHUP', ...IGNORED_SIGNALS];
+  ignoreSignals(ignored.filter((signal) => !stops.includes(signal)));
   notifyIgnored((signal) => process.stderr.write(`owsla-loadgen: ${signal} ignored\n`));
   return () => {
     for (const signal of stops) process.off(signal, onSignal);

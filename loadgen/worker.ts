@@ -230,6 +230,6 @@ function onMessage(message: ToWorker): void {
 }
 
 // A terminal's Ctrl-C reaches the whole process group: ending is the manager's decision.
-ignoreSilently([...STOP_SIGNALS, ...IGNORED_SIGNALS]);
+ignoreSilently([...STOP_SIGNALS, ...IGNORED_SIGNALS, 'SIGHUP']);
 process.on('disconnect', () => process.exit(1));
 process.on('message', onMessage);

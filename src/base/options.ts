@@ -17,7 +17,7 @@ export type EventDelivery = (typeof EVENT_DELIVERIES)[number];
 export const QUEUE_TYPES = ['classic', 'quorum'] as const;
 export type QueueType = (typeof QUEUE_TYPES)[number];
 
-/** Variables that look like options and are others': of tests, orchestrators, the load generator. */
+/** Look like options, and are not ours: those of tests, orchestrators, the load generator. */
 export const FOREIGN_VARIABLES = /^OWSLA_(TEST|LOADGEN|SERVICE)_|^OWSLA_PORT_/;
 
 export interface OptionSpec {

@@ -12,6 +12,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  rmdirSync,
   rmSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -85,6 +86,19 @@ export function isShortEnough(folder: string): boolean {
 /** Remove it with what is in it; no error if it is gone. */
 export function removeFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
+}
+
+/**
+ * What the supervisor would have done: children that outlive it end one by one. The observer
+ * removes what is in there; another may still write then, and the last one finds it empty.
+ */
+export function leaveFolder(folder: string, isObserver: boolean): void {
+  try {
+    if (isObserver) removeFolder(folder);
+    else rmdirSync(folder);
+  } catch {
+    // Not empty yet, or gone already: somebody else is the last.
+  }
 }
 
 /** Keeps the folder there while a node runs. */

@@ -13,7 +13,7 @@ import { type Logger, makeLogger } from '../base/log.ts';
 import type { Counters } from '../base/metrics.ts';
 import { notifyIgnored } from '../base/signals.ts';
 import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
-import { removeFolder } from '../node/folder.ts';
+import { leaveFolder } from '../node/folder.ts';
 import type {
   ChildFigures,
   FromChild,
@@ -155,8 +155,7 @@ class Child {
     } catch (error) {
       this.fail(error);
     }
-    // The supervisor would have done this.
-    if (isOrphan && this.#start.role === 'observer') removeFolder(this.#start.folder);
+    if (isOrphan) leaveFolder(this.#start.folder, this.#start.role === 'observer');
     process.exit(EXIT.ok);
   }
 }

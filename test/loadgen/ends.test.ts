@@ -107,7 +107,7 @@ t.test(
     t.equal(workers.length, 2);
 
     for (const one of [pid, ...workers]) {
-      for (const signal of IGNORED_SIGNALS) process.kill(one, signal);
+      for (const signal of ['SIGHUP', ...IGNORED_SIGNALS]) process.kill(one, signal);
     }
     const before = server.counts.requests;
     await Promise.race([server.taken(before + 200), ended]);

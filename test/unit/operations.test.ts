@@ -5,7 +5,12 @@ import t from 'tap';
 import { EXIT } from '../../src/base/errors.ts';
 import { isLimitName } from '../../src/base/limits.ts';
 import { OPTION_NAMES } from '../../src/base/options.ts';
-import { IGNORED_SIGNALS, SIGNAL_EXIT, STOP_SIGNALS } from '../../src/base/signals.ts';
+import {
+  IGNORED_SIGNALS,
+  RENEW_SIGNAL,
+  SIGNAL_EXIT,
+  STOP_SIGNALS,
+} from '../../src/base/signals.ts';
 import { STATUS_EXIT } from '../../src/cli/askStatus.ts';
 import { BLOCK_EXIT } from '../../src/cli/blockCommand.ts';
 import { DEVICES_EXIT } from '../../src/cli/listDevices.ts';
@@ -29,7 +34,7 @@ t.test('every exit code has its line', async (t) => {
 
 t.test('every signal that is decided about has its line', async (t) => {
   const [, table = ''] = page.split('| signal | what it does |');
-  for (const signal of [...STOP_SIGNALS, ...IGNORED_SIGNALS]) {
+  for (const signal of [...STOP_SIGNALS, ...IGNORED_SIGNALS, RENEW_SIGNAL]) {
     t.match(table, new RegExp(`^\\| [^|]*\\b${signal}\\b`, 'm'), signal);
   }
 });

@@ -59,11 +59,15 @@ t.teardown(async () => {
   rmSync(dataDir, { recursive: true });
 });
 
-function kill(child: string, signal: NodeJS.Signals = 'SIGKILL'): void {
+/** A killed one is gone when this resolves: its devices must not take its last links for good. */
+async function kill(child: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
   try {
     const pid = server.childPid(child);
     // Its pid may be another program's by now.
-    if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('owsla')) process.kill(pid, signal);
+    const isOurs = () => readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('owsla');
+    if (!isOurs()) return;
+    process.kill(pid, signal);
+    while (signal === 'SIGKILL' && isOurs()) await pause(STEP_MS);
   } catch {
     // It has died, and the next one is not ready yet.
   }
@@ -77,14 +81,14 @@ async function fault(): Promise<void> {
   if (lot < 0.4) {
     const victim = `acceptor ${1 + Math.floor(faults() * ACCEPTORS)}`;
     done.push(victim);
-    kill(victim);
+    await kill(victim);
   } else if (lot < 0.8) {
     done.push('registrar');
-    kill('registrar');
+    await kill('registrar');
   } else {
     done.push('registrar stopped');
     const pid = server.childPid('registrar');
-    kill('registrar', 'SIGSTOP');
+    await kill('registrar', 'SIGSTOP');
     await pause(800);
     try {
       process.kill(pid, 'SIGCONT');

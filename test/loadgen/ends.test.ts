@@ -1,5 +1,6 @@
 /** How a run ends when something ends it: a signal, a dead worker, a server that goes away. */
 import { readdirSync, readFileSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import t from 'tap';
 import { IGNORED_SIGNALS } from '../../src/base/signals.ts';
 import { ScriptedServer } from './scriptedServer.ts';
@@ -10,6 +11,17 @@ async function underLoad(...flags: string[]) {
   const server = new ScriptedServer();
   const port = await server.listen();
   return { server, ...(await spawnRun(['--target', `127.0.0.1:${port}`, ...flags])) };
+}
+
+/** Resolves when that has been read of `stream` from now on. */
+function says(stream: Readable | null, wanted: RegExp): Promise<void> {
+  return new Promise((resolve) => {
+    let text = '';
+    stream?.on('data', (more) => {
+      text += more;
+      if (wanted.test(text)) resolve();
+    });
+  });
 }
 
 t.test('run: Ctrl-C ends it soon, with a full report and exit 130', async (t) => {
@@ -106,12 +118,15 @@ t.test(
     const workers = childrenOf(pid);
     t.equal(workers.length, 2);
 
+    const isSaid = says(child.stderr, /SIGUSR2 ignored\n/);
     for (const one of [pid, ...workers]) {
       for (const signal of ['SIGHUP', ...IGNORED_SIGNALS]) process.kill(one, signal);
     }
     const before = server.counts.requests;
     await Promise.race([server.taken(before + 200), ended]);
     t.same(childrenOf(pid), workers);
+    // What came together is said in the next second.
+    await Promise.race([isSaid, ended]);
     child.kill('SIGQUIT');
     const { exitCode, report, stderr } = await ended;
     await server.close();

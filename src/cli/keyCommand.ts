@@ -6,13 +6,13 @@
 import type { KeyObject } from 'node:crypto';
 import type { Argv } from 'yargs';
 import {
+  chooseGroupKey,
   devicePskKey,
   deviceTokenKey,
   KEY_ID,
   keyIdentity,
   makeToken,
   newGroupKey,
-  readGroupKeys,
   TOKEN_EXPIRES_MAX,
 } from '../base/deviceKeys.ts';
 import { EXIT, StartError } from '../base/errors.ts';
@@ -125,15 +125,7 @@ function chosenOf(given: Given): { groupKey: KeyObject; keyId: string; device: s
   if (path === '') {
     throw new StartError(EXIT.usage, 'give the file with the group keys: --keys FILE');
   }
-  const keys = readGroupKeys(path);
-  const ids = [...keys.keys()];
-  if (wanted === undefined && ids.length > 1) {
-    throw new StartError(EXIT.usage, `say which key of ${path}: --key-id ${ids.join(' or ')}`);
-  }
-  const keyId = wanted ?? ids[0] ?? '';
-  const groupKey = keys.get(keyId);
-  if (groupKey !== undefined) return { groupKey, keyId, device };
-  throw new StartError(EXIT.usage, `${path} has no key ${keyId}; it has ${ids.join(', ')}`);
+  return { ...chooseGroupKey(path, wanted), device };
 }
 
 /** In s since 1970; 0: never. */

@@ -95,7 +95,7 @@ t.test('a mistake is one sentence, without a word of any key', async (t) => {
     [
       ['derive', '--keys', two, '--key-id', 'x', ID],
       EXIT.usage,
-      /has no key x; it has 2026a, 2026b/,
+      /no such key; it has 2026a, 2026b/,
     ],
     [['token', '--keys', one, '--key-id', 'a.b', ID], EXIT.usage, /--key-id takes/],
     [['new', '--key-id', 'a b'], EXIT.usage, /--key-id takes/],

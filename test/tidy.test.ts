@@ -58,9 +58,10 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/base/ticker.ts', values: [] },
   { holds: 'src/base/amqpUrl.ts', values: ['src/base/units.ts'] },
   { holds: 'src/base/redact.ts', values: [] },
+  { holds: 'src/base/networks.ts', values: ['node:net'] },
   {
     holds: 'src/base/listeners.ts',
-    values: ['src/base/names.ts', 'src/base/units.ts', 'node:net'],
+    values: ['src/base/names.ts', 'src/base/networks.ts', 'src/base/units.ts'],
   },
   {
     holds: 'src/base/listenerReader.ts',
@@ -72,6 +73,7 @@ const LAYERS: readonly Layer[] = [
       ...BASE,
       'src/base/listeners.ts',
       'src/base/listenerReader.ts',
+      'src/base/networks.ts',
       'src/base/options.ts',
       'node:os',
       'node:path',
@@ -93,7 +95,14 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/wire/', values: [...BASE, 'msgpackr'] },
   {
     holds: 'src/broker/',
-    values: [...BASE, METRICS, 'src/base/options.ts', 'amqplib', 'node:timers/promises'],
+    values: [
+      ...BASE,
+      METRICS,
+      'src/base/networks.ts',
+      'src/base/options.ts',
+      'amqplib',
+      'node:timers/promises',
+    ],
     types: ['src/base/config.ts', 'pino', 'node:net'],
   },
   { holds: 'src/node/', values: ['src/base/', 'src/wire/frame.ts', 'msgpackr', 'node:'] },

@@ -23,7 +23,6 @@ import {
   type AuthMethod,
   CERT_IDS,
   CLIENT_CERTS,
-  isCidr,
   isLoopback,
   type ListenerConfig,
   type ListenerDefaults,
@@ -32,6 +31,7 @@ import {
   readAuth,
   TLS_VERSIONS,
 } from './listeners.ts';
+import { networkFault } from './networks.ts';
 import {
   EVENT_DELIVERIES,
   type EventDelivery,
@@ -266,7 +266,7 @@ class Reader {
   cidrs(name: OptionName): readonly string[] {
     const { label } = this.#find(name);
     const cidrs = this.list(name);
-    for (const cidr of cidrs.filter((text) => !isCidr(text))) {
+    for (const cidr of cidrs.filter(networkFault)) {
       this.faults.push(`${label} has ${quote(cidr)}, which is no address and no CIDR`);
     }
     return cidrs;

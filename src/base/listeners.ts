@@ -4,8 +4,8 @@
  * To: preflight.ts and every acceptor, in the config.
  * Bound: pure; each fault is one sentence of the list that config.ts gathers.
  */
-import { isIPv4, isIPv6 } from 'node:net';
 import { isTopicPattern } from './names.ts';
+import { networkFault, withPort } from './networks.ts';
 import { didYouMean } from './units.ts';
 
 /** In which a device may prove who it is. The first of a listener's that applies decides alone. */
@@ -99,8 +99,7 @@ export function asksBackend(listeners: readonly ListenerConfig[]): boolean {
 
 /** How people see it: `127.0.0.1:7000`, or the path. */
 export function addressOf({ unix, host, port }: ListenerConfig): string {
-  if (unix !== '') return unix;
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  return unix === '' ? withPort(host, port) : unix;
 }
 
 /** For process titles: `:7000`, `:7000,7443`, or the name of a Unix socket. */
@@ -176,7 +175,7 @@ function settle(listener: ListenerConfig, faults: string[]): ListenerConfig {
   if (proxyProtocol === 'require' && unix === '' && proxyFrom.length === 0) {
     say('proxy-from must say which addresses may send a PROXY header');
   }
-  for (const cidr of proxyFrom.filter((text) => !isCidr(text))) {
+  for (const cidr of proxyFrom.filter(networkFault)) {
     say(`proxy-from has ${JSON.stringify(cidr)}, which is no address and no CIDR`);
   }
   if (Buffer.byteLength(unix) > UNIX_PATH_MAX) {
@@ -241,13 +240,6 @@ function checkTogether(listeners: readonly ListenerConfig[], faults: string[]): 
     if (places.has(place)) faults.push(`two listeners are at ${place}`);
     places.add(place);
   }
-}
-
-export function isCidr(text: string): boolean {
-  const [address = '', bits, more] = text.split('/');
-  const max = isIPv4(address) ? 32 : isIPv6(address) ? 128 : -1;
-  if (max < 0 || more !== undefined) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= max);
 }
 
 /** The methods; or, as a string, what is wrong. */

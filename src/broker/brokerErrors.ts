@@ -5,12 +5,13 @@
  */
 import { parseAmqpUrl } from '../base/amqpUrl.ts';
 import { EXIT, StartError } from '../base/errors.ts';
+import { withPort } from '../base/networks.ts';
 import { redact } from '../base/redact.ts';
 
 /** Where a broker is, without user and password: `127.0.0.1:5672`. */
 export function brokerAddress(amqp: string): string {
   const { hostname, port } = parseAmqpUrl(amqp);
-  return hostname.includes(':') ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+  return withPort(hostname, port);
 }
 
 /**

@@ -4,9 +4,8 @@ import {
   Addresses,
   type AddressesOptions,
   FAILED_ADDRESSES_MAX,
-  isListed,
-  readCidrs,
 } from '../../src/acceptor/establish/addresses.ts';
+import { isListed, readCidrs } from '../../src/base/networks.ts';
 
 const OFF = { linksPerAddressMax: 0, authFailuresMax: 0, authFailuresMs: 60_000 };
 const make = (limits: Partial<typeof OFF> = {}, lists: Omit<AddressesOptions, 'limits'> = {}) =>

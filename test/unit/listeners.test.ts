@@ -2,7 +2,8 @@
 import t from 'tap';
 import { makeConfig, type Options } from '../../src/base/config.ts';
 import { StartError } from '../../src/base/errors.ts';
-import { isCidr, isLoopback } from '../../src/base/listeners.ts';
+import { isLoopback } from '../../src/base/listeners.ts';
+import { networkFault } from '../../src/base/networks.ts';
 
 type One = Readonly<Record<string, unknown>>;
 
@@ -140,6 +141,8 @@ t.test('listeners: who asks for TLS only gets no open door beside it', async (t)
   t.same(names({ ...tls, 'tls-port': 7_443, port: 7_000 }), ['devices', 'devices-tls']);
 });
 
+const isCidr = (text: string) => networkFault(text) === undefined;
+
 t.test('listeners: addresses', async (t) => {
   for (const text of ['127.0.0.1', '127.255.0.1', '::1', 'localhost']) t.ok(isLoopback(text), text);
   for (const text of ['0.0.0.0', '::', '128.0.0.1', '127.0.0.1.x', 'localhost.x', '::ffff:1']) {
@@ -150,5 +153,16 @@ t.test('listeners: addresses', async (t) => {
   }
   for (const text of ['', '10/8', '10.0.0.0/', '10.0.0.0/-1', '10.0.0.0/8/8', '::/129', 'x/8']) {
     t.notOk(isCidr(text), text);
+  }
+});
+
+t.test('listeners: what no acceptor could read as a network is refused at the start', async (t) => {
+  const proxied = { auth: ['none'], 'proxy-protocol': 'require' };
+  for (const text of ['::ffff:10.0.0.0/104', '10.0.0.0/08', 'fe80::1%lo']) {
+    const sentence = `has ${JSON.stringify(text)}, which is no address and no CIDR`;
+    t.match(ofOne(named({ ...proxied, 'proxy-from': [text] })), [`proxy-from ${sentence}`]);
+    for (const name of ['allow-from', 'deny-from']) {
+      t.match(faultsOf({ [name]: text }), [`${name} ${sentence}`]);
+    }
   }
 });

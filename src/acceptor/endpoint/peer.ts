@@ -4,6 +4,7 @@
  * Bound: pure; nothing is kept.
  */
 import type { Socket } from 'node:net';
+import { withPort } from '../../base/networks.ts';
 
 /** An IPv4 address as a dual-stack socket has it (RFC 4291, 2.5.5.2). */
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
@@ -16,7 +17,7 @@ export function peerOf(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): st
   const { remoteAddress, remotePort } = socket;
   if (remoteAddress === undefined) return '';
   const address = MAPPED.exec(remoteAddress)?.[1] ?? remoteAddress;
-  return address.includes(':') ? `[${address}]:${remotePort}` : `${address}:${remotePort}`;
+  return withPort(address, remotePort);
 }
 
 /** The address of such a text. */

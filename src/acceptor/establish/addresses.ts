@@ -11,16 +11,10 @@
  * in IPv6 (`::ffff:192.0.2.7`) is that IPv4 address. What is no address (a Unix socket) is in no
  * network and is not counted.
  */
-import { BlockList, isIP, SocketAddress } from 'node:net';
+import { isListed, type Networks, plainAddress } from '../../base/networks.ts';
 
 /** Addresses whose failures are remembered. */
 export const FAILED_ADDRESSES_MAX = 65_536;
-
-/** Apart: Node takes an IPv4 address for one of `::/0`, and of all networks with ::ffff:0:0. */
-export interface Networks {
-  readonly ipv4: BlockList;
-  readonly ipv6: BlockList;
-}
 
 export interface AddressesOptions {
   readonly limits: {
@@ -44,7 +38,6 @@ interface Failures {
   readonly endsAt: number;
 }
 
-const MAPPED = '::ffff:';
 /** Groups of 16 bits in a /64. */
 const NET_GROUPS = 4;
 const GROUPS = 8;
@@ -128,51 +121,6 @@ export class Addresses {
       return;
     }
   }
-}
-
-/** Is the address in one of the networks? */
-export function isListed({ ipv4, ipv6 }: Networks, address: string): boolean {
-  const plain = plainAddress(address);
-  if (plain === undefined) return false;
-  return plain.includes(':') ? ipv6.check(plain, 'ipv6') : ipv4.check(plain, 'ipv4');
-}
-
-/**
- * Networks as in `10.0.0.0/8` or `2001:db8::/32`; one address alone is a network of itself.
- * Throws an Error whose sentence names the first that is none.
- */
-export function readCidrs(texts: readonly string[]): Networks {
-  const networks = { ipv4: new BlockList(), ipv6: new BlockList() };
-  for (const text of texts) {
-    const [address = '', prefix, ...rest] = text.split('/');
-    const version = address.includes('%') ? 0 : isIP(address);
-    if (version === 0 || rest.length > 0) {
-      throw new Error(`'${text}' is not a network such as 10.0.0.0/8 or 2001:db8::/32`);
-    }
-    if (version === 6 && shortest(address).startsWith(MAPPED)) {
-      throw new Error(`'${text}' is an IPv4 network written as IPv6: write it as IPv4`);
-    }
-    const family = version === 4 ? 'ipv4' : 'ipv6';
-    const bits = version === 4 ? 32 : 128;
-    if (prefix !== undefined && !(/^(?:0|[1-9]\d{0,2})$/.test(prefix) && Number(prefix) <= bits)) {
-      throw new Error(`'${text}' must have a number from 0 to ${bits} behind its slash`);
-    }
-    networks[family].addSubnet(address, Number(prefix ?? bits), family);
-  }
-  return networks;
-}
-
-/** As RFC 5952 writes it, without a zone. */
-function shortest(address: string): string {
-  return new SocketAddress({ address, family: 'ipv6' }).address;
-}
-
-/** The address in its one spelling, IPv4 where it is that; undefined when it is no address. */
-function plainAddress(address: string): string | undefined {
-  const version = isIP(address);
-  if (version !== 6) return version === 4 ? address : undefined;
-  const short = shortest(address);
-  return short.startsWith(MAPPED) && short.includes('.') ? short.slice(MAPPED.length) : short;
 }
 
 /** What an address is counted by: IPv4 as it is, IPv6 by the four groups of its /64. */

@@ -6,9 +6,10 @@
 import type { Socket } from 'node:net';
 import type { Limits } from '../../base/limits.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
+import { readCidrs } from '../../base/networks.ts';
 import type { Origin } from '../endpoint/origin.ts';
 import { addressOfPeer } from '../endpoint/peer.ts';
-import { type Addresses, readCidrs } from './addresses.ts';
+import type { Addresses } from './addresses.ts';
 import { Establish, type EstablishOptions, type Way } from './establish.ts';
 import type { ListenerFiles } from './listenerFiles.ts';
 import { TlsServer } from './tlsServer.ts';

@@ -17,8 +17,9 @@ import type { EstablishFailure } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
+import { isListed, type Networks, withPort } from '../../base/networks.ts';
 import type { Origin, ProxiedTls } from '../endpoint/origin.ts';
-import { type Addresses, isListed, type Networks } from './addresses.ts';
+import type { Addresses } from './addresses.ts';
 import { type ProxyHeader, ProxyHeaderError, readProxyHeader } from './proxyHeader.ts';
 import type { TlsEvents, TlsServer } from './tlsServer.ts';
 
@@ -194,7 +195,7 @@ export class Establish implements TlsEvents {
       return;
     }
     coming.address = source.address;
-    coming.peer = peerText(source);
+    coming.peer = withPort(source.address, source.port);
     coming.proxied = ssl;
     if (!this.#isAdmitted(coming)) return;
     this.#rest(coming, rest);
@@ -331,7 +332,3 @@ const FAILURE_OF = {
 
 /** A broken connection; 'close' always follows and is where it is handled. */
 function ignore(): void {}
-
-function peerText({ address, port }: { address: string; port: number }): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}

@@ -55,6 +55,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/base/signals.ts', values: [] },
   { holds: 'src/base/clock.ts', values: [] },
   { holds: 'src/base/deadlines.ts', values: [] },
+  { holds: 'src/base/openQuestions.ts', values: [] },
   { holds: 'src/base/ticker.ts', values: [] },
   { holds: 'src/base/amqpUrl.ts', values: ['src/base/units.ts'] },
   { holds: 'src/base/redact.ts', values: [] },

@@ -5,6 +5,7 @@
  * deadline. While the registrar is away, what it has told counts for `authStaleMs`.
  */
 import type { Limits } from '../../base/limits.ts';
+import { OpenQuestions } from '../../base/openQuestions.ts';
 import type { AskMessage, AuthMessage } from '../../node/messages.ts';
 import {
   type AuthQuestion,
@@ -27,15 +28,10 @@ export interface AuthClientOptions extends VerdictsOptions {
   readonly send: (message: AskMessage) => boolean;
 }
 
-interface Open {
-  readonly resolve: (said: Said) => void;
-  readonly late: NodeJS.Timeout;
-}
-
 export class AuthClient {
   readonly #options: AuthClientOptions;
   readonly #verdicts: Verdicts;
-  readonly #open = new Map<number, Open>();
+  readonly #open = new OpenQuestions<number, Said>();
   #last = 0;
 
   constructor(options: AuthClientOptions) {
@@ -58,18 +54,7 @@ export class AuthClient {
     this.#last += 1;
     const id = this.#last;
     if (!send(['ask', id, device, token, peer, listener])) return Promise.resolve('silent');
-    const { promise, resolve } = Promise.withResolvers<Said>();
-    const late = setTimeout(() => this.#settle(id, 'silent'), limits.authAskMs + ASK_MS_MORE);
-    this.#open.set(id, { resolve, late });
-    return promise;
-  }
-
-  #settle(id: number, said: Said): void {
-    const open = this.#open.get(id);
-    if (open === undefined) return;
-    this.#open.delete(id);
-    clearTimeout(open.late);
-    open.resolve(said);
+    return this.#open.ask(id, limits.authAskMs + ASK_MS_MORE, 'silent');
   }
 
   /** All that it knows, for a registrar that may be new. */
@@ -78,12 +63,12 @@ export class AuthClient {
   }
 
   onMessage(message: AuthMessage): void {
-    if (message[0] === 'said') this.#settle(message[1], message[2]);
+    if (message[0] === 'said') this.#open.settle(message[1], message[2]);
     else this.#verdicts.hear(message);
   }
 
   /** The registrar is away: it has forgotten who asked. */
   onLost(): void {
-    for (const id of [...this.#open.keys()]) this.#settle(id, 'silent');
+    this.#open.settleAll('silent');
   }
 }

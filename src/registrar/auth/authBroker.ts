@@ -16,6 +16,7 @@ import {
 import type { Logger } from 'pino';
 import type { StartError } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
+import { OpenQuestions } from '../../base/openQuestions.ts';
 import { BrokerConnection } from '../../broker/connection.ts';
 import {
   AUTH_KEY,
@@ -45,15 +46,10 @@ export interface AuthBrokerOptions {
   readonly onFatal: (error: StartError) => void;
 }
 
-interface Open {
-  readonly resolve: (asked: Asked) => void;
-  readonly late: NodeJS.Timeout;
-}
-
 export class AuthBroker {
   readonly #options: AuthBrokerOptions;
   readonly #connection: BrokerConnection;
-  readonly #open = new Map<string, Open>();
+  readonly #open = new OpenQuestions<string, Asked>();
   #channel: Channel | undefined;
   #queue = '';
   #connects = 0;
@@ -95,7 +91,7 @@ export class AuthBroker {
       this.#isFull = false;
     });
     channel.on('return', ({ properties }) => {
-      this.#settle(String(properties.correlationId), 'unroutable');
+      this.#open.settle(String(properties.correlationId), 'unroutable');
     });
     // A new one each time: where the last one was, its node may be down.
     const queue = `${names.authAnswers(incarnation)}.${this.#connects}`;
@@ -119,12 +115,12 @@ export class AuthBroker {
       return;
     }
     const answer = readAnswer(message.content);
-    if (typeof answer !== 'string') this.#settle(id, answer);
+    if (typeof answer !== 'string') this.#open.settle(id, answer);
     else this.#malformed(id, answer);
   }
 
   #malformed(id: string, reason: string): void {
-    this.#settle(id, 'malformed');
+    this.#open.settle(id, 'malformed');
     const now = performance.now();
     if (now - this.#loggedAt < MALFORMED_LOG_MS) return;
     this.#loggedAt = now;
@@ -137,11 +133,9 @@ export class AuthBroker {
     const channel = this.#channel;
     if (channel === undefined || this.#isBlocked || this.#isFull) return Promise.resolve('unsent');
     const id = randomBytes(ID_BYTES).toString('hex');
-    const { promise, resolve } = Promise.withResolvers<Asked>();
-    const late = setTimeout(() => this.#settle(id, 'unanswered'), limits.authAskMs);
-    this.#open.set(id, { resolve, late });
+    const answer = this.#open.ask(id, limits.authAskMs, 'unanswered');
     this.#publish(channel, id, question);
-    return promise;
+    return answer;
   }
 
   #publish(channel: Channel, id: string, question: AuthQuestion): void {
@@ -164,23 +158,15 @@ export class AuthBroker {
     } catch (error) {
       // It is closing, which its event has not said yet.
       if (!(error instanceof IllegalOperationError)) throw error;
-      this.#settle(id, 'unsent');
+      this.#open.settle(id, 'unsent');
     }
-  }
-
-  #settle(id: string, asked: Asked): void {
-    const open = this.#open.get(id);
-    if (open === undefined) return;
-    this.#open.delete(id);
-    clearTimeout(open.late);
-    open.resolve(asked);
   }
 
   /** One that closes late is not the one in use. */
   #down(channel: Channel | undefined): void {
     if (channel !== this.#channel) return;
     this.#channel = undefined;
-    for (const id of [...this.#open.keys()]) this.#settle(id, 'unsent');
+    this.#open.settleAll('unsent');
   }
 
   async close(): Promise<void> {

@@ -86,8 +86,10 @@ export class Identity {
 
   prove(origin: Origin, greeting: Greeting, from: At = origin): Answer {
     const answer = this.#firstOf(origin, greeting, from);
-    if (answer instanceof Promise) return answer.then((verdict) => this.#last(greeting, verdict));
-    return this.#last(greeting, answer);
+    if (!(answer instanceof Promise)) return this.#last(greeting, answer);
+    // Whoever was asked failed: that refuses this device, and ends no process.
+    const failed = () => authFailure('unavailable', this.#sources.retryAfter());
+    return answer.catch(failed).then((verdict) => this.#last(greeting, verdict));
   }
 
   #firstOf(origin: Origin, greeting: Greeting, from: At): Answer {

@@ -6,19 +6,10 @@
  */
 import type { Config } from '../base/config.ts';
 import { EXIT, type ExitCode, StartError } from '../base/errors.ts';
-import { addressOf } from '../base/listeners.ts';
 import type { Logger } from '../base/log.ts';
-import { openFilesMax } from '../node/files.ts';
 import { controlSocket } from '../node/ipc.ts';
-import { readAdminToken } from '../observer/adminGuard.ts';
-import { checkListeners, checkPort, isAnswered } from './places.ts';
-import {
-  checkBroker,
-  checkFiles,
-  checkListenerFiles,
-  checkRunDir,
-  checkStore,
-} from './preflight.ts';
+import { isAnswered } from './places.ts';
+import { preflightSteps } from './preflight.ts';
 
 /** One thing that was proved, or was not. */
 export interface CheckStep {
@@ -34,28 +25,13 @@ export async function checkConfig(
 ): Promise<ExitCode> {
   const checker = new Checker(tell);
   const isRunning = config.runDir !== '' && (await isAnswered(controlSocket(config.runDir)));
-  await checker.step('open files', () => checkFiles(config, openFilesMax()));
-  for (const listener of config.listeners) {
-    const what = `listener ${listener.name} at ${addressOf(listener)}`;
-    await checker.step(`${what}: its files`, () => checkListenerFiles(listener, checker.log));
-    if (!isRunning) await checker.step(what, async () => void (await checkListeners([listener])));
-  }
-  const { adminTokenFile } = config;
-  if (adminTokenFile !== '') {
-    await checker.step('admin token', () => void readAdminToken(adminTokenFile));
+  for (const { what, isHeld, check } of preflightSteps(config, checker.log).steps) {
+    if (!isRunning || !isHeld) await checker.step(what, check);
   }
   if (isRunning) {
     const why = `a node runs with --run-dir ${config.runDir}`;
     tell({ what: 'ports, run-dir, store', state: 'not tried', why });
-  } else {
-    const { adminHost, adminPort } = config;
-    await checker.step('admin port', async () => {
-      await checkPort('admin port', adminHost, adminPort);
-    });
-    await checker.step('run-dir', () => checkRunDir(config));
-    await checker.step('store', () => checkStore(config, checker.log));
   }
-  await checker.step('broker', () => checkBroker(config, checker.log));
   return checker.exitCode;
 }
 
@@ -76,7 +52,7 @@ class Checker {
     },
   };
 
-  async step(what: string, check: () => void | Promise<void>): Promise<void> {
+  async step(what: string, check: () => unknown): Promise<void> {
     this.#warning = undefined;
     try {
       await check();

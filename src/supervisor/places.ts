@@ -19,19 +19,11 @@ const PICKED_MIN = 10_081;
 const PICKED_MAX = 19_999;
 const PICKS_MAX = 100;
 
-/** The listeners with free ports for 0. Throws a StartError for the first that cannot be. */
-export async function checkListeners(
-  listeners: readonly ListenerConfig[],
-): Promise<readonly ListenerConfig[]> {
-  const checked: ListenerConfig[] = [];
-  for (const listener of listeners) {
-    if (listener.unix === '') checked.push(await checkTcp(listener));
-    else {
-      await checkUnix(listener.unix);
-      checked.push(listener);
-    }
-  }
-  return Object.freeze(checked);
+/** The listener, with a free port for 0. Throws a StartError when it cannot listen there. */
+export async function checkListener(listener: ListenerConfig): Promise<ListenerConfig> {
+  if (listener.unix === '') return checkTcp(listener);
+  await checkUnix(listener.unix);
+  return listener;
 }
 
 async function checkTcp(listener: ListenerConfig): Promise<ListenerConfig> {

@@ -10,7 +10,7 @@ import { readFiles } from '../acceptor/establish/listenerFiles.ts';
 import type { Config } from '../base/config.ts';
 import { EXIT, exitOfSystem, StartError } from '../base/errors.ts';
 import { FILES_RESERVED } from '../base/limits.ts';
-import { asksBackend, type ListenerConfig } from '../base/listeners.ts';
+import { addressOf, asksBackend, type ListenerConfig } from '../base/listeners.ts';
 import type { Logger } from '../base/log.ts';
 import { brokerAddress, brokerError } from '../broker/brokerErrors.ts';
 import { connectOptions, tryOrder } from '../broker/connection.ts';
@@ -28,32 +28,68 @@ import { controlSocket } from '../node/ipc.ts';
 import { readAdminToken } from '../observer/adminGuard.ts';
 import { SqliteFile } from '../registrar/store/sqliteFile.ts';
 import { StoreError } from '../registrar/store/store.ts';
-import { checkListeners, checkPort, codeOf, isAnswered } from './places.ts';
+import { checkListener, checkPort, codeOf, isAnswered } from './places.ts';
 
 /** A certificate that ends within 14 days needs somebody. */
 const SOON_MS = 14 * 86_400_000;
 
+/** One thing that has to be so before a node can start. */
+export interface PreflightStep {
+  readonly what: string;
+  /** A node that runs with this config holds it: it cannot be tried beside one. */
+  readonly isHeld?: boolean;
+  /** Throws, or rejects with, the StartError that ends a start. */
+  readonly check: () => unknown;
+}
+
 /**
- * Check files, ports, --run-dir, presence store and broker, in this order. The returned config has
- * the ports that were free. Throws the StartError of the first check that fails; an unreachable
- * broker only warns when `waitForBroker` is set.
+ * Files, ports, --run-dir, presence store and broker, in this order. What is no fault yet is a
+ * warning in `log`; an unreachable broker is one when `waitForBroker` is set.
  */
+export function preflightSteps(config: Config, log: Pick<Logger, 'warn'>) {
+  const { adminHost, adminTokenFile } = config;
+  const listeners: ListenerConfig[] = [];
+  let { adminPort } = config;
+  const whatOf = (one: ListenerConfig) => `listener ${one.name} at ${addressOf(one)}`;
+  const steps: PreflightStep[] = [
+    { what: 'open files', check: () => checkFiles(config, openFilesMax()) },
+    ...config.listeners.map((one) => {
+      return { what: `${whatOf(one)}: its files`, check: () => checkListenerFiles(one, log) };
+    }),
+    ...(adminTokenFile === ''
+      ? []
+      : [{ what: 'admin token', check: () => readAdminToken(adminTokenFile) }]),
+    ...config.listeners.map((one) => {
+      const check = async () => listeners.push(await checkListener(one));
+      return { what: whatOf(one), isHeld: true, check };
+    }),
+    {
+      what: 'admin port',
+      isHeld: true,
+      check: async () => {
+        adminPort = await checkPort('admin port', adminHost, adminPort);
+      },
+    },
+    { what: 'run-dir', isHeld: true, check: () => checkRunDir(config) },
+    { what: 'store', isHeld: true, check: () => checkStore(config, log) },
+    { what: 'broker', check: () => checkBroker(config, log) },
+  ];
+  /** The ports that were free, once all of it was checked. */
+  const found = () => ({ listeners: Object.freeze(listeners), adminPort });
+  return { steps, found };
+}
+
+/** The config with the ports that were free. Throws the StartError of the first step that fails. */
 export async function preflight(config: Config, log: Logger): Promise<Config> {
-  checkFiles(config, openFilesMax());
-  for (const listener of config.listeners) checkListenerFiles(listener, log);
-  if (config.adminTokenFile !== '') readAdminToken(config.adminTokenFile);
-  const listeners = await checkListeners(config.listeners);
-  const adminPort = await checkPort('admin port', config.adminHost, config.adminPort);
-  await checkRunDir(config);
-  checkStore(config, log);
-  await checkBroker(config, log);
+  const { steps, found } = preflightSteps(config, log);
+  for (const { check } of steps) await check();
   // Acceptors spread over the brokers, each beginning with another one: so do nodes by this.
   const amqp = Object.freeze(tryOrder(config.amqp, randomInt(config.amqp.length)));
-  return Object.freeze({ ...config, amqp, listeners, adminPort });
+  return Object.freeze({ ...config, amqp, ...found() });
 }
 
 /** Certificates, revocation lists, keys; what ends soon is only a warning. */
-export function checkListenerFiles(listener: ListenerConfig, log: Pick<Logger, 'warn'>): void {
+function checkListenerFiles(listener: ListenerConfig, log: Pick<Logger, 'warn'>): void {
   const now = Date.now();
   const { tls } = readFiles(listener, now);
   const { name } = listener;
@@ -86,7 +122,7 @@ export function checkFiles(config: LinksConfig, filesMax: number): void {
 }
 
 /** Throws unless control.sock can lie there, and no other node has its own there. */
-export async function checkRunDir({ runDir }: Config): Promise<void> {
+async function checkRunDir({ runDir }: Config): Promise<void> {
   if (runDir === '') return;
   if (!isShortEnough(runDir)) {
     throw new StartError(EXIT.config, `${runDir} is too long a path for sockets (--run-dir)`);
@@ -105,7 +141,7 @@ export async function checkRunDir({ runDir }: Config): Promise<void> {
 }
 
 /** Throws unless the presence store can be opened and written, and no other node uses it. */
-export function checkStore({ dataDir, limits }: Config, log: Pick<Logger, 'warn'>): void {
+function checkStore({ dataDir, limits }: Config, log: Pick<Logger, 'warn'>): void {
   if (dataDir === '') {
     const reason = 'without --data-dir, presence and durable commands are lost at each start';
     log.warn({ reason }, 'presence is not stored on disk');
@@ -123,7 +159,7 @@ export function checkStore({ dataDir, limits }: Config, log: Pick<Logger, 'warn'
  * Try each broker once: name, password, vhost, permissions and topology. One that can be reached is
  * enough to start; one that refuses is reported now, before it is needed.
  */
-export async function checkBroker(config: Config, log: Pick<Logger, 'warn'>): Promise<void> {
+async function checkBroker(config: Config, log: Pick<Logger, 'warn'>): Promise<void> {
   const { amqp, waitForBroker } = config;
   const met = await Promise.allSettled(amqp.map((url) => declareOnce(config, url)));
   const faults = met.flatMap((result, at) => {

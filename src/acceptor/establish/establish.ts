@@ -134,24 +134,8 @@ export class Establish implements TlsEvents {
     socket.read(0);
   }
 
-  readonly #onReadable = this.#readableHandler();
-
-  /** One function for all sockets: `this` is the socket. */
-  #readableHandler(): (this: Socket) => void {
-    const onReadable = (socket: Socket) => this.#took(socket);
-    return function (this: Socket) {
-      onReadable(this);
-    };
-  }
-
-  readonly #onClose = this.#closeHandler();
-
-  #closeHandler(): (this: Socket) => void {
-    const onClose = (socket: Socket) => this.#gone(socket);
-    return function (this: Socket) {
-      onClose(this);
-    };
-  }
+  readonly #onReadable = ofSocket((socket) => this.#took(socket));
+  readonly #onClose = ofSocket((socket) => this.#gone(socket));
 
   #gone(socket: Socket): void {
     const coming = this.#coming.get(socket);
@@ -329,6 +313,13 @@ const FAILURE_OF = {
   'too-many-links': 'address-links',
   'too-many-failures': 'address-failures',
 } as const satisfies Record<string, EstablishFailure>;
+
+/** One listener for all sockets: each calls it as its own. */
+function ofSocket(then: (socket: Socket) => void): (this: Socket) => void {
+  return function (this: Socket) {
+    then(this);
+  };
+}
 
 /** A broken connection; 'close' always follows and is where it is handled. */
 function ignore(): void {}

@@ -12,7 +12,12 @@ import type { Report } from '../../loadgen/report/report.ts';
 import { LIMIT_SPECS } from '../../src/base/limits.ts';
 import { type Names, names } from '../../src/broker/topology.ts';
 import { type Broker, findBroker } from '../../test/helpers/processes/broker.ts';
-import { Server, type ServerOptions } from '../../test/helpers/processes/server.ts';
+import {
+  placeOf,
+  portIn,
+  Server,
+  type ServerOptions,
+} from '../../test/helpers/processes/server.ts';
 import { waitFor } from '../../test/helpers/waitFor.ts';
 import { Told } from './told.ts';
 
@@ -65,9 +70,7 @@ export async function startNode(
 
 /** Where its devices connect by TLS: what `--tls-port 0` has chosen. */
 export function tlsPortOf({ log }: Pick<Server, 'log'>): number {
-  const ready = log.find(({ msg, role }) => msg === 'ready' && role === 'supervisor');
-  const places = ((ready?.listeners ?? []) as readonly string[]).join(' ');
-  return Number(/devices-tls \S+:(\d+)/.exec(places)?.[1]);
+  return portIn(placeOf(log, 'devices-tls'));
 }
 
 /** From and to, in seconds since 1970. */

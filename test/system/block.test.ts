@@ -198,9 +198,7 @@ t.test('what proves who it is lets no blocked device in: token, certificate', as
   ];
   writeFileSync(config, JSON.stringify({ keys: keysFile, listeners }));
   const node = await start(t, { flags: ['--config', config] });
-  const ready = node.server.log.find(({ msg, role }) => msg === 'ready' && role === 'supervisor');
-  const place = ((ready?.listeners ?? []) as string[]).find((one) => one.startsWith('both '));
-  const port = Number(place?.split(':').at(-1));
+  const port = node.server.portOf('both');
   const says = async (deviceId: string, options: ConnectionOptions, token?: string) => {
     const { ca } = authority;
     const socket = connectTls({ host: '127.0.0.1', servername: 'localhost', port, ca, ...options });

@@ -47,13 +47,7 @@ t.test('device-tls.c', { skip: noMbedtls || noOpenssl }, async (t) => {
   });
   const program = authority.at('device-tls');
   execFileSync('cc', [...STRICT, '-o', program, at('examples/device-tls.c'), ...LIBRARIES]);
-  const ready = server.log.find(({ msg, role }) => msg === 'ready' && role === 'supervisor');
-  const places = (ready?.listeners ?? []) as readonly string[];
-  const port =
-    places
-      .find((place) => place.startsWith('tls '))
-      ?.split(':')
-      .at(-1) ?? '';
+  const port = String(server.portOf('tls'));
 
   const run = (id: string, env: Record<string, string>) => {
     const device = [program, '127.0.0.1', port, id, '--event', 'hvac.temp', '21.5'];

@@ -49,17 +49,9 @@ t.teardown(async () => {
   authority.remove();
 });
 
-const ready = server.log.find(({ msg, role }) => msg === 'ready' && role === 'supervisor');
-const places = new Map(
-  ((ready?.listeners ?? []) as readonly string[]).map(
-    (text) => text.split(' ') as [string, string],
-  ),
-);
-const portOf = (name: string) => Number(places.get(name)?.split(':').at(-1));
-
 async function secured(name: string, options: ConnectionOptions): Promise<TLSSocket> {
   const base = { host: '127.0.0.1', servername: 'localhost', ca: authority.ca };
-  const socket = connectTls({ ...base, port: portOf(name), ...options });
+  const socket = connectTls({ ...base, port: server.portOf(name), ...options });
   await new Promise<void>((resolve, reject) => {
     socket.once('secureConnect', resolve);
     socket.once('error', reject);

@@ -35,10 +35,7 @@ t.teardown(async () => {
   authority.remove();
 });
 
-const ready = server.log.find(({ msg, role }) => msg === 'ready' && role === 'supervisor');
-const port = Number(
-  /devices-tls \S*:(\d+)/.exec(((ready?.listeners ?? []) as string[]).join(' '))?.[1],
-);
+const port = server.portOf('devices-tls');
 
 interface Visit {
   readonly isResumed: boolean;

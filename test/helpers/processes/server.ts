@@ -16,6 +16,18 @@ const QUICK = { reportMs: 100, scrapeMs: 100 };
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };
 
+/** Where a listener is, by its name, as a node says it when it is ready; '': it has none. */
+export function placeOf(log: readonly LogLine[], listener: string): string {
+  const ready = log.find(({ msg, role }) => msg === 'ready' && role === 'supervisor');
+  const places = (ready?.listeners ?? []) as readonly string[];
+  const [, place = ''] = places.find((one) => one.startsWith(`${listener} `))?.split(' ') ?? [];
+  return place;
+}
+
+export function portIn(place: string): number {
+  return Number(place.split(':').at(-1));
+}
+
 export interface ServerOptions {
   readonly amqp: string;
   readonly prefix: string;
@@ -58,6 +70,11 @@ export class Server {
     this.errors = errors;
     this.port = Number(ready.port);
     this.adminPort = Number(ready.adminPort);
+  }
+
+  /** The port of one of several listeners. */
+  portOf(listener: string): number {
+    return portIn(placeOf(this.log, listener));
   }
 
   /** Starts a node and waits until its health says ready. */

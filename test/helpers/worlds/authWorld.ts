@@ -11,7 +11,7 @@ import { newGroupKey, readGroupKeys } from '../../../src/base/deviceKeys.ts';
 import { forgetTopology } from '../fakes/backend.ts';
 import { Authority, type Issued } from '../processes/authority.ts';
 import { type Broker, findBroker } from '../processes/broker.ts';
-import { Server, type ServerOptions } from '../processes/server.ts';
+import { placeOf, Server, type ServerOptions } from '../processes/server.ts';
 
 /** Who issues tokens: a key of each algorithm, and strangers of the same kinds. */
 export const ISSUER = {
@@ -64,7 +64,6 @@ export class AuthWorld {
   readonly served: Issued;
   readonly broker: Broker;
   server!: Server;
-  #places = new Map<string, string>();
 
   private constructor(broker: Broker) {
     this.broker = broker;
@@ -84,11 +83,6 @@ export class AuthWorld {
       ...{ amqp, prefix: world.prefix, ...others },
       flags: ['--config', config, ...flags],
     });
-    const ready = world.server.log.find(
-      ({ msg, role }) => msg === 'ready' && role === 'supervisor',
-    );
-    const listeners = ready?.listeners as readonly string[];
-    world.#places = new Map(listeners.map((text) => text.split(' ') as [string, string]));
     return world;
   }
 
@@ -129,7 +123,7 @@ export class AuthWorld {
 
   /** A socket to this listener: TCP, or a Unix one. */
   plain(listener: string, localAddress?: string): Socket {
-    const place = this.#places.get(listener) ?? '';
+    const place = placeOf(this.server.log, listener);
     const [host, port] = place.split(':');
     const from = localAddress === undefined ? {} : { localAddress };
     const socket = place.startsWith('/')

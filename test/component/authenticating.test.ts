@@ -81,7 +81,13 @@ for (const [reason, code, frames] of [
   ['unavailable', 'auth-unavailable', ['bye']],
   ['blocked', 'blocked', ['bye']],
 ] as const) {
-  const prover = says(authFailure(reason, 7_000));
+  let failed = 0;
+  const prover = {
+    ...says(authFailure(reason, 7_000)),
+    onNoProof: () => {
+      failed += 1;
+    },
+  };
   on('TCP', `no proof: ${reason}`, { prover }, async (t, served) => {
     const device = await served.connect();
     device.send(hello('door-17'), event(1));
@@ -93,6 +99,7 @@ for (const [reason, code, frames] of [
     t.match(said.at(-1), { reason: code });
     t.equal(served.counters.authFailures[reason], 1);
     t.equal(served.counters.closes[code], 1);
+    t.equal(failed, code === 'auth-failed' ? 1 : 0, 'what counts against its address');
     t.same(served.routes.ids(), []);
   });
 }

@@ -164,8 +164,9 @@ export class Endpoints implements EndpointHost {
     const { code, reason, sentence: message } = failure;
     bump(this.counters.authFailures, reason);
     this.#refusals.onRefusal({ deviceId, peer: endpoint.peer }, code, { message });
-    // Not the device's fault.
-    if (reason !== 'unavailable') this.#prover.onNoProof(endpoint);
+    // Of the others one is not the device's fault, and the other has proved who it is: those that
+    // share its address must not pay for it.
+    if (code === 'auth-failed') this.#prover.onNoProof(endpoint);
   }
 
   onNotAllowed(_endpoint: Endpoint): void {

@@ -328,7 +328,9 @@ class Acceptor implements RunningAcceptor {
     if (this.#isDraining) return 'draining';
     if (!this.#parts.blockList.isKnown) return 'no block list yet';
     if (this.#state !== 'serving') return this.#state;
-    return this.#parts.broker.isUp ? undefined : 'no broker connection';
+    if (!this.#parts.broker.isUp) return 'no broker connection';
+    // Until the policy has looked, new links would still be refused.
+    return this.#parts.lossPolicy.isRefusing ? 'refusing links' : undefined;
   }
 
   degraded(): Degraded[] {

@@ -82,6 +82,20 @@ t.test('refuse: every link gets BYE broker-lost, new ones too, until it is back'
   for (const device of [...devices, late, back]) device.close();
 });
 
+t.test('refuse: who is told that a node is ready is not refused', async (t) => {
+  // The policy looks once in a tick: as seldom as it can.
+  const limits = { brokerLossMs: 0, brokerLossPaceMs: 1, sweepTickMs: 1_000 };
+  const flags = ['--on-broker-loss', 'refuse'];
+  const { server, proxy, loseBroker } = await serve(t, { acceptors: 1, limits, flags });
+  await loseBroker();
+  const told = (line: string) => server.log.some(({ msg }) => msg.startsWith(line));
+  await waitFor('links to be refused', () => told('broker is still unavailable'));
+  proxy.heal();
+  await waitFor('ready health', () => server.isReady());
+
+  (await Device.open(server.port, 'door-1')).close();
+});
+
 t.test(
   'hold: a full window of REQUESTs empties at their deadlines, and reading goes on',
   async (t) => {

@@ -155,8 +155,12 @@ t.test(
     await waitFor('the flood to be given up', async () => (await drops('refused')) > 4_000);
     await server.untilMetric('owsla_confirms_waiting', '', (waiting) => waiting === 0);
     // Whose EVENTs were given up are served all the same.
-    others[0]?.send(request(1_000, 'ask.door'));
-    t.match(await others[0]?.expect(TYPE.REPLY), { id: 1_000, status: 0 });
+    const [other = innocent] = others;
+    other.send(request(1_000, 'ask.door'));
+    let answer = await other.next();
+    // The queue took ten EVENTs before it was full, and some may have been of this one.
+    while ((answer as { type: string }).type === TYPE.ACK) answer = await other.next();
+    t.match(answer, { type: TYPE.REPLY, id: 1_000, status: 0 });
   },
 );
 

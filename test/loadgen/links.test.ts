@@ -119,7 +119,8 @@ t.test('links: an idle device keeps alive with PINGs, as WELCOME asks', async (t
 
   // Every 0.75 s for 3 s: four each at most, less what the start, the end and the machine cut off.
   t.ok(server.counts.pings >= 6 && server.counts.pings <= 13, `${server.counts.pings} PINGs`);
-  t.equal(report.counts.pongs, report.counts.pings);
+  const { pings = 0, pongs = 0 } = report.counts;
+  t.ok(pongs <= pings && pongs >= pings - 3, 'all are answered but the last of each, at the end');
 });
 
 t.test('links: with a group key each device proves itself, at each connect', async (t) => {

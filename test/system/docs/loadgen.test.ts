@@ -54,7 +54,9 @@ async function backend(t: Test, block: string): Promise<Command> {
 async function runs(t: Test, block: string, shown = ''): Promise<void> {
   const command = world.run(block);
   const code = await command.exit;
-  t.ok(code === 0 || SLOW.includes(code), `${code}: ${block}${command.output}`);
+  // It ramps until something fails, and on a slow machine it finds that.
+  const isLimit = block.includes('knee.html') && code === EXIT.integrity;
+  t.ok(code === 0 || isLimit || SLOW.includes(code), `${code}: ${block}${command.output}`);
   const kinds = shown.split('\n').map((line) => / *[a-z][a-z. ()*/]*\b/i.exec(line)?.[0] ?? '');
   for (const words of kinds.filter((words) => !/^(?:$|tool|PASSED| *skipped)/.test(words))) {
     t.match(command.output, words);

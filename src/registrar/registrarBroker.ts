@@ -71,7 +71,7 @@ export class RegistrarBroker {
     return this.#isUp;
   }
 
-  /** It has the claim, or had it since this process began. */
+  /** It has the claim, or had it since this process began, and has tried to open the rest. */
   get hasClaimed(): boolean {
     return this.#hasClaimed;
   }
@@ -100,8 +100,18 @@ export class RegistrarBroker {
 
   /** The claim first: of two registrars with one prefix only one may publish. */
   async #open(model: ChannelModel): Promise<void> {
-    const { queries, names, publisher, log } = this.#options;
     await this.#claim(model);
+    try {
+      await this.#openAll(model);
+    } finally {
+      // Said together with `isUp`, or with the reason why it is not: a node that reports in between
+      // would be ready, and without a broker connection. What cannot be opened holds up no links.
+      this.#hasClaimed = true;
+    }
+  }
+
+  async #openAll(model: ChannelModel): Promise<void> {
+    const { queries, names, publisher, log } = this.#options;
     const questions = await model.createChannel();
     this.#watch(questions);
     await queries.open(questions, names.presenceQuery, () => {
@@ -132,7 +142,6 @@ export class RegistrarBroker {
     };
     await channel.consume(names.claim, onMessage, { noAck: true });
     this.#refusedSince = undefined;
-    this.#hasClaimed = true;
   }
 
   async #openCommands(model: ChannelModel): Promise<void> {

@@ -35,6 +35,7 @@
 enum { HELLO = 1, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESULT, BYE, ERROR };
 enum { HEADER = 4, FRAME_MAX = 4096, KEEPALIVE_WISH = 60, KEYS = 16, KEY = 16 };
 enum { ITEMS = 8, WINDOW = 16, TOKEN_MAX = 3840 }; /* HELLO has room for such a token */
+enum { ANSWERS_MAX = 64 }; /* an ACK and a RESULT of ours, with their lengths */
 enum { STATUS_OK = 0, STATUS_REFUSED = 3, STATUS_FAILED = 5 };
 enum { KEEPALIVE = 60, FRAME_MAX_UP = 65536 }; /* what rules where WELCOME does not say */
 enum { CONNECT_MS = 30000, GREETING_MS = 30000, LINGER_MS = 1000 };
@@ -42,16 +43,19 @@ enum { HELD_MS = 60000, WAIT_MIN_MS = 1000, WAIT_MAX_MS = 120000, TOLD_MAX_MS = 
 
 /* ---- MessagePack out: frames are built in place, behind those that still wait. ---- */
 
-/* Room for one message of ours, and for answers to all that one full `in` can ask. */
+/* Room for one message of ours, and for many answers. While Owsla takes nothing it may fill up: we
+   read on, PONGs are owed until there is room, and a COMMAND stays unanswered, so it comes again. */
 static struct {
     uint8_t bytes[2 * (HEADER + FRAME_MAX)];
     size_t length, frame; /* bytes that wait; where the frame being built begins */
     bool full;            /* the frame being built does not fit */
 } out;
 
+static bool has_room(size_t length) { return length <= sizeof out.bytes - out.length; }
+
 static void put(const void *bytes, size_t length)
 {
-    if (length > sizeof out.bytes - out.length) out.full = true;
+    if (!has_room(length)) out.full = true;
     if (out.full || length == 0) return;
     memcpy(out.bytes + out.length, bytes, length);
     out.length += length;
@@ -220,7 +224,7 @@ static bool send_message(unsigned type, uint32_t id, const char *topic, const ch
     return end(limit);
 }
 
-static void send_plain(unsigned type) { begin(type, 1), end(FRAME_MAX); } /* PING, PONG */
+static bool send_plain(unsigned type) { return begin(type, 1), end(FRAME_MAX); } /* PING, PONG */
 static void send_bye(const char *reason) { begin(BYE, 2), put_str(reason), end(FRAME_MAX); }
 
 static void send_ack(uint64_t id) { begin(ACK, 2), put_uint(id), end(FRAME_MAX); }
@@ -324,6 +328,7 @@ static struct answer *open_door(const struct message *m)
 static void on_command(const struct message *m)
 {
     struct answer *answer = find_answer(m->key);
+    if (!has_room(ANSWERS_MAX)) return; /* an ACK without the RESULT would be the end of it */
     if (!answer && (m->key.length != KEY || !is(m->topic, "door.open"))) {
         send_result(m->id, STATUS_REFUSED, NULL); /* this device takes no other */
         return;
@@ -429,6 +434,7 @@ static struct {
     int64_t opened_at, sent_at, heard_at, keepalive_ms;
     uint64_t frame_max, retry_after;
     uint32_t id; /* of the message sent last */
+    unsigned pongs_owed;
     bool open, pinged; /* pinged: our PING has no PONG yet */
     bool hopeless, over, taken_over, has_retry; /* hopeless: our HELLO is refused */
 } conn;
@@ -456,7 +462,7 @@ static void on_message(const struct message *m)
         conn.frame_max = m->frame_max;
         printf("welcome, keepalive %" PRIu64 " s\n", m->keepalive);
         break;
-    case PING: send_plain(PONG); break;
+    case PING: conn.pongs_owed++; break;
     case PONG: conn.pinged = false; break;
     case COMMAND: on_command(m); break;
     case ACK: case REPLY:
@@ -499,6 +505,11 @@ static bool transport_has_more(void) { return false; }
 static void transport_close(void) {}
 #endif
 
+static void send_pongs(void)
+{
+    while (conn.pongs_owed > 0 && !conn.over && send_plain(PONG)) conn.pongs_owed--;
+}
+
 /* Reads once and handles every whole frame. False: the link is of no use any more. */
 static bool receive(void)
 {
@@ -515,6 +526,7 @@ static bool receive(void)
         if (conn.length - at < HEADER + size) break; /* the rest comes later */
         if (!decode(header.at, (size_t)size, &m)) return false;
         on_message(&m);
+        send_pongs();
         at += HEADER + (size_t)size;
     }
     memmove(conn.in, conn.in + at, conn.length -= at);
@@ -580,9 +592,9 @@ static void run_link(const char *device_id)
     while (!conn.over && !is_at_end()) {
         int64_t silence_ms = conn.open ? conn.keepalive_ms * 3 / 2 : GREETING_MS;
         if (now_ms() - conn.heard_at > silence_ms) return; /* nobody is there any more */
-        send_due();
-        struct pollfd events = { .fd = conn.socket, .events = out.length > 0 ? POLLOUT : 0 };
-        if (out.length <= sizeof out.bytes / 2) events.events |= POLLIN; /* room for answers */
+        send_pongs(), send_due();
+        struct pollfd events = { .fd = conn.socket, .events = POLLIN };
+        if (out.length > 0) events.events |= POLLOUT;
         poll(&events, 1, 250); /* and look at the clock */
         if ((events.revents & POLLOUT) && !flush()) return;
         if (!(events.revents & (POLLIN | POLLHUP | POLLERR))) continue;

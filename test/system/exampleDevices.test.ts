@@ -14,13 +14,20 @@ import { encode, V1Reader } from '../../src/wire/v1.ts';
 import { CODE } from '../../src/wire/v1Types.ts';
 import { Command } from '../helpers/processes/command.ts';
 import { at, noCompiler } from '../helpers/processes/programs.ts';
+import { waitFor } from '../helpers/waitFor.ts';
 
+const BYTES_SEEN = 1_000;
+/** Their PONGs are more than the kernel's buffers hold on the way to one that reads none. */
+const UNREAD_PINGS = 500_000;
+const WIDE_PINGS = 4_000;
 const EVENT = ['--event', 'hvac.temp', '21.5'];
 
 /** A link as the scripted Owsla has it: what the device sent, one by one, and bytes back. */
 class ScriptedLink {
   readonly #socket: Socket;
   readonly #messages: AsyncIterator<Message>;
+  /** The first of what the device sent. */
+  bytes = Buffer.alloc(0);
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -30,6 +37,7 @@ class ScriptedLink {
   async *#read(): AsyncGenerator<Message> {
     const reader = new V1Reader(65_536);
     for await (const chunk of this.#socket) {
+      if (this.bytes.length < BYTES_SEEN) this.bytes = Buffer.concat([this.bytes, chunk]);
       reader.push(chunk);
       for (let message = reader.next(); message; message = reader.next()) yield message;
     }
@@ -43,6 +51,11 @@ class ScriptedLink {
 
   write(bytes: Buffer): void {
     this.#socket.write(bytes);
+  }
+
+  /** The kernel has taken all that was written: to the device, or into its own bounded buffers. */
+  async taken(): Promise<void> {
+    await waitFor('the device to read', () => this.#socket.writableLength === 0);
   }
 
   /** One byte per segment, so that the device sees every cut that there is. */
@@ -126,6 +139,10 @@ function raw(hex: string): Buffer {
   length.writeUInt32BE(payload.length);
   return Buffer.concat([length, payload]);
 }
+
+const PING = encode({ type: TYPE.PING });
+/** With a later version's element. */
+const WIDE_PING = raw(`9203c50f00${'00'.repeat(0xf00)}`);
 
 const links: ScriptedLink[] = [];
 const waiting: ((link: ScriptedLink) => void)[] = [];
@@ -254,6 +271,19 @@ for (const { name, skip, command } of devices) {
       [TYPE.HELLO, 1],
       [TYPE.PONG, 3_001],
     ]);
+    t.equal(await device.exit, 0);
+  });
+
+  t.test(`${name}: writes a seq above 2^32 as the uint of 8 bytes`, { skip }, async (t) => {
+    const device = run(...EVENT);
+    const link = await nextLink();
+    await link.welcome();
+    const [event] = await link.events(1);
+    const seq = (event?.seq ?? 0).toString(16).padStart(16, '0');
+
+    t.ok(link.bytes.toString('hex').endsWith(`a3736571cf${seq}`));
+    link.ack(1);
+    link.end();
     t.equal(await device.exit, 0);
   });
 
@@ -645,3 +675,26 @@ for (const { name, skip, command } of devices) {
     },
   );
 }
+
+t.test(
+  'device.c: reads on while Owsla takes nothing, and owes the PONGs',
+  { skip: noCompiler },
+  async (t) => {
+    const { port } = owsla.address() as AddressInfo;
+    const device = new Command([program, '127.0.0.1', String(port), 'door-17', ...EVENT]);
+    const link = await nextLink();
+    await link.welcome();
+    await link.events(1);
+    link.write(Buffer.alloc(UNREAD_PINGS * PING.length, PING));
+    // Nobody reads the PONGs: the device cannot write, and these are more than the kernel holds.
+    link.write(Buffer.alloc(WIDE_PINGS * WIDE_PING.length, WIDE_PING));
+    await link.taken();
+    let pongs = 0;
+    while (pongs < UNREAD_PINGS + WIDE_PINGS && (await link.next())?.type === TYPE.PONG) pongs += 1;
+    link.ack(1);
+    link.end();
+
+    t.equal(pongs, UNREAD_PINGS + WIDE_PINGS);
+    t.equal(await device.exit, 0);
+  },
+);

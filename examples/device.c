@@ -43,8 +43,8 @@ enum { HELD_MS = 60000, WAIT_MIN_MS = 1000, WAIT_MAX_MS = 120000, TOLD_MAX_MS = 
 
 /* ---- MessagePack out: frames are built in place, behind those that still wait. ---- */
 
-/* Room for one message of ours, and for many answers. While Owsla takes nothing it may fill up: we
-   read on, PONGs are owed until there is room, and a COMMAND stays unanswered, so it comes again. */
+/* Room for one message of ours, and for many answers. It fills up while Owsla takes nothing: we
+   read on, PONGs are owed until there is room, a COMMAND stays unanswered and so comes again. */
 static struct {
     uint8_t bytes[2 * (HEADER + FRAME_MAX)];
     size_t length, frame; /* bytes that wait; where the frame being built begins */

@@ -24,10 +24,6 @@ const KEEPALIVE_WISH = 60;
 const KEEPALIVE = 60;
 const FRAME_MAX_UP = 65_536;
 const ID_MAX = 0xffff_ffff;
-/** EVENT and REQUEST as this device sends them, and no other. */
-const MESSAGE_ELEMENTS = 5;
-const UINT64 = 0xcf;
-const SEQ_BYTES = 9;
 const [STATUS_OK, STATUS_REFUSED, STATUS_FAILED] = [0, 3, 5];
 const KEYS = 16;
 const KEY_BYTES = 16;
@@ -220,7 +216,6 @@ class Link {
   #id = 0;
   #heardAt = Date.now();
   #sentAt = Date.now();
-  #pongsOwed = 0;
   /** Our PING has no PONG yet. */
   #isPinged = false;
 
@@ -234,7 +229,6 @@ class Link {
       this.#heardAt = Date.now();
     });
     this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    this.#socket.on('drain', () => this.#pong(0));
     this.#socket.on('error', (error) => console.log(`link: ${error.message}`));
     const options = { ...identity.proof, keepalive: KEEPALIVE_WISH, frameBytesMax: FRAME_MAX };
     this.#send([HELLO, 1, identity.deviceId, options]);
@@ -255,8 +249,7 @@ class Link {
   #send(fields: unknown[], limit = FRAME_MAX): boolean {
     const payload = packr.pack(fields);
     if (payload.length > limit) return false;
-    // `seq` stands last. msgpackr has int64 for a bigint, the protocol wants uint64: same bytes.
-    if (fields.length === MESSAGE_ELEMENTS) payload[payload.length - SEQ_BYTES] = UINT64;
+    if (fields.length === 5) payload[payload.length - 9] = 0xcf; // seq: msgpackr made it an int64
     const header = Buffer.alloc(HEADER);
     header.writeUInt32BE(payload.length);
     this.#socket.write(Buffer.concat([header, payload]));
@@ -295,7 +288,7 @@ class Link {
 
   #onMessage([type, ...fields]: [number, ...unknown[]]): void {
     if (type === WELCOME) this.#onWelcome(fields as [Buffer, Record<string, number>?]);
-    else if (type === PING) this.#pong(1);
+    else if (type === PING) this.#send([PONG]);
     else if (type === PONG) this.#isPinged = false;
     else if (type === COMMAND) this.#onCommand(fields as Command);
     else if (type === ERROR) this.#onError(fields as [string, string, number?, number?]);
@@ -304,15 +297,6 @@ class Link {
       this.#onAnswer(type, fields as [number, number?, Uint8Array?]);
     }
     // A type that a later version adds is passed over.
-  }
-
-  /** While Owsla takes nothing they are owed: we read on, and hold no more for it than that. */
-  #pong(more: number): void {
-    this.#pongsOwed += more;
-    while (this.#pongsOwed > 0 && !this.#isOver && !this.#socket.writableNeedDrain) {
-      this.#send([PONG]);
-      this.#pongsOwed -= 1;
-    }
   }
 
   #onBye([reason = '', retryAfter]: [string?, number?]): void {
@@ -349,7 +333,6 @@ class Link {
   }
 
   #onCommand([id, topic, payload, meta]: Command): void {
-    if (this.#socket.writableNeedDrain) return; // unanswered it comes again
     const key = Buffer.from(meta?.key ?? []);
     let answer = this.#answers.find(key.toString('hex'));
     if (!answer && (key.length !== KEY_BYTES || topic !== 'door.open')) {
@@ -382,11 +365,10 @@ class Link {
       const kept = work.next();
       if (kept === undefined) break;
       const { type, topic, text } = work.itemOf(kept);
-      // Ids begin anew on a link; seq names the message for good.
-      this.#id += 1;
+      this.#id += 1; // ids begin anew on a link; seq names the message for good
       kept.id = this.#id;
-      const seq = BigInt(work.seq + kept.number); // above 2^32: as a number it would be a float
-      const message = [type, kept.id, topic, Buffer.from(text), { seq }];
+      const meta = { seq: BigInt(work.seq + kept.number) };
+      const message = [type, kept.id, topic, Buffer.from(text), meta];
       if (this.#send(message, this.#frameBytesMax)) continue;
       console.log('the message is too long for Owsla');
       work.refuse(kept);

@@ -33,6 +33,8 @@ const BASE = [
   'src/base/redact.ts',
 ];
 const METRICS = 'src/base/metrics.ts';
+/** It alone in src/ imports amqplib. */
+const AMQP = 'src/broker/amqp.ts';
 
 interface Layer {
   /** Paths that this layer holds: a file, or a folder with its slash. */
@@ -94,6 +96,7 @@ const LAYERS: readonly Layer[] = [
   },
   { holds: 'src/base/trace.ts', values: ['node:fs', 'node:path'] },
   { holds: 'src/wire/', values: [...BASE, 'msgpackr'] },
+  { holds: AMQP, values: ['amqplib'], types: ['src/broker/content.ts'] },
   {
     holds: 'src/broker/',
     values: [
@@ -101,7 +104,6 @@ const LAYERS: readonly Layer[] = [
       METRICS,
       'src/base/networks.ts',
       'src/base/options.ts',
-      'amqplib',
       'node:timers/promises',
     ],
     types: ['src/base/config.ts', 'pino', 'node:net'],
@@ -142,7 +144,7 @@ const LAYERS: readonly Layer[] = [
       'src/broker/topology.ts',
       'uuid',
     ],
-    types: ['src/broker/', 'src/node/messages.ts', 'amqplib'],
+    types: ['src/broker/', 'src/node/messages.ts'],
   },
   {
     holds: 'src/acceptor/identity/',
@@ -156,7 +158,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/acceptor/',
-    values: ['src/base/', 'src/broker/', 'src/node/', 'amqplib', 'uuid', 'node:'],
+    values: ['src/base/', 'src/broker/', 'src/node/', 'uuid', 'node:'],
     types: ['pino'],
   },
   {
@@ -172,23 +174,17 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/registrar/command/',
-    values: [
-      'src/base/',
-      'src/broker/content.ts',
-      'src/registrar/store/',
-      'amqplib',
-      'node:crypto',
-    ],
+    values: ['src/base/', AMQP, 'src/broker/content.ts', 'src/registrar/store/', 'node:crypto'],
     types: ['src/registrar/presence/', 'src/broker/', 'src/node/messages.ts'],
   },
   {
     holds: 'src/registrar/presence/',
-    values: ['src/base/', 'src/broker/', 'src/registrar/store/', 'amqplib', 'node:crypto'],
+    values: ['src/base/', 'src/broker/', 'src/registrar/store/', 'node:crypto'],
     types: ['pino'],
   },
   {
     holds: 'src/registrar/',
-    values: ['src/base/', 'src/broker/', 'src/node/', 'amqplib', 'node:'],
+    values: ['src/base/', 'src/broker/', 'src/node/', 'node:'],
     types: ['pino'],
   },
   {
@@ -213,7 +209,6 @@ const LAYERS: readonly Layer[] = [
       'src/acceptor/',
       'src/registrar/',
       'src/observer/',
-      'amqplib',
       'uuid',
       'node:',
     ],
@@ -230,7 +225,6 @@ const LAYERS: readonly Layer[] = [
       'src/node/',
       'src/registrar/',
       'src/supervisor/',
-      'amqplib',
       'yargs',
       'yaml',
       'node:',

@@ -5,12 +5,12 @@
  * Bound: one reply queue is in use at a time. One that is down with its cluster node is replaced
  * by a new one; it expires at the broker after `replyQueueExpiresMs`.
  */
-import type { Channel, ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
 import type { StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
 import type { Counters } from '../base/metrics.ts';
 import type { QueueType } from '../base/options.ts';
+import type { AmqpChannel, AmqpModel } from '../broker/amqp.ts';
 import { BrokerConnection } from '../broker/connection.ts';
 import type { Consumer } from '../broker/consumer.ts';
 import type { Publisher } from '../broker/publisher.ts';
@@ -76,8 +76,8 @@ export class AcceptorBroker {
   #connection(name: ConnectionName): BrokerConnection {
     const { urls, limits, counters, log, publishers, onFatal } = this.#options;
     const opens = {
-      publish: (model: ChannelModel) => this.#openPublish(model),
-      consume: (model: ChannelModel) => this.#openConsume(model),
+      publish: (model: AmqpModel) => this.#openPublish(model),
+      consume: (model: AmqpModel) => this.#openConsume(model),
     };
     return new BrokerConnection({
       name,
@@ -104,7 +104,7 @@ export class AcceptorBroker {
   }
 
   /** Both connections declare it all, so that no REQUEST goes out before its reply queue exists. */
-  async #declare(model: ChannelModel): Promise<void> {
+  async #declare(model: AmqpModel): Promise<void> {
     const { names, limits, queueType, log } = this.#options;
     const isWhole = await declareApart(model, (channel) =>
       declareUplink(channel, names, limits, queueType),
@@ -117,7 +117,7 @@ export class AcceptorBroker {
     throw new Error(`the reply queue ${this.#replyTo} cannot be declared`);
   }
 
-  #declareReplies(model: ChannelModel, queue: string): Promise<boolean> {
+  #declareReplies(model: AmqpModel, queue: string): Promise<boolean> {
     const { limits, queueType } = this.#options;
     return declareApart(model, (channel) => declareReplies(channel, queue, limits, queueType));
   }
@@ -133,7 +133,7 @@ export class AcceptorBroker {
     if (this.#consumed !== undefined) this.#connections.consume.reset();
   }
 
-  async #openPublish(model: ChannelModel): Promise<void> {
+  async #openPublish(model: AmqpModel): Promise<void> {
     for (const publisher of this.#options.publishers) {
       const channel = await model.createConfirmChannel();
       this.#watch(channel, 'publish', (isForCause) => publisher.down(isForCause));
@@ -141,7 +141,7 @@ export class AcceptorBroker {
     }
   }
 
-  async #openConsume(model: ChannelModel): Promise<void> {
+  async #openConsume(model: AmqpModel): Promise<void> {
     const { consumer, limits, log } = this.#options;
     const queue = this.#replyTo;
     const channel = await model.createChannel();
@@ -157,7 +157,7 @@ export class AcceptorBroker {
   }
 
   /** A channel that fails takes its connection with it, and one way sets both up again. */
-  #watch(channel: Channel, name: ConnectionName, onDown: (isForCause: boolean) => void): void {
+  #watch(channel: AmqpChannel, name: ConnectionName, onDown: (isForCause: boolean) => void): void {
     let isForCause = false;
     channel.on('error', (error: Error) => {
       isForCause = true;

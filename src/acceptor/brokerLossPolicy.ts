@@ -7,7 +7,6 @@
  *   there --broker lost--> away --brokerLossMs, refuse--> refusing
  *     ^---------------------'------------broker back---------'
  */
-
 import { type Limits, SHARDS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { LossPolicy } from '../base/options.ts';
@@ -15,7 +14,7 @@ import type { LossPolicy } from '../base/options.ts';
 export interface BrokerLossOptions {
   readonly policy: LossPolicy;
   readonly limits: Limits;
-  readonly log: Logger;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
   /** Send BYE to the links of one shard. */
   readonly closeShard: (shard: number) => void;
 }

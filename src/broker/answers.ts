@@ -5,10 +5,10 @@
  * incoming commands use them. Direct reply-to has one of its own, since the broker closes the
  * whole connection for such a name that it cannot read, for example one of another broker.
  */
-import type { ChannelModel } from 'amqplib';
 import type { Logger } from 'pino';
 import type { StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
+import type { AmqpModel } from './amqp.ts';
 import { BrokerConnection } from './connection.ts';
 import { Publisher } from './publisher.ts';
 import { type Answer, ReplyQueues } from './replyQueues.ts';
@@ -66,7 +66,7 @@ class Way {
     });
   }
 
-  async #open(model: ChannelModel): Promise<void> {
+  async #open(model: AmqpModel): Promise<void> {
     const channel = await model.createConfirmChannel();
     let isForCause = false;
     channel.on('error', (error: Error) => {

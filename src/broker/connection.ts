@@ -9,13 +9,13 @@
  */
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type ChannelModel, connect, type Options } from 'amqplib';
 import type { Logger } from 'pino';
 import { parseAmqpUrl } from '../base/amqpUrl.ts';
 import { EXIT, type StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
+import { type AmqpModel, type ConnectOptions, connectTo } from './amqp.ts';
 import { brokerAddress, brokerError } from './brokerErrors.ts';
-import { type AmqplibConnection, writeDirectly } from './directWriter.ts';
+import { connectionOf, writeDirectly } from './directWriter.ts';
 
 export interface BrokerConnectionOptions {
   /** `publish` or `consume`: the connection's name at the broker, and in metrics and logs. */
@@ -23,14 +23,14 @@ export interface BrokerConnectionOptions {
   /** In the order in which they are tried, round and round. */
   readonly urls: readonly string[];
   readonly limits: Limits;
-  readonly log: Logger;
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
   /**
    * What has to exist: before `open`, and again every `topologyMs` while it is up; a refusal
    * then is only logged, until the next connect.
    */
-  readonly declare: (model: ChannelModel) => Promise<void>;
+  readonly declare: (model: AmqpModel) => Promise<void>;
   /** Open channels, begin. A rejection closes the connection and tries again later. */
-  readonly open: (model: ChannelModel) => Promise<void>;
+  readonly open: (model: AmqpModel) => Promise<void>;
   readonly onUp: () => void;
   readonly onDown: () => void;
   /** The broker blocks publishes (memory or disk alarm), or accepts them again. */
@@ -46,7 +46,7 @@ const CLOSE_MS = 1_000;
 const SOCKET = { writableHighWaterMark: 1_048_576 };
 
 /** What to connect with: the URL's parts, with our heartbeat unless the URL has its own. */
-export function connectOptions(url: string, limits: Limits): Options.Connect {
+export function connectOptions(url: string, limits: Limits): ConnectOptions {
   const { heartbeat = Math.ceil(limits.heartbeatMs / 1_000), ...at } = parseAmqpUrl(url);
   return { ...at, heartbeat };
 }
@@ -68,7 +68,7 @@ export function tryOrder(
 export class BrokerConnection {
   readonly #options: BrokerConnectionOptions;
   readonly #ending = new AbortController();
-  #model: ChannelModel | undefined;
+  #model: AmqpModel | undefined;
   /** We close the connection ourselves: the same URL may be used for the next one. */
   #isReset = false;
   /** The broker closed the connection that was, or is, for something that was sent on it. */
@@ -117,9 +117,9 @@ export class BrokerConnection {
   async #live(url: string): Promise<number> {
     const { name, limits, log, onUp, onDown, onBlocked } = this.#options;
     const broker = brokerAddress(url);
-    let model: ChannelModel;
+    let model: AmqpModel;
     try {
-      model = await connect(connectOptions(url, limits), {
+      model = await connectTo(connectOptions(url, limits), {
         noDelay: true,
         ...SOCKET,
         timeout: limits.brokerConnectMs,
@@ -165,7 +165,7 @@ export class BrokerConnection {
     log.warn({ link: name, failures: this.#failures, why }, 'broker not reached');
   }
 
-  async #setUp(model: ChannelModel, url: string): Promise<boolean> {
+  async #setUp(model: AmqpModel, url: string): Promise<boolean> {
     const { limits, declare, open } = this.#options;
     // If the broker stops answering, its calls stay open; only heartbeats would end them.
     const late = setTimeout(() => socketOf(model).destroy(SILENT), limits.brokerConnectMs);
@@ -185,7 +185,7 @@ export class BrokerConnection {
   }
 
   /** Declares again what was deleted. A refusal is only logged; links are served as before. */
-  async #keepDeclared(model: ChannelModel, url: string, over: AbortSignal): Promise<void> {
+  async #keepDeclared(model: AmqpModel, url: string, over: AbortSignal): Promise<void> {
     const { name, limits, log, declare } = this.#options;
     while (!over.aborted) {
       try {
@@ -202,7 +202,7 @@ export class BrokerConnection {
   }
 
   /** Resolves with the reason when the connection is over. */
-  #watch(model: ChannelModel): Promise<Error> {
+  #watch(model: AmqpModel): Promise<Error> {
     const { name, log, onBlocked } = this.#options;
     model.on('blocked', (reason: string) => {
       log.warn({ link: name, reason }, 'broker blocks publishes');
@@ -246,17 +246,12 @@ const SILENT = new Error('connect ETIMEDOUT');
 /** amqplib's error text for it. */
 const HEARTBEAT_MISSED = 'Heartbeat timeout';
 
-/** What amqplib's types leave out. */
-function connectionOf(model: ChannelModel): AmqplibConnection {
-  return model.connection as unknown as AmqplibConnection;
-}
-
-function socketOf(model: ChannelModel): Socket {
+function socketOf(model: AmqpModel): Socket {
   return connectionOf(model).stream;
 }
 
 /** Close politely; a broker that does not answer in time finds the socket closed. */
-function goodbye(model: ChannelModel): Promise<void> {
+function goodbye(model: AmqpModel): Promise<void> {
   return new Promise((resolve) => {
     const late = setTimeout(() => socketOf(model).destroy(SILENT), CLOSE_MS);
     const done = () => {

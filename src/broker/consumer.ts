@@ -3,25 +3,27 @@
  * From: a channel with `prefetch` deliveries under way.  To: downlink.ts, then one ack per turn.
  * Bound: as every delivery is acked in its turn, no slow device can hold the channel.
  */
-import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
+import { type AmqpChannel, type AmqpMessage, type ConsumeChannel, isClosing } from './amqp.ts';
+
+type DeletingChannel = ConsumeChannel & Pick<AmqpChannel, 'deleteQueue'>;
 
 export class Consumer {
-  readonly #onDelivery: (message: ConsumeMessage) => void;
-  #channel: Channel | undefined;
+  readonly #onDelivery: (message: AmqpMessage) => void;
+  #channel: DeletingChannel | undefined;
   #tag = '';
   /** Consumers begun so far. */
   #begun = 0;
   /** The last delivery decided in this turn. Order makes one ack cover all before it. */
-  #last: ConsumeMessage | undefined;
+  #last: AmqpMessage | undefined;
 
   /** `onDelivery` decides the message's fate before it returns; it must not throw. */
-  constructor(onDelivery: (message: ConsumeMessage) => void) {
+  constructor(onDelivery: (message: AmqpMessage) => void) {
     this.#onDelivery = onDelivery;
   }
 
   /** Consume `queue`; `onCancel` is called when the broker ends that, as when it was deleted. */
   async open(
-    channel: Channel,
+    channel: DeletingChannel,
     queue: string,
     prefetch: number,
     onCancel: () => void,
@@ -29,7 +31,7 @@ export class Consumer {
     this.#channel = channel;
     this.#last = undefined;
     await channel.prefetch(prefetch);
-    const onMessage = (message: ConsumeMessage | null) => {
+    const onMessage = (message: AmqpMessage | null) => {
       if (message === null) onCancel();
       else this.#deliver(channel, message);
     };
@@ -40,13 +42,13 @@ export class Consumer {
     this.#tag = consumerTag;
   }
 
-  #deliver(channel: Channel, message: ConsumeMessage): void {
+  #deliver(channel: DeletingChannel, message: AmqpMessage): void {
     this.#onDelivery(message);
     if (this.#last === undefined) queueMicrotask(() => this.#ack(channel));
     this.#last = message;
   }
 
-  #ack(channel: Channel): void {
+  #ack(channel: DeletingChannel): void {
     const last = this.#last;
     this.#last = undefined;
     if (last === undefined || channel !== this.#channel) return;
@@ -54,7 +56,7 @@ export class Consumer {
       channel.ack(last, true);
     } catch (error) {
       // It is closing, as after a deleted queue; what is not acked comes again on the next one.
-      if (!(error instanceof IllegalOperationError)) throw error;
+      if (!isClosing(error)) throw error;
       this.down();
     }
   }

@@ -7,6 +7,7 @@
  * Bound: the socket's high-water mark; at that `publish` gives false, and 'drain' follows.
  */
 import type { Socket } from 'node:net';
+import type { AmqpModel } from './amqp.ts';
 import {
   BASIC,
   BASIC_DELIVER,
@@ -48,6 +49,11 @@ export interface AmqplibConnection {
   /** The next whole frame; false: there is none. */
   recvFrame(): object | false;
   sendMessage: SendMessage;
+}
+
+/** amqplib's types leave out what we rely on. */
+export function connectionOf({ connection }: Pick<AmqpModel, 'connection'>): AmqplibConnection {
+  return connection as AmqplibConnection;
 }
 
 type SendMessage = (

@@ -10,9 +10,9 @@
  * the channel because of a message, each message that was on it is sent alone; one for which the
  * channel is closed ALONE_TRIES times more is dropped.
  */
-import { type ConfirmChannel, IllegalOperationError, type Options } from 'amqplib';
 import type { Limits } from '../base/limits.ts';
 import type { DropReason } from '../base/metrics.ts';
+import { isClosing, type PublishChannel, type PublishOptions } from './amqp.ts';
 import { Pace } from './pace.ts';
 import { Refused } from './refused.ts';
 
@@ -29,7 +29,7 @@ export interface Publishing {
    * The properties of this attempt, or `undefined` when it is no longer wanted. They are valid
    * until another message is asked for its own: headers may be one object for all.
    */
-  properties(isResend: boolean): Options.Publish | undefined;
+  properties(isResend: boolean): PublishOptions | undefined;
   /** The broker has it. */
   onConfirm(): void;
   /** The broker refused it: publish it again, or drop it? */
@@ -73,7 +73,7 @@ export class Publisher {
   readonly #pace: Pace;
   readonly #refused: Refused;
   readonly #now: () => number;
-  #channel: ConfirmChannel | undefined;
+  #channel: PublishChannel | undefined;
   /** Sent on the present channel, by delivery tag. */
   readonly #window = new Map<number, Publishing>();
   /**
@@ -124,7 +124,7 @@ export class Publisher {
   }
 
   /** The channel that takes messages now, if any does. */
-  get #writable(): ConfirmChannel | undefined {
+  get #writable(): PublishChannel | undefined {
     if (this.#isBlocked || this.#isChoked || this.#isQuiet()) return undefined;
     return this.#window.size < this.#pace.limit ? this.#channel : undefined;
   }
@@ -174,7 +174,7 @@ export class Publisher {
   }
 
   /** Use a new channel: what the last one left unconfirmed goes first. */
-  open(channel: ConfirmChannel): void {
+  open(channel: PublishChannel): void {
     this.#channel = channel;
     this.#isChoked = false;
     this.#tag = 0;
@@ -278,7 +278,7 @@ export class Publisher {
     }
   }
 
-  #send(channel: ConfirmChannel, publishing: Publishing, wasSent: boolean): void {
+  #send(channel: PublishChannel, publishing: Publishing, wasSent: boolean): void {
     const { exchange, routingKey, body, kind } = publishing;
     const properties = publishing.properties(wasSent);
     if (properties === undefined) {
@@ -300,7 +300,7 @@ export class Publisher {
   }
 
   #notSent(error: unknown, publishing: Publishing, wasSent: boolean): void {
-    if (!(error instanceof IllegalOperationError)) {
+    if (!isClosing(error)) {
       // It does not fit into a frame's fields: that costs this message, and nothing else.
       this.#drop(publishing, 'unsendable');
       return;

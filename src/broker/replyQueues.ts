@@ -5,9 +5,9 @@
  * these a queue has UNDER_WAY_MAX in flight. One that refuses its messages (it is full) has
  * REFUSING_MAX in all until it accepts one: more are dropped, at no cost to other queues.
  */
-import type { Options } from 'amqplib';
 import type { Limits } from '../base/limits.ts';
 import type { DropReason } from '../base/metrics.ts';
+import type { PublishOptions } from './amqp.ts';
 import type { Publisher, Publishing } from './publisher.ts';
 
 const UNDER_WAY_MAX = 64;
@@ -20,7 +20,7 @@ export interface Answer {
   readonly body: Buffer;
   /** If its queue refuses it, it is retried; else it is dropped then. */
   readonly isRepeated: boolean;
-  properties(isResend: boolean): Options.Publish;
+  properties(isResend: boolean): PublishOptions;
   /** The broker has it. */
   onConfirm(): void;
   onDrop(reason: DropReason): void;

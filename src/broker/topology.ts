@@ -6,9 +6,9 @@
  * Bound: each queue has a length, an age, or both; what overflows is dropped oldest first, but
  * commands are refused to their sender.
  */
-import type { Channel, ChannelModel } from 'amqplib';
 import type { Limits } from '../base/limits.ts';
 import type { QueueType } from '../base/options.ts';
+import type { AmqpChannel, AmqpModel } from './amqp.ts';
 
 /** AMQP's 404. */
 const NOT_FOUND = 404;
@@ -69,7 +69,7 @@ function typed(type: QueueType): Record<string, string> {
  * its 404 when the queue is a classic one whose node is down: all the rest is declared by then.
  */
 export async function declareUplink(
-  channel: Channel,
+  channel: AmqpChannel,
   at: Names,
   limits: Limits,
   type: QueueType = 'classic',
@@ -97,7 +97,7 @@ const QUERY_TTL_MS = 10_000;
 
 /** Declare presence: exchange and query queue. Rejects with the broker's 406, 403 or 404. */
 export async function declarePresence(
-  channel: Channel,
+  channel: AmqpChannel,
   at: Names,
   limits: Limits,
   type: QueueType = 'classic',
@@ -117,7 +117,7 @@ export async function declarePresence(
  * with the broker's 406, 403 or 404.
  */
 export async function declareCommands(
-  channel: Channel,
+  channel: AmqpChannel,
   at: Names,
   limits: Limits,
   type: QueueType = 'classic',
@@ -132,7 +132,7 @@ export async function declareCommands(
 }
 
 /** Declare where it is asked who may connect. Rejects with the broker's 406 or 403. */
-export async function declareAuth(channel: Channel, at: Names): Promise<void> {
+export async function declareAuth(channel: AmqpChannel, at: Names): Promise<void> {
   await channel.assertExchange(at.auth, 'direct', { durable: true });
 }
 
@@ -142,7 +142,7 @@ export async function declareAuth(channel: Channel, at: Names): Promise<void> {
  * more there fills only this queue. Rejects as above.
  */
 export async function declareAuthAnswers(
-  channel: Channel,
+  channel: AmqpChannel,
   queue: string,
   limits: Limits,
 ): Promise<void> {
@@ -160,14 +160,14 @@ export async function declareAuthAnswers(
  * another connection has it. Always a classic queue, and exclusive: a quorum queue cannot be, nor
  * does it keep its consumers alone.
  */
-export async function declareClaim(channel: Channel, at: Names): Promise<void> {
+export async function declareClaim(channel: AmqpChannel, at: Names): Promise<void> {
   const arguments_ = { 'x-queue-type': 'classic' };
   await channel.assertQueue(at.claim, { exclusive: true, durable: false, arguments: arguments_ });
 }
 
 /** Declare one acceptor's reply queue. Rejects with the broker's 406 or 403, or 404 as above. */
 export async function declareReplies(
-  channel: Channel,
+  channel: AmqpChannel,
   queue: string,
   limits: Limits,
   type: QueueType = 'classic',
@@ -186,8 +186,8 @@ export async function declareReplies(
  * queue exists, but the cluster node that holds it is down: only its return makes it usable.
  */
 export async function declareApart(
-  model: ChannelModel,
-  declare: (channel: Channel) => Promise<void>,
+  model: AmqpModel,
+  declare: (channel: AmqpChannel) => Promise<void>,
 ): Promise<boolean> {
   const channel = await model.createChannel();
   // The broker's no also arrives as the rejection of the call; here it would throw.

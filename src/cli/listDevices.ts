@@ -4,9 +4,9 @@
  * Bound: one page at a time; ANSWER_MS for each, then no node is running.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
+import type { AmqpChannel, AmqpMessage } from '../broker/amqp.ts';
 import { names } from '../broker/topology.ts';
 import { NOT_FOUND, REPLY_TO, withBroker } from './oneBroker.ts';
 
@@ -69,9 +69,9 @@ export function listDevices(
 }
 
 /** One question at a time, and its answer. */
-async function asker(channel: Channel, queue: string, refused: Promise<never>) {
+async function asker(channel: AmqpChannel, queue: string, refused: Promise<never>) {
   let answer = Promise.withResolvers<Page>();
-  const onReply = (message: ConsumeMessage | null) => {
+  const onReply = (message: AmqpMessage | null) => {
     if (message !== null) answer.resolve(JSON.parse(message.content.toString()) as Page);
   };
   // A queue that is not there gives the question back.

@@ -3,9 +3,9 @@
  * From: presenceCommand.ts, sendCommand.ts, listDevices.ts.  To: the first broker that answers.
  * Bound: `brokerConnectMs` per broker; nothing is retried: a person waits at a terminal.
  */
-import amqplib, { type Channel, type ChannelModel } from 'amqplib';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
+import { type AmqpChannel, type AmqpModel, connectTo } from '../broker/amqp.ts';
 import { brokerAddress, brokerError } from '../broker/brokerErrors.ts';
 import { connectOptions } from '../broker/connection.ts';
 
@@ -16,12 +16,12 @@ export const NOT_FOUND = 404;
 export const REPLY_TO = 'amq.rabbitmq.reply-to';
 
 /** The first broker that answers, and its URL. Rejects with a StartError that names each fault. */
-export async function connectToOne({ amqp, limits }: Config): Promise<[ChannelModel, string]> {
+export async function connectToOne({ amqp, limits }: Config): Promise<[AmqpModel, string]> {
   const faults: StartError[] = [];
   for (const url of amqp) {
     try {
       const timeout = limits.brokerConnectMs;
-      return [await amqplib.connect(connectOptions(url, limits), { timeout }), url];
+      return [await connectTo(connectOptions(url, limits), { timeout }), url];
     } catch (error) {
       faults.push(brokerError(error, url));
     }
@@ -31,7 +31,7 @@ export async function connectToOne({ amqp, limits }: Config): Promise<[ChannelMo
 }
 
 /** Rejects with a StartError when the broker goes away. */
-export function lossOf(model: ChannelModel, url: string): Promise<never> {
+export function lossOf(model: AmqpModel, url: string): Promise<never> {
   const lost = new Promise<never>((_, reject) => {
     model.on('error', () => {});
     model.once('close', () => {
@@ -57,10 +57,10 @@ export function sentenceOf(error: unknown, url: string, missing: string): StartE
  * Run `ask` on a channel of the first broker, its answers handed to `onReply`; then disconnect.
  * Rejects with a StartError when the broker cannot be had, goes away, or has not what is `missing`.
  */
-export async function withBroker<Channels extends Channel, Answer>(
+export async function withBroker<Channels extends AmqpChannel, Answer>(
   config: Config,
   missing: string,
-  open: (model: ChannelModel) => Promise<Channels>,
+  open: (model: AmqpModel) => Promise<Channels>,
   ask: (channel: Channels, refused: Promise<never>) => Promise<Answer>,
 ): Promise<Answer> {
   const [model, url] = await connectToOne(config);

@@ -5,9 +5,9 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
 import type { Config } from '../base/config.ts';
 import { EXIT, STATUS, StartError } from '../base/errors.ts';
+import type { AmqpConfirmChannel, AmqpMessage } from '../broker/amqp.ts';
 import { names } from '../broker/topology.ts';
 import { KEPT } from '../registrar/command/command.ts';
 import { REPLY_TO, withBroker } from './oneBroker.ts';
@@ -66,7 +66,7 @@ export function sendCommand(
       await channel.checkExchange(exchange);
       const at = performance.now();
       const { promise, resolve } = Promise.withResolvers<CommandExit>();
-      const onReply = (message: ConsumeMessage | null) => {
+      const onReply = (message: AmqpMessage | null) => {
         if (message === null) return;
         const outcome = readOutcome(message, Math.round(performance.now() - at));
         print(outcome);
@@ -84,7 +84,7 @@ export function sendCommand(
 }
 
 function publish(
-  channel: ConfirmChannel,
+  channel: AmqpConfirmChannel,
   exchange: string,
   sending: CommandOptions,
 ): Promise<void> {
@@ -106,7 +106,7 @@ function publish(
   return promise;
 }
 
-function readOutcome({ properties, content }: ConsumeMessage, ms: number): ReadOutcome {
+function readOutcome({ properties, content }: AmqpMessage, ms: number): ReadOutcome {
   const { status, reason } = properties.headers ?? {};
   const text = content.toString();
   const isText = Buffer.from(text).equals(content);

@@ -5,11 +5,11 @@
  * Bound: only the holder of the claim publishes. If another registrar has the same prefix, it waits
  * `presenceClaimMs`: it may be our own old connection that the broker still keeps. Then it ends.
  */
-import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 import type { Logger } from 'pino';
 import { EXIT, StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
 import type { QueueType } from '../base/options.ts';
+import type { AmqpChannel, AmqpMessage, AmqpModel } from '../broker/amqp.ts';
 import { BrokerConnection } from '../broker/connection.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import {
@@ -86,7 +86,7 @@ export class RegistrarBroker {
     this.#connection.start();
   }
 
-  async #declare(model: ChannelModel): Promise<void> {
+  async #declare(model: AmqpModel): Promise<void> {
     const { names, limits, queueType, log } = this.#options;
     const isWhole = await declareApart(model, (channel) =>
       declarePresence(channel, names, limits, queueType),
@@ -99,7 +99,7 @@ export class RegistrarBroker {
   }
 
   /** The claim first: of two registrars with one prefix only one may publish. */
-  async #open(model: ChannelModel): Promise<void> {
+  async #open(model: AmqpModel): Promise<void> {
     await this.#claim(model);
     try {
       await this.#openAll(model);
@@ -110,7 +110,7 @@ export class RegistrarBroker {
     }
   }
 
-  async #openAll(model: ChannelModel): Promise<void> {
+  async #openAll(model: AmqpModel): Promise<void> {
     const { queries, names, publisher, log } = this.#options;
     const questions = await model.createChannel();
     this.#watch(questions);
@@ -125,7 +125,7 @@ export class RegistrarBroker {
   }
 
   /** Held by this connection until its end. Messages that others publish to it are discarded. */
-  async #claim(model: ChannelModel): Promise<void> {
+  async #claim(model: AmqpModel): Promise<void> {
     const { names, log } = this.#options;
     const channel = await model.createChannel();
     this.#watch(channel);
@@ -135,7 +135,7 @@ export class RegistrarBroker {
       if (!IN_USE.test(String((error as Error).message))) throw error;
       this.#refuse();
     }
-    const onMessage = (message: ConsumeMessage | null) => {
+    const onMessage = (message: AmqpMessage | null) => {
       if (message !== null) return;
       log.warn({ queue: names.claim }, 'claim queue was deleted');
       this.#connection.reset();
@@ -144,7 +144,7 @@ export class RegistrarBroker {
     this.#refusedSince = undefined;
   }
 
-  async #openCommands(model: ChannelModel): Promise<void> {
+  async #openCommands(model: AmqpModel): Promise<void> {
     const { consumer, names, log } = this.#options;
     const channel = await model.createChannel();
     this.#watch(channel);
@@ -166,7 +166,7 @@ export class RegistrarBroker {
   }
 
   /** A failed channel closes its connection too, so there is only one way to set both up again. */
-  #watch(channel: Channel, onDown: (isForCause: boolean) => void = () => {}): void {
+  #watch(channel: AmqpChannel, onDown: (isForCause: boolean) => void = () => {}): void {
     let isForCause = false;
     channel.on('close', () => onDown(isForCause || this.#connection.isClosedForCause));
     channel.on('error', (error: Error) => {

@@ -5,13 +5,13 @@
  * Bound: `brokerConnectMs` for each step at the brokers, all at once; nothing stays open.
  */
 import { randomInt } from 'node:crypto';
-import amqplib from 'amqplib';
 import { readFiles } from '../acceptor/establish/listenerFiles.ts';
 import type { Config } from '../base/config.ts';
 import { EXIT, exitOfSystem, StartError } from '../base/errors.ts';
 import { FILES_RESERVED } from '../base/limits.ts';
 import { addressOf, asksBackend, type ListenerConfig } from '../base/listeners.ts';
 import type { Logger } from '../base/log.ts';
+import { connectTo } from '../broker/amqp.ts';
 import { brokerAddress, brokerError } from '../broker/brokerErrors.ts';
 import { connectOptions, tryOrder } from '../broker/connection.ts';
 import {
@@ -181,7 +181,7 @@ async function checkBroker(config: Config, log: Pick<Logger, 'warn'>): Promise<v
 
 async function declareOnce(config: Config, url: string): Promise<void> {
   const { prefix, limits, queueType } = config;
-  const connection = await amqplib.connect(connectOptions(url, limits), {
+  const connection = await connectTo(connectOptions(url, limits), {
     timeout: limits.brokerConnectMs,
   });
   try {

@@ -7,7 +7,7 @@ async function build(onCancel = () => {}) {
   const seen: string[] = [];
   const consumer = new Consumer((message) => seen.push(message.content.toString()));
   const channel = new FakeChannel();
-  await consumer.open(channel.asChannel, 'replies', 64, onCancel);
+  await consumer.open(channel, 'replies', 64, onCancel);
   return { seen, consumer, channel };
 }
 
@@ -53,7 +53,7 @@ t.test('consumer: a new channel’s deliveries are acked on the new channel', as
   channel.deliver(...bodies('a'));
   consumer.down();
   const next = new FakeChannel();
-  await consumer.open(next.asChannel, 'replies', 64, () => {});
+  await consumer.open(next, 'replies', 64, () => {});
 
   next.deliver(...bodies('a', 'b'));
   await turn();

@@ -2,7 +2,6 @@
  * An acceptor's part in commands: COMMAND frames, answers by id, and what is not sent at all; and
  * over it the registrar's part, where the two have to agree.
  */
-import type { ConsumeMessage } from 'amqplib';
 import type { Test } from 'tap';
 import {
   DeviceCommands,
@@ -12,6 +11,7 @@ import { makeCommandCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
+import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { type Device, END } from '../helpers/fakes/device.ts';
 import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
@@ -312,10 +312,10 @@ class Upstairs {
       const messageId = String(content.length);
       const headers = { deadline: this.#clock.wall() + 60_000 };
       const properties = { type: 'door.open', messageId, deliveryMode: 2, headers };
-      const message = { content, fields: { routingKey: 'door-17' }, properties };
+      const message = amqpMessage({ routingKey: 'door-17', properties, content });
       // Of a channel that was lost since: there is none to settle it on.
       const delivery = { isRedelivered: false, isStale: false, channel: null };
-      this.#consumer.commands.onDelivery(message as unknown as ConsumeMessage, delivery);
+      this.#consumer.commands.onDelivery(message, delivery);
     }
     await this.work();
   }

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type ChannelModel, connect } from 'amqplib';
 import t, { type Test } from 'tap';
-import { type AmqplibConnection, writeDirectly } from '../../src/broker/directWriter.ts';
+import { connectionOf, writeDirectly } from '../../src/broker/directWriter.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
@@ -21,7 +21,7 @@ interface Unmuxed {
 async function start(t: Test): Promise<Unmuxed> {
   const model = await connect(broker.url);
   t.teardown(() => model.close().catch(() => {}));
-  const connection = model.connection as unknown as AmqplibConnection;
+  const connection = connectionOf(model);
   writeDirectly(connection);
   const { stream: socket } = connection;
   const writes: number[] = [];

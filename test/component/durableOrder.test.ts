@@ -1,9 +1,9 @@
 /** Kept commands of a device that is not known yet: the order in which they came stays. */
-import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
 import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
+import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
@@ -36,11 +36,10 @@ t.test(
     const deliver = (messageId: string) => {
       const headers = { deadline: now + 60_000 };
       const properties = { type: 'door.open', messageId, deliveryMode: 2, headers };
-      const fields = { routingKey: DEVICE };
-      const message = { content: Buffer.from(messageId), fields, properties };
+      const message = amqpMessage({ routingKey: DEVICE, properties, content: messageId });
       // Of a channel that was lost since: there is none to settle it on.
       const delivery = { isRedelivered: false, isStale: false, channel: null };
-      commands.onDelivery(message as unknown as ConsumeMessage, delivery as never);
+      commands.onDelivery(message, delivery);
     };
     const write = async (writes: Awaited<ReturnType<typeof commands.prepare>>) => {
       const nothing = { rows: [], events: [], settledTo: 0 };

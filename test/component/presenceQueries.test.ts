@@ -1,10 +1,10 @@
 /** Presence queries: what is asked, what is answered, and what becomes of the rest. */
-import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { Queries } from '../../src/registrar/presence/queries.ts';
 import { Turns } from '../../src/registrar/presence/turns.ts';
 import { StoreError } from '../../src/registrar/store/store.ts';
+import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { FakeChannel } from '../helpers/fakes/fakeChannel.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
@@ -43,14 +43,10 @@ async function ask(
   const answers = new FakeAnswers();
   const queries = new Queries({ store, answers, limits, epoch: () => epoch, commandsOf, count });
   const channel = new FakeChannel();
-  await queries.open(channel.asChannel, 'owsla.presence.query', () => {});
+  await queries.open(channel, 'owsla.presence.query', () => {});
   const content = Buffer.from(typeof given === 'string' ? given : JSON.stringify(given));
   const properties = { replyTo, correlationId: 'question-1' };
-  channel.deliverRaw({
-    content,
-    properties,
-    fields: { deliveryTag: 1 },
-  } as unknown as ConsumeMessage);
+  channel.deliverRaw(amqpMessage({ content, properties }));
   while (channel.acks.length === 0) await new Promise(setImmediate);
   const [answer] = answers.taken;
   answer?.onConfirm();
@@ -140,15 +136,11 @@ t.test('pages are read piece by piece, in turn, one piece at a time', async (t) 
     ...{ epoch: () => EPOCH, commandsOf: () => 0, count: () => {} },
   });
   const channel = new FakeChannel();
-  await queries.open(channel.asChannel, 'owsla.presence.query', () => {});
+  await queries.open(channel, 'owsla.presence.query', () => {});
   const deliver = (query: object, deliveryTag: number) => {
     const properties = { replyTo: 'asker', correlationId: `${deliveryTag}` };
     const content = Buffer.from(JSON.stringify(query));
-    channel.deliverRaw({
-      content,
-      properties,
-      fields: { deliveryTag },
-    } as unknown as ConsumeMessage);
+    channel.deliverRaw(amqpMessage({ content, properties, deliveryTag }));
   };
   deliver({}, 1);
   deliver({ after: 'd-299' }, 2);

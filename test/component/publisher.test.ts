@@ -48,7 +48,7 @@ function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
   });
   const reopen = () => {
     const channel = new FakeChannel();
-    publisher.open(channel.asConfirm);
+    publisher.open(channel);
     return channel;
   };
   const publishing = (body: string): Publishing => ({
@@ -93,7 +93,7 @@ function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
     },
     reopen,
   };
-  publisher.open(part.channel.asConfirm);
+  publisher.open(part.channel);
   t.teardown(() => publisher.close());
   return part;
 }
@@ -354,7 +354,7 @@ t.test('publisher: a new channel that closes amid the backlog loses nothing', as
     return publish.call(closing, exchange, routingKey, body, options);
   };
 
-  part.publisher.open(closing.asConfirm);
+  part.publisher.open(closing);
   t.same(closing.bodies(), ['e1', 'e2']);
   t.equal(part.publisher.size, 4);
 

@@ -4,18 +4,16 @@
  * gets other links. All are acted upon, in the order in which they were kept.
  */
 import assert from 'node:assert/strict';
-import type { ConsumeMessage } from 'amqplib';
 import fc from 'fast-check';
 import t from 'tap';
-import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
-import type { Registry } from '../../src/acceptor/endpoint/registry.ts';
-import { DeviceCommands } from '../../src/acceptor/route/deviceCommands.ts';
+import { type CommandLink, DeviceCommands } from '../../src/acceptor/route/deviceCommands.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters, makeCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
 import { type CommandMessage, MESSAGE_TYPES, TYPE } from '../../src/wire/message.ts';
 import { v1Protocol } from '../../src/wire/v1Protocol.ts';
+import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
@@ -67,9 +65,7 @@ class Stage {
     onUndecided: () => {},
   });
   readonly #commands = new DeviceCommands({
-    registry: {
-      find: (id: string) => (id === this.#endpoint.id ? this.#endpoint : undefined),
-    } as unknown as Registry<Endpoint>,
+    registry: { find: (id) => (id === this.#endpoint.id ? this.#endpoint : undefined) },
     limits: TIGHT,
     counters: makeCounters(MESSAGE_TYPES),
     wall: () => this.now,
@@ -79,7 +75,7 @@ class Stage {
     },
   });
 
-  #link(): Endpoint {
+  #link(): CommandLink {
     this.#links += 1;
     const id = `connection-${this.#links}`;
     const stage = this;
@@ -95,7 +91,7 @@ class Stage {
       commandBytesNow: (topic: string) =>
         protocol.commandBytesMax(topic, TIGHT.outboxHardBytes - stage.outboxBytes),
       command: (message: CommandMessage) => stage.#frames.push(message),
-    } as unknown as Endpoint;
+    };
   }
 
   keep(isLarge: boolean): void {
@@ -104,9 +100,9 @@ class Stage {
     content.writeUInt32BE(this.kept);
     const headers = { deadline: this.now + DAY_MS };
     const properties = { type: 't', messageId: String(this.kept), deliveryMode: 2, headers };
-    const message = { content, fields: { routingKey: 'door-17' }, properties };
+    const message = amqpMessage({ routingKey: 'door-17', properties, content });
     const delivery = { isRedelivered: false, isStale: false, channel: null };
-    this.#consumer.commands.onDelivery(message as unknown as ConsumeMessage, delivery);
+    this.#consumer.commands.onDelivery(message, delivery);
   }
 
   async work(): Promise<void> {

@@ -3,14 +3,15 @@
  * command is sent twice. Their traces are no behaviours of tla/Commands.tla; without them it is.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
-import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
-import type { Registry } from '../../src/acceptor/endpoint/registry.ts';
-import { DeviceCommands as AtLink } from '../../src/acceptor/route/deviceCommands.ts';
+import {
+  DeviceCommands as AtLink,
+  type CommandLink,
+} from '../../src/acceptor/route/deviceCommands.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters, makeCounters } from '../../src/base/metrics.ts';
 import type { Trace } from '../../src/base/trace.ts';
+import type { AmqpMessage } from '../../src/broker/amqp.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { Commands } from '../../src/registrar/command/commands.ts';
 import type { Delivery } from '../../src/registrar/command/effects.ts';
@@ -21,6 +22,7 @@ import { type CommandMessage, MESSAGE_TYPES, TYPE } from '../../src/wire/message
 import { judgeCommands } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
+import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
@@ -51,7 +53,7 @@ class Planted {
   readonly #wire: CommandMessage[] = [];
   readonly #commands: Commands;
   readonly #atLink: AtLink;
-  readonly #endpoint: Endpoint;
+  readonly #endpoint: CommandLink;
 
   constructor(bug: Bug) {
     const isHasty = bug === 'told before it is stored';
@@ -86,11 +88,9 @@ class Planted {
     });
     const command = (message: CommandMessage) => this.#wire.push(message);
     const sizes = { commandBytesMax: () => 65_536, commandBytesNow: () => 65_536 };
-    const figures = { state: 'open', outboxBytes: 0, ...sizes };
-    // What an endpoint has and commands do not ask for is left out.
-    this.#endpoint = { ...figures, id: 'c', command } as unknown as Endpoint;
+    this.#endpoint = { id: 'c', state: 'open', outboxBytes: 0, ...sizes, command };
     this.#atLink = new AtLink({
-      registry: { find: () => this.#endpoint } as unknown as Registry<Endpoint>,
+      registry: { find: () => this.#endpoint },
       limits,
       counters: makeCounters(MESSAGE_TYPES),
       wall: () => NOW,
@@ -152,13 +152,12 @@ class Planted {
 
 const DELIVERY: Delivery = { isRedelivered: false, isStale: false };
 
-function messageOf(isKept: boolean): ConsumeMessage {
+function messageOf(isKept: boolean): AmqpMessage {
   const name = isKept ? 'kept' : 'transient';
   const named = { type: 'door.open', messageId: name, replyTo: 'backend', correlationId: name };
   const mode = { deliveryMode: isKept ? 2 : 1, headers: { deadline: NOW + 60_000 } };
-  const fields = { routingKey: DOOR };
-  const message = { fields, properties: { ...named, ...mode }, content: Buffer.from('now') };
-  return message as unknown as ConsumeMessage;
+  const properties = { ...named, ...mode };
+  return amqpMessage({ routingKey: DOOR, properties, content: 'now' });
 }
 
 function rowOf(connection: string): Row {

@@ -21,7 +21,7 @@ function build(options: Partial<BatchLoopOptions> = {}, presenceBatchMs = 0): Pa
   const note = (_: object | string, line?: string) => part.said.push(line ?? String(_));
   const loop = new BatchLoop({
     limits: { presenceBatchMs, presenceRetryMs: RETRY_MS },
-    log: { info: note, error: note } as unknown as BatchLoopOptions['log'],
+    log: { info: note, error: note },
     now: () => part.now,
     batch: async () => {
       part.begun += 1;

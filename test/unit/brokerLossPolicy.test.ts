@@ -4,7 +4,6 @@
 import t from 'tap';
 import { BrokerLossPolicy } from '../../src/acceptor/brokerLossPolicy.ts';
 import { makeLimits, SHARDS } from '../../src/base/limits.ts';
-import type { Logger } from '../../src/base/log.ts';
 import type { LossPolicy } from '../../src/base/options.ts';
 
 const LOSS_MS = 30_000;
@@ -15,7 +14,7 @@ function build(
   paceMs = PACE_MS,
 ): { lossPolicy: BrokerLossPolicy; told: number[] } {
   const told: number[] = [];
-  const log = { info: () => {}, warn: () => {} } as unknown as Logger;
+  const log = { info: () => {}, warn: () => {} };
   const limits = makeLimits({ brokerLossMs: LOSS_MS, brokerLossPaceMs: paceMs });
   const closeShard = (shard: number) => told.push(shard);
   return { lossPolicy: new BrokerLossPolicy({ policy, limits, log, closeShard }), told };

@@ -1,37 +1,23 @@
 /** CommandConsumer: when what its channel brings is judged. The channel is a fake. */
-import { EventEmitter } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Channel as AmqpChannel, ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
 import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
+import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
+import { FakeChannel } from '../helpers/fakes/fakeChannel.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
-class Channel extends EventEmitter {
-  #onMessage: (message: ConsumeMessage) => void = () => {};
-
-  async prefetch(): Promise<void> {}
-  async checkQueue(): Promise<{ messageCount: number }> {
-    return { messageCount: 0 };
-  }
-  async consume(_: string, onMessage: (message: ConsumeMessage) => void) {
-    this.#onMessage = onMessage;
-    return { consumerTag: 'tag' };
-  }
-  ack(): void {}
-
-  deliver({ redelivered = false } = {}): void {
+class Channel extends FakeChannel {
+  command({ redelivered = false } = {}): void {
     const properties = {
       type: 'door.open',
       messageId: 'm',
       replyTo: 'backend',
       correlationId: 'm',
     };
-    const fields = { deliveryTag: 1, redelivered, routingKey: 'door' };
-    const message = { content: Buffer.alloc(0), fields, properties };
-    this.#onMessage(message as unknown as ConsumeMessage);
+    this.deliverRaw(amqpMessage({ routingKey: 'door', properties, redelivered }));
   }
 }
 
@@ -64,7 +50,7 @@ async function build() {
     },
   });
   const channel = new Channel();
-  await consumer.open(channel as unknown as AmqpChannel, 'commands', () => {});
+  await consumer.open(channel, 'commands', () => {});
   return {
     channel,
     outcomes: answers.types,
@@ -93,7 +79,7 @@ t.test(
   'commandConsumer: a command finds the link whose news is read after it, in one turn',
   async (t) => {
     const { channel, outcomes, sent, tell, record, endTurn } = await build();
-    channel.deliver();
+    channel.command();
     tell();
     await endTurn();
     t.same(outcomes, []);
@@ -107,7 +93,7 @@ t.test(
 
 t.test('commandConsumer: with no news in that turn it is told when the turn is over', async (t) => {
   const { channel, outcomes, endTurn } = await build();
-  channel.deliver();
+  channel.command();
   t.same(outcomes, []);
 
   await endTurn();
@@ -120,7 +106,7 @@ t.test(
   async (t) => {
     const { channel, sent, record, endTurn } = await build();
     await record();
-    channel.deliver();
+    channel.command();
     channel.emit('close');
 
     await endTurn();
@@ -132,7 +118,7 @@ t.test(
 t.test('commandConsumer: what the broker gives again has waited enough', async (t) => {
   const { channel, outcomes, endTurn } = await build();
 
-  channel.deliver({ redelivered: true });
+  channel.command({ redelivered: true });
   await endTurn();
 
   t.same(outcomes, ['expired']);

@@ -1,5 +1,4 @@
 /** Commands, decision by decision: what is refused and why, what goes on the way, what is told. */
-import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
@@ -9,6 +8,7 @@ import { Commands } from '../../src/registrar/command/commands.ts';
 import type { Delivery, Effects, Sending, Sent } from '../../src/registrar/command/effects.ts';
 import type { Outcome, StoredOutcome } from '../../src/registrar/store/commandRows.ts';
 import type { Row } from '../../src/registrar/store/presenceRules.ts';
+import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
 const NOW = 1_700_000_000_000;
@@ -90,8 +90,8 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
     const deliveryMode = keepMs === undefined ? 1 : 2;
     const ids = { messageId: text, correlationId: text, replyTo: 'backend' };
     const properties = { type: 'door.open', ...ids, deliveryMode, headers, ...order.properties };
-    const message = { content: Buffer.from(text), fields: { routingKey: device }, properties };
-    commands.onDelivery(message as unknown as ConsumeMessage, { isRedelivered, isStale });
+    const message = amqpMessage({ routingKey: device, properties, content: text });
+    commands.onDelivery(message, { isRedelivered, isStale });
   };
   /** The acceptor says this of what was sent at that place, from the first or the last. */
   const unsent = (at: number, why: Unsent) => {
@@ -554,8 +554,8 @@ t.test(
     const limits = makeLimits();
     const keyOf = (device: string, messageId: string | undefined, text = '') => {
       const properties = { messageId, type: 't', headers: {} };
-      const message = { content: Buffer.from(text), fields: { routingKey: device }, properties };
-      return readCommand(message as unknown as ConsumeMessage, limits, NOW).command.key;
+      const message = amqpMessage({ routingKey: device, properties, content: text });
+      return readCommand(message, limits, NOW).command.key;
     };
 
     t.match(keyOf('d', 'm'), /^[0-9a-f]{32}$/);

@@ -70,7 +70,7 @@ t.test('downlink: garbage correlation ids are counted and dropped', async (t) =>
   const link = paths.link();
   t.equal(paths.request(link, 1), `${ID}:1`);
 
-  for (const correlationId of garbage) paths.reply({ correlationId });
+  for (const correlationId of garbage) paths.reply({ correlationId: correlationId as string });
 
   t.same(fates(paths), { garbage: garbage.length });
   t.same(link.sent, []);

@@ -113,7 +113,7 @@ t.test('overload: before a whole window has passed nobody is judged', async (t) 
 t.test('allowance: a link is ahead sooner in an overload', async (t) => {
   const rate = new Rate(limits);
   const most = (factor: number) => {
-    const overload = { count: () => 1, factor } as unknown as Overload;
+    const overload = { count: () => 1, factor };
     const allowance = new Allowance();
     let count = 0;
     for (; !allowance.isAhead(rate, 0); count += 1) {

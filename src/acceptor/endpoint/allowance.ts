@@ -29,7 +29,12 @@ export class Allowance {
   #answerBytes = FIRST_ANSWER_BYTES;
 
   /** A message is handled: so long, of so many elements. `now`: monotonic ms. */
-  pay(rate: Rate, overload: Overload, { bytes, elements }: MessageSize, now: number): void {
+  pay(
+    rate: Rate,
+    overload: Pick<Overload, 'count' | 'factor'>,
+    { bytes, elements }: MessageSize,
+    now: number,
+  ): void {
     this.#window = overload.count(this.#window);
     const price = overload.factor * rate.priceMs(bytes, elements);
     this.#paidUntil = Math.max(this.#paidUntil, now) + price;

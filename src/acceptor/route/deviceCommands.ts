@@ -17,8 +17,14 @@ import type { Registry } from '../endpoint/registry.ts';
 /** Four times what a device remembers. */
 const OPEN_MAX = 64;
 
+/** As much of an endpoint as commands need. */
+export type CommandLink = Pick<
+  Endpoint,
+  'id' | 'state' | 'outboxBytes' | 'commandBytesMax' | 'commandBytesNow' | 'command'
+>;
+
 export interface DeviceCommandsOptions {
-  readonly registry: Registry<Endpoint>;
+  readonly registry: Pick<Registry<CommandLink>, 'find'>;
   readonly limits: Limits;
   readonly counters: Counters;
   /** ms since 1970. */
@@ -36,9 +42,9 @@ interface Open {
 export class DeviceCommands {
   readonly #options: DeviceCommandsOptions;
   /** COMMANDs without a RESULT, by id, in order; of links that have any. */
-  readonly #links = new Map<Endpoint, Map<number, Open>>();
+  readonly #links = new Map<CommandLink, Map<number, Open>>();
   /** The key of the last kept command of a link; of links that had any. */
-  readonly #last = new Map<Endpoint, string>();
+  readonly #last = new Map<CommandLink, string>();
   #lastId = 0;
   #isSuspended = false;
 
@@ -69,7 +75,7 @@ export class DeviceCommands {
   }
 
   /** Why it was not sent; undefined: its device has it. */
-  #send(endpoint: Endpoint, command: ToLink): Unsent | undefined {
+  #send(endpoint: CommandLink, command: ToLink): Unsent | undefined {
     const { limits, notify, wall, trace } = this.#options;
     const [, , connection, key, topic, payload, due, after] = command;
     const known = this.#find(endpoint, key);
@@ -96,14 +102,14 @@ export class DeviceCommands {
     return undefined;
   }
 
-  #find(endpoint: Endpoint, key: string): Open | undefined {
+  #find(endpoint: CommandLink, key: string): Open | undefined {
     for (const open of this.#links.get(endpoint)?.values() ?? []) {
       if (open.key === key) return open;
     }
     return undefined;
   }
 
-  #open(endpoint: Endpoint, key: string): number {
+  #open(endpoint: CommandLink, key: string): number {
     // One counter for all links: on each it rises, and no link has to keep one.
     this.#lastId = this.#lastId === ID_MAX ? 1 : this.#lastId + 1;
     let ofLink = this.#links.get(endpoint);
@@ -122,7 +128,7 @@ export class DeviceCommands {
   }
 
   /** An ACK or a RESULT. One for no open COMMAND is only counted. */
-  onAnswer(endpoint: Endpoint, message: Ack | Result): void {
+  onAnswer(endpoint: CommandLink, message: Ack | Result): void {
     const { counters, notify, trace } = this.#options;
     const ofLink = this.#links.get(endpoint);
     const open = ofLink?.get(message.id);
@@ -146,7 +152,7 @@ export class DeviceCommands {
   }
 
   /** The link has ended, which is reported to the registrar separately. */
-  onEnd(endpoint: Endpoint): void {
+  onEnd(endpoint: CommandLink): void {
     this.#links.delete(endpoint);
     this.#last.delete(endpoint);
   }

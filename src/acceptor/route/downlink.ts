@@ -3,9 +3,9 @@
  * From: consumer.ts, one delivery at a time.  To: the endpoint that the correlation id names.
  * Bound: nothing is kept; a reply is sent in this turn, or dropped and counted by its fate.
  */
-import type { ConsumeMessage } from 'amqplib';
 import { STATUS } from '../../base/errors.ts';
 import { bump, type Counters, type ReplyFate } from '../../base/metrics.ts';
+import type { AmqpMessage } from '../../broker/amqp.ts';
 import { BROKEN } from '../../broker/content.ts';
 import { ID_MAX } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
@@ -48,11 +48,11 @@ export class Downlink {
   }
 
   /** Decide one delivery's fate. Never throws, whatever a backend sent. */
-  onDelivery(message: ConsumeMessage): void {
+  onDelivery(message: AmqpMessage): void {
     bump(this.#options.counters.deliveries, this.#deliver(message));
   }
 
-  #deliver({ properties, content }: ConsumeMessage): ReplyFate {
+  #deliver({ properties, content }: AmqpMessage): ReplyFate {
     const { registry, requests } = this.#options;
     const to = parseMessageId(properties.correlationId);
     if (to === undefined) return 'garbage';

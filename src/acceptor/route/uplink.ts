@@ -5,9 +5,9 @@
  * Bound: a window each for EVENTs and REQUESTs; a link that finds it full is not read. A
  * link has `inFlightMax` messages in both together, EVENTs without an id too.
  */
-import type { Options } from 'amqplib';
 import type { Clock } from '../../base/clock.ts';
 import type { DropReason } from '../../base/metrics.ts';
+import type { PublishOptions } from '../../broker/amqp.ts';
 import type { Publisher, Publishing } from '../../broker/publisher.ts';
 import { type Names, routingKey } from '../../broker/topology.ts';
 import type { Event, Request } from '../../wire/message.ts';
@@ -34,8 +34,8 @@ export function messageIdOf(endpoint: Endpoint, id: number): string {
   return `${endpoint.id}:${id}`;
 }
 
-/** What amqplib leaves out where it is undefined. */
-interface Headers {
+/** What amqplib leaves out where it is undefined. A type, as only that may stand for a record. */
+type Headers = {
   device: string;
   connection: string;
   topic: string;
@@ -45,7 +45,7 @@ interface Headers {
   at: number | undefined;
   deadline: number | undefined;
   resent: true | undefined;
-}
+};
 
 /**
  * The headers of the message that is being published: amqplib has encoded them when it returns. It
@@ -65,7 +65,7 @@ const headers: Headers = {
 };
 
 /** The properties that EVENT and REQUEST share (docs/amqp.md), good until the next call. */
-function properties(uplinked: Uplinked, isResend: boolean): Options.Publish {
+function properties(uplinked: Uplinked, isResend: boolean): PublishOptions {
   const { endpoint, message, receivedAt } = uplinked;
   headers.device = endpoint.deviceId;
   headers.connection = endpoint.id;
@@ -76,7 +76,7 @@ function properties(uplinked: Uplinked, isResend: boolean): Options.Publish {
   headers.at = message.meta.at;
   headers.deadline = undefined;
   headers.resent = isResend || undefined;
-  const shared: Options.Publish = {
+  const shared: PublishOptions = {
     appId: APP_ID,
     contentType: CONTENT_TYPE,
     timestamp: Math.floor(receivedAt / 1_000),
@@ -127,7 +127,7 @@ class EventPublishing implements Publishing, Uplinked {
     return true;
   }
 
-  properties(isResend: boolean): Options.Publish {
+  properties(isResend: boolean): PublishOptions {
     const shared = properties(this, isResend);
     shared.type = 'event';
     shared.persistent = this.#uplink.isPersistent;
@@ -186,7 +186,7 @@ class RequestPublishing implements Publishing, Uplinked {
   }
 
   /** Once answered or expired, it is never published again, so that no backend acts late. */
-  properties(isResend: boolean): Options.Publish | undefined {
+  properties(isResend: boolean): PublishOptions | undefined {
     const { requests, clock, replyTo } = this.#uplink;
     const msLeft = requests.msLeft(this.#open);
     if (msLeft <= 0) return undefined;

@@ -7,16 +7,16 @@
  * What is under way when the connection is lost is over: its queue is not used again.
  */
 import { randomBytes } from 'node:crypto';
-import {
-  type Channel,
-  type ChannelModel,
-  type ConsumeMessage,
-  IllegalOperationError,
-} from 'amqplib';
 import type { Logger } from 'pino';
 import type { StartError } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import { OpenQuestions } from '../../base/openQuestions.ts';
+import {
+  type AmqpChannel,
+  type AmqpMessage,
+  type AmqpModel,
+  isClosing,
+} from '../../broker/amqp.ts';
 import { BrokerConnection } from '../../broker/connection.ts';
 import {
   AUTH_KEY,
@@ -50,7 +50,7 @@ export class AuthBroker {
   readonly #options: AuthBrokerOptions;
   readonly #connection: BrokerConnection;
   readonly #open = new OpenQuestions<string, Asked>();
-  #channel: Channel | undefined;
+  #channel: AmqpChannel | undefined;
   #queue = '';
   #connects = 0;
   #isBlocked = false;
@@ -79,7 +79,7 @@ export class AuthBroker {
     this.#connection.start();
   }
 
-  async #openOn(model: ChannelModel): Promise<void> {
+  async #openOn(model: AmqpModel): Promise<void> {
     const { names, incarnation, limits, log } = this.#options;
     const channel = await model.createChannel();
     channel.on('error', (error: Error) => {
@@ -103,7 +103,7 @@ export class AuthBroker {
     this.#isFull = false;
   }
 
-  #onMessage(message: ConsumeMessage | null): void {
+  #onMessage(message: AmqpMessage | null): void {
     if (message === null) {
       this.#options.log.warn({ queue: this.#queue }, 'queue for answers about devices was deleted');
       this.#connection.reset();
@@ -138,7 +138,7 @@ export class AuthBroker {
     return answer;
   }
 
-  #publish(channel: Channel, id: string, question: AuthQuestion): void {
+  #publish(channel: AmqpChannel, id: string, question: AuthQuestion): void {
     const { names, limits } = this.#options;
     const { device, token, peer, listener } = question;
     const body = Buffer.from(JSON.stringify({ device, token, peer, listener }));
@@ -157,13 +157,13 @@ export class AuthBroker {
       this.#isFull = !channel.publish(names.auth, AUTH_KEY, body, properties);
     } catch (error) {
       // It is closing, which its event has not said yet.
-      if (!(error instanceof IllegalOperationError)) throw error;
+      if (!isClosing(error)) throw error;
       this.#open.settle(id, 'unsent');
     }
   }
 
   /** One that closes late is not the one in use. */
-  #down(channel: Channel | undefined): void {
+  #down(channel: AmqpChannel | undefined): void {
     if (channel !== this.#channel) return;
     this.#channel = undefined;
     this.#open.settleAll('unsent');

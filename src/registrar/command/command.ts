@@ -5,10 +5,10 @@
  * Bound: `commandBytesMax` of payload, `commandAgeMaxMs` for the deadline.
  */
 import { createHash } from 'node:crypto';
-import type { ConsumeMessage } from 'amqplib';
 import type { OutcomeType, Refusal } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../../base/names.ts';
+import type { AmqpMessage } from '../../broker/amqp.ts';
 import { BROKEN, type Headers } from '../../broker/content.ts';
 import type { Outcome } from '../store/commandRows.ts';
 
@@ -45,7 +45,7 @@ interface Properties {
 
 /** The command in `message`, and why it is refused, if it is, whatever the state of its device. */
 export function readCommand(
-  { fields, properties, content }: ConsumeMessage,
+  { fields, properties, content }: AmqpMessage,
   limits: Limits,
   now: number,
 ): { command: Command; refusal?: Refusal } {

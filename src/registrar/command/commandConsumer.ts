@@ -5,10 +5,10 @@
  * Bound: `commandPrefetch` deliveries not yet settled: then the broker keeps the rest.
  */
 import { randomBytes } from 'node:crypto';
-import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type CommandCounters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
+import { type AmqpMessage, type ConsumeChannel, isClosing } from '../../broker/amqp.ts';
 import type { Answers } from '../../broker/answers.ts';
 import type { ToAcceptor } from '../../node/messages.ts';
 import type { HeldLink } from '../store/presenceRules.ts';
@@ -42,8 +42,8 @@ export interface CommandConsumerOptions {
 
 /** A delivery can be settled only on the channel that it came by. */
 interface Tagged extends Delivery {
-  readonly channel: Channel;
-  readonly message: ConsumeMessage;
+  readonly channel: ConsumeChannel;
+  readonly message: AmqpMessage;
   isSettled: boolean;
 }
 
@@ -53,13 +53,13 @@ export class CommandConsumer implements Effects {
   readonly commands: Commands;
   readonly #options: CommandConsumerOptions;
   readonly #outcomes: Outcomes;
-  #channel: Channel | undefined;
+  #channel: ConsumeChannel | undefined;
   #tag = '';
   #queue = '';
   /** Messages to come that lay in the queue before we consumed it. */
   #stale = 0;
   /** The channel that is known to be the queue's only one. */
-  #granted: Channel | undefined;
+  #granted: ConsumeChannel | undefined;
   #isLooking = false;
 
   constructor(options: CommandConsumerOptions) {
@@ -88,14 +88,14 @@ export class CommandConsumer implements Effects {
   // The channel.
 
   /** Consume `queue`; `onCancel` is called when the broker ends that, as when it was deleted. */
-  async open(channel: Channel, queue: string, onCancel: () => void): Promise<void> {
+  async open(channel: ConsumeChannel, queue: string, onCancel: () => void): Promise<void> {
     const { limits } = this.#options;
     this.#channel = channel;
     channel.on('close', () => this.#down(channel));
     await channel.prefetch(limits.commandPrefetch);
     this.#queue = queue;
     this.#stale = Number.POSITIVE_INFINITY;
-    const onMessage = (message: ConsumeMessage | null) => {
+    const onMessage = (message: AmqpMessage | null) => {
       if (message === null) onCancel();
       else this.#onMessage(channel, message);
     };
@@ -108,7 +108,7 @@ export class CommandConsumer implements Effects {
     await this.#look();
   }
 
-  #onMessage(channel: Channel, message: ConsumeMessage): void {
+  #onMessage(channel: ConsumeChannel, message: AmqpMessage): void {
     const isRedelivered = message.fields.redelivered;
     const isStale = this.#stale > 0;
     const delivery: Tagged = { channel, message, isRedelivered, isStale, isSettled: false };
@@ -121,13 +121,13 @@ export class CommandConsumer implements Effects {
     if (this.#stale <= 0) this.#outcomes.nothingComesAgain();
   }
 
-  #begin(message: ConsumeMessage, delivery: Tagged): void {
+  #begin(message: AmqpMessage, delivery: Tagged): void {
     // Of a channel that was lost meanwhile: the broker gives it again.
     if (delivery.channel === this.#channel) this.#decide(message, delivery);
   }
 
   /** Whatever is in it, it costs this message only: the queue moves on. */
-  #decide(message: ConsumeMessage, delivery: Tagged): void {
+  #decide(message: AmqpMessage, delivery: Tagged): void {
     try {
       this.commands.onDelivery(message, delivery);
     } catch (error) {
@@ -162,7 +162,7 @@ export class CommandConsumer implements Effects {
     }
   }
 
-  #down(channel: Channel): void {
+  #down(channel: ConsumeChannel): void {
     if (channel !== this.#channel) return;
     this.#channel = undefined;
     this.#granted = undefined;
@@ -220,7 +220,7 @@ export class CommandConsumer implements Effects {
       channel.ack(message);
     } catch (error) {
       // It is closing; what is not settled comes again on the next one.
-      if (!(error instanceof IllegalOperationError)) throw error;
+      if (!isClosing(error)) throw error;
     }
   }
 

@@ -6,10 +6,10 @@
  * deliveries, twice, in case the broker delivers them again. A command waits at most EARLY_MS for
  * its device's link to be recorded.
  */
-import type { ConsumeMessage } from 'amqplib';
 import type { Refusal } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { CommandCounters } from '../../base/metrics.ts';
+import type { AmqpMessage } from '../../broker/amqp.ts';
 import type { FromLink } from '../../node/messages.ts';
 import type { TransactionPart } from '../presence/recorder.ts';
 import type { CommandWrites, Outcome } from '../store/commandRows.ts';
@@ -110,7 +110,7 @@ export class Commands implements TransactionPart {
   // From the broker.
 
   /** Handle one message. Never throws, whatever its content. */
-  onDelivery(message: ConsumeMessage, delivery: Delivery): void {
+  onDelivery(message: AmqpMessage, delivery: Delivery): void {
     const { limits, wall, now, counters, effects } = this.#options;
     const { command, refusal } = readCommand(message, limits, wall());
     const { isKept, device } = command;

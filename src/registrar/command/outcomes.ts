@@ -9,10 +9,10 @@
  * The outcome of a transient command is published only once the broker has seen its delivery
  * settled: else, after a crash, the broker delivers it again and a second outcome could differ.
  */
-import type { Options } from 'amqplib';
 import type { Limits } from '../../base/limits.ts';
 import type { DropReason } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
+import type { PublishOptions } from '../../broker/amqp.ts';
 import type { Answers } from '../../broker/answers.ts';
 import type { Answer } from '../../broker/replyQueues.ts';
 import type { CommandStore, OpenCommands, Outcome, StoredOutcome } from '../store/commandRows.ts';
@@ -70,7 +70,7 @@ class OutcomeAnswer implements Answer {
     return this.#outcome.payload;
   }
 
-  properties(isResend: boolean): Options.Publish {
+  properties(isResend: boolean): PublishOptions {
     const { type, device, key, correlationId, status, reason, isKept } = this.#outcome;
     // tla: Commands!Publish, Commands!Settled
     this.#trace('Commands!Publish', { key, type, reason });

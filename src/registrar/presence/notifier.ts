@@ -5,10 +5,10 @@
  * Bound: the publisher's window. While it is full events stay in the store only, and are read from
  * there when it has room.
  */
-import type { Options } from 'amqplib';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type PresenceCounters } from '../../base/metrics.ts';
 import { noTrace, type Trace } from '../../base/trace.ts';
+import type { PublishOptions } from '../../broker/amqp.ts';
 import type { Publisher, PublisherCounts, Publishing } from '../../broker/publisher.ts';
 import { presenceKey } from '../../broker/topology.ts';
 import type { Opened, OutboxEvent, Store } from '../store/store.ts';
@@ -61,7 +61,7 @@ class EventPublishing implements Publishing {
     return true;
   }
 
-  properties(isResend: boolean): Options.Publish {
+  properties(isResend: boolean): PublishOptions {
     headers.device = this.#event.device;
     headers.resent = isResend || undefined;
     return {

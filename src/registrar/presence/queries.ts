@@ -6,9 +6,9 @@
  * query has QUERY_BYTES_MAX. An answer that its queue does not take at once is dropped. Pages are
  * read PIECE_ROWS at a time, in turns (turns.ts): commands need the same store.
  */
-import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 import type { Limits } from '../../base/limits.ts';
 import type { QueryFate } from '../../base/metrics.ts';
+import { type AmqpMessage, type ConsumeChannel, isClosing } from '../../broker/amqp.ts';
 import type { Answers } from '../../broker/answers.ts';
 import { eventOf, type Row } from '../store/presenceRules.ts';
 import type { Store } from '../store/store.ts';
@@ -56,16 +56,16 @@ export class Queries {
   /**
    * Consume `queue`. `onCancel` is called when the broker ends it, as when the queue was deleted.
    */
-  async open(channel: Channel, queue: string, onCancel: () => void): Promise<void> {
+  async open(channel: ConsumeChannel, queue: string, onCancel: () => void): Promise<void> {
     await channel.prefetch(this.#options.limits.presenceQueriesMax);
-    const onMessage = (message: ConsumeMessage | null) => {
+    const onMessage = (message: AmqpMessage | null) => {
       if (message === null) onCancel();
       else void this.#onQuery(channel, message);
     };
     await channel.consume(queue, onMessage);
   }
 
-  async #onQuery(channel: Channel, message: ConsumeMessage): Promise<void> {
+  async #onQuery(channel: ConsumeChannel, message: AmqpMessage): Promise<void> {
     const asker = message.properties as Asker;
     if (asker.replyTo) this.#publish(asker, ...(await this.#answer(message.content)));
     else this.#options.count('nowhere');
@@ -73,7 +73,7 @@ export class Queries {
       channel.ack(message);
     } catch (error) {
       // The channel is gone; the query will be delivered again.
-      if (!(error instanceof IllegalOperationError)) throw error;
+      if (!isClosing(error)) throw error;
     }
   }
 

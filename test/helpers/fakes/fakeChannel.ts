@@ -5,33 +5,36 @@
  * Bound: none; it keeps everything.
  */
 import { EventEmitter } from 'node:events';
-import type { Channel, ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
 import { IllegalOperationError } from 'amqplib';
+import type {
+  AmqpMessage,
+  ConsumeChannel,
+  PublishChannel,
+  PublishOptions,
+} from '../../../src/broker/amqp.ts';
+import type { Headers } from '../../../src/broker/content.ts';
+import { amqpMessage } from './amqpMessage.ts';
 
 export interface Published {
   readonly exchange: string;
   readonly routingKey: string;
   readonly body: string;
-  readonly options: Options.Publish;
+  readonly options: PublishOptions;
 }
 
 export interface Delivered {
-  readonly correlationId?: unknown;
-  readonly headers?: Record<string, unknown>;
+  readonly correlationId?: string | undefined;
+  readonly headers?: Headers;
   readonly body?: string | Buffer;
 }
 
 /** A delivery as amqplib makes it. */
-export function delivery(deliveryTag: number, given: Delivered): ConsumeMessage {
+export function delivery(deliveryTag: number, given: Delivered): AmqpMessage {
   const { correlationId, headers, body = '' } = given;
-  return {
-    content: Buffer.from(body),
-    fields: { deliveryTag, redelivered: false, exchange: '', routingKey: 'q', consumerTag: 'c' },
-    properties: { correlationId, headers },
-  } as unknown as ConsumeMessage;
+  return amqpMessage({ deliveryTag, content: body, properties: { correlationId, headers } });
 }
 
-export class FakeChannel extends EventEmitter {
+export class FakeChannel extends EventEmitter implements PublishChannel, ConsumeChannel {
   readonly published: Published[] = [];
   /** `[deliveryTag, multiple]`. */
   readonly acks: [number, boolean][] = [];
@@ -42,23 +45,20 @@ export class FakeChannel extends EventEmitter {
   isClosing = false;
   /** From so many publishes on, the write buffer is full; the test emits 'drain'. */
   chokesAt = Number.POSITIVE_INFINITY;
-  #onMessage: ((message: ConsumeMessage | null) => void) | undefined;
+  #onMessage: ((message: AmqpMessage | null) => void) | undefined;
   #tag = 0;
-
-  get asConfirm(): ConfirmChannel {
-    return this as unknown as ConfirmChannel;
-  }
-
-  get asChannel(): Channel {
-    return this as unknown as Channel;
-  }
 
   #check(): void {
     // As amqplib: a channel or connection that is closing takes nothing, and 'close' follows.
     if (this.isClosing) throw new IllegalOperationError('Channel closing', '');
   }
 
-  publish(exchange: string, routingKey: string, body: Buffer, options: Options.Publish): boolean {
+  publish(
+    exchange: string,
+    routingKey: string,
+    body: Buffer,
+    options: PublishOptions = {},
+  ): boolean {
     this.#check();
     // The headers as they are now: amqplib encodes them at once, those that are defined.
     const defined = Object.entries(options.headers ?? {}).filter(
@@ -76,11 +76,15 @@ export class FakeChannel extends EventEmitter {
 
   async consume(
     queue: string,
-    onMessage: (message: ConsumeMessage | null) => void,
+    onMessage: (message: AmqpMessage | null) => void,
   ): Promise<{ consumerTag: string }> {
     this.queue = queue;
     this.#onMessage = onMessage;
     return { consumerTag: 'tag-1' };
+  }
+
+  async checkQueue(): Promise<{ messageCount: number }> {
+    return { messageCount: 0 };
   }
 
   async cancel(consumerTag: string): Promise<void> {
@@ -93,7 +97,7 @@ export class FakeChannel extends EventEmitter {
     this.ended.push(['deleteQueue', queue]);
   }
 
-  ack(message: ConsumeMessage, multiple: boolean): void {
+  ack(message: AmqpMessage, multiple = false): void {
     this.#check();
     this.acks.push([message.fields.deliveryTag, multiple]);
   }
@@ -122,7 +126,7 @@ export class FakeChannel extends EventEmitter {
   }
 
   /** A message with properties of every kind. */
-  deliverRaw(message: ConsumeMessage): void {
+  deliverRaw(message: AmqpMessage): void {
     this.#onMessage?.(message);
   }
 

@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import type { Properties } from '../../../src/broker/content.ts';
-import { type AmqplibConnection, writeDirectly } from '../../../src/broker/directWriter.ts';
+import { connectionOf, writeDirectly } from '../../../src/broker/directWriter.ts';
 import { writeMessage } from '../../../src/broker/publishFrames.ts';
 import { waitFor } from '../waitFor.ts';
 
@@ -77,14 +77,14 @@ export class RawBackend {
   static async connect(amqp: string): Promise<RawBackend> {
     const model = await connect(amqp, { noDelay: true });
     model.on('error', () => {});
-    writeDirectly(model.connection as unknown as AmqplibConnection);
+    writeDirectly(connectionOf(model));
     const channel = await model.createConfirmChannel();
     channel.on('error', () => {});
     const backend = new RawBackend(model, channel, `backend.${randomUUID()}`);
     await channel.assertQueue(backend.queue, { exclusive: true });
     await channel.consume(backend.queue, (message) => {
       if (message === null) return;
-      const properties = message.properties as unknown as Properties;
+      const properties = message.properties as Properties;
       backend.heard.push({ properties, body: message.content });
       channel.ack(message);
     });
@@ -103,7 +103,7 @@ export class RawBackend {
 
   /** The same, without waiting. */
   send({ exchange = '', routingKey, properties = {}, table, body }: RawMessage): void {
-    const connection = this.#model.connection as unknown as AmqplibConnection;
+    const connection = connectionOf(this.#model);
     const { ch } = this.#channel as unknown as { ch: number };
     const content = body ?? Buffer.alloc(0);
     const publish = { exchange, routingKey, mandatory: false };

@@ -7,15 +7,16 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Channel, ConsumeMessage, Options } from 'amqplib';
 import { makeLimits } from '../../../src/base/limits.ts';
 import { makeCommandCounters } from '../../../src/base/metrics.ts';
+import type { AmqpMessage } from '../../../src/broker/amqp.ts';
 import type { Answer as Outcome } from '../../../src/broker/replyQueues.ts';
 import type { ToAcceptor, ToRegistrar } from '../../../src/node/messages.ts';
 import { CommandConsumer } from '../../../src/registrar/command/commandConsumer.ts';
 import { KEYS } from '../../../src/registrar/command/deviceQueue.ts';
 import type { CommandWrites } from '../../../src/registrar/store/commandRows.ts';
 import type { Row } from '../../../src/registrar/store/presenceRules.ts';
+import { amqpMessage } from '../fakes/amqpMessage.ts';
 import { MemoryStore } from '../fakes/memoryStore.ts';
 
 const LIMITS = {
@@ -39,7 +40,7 @@ export interface Told {
 interface Queued {
   readonly number: number;
   readonly device: string;
-  readonly properties: Options.Publish;
+  readonly properties: AmqpMessage['properties'];
   isRedelivered: boolean;
 }
 
@@ -107,7 +108,7 @@ class ModelChannel extends EventEmitter {
   /** Written, and not yet at the broker; `lost`: it never will be. */
   readonly wire: { readonly arrive: () => void; readonly lost?: () => void }[] = [];
   readonly out = new Map<number, Queued>();
-  onMessage: ((message: ConsumeMessage) => void) | undefined;
+  onMessage: ((message: AmqpMessage) => void) | undefined;
   #tag = 0;
 
   constructor(world: World) {
@@ -116,13 +117,14 @@ class ModelChannel extends EventEmitter {
   }
 
   async prefetch(): Promise<void> {}
+  async cancel(): Promise<void> {}
   checkQueue(): Promise<{ messageCount: number }> {
     return new Promise((resolve, reject) => {
       const arrive = () => resolve({ messageCount: this.world.queue.length });
       this.wire.push({ arrive, lost: () => reject(new Error('Channel closed')) });
     });
   }
-  async consume(_: string, onMessage: (message: ConsumeMessage) => void) {
+  async consume(_: string, onMessage: (message: AmqpMessage) => void) {
     this.onMessage = onMessage;
     return { consumerTag: 'tag' };
   }
@@ -133,14 +135,11 @@ class ModelChannel extends EventEmitter {
     const { number, device, properties, isRedelivered: redelivered } = queued;
     this.#tag += 1;
     this.out.set(this.#tag, queued);
-    this.onMessage?.({
-      content: Buffer.from(String(number)),
-      fields: { deliveryTag: this.#tag, redelivered, routingKey: device },
-      properties,
-    } as unknown as ConsumeMessage);
+    const of = { routingKey: device, properties, content: String(number) };
+    this.onMessage?.(amqpMessage({ ...of, deliveryTag: this.#tag, redelivered }));
   }
 
-  ack({ fields }: ConsumeMessage): void {
+  ack({ fields }: AmqpMessage): void {
     assert.ok(this.out.has(fields.deliveryTag), 'settled once');
     this.wire.push({ arrive: () => this.out.delete(fields.deliveryTag) });
   }
@@ -253,7 +252,7 @@ export class World {
   #makeChannel(): ModelChannel {
     const channel = new ModelChannel(this);
     // All that it awaits is there at once.
-    const open = this.#consumer.open(channel as unknown as Channel, 'commands', () => {});
+    const open = this.#consumer.open(channel, 'commands', () => {});
     // Of a channel that is lost before.
     open.catch(() => {});
     return channel;

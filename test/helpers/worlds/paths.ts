@@ -4,7 +4,6 @@
  * From: tests of the routes.  To: src/acceptor/route and src/broker.
  * Bound: time moves only by `pass`.
  */
-
 import type { Endpoint } from '../../../src/acceptor/endpoint/endpoint.ts';
 import { Registry } from '../../../src/acceptor/endpoint/registry.ts';
 import { publishCounts } from '../../../src/acceptor/publishCounts.ts';
@@ -100,7 +99,7 @@ export class Paths {
       isPersistent: true,
       clock,
     });
-    this.publisher.open(this.channel.asConfirm);
+    this.publisher.open(this.channel);
   }
 
   link(): FakeEndpoint {
@@ -143,7 +142,7 @@ export class Paths {
 
   reopen(): FakeChannel {
     this.channel = new FakeChannel();
-    this.publisher.open(this.channel.asConfirm);
+    this.publisher.open(this.channel);
     return this.channel;
   }
 }

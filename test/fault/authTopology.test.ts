@@ -15,7 +15,10 @@ const broker = await startBroker();
 const prefix = 'auth-topology';
 const server = await Server.start({
   ...{ amqp: broker.url, prefix, acceptors: 1, flags: ['--auth', 'backend'] },
-  limits: { authAskMs: 1_000, authCacheMs: 100, heartbeatMs: 1_000, childSilenceMs: 60_000 },
+  limits: {
+    ...{ authAskMs: 1_000, authCacheMs: 100 },
+    ...{ heartbeatMs: 1_000, reconnectMaxMs: 500, childSilenceMs: 60_000 },
+  },
 });
 const backend = new AuthBackend(broker.url, prefix, { yes: () => ({ allow: true }) });
 await backend.open();

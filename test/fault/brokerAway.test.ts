@@ -19,7 +19,9 @@ t.teardown(() => broker.stop());
 async function serve(t: Test, options: Partial<ServerOptions>) {
   const proxy = await ToxicProxy.start(broker.port);
   const prefix = `test-${randomUUID()}`;
-  const server = await Server.start({ ...options, amqp: proxy.urlFor(broker.url), prefix });
+  const limits = { reconnectMaxMs: 500, ...options.limits };
+  const amqp = proxy.urlFor(broker.url);
+  const server = await Server.start({ ...options, amqp, prefix, limits });
   t.teardown(async () => {
     await server.stop();
     proxy.stop();

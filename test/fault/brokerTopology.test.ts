@@ -23,6 +23,7 @@ const server = await Server.start({
     replyQueueExpiresMs: EXPIRES_MS,
     requestMs: 2_000,
     heartbeatMs: 1_000,
+    reconnectMaxMs: 500,
     childSilenceMs: 60_000,
   },
 });

@@ -37,7 +37,10 @@ interface Pair {
 async function pair({ name, command }: (typeof BACKENDS)[number]): Promise<Pair> {
   const prefix = name.replace('.', '-');
   const options = { amqp: broker.url, prefix, acceptors: 1 };
-  const server = await Server.start({ ...options, limits: { requestMs: 5_000 } });
+  const server = await Server.start({
+    ...options,
+    limits: { requestMs: 5_000, reconnectMaxMs: 500 },
+  });
   const backend = new Command(command, { OWSLA_AMQP: broker.url, OWSLA_PREFIX: prefix });
   t.teardown(async () => {
     await backend.end();

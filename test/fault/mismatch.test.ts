@@ -17,7 +17,10 @@ t.teardown(() => broker.stop());
 t.test('an exchange of another type after a reconnect ends the node, by a drain', async (t) => {
   const prefix = `test-${randomUUID()}`;
   const { requests } = names(prefix);
-  const server = await Server.start({ amqp: broker.url, prefix });
+  const server = await Server.start({
+    ...{ amqp: broker.url, prefix },
+    limits: { reconnectMaxMs: 500 },
+  });
   t.teardown(() => server.stop());
   const devices = await Promise.all(
     Array.from({ length: LINKS }, (_, i) => Device.open(server.port, `door-${i}`)),

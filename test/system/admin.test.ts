@@ -10,13 +10,11 @@ import { noPromtool } from '../helpers/processes/programs.ts';
 import { endBroker, figure, isReady, listening, page, serve } from '../helpers/processes/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
-const QUICK = ['--set', 'reportMs=100', '--set', 'scrapeMs=100'];
-
 const broker = await findBroker();
 t.teardown(() => endBroker(broker));
 
 t.test('a node that works is live and ready, and lists its pages', async (t) => {
-  const cli = serve(t, broker.url, QUICK);
+  const cli = serve(t, broker.url);
   await isReady(cli);
 
   t.same(await page(cli, '/health/live'), { status: 200, text: '{"live":true,"reasons":[]}' });
@@ -27,7 +25,7 @@ t.test('a node that works is live and ready, and lists its pages', async (t) => 
 });
 
 t.test('metrics: links, messages, closes and processes; no series for a device', async (t) => {
-  const cli = serve(t, broker.url, QUICK);
+  const cli = serve(t, broker.url);
   await isReady(cli);
   const device = await Device.open(Number((await cli.said('ready')).port), 'lobby-door');
   const hellos = () => figure(cli, 'owsla_messages_in_total{type="hello"}');
@@ -50,7 +48,7 @@ t.test(
   'promtool has nothing against the names and helps of metrics',
   { skip: noPromtool },
   async (t) => {
-    const cli = serve(t, broker.url, QUICK);
+    const cli = serve(t, broker.url);
     await isReady(cli);
     const { text } = await page(cli, '/metrics');
 
@@ -72,7 +70,7 @@ t.test('a node whose broker is gone is live, and not ready until it is back', as
   });
   const { port } = await listening(t, relay);
   const url = Object.assign(new URL(broker.url), { port }).href;
-  const cli = serve(t, url, [...QUICK, '--set', 'reconnectMaxMs=100ms']);
+  const cli = serve(t, url, ['--set', 'reconnectMaxMs=100ms']);
   await isReady(cli);
 
   relay.close();
@@ -89,7 +87,7 @@ t.test('a node whose broker is gone is live, and not ready until it is back', as
 });
 
 t.test('a node that stops is not ready, and says so until its last link has ended', async (t) => {
-  const cli = serve(t, broker.url, [...QUICK, '--set', 'lingerMs=2s']);
+  const cli = serve(t, broker.url, ['--set', 'lingerMs=2s']);
   await isReady(cli);
   // Says nothing more, not even FIN: its linger is what the stop waits for.
   const socket = connect({ port: Number((await cli.said('ready')).port), allowHalfOpen: true });
@@ -106,7 +104,7 @@ t.test('a node that stops is not ready, and says so until its last link has ende
 });
 
 t.test('a node whose supervisor has stopped is not live', async (t) => {
-  const cli = serve(t, broker.url, [...QUICK, '--set', 'childSilenceMs=2s']);
+  const cli = serve(t, broker.url, ['--set', 'childSilenceMs=2s']);
   await isReady(cli);
 
   process.kill(cli.pid, 'SIGSTOP');
@@ -120,7 +118,7 @@ t.test('a node whose supervisor has stopped is not live', async (t) => {
 t.test(
   'beyond adminConnectionsMax the idle connection is closed; the new one is served',
   async (t) => {
-    const cli = serve(t, broker.url, [...QUICK, '--set', 'adminConnectionsMax=1']);
+    const cli = serve(t, broker.url, ['--set', 'adminConnectionsMax=1']);
     const { adminPort } = await cli.said('ready');
     const first = connect(Number(adminPort), '127.0.0.1');
     t.teardown(() => first.destroy());
@@ -140,7 +138,7 @@ t.test(
 );
 
 t.test('40 clients that ask for /metrics 1,500 times and do not read cost little', async (t) => {
-  const cli = serve(t, broker.url, QUICK);
+  const cli = serve(t, broker.url);
   await isReady(cli);
   const { childPid } = await cli.line(
     ({ child, msg }) => child === 'observer' && msg === 'child ready',

@@ -18,7 +18,7 @@ import { endBroker, figure, isReady, page, serve } from '../helpers/processes/se
 import { waitFor } from '../helpers/waitFor.ts';
 
 const DEVICES = 40;
-const QUICK = ['--set', 'reportMs=100', '--set', 'scrapeMs=100', '--set', 'lingerMs=100'];
+const QUICK = ['--set', 'lingerMs=100'];
 
 const broker = await findBroker();
 t.teardown(() => endBroker(broker));

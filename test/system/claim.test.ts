@@ -48,7 +48,7 @@ for (const type of ['classic', 'quorum']) {
 t.test(
   'a claim that somebody deletes is made again; what is published to it is nothing',
   async (t) => {
-    const node = serve(t, broker.url, ['--acceptors', '1']);
+    const node = serve(t, broker.url, ['--acceptors', '1', '--set', 'reconnectMaxMs=200ms']);
     await isReady(node);
     const { claim } = names(testPrefix);
     const model = await connect(broker.url);

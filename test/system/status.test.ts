@@ -10,7 +10,7 @@ import { Cli, type LogLine } from '../helpers/processes/cli.ts';
 import { endBroker, isReady, refuses, serve, testPrefix } from '../helpers/processes/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
-const QUICK = ['--set', 'reportMs=100', '--set', 'reconnectMaxMs=100ms'];
+const QUICK = ['--set', 'reconnectMaxMs=100ms'];
 
 /** Our own: it is killed. */
 const broker = await startBroker();
@@ -145,16 +145,25 @@ t.test('the registrar is stopped: it is named, within the deadline', async (t) =
 
 t.test('the registrar keeps dying: degraded, and why; then whole again', async (t) => {
   await isWhole();
-  for (let kills = 0; kills < 3; kills += 1) {
-    const seen = node.lines.length;
+  const killed: number[] = [];
+  const kill = () => {
+    killed.push(pidOf('registrar'));
     process.kill(pidOf('registrar'), 'SIGKILL');
-    const next = kills < 2 ? 'child ready' : 'restarting child';
-    await node.line((line) => line.msg === next && line.child === 'registrar', seen);
+  };
+  while (killed.length < 2) {
+    const seen = node.lines.length;
+    kill();
+    await node.line((line) => isReadyOf(line, 'registrar'), seen);
   }
+  kill();
 
   await waitFor('degraded', async () => {
     const [code, told] = await answer();
-    if (stateOf(told, 'registrar')?.state !== 'pausing') return false;
+    if (stateOf(told, 'registrar')?.state !== 'pausing') {
+      // On a busy machine its pause may be over before the question comes.
+      if (!killed.includes(pidOf('registrar'))) kill();
+      return false;
+    }
     t.equal(code, 3);
     t.match(told.degraded, [{ part: 'presence', reason: 'registrar pausing' }, {}]);
     t.equal(stateOf(told, 'registrar')?.pid, undefined);
@@ -163,7 +172,7 @@ t.test('the registrar keeps dying: degraded, and why; then whole again', async (
   });
   await isWhole();
   const [, { restarts }] = await answer();
-  t.equal(restarts.registrar, 3);
+  t.equal(restarts.registrar, killed.length);
 });
 
 t.test('the observer is stopped or dead: one sentence and 69; then it answers', async (t) => {

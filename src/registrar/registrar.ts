@@ -5,6 +5,7 @@
  * Bound: those of its parts. While the store fails (batchLoop.ts) nothing is recorded or published,
  * acceptors keep what they have to report, and devices are served as before.
  */
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { EXIT, StartError } from '../base/errors.ts';
@@ -24,16 +25,22 @@ import {
   type StartMessage,
 } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
-import { type Degraded, type Reported, startReport } from '../node/report.ts';
+import { type Reported, startReport } from '../node/report.ts';
 import { AuthServer } from './auth/authServer.ts';
 import { BatchLoop } from './batchLoop.ts';
 import { BlockedDevices } from './blockedDevices.ts';
-import { CommandConsumer } from './command/commandConsumer.ts';
+import { CommandConsumer, type CommandConsumerOptions } from './command/commandConsumer.ts';
+import { CommandEffects, type CommandEffectsOptions } from './command/commandEffects.ts';
+import { Commands, type CommandsOptions } from './command/commands.ts';
+import { Deliveries } from './command/deliveries.ts';
+import { Outcomes, type OutcomesOptions } from './command/outcomes.ts';
+import { RegistrarHealth } from './health.ts';
 import { eventCounts, Notifier } from './presence/notifier.ts';
 import { Queries } from './presence/queries.ts';
 import { Recorder } from './presence/recorder.ts';
 import { registrarQuestions } from './questions.ts';
 import { RegistrarBroker } from './registrarBroker.ts';
+import { Seldom } from './seldom.ts';
 import type { BlockStore } from './store/blockRows.ts';
 import { Sqlite } from './store/sqlite.ts';
 import type { Opened, Store, StoreError } from './store/store.ts';
@@ -48,8 +55,7 @@ const CLOSE_BROKER_MS = 1_000;
 /** At most one line of this kind in so many ms: many devices or commands may be affected. */
 const CLONE_LOG_MS = 1_000;
 const UNDECIDED_LOG_MS = 1_000;
-/** A broker that confirms nothing for so long is not merely slow. */
-const OWED_MS = 3_000;
+const KEY_BYTES = 16;
 
 class Registrar implements RunningChild {
   readonly #start: StartMessage;
@@ -58,10 +64,10 @@ class Registrar implements RunningChild {
   readonly #counters = makeRegistrarCounters();
   readonly #trace: Trace;
   readonly #store: Sqlite;
-  readonly #consumer: CommandConsumer;
+  readonly #commands: CommandParts;
   readonly #recorder: Recorder;
   readonly #notifier: Notifier;
-  readonly #publisher: Publisher;
+  readonly #health: RegistrarHealth;
   readonly #broker: RegistrarBroker;
   readonly #answers: Answers;
   readonly #server: StreamServer;
@@ -71,8 +77,8 @@ class Registrar implements RunningChild {
   readonly #loop: BatchLoop;
   readonly #ticker = new Ticker(TICK_MS, () => this.#tick());
   #epoch: number | undefined;
-  #clonesLoggedAt = 0;
-  #undecidedLoggedAt = Number.NEGATIVE_INFINITY;
+  readonly #cloneLog = new Seldom(CLONE_LOG_MS);
+  readonly #undecidedLog = new Seldom(UNDECIDED_LOG_MS);
   readonly #wallWatch = new WallWatch(systemClock);
 
   constructor(start: StartMessage, log: Logger, onFatal: (error: unknown) => void) {
@@ -86,32 +92,11 @@ class Registrar implements RunningChild {
     const at = names(config.prefix);
     const store = new Sqlite(config.dataDir || join(folder, 'presence'), limits);
     const urls = tryOrder(config.amqp, 0);
-    const onRoom = () => consumer.makeRoom();
-    this.#answers = new Answers({ urls, limits, log, onRoom, onFatal });
+    const onRoom = () => void this.#commands.outcomes.makeRoom();
+    const answers = new Answers({ urls, limits, log, onRoom, onFatal });
+    this.#answers = answers;
 
-    // Broker to acceptors, and back: commands, by the registrar's transactions.
-    const send: StreamServer['send'] = (acceptor, message) => server.send(acceptor, message);
-    const consumer: CommandConsumer = this.#consumerOf(store, send);
-
-    // Acceptors to store: streams, recorder.
-    const recorder = new Recorder({
-      store,
-      node,
-      limits,
-      clock: systemClock,
-      trace,
-      counters: this.#counters,
-      onOpen: (opened) => this.#onOpen(opened),
-      onCommit: (events) => notifier.onCommit(events),
-      onTakeover: (link) => server.takeOver(link),
-      onClone: (device, takeovers) => this.#logClone(device, takeovers),
-      settledTo: () => notifier.settledTo(),
-      transactionPart: consumer.commands,
-    });
-    const authServer: AuthServer = this.#authServerOf(() => server);
-    const server = this.#serverOf(recorder, consumer, authServer);
-    this.#loop = this.#loopOf(recorder, server);
-    // Store to broker: notifier, publisher; and queries.
+    // Store to broker: publisher, notifier; and queries.
     const publisher = new Publisher({
       limits,
       counts: eventCounts(this.#counters),
@@ -121,23 +106,47 @@ class Registrar implements RunningChild {
     const onFault = (error: unknown) => this.#loop.failed(error);
     const toPublish = { publisher, exchange: at.presence };
     const notifier = new Notifier({ store, ...toPublish, limits, trace, onFault });
-    const parts = { publisher, consumer, queries: this.#queriesOf(store) };
-    const toBroker = { urls, names: at, queueType, ...parts, onFatal };
-    this.#broker = new RegistrarBroker({ ...toBroker, limits, log });
-    this.#publisher = publisher;
+    const queries = this.#queriesOf(store);
+
+    // Broker to acceptors, and back: commands, by the registrar's transactions.
+    this.#commands = this.#commandsOf(store);
+    const { consumer, commands } = this.#commands;
+
+    // Acceptors to store: streams, recorder.
+    const recorder = new Recorder({
+      ...{ store, node, limits, trace },
+      clock: systemClock,
+      counters: this.#counters,
+      onOpen: (opened) => this.#onOpen(opened),
+      onCommit: (events) => notifier.onCommit(events),
+      onTakeover: (link) => this.#server.takeOver(link),
+      onClone: (device, takeovers) => this.#logClone(device, takeovers),
+      settledTo: () => notifier.settledTo(),
+      transactionPart: commands,
+    });
+    const authServer = this.#authServerOf();
+    const server = this.#serverOf(recorder, commands, authServer);
+    const loop = this.#loopOf(recorder, server);
+    const toBroker = { urls, names: at, queueType, publisher, consumer, queries, onFatal };
+    const broker = new RegistrarBroker({ ...toBroker, limits, log });
+    this.#health = new RegistrarHealth({ loop, broker, publisher, answers, authServer });
     this.#store = store;
-    this.#consumer = consumer;
-    this.#recorder = recorder;
     this.#notifier = notifier;
-    this.#server = server;
+    this.#recorder = recorder;
     this.#authServer = authServer;
+    this.#server = server;
+    this.#loop = loop;
+    this.#broker = broker;
     this.#blocked = this.#blockedOf(store, server);
-    const answers = { ...registrarQuestions(store, recorder), ...this.#blocked.answers() };
-    this.#report = startReport(start, this.#reported(answers));
+    const asked = { ...registrarQuestions(store, recorder), ...this.#blocked.answers() };
+    this.#report = startReport(start, this.#reported(asked));
   }
 
   #reported(answers: Reported['answers']): Reported {
-    const told = { notReady: () => this.#notReady(), degraded: () => this.#degraded() };
+    const told = {
+      notReady: () => this.#health.notReady(),
+      degraded: () => this.#health.degraded(),
+    };
     return { counters: this.#counters, ...told, answers };
   }
 
@@ -150,20 +159,16 @@ class Registrar implements RunningChild {
     });
   }
 
-  #authServerOf(server: () => StreamServer): AuthServer {
+  #authServerOf(): AuthServer {
     const shared = { start: this.#start, counters: this.#counters, log: this.#log };
     return new AuthServer({
       ...{ ...shared, onFatal: this.#onFatal },
-      tell: (acceptor, message) => server().send(acceptor, message),
-      tellAll: (message) => server().sendAll(message),
+      tell: (acceptor, message) => this.#server.send(acceptor, message),
+      tellAll: (message) => this.#server.sendAll(message),
     });
   }
 
-  #serverOf(
-    recorder: Recorder,
-    { commands }: CommandConsumer,
-    authServer: AuthServer,
-  ): StreamServer {
+  #serverOf(recorder: Recorder, commands: Commands, authServer: AuthServer): StreamServer {
     const onAnswer = (message: FromLink) => commands.onAnswer(message);
     return new StreamServer({
       recorder,
@@ -193,19 +198,19 @@ class Registrar implements RunningChild {
     const { limits } = this.#start.config;
     const answers = this.#answers;
     const count = (fate: QueryFate) => bump(this.#counters.queries, fate);
-    const commandsOf = (device: string) => this.#consumer.commands.countOf(device);
+    const commandsOf = (device: string) => this.#commands.commands.countOf(device);
     return new Queries({ store, answers, limits, epoch: () => this.#epoch, commandsOf, count });
   }
 
-  #consumerOf(store: Store, send: StreamServer['send']): CommandConsumer {
-    return new CommandConsumer({
+  #commandsOf(store: Store): CommandParts {
+    return commandParts({
       store,
       limits: this.#start.config.limits,
       counters: this.#counters,
       answers: this.#answers,
       wall: systemClock.wall,
       now: systemClock.now,
-      send,
+      send: (acceptor, message) => this.#server.send(acceptor, message),
       isChanging: (device) => this.#recorder.isChanging(device),
       later: setImmediate,
       wake: () => this.#loop.wakeSoon(),
@@ -217,9 +222,7 @@ class Registrar implements RunningChild {
   }
 
   #logUndecided(error: unknown): void {
-    const now = performance.now();
-    if (now - this.#undecidedLoggedAt < UNDECIDED_LOG_MS) return;
-    this.#undecidedLoggedAt = now;
+    if (!this.#undecidedLog.may()) return;
     this.#log.error({ err: error }, 'command dropped because of an internal error');
   }
 
@@ -256,7 +259,7 @@ class Registrar implements RunningChild {
     this.#loop.wake();
     void this.#loadBlocked().catch(this.#onFatal);
     this.#publish();
-    this.#consumer.tick();
+    this.#commands.consumer.tick();
   }
 
   /** As soon as the store is open. Acceptors that are new wait for it. */
@@ -272,9 +275,7 @@ class Registrar implements RunningChild {
 
   #logClone(device: string, takeovers: number): void {
     this.#counters.clones += 1;
-    const now = performance.now();
-    if (now - this.#clonesLoggedAt < CLONE_LOG_MS) return;
-    this.#clonesLoggedAt = now;
+    if (!this.#cloneLog.may()) return;
     this.#log.warn(
       { device, takeovers },
       'repeated takeovers of one device id: do two devices share it?',
@@ -292,30 +293,6 @@ class Registrar implements RunningChild {
     this.#loop.wake();
   }
 
-  /** Until it has held the claim once, this node is not ready: another may use the prefix. */
-  #notReady(): string | undefined {
-    if (this.#broker.hasClaimed) return undefined;
-    return this.#broker.refused ?? 'the claim queue of the prefix is not held yet';
-  }
-
-  /** What does not work; what is only slow is not listed. */
-  #degraded(): Degraded[] {
-    const presence = this.#loop.fault?.message ?? this.#broker.refused ?? this.#silence();
-    const degraded: Degraded[] = this.#authServer.degraded();
-    if (presence !== undefined) degraded.push({ part: 'presence', reason: presence });
-    const answers = this.#answers;
-    const isMute = answers.owedMs > OWED_MS;
-    if (answers.downMs > OWED_MS)
-      degraded.push({ part: 'commands', reason: 'no broker connection for outcomes' });
-    else if (isMute) degraded.push({ part: 'commands', reason: 'outcomes are not confirmed' });
-    return degraded;
-  }
-
-  #silence(): string | undefined {
-    if (!this.#broker.isUp) return 'no broker connection';
-    return this.#publisher.owedMs > OWED_MS ? 'events are not confirmed' : undefined;
-  }
-
   #count(): void {
     const counters = this.#counters;
     const { waiting, outbox, held } = this.#recorder.figures();
@@ -323,7 +300,7 @@ class Registrar implements RunningChild {
     this.#authServer.count();
     counters.brokerUp = this.#broker.isUp ? 1 : 0;
     counters.walBytes = this.#store.walBytes;
-    counters.degraded = this.#degraded().every(({ part }) => part === 'auth') ? 0 : 1;
+    counters.degraded = this.#health.degraded().every(({ part }) => part === 'auth') ? 0 : 1;
   }
 
   title(): string {
@@ -338,10 +315,10 @@ class Registrar implements RunningChild {
   async drain(): Promise<void> {
     const isBusy = () => {
       const { waiting, outbox, sweeps } = this.#recorder.figures();
-      const pending = outbox + this.#consumer.outcomesWaiting;
+      const pending = outbox + this.#commands.consumer.outcomesWaiting;
       return waiting + sweeps > 0 || (pending > 0 && this.#broker.isUp);
     };
-    await within(CLOSE_BROKER_MS, this.#consumer.suspend());
+    await within(CLOSE_BROKER_MS, this.#commands.deliveries.suspend());
     await this.#loop.settle(isBusy, LAST_EVENTS_MS);
     this.#ticker.stop();
     const { outbox } = this.#recorder.figures();
@@ -357,6 +334,46 @@ class Registrar implements RunningChild {
     const parts = [this.#broker, this.#answers, this.#authServer];
     await Promise.all(parts.map((part) => part.close()));
   }
+}
+
+/** The world around commands. */
+export type CommandPartsOptions = Omit<
+  CommandsOptions & OutcomesOptions & CommandEffectsOptions & CommandConsumerOptions,
+  | keyof CommandParts
+  | 'effects'
+  | 'newKey'
+  | 'onOpen'
+  | 'onCommit'
+  | 'settledTo'
+  | 'seen'
+  | 'onDrop'
+>;
+
+export interface CommandParts {
+  readonly deliveries: Deliveries;
+  readonly outcomes: Outcomes;
+  readonly commands: Commands;
+  readonly consumer: CommandConsumer;
+}
+
+/** Commands put together, bottom up; tests have another world around them. */
+export function commandParts(world: CommandPartsOptions): CommandParts {
+  const deliveries = new Deliveries();
+  const outcomes = new Outcomes({
+    ...world,
+    seen: () => deliveries.seen(),
+    onDrop: (reason) => bump(world.counters.outcomeDrops, reason),
+  });
+  const commands = new Commands({
+    ...world,
+    effects: new CommandEffects({ ...world, deliveries, outcomes }),
+    newKey: () => randomBytes(KEY_BYTES).toString('hex'),
+    onOpen: (opened) => outcomes.onOpen(opened),
+    onCommit: (_, stored) => outcomes.onCommit(stored),
+    settledTo: () => outcomes.settledTo(),
+  });
+  const consumer = new CommandConsumer({ ...world, deliveries, outcomes, commands });
+  return { deliveries, outcomes, commands, consumer };
 }
 
 /** Another start of the registrar would fail the same way: the node cannot continue. */

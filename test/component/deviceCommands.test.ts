@@ -9,7 +9,7 @@ import {
 } from '../../src/acceptor/route/deviceCommands.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
-import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
+import { type CommandParts, commandParts } from '../../src/registrar/registrar.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { type Device, END } from '../helpers/fakes/device.ts';
@@ -270,14 +270,14 @@ test('kept: not without the one before it; one that never goes is none', async (
 /** A registrar above this acceptor, without stream and broker between. */
 class Upstairs {
   readonly #store = new MemoryStore();
-  readonly #consumer: CommandConsumer;
+  readonly #upper: CommandParts;
   readonly #parts: Parts;
   readonly #clock: Served['clock'];
 
   constructor({ limits, clock }: Served, parts: Parts) {
     this.#parts = parts;
     this.#clock = clock;
-    this.#consumer = new CommandConsumer({
+    this.#upper = commandParts({
       store: this.#store,
       limits,
       counters: makeCommandCounters(),
@@ -302,8 +302,8 @@ class Upstairs {
   async link(connection: string): Promise<void> {
     const rest = { online: true, seq: 1, start: 1, acceptedUs: 1, at: 1, acceptor: 'acceptor-1' };
     const row = { device: 'door-17', connection, reason: 'connected' as const, ...rest };
-    await this.#consumer.commands.prepare();
-    this.#consumer.commands.committed([row]);
+    await this.#upper.commands.prepare();
+    this.#upper.commands.committed([row]);
   }
 
   /** Kept commands come from the broker, and are stored together. */
@@ -315,13 +315,13 @@ class Upstairs {
       const message = amqpMessage({ routingKey: 'door-17', properties, content });
       // Of a channel that was lost since: there is none to settle it on.
       const delivery = { isRedelivered: false, isStale: false, channel: null };
-      this.#consumer.commands.onDelivery(message, delivery);
+      this.#upper.commands.onDelivery(message, delivery);
     }
     await this.work();
   }
 
   async work(): Promise<void> {
-    const { commands } = this.#consumer;
+    const { commands } = this.#upper;
     for (const message of this.#parts.told.splice(0)) commands.onAnswer(message);
     const writes = await commands.prepare();
     const nothing = { rows: [], events: [], settledTo: 0 };
@@ -331,7 +331,7 @@ class Upstairs {
 
   pass(ms: number): void {
     this.#clock.advance(ms);
-    this.#consumer.tick();
+    this.#upper.consumer.tick();
   }
 }
 

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
-import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
+import { commandParts } from '../../src/registrar/registrar.ts';
 import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
@@ -14,7 +14,7 @@ t.test(
   async (t) => {
     const now = 1_000_000;
     const store = new MemoryStore(() => now);
-    const consumer = new CommandConsumer({
+    const { consumer, commands } = commandParts({
       store,
       limits: makeLimits(),
       counters: makeCommandCounters(),
@@ -32,7 +32,6 @@ t.test(
         throw error;
       },
     });
-    const { commands } = consumer;
     const deliver = (messageId: string) => {
       const headers = { deadline: now + 60_000 };
       const properties = { type: 'door.open', messageId, deliveryMode: 2, headers };

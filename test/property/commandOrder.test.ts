@@ -10,7 +10,7 @@ import { type CommandLink, DeviceCommands } from '../../src/acceptor/route/devic
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters, makeCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
-import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
+import { commandParts } from '../../src/registrar/registrar.ts';
 import { type CommandMessage, MESSAGE_TYPES, TYPE } from '../../src/wire/message.ts';
 import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
@@ -44,7 +44,7 @@ class Stage {
   /** COMMANDs that the device has read and not answered. */
   #mutes = 0;
   #endpoint = this.#link();
-  readonly #consumer = new CommandConsumer({
+  readonly #upper = commandParts({
     store: this.#store,
     limits: TIGHT,
     counters: makeCommandCounters(),
@@ -102,11 +102,11 @@ class Stage {
     const properties = { type: 't', messageId: String(this.kept), deliveryMode: 2, headers };
     const message = amqpMessage({ routingKey: 'door-17', properties, content });
     const delivery = { isRedelivered: false, isStale: false, channel: null };
-    this.#consumer.commands.onDelivery(message, delivery);
+    this.#upper.commands.onDelivery(message, delivery);
   }
 
   async work(): Promise<void> {
-    const { commands } = this.#consumer;
+    const { commands } = this.#upper;
     const rows = this.#rows.splice(0).map((connection) => {
       const rest = { seq: 1, start: 1, acceptedUs: 1, at: 1, reason: 'connected' } as const;
       return { device: 'door-17', online: true, connection, acceptor: 'acceptor-1', ...rest };
@@ -118,7 +118,7 @@ class Stage {
 
   /** The acceptor reads so many, and the registrar what was answered before. */
   stream(count: number): void {
-    for (const message of this.#up.splice(0)) this.#consumer.commands.onAnswer(message);
+    for (const message of this.#up.splice(0)) this.#upper.commands.onAnswer(message);
     for (const message of this.#down.splice(0, count)) this.#commands.onCommand(message);
   }
 
@@ -163,7 +163,7 @@ class Stage {
 
   pass(ms: number): void {
     this.now += ms;
-    this.#consumer.tick();
+    this.#upper.consumer.tick();
   }
 
   /** Nothing fails any more, until nothing changes any more. */

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
-import { CommandConsumer } from '../../src/registrar/command/commandConsumer.ts';
+import { commandParts } from '../../src/registrar/registrar.ts';
 import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { FakeChannel } from '../helpers/fakes/fakeChannel.ts';
@@ -26,7 +26,7 @@ async function build() {
   const sent: unknown[] = [];
   let isChanging = false;
   const answers = new FakeAnswers();
-  const consumer = new CommandConsumer({
+  const { consumer, commands } = commandParts({
     store: new MemoryStore(),
     limits: makeLimits({}),
     counters: makeCommandCounters(),
@@ -64,8 +64,8 @@ async function build() {
       isChanging = false;
       const times = { seq: 1, start: 1, acceptedUs: 1, at: 1, reason: 'connected' } as const;
       const row = { device: 'door', online: true, connection: 'c', acceptor: 'a', ...times };
-      await consumer.commands.prepare();
-      consumer.commands.committed([row]);
+      await commands.prepare();
+      commands.committed([row]);
     },
     /** With all that its answers bring. */
     endTurn: async () => {

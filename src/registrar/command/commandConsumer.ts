@@ -1,60 +1,32 @@
 /**
- * CommandConsumer: the queue of commands, and what their decisions do to the world.
+ * CommandConsumer: consumes the queue of commands: what comes when, and what had lain there.
  * From: one channel of the registrar's AMQP connection, by which commands come in.
- * To: streamServer.ts; recorder.ts's transactions, as a part of them; outcomes, by answers.ts.
+ * To: commands.ts, one delivery at a time; outcomes.ts, which deliveries may still come again.
  * Bound: `commandPrefetch` deliveries not yet settled: then the broker keeps the rest.
  */
-import { randomBytes } from 'node:crypto';
 import type { Limits } from '../../base/limits.ts';
-import { bump, type CommandCounters } from '../../base/metrics.ts';
-import type { Trace } from '../../base/trace.ts';
-import { type AmqpMessage, type ConsumeChannel, isClosing } from '../../broker/amqp.ts';
+import type { CommandCounters } from '../../base/metrics.ts';
+import type { AmqpMessage, ConsumeChannel } from '../../broker/amqp.ts';
 import type { Answers } from '../../broker/answers.ts';
-import type { ToAcceptor } from '../../node/messages.ts';
-import type { HeldLink } from '../store/presenceRules.ts';
-import type { Store } from '../store/store.ts';
-import { Commands } from './commands.ts';
-import type { Delivery, Effects, Sending, Sent } from './effects.ts';
-import { Outcomes } from './outcomes.ts';
+import type { Commands } from './commands.ts';
+import type { Delivered, Deliveries } from './deliveries.ts';
+import type { Outcomes } from './outcomes.ts';
 
 export interface CommandConsumerOptions {
-  readonly store: Store;
+  readonly deliveries: Deliveries;
+  readonly outcomes: Outcomes;
+  readonly commands: Commands;
   readonly limits: Limits;
   readonly counters: CommandCounters;
-  readonly answers: Pick<Answers, 'publish' | 'isFull' | 'size'>;
-  /** ms since 1970. */
-  readonly wall: () => number;
-  /** ms of a monotonic clock. */
-  readonly now: () => number;
-  readonly send: (acceptor: string, message: ToAcceptor) => Sent;
-  readonly isChanging: (device: string) => boolean;
+  readonly answers: Pick<Answers, 'size'>;
   /** After this turn of the event loop: all that acceptors had sent by now has been read. */
   readonly later: (work: () => void) => void;
-  /** There is something to record. */
-  readonly wake: () => void;
-  /** The store is to be believed, as far as is known. */
-  readonly mayRead: () => boolean;
-  readonly trace: Trace;
-  readonly onFault: (error: unknown) => void;
   /** A command was dropped because handling it threw: a bug of ours, limited to this command. */
   readonly onUndecided: (error: unknown) => void;
 }
 
-/** A delivery can be settled only on the channel that it came by. */
-interface Tagged extends Delivery {
-  readonly channel: ConsumeChannel;
-  readonly message: AmqpMessage;
-  isSettled: boolean;
-}
-
-const KEY_BYTES = 16;
-
-export class CommandConsumer implements Effects {
-  readonly commands: Commands;
+export class CommandConsumer {
   readonly #options: CommandConsumerOptions;
-  readonly #outcomes: Outcomes;
-  #channel: ConsumeChannel | undefined;
-  #tag = '';
   #queue = '';
   /** Messages to come that lay in the queue before we consumed it. */
   #stale = 0;
@@ -63,37 +35,16 @@ export class CommandConsumer implements Effects {
   #isLooking = false;
 
   constructor(options: CommandConsumerOptions) {
-    const { store, limits, counters, wall, now, answers, mayRead, trace, onFault } = options;
     this.#options = options;
-    this.#outcomes = new Outcomes({
-      ...{ store, answers, limits, wall, mayRead, trace, onFault },
-      seen: () => this.#seen(),
-      onDrop: (reason) => bump(counters.outcomeDrops, reason),
-    });
-    this.commands = new Commands({
-      effects: this,
-      limits,
-      counters,
-      store,
-      wall,
-      now,
-      newKey: () => randomBytes(KEY_BYTES).toString('hex'),
-      onOpen: (opened) => this.#outcomes.onOpen(opened),
-      onCommit: (_, stored) => this.#outcomes.onCommit(stored),
-      settledTo: () => this.#outcomes.settledTo(),
-      trace,
-    });
   }
-
-  // The channel.
 
   /** Consume `queue`; `onCancel` is called when the broker ends that, as when it was deleted. */
   async open(channel: ConsumeChannel, queue: string, onCancel: () => void): Promise<void> {
-    const { limits } = this.#options;
-    this.#channel = channel;
+    const { limits, deliveries } = this.#options;
+    this.#queue = queue;
+    deliveries.open(channel, queue);
     channel.on('close', () => this.#down(channel));
     await channel.prefetch(limits.commandPrefetch);
-    this.#queue = queue;
     this.#stale = Number.POSITIVE_INFINITY;
     const onMessage = (message: AmqpMessage | null) => {
       if (message === null) onCancel();
@@ -102,46 +53,41 @@ export class CommandConsumer implements Effects {
     // Alone: once that is granted, what an earlier channel had not settled is back in the queue.
     const { consumerTag } = await channel.consume(queue, onMessage, { exclusive: true });
     // Lost in the moment in which it was granted: what comes after it is asked about the queue.
-    if (channel !== this.#channel) return;
-    this.#tag = consumerTag;
+    if (!deliveries.isOn(channel)) return;
+    deliveries.begun(consumerTag);
     this.#granted = channel;
     await this.#look();
   }
 
   #onMessage(channel: ConsumeChannel, message: AmqpMessage): void {
+    const { outcomes, later } = this.#options;
     const isRedelivered = message.fields.redelivered;
     const isStale = this.#stale > 0;
-    const delivery: Tagged = { channel, message, isRedelivered, isStale, isSettled: false };
+    const delivery: Delivered = { channel, message, isRedelivered, isStale, isSettled: false };
     this.#stale -= 1;
     // What the broker gives again has its old place, before all that it never gave.
-    if (!isRedelivered) this.#outcomes.nothingComesAgain();
+    if (!isRedelivered) outcomes.nothingComesAgain();
     if (isRedelivered) this.#decide(message, delivery);
-    else this.#options.later(() => this.#begin(message, delivery));
+    else later(() => this.#begin(message, delivery));
     // Nor will it, once all that lay there has come.
-    if (this.#stale <= 0) this.#outcomes.nothingComesAgain();
+    if (this.#stale <= 0) outcomes.nothingComesAgain();
   }
 
-  #begin(message: AmqpMessage, delivery: Tagged): void {
+  #begin(message: AmqpMessage, delivery: Delivered): void {
     // Of a channel that was lost meanwhile: the broker gives it again.
-    if (delivery.channel === this.#channel) this.#decide(message, delivery);
+    if (this.#options.deliveries.isHere(delivery)) this.#decide(message, delivery);
   }
 
   /** Whatever is in it, it costs this message only: the queue moves on. */
-  #decide(message: AmqpMessage, delivery: Tagged): void {
+  #decide(message: AmqpMessage, delivery: Delivered): void {
+    const { commands, counters, deliveries, onUndecided } = this.#options;
     try {
-      this.commands.onDelivery(message, delivery);
+      commands.onDelivery(message, delivery);
     } catch (error) {
-      this.#options.counters.undecided += 1;
-      this.#options.onUndecided(error);
-      this.settle(delivery);
+      counters.undecided += 1;
+      onUndecided(error);
+      deliveries.settle(delivery);
     }
-  }
-
-  /** The broker answers on this channel what was asked behind all that was settled. */
-  async #seen(): Promise<void> {
-    const channel = this.#channel;
-    if (channel === undefined) throw new Error('no channel');
-    await channel.checkQueue(this.#queue);
   }
 
   /**
@@ -156,94 +102,34 @@ export class CommandConsumer implements Effects {
       const { messageCount } = await channel.checkQueue(this.#queue);
       if (channel !== this.#granted) return;
       this.#stale = Math.min(this.#stale, messageCount);
-      if (messageCount === 0) this.#outcomes.nothingComesAgain();
+      if (messageCount === 0) this.#options.outcomes.nothingComesAgain();
     } finally {
       this.#isLooking = false;
     }
   }
 
   #down(channel: ConsumeChannel): void {
-    if (channel !== this.#channel) return;
-    this.#channel = undefined;
+    const { deliveries, outcomes, commands } = this.#options;
+    if (!deliveries.isOn(channel)) return;
+    deliveries.close();
     this.#granted = undefined;
     this.#stale = 0;
-    this.#outcomes.takeBack();
-    this.commands.channelLost();
-  }
-
-  /** Take no more from the queue: the broker keeps its messages for the next registrar. */
-  async suspend(): Promise<void> {
-    try {
-      await this.#channel?.cancel(this.#tag);
-    } catch {
-      // The broker went away, and takes the consumer with it.
-    }
-  }
-
-  /** There is room for answers. */
-  makeRoom(): void {
-    void this.#outcomes.makeRoom();
+    outcomes.takeBack();
+    commands.channelLost();
   }
 
   /** Outcomes that the broker has not confirmed. */
   get outcomesWaiting(): number {
-    return this.#options.answers.size + this.#outcomes.size;
+    return this.#options.answers.size + this.#options.outcomes.size;
   }
 
   tick(): void {
-    this.commands.tick();
+    const { commands, outcomes, counters } = this.#options;
+    commands.tick();
     // A channel that fails is opened anew.
     this.#look().catch(() => {});
-    void this.#outcomes.makeRoom();
-    const { counters } = this.#options;
-    const { kept, open } = this.commands.figures();
+    void outcomes.makeRoom();
+    const { kept, open } = commands.figures();
     Object.assign(counters, { kept, open, outcomesWaiting: this.outcomesWaiting });
-  }
-
-  // Effects.
-
-  send({ acceptor, connection }: HeldLink, device: string, sending: Sending): Sent {
-    const { key, topic, payload, due, after } = sending;
-    const { send, counters } = this.#options;
-    const what = [key, topic, payload, due, after] as const;
-    const sent = send(acceptor, ['command', device, connection, ...what]);
-    if (sent === 'sent') counters.sent += 1;
-    return sent;
-  }
-
-  settle(delivery: Delivery): void {
-    const tagged = delivery as Tagged;
-    const { channel, message, isSettled } = tagged;
-    if (isSettled || channel !== this.#channel) return;
-    tagged.isSettled = true;
-    try {
-      channel.ack(message);
-    } catch (error) {
-      // It is closing; what is not settled comes again on the next one.
-      if (!isClosing(error)) throw error;
-    }
-  }
-
-  conclude(delivery: Delivery, outcome: Parameters<Outcomes['publish']>[0]): void {
-    // Of a lost channel: the broker gives it again, and then it is settled.
-    const isHere = (delivery as Tagged).channel === this.#channel;
-    if (isHere) this.#outcomes.publish(outcome, () => this.settle(delivery));
-    else this.#outcomes.hold(outcome);
-  }
-
-  settleAgain(key: string, delivery: Delivery): void {
-    this.#outcomes.again(key, () => this.settle(delivery));
-  }
-
-  publish(outcome: Parameters<Outcomes['publish']>[0]): void {
-    this.#outcomes.publish(outcome);
-  }
-
-  isChanging(device: string): boolean {
-    return this.#options.isChanging(device);
-  }
-
-  wake(): void {
-    this.#options.wake();
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Effects: the actions that decisions about commands cause; tests have their own.
- * From: transient.ts and durable.ts.  To: acceptors' streams and the broker (commandConsumer.ts).
+ * From: transient.ts and durable.ts.  To: acceptors' streams and the broker (commandEffects.ts).
  * Bound: none of its own: every call is decided at once, and none waits.
  */
 import type { Outcome } from '../store/commandRows.ts';

@@ -1,6 +1,6 @@
 /**
  * Outcomes: published to the senders of commands; each settles the delivery of its command.
- * From: commandConsumer.ts: outcomes of transient commands and refusals, each with its delivery;
+ * From: commandEffects.ts: outcomes of transient commands and refusals, each with its delivery;
  * those of kept commands, once they are recorded, or read back from the store.
  * To: answers, in order; `settledTo`, which the next transaction deletes to.
  * Bound: the answers' window. Beyond it outcomes of kept commands stay in the store, and others

@@ -12,8 +12,8 @@ import { makeCommandCounters } from '../../../src/base/metrics.ts';
 import type { AmqpMessage } from '../../../src/broker/amqp.ts';
 import type { Answer as Outcome } from '../../../src/broker/replyQueues.ts';
 import type { ToAcceptor, ToRegistrar } from '../../../src/node/messages.ts';
-import { CommandConsumer } from '../../../src/registrar/command/commandConsumer.ts';
 import { KEYS } from '../../../src/registrar/command/deviceQueue.ts';
+import { type CommandParts, commandParts } from '../../../src/registrar/registrar.ts';
 import type { CommandWrites } from '../../../src/registrar/store/commandRows.ts';
 import type { Row } from '../../../src/registrar/store/presenceRules.ts';
 import { amqpMessage } from '../fakes/amqpMessage.ts';
@@ -206,7 +206,7 @@ export class World {
   failures = 0;
   crashes = 0;
   #store = new MemoryStore(() => this.#now);
-  #consumer: CommandConsumer;
+  #parts: CommandParts;
   #channel: ModelChannel;
   #post: ModelPost;
   /** What the registrar has not recorded yet of who is connected. */
@@ -220,12 +220,12 @@ export class World {
     this.devices = devices.map((name) => new ModelDevice(name));
     for (const name of devices) this.#store.rows.set(name, rowOf(name, undefined));
     this.#post = new ModelPost(this);
-    this.#consumer = this.#makeConsumer();
+    this.#parts = this.#makeParts();
     this.#channel = this.#makeChannel();
   }
 
-  #makeConsumer(): CommandConsumer {
-    return new CommandConsumer({
+  #makeParts(): CommandParts {
+    return commandParts({
       store: this.#store,
       limits: makeLimits({ ...LIMITS, commandWindowMax: this.#windowMax }),
       counters: makeCommandCounters(),
@@ -252,7 +252,7 @@ export class World {
   #makeChannel(): ModelChannel {
     const channel = new ModelChannel(this);
     // All that it awaits is there at once.
-    const open = this.#consumer.open(channel, 'commands', () => {});
+    const open = this.#parts.consumer.open(channel, 'commands', () => {});
     // Of a channel that is lost before.
     open.catch(() => {});
     return channel;
@@ -332,7 +332,7 @@ export class World {
 
   answer(at: number): void {
     const answer = this.devices[at]?.answers.shift();
-    if (answer) this.#consumer.commands.onAnswer(answer);
+    if (answer) this.#parts.commands.onAnswer(answer);
   }
 
   /**
@@ -350,7 +350,7 @@ export class World {
   // The registrar.
 
   async work(): Promise<boolean> {
-    const { commands } = this.#consumer;
+    const { commands } = this.#parts;
     const rows = this.#rows.splice(0);
     try {
       const writes = await commands.prepare();
@@ -376,11 +376,11 @@ export class World {
   /** It dies; between a transaction and what follows it, if `hasWritten`. */
   async crash(arriving: number, hasWritten: boolean, isLost: boolean): Promise<void> {
     this.crashes += 1;
-    if (hasWritten) await this.#write(await this.#consumer.commands.prepare()).catch(() => {});
+    if (hasWritten) await this.#write(await this.#parts.commands.prepare()).catch(() => {});
     const channel = this.#channel;
     this.#post.transfer(arriving);
     this.#post = new ModelPost(this);
-    this.#consumer = this.#makeConsumer();
+    this.#parts = this.#makeParts();
     channel.removeAllListeners();
     channel.lose(arriving);
     this.#channel = this.#makeChannel();
@@ -394,7 +394,7 @@ export class World {
 
   pass(ms: number): void {
     this.#now += ms;
-    this.#consumer.tick();
+    this.#parts.consumer.tick();
   }
 
   /** Nothing fails any more, until nothing changes any more. */
@@ -420,7 +420,7 @@ export class World {
 
   async #flow(): Promise<void> {
     for (let quiet = 0; quiet < 3; quiet += 1) {
-      this.#consumer.tick();
+      this.#parts.consumer.tick();
       while (await this.work());
       if (this.#isMoving()) quiet = 0;
       while (this.queue.length > 0) this.deliver();

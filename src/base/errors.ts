@@ -69,15 +69,8 @@ export const ESTABLISH_FAILURES = [
 ] as const;
 export type EstablishFailure = (typeof ESTABLISH_FAILURES)[number];
 
-/** Why a device did not prove who it is. */
-export const AUTH_REASONS = [
-  'no-proof',
-  'other-device',
-  'no-certificate',
-  'unverified-certificate',
-  'revoked-certificate',
-  'no-id',
-  'ambiguous-id',
+/** Why a JWT is no proof. */
+export const JWT_FAILURES = [
   'malformed',
   'too-long',
   'bad-algorithm',
@@ -87,6 +80,18 @@ export const AUTH_REASONS = [
   'wrong-audience',
   'not-yet-valid',
   'expired',
+] as const;
+
+/** Why a device did not prove who it is. */
+export const AUTH_REASONS = [
+  'no-proof',
+  'other-device',
+  'no-certificate',
+  'unverified-certificate',
+  'revoked-certificate',
+  'no-id',
+  'ambiguous-id',
+  ...JWT_FAILURES,
   'denied',
   'unavailable',
   'blocked',

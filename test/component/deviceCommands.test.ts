@@ -7,14 +7,13 @@ import {
   DeviceCommands,
   type DeviceCommandsOptions,
 } from '../../src/acceptor/route/deviceCommands.ts';
-import { makeCommandCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
-import { type CommandParts, commandParts } from '../../src/registrar/registrar.ts';
+import type { CommandParts } from '../../src/registrar/registrar.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { type Device, END } from '../helpers/fakes/device.ts';
-import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
+import { stillParts } from '../helpers/worlds/commandParts.ts';
 import { on, type Served, settle } from '../helpers/worlds/endpoints.ts';
 
 const KEY = '00112233445566778899aabbccddeeff';
@@ -277,24 +276,15 @@ class Upstairs {
   constructor({ limits, clock }: Served, parts: Parts) {
     this.#parts = parts;
     this.#clock = clock;
-    this.#upper = commandParts({
+    this.#upper = stillParts({
       store: this.#store,
       limits,
-      counters: makeCommandCounters(),
-      answers: new FakeAnswers(),
       wall: () => clock.wall(),
       now: () => clock.now(),
       send: (_, message) => {
         if (message[0] === 'command') parts.commands.onCommand(message);
         return 'sent';
       },
-      isChanging: () => false,
-      later: (work) => work(),
-      wake: () => {},
-      mayRead: () => true,
-      trace: () => {},
-      onFault: () => {},
-      onUndecided: () => {},
     });
   }
 

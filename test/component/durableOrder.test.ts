@@ -1,11 +1,8 @@
 /** Kept commands of a device that is not known yet: the order in which they came stays. */
 import t from 'tap';
-import { makeLimits } from '../../src/base/limits.ts';
-import { makeCommandCounters } from '../../src/base/metrics.ts';
-import { commandParts } from '../../src/registrar/registrar.ts';
 import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
-import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
+import { stillParts } from '../helpers/worlds/commandParts.ts';
 
 const DEVICE = 'door-17';
 
@@ -14,24 +11,7 @@ t.test(
   async (t) => {
     const now = 1_000_000;
     const store = new MemoryStore(() => now);
-    const { consumer, commands } = commandParts({
-      store,
-      limits: makeLimits(),
-      counters: makeCommandCounters(),
-      answers: new FakeAnswers(),
-      wall: () => now,
-      now: () => now,
-      send: () => 'sent',
-      isChanging: () => false,
-      later: (work) => work(),
-      wake: () => {},
-      mayRead: () => true,
-      trace: () => {},
-      onFault: () => {},
-      onUndecided: (error) => {
-        throw error;
-      },
-    });
+    const { consumer, commands } = stillParts({ store, now: () => now });
     const deliver = (messageId: string) => {
       const headers = { deadline: now + 60_000 };
       const properties = { type: 'door.open', messageId, deliveryMode: 2, headers };

@@ -8,14 +8,13 @@ import fc from 'fast-check';
 import t from 'tap';
 import { type CommandLink, DeviceCommands } from '../../src/acceptor/route/deviceCommands.ts';
 import { makeLimits } from '../../src/base/limits.ts';
-import { makeCommandCounters, makeCounters } from '../../src/base/metrics.ts';
+import { makeCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
-import { commandParts } from '../../src/registrar/registrar.ts';
 import { type CommandMessage, MESSAGE_TYPES, TYPE } from '../../src/wire/message.ts';
 import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
-import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
+import { stillParts } from '../helpers/worlds/commandParts.ts';
 
 const LIMITS = makeLimits({ commandWindowMax: 4, commandRetryMs: 10, presenceBatchMax: 3 });
 const LARGE = 1_000;
@@ -44,12 +43,9 @@ class Stage {
   /** COMMANDs that the device has read and not answered. */
   #mutes = 0;
   #endpoint = this.#link();
-  readonly #upper = commandParts({
+  readonly #upper = stillParts({
     store: this.#store,
     limits: TIGHT,
-    counters: makeCommandCounters(),
-    answers: new FakeAnswers(),
-    wall: () => this.now,
     now: () => this.now,
     send: (_, message) => {
       if (!this.#hasStream) return 'gone';
@@ -57,12 +53,7 @@ class Stage {
       return 'sent';
     },
     isChanging: () => this.#rows.length > 0,
-    later: (work) => work(),
-    wake: () => {},
-    mayRead: () => true,
     trace,
-    onFault: () => {},
-    onUndecided: () => {},
   });
   readonly #commands = new DeviceCommands({
     registry: { find: (id) => (id === this.#endpoint.id ? this.#endpoint : undefined) },

@@ -1,13 +1,11 @@
 /** CommandConsumer: when what its channel brings is judged. The channel is a fake. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
-import { makeLimits } from '../../src/base/limits.ts';
-import { makeCommandCounters } from '../../src/base/metrics.ts';
-import { commandParts } from '../../src/registrar/registrar.ts';
 import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { FakeAnswers } from '../helpers/fakes/fakeAnswers.ts';
 import { FakeChannel } from '../helpers/fakes/fakeChannel.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
+import { stillParts } from '../helpers/worlds/commandParts.ts';
 
 class Channel extends FakeChannel {
   command({ redelivered = false } = {}): void {
@@ -26,12 +24,9 @@ async function build() {
   const sent: unknown[] = [];
   let isChanging = false;
   const answers = new FakeAnswers();
-  const { consumer, commands } = commandParts({
+  const { consumer, commands } = stillParts({
     store: new MemoryStore(),
-    limits: makeLimits({}),
-    counters: makeCommandCounters(),
     answers,
-    wall: () => 1_000_000,
     now: () => 1_000_000,
     send: (_, [, device]) => {
       sent.push(device);
@@ -39,15 +34,6 @@ async function build() {
     },
     isChanging: () => isChanging,
     later: (work) => turn.push(work),
-    wake: () => {},
-    mayRead: () => true,
-    trace: () => {},
-    onFault: (error) => {
-      throw error;
-    },
-    onUndecided: (error) => {
-      throw error;
-    },
   });
   const channel = new Channel();
   await consumer.open(channel, 'commands', () => {});

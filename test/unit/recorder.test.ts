@@ -16,12 +16,17 @@ function deliverAll(world: World, at: number): void {
   while (acceptor.stream?.length) world.receive(acceptor);
 }
 
-t.test('a device that comes and goes: one event each, seq rises by 1', async (t) => {
-  const world = new World(1);
+/** All that is left to do is that its going is read. */
+async function comesAndGoes(world: World): Promise<void> {
   world.connect('door-1', 0);
   await quiet(world);
   const [acceptor] = world.acceptors;
   for (const id of acceptor?.links.keys() ?? []) world.disconnect(acceptor as never, id);
+}
+
+t.test('a device that comes and goes: one event each, seq rises by 1', async (t) => {
+  const world = new World(1);
+  await comesAndGoes(world);
   await quiet(world);
 
   t.match(world.changes, [
@@ -31,17 +36,24 @@ t.test('a device that comes and goes: one event each, seq rises by 1', async (t)
   t.equal(world.changes.length, 2);
 });
 
-t.test('what an ended acceptor’s stream still holds is ignored', async (t) => {
-  const world = new World(1);
+/** An acceptor that has a link to report, which is under way. */
+async function reporting(world: World) {
   deliverAll(world, 0);
   await world.work();
   world.connect('door-1', 0);
-  const [dying] = world.acceptors;
-  world.send(dying as never);
+  const [acceptor] = world.acceptors;
+  if (acceptor === undefined) throw new Error('no acceptor');
+  world.send(acceptor);
+  return acceptor;
+}
+
+t.test('what an ended acceptor’s stream still holds is ignored', async (t) => {
+  const world = new World(1);
+  const dying = await reporting(world);
 
   world.killAcceptor(0);
   world.tellNode();
-  world.receive(dying as never);
+  world.receive(dying);
   await quiet(world);
 
   t.same(world.changes, []);
@@ -206,10 +218,7 @@ t.test('the presence outbox stays within its bound, and the last words come out'
 
 t.test('a device that was forgotten comes back above every seq that was', async (t) => {
   const world = new World(1);
-  world.connect('door-1', 0);
-  await quiet(world);
-  const [acceptor] = world.acceptors;
-  for (const id of acceptor?.links.keys() ?? []) world.disconnect(acceptor as never, id);
+  await comesAndGoes(world);
   await quiet(world);
   await world.store.forget(-1, 9);
   t.equal(world.store.rows.size, 0);
@@ -229,12 +238,8 @@ t.test(
   'an end that was seen while the store failed is recorded behind what came before',
   async (t) => {
     const world = new World(1);
-    deliverAll(world, 0);
-    await world.work();
-    world.connect('door-1', 0);
-    const [dying] = world.acceptors;
-    world.send(dying as never);
-    world.receive(dying as never);
+    const dying = await reporting(world);
+    world.receive(dying);
     world.killAcceptor(0);
     world.tellNode();
     world.failures = 1;

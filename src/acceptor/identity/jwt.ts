@@ -7,7 +7,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { decodeProtectedHeader, errors, type JWTVerifyOptions, jwtVerify } from 'jose';
-import { EXIT, StartError } from '../../base/errors.ts';
+import { EXIT, type JWT_FAILURES, StartError } from '../../base/errors.ts';
 
 export const JWT_LENGTH_MAX = 4_096;
 export const JWT_KEYS_MAX = 64;
@@ -15,20 +15,8 @@ const RSA_BITS_MIN = 2_048;
 /** The last moment that a Date has. */
 const LAST_MS = 8.64e15;
 
-/** Why a JWT is no proof: a closed list, each with its own count. */
-export const JWT_REASONS = [
-  'malformed',
-  'too-long',
-  'bad-algorithm',
-  'unknown-key',
-  'bad-signature',
-  'missing-claim',
-  'wrong-device',
-  'wrong-audience',
-  'not-yet-valid',
-  'expired',
-] as const;
-export type JwtReason = (typeof JWT_REASONS)[number];
+/** `wrong-device`: it is a proof, of another one. */
+export type JwtReason = (typeof JWT_FAILURES)[number] | 'wrong-device';
 
 /** `expiresAt` in ms since 1970. */
 export type JwtVerdict = { readonly expiresAt: number } | { readonly reason: JwtReason };

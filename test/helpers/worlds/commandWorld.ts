@@ -8,16 +8,16 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { makeLimits } from '../../../src/base/limits.ts';
-import { makeCommandCounters } from '../../../src/base/metrics.ts';
 import type { AmqpMessage } from '../../../src/broker/amqp.ts';
 import type { Answer as Outcome } from '../../../src/broker/replyQueues.ts';
 import type { ToAcceptor, ToRegistrar } from '../../../src/node/messages.ts';
 import { KEYS } from '../../../src/registrar/command/deviceQueue.ts';
-import { type CommandParts, commandParts } from '../../../src/registrar/registrar.ts';
+import type { CommandParts } from '../../../src/registrar/registrar.ts';
 import type { CommandWrites } from '../../../src/registrar/store/commandRows.ts';
 import type { Row } from '../../../src/registrar/store/presenceRules.ts';
 import { amqpMessage } from '../fakes/amqpMessage.ts';
 import { MemoryStore } from '../fakes/memoryStore.ts';
+import { stillParts } from './commandParts.ts';
 
 const LIMITS = {
   presenceBatchMax: 3,
@@ -225,12 +225,10 @@ export class World {
   }
 
   #makeParts(): CommandParts {
-    return commandParts({
+    return stillParts({
       store: this.#store,
       limits: makeLimits({ ...LIMITS, commandWindowMax: this.#windowMax }),
-      counters: makeCommandCounters(),
       answers: this.#post,
-      wall: () => this.#now,
       now: () => this.#now,
       send: (_, message) => {
         const command = message as Command;
@@ -238,14 +236,8 @@ export class World {
         return 'sent';
       },
       isChanging: (device) => this.#rows.some((row) => row.device === device),
-      later: (work) => work(),
-      wake: () => {},
-      mayRead: () => true,
-      trace: () => {},
+      // Writes fail now and then: they are made again.
       onFault: () => {},
-      onUndecided: (error) => {
-        throw error;
-      },
     });
   }
 

@@ -1,5 +1,5 @@
 /** `owsla status`: what it says of a real node, whatever of it is away, and its exit codes. */
-import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -7,9 +7,11 @@ import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { Device } from '../helpers/fakes/device.ts';
 import { startBroker } from '../helpers/processes/broker.ts';
 import { Cli, type LogLine } from '../helpers/processes/cli.ts';
+import { at } from '../helpers/processes/programs.ts';
 import { endBroker, isReady, refuses, serve, testPrefix } from '../helpers/processes/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
+const { version: VERSION } = JSON.parse(readFileSync(at('package.json'), 'utf8'));
 const QUICK = ['--set', 'reconnectMaxMs=100ms'];
 
 /** Our own: it is killed. */
@@ -71,7 +73,7 @@ t.test('a whole node: processes, links, broker and versions; as text and as JSON
   const { code: textCode, text } = await status();
 
   t.same([code, textCode], [0, 0]);
-  t.match(told, { state: 'ready', reasons: [], degraded: [], links: 1, version: '0.2.0' });
+  t.match(told, { state: 'ready', reasons: [], degraded: [], links: 1, version: VERSION });
   const address = `127.0.0.1:${port}`;
   t.match(told.listeners, [{ name: 'devices', address, isTls: false, auth: ['none'] }]);
   t.match(told, { restarts: { acceptor: 0, registrar: 0, observer: 0 }, prefix: testPrefix });
@@ -85,7 +87,7 @@ t.test('a whole node: processes, links, broker and versions; as text and as JSON
   for (const one of told.processes.slice(1)) {
     const name = one.role === 'acceptor' ? `acceptor ${one.index}` : one.role;
     const ready = node.lines.find((line) => isReadyOf(line, name));
-    t.match(one, { pid: ready?.childPid, incarnation: ready?.incarnation, version: '0.2.0' });
+    t.match(one, { pid: ready?.childPid, incarnation: ready?.incarnation, version: VERSION });
     t.ok((one.uptimeMs ?? -1) >= 0);
   }
   t.equal(told.processes[0]?.pid, node.pid);

@@ -127,7 +127,10 @@ export async function check(model: Model, seconds: number): Promise<Found> {
     writeFileSync(join(scratch, 'model.cfg'), config);
     const began = performance.now();
     const kind = threads === 1 ? JAVA_SHORT : JAVA_LONG;
-    const java = [...kind, `-Xmx${HEAP}`, `-DTLA-Library=${FOLDER}`, '-cp', jar()];
+    // It unpacks its own modules there, under fixed names, and deletes them at its end: in a folder
+    // that another run has too, one takes them from the other.
+    const own = `-Djava.io.tmpdir=${scratch}`;
+    const java = [...kind, own, `-Xmx${HEAP}`, `-DTLA-Library=${FOLDER}`, '-cp', jar()];
     // Temporal properties once, at the end: on the way they cost more than they find early.
     const tlc = ['tlc2.TLC', '-nowarning', '-lncheck', 'final', '-workers', `${threads}`];
     const places = ['-metadir', scratch, '-config', join(scratch, 'model.cfg')];

@@ -75,8 +75,8 @@ export interface LinkDetail extends LinkFacts {
 
 /** A link that has ended, or never opened. */
 export interface ClosedFacts {
-  /** Rises with each end that this acceptor has seen: with `acceptor`, its place in the ring. */
-  readonly number: number;
+  /** Monotonic µs of this machine: the order of ends, and a page goes on by it. */
+  readonly order: number;
   /** Of one that never opened: as it was said, if at all. */
   readonly device: string;
   /** It proved who it is. */
@@ -124,10 +124,12 @@ export interface LinkAnswer extends Merged {
   readonly closed: readonly ClosedFacts[];
 }
 
-/** `closed {device, where, limit}`: the newest first. */
+/** `closed {device, where, limit, before}`: the newest first. */
 export interface ClosedAnswer extends Merged {
   readonly rows: readonly ClosedFacts[];
-  /** How many there are of each: by `by`, the most first. */
+  /** Give it as `before` for the next page; absent: that was all. */
+  readonly next?: string;
+  /** With `by` there are no rows, but how many there are of each: the most first. */
   readonly groups?: readonly ClosedGroup[];
 }
 
@@ -146,10 +148,11 @@ export interface DisconnectAnswer extends Merged {
   readonly disconnected: number;
 }
 
-/** `drain`, `resume`: of each acceptor, links that it had. */
-export interface HoldAnswer extends Merged {
-  readonly isHeld: boolean;
+/** `drain`, `resume`: the node takes links, or does not. */
+export interface DrainAnswer extends Merged {
+  readonly isDrained: boolean;
   /** It was so before. */
   readonly already: boolean;
+  /** That there are now: of a drained node, they are being told to come back later. */
   readonly links: number;
 }

@@ -48,7 +48,7 @@ export class LinkPages {
     const isMeant = filterOf(conditions, begun);
     const rows: LinkFacts[] = [];
     let upTo: string | undefined;
-    await walk.shards(Math.max(0, shardOf(after)), (shard) => {
+    await walk.shards(firstAfter(after), (shard) => {
       const links = [...registry.shard(shard)].filter((one) => one.id > after && isMeant(one));
       links.sort((a, b) => (a.id < b.id ? -1 : 1));
       rows.push(...links.slice(0, limit - rows.length).map((link) => rowOf(link, begun)));
@@ -76,6 +76,12 @@ export class LinkPages {
     });
     return top.links().map((link) => rowOf(link, look()));
   }
+}
+
+/** The shard that a page begins in. One that ended with a shard goes on behind it. */
+function firstAfter(after: string): number {
+  const shard = Math.max(0, shardOf(after));
+  return after === endOf(shard) ? shard + 1 : shard;
 }
 
 /** Greater than all ids of a shard. */

@@ -22,7 +22,14 @@ import { askStatus, STATUS_EXIT, statusText } from './askStatus.ts';
 import { type BlockCommandsOptions, blockCommands } from './blockCommand.ts';
 import { drainCommands } from './drainCommands.ts';
 import { keyCommand } from './keyCommand.ts';
-import { type Arguments, FLAGS, layersOf, textOf, unknownVariables, variableOf } from './layers.ts';
+import {
+  type Arguments,
+  CLI_FLAGS,
+  layersOf,
+  textOf,
+  unknownVariables,
+  variableOf,
+} from './layers.ts';
 import { limitsTable } from './limitsTable.ts';
 import { linkCommands } from './linkCommands.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
@@ -272,7 +279,7 @@ async function serve(argv: Arguments): Promise<void> {
   const log = makeLogger(config.logLevel, { role: 'supervisor' });
   notifyIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
   for (const name of unknownVariables(process.env)) {
-    const near = didYouMean(name, FLAGS.map(variableOf));
+    const near = didYouMean(name, CLI_FLAGS.map(variableOf));
     log.warn({ variable: name }, `unknown variable${near}`);
   }
   process.exitCode = await supervise(await preflight(config, log), log);
@@ -305,7 +312,7 @@ function explainUsage(marked: string): string {
     if (LIMIT_NAMES.some((name) => name === word)) {
       return `--${word} is a limit: write --set ${word}=VALUE`;
     }
-    return `there is no flag --${word}${didYouMean(word, FLAGS, '--')}`;
+    return `there is no flag --${word}${didYouMean(word, CLI_FLAGS, '--')}`;
   });
   return faults.join('; ');
 }

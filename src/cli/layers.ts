@@ -12,7 +12,7 @@ import { LISTS, optionsOfFile } from './configFile.ts';
 export type Arguments = Readonly<Record<string, unknown>>;
 
 const VARIABLE_PREFIX = 'OWSLA_';
-export const FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
+export const CLI_FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
 
 /** Flags, variables, file: the first one that has an option wins. */
 export function layersOf(argv: Arguments, env: NodeJS.ProcessEnv): Layer[] {
@@ -26,7 +26,7 @@ export function layersOf(argv: Arguments, env: NodeJS.ProcessEnv): Layer[] {
 
 function optionsOfFlags(argv: Arguments): Options {
   const given: Record<string, string | boolean> = {};
-  for (const name of FLAGS) {
+  for (const name of CLI_FLAGS) {
     const value = argv[name];
     if (value === undefined || name === 'set') continue;
     if (LISTS.includes(name)) given[name] = [value].flat().join();
@@ -69,7 +69,7 @@ export function variableOf(name: string): string {
 
 /** Warned about, not refused: tests and orchestrators put variables of their own there. */
 export function unknownVariables(env: NodeJS.ProcessEnv): string[] {
-  const known = FLAGS.map(variableOf);
+  const known = CLI_FLAGS.map(variableOf);
   return Object.keys(env).filter(
     (name) =>
       name.startsWith(VARIABLE_PREFIX) && !known.includes(name) && !FOREIGN_VARIABLES.test(name),

@@ -35,7 +35,7 @@ export type NodeAnswer = (body: unknown, who: string) => unknown;
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** The registrar, where it is quick, knows which acceptor has a device: the others are not asked. */
+/** The registrar, where it is quick, knows which acceptor has a device, and no other is asked. */
 const HINT_MS = 100;
 const ROWS = 100;
 /** Of one device, beside its link. */

@@ -1,6 +1,7 @@
 /**
  * NodeQuestions: answers to questions about the whole node, and what the registrar does of it.
- * From: control.ts, api.ts.  To: nodeStatus.ts, the supervisor's word, and each live process, all at once.
+ * From: control.ts, api.ts.  To: nodeStatus.ts, the supervisor's word, and each live
+ * process, all at once.
  * Bound: `questionMs` for a process; one that does not answer is named, and holds up nobody.
  */
 import { addressOf, type ListenerConfig } from '../base/listeners.ts';

@@ -1,6 +1,6 @@
 /**
  * LinkState: the plain fields of a link: what it is and has done, apart from its socket.
- * From: its Endpoint, which changes them.  To: gate, keepalive, routes; linkReport.ts, for people.
+ * From: its Endpoint, which changes them.  To: gate, keepalive, routes; linkFields.ts, for people.
  * Bound: some numbers, whatever the link does. The fields are the endpoint's own, for it is one: an
  * object beside it would cost each link its header and a pointer.
  */

@@ -57,7 +57,7 @@ export function readerOf(field: LinkField): (endpoint: Endpoint, look: Look) => 
   return READ[field];
 }
 
-export function rowOf(endpoint: Endpoint, look: Look): LinkFacts {
+export function linkRowOf(endpoint: Endpoint, look: Look): LinkFacts {
   const { deviceId, id, origin, peer, state, keepaliveMs, proof, pausedAt } = endpoint;
   const paused = pausedBy(endpoint);
   return {

@@ -9,7 +9,7 @@ import type { LinkFacts } from '../../node/linkFacts.ts';
 import { type Condition, type LinkField, meets } from '../../node/linkQuery.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import { type Registry, shardOf } from '../endpoint/registry.ts';
-import { type Look, readerOf, rowOf } from './linkFields.ts';
+import { type Look, linkRowOf, readerOf } from './linkFields.ts';
 import type { LinkWalk } from './linkWalk.ts';
 
 /** What of a busy acceptor's time an answer may take: less than the asker waits. */
@@ -51,7 +51,7 @@ export class LinkPages {
     await walk.shards(firstAfter(after), (shard) => {
       const links = [...registry.shard(shard)].filter((one) => one.id > after && isMeant(one));
       links.sort((a, b) => (a.id < b.id ? -1 : 1));
-      rows.push(...links.slice(0, limit - rows.length).map((link) => rowOf(link, begun)));
+      rows.push(...links.slice(0, limit - rows.length).map((link) => linkRowOf(link, begun)));
       // Whoever comes later has its place before or behind this one: none is passed over.
       if (rows.length === limit) upTo = rows.at(-1)?.connection;
       else if (look().now - begun.now > PAGE_MS) upTo = endOf(shard);
@@ -74,7 +74,7 @@ export class LinkPages {
       }
       return false;
     });
-    return top.links().map((link) => rowOf(link, look()));
+    return top.links().map((link) => linkRowOf(link, look()));
   }
 }
 

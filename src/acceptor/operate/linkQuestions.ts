@@ -21,7 +21,7 @@ import {
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { EndedAsked, EndedLinks } from './endedLinks.ts';
-import { type Look, rowOf } from './linkFields.ts';
+import { type Look, linkRowOf } from './linkFields.ts';
 import type { LinkPages, PageAsked } from './linkPages.ts';
 import type { LinkWalk } from './linkWalk.ts';
 import type { OperatorDrain } from './operatorDrain.ts';
@@ -121,7 +121,7 @@ function detailOf(options: LinkQuestionsOptions, endpoint: Endpoint): LinkDetail
   const { acceptedUs, pingedAt, proof, allowance } = endpoint;
   const topics = proof?.topics?.patterns.map((patterns) => patterns.join(' ')) ?? [];
   return {
-    ...rowOf(endpoint, at),
+    ...linkRowOf(endpoint, at),
     incarnation,
     acceptedAt: Math.round(at.wall - (at.us - acceptedUs) / US_PER_MS),
     ...(proof?.topics === undefined ? {} : { topics }),

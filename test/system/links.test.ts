@@ -86,6 +86,7 @@ function http(
   });
 }
 
+/** Their lines come a little after the answer. */
 function audits() {
   return server.log.filter(({ msg }) => msg === 'audit');
 }
@@ -300,6 +301,7 @@ t.test('block and unblock over HTTP, named in the log', async (t) => {
     body: { rows: [{ device: 'door-4', note: 'stolen' }] },
   });
   t.match(await http('DELETE', '/blocked/door-4', WITH_TOKEN), { status: 200 });
+  await waitFor('both lines', () => audits().at(-1)?.what === 'unblock');
   const [block, unblock] = audits().slice(-2);
   t.match(block, { who: /^http 127/, what: 'block', device: 'door-4', role: 'registrar' });
   t.match(unblock, { who: /^http 127/, what: 'unblock', device: 'door-4' });
@@ -369,6 +371,7 @@ t.test('drain and resume: no link, readiness says so, a restarted acceptor too',
   const back = await Device.open(server.port, 'door-1');
   t.match(await ask('link', { device: 'door-1' }), { links: [{ state: 'open' }] });
   back.close();
+  await waitFor('both lines', () => audits().at(-1)?.what === 'resume');
   t.match(audits().slice(-2), [
     { who: 'control.sock', what: 'drain' },
     { who: /^http 127/, what: 'resume' },

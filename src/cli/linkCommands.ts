@@ -26,6 +26,7 @@ export const LINK_EXIT = { done: 0, partly: 3, none: 4 } as const;
 type Given = Readonly<Record<string, unknown>>;
 
 const ROWS = 100;
+const MORE = 'owsla: there are more; --all prints all of them\n';
 const EXITS =
   'Exit code: 0 done; 3 done, but an acceptor did not answer; 4 not connected; 69 no node answers, or it refuses.';
 
@@ -62,6 +63,7 @@ function linksCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsO
           printRows(given, page.rows, linksTable, after === '', print);
           exitWith(tellMissing(page.missing));
           after = given.all === true || isShort(page.rows, page.next) ? page.next : undefined;
+          if (after === undefined && page.next !== undefined) process.stderr.write(MORE);
         }
       });
     },

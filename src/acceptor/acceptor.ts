@@ -12,18 +12,18 @@ import type { Config } from '../base/config.ts';
 import type { StartError } from '../base/errors.ts';
 import type { ListenerConfig } from '../base/listeners.ts';
 import { type Counters, makeCounters } from '../base/metrics.ts';
-import { readCidrs } from '../base/networks.ts';
 import { Ticker } from '../base/ticker.ts';
 import { noTrace, traceTo } from '../base/trace.ts';
 import { tryOrder } from '../broker/connection.ts';
 import { Consumer } from '../broker/consumer.ts';
 import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
+import type { AnswersByKind } from '../node/channel.ts';
 import { within } from '../node/drain.ts';
 import { linksMaxOf } from '../node/files.ts';
 import { registrarSocket } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
-import type { Degraded } from '../node/report.ts';
+import { type Degraded, DRAINED } from '../node/report.ts';
 import { MESSAGE_TYPES } from '../wire/message.ts';
 import { v1Protocol } from '../wire/v1Protocol.ts';
 import { AcceptorBroker } from './acceptorBroker.ts';
@@ -41,13 +41,15 @@ import { RoomSignal } from './endpoint/roomSignal.ts';
 import type { Presence, PublishedType, Routes } from './endpoint/routes.ts';
 import { closeShard, openLinks } from './endpoint/shards.ts';
 import { spreadBy } from './endpoint/spread.ts';
-import { Addresses } from './establish/addresses.ts';
+import { addressesOf } from './establish/addresses.ts';
 import { Entrance } from './establish/entrance.ts';
+import type { OnFailure } from './establish/establish.ts';
 import { ListenerFiles, renewFiles } from './establish/listenerFiles.ts';
 import { AuthClient } from './identity/authClient.ts';
 import { BlockList } from './identity/blockList.ts';
 import { Identities } from './identity/identities.ts';
 import { LinkChanges } from './linkChanges.ts';
+import { makeOperate, type Operate } from './operate/operate.ts';
 import { publishCounts } from './publishCounts.ts';
 import { RefusalLog } from './refusalLog.ts';
 import { DeviceCommands } from './route/deviceCommands.ts';
@@ -55,6 +57,7 @@ import { Downlink } from './route/downlink.ts';
 import { Requests } from './route/requests.ts';
 import { Uplink } from './route/uplink.ts';
 import { StreamClient } from './streamClient.ts';
+import { presenceOf, routesOf } from './ways.ts';
 
 export interface AcceptorStart {
   readonly config: Config;
@@ -77,6 +80,8 @@ export interface AcceptorStart {
 
 export interface RunningAcceptor {
   readonly counters: Counters;
+  /** What people ask of its links, and do to them. */
+  readonly answers: AnswersByKind;
   /** Resolves when it listens, or is stopped before. Rejects with the listener's error. */
   listen(): Promise<void>;
   /** Why this acceptor is not ready, or `undefined` when it is. */
@@ -107,6 +112,11 @@ interface Shared {
   readonly blockList: BlockList;
 }
 
+/** Shared, and what people ask of the links and do to them. */
+interface Operated extends Shared {
+  readonly operate: Operate;
+}
+
 const clock = systemClock;
 const spread = spreadBy(Math.random);
 
@@ -120,8 +130,10 @@ function build(start: AcceptorStart, linksMax: number) {
   const toRegistrar = buildRegistrar(shared);
   const routes = routesOf(toBroker.uplink, toRegistrar.commands);
   const presence = presenceOf(toRegistrar.changes, toRegistrar.stream);
-  const toDevices = buildDevices(shared, linksMax, routes, presence, toRegistrar.backend);
-  return { ...shared, ...toBroker, ...toRegistrar, ...toDevices };
+  const operate = buildOperate(shared, toBroker.requests, toRegistrar.commands);
+  const operated = { ...shared, operate };
+  const toDevices = buildDevices(operated, linksMax, routes, presence, toRegistrar.backend);
+  return { ...operated, ...toBroker, ...toRegistrar, ...toDevices };
 }
 
 /** Broker to device: consumer, downlink, registry. Device to broker: uplink, publisher. */
@@ -169,41 +181,25 @@ function buildRegistrar({ start, counters, registry }: Shared) {
   return { changes, stream, commands, backend };
 }
 
-function routesOf(uplink: Uplink, commands: DeviceCommands): Routes {
-  return {
-    isFull: (type) => uplink.isFull(type),
-    isSlow: () => uplink.isSlow(),
-    onMessage: (endpoint, message) => uplink.onMessage(endpoint, message),
-    onAnswer: (endpoint, message) => commands.onAnswer(endpoint, message),
-    onEnd: (endpoint) => {
-      uplink.onEnd(endpoint);
-      commands.onEnd(endpoint);
-    },
+/** People: pages of links, those that have ended, a drain. */
+function buildOperate(shared: Shared, requests: Requests, commands: DeviceCommands): Operate {
+  const { start, registry } = shared;
+  const open = {
+    requests: (endpoint: Endpoint) => requests.openOf(endpoint),
+    commands: (endpoint: Endpoint) => commands.openOf(endpoint),
   };
-}
-
-function presenceOf(changes: LinkChanges, stream: StreamClient): Presence {
-  return {
-    onUp: (endpoint) => {
-      changes.onUp(endpoint);
-      stream.wake();
-    },
-    onDown: (endpoint, reason) => {
-      changes.onDown(endpoint, reason);
-      stream.wake();
-    },
-  };
+  return makeOperate({ ...start, registry, clock, spread, open });
 }
 
 /** Devices: listener, admission, endpoints. */
 function buildDevices(
-  shared: Shared,
+  shared: Operated,
   linksMax: number,
   routes: Routes,
   presence: Presence,
   backend: AuthClient,
 ) {
-  const { start, counters, registry, room, blockList } = shared;
+  const { start, counters, registry, room, blockList, operate } = shared;
   const { config, log } = start;
   const { limits, onBrokerLoss: policy } = config;
   const refusals = new RefusalLog({ log, limits, clock });
@@ -214,7 +210,8 @@ function buildDevices(
   const retryAfter = () => spread(limits.authRetryMs);
   const known = { files, addresses, backend, registry, blockList };
   const prover = new Identities({ listeners, ...known, retryAfter, clock });
-  const around = { registry, room, routes, presence, refusals, prover };
+  const { ended: ends, drain } = operate;
+  const around = { registry, room, routes, presence, refusals, prover, ends };
   const links = { makeProtocol, spread, linksMax, busyShare: watchBusy() };
   const endpoints = new Endpoints({ limits, counters, clock, ...links, ...around });
   const retryMs = limits.brokerLossRetryMs;
@@ -226,10 +223,14 @@ function buildDevices(
   });
   // A link to be refused has waited for its admission too, so refusals are paced as well.
   const onReady = (socket: Socket, acceptedUs: number, origin: Origin) => {
-    if (!lossPolicy.isRefusing) endpoints.accept(socket, acceptedUs, origin);
-    else endpoints.refuse(socket, 'broker-lost', retryMs);
+    if (drain.isOn) endpoints.refuse(socket, 'draining', limits.drainRetryMs);
+    else if (lossPolicy.isRefusing) endpoints.refuse(socket, 'broker-lost', retryMs);
+    else endpoints.accept(socket, acceptedUs, origin);
   };
-  const onFailure = refusals.onTurnedAway;
+  const onFailure: OnFailure = (peer, failure, why, listener) => {
+    refusals.onTurnedAway(peer, failure, why);
+    ends.onTurnedAway(peer, failure, why, listener);
+  };
   const ticketKey = Buffer.from(start.ticketKey, 'base64');
   const ways = { listeners, files, addresses, ticketKey, onReady, onFailure };
   const entrance = new Entrance({ limits, counters, clock, ...ways });
@@ -256,12 +257,6 @@ interface Arrived {
   readonly listener: ListenerConfig;
 }
 
-function addressesOf({ limits, allowFrom, denyFrom }: Config): Addresses {
-  const networksOf = (cidrs: readonly string[]) =>
-    cidrs.length === 0 ? undefined : readCidrs(cidrs);
-  return new Addresses({ limits, allow: networksOf(allowFrom), deny: networksOf(denyFrom) });
-}
-
 type Parts = ReturnType<typeof build>;
 
 class Acceptor implements RunningAcceptor {
@@ -276,6 +271,10 @@ class Acceptor implements RunningAcceptor {
 
   get counters(): Counters {
     return this.#parts.counters;
+  }
+
+  get answers(): AnswersByKind {
+    return this.#parts.operate.answers;
   }
 
   open(): void {
@@ -328,6 +327,7 @@ class Acceptor implements RunningAcceptor {
     if (this.#isDraining) return 'draining';
     if (!this.#parts.blockList.isKnown) return 'no block list yet';
     if (this.#state !== 'serving') return this.#state;
+    if (this.#parts.operate.drain.isOn) return DRAINED;
     if (!this.#parts.broker.isUp) return 'no broker connection';
     // Until the policy has looked, new links would still be refused.
     return this.#parts.lossPolicy.isRefusing ? 'refusing links' : undefined;

@@ -36,6 +36,7 @@ export const BYE_REASONS = [
   'auth-unavailable',
   'auth-expired',
   'blocked',
+  'disconnected',
 ] as const;
 export type ByeReason = (typeof BYE_REASONS)[number];
 

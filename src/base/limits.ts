@@ -165,6 +165,8 @@ export const LIMIT_SPECS = {
   questionsMax: count(64, 1, 10_000, 'questions open on one connection, each way'),
   questionBytesMax: bytes(MiB, 64 * KiB, 16 * MiB, 'largest question, answer or report'),
   answersUnreadBytes: bytes(4 * MiB, 64 * KiB, 256 * MiB, 'answers that a connection has not read'),
+  linksPageMax: count(500, 1, 10_000, 'links, or ended ones, in one answer'),
+  closedLinksMax: count(10_000, 10, 1_000_000, 'ended links a node remembers; never opened: a 4th'),
   controlConnectionsMax: count(32, 1, 1_000, 'on control.sock; above, the most idle is closed'),
 
   // The observer.

@@ -75,7 +75,7 @@ function rowOf(one: ProcessStatus, ofNode: string): string[] {
 }
 
 /** `4s`, `12m 4s`, `3h 12m`, `9d 3h`: two units are enough. */
-function ageOf(ageMs: number): string {
+export function ageOf(ageMs: number): string {
   const [days, hours] = [Math.floor(ageMs / DAY), Math.floor((ageMs % DAY) / HOUR)];
   const minutes = Math.floor((ageMs % HOUR) / MINUTE);
   const seconds = Math.floor((ageMs % MINUTE) / SECOND);

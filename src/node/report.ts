@@ -18,6 +18,9 @@ export interface Degraded {
   readonly reason: string;
 }
 
+/** Not ready: an operator wants it so. */
+export const DRAINED = 'drained by an operator';
+
 /** What one process says about itself. */
 export interface ReportMessage {
   /** 1 up for acceptors, 0 for the registrar. */

@@ -25,6 +25,7 @@ const INDEX = `Owsla
 /health/ready  200 while every acceptor takes links and has the broker, else 503 and why;
                with 200, "degraded" says what else does not work
 /metrics       figures in the Prometheus text format
+/api/v1/       status, links, closed, blocked, as JSON: docs/operations.md
 `;
 
 /** The admin pages, not yet listening. */

@@ -1,9 +1,11 @@
 /**
  * NodeQuestions: answers to questions about the whole node, and what the registrar does of it.
- * From: control.ts.  To: nodeStatus.ts, the supervisor's word, and each live process, all at once.
+ * From: control.ts, api.ts.  To: nodeStatus.ts, the supervisor's word, and each live
+ * process, all at once.
  * Bound: `questionMs` for a process; one that does not answer is named, and holds up nobody.
  */
 import { addressOf, type ListenerConfig } from '../base/listeners.ts';
+import type { Logger } from '../base/log.ts';
 import type { Counters } from '../base/metrics.ts';
 import { brokerAddress } from '../broker/brokerErrors.ts';
 import { type AnswersByKind, type AnswerTo, ChannelError } from '../node/channel.ts';
@@ -17,18 +19,25 @@ import type {
 } from '../node/statusAnswer.ts';
 import { OWSLA_VERSION } from '../node/version.ts';
 import type { ChildChannels } from './childChannels.ts';
+import type { NodeDrain } from './nodeDrain.ts';
+import { type NodeAnswer, nodeLinks } from './nodeLinks.ts';
 import type { NodeStatus } from './nodeStatus.ts';
 
 export interface NodeQuestionsOptions {
   readonly start: Pick<StartMessage, 'config' | 'node'>;
   readonly status: NodeStatus;
   readonly children: Pick<ChildChannels, 'ask'>;
+  readonly drain: NodeDrain;
+  readonly log: Pick<Logger, 'info'>;
   readonly clock?: () => number;
 }
 
 /** The questions, by kind. */
-export function nodeQuestions(options: NodeQuestionsOptions): AnswersByKind {
+export type NodeAnswers = Readonly<Record<string, NodeAnswer>>;
+
+export function nodeQuestions(options: NodeQuestionsOptions): NodeAnswers {
   return {
+    ...nodeLinks(options),
     status: () => statusOf(options),
     block: toRegistrar(options, 'block'),
     unblock: toRegistrar(options, 'unblock'),
@@ -36,16 +45,22 @@ export function nodeQuestions(options: NodeQuestionsOptions): AnswersByKind {
   };
 }
 
-/** Node does not say which process is at the other end; its user or root, by the file's mode. */
-const WHO = 'control.sock';
+/** All asked by the same one. */
+export function askedBy(who: string, answers: NodeAnswers): AnswersByKind {
+  const asked = Object.entries(answers).map(([kind, answer]): [string, AnswerTo] => [
+    kind,
+    (body) => answer(body, who),
+  ]);
+  return Object.fromEntries(asked);
+}
 
-function toRegistrar({ status, children }: NodeQuestionsOptions, kind: string): AnswerTo {
-  return (body) => {
+function toRegistrar({ status, children }: NodeQuestionsOptions, kind: string): NodeAnswer {
+  return (body, who) => {
     const registrar = status.node?.children.find(({ role }) => role === 'registrar');
     if (registrar?.incarnation === undefined) {
       throw new ChannelError('failed', 'the registrar is not running; try again in a moment');
     }
-    return children.ask(registrar.incarnation, kind, { ...Object(body), who: WHO });
+    return children.ask(registrar.incarnation, kind, { ...Object(body), who });
   };
 }
 

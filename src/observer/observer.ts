@@ -15,12 +15,17 @@ import {
 } from '../node/ipc.ts';
 import { makeAdmin } from './admin.ts';
 import { AdminGuard } from './adminGuard.ts';
+import { addApi } from './api.ts';
 import { ChildChannels } from './childChannels.ts';
 import { Control } from './control.ts';
 import { Exposition } from './exposition.ts';
 import { Guests } from './guests.ts';
-import { nodeQuestions } from './nodeQuestions.ts';
+import { NodeDrain } from './nodeDrain.ts';
+import { askedBy, nodeQuestions } from './nodeQuestions.ts';
 import { NodeStatus } from './nodeStatus.ts';
+
+/** Node does not say which process is at the other end; its user or root, by the file's mode. */
+const WHO = 'control.sock';
 
 /**
  * Start the observer in this process; resolves when it takes reports and HTTP requests.
@@ -33,16 +38,21 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
     path: observerSocket(start.folder),
     limits,
     log,
-    onReport: (report) => status.onReport(report, performance.now()),
+    onReport: (report) => {
+      status.onReport(report, performance.now());
+      drain.onReport(report);
+    },
   });
+  const drain = new NodeDrain(children);
   await children.listen();
-  const answers = nodeQuestions({ start, status, children });
+  const answers = nodeQuestions({ start, status, children, drain, log });
   const path = controlSocket(runDir || start.folder);
-  const control = new Control({ path, limits, log, answers });
+  const control = new Control({ path, limits, log, answers: askedBy(WHO, answers) });
   const guests = new Guests(limits);
   const exposition = new Exposition(status, limits.scrapeMs, guests.ends);
   const guard = new AdminGuard(start.config);
   const admin = makeAdmin(status, exposition, guests, guard, limits);
+  addApi(admin, answers);
   try {
     await admin.listen({ host: adminHost, port: adminPort });
   } catch (error) {

@@ -16,39 +16,26 @@ import type { Socket } from 'node:net';
 import { type ByeReason, type CloseReason, ProtocolError } from '../../base/errors.ts';
 import { bump } from '../../base/metrics.ts';
 import type { CommandMessage, Event, MessageType, Request } from '../../wire/message.ts';
-import type { FromDevice, Greeting, Protocol, Received } from '../../wire/protocol.ts';
+import type { FromDevice, Protocol, Received } from '../../wire/protocol.ts';
 import { Allowance } from './allowance.ts';
+import { greet } from './greet.ts';
 import { HEAVY_BYTES } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
-import { keepaliveVerdict, ruleKeepalive } from './keepalive.ts';
+import { keepaliveVerdict } from './keepalive.ts';
+import { LinkState } from './linkState.ts';
 import type { Came, Origin } from './origin.ts';
 import { Outbox } from './outbox.ts';
 import { peerOf } from './peer.ts';
-import type { AuthFailure, AuthVerdict, Proof, TopicFilter } from './proof.ts';
+import type { Obstacle } from './readGate.ts';
 import { listenTo } from './socket.ts';
 
-export type EndpointState = 'greeting' | 'authenticating' | 'open' | 'draining' | 'closed';
-
-export class Endpoint {
+export class Endpoint extends LinkState {
   /** The connection id, as UUID text. */
   readonly id: string;
   /** When its socket was accepted, in the clock's µs: of a device's links the latest is its own. */
   readonly acceptedUs: number;
   /** How it came. */
   readonly origin: Origin | undefined;
-  state: EndpointState = 'greeting';
-  /** Empty until it is proved. */
-  deviceId = '';
-  /** What its device may publish; undefined: everything. */
-  topics: TopicFilter | undefined;
-  /** Messages under way: the routes `hold` and `release`. */
-  inFlight = 0;
-
-  // Times are the host clock's ms; see KeepaliveTimes.
-  keepaliveMs = 0;
-  heardAt: number;
-  pausedAt = 0;
-  pingedAt = 0;
   /** Something was written since the outbox was last seen empty. */
   #hasWritten = false;
 
@@ -66,6 +53,7 @@ export class Endpoint {
   #isFinished = false;
 
   constructor(id: string, { socket, acceptedUs, origin }: Came, host: EndpointHost) {
+    super();
     this.id = id;
     this.acceptedUs = acceptedUs;
     this.origin = origin;
@@ -100,6 +88,20 @@ export class Endpoint {
   get heldBytes(): number {
     const unread = this.#protocol.heldBytes + this.#socket.readableLength;
     return this.#outbox.heldBytes + unread + (this.#held?.payload.length ?? 0);
+  }
+
+  /** What the kernel gave of the device's, and what was given to it. */
+  get bytesIn(): number {
+    return this.#socket.bytesRead;
+  }
+
+  get bytesOut(): number {
+    return this.#socket.bytesWritten;
+  }
+
+  /** Why it is paused now, or would be; undefined: its next message is handled. */
+  get obstacle(): Obstacle | 'broker' | undefined {
+    return this.#held === undefined ? this.#host.gate.obstacle(this) : 'broker';
   }
 
   /** Memory of what the device has not taken, in bytes. */
@@ -181,6 +183,8 @@ export class Endpoint {
 
   #onMessage(message: Received): void {
     bump(this.#host.counters.messagesIn, message.type);
+    this.messagesIn += 1;
+    this.tap?.onRead(this, message);
     this.#host.gate.pay(this, this.#protocol);
     this.#onAccepted(this.#protocol.accept(message));
   }
@@ -189,7 +193,7 @@ export class Endpoint {
     switch (message.type) {
       case 'event':
       case 'request':
-        if (this.topics?.allows(message.topic) === false) this.#notAllowed(message);
+        if (this.proof?.topics?.allows(message.topic) === false) this.#notAllowed(message);
         else this.#host.onMessage(this, message);
         break;
       case 'ping':
@@ -203,46 +207,14 @@ export class Endpoint {
         this.#end('peer-bye');
         break;
       case 'hello':
-        this.#onGreeting(message);
+        greet(this, message, this.#host);
     }
-  }
-
-  /** Who is it? Until that is known, nothing more of it is handled. */
-  #onGreeting(greeting: Greeting): void {
-    const verdict = this.#host.prove(this, greeting);
-    if (!(verdict instanceof Promise)) this.#onVerdict(greeting, verdict);
-    else {
-      this.state = 'authenticating';
-      void verdict.then((settled) => this.#onVerdict(greeting, settled)).then(() => this.wake());
-    }
-  }
-
-  #onVerdict(greeting: Greeting, verdict: AuthVerdict): void {
-    if (!this.isLive) return;
-    if ('code' in verdict) this.#onNoProof(greeting, verdict);
-    else this.#open(greeting, verdict);
-  }
-
-  #open({ deviceId, keepalive }: Greeting, proof: Proof): void {
-    const { limits, clock } = this.#host;
-    this.deviceId = deviceId;
-    this.topics = proof.topics;
-    this.keepaliveMs = ruleKeepalive(keepalive, limits);
-    this.state = 'open';
-    this.#host.onOpen(this, proof);
-    this.#send('welcome', this.#protocol.welcome(this.id, this.keepaliveMs, clock.wall()));
-  }
-
-  #onNoProof({ deviceId }: Greeting, failure: AuthFailure): void {
-    const { code, sentence, retryAfter } = failure;
-    this.#host.onNoProof(this, deviceId, failure);
-    if (code === 'auth-failed') this.#sayError(new ProtocolError(code, sentence));
-    this.close(code, retryAfter);
   }
 
   /** A topic that its device may not publish to: costs the message, and nothing else. */
   #notAllowed(message: Event | Request): void {
     const told = this.#protocol.notAllowed(message);
+    this.notAllowed += 1;
     this.#host.onNotAllowed(this);
     if (told) this.#send(message.type === 'request' ? 'reply' : 'error', told);
   }
@@ -250,16 +222,23 @@ export class Endpoint {
   /** Tell the device what was wrong and with which of its messages, and end the link. */
   #refuse(error: ProtocolError): void {
     this.#host.onError(this, error);
-    this.#sayError(error);
+    this.sayError(error);
     this.close(error.code);
   }
 
-  #sayError(error: ProtocolError): void {
+  // To the device.
+
+  /** It has said and proved who it is. */
+  welcome(): void {
+    const now = this.#host.clock.wall();
+    this.#send('welcome', this.#protocol.welcome(this.id, this.keepaliveMs, now));
+  }
+
+  /** What was wrong; a goodbye follows. */
+  sayError(error: ProtocolError): void {
     bump(this.#host.counters.errors, error.code);
     this.#send('error', this.#protocol.error(error));
   }
-
-  // To the device.
 
   /** An EVENT is safe at the broker. */
   acknowledge(id: number): void {
@@ -308,6 +287,8 @@ export class Endpoint {
     const { counters } = this.#host;
     bump(counters.messagesOut, type);
     counters.bytesOut += frame.length;
+    this.messagesOut += 1;
+    this.tap?.onWritten(this, type, frame);
     this.#hasWritten = true;
     this.#outbox.write(frame);
   }
@@ -382,9 +363,10 @@ export class Endpoint {
     if (this.isLive) this.readAhead();
   }
 
-  /** Check the deadlines of an open link; called once per round of the registry. */
-  sweep(now: number): void {
+  /** Check the deadlines of an open link; once per round of the registry, `ms` after the last. */
+  sweep(now: number, ms: number): void {
     if (this.state !== 'open') return;
+    this.countRate(ms);
     // A fleet's sweep costs the memory that it reads: an idle link's outbox and socket are not.
     if (this.#hasWritten) {
       if (this.#outbox.isStalled(now, this.#host.limits.stallMs)) this.close('outbox-full');

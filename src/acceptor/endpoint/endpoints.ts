@@ -29,7 +29,7 @@ import { ReadGate } from './readGate.ts';
 import type { Registry } from './registry.ts';
 import { RoomQueues } from './roomQueues.ts';
 import type { RoomSignal } from './roomSignal.ts';
-import type { Presence, Prover, Refusals, Routes } from './routes.ts';
+import type { EndCause, Ends, Presence, Prover, Refusals, Routes } from './routes.ts';
 import type { Spread } from './spread.ts';
 
 export interface EndpointsOptions {
@@ -49,6 +49,7 @@ export interface EndpointsOptions {
   readonly prover: Prover;
   readonly presence: Presence;
   readonly refusals: Refusals;
+  readonly ends?: Ends;
 }
 
 /** Ends by which a device errs, besides the codes of ERROR. */
@@ -67,6 +68,7 @@ export class Endpoints implements EndpointHost {
   readonly #prover: Prover;
   readonly #presence: Presence;
   readonly #refusals: Refusals;
+  readonly #ends: Ends | undefined;
   readonly #rooms: RoomQueues<Endpoint>;
   readonly #deadlines: LinkDeadlines;
   readonly #heavy: Heavy<Endpoint>;
@@ -74,6 +76,8 @@ export class Endpoints implements EndpointHost {
   readonly #sweep: LinkSweep<Endpoint>;
   readonly #intake: Intake;
   #onEmpty: (() => void) | undefined;
+  /** What was wrong with the link whose end follows at once. */
+  #cause: EndCause | undefined;
 
   constructor(options: EndpointsOptions) {
     const { limits, counters, clock, registry, routes, refusals, spread, linksMax } = options;
@@ -100,6 +104,7 @@ export class Endpoints implements EndpointHost {
     this.#prover = options.prover;
     this.#presence = options.presence;
     this.#refusals = refusals;
+    this.#ends = options.ends;
     this.#rooms = rooms;
     this.#deadlines = deadlines;
     this.#heavy = heavy;
@@ -162,6 +167,7 @@ export class Endpoints implements EndpointHost {
 
   onNoProof(endpoint: Endpoint, deviceId: string, failure: AuthFailure): void {
     const { code, reason, sentence: message } = failure;
+    this.#cause = { why: message, deviceId };
     bump(this.counters.authFailures, reason);
     this.#refusals.onRefusal({ deviceId, peer: endpoint.peer }, code, { message });
     // Of the others one is not the device's fault, and the other has proved who it is: those that
@@ -189,11 +195,14 @@ export class Endpoints implements EndpointHost {
   }
 
   onError(endpoint: Endpoint, error: ProtocolError): void {
+    this.#cause = { why: error.message };
     this.#refusals.onRefusal(endpoint, error.code, error);
   }
 
   onEnd(endpoint: Endpoint, reason: CloseReason): void {
     bump(this.counters.closes, reason);
+    this.#ends?.onEnd(endpoint, reason, this.#cause);
+    this.#cause = undefined;
     if (FAULTS.has(reason)) this.#refusals.onRefusal(endpoint, reason);
     if (this.#registry.unregister(endpoint)) this.counters.links -= 1;
     this.#rooms.delete(endpoint);

@@ -8,6 +8,8 @@ import type { AuthReason } from '../../base/errors.ts';
 import type { AuthMethod } from '../../base/listeners.ts';
 
 export interface TopicFilter {
+  /** As they were written: of several lists, all of them allow it. */
+  readonly patterns: readonly (readonly string[])[];
   allows(topic: string): boolean;
 }
 
@@ -15,6 +17,8 @@ export interface TopicFilter {
 export interface Proof {
   /** How. */
   readonly method: AuthMethod;
+  /** With which key, by its id: for people. */
+  readonly by?: string;
   /** ms since 1970; undefined: it never ends. */
   readonly expiresAt?: number;
   /** Undefined: it may publish to all topics. */

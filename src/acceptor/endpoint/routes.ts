@@ -39,6 +39,18 @@ export interface Presence {
   onDown(endpoint: Endpoint, reason: CloseReason): void;
 }
 
+/** What was wrong with a link that ends now: of fixed words. */
+export interface EndCause {
+  readonly why: string;
+  /** As it was said; it is not proved. */
+  readonly deviceId?: string;
+}
+
+/** Who remembers links that have ended. */
+export interface Ends {
+  onEnd(endpoint: Endpoint, reason: CloseReason, cause: EndCause | undefined): void;
+}
+
 /** What a log may say of a link. Both are empty where they are not known. */
 export interface RefusedLink {
   readonly deviceId: string;

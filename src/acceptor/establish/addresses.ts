@@ -11,7 +11,8 @@
  * in IPv6 (`::ffff:192.0.2.7`) is that IPv4 address. What is no address (a Unix socket) is in no
  * network and is not counted.
  */
-import { isListed, type Networks, plainAddress } from '../../base/networks.ts';
+import type { Config } from '../../base/config.ts';
+import { isListed, type Networks, plainAddress, readCidrs } from '../../base/networks.ts';
 
 /** Addresses whose failures are remembered. */
 export const FAILED_ADDRESSES_MAX = 65_536;
@@ -135,4 +136,15 @@ function keyOf(address: string): string | undefined {
     groups.push(...Array<string>(GROUPS - groups.length - behind.length).fill('0'), ...behind);
   }
   return `${groups.slice(0, NET_GROUPS).join(':')}::/64`;
+}
+
+/** As the config says. */
+export function addressesOf({
+  limits,
+  allowFrom,
+  denyFrom,
+}: Pick<Config, 'limits' | 'allowFrom' | 'denyFrom'>): Addresses {
+  const networksOf = (cidrs: readonly string[]) =>
+    cidrs.length === 0 ? undefined : readCidrs(cidrs);
+  return new Addresses({ limits, allow: networksOf(allowFrom), deny: networksOf(denyFrom) });
 }

@@ -37,9 +37,16 @@ export interface EstablishOptions {
   readonly clock: Clock;
   readonly addresses: Addresses;
   readonly onReady: (socket: Socket, acceptedUs: number, origin: Origin) => void;
-  /** `why` is of fixed words. */
-  readonly onFailure: (peer: string, failure: EstablishFailure, why: string) => void;
+  readonly onFailure: OnFailure;
 }
+
+/** A link was over before its first frame. `why` is of fixed words. */
+export type OnFailure = (
+  peer: string,
+  failure: EstablishFailure,
+  why: string,
+  listener: string,
+) => void;
 
 type Step = 'proxy' | 'hello' | 'queued' | 'handshake' | 'over';
 
@@ -112,7 +119,8 @@ export class Establish implements TlsEvents {
     }
     counters.accepts += 1;
     bump(counters.establishFailures, FAILURE_OF[admits]);
-    onFailure(socket.remoteAddress ?? '', FAILURE_OF[admits], admits);
+    const { name } = origin.listener;
+    onFailure(socket.remoteAddress ?? '', FAILURE_OF[admits], admits, name);
     socket.on('error', ignore);
     socket.resetAndDestroy();
   }
@@ -268,7 +276,7 @@ export class Establish implements TlsEvents {
     this.#end(coming);
     counters.accepts += 1;
     bump(counters.establishFailures, failure);
-    onFailure(peer || address, failure, why);
+    onFailure(peer || address, failure, why, coming.way.listener.name);
     socket.on('error', ignore);
     // What TLS has to say of it is written already; a reset would take it back.
     if (failure === 'tls-handshake') socket.destroySoon();

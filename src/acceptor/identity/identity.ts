@@ -29,6 +29,14 @@ export interface IdentitySources {
 }
 
 type Answer = AuthVerdict | Promise<AuthVerdict>;
+/** What a proof says besides its method. */
+interface Grounds {
+  readonly expiresAt?: number | undefined;
+  readonly by?: string | undefined;
+  readonly topics?: TopicFilter | undefined;
+}
+/** Methods, and ids of keys. */
+const SHARED_MAX = 64;
 /** Undefined: it does not apply. */
 type Method = (origin: Origin, greeting: Greeting, now: number, from: At) => Answer | undefined;
 /** Address and port. */
@@ -65,6 +73,8 @@ export class Identity {
   readonly #sources: IdentitySources;
   readonly #methods: readonly Method[];
   readonly #topics: TopicFilter | undefined;
+  /** Links keep their proof: one that says the same of many is one object. */
+  readonly #shared = new Map<string, Proof>();
   /** ms since 1970. */
   readonly #wall: () => number;
 
@@ -107,12 +117,18 @@ export class Identity {
     return authFailure('blocked');
   }
 
-  #proof(method: AuthMethod, expiresAt?: number, topics = this.#topics): Proof {
-    return {
+  #proof(method: AuthMethod, { expiresAt, by, topics = this.#topics }: Grounds = {}): Proof {
+    const isShared = expiresAt === undefined && topics === this.#topics;
+    const shared = isShared ? this.#shared.get(by ?? method) : undefined;
+    if (shared?.method === method) return shared;
+    const proof = {
       method,
+      ...(by === undefined ? {} : { by }),
       ...(expiresAt === undefined ? {} : { expiresAt }),
       ...(topics === undefined ? {} : { topics }),
     };
+    if (isShared && this.#shared.size < SHARED_MAX) this.#shared.set(by ?? method, proof);
+    return proof;
   }
 
   // The methods.
@@ -133,7 +149,7 @@ export class Identity {
     if ('reason' in found) return authFailure(found.reason);
     if (!isSame(found.deviceId, greeting.deviceId)) return authFailure('other-device');
     if (found.notAfter <= now) return authFailure('expired');
-    return this.#proof('cert', found.notAfter);
+    return this.#proof('cert', { expiresAt: found.notAfter });
   }
 
   /** As the proxy found it. It tells no more of the certificate than its common name. */
@@ -158,7 +174,7 @@ export class Identity {
     if (keys === undefined) return authFailure('unavailable');
     const verdict = verifyToken(token, deviceId, keys, now);
     if ('reason' in verdict) return authFailure(verdict.reason);
-    return this.#proof('key', verdict.expiresAt);
+    return this.#proof('key', { ...verdict, by: keyIdIn(token, keys) });
   }
 
   #byJwt({ deviceId, token }: Greeting, now: number): Answer | undefined {
@@ -167,7 +183,7 @@ export class Identity {
     if (keys === undefined) return authFailure('unavailable');
     const audience = this.#listener.jwtAudience || undefined;
     return verifyJwt(token, deviceId, { keys, audience }, now).then((verdict) => {
-      if (!('reason' in verdict)) return this.#proof('jwt', verdict.expiresAt);
+      if (!('reason' in verdict)) return this.#proof('jwt', { expiresAt: verdict.expiresAt });
       const isOther = verdict.reason === 'wrong-device';
       return authFailure(isOther ? 'other-device' : verdict.reason);
     });
@@ -181,8 +197,14 @@ export class Identity {
     if (!isAllowed) return authFailure('denied');
     if (expiresAt !== 0 && expiresAt <= this.#wall()) return authFailure('expired');
     const filter = bothFilters(this.#topics, topics);
-    return this.#proof('backend', expiresAt === 0 ? undefined : expiresAt, filter);
+    return this.#proof('backend', { expiresAt: expiresAt || undefined, topics: filter });
   }
+}
+
+/** The key's own text: one cut out of the token would keep all of it in memory. */
+function keyIdIn(token: string, keys: GroupKeys): string | undefined {
+  for (const keyId of keys.keys()) if (token.startsWith(`k1.${keyId}.`)) return keyId;
+  return undefined;
 }
 
 function isSame(proved: string, claimed: string): boolean {

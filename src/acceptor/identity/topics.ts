@@ -9,7 +9,7 @@ import type { TopicFilter } from '../endpoint/proof.ts';
 export function topicFilter(patterns: readonly string[]): TopicFilter | undefined {
   if (patterns.length === 0) return undefined;
   const split = patterns.map((pattern) => pattern.split('.'));
-  return { allows: (topic) => matchesAny(split, topic.split('.')) };
+  return { patterns: [patterns], allows: (topic) => matchesAny(split, topic.split('.')) };
 }
 
 /** What a listener allows, and of it what a backend has said; an empty list of its is nothing. */
@@ -19,7 +19,10 @@ export function bothFilters(
 ): TopicFilter | undefined {
   if (said === undefined) return ours;
   const theirs = topicFilter(said);
-  return { allows: (topic) => theirs?.allows(topic) === true && ours?.allows(topic) !== false };
+  return {
+    patterns: [...(ours?.patterns ?? []), said],
+    allows: (topic) => theirs?.allows(topic) === true && ours?.allows(topic) !== false,
+  };
 }
 
 function matchesAny(patterns: readonly (readonly string[])[], words: readonly string[]): boolean {

@@ -127,6 +127,11 @@ export class DeviceCommands {
     return this.#lastId;
   }
 
+  /** COMMANDs of one link that have no RESULT. */
+  openOf(endpoint: Endpoint): number {
+    return this.#links.get(endpoint)?.size ?? 0;
+  }
+
   /** An ACK or a RESULT. One for no open COMMAND is only counted. */
   onAnswer(endpoint: CommandLink, message: Ack | Result): void {
     const { counters, notify, trace } = this.#options;

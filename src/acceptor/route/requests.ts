@@ -74,6 +74,11 @@ export class Requests {
     return request;
   }
 
+  /** Those of one link. */
+  openOf(endpoint: Endpoint): number {
+    return this.#byEndpoint.get(endpoint)?.size ?? 0;
+  }
+
   find(endpoint: Endpoint, id: number): OpenRequest | undefined {
     return this.#byEndpoint.get(endpoint)?.get(id);
   }

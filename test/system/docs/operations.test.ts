@@ -106,6 +106,8 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
   const status = page.take('sh', 'owsla status');
   const devices = page.take('sh', 'owsla devices');
   const commands = page.take('sh', 'owsla command');
+  const links = page.take('sh', 'owsla links');
+  const drain = page.take('sh', 'owsla drain');
   const blocks = page.take('sh', 'owsla block');
   const keys = page.take('sh', 'owsla key');
   const scrape = page.take('sh', '/metrics');
@@ -187,6 +189,13 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       const dashed = await world.ends(t, page.inline('owsla command --wait'), 0);
       t.match(dashed, /^result 0 opened/m);
 
+      const linked = await world.ends(t, links);
+      for (const word of ['connection', 'keepalive', 'door-17 is disconnected']) {
+        t.match(linked, word);
+      }
+      const drained = await world.ends(t, drain);
+      t.match(drained, /takes no links; 1 are told[\s\S]*the node takes links/);
+      await world.isReady();
       const kept = alike(await world.ends(t, blocks));
       t.equal(kept, alike(page.shown('door-17 is blocked')));
 

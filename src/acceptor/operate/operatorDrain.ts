@@ -1,0 +1,86 @@
+/**
+ * OperatorDrain: an operator wants this acceptor empty for a while; the process stays.
+ * From: linkQuestions.ts: drain and resume.  To: its links, BYE `draining`, shard by shard.
+ * Bound: links with nothing under way first, over `drainPaceMs`; those with something as it is
+ * done, and all that are left when `drainMs` are over. New ones are refused by acceptor.ts.
+ *
+ *   taking links --drain--> draining --resume--> taking links
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Clock } from '../../base/clock.ts';
+import { type Limits, SHARDS } from '../../base/limits.ts';
+import type { Endpoint } from '../endpoint/endpoint.ts';
+import type { Registry } from '../endpoint/registry.ts';
+import type { Spread } from '../endpoint/spread.ts';
+
+export interface OperatorDrainOptions {
+  readonly registry: Registry<Endpoint>;
+  readonly limits: Pick<Limits, 'drainMs' | 'drainPaceMs' | 'drainRetryMs'>;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly spread: Spread;
+}
+
+/** BYEs take at least so long per link, so that few links do not wait long. */
+const MS_PER_LINK = 1;
+/** How often it looks which links have nothing under way any more. */
+const LOOK_MS = 50;
+
+export class OperatorDrain {
+  readonly #options: OperatorDrainOptions;
+  /** Of this time; undefined: it takes links. */
+  #drain: object | undefined;
+
+  constructor(options: OperatorDrainOptions) {
+    this.#options = options;
+  }
+
+  get isOn(): boolean {
+    return this.#drain !== undefined;
+  }
+
+  /** False: it was so before. */
+  begin(): boolean {
+    if (this.isOn) return false;
+    const drain = {};
+    this.#drain = drain;
+    void this.#sayBye(drain);
+    return true;
+  }
+
+  /** Links that were told BYE stay told. False: it was so before. */
+  end(): boolean {
+    const wasOn = this.isOn;
+    this.#drain = undefined;
+    return wasOn;
+  }
+
+  async #sayBye(drain: object): Promise<void> {
+    const { registry, limits, clock } = this.#options;
+    const paceMs = Math.min(limits.drainPaceMs, registry.size * MS_PER_LINK);
+    const begun = clock.now();
+    const isOver = () => this.#drain !== drain;
+    for (let shard = 0; shard < SHARDS && !isOver(); shard += 1) {
+      this.#close(shard, isQuiet);
+      const early = begun + (paceMs * (shard + 1)) / SHARDS - clock.now();
+      await pause(early > 1 ? early : 0, undefined, { ref: false });
+    }
+    while (!isOver() && registry.size > 0) {
+      const isLate = clock.now() - begun >= limits.drainMs + paceMs;
+      for (let shard = 0; shard < SHARDS && !isOver(); shard += 1) {
+        this.#close(shard, isLate ? () => true : isQuiet);
+      }
+      await pause(LOOK_MS, undefined, { ref: false });
+    }
+  }
+
+  #close(shard: number, isMeant: (endpoint: Endpoint) => boolean): void {
+    const { registry, limits, spread } = this.#options;
+    for (const endpoint of registry.shard(shard)) {
+      if (isMeant(endpoint)) endpoint.close('draining', spread(limits.drainRetryMs));
+    }
+  }
+}
+
+function isQuiet({ inFlight }: Endpoint): boolean {
+  return inFlight === 0;
+}

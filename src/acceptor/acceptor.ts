@@ -143,7 +143,9 @@ function buildBroker({ start, counters, registry, room }: Shared) {
   const broker = new AcceptorBroker({ ...toBroker, ...toPublish, limits, counters, log });
   const replyTo = () => broker.replyTo;
   const isPersistent = config.eventDelivery === 'persistent';
-  const uplink = new Uplink({ publishers, requests, names: at, replyTo, isPersistent, clock });
+  const { confirmSeconds } = counters;
+  const more = { isPersistent, confirmSeconds, clock };
+  const uplink = new Uplink({ publishers, requests, names: at, replyTo, ...more });
   return { requests, publishers, broker, uplink };
 }
 

@@ -6,9 +6,11 @@
  * figures are totals, so the next one that gets through says it all.
  */
 import { type EventLoopMonitorOptions, monitorEventLoopDelay } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
 import type { Counters, RegistrarCounters, Snapshot } from '../base/metrics.ts';
 import type { AnswersByKind } from './channel.ts';
 import { ChildChannel } from './childChannel.ts';
+import { openFiles, openFilesMax } from './files.ts';
 import { observerSocket, type StartMessage } from './ipc.ts';
 import { OWSLA_VERSION } from './version.ts';
 
@@ -42,7 +44,14 @@ export interface ProcessAnswer extends ReportMessage {
 /** Figures that every process has. */
 type Measured = Pick<
   Counters,
-  'loopLagP50Seconds' | 'loopLagP99Seconds' | 'loopLagMaxSeconds' | 'cpuSeconds' | 'rssBytes'
+  | 'loopLagP50Seconds'
+  | 'loopLagP99Seconds'
+  | 'loopLagMaxSeconds'
+  | 'cpuSeconds'
+  | 'rssBytes'
+  | 'heapRatio'
+  | 'openFiles'
+  | 'openFilesMax'
 >;
 
 /** The part of a process that is reported. */
@@ -71,6 +80,8 @@ export class Report {
   readonly #start: StartMessage;
   readonly #reported: Reported;
   readonly #lag = monitorEventLoopDelay(PER_TURN);
+  /** 0: there is no limit. */
+  readonly #filesMax = finite(openFilesMax());
   readonly #timer: NodeJS.Timeout;
   readonly #channel: ChildChannel;
 
@@ -133,12 +144,20 @@ export class Report {
     const { user, system } = process.cpuUsage();
     counters.cpuSeconds = (user + system) / US_PER_SECOND;
     counters.rssBytes = residentBytes() ?? counters.rssBytes;
+    const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
+    counters.heapRatio = used / most;
+    counters.openFiles = openFiles() ?? counters.openFiles;
+    counters.openFilesMax = this.#filesMax;
   }
 }
 
 /** Report it until `stop()`. Never throws, and never waits for the observer. */
 export function startReport(start: StartMessage, reported: Reported): Report {
   return new Report(start, reported);
+}
+
+function finite(value: number): number {
+  return Number.isFinite(value) ? value : 0;
 }
 
 /** The kernel tells it by a file, so not while this process or the machine has no file left. */

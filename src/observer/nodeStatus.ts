@@ -5,6 +5,7 @@
  * To: exposition.ts (totals that never fall) and the health answers.
  * Bound: one entry per process of the node, whatever the number of restarts.
  */
+import type { Histogram } from '../base/histogram.ts';
 import {
   acceptorMetrics,
   BACKEND_AUTH_METRICS,
@@ -32,8 +33,10 @@ export const COMMAND_LIST = Object.entries(COMMAND_METRICS) as SpecList;
 /** A report counts as current for this many intervals. */
 const FRESH_INTERVALS = 3;
 
-/** Any process's figures: a number each, or a number per label value. */
-export type Figures = Record<string, number | Record<string, number>>;
+/** Any process's figures: a number each, a number per label value, or a histogram. */
+export type Figures = Record<string, number | Record<string, number> | Histogram>;
+/** Totals only rise: counters and histograms. A gauge is as it is now. */
+export type FigureKind = 'total' | 'gauge';
 export type SpecList = readonly (readonly [string, MetricSpec])[];
 
 interface Entry {
@@ -82,7 +85,7 @@ export class NodeStatus {
       entry.state = state;
       entry.why = why;
       if (entry.incarnation === incarnation) continue;
-      if (entry.last) mergeKind(entry, entry.base, entry.last.snapshot, 'counter');
+      if (entry.last) mergeKind(entry, entry.base, entry.last.snapshot, 'total');
       entry.last = undefined;
       entry.reportedAt = Number.NEGATIVE_INFINITY;
       entry.incarnation = incarnation;
@@ -181,18 +184,18 @@ function whyStarting({ state, last }: Entry): string | undefined {
 
 function totalOf(entry: Entry): Figures {
   const sum = structuredClone(entry.base);
-  if (entry.last) mergeKind(entry, sum, entry.last.snapshot, 'counter');
+  if (entry.last) mergeKind(entry, sum, entry.last.snapshot, 'total');
   if (entry.last) mergeKind(entry, sum, entry.last.snapshot, 'gauge');
   return sum;
 }
 
-/** Counters are added up, gauges are as they are now. */
-function mergeKind({ specs }: Entry, into: Figures, from: Figures, kind: MetricSpec['kind']) {
-  merge(specs, into, from, kind, (a, b) => (kind === 'counter' ? a + b : b));
+/** Totals are added up, gauges are as they are now. */
+function mergeKind({ specs }: Entry, into: Figures, from: Figures, kind: FigureKind) {
+  merge(specs, into, from, kind, (a, b) => (kind === 'total' ? a + b : b));
 }
 
 /** A figure as its labelled values; one that has no label has the single value ''. */
-export function valuesOf(figure: number | Readonly<Record<string, number>>): [string, number][] {
+export function valuesOf(figure: Readonly<Figures[string]>): [string, number][] {
   return typeof figure === 'number' ? [['', figure]] : Object.entries(figure);
 }
 
@@ -201,18 +204,26 @@ export function merge(
   specs: SpecList,
   into: Figures,
   from: Readonly<Figures>,
-  kind: MetricSpec['kind'],
+  kind: FigureKind,
   combine: (a: number, b: number, name: string) => number,
 ): void {
   for (const [name, spec] of specs) {
     const mine = into[name];
-    if (spec.kind !== kind || from[name] === undefined || mine === undefined) continue;
-    if (typeof mine === 'number') {
-      into[name] = combine(mine, Number(from[name]), name);
-      continue;
-    }
-    for (const [label, value] of valuesOf(from[name])) {
-      mine[label] = combine(mine[label] ?? 0, value, name);
+    const theirs = from[name];
+    if ((spec.kind === 'gauge') !== (kind === 'gauge')) continue;
+    if (mine === undefined || theirs === undefined) continue;
+    if (typeof mine === 'number') into[name] = combine(mine, Number(theirs), name);
+    else if (Array.isArray(mine)) addHistogram(mine, theirs);
+    else {
+      for (const [label, value] of valuesOf(theirs)) {
+        mine[label] = combine(mine[label] ?? 0, value, name);
+      }
     }
   }
+}
+
+function addHistogram(into: Histogram, from: Readonly<Figures[string]>): void {
+  if (!Array.isArray(from)) return;
+  for (const [at, value] of from.entries())
+    if (at < into.length) into[at] = (into[at] ?? 0) + value;
 }

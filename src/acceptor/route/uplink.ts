@@ -7,6 +7,7 @@
  */
 import type { Options } from 'amqplib';
 import type { Clock } from '../../base/clock.ts';
+import { type Histogram, observeSince, ticks } from '../../base/histogram.ts';
 import type { DropReason } from '../../base/metrics.ts';
 import type { Publisher, Publishing } from '../../broker/publisher.ts';
 import { type Names, routingKey } from '../../broker/topology.ts';
@@ -26,6 +27,8 @@ export interface UplinkOptions {
   readonly replyTo: () => string;
   /** EVENTs outlive the broker's restart, in queues that do. */
   readonly isPersistent: boolean;
+  /** Of both kinds, from reading to the confirm. */
+  readonly confirmSeconds: Histogram;
   readonly clock: Clock;
 }
 
@@ -100,6 +103,7 @@ class EventPublishing implements Publishing, Uplinked {
   readonly message: Event;
   readonly peer: string;
   readonly receivedAt: number;
+  readonly #begun = ticks();
   readonly #uplink: UplinkOptions;
 
   constructor(uplink: UplinkOptions, endpoint: Endpoint, message: Event, receivedAt: number) {
@@ -135,6 +139,7 @@ class EventPublishing implements Publishing, Uplinked {
   }
 
   onConfirm(): void {
+    observeSince(this.#uplink.confirmSeconds, this.#begun);
     const { id } = this.message;
     if (id !== 0) this.endpoint.acknowledge(id);
     this.endpoint.release();
@@ -208,6 +213,7 @@ class RequestPublishing implements Publishing, Uplinked {
 
   /** Published; now it waits for its reply, and its payload is no longer held for that. */
   onConfirm(): void {
+    observeSince(this.#uplink.confirmSeconds, this.#open.begun);
     this.#open.publishing = undefined;
   }
 

@@ -86,7 +86,8 @@ const LAYERS: readonly Layer[] = [
     values: [...BASE, 'src/base/privateFile.ts', 'node:crypto', 'yaml'],
   },
   { holds: 'src/base/options.ts', values: [] },
-  { holds: METRICS, values: [...BASE, 'src/base/listeners.ts'] },
+  { holds: 'src/base/histogram.ts', values: [] },
+  { holds: METRICS, values: [...BASE, 'src/base/histogram.ts', 'src/base/listeners.ts'] },
   {
     holds: 'src/base/log.ts',
     values: [...BASE, 'pino', 'pino-pretty', 'node:tty'],
@@ -183,7 +184,10 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/registrar/presence/',
-    values: ['src/base/', 'src/broker/', 'src/registrar/store/', 'amqplib', 'node:crypto'],
+    values: [
+      ...['src/base/', 'src/node/alarmNames.ts', 'src/broker/', 'src/registrar/store/'],
+      ...['amqplib', 'node:crypto'],
+    ],
     types: ['pino'],
   },
   {

@@ -1,10 +1,10 @@
 /**
  * Histogram: how long something took, counted by how long: one addition for each observation.
- * From: the data path and the registrar, which observe.  To: metrics.ts, as one more kind of figure.
+ * From: the data path and the registrar, which observe.  To: metrics.ts, as a kind of figure.
  * Bound: an array of fixed length for each histogram, made once; nothing is kept per observation.
  *
- * A figure is `[count, count, ..., sum]`: one count for each bound and one for what took longer than
- * all of them, each without those before it; then the sum, in ticks.
+ * A figure is `[count, count, ..., sum]`: one count for each bound and one for what took longer
+ * than all of them, each without those before it; then the sum, in ticks.
  */
 
 export type Histogram = number[];
@@ -31,8 +31,8 @@ export function makeHistogram(): Histogram {
  * Now, monotonic, in tenths of a millisecond: of 32 bits, which V8 keeps unboxed in every message,
  * and so it begins anew every 119 hours. Only differences mean something.
  */
-export function ticks(): number {
-  return (performance.now() * TICKS_PER_MS) | 0;
+export function ticks(nowMs = performance.now()): number {
+  return (nowMs * TICKS_PER_MS) | 0;
 }
 
 /** It began at `begun` and has just ended. */

@@ -138,7 +138,7 @@ const METRICS = {
   publishes: countedBy('kind', KINDS, 'Messages published to the broker, retries included.'),
   resends: { kind: 'counter', help: 'Messages published again.' },
   confirms: { kind: 'counter', help: 'Publisher confirms.' },
-  confirmSeconds: histogram('Time from reading an EVENT or REQUEST to its publisher confirm.'),
+  confirmSeconds: histogram('Time from publishing an EVENT or REQUEST first to its confirm.'),
   nacks: { kind: 'counter', help: 'Publishes that the broker refused.' },
   publishDrops: countedBy('reason', DROP_REASONS, 'Messages dropped, by reason.'),
   returns: { kind: 'counter', help: 'REQUESTs for which no queue was bound.' },
@@ -170,7 +170,7 @@ const METRICS = {
   certificateEndSeconds: {
     kind: 'gauge',
     name: 'certificate_end_timestamp_seconds',
-    help: 'When the certificate or revocation list that ends first does; 0: none ends.',
+    help: 'When the certificate that ends first does; 0: there is none.',
   },
   ...processMetrics(''),
 } as const satisfies Record<string, MetricSpec>;

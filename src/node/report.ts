@@ -8,6 +8,7 @@
 import { type EventLoopMonitorOptions, monitorEventLoopDelay } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import type { Counters, RegistrarCounters, Snapshot } from '../base/metrics.ts';
+import type { AlarmName, Concern } from './alarmNames.ts';
 import type { AnswersByKind } from './channel.ts';
 import { ChildChannel } from './childChannel.ts';
 import { openFiles, openFilesMax } from './files.ts';
@@ -16,8 +17,10 @@ import { OWSLA_VERSION } from './version.ts';
 
 /** Works, and something does not. */
 export interface Degraded {
-  readonly part: 'events' | 'requests' | 'presence' | 'commands' | 'auth';
+  readonly part: 'events' | 'requests' | 'presence' | 'commands' | 'auth' | 'links';
   readonly reason: string;
+  /** The alarm that it is worth, if it lasts. */
+  readonly cause?: AlarmName;
 }
 
 /** What one process says about itself. */
@@ -29,6 +32,8 @@ export interface ReportMessage {
   readonly notReady?: string;
   /** What else does not work. */
   readonly degraded: readonly Degraded[];
+  /** Devices and files that alarms may be about. */
+  readonly concerns?: readonly Concern[];
   readonly snapshot: Snapshot | Readonly<RegistrarCounters>;
 }
 
@@ -59,6 +64,7 @@ export interface Reported {
   readonly counters: Counters | RegistrarCounters;
   notReady(): string | undefined;
   degraded(): readonly Degraded[];
+  concerns?(): readonly Concern[];
   /** What it can be asked besides `status`. */
   readonly answers?: AnswersByKind | undefined;
 }
@@ -131,7 +137,8 @@ export class Report {
     const { counters: snapshot } = this.#reported;
     const degraded = this.#reported.degraded();
     const why = notReady === undefined ? {} : { notReady };
-    return { index, incarnation, ...why, degraded, snapshot };
+    const concerns = this.#reported.concerns?.() ?? [];
+    return { index, incarnation, ...why, degraded, concerns, snapshot };
   }
 
   /** The figures that only the process itself can tell. */

@@ -7,8 +7,10 @@
  */
 import { readFile } from 'node:fs/promises';
 import { Registry } from 'prom-client';
-import { type MetricSpec, makeCounters } from '../base/metrics.ts';
+import { makeCounters } from '../base/metrics.ts';
+import { ALARMS } from '../node/alarmNames.ts';
 import { CHILD_ROLES } from '../node/ipc.ts';
+import { OWSLA_VERSION } from '../node/version.ts';
 import { MESSAGE_TYPES } from '../wire/message.ts';
 import {
   CarriedHistogram,
@@ -46,6 +48,8 @@ const KERNEL_COUNTERS = {
 
 type Families = Map<string, Family>;
 
+const MS_PER_SECOND = 1_000;
+
 /** What each acceptor shows for itself. */
 const EACH_LIST = METRIC_LIST.filter(([, { kind }]) => kind !== 'histogram');
 
@@ -62,6 +66,9 @@ export class Exposition {
   readonly #ready: Single;
   readonly #restarts: Single;
   readonly #guestEnds: GuestEnds;
+  readonly #alarms: Single;
+  readonly #alarmsAt: Single;
+  readonly #startTime: Single;
   readonly #adminCloses: Single;
   #page: Promise<Buffer> | undefined;
   #renderedAt = Number.NEGATIVE_INFINITY;
@@ -82,6 +89,15 @@ export class Exposition {
     this.#ready = this.#single('gauge', 'owsla_ready', '1 while the node is ready.', []);
     const help = 'Processes restarted, by role.';
     this.#restarts = this.#single('counter', 'owsla_restarts_total', help, ['role']);
+    this.#alarms = this.#single('gauge', 'owsla_alarm', '1 while it is raised.', ['alarm']);
+    const raised = 'When it was raised, in seconds since 1970; 0 while it is not.';
+    const alarmAt = 'owsla_alarm_raised_timestamp_seconds';
+    this.#alarmsAt = this.#single('gauge', alarmAt, raised, ['alarm']);
+    const began = 'When the node was started, in seconds since 1970.';
+    this.#startTime = this.#single('gauge', 'owsla_start_time_seconds', began, []);
+    const about = 'Always 1: the versions of Owsla and of Node.js, of the observer.';
+    const build = this.#single('gauge', 'owsla_build_info', about, ['version', 'node']);
+    setTo(build, { version: OWSLA_VERSION, node: process.versions.node }, 1);
     const closes = 'Admin connections closed in favour of others, by reason.';
     this.#adminCloses = this.#single('counter', 'owsla_admin_closes_total', closes, ['reason']);
   }
@@ -120,10 +136,21 @@ export class Exposition {
     for (const role of CHILD_ROLES) {
       setTo(this.#restarts, { role }, this.#status.restarts()[role]);
     }
+    this.#fillAlarms();
+    setTo(this.#startTime, {}, (this.#status.node?.startedAt ?? 0) / MS_PER_SECOND);
     const kernel = await kernelCounters();
     for (const [name, family] of this.#kernel) setTo(family, {}, kernel[name] ?? 0);
     for (const reason of GUEST_ENDS) setTo(this.#adminCloses, { reason }, this.#guestEnds[reason]);
     return Buffer.from(await this.#registry.metrics());
+  }
+
+  #fillAlarms(): void {
+    const raised = new Map(this.#status.alarms.map((one) => [one.alarm, one.raisedAt]));
+    for (const alarm of ALARMS) {
+      const at = raised.get(alarm);
+      setTo(this.#alarms, { alarm }, at === undefined ? 0 : 1);
+      setTo(this.#alarmsAt, { alarm }, (at ?? 0) / MS_PER_SECOND);
+    }
   }
 
   #families(specs: SpecList, prefix: string, labels: readonly string[]): Families {

@@ -18,9 +18,11 @@ import {
   PRESENCE_METRICS,
   type RegistrarCounters,
 } from '../base/metrics.ts';
+import type { RaisedAlarm } from '../node/alarmNames.ts';
 import type { ChildState, NodeMessage } from '../node/ipc.ts';
 import type { Degraded, ReportMessage } from '../node/report.ts';
 import { MESSAGE_TYPES } from '../wire/message.ts';
+import { RULES } from './alarmRules.ts';
 
 export const METRIC_LIST = Object.entries(acceptorMetrics(MESSAGE_TYPES)) as readonly [
   MetricName,
@@ -66,6 +68,9 @@ export class NodeStatus {
   /** The registrar of this node has been ready once: it holds the claim of its prefix. */
   #isClaimed = false;
   #node: NodeMessage | undefined;
+  #alarms: readonly RaisedAlarm[] = [];
+  /** What devices notice of them. */
+  #alarmed: readonly Degraded[] = [];
   #heardAt = Number.NEGATIVE_INFINITY;
 
   constructor(acceptors: number, reportMs: number) {
@@ -111,12 +116,32 @@ export class NodeStatus {
   /** The registrar's figures, kept the same way; a missing registrar is degraded too. */
   registrar(now: number): RegistrarCounters {
     const total = totalOf(this.#registrar) as RegistrarCounters;
-    return { ...total, degraded: this.degraded(now).length > 0 ? 1 : 0 };
+    return { ...total, degraded: this.#degraded(now).length > 0 ? 1 : 0 };
   }
 
   /** The supervisor's last word. */
   get node(): NodeMessage | undefined {
     return this.#node;
+  }
+
+  /** Those that are raised now, from alarmWatch.ts. */
+  onAlarms(raised: readonly RaisedAlarm[]): void {
+    this.#alarms = raised;
+    this.#alarmed = raised.flatMap(({ alarm, reason }) => {
+      const { part } = RULES[alarm];
+      return part === undefined ? [] : [{ part, reason, cause: alarm }];
+    });
+  }
+
+  get alarms(): readonly RaisedAlarm[] {
+    return this.#alarms;
+  }
+
+  /** The last reports of processes that work, and have reported of late. */
+  fresh(now: number): ReportMessage[] {
+    return [...this.#entries.values(), this.#registrar].flatMap((entry) =>
+      entry.last && this.#isFresh(entry, now) ? [entry.last] : [],
+    );
   }
 
   restarts(): NodeMessage['restarts'] {
@@ -158,6 +183,10 @@ export class NodeStatus {
 
   /** What does not work although devices are served. */
   degraded(now: number): (Degraded & { readonly acceptor?: number })[] {
+    return [...this.#degraded(now), ...this.#alarmed];
+  }
+
+  #degraded(now: number): (Degraded & { readonly acceptor?: number })[] {
     const { last } = this.#registrar;
     const reason = this.#registrarFault(now);
     const degraded =

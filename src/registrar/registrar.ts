@@ -29,6 +29,7 @@ import { AuthServer } from './auth/authServer.ts';
 import { BatchLoop } from './batchLoop.ts';
 import { BlockedDevices } from './blockedDevices.ts';
 import { CommandConsumer } from './command/commandConsumer.ts';
+import { DeviceConcerns } from './presence/deviceConcerns.ts';
 import { eventCounts, Notifier } from './presence/notifier.ts';
 import { Queries } from './presence/queries.ts';
 import { Recorder } from './presence/recorder.ts';
@@ -36,7 +37,7 @@ import { registrarQuestions } from './questions.ts';
 import { RegistrarBroker } from './registrarBroker.ts';
 import type { BlockStore } from './store/blockRows.ts';
 import { Sqlite } from './store/sqlite.ts';
-import type { Opened, Store, StoreError } from './store/store.ts';
+import type { Opened, OutboxEvent, Store, StoreError } from './store/store.ts';
 import { StreamServer } from './streamServer.ts';
 import { WallWatch } from './wallWatch.ts';
 
@@ -68,6 +69,7 @@ class Registrar implements RunningChild {
   readonly #blocked: BlockedDevices;
   readonly #authServer: AuthServer;
   readonly #report: ReturnType<typeof startReport>;
+  readonly #concerns: DeviceConcerns;
   readonly #loop: BatchLoop;
   readonly #ticker = new Ticker(TICK_MS, () => this.#tick());
   #epoch: number | undefined;
@@ -79,6 +81,7 @@ class Registrar implements RunningChild {
     const { config, folder, incarnation, node } = start;
     const { limits, traceDir, queueType } = config;
     this.#start = start;
+    this.#concerns = new DeviceConcerns(limits, systemClock);
     this.#log = log;
     this.#onFatal = onFatal;
     const trace = traceDir === '' ? noTrace : traceTo(traceDir, `registrar-${incarnation}`);
@@ -102,7 +105,7 @@ class Registrar implements RunningChild {
       trace,
       counters: this.#counters,
       onOpen: (opened) => this.#onOpen(opened),
-      onCommit: (events) => notifier.onCommit(events),
+      onCommit: this.#committed((events) => notifier.onCommit(events)),
       onTakeover: (link) => server.takeOver(link),
       onClone: (device, takeovers) => this.#logClone(device, takeovers),
       settledTo: () => notifier.settledTo(),
@@ -136,9 +139,18 @@ class Registrar implements RunningChild {
     this.#report = startReport(start, this.#reported(answers));
   }
 
+  /** To the alarms too. */
+  #committed(publish: (events: readonly OutboxEvent[]) => void): typeof publish {
+    return (events) => {
+      this.#concerns.onCommit(events);
+      publish(events);
+    };
+  }
+
   #reported(answers: Reported['answers']): Reported {
     const told = { notReady: () => this.#notReady(), degraded: () => this.#degraded() };
-    return { counters: this.#counters, ...told, answers };
+    const concerns = () => this.#concerns.list(this.#recorder);
+    return { counters: this.#counters, ...told, concerns, answers };
   }
 
   #blockedOf(store: BlockStore, server: StreamServer): BlockedDevices {
@@ -300,20 +312,28 @@ class Registrar implements RunningChild {
 
   /** What does not work; what is only slow is not listed. */
   #degraded(): Degraded[] {
-    const presence = this.#loop.fault?.message ?? this.#broker.refused ?? this.#silence();
+    const presence = this.#fault();
     const degraded: Degraded[] = this.#authServer.degraded();
-    if (presence !== undefined) degraded.push({ part: 'presence', reason: presence });
-    const answers = this.#answers;
-    const isMute = answers.owedMs > OWED_MS;
-    if (answers.downMs > OWED_MS)
-      degraded.push({ part: 'commands', reason: 'no broker connection for outcomes' });
-    else if (isMute) degraded.push({ part: 'commands', reason: 'outcomes are not confirmed' });
+    if (presence !== undefined) degraded.push({ part: 'presence', ...presence });
+    const part = 'commands';
+    if (this.#answers.downMs > OWED_MS) {
+      const reason = 'no broker connection for outcomes';
+      degraded.push({ part, reason, cause: 'broker-away' });
+    } else if (this.#answers.owedMs > OWED_MS) {
+      const reason = 'outcomes are not confirmed';
+      degraded.push({ part, reason, cause: 'broker-blocking' });
+    }
     return degraded;
   }
 
-  #silence(): string | undefined {
-    if (!this.#broker.isUp) return 'no broker connection';
-    return this.#publisher.owedMs > OWED_MS ? 'events are not confirmed' : undefined;
+  #fault(): Omit<Degraded, 'part'> | undefined {
+    const { fault } = this.#loop;
+    const { refused } = this.#broker;
+    if (fault) return { reason: fault.message, cause: 'store-degraded' };
+    if (refused !== undefined) return { reason: refused, cause: 'prefix-taken' };
+    if (!this.#broker.isUp) return { reason: 'no broker connection', cause: 'broker-away' };
+    if (this.#publisher.owedMs <= OWED_MS) return undefined;
+    return { reason: 'events are not confirmed', cause: 'broker-blocking' };
   }
 
   #count(): void {
@@ -323,6 +343,7 @@ class Registrar implements RunningChild {
     this.#authServer.count();
     counters.brokerUp = this.#broker.isUp ? 1 : 0;
     counters.walBytes = this.#store.walBytes;
+    counters.storeDown = this.#loop.fault === undefined ? 0 : 1;
     counters.degraded = this.#degraded().every(({ part }) => part === 'auth') ? 0 : 1;
   }
 

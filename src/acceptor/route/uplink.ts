@@ -7,7 +7,6 @@
  */
 import type { Options } from 'amqplib';
 import type { Clock } from '../../base/clock.ts';
-import { type Histogram, observeSince, ticks } from '../../base/histogram.ts';
 import type { DropReason } from '../../base/metrics.ts';
 import type { Publisher, Publishing } from '../../broker/publisher.ts';
 import { type Names, routingKey } from '../../broker/topology.ts';
@@ -27,8 +26,6 @@ export interface UplinkOptions {
   readonly replyTo: () => string;
   /** EVENTs outlive the broker's restart, in queues that do. */
   readonly isPersistent: boolean;
-  /** Of both kinds, from reading to the confirm. */
-  readonly confirmSeconds: Histogram;
   readonly clock: Clock;
 }
 
@@ -103,7 +100,7 @@ class EventPublishing implements Publishing, Uplinked {
   readonly message: Event;
   readonly peer: string;
   readonly receivedAt: number;
-  readonly #begun = ticks();
+  sentAt = 0;
   readonly #uplink: UplinkOptions;
 
   constructor(uplink: UplinkOptions, endpoint: Endpoint, message: Event, receivedAt: number) {
@@ -139,7 +136,6 @@ class EventPublishing implements Publishing, Uplinked {
   }
 
   onConfirm(): void {
-    observeSince(this.#uplink.confirmSeconds, this.#begun);
     const { id } = this.message;
     if (id !== 0) this.endpoint.acknowledge(id);
     this.endpoint.release();
@@ -162,6 +158,7 @@ class RequestPublishing implements Publishing, Uplinked {
   readonly message: Request;
   readonly peer: string;
   readonly receivedAt: number;
+  sentAt = 0;
   readonly #uplink: UplinkOptions;
   readonly #open: OpenRequest;
 
@@ -213,7 +210,6 @@ class RequestPublishing implements Publishing, Uplinked {
 
   /** Published; now it waits for its reply, and its payload is no longer held for that. */
   onConfirm(): void {
-    observeSince(this.#uplink.confirmSeconds, this.#open.begun);
     this.#open.publishing = undefined;
   }
 

@@ -98,7 +98,6 @@ export class Paths {
       names: names('owsla'),
       replyTo: () => 'owsla.acceptor.n1-1',
       isPersistent: true,
-      confirmSeconds: counters.confirmSeconds,
       clock,
     });
     this.publisher.open(this.channel.asConfirm);

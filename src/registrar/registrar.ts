@@ -91,7 +91,6 @@ class Registrar implements RunningChild {
     const urls = tryOrder(config.amqp, 0);
     const onRoom = () => consumer.makeRoom();
     this.#answers = new Answers({ urls, limits, log, onRoom, onFatal });
-
     // Broker to acceptors, and back: commands, by the registrar's transactions.
     const send: StreamServer['send'] = (acceptor, message) => server.send(acceptor, message);
     const consumer: CommandConsumer = this.#consumerOf(store, send);
@@ -121,9 +120,9 @@ class Registrar implements RunningChild {
       onRoom: () => this.#publish(),
       onReturn: () => {},
     });
+    const exchange = at.presence;
     const onFault = (error: unknown) => this.#loop.failed(error);
-    const toPublish = { publisher, exchange: at.presence };
-    const notifier = new Notifier({ store, ...toPublish, limits, trace, onFault });
+    const notifier = new Notifier({ store, publisher, exchange, limits, trace, onFault });
     const parts = { publisher, consumer, queries: this.#queriesOf(store) };
     const toBroker = { urls, names: at, queueType, ...parts, onFatal };
     this.#broker = new RegistrarBroker({ ...toBroker, limits, log });

@@ -140,7 +140,7 @@ t.test('alarms: one fault raises its own alarm and no other; calm raises none', 
 });
 
 t.test('alarms: between its marks, nothing changes', async (t) => {
-  const between = new Map<AlarmName, ReturnType<typeof calm>>([
+  const between: [AlarmName, ReturnType<typeof calm>][] = [
     ['acceptor-full', calm({ acceptors: [{ links: 90, linksMax: 100 }] })],
     ['files-high', calm({ acceptors: [{ openFiles: 924, openFilesMax: 1_024 }] })],
     ['files-high', calm({ machine: { filesShare: 0.85 } })],
@@ -157,7 +157,7 @@ t.test('alarms: between its marks, nothing changes', async (t) => {
       calm({ concerns: [{ about: 'certificate', figure: 14.5 * 86_400_000 }] }),
     ],
     ['certificate-ending', calm({ concerns: [{ about: 'revocations', figure: 9 * 3_600_000 }] })],
-  ]);
+  ];
   for (const [alarm, facts] of between) t.equal(RULES[alarm].look(facts).mark, 'between', alarm);
 });
 

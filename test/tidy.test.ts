@@ -99,7 +99,7 @@ const LAYERS: readonly Layer[] = [
     holds: 'src/broker/',
     values: [
       ...BASE,
-      METRICS,
+      ...[METRICS, 'src/base/histogram.ts'],
       'src/base/networks.ts',
       'src/base/options.ts',
       'amqplib',
@@ -124,6 +124,7 @@ const LAYERS: readonly Layer[] = [
       'node:net',
       'node:tls',
     ],
+    types: ['src/node/alarmNames.ts'],
   },
   {
     holds: 'src/acceptor/identity/',

@@ -1,4 +1,4 @@
-/** What alarms are judged by, of a node that has nothing to complain about, but for what is given. */
+/** What alarms are judged by, of a node without a complaint, but for what is given. */
 import type { Concern } from '../../src/node/alarmNames.ts';
 import type { Degraded } from '../../src/node/report.ts';
 import type { AcceptorFacts, AlarmFacts, ChildHealth } from '../../src/observer/alarmFacts.ts';

@@ -1,6 +1,6 @@
 /**
- * Monitoring, of one real node: its alarms wherever they are shown, the alert rules, and the board's
- * queries through a real Prometheus.
+ * Monitoring, of one real node: its alarms wherever they are shown, the alert rules, and the
+ * board's queries through a real Prometheus.
  */
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** Histograms: each observation is counted once, where Prometheus wants it; and what commands take. */
+/** Histograms: each observation is counted once, in its place; and how long commands take. */
 import fc from 'fast-check';
 import t from 'tap';
 import {

@@ -264,6 +264,15 @@ export class World {
     await waitFor('the last outcomes', isSettled, deadlineMs);
   }
 
+  /** No alarm is raised, as far as the last look at the node goes. */
+  untilNoAlarm(deadlineMs: number): Promise<void> {
+    const isCalm = async () => {
+      const page = await this.server.page('/metrics').catch(() => '');
+      return /^owsla_alarm\{/m.test(page) && !/^owsla_alarm\{.*\} 1$/m.test(page);
+    };
+    return waitFor('no alarm', isCalm, deadlineMs);
+  }
+
   /** Ends everything. The ledgers stay, for `forget`. */
   async stop(): Promise<void> {
     for (const stop of this.#stops.splice(0).toReversed()) await stop();

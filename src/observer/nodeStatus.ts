@@ -174,11 +174,13 @@ export class NodeStatus {
   }
 
   /** Why the registrar does not work at all: it is missing, hangs, or reports so itself. */
-  #registrarFault(now: number): string | undefined {
+  #registrarFault(now: number): Omit<Degraded, 'part'> | undefined {
     const { state, why, last } = this.#registrar;
     const because = why === undefined ? '' : `: ${why}`;
-    if (state !== 'ready') return `registrar ${state}${because}`;
-    return this.#isFresh(this.#registrar, now) ? last?.notReady : 'no report';
+    const cause = 'process-failing';
+    if (state !== 'ready') return { reason: `registrar ${state}${because}`, cause };
+    if (!this.#isFresh(this.#registrar, now)) return { reason: 'no report', cause };
+    return last?.notReady === undefined ? undefined : { reason: last.notReady };
   }
 
   /** What does not work although devices are served. */
@@ -188,11 +190,11 @@ export class NodeStatus {
 
   #degraded(now: number): (Degraded & { readonly acceptor?: number })[] {
     const { last } = this.#registrar;
-    const reason = this.#registrarFault(now);
+    const fault = this.#registrarFault(now);
     const degraded =
-      reason === undefined
+      fault === undefined
         ? [...(last?.degraded ?? [])]
-        : (['presence', 'commands'] as const).map((part) => ({ part, reason }));
+        : (['presence', 'commands'] as const).map((part) => ({ part, ...fault }));
     const ofAcceptors = [...this.#entries].flatMap(([acceptor, { last: report }]) =>
       (report?.degraded ?? []).map((one) => ({ acceptor, ...one })),
     );

@@ -1,4 +1,4 @@
-/** The judge of alarms: what a fault has to raise, may raise, must not; and that they are cleared. */
+/** The judge of alarms: what a fault has to raise, may, and must not; and that they are cleared. */
 import t from 'tap';
 import { alarmFailures, alarmsOf, alarmWordsOf } from './alarms.ts';
 

@@ -170,7 +170,11 @@ t.test('a platform without /proc has no kernel counters, and no error', async (t
 
 /** Both parts of what the registrar does. */
 function both(reason: string) {
-  return (['presence', 'commands'] as const).map((part) => ({ part, reason }));
+  return (['presence', 'commands'] as const).map((part) => ({
+    part,
+    reason,
+    cause: 'process-failing',
+  }));
 }
 
 t.test('a registrar that is not there: degraded, in health and in the metric; ready', async (t) => {

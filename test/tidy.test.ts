@@ -88,7 +88,8 @@ const LAYERS: readonly Layer[] = [
     values: [...BASE, 'src/base/privateFile.ts', 'node:crypto', 'yaml'],
   },
   { holds: 'src/base/options.ts', values: [] },
-  { holds: METRICS, values: [...BASE, 'src/base/listeners.ts'] },
+  { holds: 'src/base/histogram.ts', values: [] },
+  { holds: METRICS, values: [...BASE, 'src/base/histogram.ts', 'src/base/listeners.ts'] },
   {
     holds: 'src/base/log.ts',
     values: [...BASE, 'pino', 'pino-pretty', 'node:tty'],
@@ -101,7 +102,7 @@ const LAYERS: readonly Layer[] = [
     holds: 'src/broker/',
     values: [
       ...BASE,
-      METRICS,
+      ...[METRICS, 'src/base/histogram.ts'],
       'src/base/networks.ts',
       'src/base/options.ts',
       'node:timers/promises',
@@ -125,6 +126,7 @@ const LAYERS: readonly Layer[] = [
       'node:net',
       'node:tls',
     ],
+    types: ['src/node/alarmNames.ts'],
   },
   {
     holds: 'src/acceptor/identity/',
@@ -179,7 +181,10 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/registrar/presence/',
-    values: ['src/base/', 'src/broker/', 'src/registrar/store/', 'node:crypto'],
+    values: [
+      ...['src/base/', 'src/node/alarmNames.ts', 'src/broker/', 'src/registrar/store/'],
+      'node:crypto',
+    ],
     types: ['pino'],
   },
   {

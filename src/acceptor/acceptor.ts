@@ -18,6 +18,7 @@ import { tryOrder } from '../broker/connection.ts';
 import { Consumer } from '../broker/consumer.ts';
 import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
+import type { Concern } from '../node/alarmNames.ts';
 import type { AnswersByKind } from '../node/channel.ts';
 import { within } from '../node/drain.ts';
 import { linksMaxOf } from '../node/files.ts';
@@ -28,6 +29,7 @@ import { MESSAGE_TYPES } from '../wire/message.ts';
 import { v1Protocol } from '../wire/v1Protocol.ts';
 import { AcceptorBroker } from './acceptorBroker.ts';
 import { BrokerLossPolicy } from './brokerLossPolicy.ts';
+import { degradedOf } from './degraded.ts';
 import { sayBye, settled } from './drainLinks.ts';
 import { Admission } from './endpoint/admission.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
@@ -88,6 +90,8 @@ export interface RunningAcceptor {
   notReady(): string | undefined;
   /** Which of its work makes no progress, and why. */
   degraded(): Degraded[];
+  /** Which of its files end, and when. */
+  concerns(): Concern[];
   /** Read certificates, revocation lists and keys again. `ticketKey` as in AcceptorStart. */
   renewFiles(ticketKey: string): void;
   /** End gracefully. Resolves when every link has ended and the broker's connections are closed. */
@@ -96,8 +100,6 @@ export interface RunningAcceptor {
 
 type AcceptorState = 'starting' | 'serving' | 'draining';
 
-/** A broker that confirms nothing for so long is not merely slow. */
-const OWED_MS = 3_000;
 /** How long a drain waits for the broker to close. */
 const CLOSE_BROKER_MS = 1_000;
 /** How long a drain waits for the registrar to read the last ends. */
@@ -206,6 +208,7 @@ function buildDevices(
   const makeProtocol = v1Protocol;
   const { listeners } = config;
   const files = new ListenerFiles(listeners, () => clock.wall());
+  files.count(counters);
   const addresses = addressesOf(config);
   const retryAfter = () => spread(limits.authRetryMs);
   const known = { files, addresses, backend, registry, blockList };
@@ -320,6 +323,7 @@ class Acceptor implements RunningAcceptor {
     renewFiles(start.config.listeners, files, start.log, (listener) =>
       entrance.renew(listener, Buffer.from(ticketKey, 'base64')),
     );
+    files.count(this.counters);
     identities.endRevoked();
   }
 
@@ -333,15 +337,12 @@ class Acceptor implements RunningAcceptor {
     return this.#parts.lossPolicy.isRefusing ? 'refusing links' : undefined;
   }
 
+  concerns(): Concern[] {
+    return this.#parts.files.concerns();
+  }
+
   degraded(): Degraded[] {
-    const { broker, publishers, counters } = this.#parts;
-    if (!broker.canPublish) return [];
-    const { event, request } = publishers;
-    const reason = counters.brokerBlocked ? 'the broker blocks publishes' : 'no confirms';
-    const parts = { events: event, requests: request };
-    return (['events', 'requests'] as const).flatMap((part) =>
-      parts[part].owedMs > OWED_MS ? { part, reason } : [],
-    );
+    return degradedOf(this.#parts);
   }
 
   async drain(): Promise<void> {

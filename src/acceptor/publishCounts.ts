@@ -3,6 +3,7 @@
  * From: publisher.ts.  To: a Counters object.
  * Bound: none of its own; labels are of the closed lists in metrics.ts.
  */
+import { observeSince } from '../base/histogram.ts';
 import { bump, type Counters } from '../base/metrics.ts';
 import type { PublisherCounts } from '../broker/publisher.ts';
 
@@ -15,6 +16,9 @@ export function publishCounts(counters: Counters): PublisherCounts {
     answered(isConfirm) {
       if (isConfirm) counters.confirms += 1;
       else counters.nacks += 1;
+    },
+    timed(sentAt, now) {
+      observeSince(counters.confirmSeconds, sentAt, now);
     },
     dropped(reason) {
       bump(counters.publishDrops, reason);

@@ -134,6 +134,8 @@ export const LIMIT_SPECS = {
   presenceClaimMs: ms(MINUTE, 0, HOUR, 'time to wait for another registrar to release the prefix'),
   takeoversMax: count(5, 1, 1_000_000, 'takeovers of one device before they are delayed'),
   takeoverWindowMs: ms(5 * MINUTE, SECOND, DAY, 'time without a takeover that resets this count'),
+  deviceFlapsMax: count(20, 1, 1_000_000, 'links of one device in deviceFlapWindowMs: it flaps'),
+  deviceFlapWindowMs: ms(5 * MINUTE, SECOND, DAY, 'time over which deviceFlapsMax counts'),
   takeoverDampMs: ms(10 * SECOND, 0, HOUR, 'shortest time between two delayed takeovers'),
 
   // Devices that are kept out.
@@ -171,6 +173,8 @@ export const LIMIT_SPECS = {
 
   // The observer.
   reportMs: ms(SECOND, 100, MINUTE, 'interval of the acceptors’ reports to the observer'),
+  alarmRaiseMs: ms(3 * SECOND, 0, HOUR, 'time that a fault lasts before its alarm is raised'),
+  alarmClearMs: ms(10 * SECOND, 0, HOUR, 'time that it is over before its alarm is cleared'),
   adminConnectionsMax: count(
     256,
     1,

@@ -14,10 +14,12 @@ import {
   REFUSALS,
   STATUS,
 } from './errors.ts';
+import { type Histogram, makeHistogram } from './histogram.ts';
 import { AUTH_METHODS } from './listeners.ts';
 
 export interface MetricSpec {
-  readonly kind: 'counter' | 'gauge';
+  /** A histogram is of the node only: no acceptor has one of its own on the page. */
+  readonly kind: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   /** Where it is not the figure's own in snake case: units stand last. */
   readonly name?: string;
@@ -68,6 +70,10 @@ function countedBy<Values extends readonly string[]>(label: string, values: Valu
   return { kind: 'counter', help, label, values } as const satisfies MetricSpec;
 }
 
+function histogram(help: string) {
+  return { kind: 'histogram', help } as const satisfies MetricSpec;
+}
+
 /** Of a process; `whose` is not said of an acceptor's own. */
 function processMetrics(whose: '' | ' the registrar') {
   const delay = `Event-loop delay${whose && ` of${whose}`} over the last report interval`;
@@ -76,6 +82,12 @@ function processMetrics(whose: '' | ' the registrar') {
     loopLagP99Seconds: { kind: 'gauge', help: `${delay}, 99th percentile.` },
     loopLagMaxSeconds: { kind: 'gauge', help: `${delay}, longest.` },
     rssBytes: { kind: 'gauge', help: `Resident memory${whose && ` of${whose}`}.` },
+    heapRatio: {
+      kind: 'gauge',
+      help: `Heap${whose && ` of${whose}`} in use, of what V8 allows it, 0 to 1.`,
+    },
+    openFiles: { kind: 'gauge', help: `Open files${whose && ` of${whose}`}.` },
+    openFilesMax: { kind: 'gauge', help: `Open files that${whose || ' it'} may have.` },
     cpuSeconds: { kind: 'counter', help: `Processor time${whose} used.` },
   } as const satisfies Record<string, MetricSpec>;
 }
@@ -114,6 +126,7 @@ const METRICS = {
   },
   lingering: { kind: 'gauge', help: 'Links that were sent BYE and wait for the device to close.' },
   accepts: { kind: 'counter', help: 'Links accepted.' },
+  connectSeconds: histogram('Time from accept to WELCOME.'),
   closes: countedBy('reason', CLOSE_REASONS, 'Links ended, by reason.'),
   errors: countedBy('code', ERROR_CODES, 'ERROR frames sent, by code.'),
   messagesIn: countedBy('type', MESSAGE_TYPES, 'Messages from devices, by type.'),
@@ -125,6 +138,7 @@ const METRICS = {
   publishes: countedBy('kind', KINDS, 'Messages published to the broker, retries included.'),
   resends: { kind: 'counter', help: 'Messages published again.' },
   confirms: { kind: 'counter', help: 'Publisher confirms.' },
+  confirmSeconds: histogram('Time from publishing an EVENT or REQUEST first to its confirm.'),
   nacks: { kind: 'counter', help: 'Publishes that the broker refused.' },
   publishDrops: countedBy('reason', DROP_REASONS, 'Messages dropped, by reason.'),
   returns: { kind: 'counter', help: 'REQUESTs for which no queue was bound.' },
@@ -135,6 +149,9 @@ const METRICS = {
     help: 'Payload bytes published and not yet confirmed.',
   },
   requestsOpen: { kind: 'gauge', help: 'REQUESTs not yet answered.' },
+  requestSeconds: histogram(
+    'Time from reading a REQUEST to the backend’s REPLY, or to its deadline.',
+  ),
   deliveries: countedBy(
     'fate',
     REPLY_FATES,
@@ -150,6 +167,11 @@ const METRICS = {
   brokerBlocked: { kind: 'gauge', help: '1 while the broker blocks publishing.' },
   brokerConnects: { kind: 'counter', help: 'AMQP connections made.' },
   brokerLosses: { kind: 'counter', help: 'AMQP connections lost.' },
+  certificateEndSeconds: {
+    kind: 'gauge',
+    name: 'certificate_end_timestamp_seconds',
+    help: 'When the certificate that ends first does; 0: there is none.',
+  },
   ...processMetrics(''),
 } as const satisfies Record<string, MetricSpec>;
 
@@ -179,6 +201,7 @@ export const PRESENCE_METRICS = {
     help: 'The store’s write-ahead log on disk; it grows while another program reads the store.',
   },
   degraded: { kind: 'gauge', help: '1 while changes are not recorded: the log gives the reason.' },
+  storeDown: { kind: 'gauge', help: '1 while the store cannot be read or written.' },
   ...processMetrics(' the registrar'),
 } as const satisfies Record<string, MetricSpec>;
 
@@ -206,6 +229,10 @@ export const COMMAND_METRICS = {
   kept: { kind: 'gauge', help: 'Durable commands that have not ended.' },
   open: { kind: 'gauge', help: 'Transient commands sent and not yet answered.' },
   outcomesWaiting: { kind: 'gauge', help: 'Outcomes that the broker has not confirmed.' },
+  transientSeconds: histogram(
+    'Time from taking a transient command to its result, or to its end without one.',
+  ),
+  keptSeconds: histogram('The same of durable ones: they may wait for their device.'),
 } as const satisfies Record<string, MetricSpec>;
 
 /** The registrar's too, about `--auth backend`: `owsla_backend_auth_<name>`; names as above. */
@@ -219,11 +246,13 @@ export const BACKEND_AUTH_METRICS = {
 
 type Specs = Readonly<Record<string, MetricSpec>>;
 
-/** Figures by their specs: a number each, or a number per label value. */
+/** Figures by their specs: a number each, a number per label value, or a histogram. */
 type Figures<S extends Specs> = {
   -readonly [N in keyof S]: S[N] extends { values: readonly string[] }
     ? Record<string, number>
-    : number;
+    : S[N] extends { kind: 'histogram' }
+      ? Histogram
+      : number;
 };
 
 export type MetricName = keyof typeof METRICS;
@@ -240,9 +269,10 @@ export type RegistrarCounters = PresenceCounters & CommandCounters & BackendAuth
 export type Snapshot = Readonly<Counters>;
 
 function makeFigures<S extends Specs>(specs: S): Figures<S> {
-  const figures: Record<string, number | Record<string, number>> = {};
-  for (const [name, spec] of Object.entries(specs)) {
-    figures[name] = spec.values ? Object.fromEntries(spec.values.map((value) => [value, 0])) : 0;
+  const figures: Record<string, number | Record<string, number> | Histogram> = {};
+  for (const [name, { kind, values }] of Object.entries(specs)) {
+    if (kind === 'histogram') figures[name] = makeHistogram();
+    else figures[name] = values ? Object.fromEntries(values.map((value) => [value, 0])) : 0;
   }
   return figures as Figures<S>;
 }

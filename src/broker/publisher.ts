@@ -10,6 +10,7 @@
  * the channel because of a message, each message that was on it is sent alone; one for which the
  * channel is closed ALONE_TRIES times more is dropped.
  */
+import { ticks } from '../base/histogram.ts';
 import type { Limits } from '../base/limits.ts';
 import type { DropReason } from '../base/metrics.ts';
 import { isClosing, type PublishChannel, type PublishOptions } from './amqp.ts';
@@ -30,6 +31,8 @@ export interface Publishing {
    * until another message is asked for its own: headers may be one object for all.
    */
   properties(isResend: boolean): PublishOptions | undefined;
+  /** When it was first sent, in the ticks of histogram.ts: 0 before. Undefined: not timed. */
+  sentAt?: number;
   /** The broker has it. */
   onConfirm(): void;
   /** The broker refused it: publish it again, or drop it? */
@@ -42,6 +45,8 @@ export interface Publishing {
 export interface PublisherCounts {
   sent?(kind: string, isAgain: boolean): void;
   answered?(isConfirm: boolean): void;
+  /** One that is timed was confirmed: in ticks, when it was sent, and now. */
+  timed?(sentAt: number, now: number): void;
   dropped?(reason: DropReason): void;
   /** A mandatory message came back. */
   returned?(): void;
@@ -292,6 +297,7 @@ export class Publisher {
       return;
     }
     const now = this.#now();
+    if (publishing.sentAt === 0) publishing.sentAt = ticks(now);
     if (this.#window.size === 0) this.#heardAt = now;
     this.#tag += 1;
     this.#window.set(this.#tag, publishing);
@@ -317,12 +323,12 @@ export class Publisher {
     this.#heardAt = now;
     this.#pace.answered(deliveryTag, now, this.#backlog.size > 0);
     const first = multiple ? this.#lowest : deliveryTag;
-    for (let tag = first; tag <= deliveryTag; tag += 1) this.#settle(tag, isConfirm);
+    for (let tag = first; tag <= deliveryTag; tag += 1) this.#settle(tag, isConfirm, now);
     while (this.#lowest <= this.#tag && !this.#window.has(this.#lowest)) this.#lowest += 1;
     this.#sendBacklog();
   }
 
-  #settle(tag: number, isConfirm: boolean): void {
+  #settle(tag: number, isConfirm: boolean, now: number): void {
     const publishing = this.#window.get(tag);
     if (publishing === undefined) return;
     this.#window.delete(tag);
@@ -334,6 +340,7 @@ export class Publisher {
       return;
     }
     this.#forget(publishing);
+    if (publishing.sentAt !== undefined) this.#counts.timed?.(publishing.sentAt, ticks(now));
     publishing.onConfirm();
   }
 

@@ -4,6 +4,7 @@
  * Bound: one question.
  */
 import type { Config } from '../base/config.ts';
+import type { RaisedAlarm } from '../node/alarmNames.ts';
 import type { ListenerFacts, ProcessStatus, StatusAnswer } from '../node/statusAnswer.ts';
 import { askNode } from './askNode.ts';
 import { tableOf } from './table.ts';
@@ -32,6 +33,7 @@ export function statusText(answer: StatusAnswer): string {
       '',
       sentence([part], acceptor, reason),
     ]),
+    ...answer.alarms.map((one, at) => [at === 0 ? 'alarms' : '', alarmOf(one)]),
     ['version', `${version}, Node.js ${runtime}, up ${ageOf(answer.uptimeMs)}`],
     ['links', `${answer.links} of ${answer.linksMax}`],
     ...answer.listeners.map((one, at) => [at === 0 ? 'listeners' : '', listenerOf(one)]),
@@ -47,6 +49,10 @@ export function statusText(answer: StatusAnswer): string {
 
 function sentence(words: string[], acceptor: number | undefined, reason: string): string {
   return [...words, ...(acceptor === undefined ? [] : [`acceptor ${acceptor}`]), reason].join(': ');
+}
+
+function alarmOf({ alarm, raisedAt, reason }: RaisedAlarm): string {
+  return `${alarm}, for ${ageOf(Math.max(0, Date.now() - raisedAt))}: ${reason}`;
 }
 
 function listenerOf({ name, address, isTls, auth }: ListenerFacts): string {

@@ -1,9 +1,10 @@
 /**
  * Files: how many files this process may have open, and so how many links.
- * From: /proc/self/limits, or process.report elsewhere.  To: preflight.ts and acceptor.ts.
+ * From: /proc/self/limits, or process.report elsewhere.
+ * To: preflight.ts and acceptor.ts; report.ts, with how many it has.
  * Bound: FILES_RESERVED stay free: beyond the limit the kernel closes new sockets unseen.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import type { Config } from '../base/config.ts';
 import { FILES_RESERVED } from '../base/limits.ts';
 
@@ -11,6 +12,18 @@ import { FILES_RESERVED } from '../base/limits.ts';
 export function openFilesMax(): number {
   const soft = fromProc() ?? fromReport();
   return soft ?? Number.POSITIVE_INFINITY;
+}
+
+/**
+ * The files that this process has open. Linux 6.2 and later count them; to list them would take
+ * longer the more there are. Undefined elsewhere.
+ */
+export function openFiles(): number | undefined {
+  try {
+    return statSync('/proc/self/fd').size || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The links that fit below an open-file limit; may be 0 or less. */

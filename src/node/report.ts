@@ -6,16 +6,21 @@
  * figures are totals, so the next one that gets through says it all.
  */
 import { type EventLoopMonitorOptions, monitorEventLoopDelay } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
 import type { Counters, RegistrarCounters, Snapshot } from '../base/metrics.ts';
+import type { AlarmName, Concern } from './alarmNames.ts';
 import type { AnswersByKind } from './channel.ts';
 import { ChildChannel } from './childChannel.ts';
+import { openFiles, openFilesMax } from './files.ts';
 import { observerSocket, type StartMessage } from './ipc.ts';
 import { OWSLA_VERSION } from './version.ts';
 
 /** Works, and something does not. */
 export interface Degraded {
-  readonly part: 'events' | 'requests' | 'presence' | 'commands' | 'auth';
+  readonly part: 'events' | 'requests' | 'presence' | 'commands' | 'auth' | 'links';
   readonly reason: string;
+  /** The alarm that it is worth, if it lasts. */
+  readonly cause?: AlarmName;
 }
 
 /** Not ready: an operator wants it so. */
@@ -30,6 +35,8 @@ export interface ReportMessage {
   readonly notReady?: string;
   /** What else does not work. */
   readonly degraded: readonly Degraded[];
+  /** Devices and files that alarms may be about. */
+  readonly concerns?: readonly Concern[];
   readonly snapshot: Snapshot | Readonly<RegistrarCounters>;
 }
 
@@ -45,7 +52,14 @@ export interface ProcessAnswer extends ReportMessage {
 /** Figures that every process has. */
 type Measured = Pick<
   Counters,
-  'loopLagP50Seconds' | 'loopLagP99Seconds' | 'loopLagMaxSeconds' | 'cpuSeconds' | 'rssBytes'
+  | 'loopLagP50Seconds'
+  | 'loopLagP99Seconds'
+  | 'loopLagMaxSeconds'
+  | 'cpuSeconds'
+  | 'rssBytes'
+  | 'heapRatio'
+  | 'openFiles'
+  | 'openFilesMax'
 >;
 
 /** The part of a process that is reported. */
@@ -53,6 +67,7 @@ export interface Reported {
   readonly counters: Counters | RegistrarCounters;
   notReady(): string | undefined;
   degraded(): readonly Degraded[];
+  concerns?(): readonly Concern[];
   /** What it can be asked besides `status`. */
   readonly answers?: AnswersByKind | undefined;
 }
@@ -74,6 +89,8 @@ export class Report {
   readonly #start: StartMessage;
   readonly #reported: Reported;
   readonly #lag = monitorEventLoopDelay(PER_TURN);
+  /** 0: there is no limit. */
+  readonly #filesMax = finite(openFilesMax());
   readonly #timer: NodeJS.Timeout;
   readonly #channel: ChildChannel;
 
@@ -123,7 +140,8 @@ export class Report {
     const { counters: snapshot } = this.#reported;
     const degraded = this.#reported.degraded();
     const why = notReady === undefined ? {} : { notReady };
-    return { index, incarnation, ...why, degraded, snapshot };
+    const concerns = this.#reported.concerns?.() ?? [];
+    return { index, incarnation, ...why, degraded, concerns, snapshot };
   }
 
   /** The figures that only the process itself can tell. */
@@ -136,12 +154,20 @@ export class Report {
     const { user, system } = process.cpuUsage();
     counters.cpuSeconds = (user + system) / US_PER_SECOND;
     counters.rssBytes = residentBytes() ?? counters.rssBytes;
+    const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
+    counters.heapRatio = used / most;
+    counters.openFiles = openFiles() ?? counters.openFiles;
+    counters.openFilesMax = this.#filesMax;
   }
 }
 
 /** Report it until `stop()`. Never throws, and never waits for the observer. */
 export function startReport(start: StartMessage, reported: Reported): Report {
   return new Report(start, reported);
+}
+
+function finite(value: number): number {
+  return Number.isFinite(value) ? value : 0;
 }
 
 /** The kernel tells it by a file, so not while this process or the machine has no file left. */

@@ -3,6 +3,7 @@
  * From: the observer's nodeQuestions.ts.  To: the command line, as text or JSON.
  * Bound: one entry per process of the node.
  */
+import type { RaisedAlarm } from './alarmNames.ts';
 import type { ChildRole, ChildState, NodeMessage } from './ipc.ts';
 import type { Degraded } from './report.ts';
 
@@ -43,6 +44,7 @@ export interface StatusAnswer {
   /** As /health/ready has them. */
   readonly reasons: readonly { readonly acceptor?: number; readonly reason: string }[];
   readonly degraded: readonly (Degraded & { readonly acceptor?: number })[];
+  readonly alarms: readonly RaisedAlarm[];
   /** Of the process that answers. */
   readonly version: string;
   readonly runtime: string;

@@ -6,10 +6,20 @@
  * lists times the number of acceptors, never one per device.
  */
 import { readFile } from 'node:fs/promises';
-import { Counter, Gauge, Registry } from 'prom-client';
-import { type MetricSpec, makeCounters } from '../base/metrics.ts';
+import { Registry } from 'prom-client';
+import { makeCounters } from '../base/metrics.ts';
+import { ALARMS } from '../node/alarmNames.ts';
 import { CHILD_ROLES } from '../node/ipc.ts';
+import { OWSLA_VERSION } from '../node/version.ts';
 import { MESSAGE_TYPES } from '../wire/message.ts';
+import {
+  CarriedHistogram,
+  type Family,
+  makeFamily,
+  type Single,
+  setTo,
+  snakeCase,
+} from './families.ts';
 import { GUEST_ENDS, type GuestEnds, NO_GUESTS } from './guests.ts';
 import {
   BACKEND_AUTH_LIST,
@@ -24,7 +34,11 @@ import {
 } from './nodeStatus.ts';
 
 /** Here a node's figure is that of its worst acceptor, because a sum would mean nothing. */
-const WORST_OF: readonly string[] = ['loopLagP50Seconds', 'loopLagP99Seconds', 'loopLagMaxSeconds'];
+const WORST_OF: readonly string[] = [
+  ...['loopLagP50Seconds', 'loopLagP99Seconds', 'loopLagMaxSeconds', 'heapRatio'],
+];
+/** And here that of the first; 0: it has none. */
+const FIRST_OF: readonly string[] = ['certificateEndSeconds'];
 
 /** Of /proc/net/netstat: connections that the kernel dropped because an accept queue was full. */
 const KERNEL_COUNTERS = {
@@ -32,8 +46,12 @@ const KERNEL_COUNTERS = {
   ListenDrops: 'Connections dropped by listening sockets, on the whole machine.',
 } as const;
 
-type Family = Counter<string> | Gauge<string>;
 type Families = Map<string, Family>;
+
+const MS_PER_SECOND = 1_000;
+
+/** What each acceptor shows for itself. */
+const EACH_LIST = METRIC_LIST.filter(([, { kind }]) => kind !== 'histogram');
 
 export class Exposition {
   readonly #status: NodeStatus;
@@ -44,11 +62,14 @@ export class Exposition {
   readonly #presence: Families;
   readonly #commands: Families;
   readonly #backendAuth: Families;
-  readonly #kernel: Families = new Map();
-  readonly #ready: Family;
-  readonly #restarts: Family;
+  readonly #kernel = new Map<string, Single>();
+  readonly #ready: Single;
+  readonly #restarts: Single;
   readonly #guestEnds: GuestEnds;
-  readonly #adminCloses: Family;
+  readonly #alarms: Single;
+  readonly #alarmsAt: Single;
+  readonly #startTime: Single;
+  readonly #adminCloses: Single;
   #page: Promise<Buffer> | undefined;
   #renderedAt = Number.NEGATIVE_INFINITY;
 
@@ -57,19 +78,28 @@ export class Exposition {
     this.#status = status;
     this.#scrapeMs = scrapeMs;
     this.#totals = this.#families(METRIC_LIST, 'owsla_', []);
-    this.#each = this.#families(METRIC_LIST, 'owsla_acceptor_', ['acceptor']);
+    this.#each = this.#families(EACH_LIST, 'owsla_acceptor_', ['acceptor']);
     this.#presence = this.#families(PRESENCE_LIST, 'owsla_presence_', []);
     this.#commands = this.#families(COMMAND_LIST, 'owsla_command_', []);
     this.#backendAuth = this.#families(BACKEND_AUTH_LIST, 'owsla_backend_auth_', []);
     for (const [name, help] of Object.entries(KERNEL_COUNTERS)) {
       const snake = `owsla_kernel_${snakeCase(name)}_total`;
-      this.#kernel.set(name, this.#family('counter', snake, help, []));
+      this.#kernel.set(name, this.#single('counter', snake, help, []));
     }
-    this.#ready = this.#family('gauge', 'owsla_ready', '1 while the node is ready.', []);
+    this.#ready = this.#single('gauge', 'owsla_ready', '1 while the node is ready.', []);
     const help = 'Processes restarted, by role.';
-    this.#restarts = this.#family('counter', 'owsla_restarts_total', help, ['role']);
+    this.#restarts = this.#single('counter', 'owsla_restarts_total', help, ['role']);
+    this.#alarms = this.#single('gauge', 'owsla_alarm', '1 while it is raised.', ['alarm']);
+    const raised = 'When it was raised, in seconds since 1970; 0 while it is not.';
+    const alarmAt = 'owsla_alarm_raised_timestamp_seconds';
+    this.#alarmsAt = this.#single('gauge', alarmAt, raised, ['alarm']);
+    const began = 'When the node was started, in seconds since 1970.';
+    this.#startTime = this.#single('gauge', 'owsla_start_time_seconds', began, []);
+    const about = 'Always 1: the versions of Owsla and of Node.js, of the observer.';
+    const build = this.#single('gauge', 'owsla_build_info', about, ['version', 'node']);
+    setTo(build, { version: OWSLA_VERSION, node: process.versions.node }, 1);
     const closes = 'Admin connections closed in favour of others, by reason.';
-    this.#adminCloses = this.#family('counter', 'owsla_admin_closes_total', closes, ['reason']);
+    this.#adminCloses = this.#single('counter', 'owsla_admin_closes_total', closes, ['reason']);
   }
 
   get contentType(): string {
@@ -92,10 +122,10 @@ export class Exposition {
     const acceptors = this.#status.acceptors();
     const total = makeCounters(MESSAGE_TYPES);
     for (const [index, figures] of acceptors) {
-      for (const kind of ['counter', 'gauge'] as const) {
+      for (const kind of ['total', 'gauge'] as const) {
         merge(METRIC_LIST, total, figures, kind, combine);
       }
-      this.#fill(this.#each, figures, { acceptor: String(index) });
+      this.#fill(this.#each, figures, { acceptor: String(index) }, EACH_LIST);
     }
     this.#fill(this.#totals, total, {});
     const registrar = this.#status.registrar(now);
@@ -106,10 +136,21 @@ export class Exposition {
     for (const role of CHILD_ROLES) {
       setTo(this.#restarts, { role }, this.#status.restarts()[role]);
     }
+    this.#fillAlarms();
+    setTo(this.#startTime, {}, (this.#status.node?.startedAt ?? 0) / MS_PER_SECOND);
     const kernel = await kernelCounters();
     for (const [name, family] of this.#kernel) setTo(family, {}, kernel[name] ?? 0);
     for (const reason of GUEST_ENDS) setTo(this.#adminCloses, { reason }, this.#guestEnds[reason]);
     return Buffer.from(await this.#registry.metrics());
+  }
+
+  #fillAlarms(): void {
+    const raised = new Map(this.#status.alarms.map((one) => [one.alarm, one.raisedAt]));
+    for (const alarm of ALARMS) {
+      const at = raised.get(alarm);
+      setTo(this.#alarms, { alarm }, at === undefined ? 0 : 1);
+      setTo(this.#alarmsAt, { alarm }, (at ?? 0) / MS_PER_SECOND);
+    }
   }
 
   #families(specs: SpecList, prefix: string, labels: readonly string[]): Families {
@@ -117,7 +158,9 @@ export class Exposition {
     for (const [name, { kind, help, label, name: shown = snakeCase(name) }] of specs) {
       const full = `${prefix}${shown}${kind === 'counter' ? '_total' : ''}`;
       const own = label === undefined ? [] : [label];
-      families.set(name, this.#family(kind, full, help, [...labels, ...own]));
+      const labelNames = [...labels, ...own];
+      const registers = [this.#registry];
+      families.set(name, makeFamily(kind, { name: full, help, labelNames, registers }));
     }
     return families;
   }
@@ -130,35 +173,23 @@ export class Exposition {
   ): void {
     for (const [name, spec] of specs) {
       const family = families.get(name);
-      for (const [value, number] of valuesOf(figures[name] ?? 0)) {
-        const own = spec.label === undefined ? {} : { [spec.label]: value };
-        if (family) setTo(family, { ...labels, ...own }, number);
-      }
+      if (family instanceof CarriedHistogram) family.take(figures[name]);
+      else
+        for (const [value, number] of valuesOf(figures[name] ?? 0)) {
+          const own = spec.label === undefined ? {} : { [spec.label]: value };
+          if (family) setTo(family, { ...labels, ...own }, number);
+        }
     }
   }
 
-  #family(kind: MetricSpec['kind'], name: string, help: string, labelNames: string[]): Family {
-    const options = { name, help, labelNames, registers: [this.#registry] };
-    return kind === 'counter' ? new Counter(options) : new Gauge(options);
+  #single(kind: 'counter' | 'gauge', name: string, help: string, labelNames: string[]): Single {
+    return makeFamily(kind, { name, help, labelNames, registers: [this.#registry] }) as Single;
   }
 }
 
 function combine(a: number, b: number, name: string): number {
+  if (FIRST_OF.includes(name)) return a === 0 || b === 0 ? a + b : Math.min(a, b);
   return WORST_OF.includes(name) ? Math.max(a, b) : a + b;
-}
-
-/** The counters are kept elsewhere; prom-client's own only carry them onto the page. */
-function setTo(family: Family, labels: Record<string, string>, value: number): void {
-  if (family instanceof Gauge) {
-    family.set(labels, value);
-    return;
-  }
-  family.remove(labels);
-  family.inc(labels, value);
-}
-
-function snakeCase(name: string): string {
-  return name.replace(/(?<=[a-z0-9])[A-Z]/g, '_$&').toLowerCase();
 }
 
 /** Counters of /proc/net/netstat by name; empty where there is no such file. */

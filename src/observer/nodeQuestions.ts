@@ -81,6 +81,7 @@ async function statusOf(options: NodeQuestionsOptions): Promise<StatusAnswer> {
     state: reasons.length > 0 ? 'not-ready' : isWhole ? 'ready' : 'degraded',
     reasons,
     degraded,
+    alarms: status.alarms,
     version: OWSLA_VERSION,
     runtime: process.versions.node,
     uptimeMs: sinceMs(node?.startedAt),

@@ -5,6 +5,7 @@
  * To: exposition.ts (totals that never fall) and the health answers.
  * Bound: one entry per process of the node, whatever the number of restarts.
  */
+import type { Histogram } from '../base/histogram.ts';
 import {
   acceptorMetrics,
   BACKEND_AUTH_METRICS,
@@ -17,9 +18,11 @@ import {
   PRESENCE_METRICS,
   type RegistrarCounters,
 } from '../base/metrics.ts';
+import type { RaisedAlarm } from '../node/alarmNames.ts';
 import type { ChildState, NodeMessage } from '../node/ipc.ts';
 import type { Degraded, ReportMessage } from '../node/report.ts';
 import { MESSAGE_TYPES } from '../wire/message.ts';
+import { RULES } from './alarmRules.ts';
 
 export const METRIC_LIST = Object.entries(acceptorMetrics(MESSAGE_TYPES)) as readonly [
   MetricName,
@@ -32,8 +35,10 @@ export const COMMAND_LIST = Object.entries(COMMAND_METRICS) as SpecList;
 /** A report counts as current for this many intervals. */
 const FRESH_INTERVALS = 3;
 
-/** Any process's figures: a number each, or a number per label value. */
-export type Figures = Record<string, number | Record<string, number>>;
+/** Any process's figures: a number each, a number per label value, or a histogram. */
+export type Figures = Record<string, number | Record<string, number> | Histogram>;
+/** Totals only rise: counters and histograms. A gauge is as it is now. */
+export type FigureKind = 'total' | 'gauge';
 export type SpecList = readonly (readonly [string, MetricSpec])[];
 
 interface Entry {
@@ -63,6 +68,9 @@ export class NodeStatus {
   /** The registrar of this node has been ready once: it holds the claim of its prefix. */
   #isClaimed = false;
   #node: NodeMessage | undefined;
+  #alarms: readonly RaisedAlarm[] = [];
+  /** What devices notice of them. */
+  #alarmed: readonly Degraded[] = [];
   #heardAt = Number.NEGATIVE_INFINITY;
 
   constructor(acceptors: number, reportMs: number) {
@@ -82,7 +90,7 @@ export class NodeStatus {
       entry.state = state;
       entry.why = why;
       if (entry.incarnation === incarnation) continue;
-      if (entry.last) mergeKind(entry, entry.base, entry.last.snapshot, 'counter');
+      if (entry.last) mergeKind(entry, entry.base, entry.last.snapshot, 'total');
       entry.last = undefined;
       entry.reportedAt = Number.NEGATIVE_INFINITY;
       entry.incarnation = incarnation;
@@ -108,12 +116,32 @@ export class NodeStatus {
   /** The registrar's figures, kept the same way; a missing registrar is degraded too. */
   registrar(now: number): RegistrarCounters {
     const total = totalOf(this.#registrar) as RegistrarCounters;
-    return { ...total, degraded: this.degraded(now).length > 0 ? 1 : 0 };
+    return { ...total, degraded: this.#degraded(now).length > 0 ? 1 : 0 };
   }
 
   /** The supervisor's last word. */
   get node(): NodeMessage | undefined {
     return this.#node;
+  }
+
+  /** Those that are raised now, from alarmWatch.ts. */
+  onAlarms(raised: readonly RaisedAlarm[]): void {
+    this.#alarms = raised;
+    this.#alarmed = raised.flatMap(({ alarm, reason }) => {
+      const { part } = RULES[alarm];
+      return part === undefined ? [] : [{ part, reason, cause: alarm }];
+    });
+  }
+
+  get alarms(): readonly RaisedAlarm[] {
+    return this.#alarms;
+  }
+
+  /** The last reports of processes that work, and have reported of late. */
+  fresh(now: number): ReportMessage[] {
+    return [...this.#entries.values(), this.#registrar].flatMap((entry) =>
+      entry.last && this.#isFresh(entry, now) ? [entry.last] : [],
+    );
   }
 
   restarts(): NodeMessage['restarts'] {
@@ -146,21 +174,27 @@ export class NodeStatus {
   }
 
   /** Why the registrar does not work at all: it is missing, hangs, or reports so itself. */
-  #registrarFault(now: number): string | undefined {
+  #registrarFault(now: number): Omit<Degraded, 'part'> | undefined {
     const { state, why, last } = this.#registrar;
     const because = why === undefined ? '' : `: ${why}`;
-    if (state !== 'ready') return `registrar ${state}${because}`;
-    return this.#isFresh(this.#registrar, now) ? last?.notReady : 'no report';
+    const cause = 'process-failing';
+    if (state !== 'ready') return { reason: `registrar ${state}${because}`, cause };
+    if (!this.#isFresh(this.#registrar, now)) return { reason: 'no report', cause };
+    return last?.notReady === undefined ? undefined : { reason: last.notReady };
   }
 
   /** What does not work although devices are served. */
   degraded(now: number): (Degraded & { readonly acceptor?: number })[] {
+    return [...this.#degraded(now), ...this.#alarmed];
+  }
+
+  #degraded(now: number): (Degraded & { readonly acceptor?: number })[] {
     const { last } = this.#registrar;
-    const reason = this.#registrarFault(now);
+    const fault = this.#registrarFault(now);
     const degraded =
-      reason === undefined
+      fault === undefined
         ? [...(last?.degraded ?? [])]
-        : (['presence', 'commands'] as const).map((part) => ({ part, reason }));
+        : (['presence', 'commands'] as const).map((part) => ({ part, ...fault }));
     const ofAcceptors = [...this.#entries].flatMap(([acceptor, { last: report }]) =>
       (report?.degraded ?? []).map((one) => ({ acceptor, ...one })),
     );
@@ -181,18 +215,18 @@ function whyStarting({ state, last }: Entry): string | undefined {
 
 function totalOf(entry: Entry): Figures {
   const sum = structuredClone(entry.base);
-  if (entry.last) mergeKind(entry, sum, entry.last.snapshot, 'counter');
+  if (entry.last) mergeKind(entry, sum, entry.last.snapshot, 'total');
   if (entry.last) mergeKind(entry, sum, entry.last.snapshot, 'gauge');
   return sum;
 }
 
-/** Counters are added up, gauges are as they are now. */
-function mergeKind({ specs }: Entry, into: Figures, from: Figures, kind: MetricSpec['kind']) {
-  merge(specs, into, from, kind, (a, b) => (kind === 'counter' ? a + b : b));
+/** Totals are added up, gauges are as they are now. */
+function mergeKind({ specs }: Entry, into: Figures, from: Figures, kind: FigureKind) {
+  merge(specs, into, from, kind, (a, b) => (kind === 'total' ? a + b : b));
 }
 
 /** A figure as its labelled values; one that has no label has the single value ''. */
-export function valuesOf(figure: number | Readonly<Record<string, number>>): [string, number][] {
+export function valuesOf(figure: Readonly<Figures[string]>): [string, number][] {
   return typeof figure === 'number' ? [['', figure]] : Object.entries(figure);
 }
 
@@ -201,18 +235,26 @@ export function merge(
   specs: SpecList,
   into: Figures,
   from: Readonly<Figures>,
-  kind: MetricSpec['kind'],
+  kind: FigureKind,
   combine: (a: number, b: number, name: string) => number,
 ): void {
   for (const [name, spec] of specs) {
     const mine = into[name];
-    if (spec.kind !== kind || from[name] === undefined || mine === undefined) continue;
-    if (typeof mine === 'number') {
-      into[name] = combine(mine, Number(from[name]), name);
-      continue;
-    }
-    for (const [label, value] of valuesOf(from[name])) {
-      mine[label] = combine(mine[label] ?? 0, value, name);
+    const theirs = from[name];
+    if ((spec.kind === 'gauge') !== (kind === 'gauge')) continue;
+    if (mine === undefined || theirs === undefined) continue;
+    if (typeof mine === 'number') into[name] = combine(mine, Number(theirs), name);
+    else if (Array.isArray(mine)) addHistogram(mine, theirs);
+    else {
+      for (const [label, value] of valuesOf(theirs)) {
+        mine[label] = combine(mine[label] ?? 0, value, name);
+      }
     }
   }
+}
+
+function addHistogram(into: Histogram, from: Readonly<Figures[string]>): void {
+  if (!Array.isArray(from)) return;
+  for (const [at, value] of from.entries())
+    if (at < into.length) into[at] = (into[at] ?? 0) + value;
 }

@@ -15,6 +15,7 @@ import {
 } from '../node/ipc.ts';
 import { makeAdmin } from './admin.ts';
 import { AdminGuard } from './adminGuard.ts';
+import { AlarmWatch } from './alarmWatch.ts';
 import { addApi } from './api.ts';
 import { ChildChannels } from './childChannels.ts';
 import { Control } from './control.ts';
@@ -50,6 +51,7 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
   const control = new Control({ path, limits, log, answers: askedBy(WHO, answers) });
   const guests = new Guests(limits);
   const exposition = new Exposition(status, limits.scrapeMs, guests.ends);
+  const alarms = new AlarmWatch({ status, limits, log });
   const guard = new AdminGuard(start.config);
   const admin = makeAdmin(status, exposition, guests, guard, limits);
   addApi(admin, answers);
@@ -59,12 +61,14 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
     throw unbound(`admin port ${adminPort}`, adminHost, error);
   }
   await control.listen();
+  alarms.start();
   return {
     title: () => `owsla observer :${adminPort}`,
     figures: () => ({ streams: children.size }),
     onNode: (node) => status.onNode(node, performance.now()),
     onRenew: () => guard.renew(log),
     drain: async () => {
+      alarms.stop();
       await admin.close();
       await control.close();
       await children.close();

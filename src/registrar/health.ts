@@ -5,7 +5,7 @@
  */
 import type { Answers } from '../broker/answers.ts';
 import type { Publisher } from '../broker/publisher.ts';
-import type { Degraded } from '../node/report.ts';
+import type { Degraded, Reported } from '../node/report.ts';
 import type { AuthServer } from './auth/authServer.ts';
 import type { BatchLoop } from './batchLoop.ts';
 import type { RegistrarBroker } from './registrarBroker.ts';
@@ -28,6 +28,11 @@ export class RegistrarHealth {
     this.#parts = parts;
   }
 
+  /** Both, for its reports. */
+  told(): Pick<Reported, 'notReady' | 'degraded'> {
+    return { notReady: () => this.notReady(), degraded: () => this.degraded() };
+  }
+
   /** Until it has held the claim once, this node is not ready: another may use the prefix. */
   notReady(): string | undefined {
     const { broker } = this.#parts;
@@ -36,20 +41,29 @@ export class RegistrarHealth {
   }
 
   degraded(): Degraded[] {
-    const { loop, broker, answers, authServer } = this.#parts;
-    const presence = loop.fault?.message ?? broker.refused ?? this.#silence();
+    const { answers, authServer } = this.#parts;
+    const presence = this.#fault();
     const degraded: Degraded[] = authServer.degraded();
-    if (presence !== undefined) degraded.push({ part: 'presence', reason: presence });
-    const isMute = answers.owedMs > OWED_MS;
-    if (answers.downMs > OWED_MS)
-      degraded.push({ part: 'commands', reason: 'no broker connection for outcomes' });
-    else if (isMute) degraded.push({ part: 'commands', reason: 'outcomes are not confirmed' });
+    if (presence !== undefined) degraded.push({ part: 'presence', ...presence });
+    const part = 'commands';
+    if (answers.downMs > OWED_MS) {
+      const reason = 'no broker connection for outcomes';
+      degraded.push({ part, reason, cause: 'broker-away' });
+    } else if (answers.owedMs > OWED_MS) {
+      const reason = 'outcomes are not confirmed';
+      degraded.push({ part, reason, cause: 'broker-blocking' });
+    }
     return degraded;
   }
 
-  #silence(): string | undefined {
-    const { broker, publisher } = this.#parts;
-    if (!broker.isUp) return 'no broker connection';
-    return publisher.owedMs > OWED_MS ? 'events are not confirmed' : undefined;
+  #fault(): Omit<Degraded, 'part'> | undefined {
+    const { loop, broker, publisher } = this.#parts;
+    const { fault } = loop;
+    const { refused } = broker;
+    if (fault) return { reason: fault.message, cause: 'store-degraded' };
+    if (refused !== undefined) return { reason: refused, cause: 'prefix-taken' };
+    if (!broker.isUp) return { reason: 'no broker connection', cause: 'broker-away' };
+    if (publisher.owedMs <= OWED_MS) return undefined;
+    return { reason: 'events are not confirmed', cause: 'broker-blocking' };
   }
 }

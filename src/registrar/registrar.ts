@@ -34,13 +34,14 @@ import { CommandEffects, type CommandEffectsOptions } from './command/commandEff
 import { Commands, type CommandsOptions } from './command/commands.ts';
 import { Deliveries } from './command/deliveries.ts';
 import { Outcomes, type OutcomesOptions } from './command/outcomes.ts';
+import { Complaints } from './complaints.ts';
 import { RegistrarHealth } from './health.ts';
+import { DeviceConcerns } from './presence/deviceConcerns.ts';
 import { eventCounts, Notifier } from './presence/notifier.ts';
 import { Queries } from './presence/queries.ts';
 import { Recorder } from './presence/recorder.ts';
 import { registrarQuestions } from './questions.ts';
 import { RegistrarBroker } from './registrarBroker.ts';
-import { Seldom } from './seldom.ts';
 import type { BlockStore } from './store/blockRows.ts';
 import { Sqlite } from './store/sqlite.ts';
 import type { Opened, Store, StoreError } from './store/store.ts';
@@ -52,9 +53,6 @@ const TICK_MS = 100;
 /** How long a stop waits for confirms of the last events. What is left waits in the store. */
 const LAST_EVENTS_MS = 2_000;
 const CLOSE_BROKER_MS = 1_000;
-/** At most one line of this kind in so many ms: many devices or commands may be affected. */
-const CLONE_LOG_MS = 1_000;
-const UNDECIDED_LOG_MS = 1_000;
 const KEY_BYTES = 16;
 
 class Registrar implements RunningChild {
@@ -74,18 +72,20 @@ class Registrar implements RunningChild {
   readonly #blocked: BlockedDevices;
   readonly #authServer: AuthServer;
   readonly #report: ReturnType<typeof startReport>;
+  readonly #concerns: DeviceConcerns;
   readonly #loop: BatchLoop;
   readonly #ticker = new Ticker(TICK_MS, () => this.#tick());
   #epoch: number | undefined;
-  readonly #cloneLog = new Seldom(CLONE_LOG_MS);
-  readonly #undecidedLog = new Seldom(UNDECIDED_LOG_MS);
+  readonly #complaints: Complaints;
   readonly #wallWatch = new WallWatch(systemClock);
 
   constructor(start: StartMessage, log: Logger, onFatal: (error: unknown) => void) {
-    const { config, folder, incarnation, node } = start;
+    const { config, folder, incarnation } = start;
     const { limits, traceDir, queueType } = config;
     this.#start = start;
+    this.#concerns = new DeviceConcerns(limits, systemClock);
     this.#log = log;
+    this.#complaints = new Complaints(log);
     this.#onFatal = onFatal;
     const trace = traceDir === '' ? noTrace : traceTo(traceDir, `registrar-${incarnation}`);
     this.#trace = trace;
@@ -113,17 +113,7 @@ class Registrar implements RunningChild {
     const { consumer, commands } = this.#commands;
 
     // Acceptors to store: streams, recorder.
-    const recorder = new Recorder({
-      ...{ store, node, limits, trace },
-      clock: systemClock,
-      counters: this.#counters,
-      onOpen: (opened) => this.#onOpen(opened),
-      onCommit: (events) => notifier.onCommit(events),
-      onTakeover: (link) => this.#server.takeOver(link),
-      onClone: (device, takeovers) => this.#logClone(device, takeovers),
-      settledTo: () => notifier.settledTo(),
-      transactionPart: commands,
-    });
+    const recorder = this.#recorderOf(store, notifier, commands);
     const authServer = this.#authServerOf();
     const server = this.#serverOf(recorder, commands, authServer);
     const loop = this.#loopOf(recorder, server);
@@ -143,11 +133,29 @@ class Registrar implements RunningChild {
   }
 
   #reported(answers: Reported['answers']): Reported {
-    const told = {
-      notReady: () => this.#health.notReady(),
-      degraded: () => this.#health.degraded(),
-    };
-    return { counters: this.#counters, ...told, answers };
+    const concerns = () => this.#concerns.list(this.#recorder);
+    return { counters: this.#counters, ...this.#health.told(), concerns, answers };
+  }
+
+  #recorderOf(store: Store, notifier: Notifier, commands: Commands): Recorder {
+    const { config, node } = this.#start;
+    return new Recorder({
+      ...{ store, node, limits: config.limits, trace: this.#trace },
+      clock: systemClock,
+      counters: this.#counters,
+      onOpen: (opened) => this.#onOpen(opened),
+      onCommit: (events) => {
+        this.#concerns.onCommit(events);
+        notifier.onCommit(events);
+      },
+      onTakeover: (link) => this.#server.takeOver(link),
+      onClone: (device, takeovers) => {
+        this.#counters.clones += 1;
+        this.#complaints.clone(device, takeovers);
+      },
+      settledTo: () => notifier.settledTo(),
+      transactionPart: commands,
+    });
   }
 
   #blockedOf(store: BlockStore, server: StreamServer): BlockedDevices {
@@ -217,13 +225,8 @@ class Registrar implements RunningChild {
       mayRead: () => this.#loop.mayTry(),
       trace: this.#trace,
       onFault: (error) => this.#loop.failed(error),
-      onUndecided: (error) => this.#logUndecided(error),
+      onUndecided: (error) => this.#complaints.undecided(error),
     });
-  }
-
-  #logUndecided(error: unknown): void {
-    if (!this.#undecidedLog.may()) return;
-    this.#log.error({ err: error }, 'command dropped because of an internal error');
   }
 
   async open(): Promise<void> {
@@ -250,11 +253,7 @@ class Registrar implements RunningChild {
 
   #tick(): void {
     const jumpMs = this.#wallWatch.look();
-    if (jumpMs !== 0) {
-      const reason =
-        'deadlines of commands follow the new time; no record is deleted because of it';
-      this.#log.warn({ jumpMs, reason }, 'wall clock changed');
-    }
+    if (jumpMs !== 0) this.#complaints.wallJump(jumpMs);
     this.#count();
     this.#loop.wake();
     void this.#loadBlocked().catch(this.#onFatal);
@@ -271,15 +270,6 @@ class Registrar implements RunningChild {
   /** Events that only the store has, unless the store cannot be trusted. */
   #publish(): void {
     if (this.#loop.mayTry()) void this.#notifier.makeRoom();
-  }
-
-  #logClone(device: string, takeovers: number): void {
-    this.#counters.clones += 1;
-    if (!this.#cloneLog.may()) return;
-    this.#log.warn(
-      { device, takeovers },
-      'repeated takeovers of one device id: do two devices share it?',
-    );
   }
 
   // The child.
@@ -300,6 +290,7 @@ class Registrar implements RunningChild {
     this.#authServer.count();
     counters.brokerUp = this.#broker.isUp ? 1 : 0;
     counters.walBytes = this.#store.walBytes;
+    counters.storeDown = this.#loop.fault === undefined ? 0 : 1;
     counters.degraded = this.#health.degraded().every(({ part }) => part === 'auth') ? 0 : 1;
   }
 

@@ -29,12 +29,18 @@ t.test(`chaos: every promise is kept through faults (SEED=${seed})`, async (t) =
       acceptors: 2,
       nodes: 1,
       // Short, so that faults are short; deadlines of the test itself are generous.
-      limits: { requestMs: 1_500, heartbeatMs: 1_000, commandResultMs: 1_000 },
+      limits: {
+        ...{ requestMs: 1_500, heartbeatMs: 1_000, commandResultMs: 1_000 },
+        // Visitors come and go all the time.
+        ...{ deviceFlapsMax: 1_000_000, alarmRaiseMs: 500, alarmClearMs: 500 },
+      },
       lateMs: 2_000,
       warmMs: 500,
       calmMs: 500,
       faults,
-      times: { stoppedMs: 2_000, alarmMs: 0, cutMs: 3_500, awayMs: 500, mannerMs: 1_000 },
+      // Long enough to be sure of its alarm.
+      first: ['TCP to the broker cut without FIN'],
+      times: { stoppedMs: 2_000, alarmMs: 0, cutMs: 5_000, awayMs: 500, mannerMs: 1_000 },
       promptMs: 3_000,
       backMs: 30_000,
       graceMs: 15_000,
@@ -45,6 +51,7 @@ t.test(`chaos: every promise is kept through faults (SEED=${seed})`, async (t) =
 
   t.comment(writeTable(outcome));
   t.same(outcome.failures, []);
+  t.match(outcome.suffered[0]?.alarms.raised.join(), /broker-(?:blocking|away)/);
   t.ok(outcome.suffered.length >= 1, `${outcome.suffered.length} faults`);
   t.ok(outcome.books.counts.acks > 0 && outcome.books.counts.requestsGot > 0, 'under load');
   t.ok(outcome.commands.counts.acts > 0 && outcome.commands.outcomes.size > 0, 'and commanded');

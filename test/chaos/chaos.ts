@@ -6,6 +6,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { Random } from '../../loadgen/plan/random.ts';
+import { type AlarmCourse, alarmFailures, alarmsOf, alarmWordsOf } from './alarms.ts';
 import { Books, FINDINGS, type Span } from './books.ts';
 import { COMMAND_FINDINGS, CommandBooks } from './commandBooks.ts';
 import { type Detection, detectionsOf, failuresOf as lateOf, wordsOf } from './detection.ts';
@@ -23,6 +24,8 @@ export interface ChaosPlan extends WorldPlan {
   /** Load between two faults, once all is calm. */
   readonly calmMs: number;
   readonly faults: Readonly<Record<string, Fault>>;
+  /** These come first; then all of them, in an order of chance. */
+  readonly first?: readonly string[];
   readonly times: Times;
   /** Full rate means that answers take no longer. */
   readonly promptMs: number;
@@ -42,6 +45,7 @@ export interface Suffered extends Span {
   readonly foreign: number;
   /** Of each link to a broker that the fault took away. */
   readonly detections: readonly Detection[];
+  readonly alarms: AlarmCourse;
 }
 
 export interface Outcome {
@@ -122,6 +126,7 @@ function sufferedOf(
   backOf: (endedAt: number) => number,
 ): Suffered[] {
   const words = wordsOf(world.log);
+  const alarmWords = alarmWordsOf(world.log);
   return spans.map((span, at) => {
     const backMs = backOf(span.to);
     const foreign = foreignShare(samples, span.from, span.to + Math.min(backMs, WATCH_MS));
@@ -129,7 +134,9 @@ function sufferedOf(
     const until = spans[at + 1]?.from ?? endedAt;
     const around = { words, samples, limits: world.limits, until };
     const detections = loss === undefined ? [] : detectionsOf(loss, span, around);
-    return { ...span, backMs, foreign, detections };
+    const { limits } = world;
+    const alarms = alarmsOf(span.name, span, { words: alarmWords, limits, until, foreign });
+    return { ...span, backMs, foreign, detections, alarms };
   });
 }
 
@@ -141,7 +148,9 @@ async function runFaults(
 ): Promise<Named[]> {
   const random = new Random(plan.seed);
   const spans: Named[] = [];
-  for (const name of inRandomOrder(Object.keys(plan.faults), random)) {
+  const first = [...(plan.first ?? [])];
+  for (const chance of inRandomOrder(Object.keys(plan.faults), random)) {
+    const name = first.shift() ?? chance;
     const from = Date.now();
     if (from - begin >= plan.durationMs) break;
     const at = ((from - begin) / 1_000).toFixed(0).padStart(4);
@@ -151,6 +160,8 @@ async function runFaults(
     spans.push({ name, from, to: Date.now() });
     // Whether it came about, the ledger says.
     await world.fleet.untilCalm(HEAL_MS).catch((error: Error) => tell(`        ${error.message}`));
+    // Whether they were cleared in time, the log says.
+    await world.untilNoAlarm(HEAL_MS).catch((error: Error) => tell(`        ${error.message}`));
     await pause(plan.calmMs);
   }
   return spans;
@@ -168,8 +179,8 @@ export function failuresOf(
   for (const [finding, { count, examples }] of commands.findings) {
     failures.push(`${count} ${COMMAND_FINDINGS[finding]}: ${examples.join('; ')}`);
   }
-  for (const { name, backMs: took, foreign, detections } of suffered) {
-    failures.push(...lateOf(name, detections, graceMs));
+  for (const { name, backMs: took, foreign, detections, alarms } of suffered) {
+    failures.push(...lateOf(name, detections, graceMs), ...alarmFailures(name, alarms));
     if (isSlow(took, foreign, backMs)) {
       failures.push(`after '${name}' full rate took ${took} ms, not ${backMs}`);
     }

@@ -93,6 +93,10 @@ function faultRow({ name, from, to, backMs, foreign }: Suffered): string {
   return row(name, seconds(to - from), `back after ${seconds(backMs)}; ${note}`);
 }
 
+function alarmRow({ name, alarms }: Suffered): string {
+  return row(name, '', alarms.raised.length === 0 ? 'none' : alarms.raised.join(', '));
+}
+
 /** Of each fault: who noticed last, and who was up again last. */
 function detectionRows({ name, detections }: Suffered): string[] {
   return (['noticed', 'up again'] as const).flatMap((wanted) => {
@@ -118,6 +122,8 @@ export function writeTable(outcome: Outcome): string {
     ...findingRows(outcome),
     'Faults: how long they lasted, and full rate after their end',
     ...suffered.map(faultRow),
+    'Alarms that each fault raised',
+    ...suffered.map(alarmRow),
     'Links to the broker that faults took away: the slowest of each, and its bound',
     ...suffered.flatMap(detectionRows),
     'Gauges of one acceptor: the highest value, and its limit',

@@ -15,6 +15,7 @@ import { type Broker, startBroker } from '../helpers/processes/broker.ts';
 import { startCluster } from '../helpers/processes/cluster.ts';
 import { type LogLine, Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
+import { ANYWHERE } from './alarms.ts';
 import { EVENTS_QUEUE, REQUESTS_QUEUE } from './backend.ts';
 import { OUTCOMES_QUEUE } from './commander.ts';
 import type { Watched } from './machine.ts';
@@ -262,6 +263,17 @@ export class World {
       return performance.now() - since > SETTLED_MS;
     };
     await waitFor('the last outcomes', isSettled, deadlineMs);
+  }
+
+  /** No alarm but the machine's is raised, as far as the last look at the node goes. */
+  untilNoAlarm(deadlineMs: number): Promise<void> {
+    const isCalm = async () => {
+      const page = await this.server.page('/metrics').catch(() => '');
+      const alarms = [...page.matchAll(/^owsla_alarm\{alarm="(.+)"\} (.+)$/gm)];
+      const raised = alarms.filter(([, name = '', is]) => is === '1' && !ANYWHERE.includes(name));
+      return alarms.length > 0 && raised.length === 0;
+    };
+    return waitFor('no alarm', isCalm, deadlineMs);
   }
 
   /** Ends everything. The ledgers stay, for `forget`. */

@@ -1,5 +1,6 @@
 /** Uplink: what a backend sees of an EVENT and a REQUEST, and when the device gets its ACK. */
 import t from 'tap';
+import { cumulative } from '../../src/base/histogram.ts';
 import { type Event, TYPE } from '../../src/wire/message.ts';
 import { Paths } from '../helpers/worlds/paths.ts';
 
@@ -206,4 +207,26 @@ t.test('uplink: answered or expired, a REQUEST is never published again', async 
     { id: 2, status: 1 },
     { id: 3, status: 1 },
   ]);
+});
+
+t.test('uplink: what is timed, and what is not', async (t) => {
+  const paths = new Paths({ requestMs: 50 });
+  const link = paths.link();
+  const { requestSeconds, confirmSeconds } = paths.counters;
+  const counts = () => [requestSeconds, confirmSeconds].map((one) => cumulative(one).count);
+  const answered = paths.request(link, 1);
+  paths.event(link, 2);
+  paths.event(link, 0);
+  paths.channel.confirm(3, true);
+  t.same(counts(), [0, 3], 'each confirm, also of several at once');
+  paths.reply({ correlationId: answered });
+  paths.reply({ correlationId: answered });
+  t.same(counts(), [1, 3], 'a REPLY, once');
+  paths.request(link, 4);
+  paths.pass(60);
+  t.same(counts(), [2, 3], 'a deadline');
+  paths.request(link, 5);
+  paths.channel.nack(5);
+  t.same(link.sent.at(-1), { type: TYPE.REPLY, id: 5, status: 4, payload: Buffer.alloc(0) });
+  t.same(counts(), [2, 3], 'not what was never with a backend');
 });

@@ -25,7 +25,7 @@ const broker = await findBroker();
 const prefix = `test-${randomUUID()}`;
 const server = await Server.start({
   ...{ amqp: broker.url, prefix, flags: ['--auth', 'backend'] },
-  limits: { authAskMs: 1_000, authCacheMs: 200, authRetryMs: 20_000 },
+  limits: { authAskMs: 1_000, authCacheMs: 200, authRetryMs: 20_000, alarmRaiseMs: 0 },
 });
 t.teardown(async () => {
   await server.stop();
@@ -142,6 +142,7 @@ t.test('it takes questions and says nothing', async (t) => {
   t.ok((await server.metric('owsla_backend_auth_stale_verdicts_total')) > 0);
   const health = JSON.parse(await server.page('/health/ready'));
   t.match(health, { degraded: [{ part: 'auth' }] }, 'its health says so, and stays ready');
+  await server.untilMetric('owsla_alarm', 'alarm="auth-away"', (value) => value === 1);
 });
 
 t.test('meanwhile neither commands nor presence wait', async (t) => {

@@ -11,7 +11,10 @@ import { Server } from '../helpers/processes/server.ts';
 const broker = await startBroker();
 const prefix = `test-${randomUUID()}`;
 const at = names(prefix);
-const server = await Server.start({ amqp: broker.url, prefix, limits: { requestMs: 1_000 } });
+const limits = { requestMs: 1_000, alarmRaiseMs: 0, alarmClearMs: 0 };
+const server = await Server.start({ amqp: broker.url, prefix, limits });
+const blocking = (value: number) =>
+  server.untilMetric('owsla_alarm', 'alarm="broker-blocking"', (is) => is === value);
 const backend = await Backend.connect(broker.url);
 t.teardown(async () => {
   await server.stop();
@@ -33,6 +36,7 @@ t.test('a memory alarm holds publishes back, and expired REQUESTs for good', asy
   // The broker says `blocked` to a connection that publishes; this event is the one.
   device.send(event(1, 'a.b'));
   await server.untilMetric('owsla_broker_blocked', '', (value) => value > 0);
+  await blocking(1);
 
   device.send(request(2, 'door.open', 'too late'), event(3, 'a.b'));
   t.match(await device.expect(TYPE.REPLY), { id: 2, status: 1 }, 'the deadline holds');
@@ -40,6 +44,7 @@ t.test('a memory alarm holds publishes back, and expired REQUESTs for good', asy
   await alarm(false);
   t.match(await device.expect(TYPE.ACK), { id: 1 });
   t.match(await device.expect(TYPE.ACK), { id: 3 }, 'what waited is published');
+  await blocking(0);
   device.send(request(4, 'door.open', 'in time'));
 
   t.match(await device.expect(TYPE.REPLY), { id: 4, status: 0 });

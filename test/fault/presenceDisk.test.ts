@@ -58,6 +58,7 @@ t.test(
         presenceBatchMs: 0,
         lingerMs: 100,
         connectsPerSecond: 100_000,
+        ...{ alarmRaiseMs: 0, alarmClearMs: 0 },
       },
       flags: ['--data-dir', folder],
     };
@@ -80,6 +81,7 @@ t.test(
     await flapping;
     await server.untilMetric('owsla_presence_wal_bytes', '', (bytes) => bytes > 2 * MiB);
     await server.untilMetric('owsla_presence_degraded', '', (value) => value === 1);
+    await server.untilMetric('owsla_alarm', 'alarm="store-degraded"', (value) => value === 1);
     stays.send({ type: TYPE.PING });
     await stays.expect(TYPE.PONG);
     const late = await Device.open(server.port, 'late');
@@ -91,6 +93,7 @@ t.test(
     const isTold = () => subscriber.online().toSorted().join() === 'late,stays';
     await waitFor('every last word', isTold, LONG_MS);
     await server.untilMetric('owsla_presence_wal_bytes', '', (bytes) => bytes < 2 * MiB);
+    await server.untilMetric('owsla_alarm', 'alarm="store-degraded"', (value) => value === 0);
     t.match(server.log.filter(({ msg }) => msg === 'presence store failed')[0], { fault: 'full' });
     t.notOk(server.log.some(({ msg }) => msg === 'child crashed'));
     late.close();

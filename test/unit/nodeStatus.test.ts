@@ -1,6 +1,7 @@
 /** NodeStatus and exposition: totals never fall, only named incarnations count. */
 import t from 'tap';
-import { makeCounters, makeRegistrarCounters } from '../../src/base/metrics.ts';
+import { observeUs } from '../../src/base/histogram.ts';
+import { type Counters, makeCounters, makeRegistrarCounters } from '../../src/base/metrics.ts';
 import type { ChildFacts, NodeMessage } from '../../src/node/ipc.ts';
 import type { ReportMessage } from '../../src/node/report.ts';
 import { Exposition, kernelCounters } from '../../src/observer/exposition.ts';
@@ -169,7 +170,11 @@ t.test('a platform without /proc has no kernel counters, and no error', async (t
 
 /** Both parts of what the registrar does. */
 function both(reason: string) {
-  return (['presence', 'commands'] as const).map((part) => ({ part, reason }));
+  return (['presence', 'commands'] as const).map((part) => ({
+    part,
+    reason,
+    cause: 'process-failing',
+  }));
 }
 
 t.test('a registrar that is not there: degraded, in health and in the metric; ready', async (t) => {
@@ -210,4 +215,57 @@ t.test('a registrar that is not there: degraded, in health and in the metric; re
   // It hangs, and the supervisor does not see it yet.
   t.same(status.degraded(3 * REPORT_MS + 1), both('no report'));
   t.same(status.unready(0), []);
+});
+
+t.test(
+  'histograms: of the node, over all acceptors and restarts; none of an acceptor',
+  async (t) => {
+    const status = new NodeStatus(2, REPORT_MS);
+    const timed = (index: number, incarnation: string, us: number) => {
+      const told = report(index, incarnation, 1);
+      observeUs((told.snapshot as Counters).connectSeconds, us);
+      return told;
+    };
+    status.onNode(node([{ incarnation: 'a' }, { incarnation: 'b' }]), 0);
+    status.onReport(timed(1, 'a', 4_000), 0);
+    status.onReport(timed(2, 'b', 40_000), 0);
+    status.onNode(node([{ incarnation: 'c' }, { incarnation: 'b' }]), 1);
+    status.onReport(timed(1, 'c', 400_000_000), 1);
+    const page = String(await new Exposition(status, 1).page(1));
+    for (const line of [
+      '_bucket{le="0.0025"} 0',
+      '_bucket{le="0.005"} 1',
+      '_bucket{le="0.05"} 2',
+      '_bucket{le="300"} 2',
+      '_bucket{le="+Inf"} 3',
+      '_sum 400.044',
+      '_count 3',
+    ]) {
+      t.ok(page.includes(`\nowsla_connect_seconds${line}\n`), line);
+    }
+    t.notMatch(page, 'owsla_acceptor_connect_seconds');
+  },
+);
+
+t.test('series: at most 400 of an acceptor, and as many for each', async (t) => {
+  const seriesOf = async (acceptors: number) => {
+    const page = String(await new Exposition(new NodeStatus(acceptors, REPORT_MS), 1).page(0));
+    return page.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  };
+  const [one, three] = [await seriesOf(1), await seriesOf(3)];
+  const each = (three.length - one.length) / 2;
+  t.equal(each, one.filter((line) => line.includes('acceptor="1"')).length);
+  t.ok(each <= 400, `${each} series of an acceptor`);
+  t.ok(one.length - each <= 400, `${one.length - each} of a node`);
+});
+
+t.test('the first certificate that ends is the node’s; 0 is none', async (t) => {
+  const status = new NodeStatus(3, REPORT_MS);
+  status.onNode(node(['a', 'b', 'c'].map((incarnation) => ({ incarnation }))), 0);
+  for (const [at, ends] of [0, 9, 7].entries()) {
+    const told = report(at + 1, 'abc'.charAt(at), 1);
+    status.onReport({ ...told, snapshot: { ...told.snapshot, certificateEndSeconds: ends } }, 0);
+  }
+  const page = String(await new Exposition(status, 1).page(0));
+  t.match(page, /^owsla_certificate_end_timestamp_seconds 7$/m);
 });

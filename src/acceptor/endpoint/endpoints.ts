@@ -10,6 +10,7 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
 import type { ByeReason, CloseReason, ProtocolError } from '../../base/errors.ts';
+import { observeUs } from '../../base/histogram.ts';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
@@ -181,6 +182,7 @@ export class Endpoints implements EndpointHost {
 
   onOpen(endpoint: Endpoint, { method, expiresAt }: Proof): void {
     bump(this.counters.proofs, method);
+    observeUs(this.counters.connectSeconds, this.clock.us() - endpoint.acceptedUs);
     this.#deadlines.opened(endpoint, expiresAt);
     this.#presence.onUp(endpoint);
   }

@@ -8,6 +8,8 @@ import { type GroupKeys, readGroupKeys } from '../../base/deviceKeys.ts';
 import { StartError } from '../../base/errors.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
 import type { Logger } from '../../base/log.ts';
+import type { Counters } from '../../base/metrics.ts';
+import type { Concern } from '../../node/alarmNames.ts';
 import { type JwtKey, readJwtKeys } from '../identity/jwt.ts';
 import { readTlsFiles, type TlsFiles } from './tlsFiles.ts';
 
@@ -18,6 +20,7 @@ export interface FilesRead {
   readonly jwtKeys: readonly JwtKey[] | undefined;
 }
 
+const MS_PER_SECOND = 1_000;
 const NONE: FilesRead = { tls: undefined, keys: undefined, jwtKeys: undefined };
 
 /** Throws a StartError for the first that cannot be used. `now`: ms since 1970. */
@@ -64,6 +67,28 @@ export class ListenerFiles {
   constructor(listeners: readonly ListenerConfig[], wall: () => number) {
     this.#wall = wall;
     this.#files = new Map(listeners.map((one) => [one, readFiles(one, wall())]));
+  }
+
+  /** What ends, and when. */
+  concerns(): Concern[] {
+    return [...this.#files].flatMap(([{ tls }, { tls: read }]) => {
+      const about = 'certificate';
+      const ends = [
+        { about, name: tls?.cert ?? '', figure: read?.endsAt },
+        { about, name: tls?.clientCa ?? '', figure: read?.caEndsAt },
+        { about: 'revocations', name: tls?.crl ?? '', figure: read?.revoked?.nextUpdate },
+      ] as const;
+      return ends.flatMap(({ figure, ...one }) =>
+        figure === undefined ? [] : [{ ...one, figure }],
+      );
+    });
+  }
+
+  /** The first end of a certificate, in s since 1970; 0: there is none. */
+  count(counters: Pick<Counters, 'certificateEndSeconds'>): void {
+    const ends = this.concerns().filter(({ about }) => about === 'certificate');
+    const first = Math.min(...ends.map(({ figure }) => figure));
+    counters.certificateEndSeconds = ends.length === 0 ? 0 : first / MS_PER_SECOND;
   }
 
   of(listener: ListenerConfig): FilesRead {

@@ -19,6 +19,8 @@ export interface TlsFiles {
   readonly revoked: Crl | undefined;
   /** notAfter of the server's certificate, ms since 1970; undefined: there is none. */
   readonly endsAt: number | undefined;
+  /** The same of the CA of devices' certificates: the first one in its file. */
+  readonly caEndsAt: number | undefined;
 }
 
 /** A CRL of a large fleet has some 40 bytes for each certificate. */
@@ -31,7 +33,7 @@ export function readTlsFiles(config: TlsConfig, now: number): TlsFiles {
   const clientCa = read(config.clientCa);
   const crl = read(config.crl);
   const leaf = cert === undefined ? undefined : certificateOf(config.cert, cert);
-  if (clientCa !== undefined) certificateOf(config.clientCa, clientCa);
+  const ca = clientCa === undefined ? undefined : certificateOf(config.clientCa, clientCa);
   if (leaf !== undefined && key !== undefined) checkPair(config, leaf, key);
   const endsAt = leaf === undefined ? undefined : leaf.validToDate.getTime();
   if (leaf !== undefined && endsAt !== undefined) checkDates(config.cert, leaf, now);
@@ -42,7 +44,8 @@ export function readTlsFiles(config: TlsConfig, now: number): TlsFiles {
     const { code } = error as NodeJS.ErrnoException;
     throw fault(config.cert, `cannot be used for TLS (${code ?? 'OpenSSL refuses it'})`);
   }
-  return { cert, key, clientCa, crl, revoked, endsAt };
+  const caEndsAt = ca?.validToDate.getTime();
+  return { cert, key, clientCa, crl, revoked, endsAt, caEndsAt };
 }
 
 /** As `node:tls` takes them; what is undefined is left out, for it would count as given. */

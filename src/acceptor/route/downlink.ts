@@ -66,7 +66,7 @@ export class Downlink {
     }
     const { headers } = properties;
     const status = headers === BROKEN ? STATUS.failed : backendStatus(headers?.status);
-    requests.answer(request, status, content);
+    requests.answerFor(request, status, content);
     return 'sent';
   }
 

@@ -8,6 +8,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { Deadlines } from '../../base/deadlines.ts';
 import { STATUS } from '../../base/errors.ts';
+import { observeSince, ticks } from '../../base/histogram.ts';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
@@ -25,6 +26,8 @@ export interface OpenRequest {
   readonly id: number;
   /** When it expires, in the clock's monotonic ms. */
   readonly due: number;
+  /** When it was read: histogram.ts. */
+  readonly begun: number;
   /** Its way to the broker; set by the uplink, and cleared when the broker has it. */
   publishing: WayToBroker | undefined;
 }
@@ -61,7 +64,8 @@ export class Requests {
   /** A REQUEST was received. Ids rise on a link, so the id is not open already. */
   open(endpoint: Endpoint, id: number): OpenRequest {
     const now = this.#clock.now();
-    const request = { endpoint, id, due: now + this.#requestMs, publishing: undefined };
+    const due = now + this.#requestMs;
+    const request = { endpoint, id, due, begun: ticks(), publishing: undefined };
     let ofEndpoint = this.#byEndpoint.get(endpoint);
     if (ofEndpoint === undefined) {
       ofEndpoint = new Map();
@@ -105,11 +109,20 @@ export class Requests {
     return true;
   }
 
-  /** The same with a status of Owsla's own. */
+  /** The same by its backend, which took so long. */
+  answerFor(request: OpenRequest, status: number, payload: Buffer): boolean {
+    const isFirst = this.answer(request, status, payload);
+    if (isFirst) observeSince(this.#counters.requestSeconds, request.begun);
+    return isFirst;
+  }
+
+  /** The same with a status of Owsla's own. Only one of them says how long a backend takes. */
   answerOurselves(request: OpenRequest, status: OwnStatus): boolean {
     const isFirst = this.answer(request, STATUS[status], EMPTY);
-    if (isFirst) bump(this.#counters.ownReplies, status);
-    return isFirst;
+    if (!isFirst) return false;
+    bump(this.#counters.ownReplies, status);
+    if (status === 'timedOut') observeSince(this.#counters.requestSeconds, request.begun);
+    return true;
   }
 
   /** The link has ended: its answers are not needed. */

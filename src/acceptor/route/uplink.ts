@@ -100,6 +100,7 @@ class EventPublishing implements Publishing, Uplinked {
   readonly message: Event;
   readonly peer: string;
   readonly receivedAt: number;
+  sentAt = 0;
   readonly #uplink: UplinkOptions;
 
   constructor(uplink: UplinkOptions, endpoint: Endpoint, message: Event, receivedAt: number) {
@@ -157,6 +158,7 @@ class RequestPublishing implements Publishing, Uplinked {
   readonly message: Request;
   readonly peer: string;
   readonly receivedAt: number;
+  sentAt = 0;
   readonly #uplink: UplinkOptions;
   readonly #open: OpenRequest;
 

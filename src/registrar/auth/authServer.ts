@@ -84,7 +84,8 @@ export class AuthServer {
 
   degraded(): Degraded[] {
     if (!this.#authenticator.isSilent) return [];
-    return [{ part: 'auth', reason: 'the backend does not say who may connect' }];
+    const reason = 'the backend does not say who may connect';
+    return [{ part: 'auth', reason, cause: 'auth-away' }];
   }
 
   count(): void {

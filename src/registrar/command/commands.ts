@@ -15,6 +15,7 @@ import type { TransactionPart } from '../presence/recorder.ts';
 import type { CommandWrites, Outcome } from '../store/commandRows.ts';
 import type { HeldLink, Row } from '../store/presenceRules.ts';
 import { type Command, readCommand } from './command.ts';
+import { CommandTimes } from './commandTimes.ts';
 import { DurableCommands, type DurableOptions } from './durable.ts';
 import type { Delivery, Effects } from './effects.ts';
 import { TransientCommands } from './transient.ts';
@@ -45,6 +46,7 @@ export class Commands implements TransactionPart {
   readonly #links = new Map<string, HeldLink>();
   readonly #transient: TransientCommands;
   readonly #durable: DurableCommands;
+  readonly #times: CommandTimes;
   /** Keys of concluded deliveries, the oldest first. */
   readonly #concluded = new Set<string>();
   /** In the order in which they came. */
@@ -56,6 +58,7 @@ export class Commands implements TransactionPart {
     const { effects, limits, wall, now, store, newKey, onOpen, onCommit, settledTo } = options;
     const { counters, trace } = options;
     this.#options = options;
+    this.#times = new CommandTimes(counters);
     const onEnd = (key: string, outcome: Outcome) => this.#remember(key, outcome);
     this.#transient = new TransientCommands({ effects, limits, wall, now, trace, onEnd });
     this.#durable = new DurableCommands({
@@ -100,7 +103,9 @@ export class Commands implements TransactionPart {
     }
   }
 
-  #count({ type, reason }: Outcome): void {
+  #count(outcome: Outcome): void {
+    this.#times.ended(outcome);
+    const { type, reason } = outcome;
     const { outcomes, refusals, expiries } = this.#options.counters;
     outcomes[type] = (outcomes[type] ?? 0) + 1;
     if (type === 'refused') refusals[reason] = (refusals[reason] ?? 0) + 1;
@@ -116,6 +121,7 @@ export class Commands implements TransactionPart {
     const { isKept, device } = command;
     const kind = isKept ? 'kept' : 'transient';
     counters.received[kind] = (counters.received[kind] ?? 0) + 1;
+    this.#times.began(command.key);
     const isEarly = this.#earlyDevices.has(device) || effects.isChanging(device);
     if (!delivery.isRedelivered && !refusal && isEarly) {
       this.#early.push({ command, delivery, until: now() + EARLY_MS });

@@ -116,6 +116,12 @@ export class Recorder {
     return { waiting: this.#changes.length, outbox: this.#outbox, held, sweeps };
   }
 
+  /** Devices with repeated takeovers, and how many each. */
+  clones(max: number): [string, number][] {
+    const cloned = this.#throttle.cloned(this.#options.clock.now(), max);
+    return cloned.map((device) => [device, this.#throttle.takeovers(device)]);
+  }
+
   // From the supervisor.
 
   /** Every live incarnation. One that is missing, and was not before, has been seen to end. */

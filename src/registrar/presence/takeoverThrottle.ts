@@ -19,6 +19,8 @@ interface Spell {
 export class TakeoverThrottle {
   readonly #limits: Limits;
   readonly #spells = new Map<string, Spell>();
+  /** Devices that were beyond `takeoversMax` when last seen: at most those of `#spells`. */
+  readonly #cloned = new Set<string>();
   /** The link that waits to take its device over. Invariant: the newest one seen. */
   #held = new Map<string, Up>();
 
@@ -48,12 +50,27 @@ export class TakeoverThrottle {
     }
     spell.takeovers += 1;
     spell.at = now;
+    if (spell.takeovers >= this.#limits.takeoversMax && this.#cloned.size < TRACKED_MAX) {
+      this.#cloned.add(up.device);
+    }
     return true;
   }
 
   /** Takeovers since the last quiet time. */
   takeovers(device: string): number {
     return this.#spells.get(device)?.takeovers ?? 0;
+  }
+
+  /** Devices with that many takeovers, whose quiet time has not come yet; at most `max`. */
+  cloned(now: number, max: number): string[] {
+    const found: string[] = [];
+    for (const device of this.#cloned) {
+      const spell = this.#spells.get(device);
+      const isOver = spell === undefined || now - spell.at > this.#limits.takeoverWindowMs;
+      if (isOver || spell.takeovers < this.#limits.takeoversMax) this.#cloned.delete(device);
+      else if (found.push(device) === max) break;
+    }
+    return found;
   }
 
   #dueAt(spell: Spell): number {

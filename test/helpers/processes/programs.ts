@@ -26,6 +26,8 @@ export const noMbedtls =
   noCompiler || missing('mbed TLS', 'test', '-e', '/usr/include/mbedtls/ssl.h');
 export const noOpenssl = missing('openssl', 'openssl', 'version');
 export const noPromtool = missing('promtool', 'promtool', '--version');
+/** Debian has both in one package. */
+export const noPrometheus = noPromtool || missing('Prometheus', 'prometheus', '--version');
 export const noBunny = missing('Ruby with bunny', 'ruby', '-e', "require 'bunny'");
 export const noSystemd = missing('systemd-analyze', 'systemd-analyze', '--version');
 export const noSqlite = missing('sqlite3', 'sqlite3', '--version');

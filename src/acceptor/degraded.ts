@@ -1,0 +1,28 @@
+/**
+ * Degraded: which work of an acceptor makes no progress, although it serves devices.
+ * From: its publishers, and what the broker says.  To: acceptor.ts, for health and alarms.
+ * Bound: none of its own: one look.
+ */
+import type { Counters } from '../base/metrics.ts';
+import type { Publisher } from '../broker/publisher.ts';
+import type { Degraded } from '../node/report.ts';
+import type { PublishedType } from './endpoint/routes.ts';
+
+/** A broker that confirms nothing for so long is not merely slow. */
+const OWED_MS = 3_000;
+
+export interface DegradedParts {
+  readonly broker: { readonly canPublish: boolean };
+  readonly publishers: Readonly<Record<PublishedType, Pick<Publisher, 'owedMs'>>>;
+  readonly counters: Pick<Counters, 'brokerBlocked'>;
+}
+
+export function degradedOf({ broker, publishers, counters }: DegradedParts): Degraded[] {
+  if (!broker.canPublish) return [];
+  const { event, request } = publishers;
+  const reason = counters.brokerBlocked ? 'the broker blocks publishes' : 'no confirms';
+  const parts = { events: event, requests: request };
+  return (['events', 'requests'] as const).flatMap((part) =>
+    parts[part].owedMs > OWED_MS ? { part, reason, cause: 'broker-blocking' as const } : [],
+  );
+}

@@ -55,6 +55,10 @@ export interface Reported {
   degraded(): readonly Degraded[];
   /** What it can be asked besides `status`. */
   readonly answers?: AnswersByKind | undefined;
+  /** It tells the observer more than reports: by `notify`, which is false when it could not. */
+  attach?(notify: (kind: string, body: unknown) => boolean): void;
+  /** The observer is gone. */
+  onObserverLost?(): void;
 }
 
 /**
@@ -87,7 +91,9 @@ export class Report {
       limits,
       answers: { ...reported.answers, status: () => this.#status() },
       onUp: () => this.send(),
+      onLost: () => reported.onObserverLost?.(),
     });
+    reported.attach?.((kind, body) => this.#channel.notify(kind, body));
     this.#channel.start();
     this.#timer = setInterval(() => this.send(), limits.reportMs).unref();
   }

@@ -20,9 +20,13 @@ import { ChildChannels } from './childChannels.ts';
 import { Control } from './control.ts';
 import { Exposition } from './exposition.ts';
 import { Guests } from './guests.ts';
+import { Live } from './live.ts';
 import { NodeDrain } from './nodeDrain.ts';
-import { askedBy, nodeQuestions } from './nodeQuestions.ts';
+import { askedBy, nodeQuestions, statusOf } from './nodeQuestions.ts';
 import { NodeStatus } from './nodeStatus.ts';
+import { NodeTraces } from './nodeTraces.ts';
+import { addStreams } from './streams.ts';
+import { watchQuestions } from './watchQuestions.ts';
 
 /** Node does not say which process is at the other end; its user or root, by the file's mode. */
 const WHO = 'control.sock';
@@ -42,17 +46,25 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
       status.onReport(report, performance.now());
       drain.onReport(report);
     },
+    onUp: (incarnation) => traces.onChildUp(incarnation),
+    onTrace: (body, incarnation) => traces.onBatch(body, incarnation),
   });
+  const traces = new NodeTraces({ limits, log, node: () => status.node, children });
   const drain = new NodeDrain(children);
   await children.listen();
-  const answers = nodeQuestions({ start, status, children, drain, log });
+  const asked = { start, status, children, drain, log };
+  const answers = nodeQuestions(asked);
+  const live = new Live({ status, children, statusOf: () => statusOf(asked) });
+  const watches = { traces, live };
   const path = controlSocket(runDir || start.folder);
-  const control = new Control({ path, limits, log, answers: askedBy(WHO, answers) });
+  const all = { ...askedBy(WHO, answers), ...watchQuestions(watches) };
+  const control = new Control({ path, limits, log, answers: all });
   const guests = new Guests(limits);
   const exposition = new Exposition(status, limits.scrapeMs, guests.ends);
   const guard = new AdminGuard(start.config);
   const admin = makeAdmin(status, exposition, guests, guard, limits);
   addApi(admin, answers);
+  const feed = addStreams(admin, watches, guests);
   try {
     await admin.listen({ host: adminHost, port: adminPort });
   } catch (error) {
@@ -65,6 +77,8 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
     onNode: (node) => status.onNode(node, performance.now()),
     onRenew: () => guard.renew(log),
     drain: async () => {
+      traces.close();
+      feed.close();
       await admin.close();
       await control.close();
       await children.close();

@@ -25,6 +25,8 @@ export class EventStream {
   readonly #response: ServerResponse;
   readonly #guests: StreamGuests;
   readonly #beat: NodeJS.Timeout;
+  /** It was read to its end, or nobody reads it any more. */
+  readonly ended: Promise<void>;
 
   /** Takes over the answer; `onClose`: nobody reads any more. */
   constructor(
@@ -37,11 +39,21 @@ export class EventStream {
     this.#response = response;
     this.#guests = guests;
     this.#beat = setInterval(() => this.#onBeat(), guests.beatMs).unref();
+    const isGone = request.socket.destroyed;
+    this.ended = new Promise((resolve) => {
+      response.once('finish', resolve).once('close', resolve);
+      if (isGone) resolve();
+    });
     response.once('close', () => {
       clearInterval(this.#beat);
       onClose();
     });
     response.on('error', () => {});
+    if (isGone) {
+      // While this was being prepared: 'close' has been.
+      clearInterval(this.#beat);
+      queueMicrotask(onClose);
+    }
     response.writeHead(200, HEAD);
     response.flushHeaders();
   }

@@ -57,8 +57,10 @@ export class LiveStream {
     this.#ticker = undefined;
   }
 
-  /** The node stops: said to all. */
-  close(): void {
-    for (const stream of this.#readers) stream.endWith(sentEvent('end', { why: 'the node stops' }));
+  /** The node stops: said to all; resolves when all have read that. */
+  async close(): Promise<void> {
+    const readers = [...this.#readers];
+    for (const stream of readers) stream.endWith(sentEvent('end', { why: 'the node stops' }));
+    await Promise.all(readers.map(({ ended }) => ended));
   }
 }

@@ -7,6 +7,7 @@
  */
 import { unbound } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { within } from '../node/drain.ts';
 import {
   controlSocket,
   observerSocket,
@@ -30,6 +31,8 @@ import { watchQuestions } from './watchQuestions.ts';
 
 /** Node does not say which process is at the other end; its user or root, by the file's mode. */
 const WHO = 'control.sock';
+/** How long a stop waits until streams have been read to their end. */
+const END_MS = 500;
 
 /**
  * Start the observer in this process; resolves when it takes reports and HTTP requests.
@@ -64,7 +67,7 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
   const guard = new AdminGuard(start.config);
   const admin = makeAdmin(status, exposition, guests, guard, limits);
   addApi(admin, answers);
-  const feed = addStreams(admin, watches, guests);
+  const streams = addStreams(admin, watches, guests);
   try {
     await admin.listen({ host: adminHost, port: adminPort });
   } catch (error) {
@@ -78,7 +81,7 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
     onRenew: () => guard.renew(log),
     drain: async () => {
       traces.close();
-      feed.close();
+      await within(END_MS, streams.close());
       await admin.close();
       await control.close();
       await children.close();

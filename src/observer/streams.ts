@@ -22,13 +22,19 @@ interface Asked {
   readonly Querystring: Readonly<Record<string, string>>;
 }
 
-/** Adds the routes; what is given back ends the live feed's answers. */
+export interface Streams {
+  /** Resolves when all have read that the node stops. */
+  close(): Promise<void>;
+}
+
+/** Adds the routes. Traces are to be ended before the rest is closed. */
 export function addStreams(
   admin: FastifyInstance,
   { live, traces }: Watches,
   guests: StreamGuests,
-): LiveStream {
+): Streams {
   const feed = new LiveStream(live, guests);
+  const tracing = new Set<EventStream>();
   admin.get('/api/v1/stream', (request, reply) => {
     reply.hijack();
     feed.begin(request.raw, reply.raw);
@@ -45,14 +51,20 @@ export function addStreams(
           `http ${socket.remoteAddress} ${socket.remotePort}`,
         );
         reply.hijack();
-        sink.begin(answer, leave);
+        const stream = sink.begin(answer, leave);
+        tracing.add(stream);
+        void stream.ended.then(() => tracing.delete(stream));
       } catch (error) {
         if (!(error instanceof ChannelError)) throw error;
         return reply.code(CODES[error.why] ?? 503).send({ error: error.message });
       }
     },
   );
-  return feed;
+  return {
+    close: async () => {
+      await Promise.all([feed.close(), ...[...tracing].map(({ ended }) => ended)]);
+    },
+  };
 }
 
 /** NodeTraces checks it. */
@@ -76,14 +88,12 @@ class StreamSink {
     this.#guests = guests;
   }
 
-  begin(answer: unknown, leave: () => void): void {
-    if (this.#request.socket.destroyed) {
-      leave();
-      return;
-    }
-    this.#stream = new EventStream(this.#request, this.#response, this.#guests, leave);
-    this.#stream.write(sentEvent('tracing', answer));
+  begin(answer: unknown, leave: () => void): EventStream {
+    const stream = new EventStream(this.#request, this.#response, this.#guests, leave);
+    this.#stream = stream;
+    stream.write(sentEvent('tracing', answer));
     if (this.#ended) this.end(this.#ended);
+    return stream;
   }
 
   take(entries: readonly string[]): boolean {

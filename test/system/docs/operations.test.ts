@@ -91,6 +91,24 @@ function showsStatus(t: Test, page: Page, output: string): void {
   t.match(JSON.parse(output.slice(at)), { state: 'ready', processes: [{ role: 'supervisor' }] });
 }
 
+/** The page's own words stand where the page has them; figures are others. */
+function showsTop(t: Test, page: Page, output: string): void {
+  const words = (line = '') =>
+    line
+      .match(/[A-Za-z][\w-]*/g)
+      ?.slice(0, 2)
+      .join(' ');
+  const [head, ...lines] = page.shown('owsla top  14').split('\n');
+  t.equal(words(output.split('\n')[0]), words(head));
+  for (const line of lines.filter((one) =>
+    /^(?:in|broker|paused|PROCESS|acceptor \d) /.test(one),
+  )) {
+    t.match(output, new RegExp(`^${words(line)?.replace(' ', '\\S* +')}`, 'm'), line);
+  }
+  t.match(output, /^by outbox {2}paused {2}\[RATE\]/m);
+  t.match(JSON.parse(output.trimEnd().split('\n').at(-1) ?? ''), { status: { state: 'ready' } });
+}
+
 await everyBlockOf('docs/operations.md', async (page, t) => {
   const serve = page.take('sh', 'owsla serve\n');
   const config = page.take('yaml', '/etc/owsla/owsla.yaml');
@@ -104,6 +122,11 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
     page.take('json', '"degraded"'),
   ];
   const status = page.take('sh', 'owsla status');
+  const [top, trace, streams] = [
+    page.take('sh', 'owsla top'),
+    page.take('sh', 'owsla trace'),
+    page.take('sh', '/api/v1/stream'),
+  ];
   const devices = page.take('sh', 'owsla devices');
   const commands = page.take('sh', 'owsla command');
   const links = page.take('sh', 'owsla links');
@@ -199,12 +222,37 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       const kept = alike(await world.ends(t, blocks));
       t.equal(kept, alike(page.shown('door-17 is blocked')));
 
+      showsTop(t, page, await world.ends(t, top));
+      const tracing = world.run(trace);
+      await tracing.prints(/^tracing door-17 in acceptors 1, 2, for 1h, 500 entries at most; /m);
+      await world.ends(t, commands);
+      await tracing.prints(/command: answered .*\+\d+\.\d ms$/m);
+      await tracing.end();
+      t.match(tracing.output, /^\S+ {2}<- COMMAND \d+ door\.open, 6 bytes, .*\n += "please"$/m);
+
       const metrics = await world.ends(t, scrape);
       t.match(metrics, /^owsla_ready 1$/m);
       if (!noPromtool) checkAlarms(t, page, metrics);
       await node.end();
     },
   );
+
+  t.test('streams of the admin port', { skip: noTools }, async (t) => {
+    world.save('/etc/owsla/owsla.yaml', config);
+    await world.ends(t, token);
+    const flags = `--admin-token-file ${world.placed('/etc/owsla/admin-token')}`;
+    const node = await world.serves(`owsla serve ${flags}\n`);
+    await world.isReady();
+    await world.device(t, 'door-17');
+
+    const output = await world.ends(t, streams);
+
+    t.match(output, /^event: live\ndata: \{.*"shards":\[/m);
+    t.match(output, /^event: tracing\ndata: \{"armed":\[1,2\]/m);
+    t.match(output, /^data: \{.*"kind":"link".*"what":"found"/m);
+    t.match(output, /^event: traced\ndata: \{"why":"time"/m);
+    await node.end();
+  });
 
   t.test('a node with limits of its own, and what health says of a part', async (t) => {
     const node = await world.serves(serveWith);

@@ -1,7 +1,8 @@
 /**
- * Watch: what do those who watch a node cost the messages of devices? Readers of the live stream,
- * and traces of devices that say nothing. One node, silent links, a fleet of round trips at a
- * constant rate; stretches with and without those who watch take turns, and the ratio is of pairs.
+ * Watch: what do those who watch a node cost the messages of devices?
+ * Readers of the live stream, and traces of devices that say nothing. One node, silent links, a
+ * fleet of round trips at a constant rate; stretches with and without those who watch take turns,
+ * and the ratio is of pairs.
  * `node bench/studies/watch.ts [--pairs 12] [--seconds 5] [--rate 500] [--links 2000]
  *   [--readers 20] [--traces 50]`
  * Of --traces one half is of silent links, the other of devices that are away.

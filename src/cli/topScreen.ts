@@ -1,5 +1,5 @@
 /**
- * TopScreen: a node as it is now, as lines for a terminal of some size: the worst comes first. Pure.
+ * TopScreen: a node as it is now, as lines for a terminal of some size: the worst first. Pure.
  * From: topCommand.ts, with an answer of the node, or why there is none.  To: the same: lines.
  * Bound: as many lines and columns as there are.
  */

@@ -1,6 +1,6 @@
 /**
  * EventStream: one HTTP answer that goes on: server-sent events, to one who reads them.
- * From: liveStream.ts, traceStream.ts.  To: the socket of a guest (guests.ts).
+ * From: liveStream.ts, streams.ts.  To: the socket of a guest (guests.ts).
  * Bound: it is given nothing more while the kernel has not taken all of it; one for which that goes
  * on for `adminStallMs` is closed by guests.ts, as everybody who does not read an answer. A comment
  * each `beatMs` shows a reader that there is life, and finds those who are gone.

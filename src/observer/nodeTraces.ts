@@ -1,6 +1,6 @@
 /**
  * NodeTraces: the traces of devices that people look at, over all acceptors of the node.
- * From: nodeQuestions.ts and traceStream.ts, which begin one; entries, by childChannels.ts.
+ * From: watchQuestions.ts and streams.ts, which begin one; entries, by childChannels.ts.
  * To: a TraceSink for each; acceptors, by the question `traces`: all that they are to watch.
  * Bound: `tracesMax` at once, each for at most `traceMs` and `traceEntriesMax` entries. Of one that
  * is not read `traceBufferBytes` wait here; more is dropped and said. What an acceptor does not

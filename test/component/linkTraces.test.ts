@@ -8,7 +8,7 @@ import type { AcceptorBatch, Armed, ArmedAnswer, TraceEntry } from '../../src/no
 import { TYPE } from '../../src/wire/message.ts';
 import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { event, hello } from '../helpers/fakes/device.ts';
-import { whyOf } from '../helpers/noAnswer.ts';
+import { NOBODY_ASKS, whyOf } from '../helpers/noAnswer.ts';
 import { Served, settle } from '../helpers/worlds/endpoints.ts';
 
 interface World {
@@ -57,7 +57,7 @@ function worldOf(served: Served, traces: LinkTraces): World {
       const all = armed.map((one, at) => {
         return { id: at + 1, device: 'door-17', payloads: false, forMs: 60_000, ...one };
       });
-      return (await traces.answers.traces?.(all, NOBODY)) as ArmedAnswer;
+      return (await traces.answers.traces?.(all, NOBODY_ASKS)) as ArmedAnswer;
     },
     of: (id = 1) => {
       const own = batches.filter((batch) => batch.id === id).flatMap(({ entries }) => entries);
@@ -71,7 +71,6 @@ function worldOf(served: Served, traces: LinkTraces): World {
   return world;
 }
 
-const NOBODY = { notify: () => false, say: () => false, whenClosed: () => () => {} };
 const told = ({ kind, what, id }: TraceEntry) =>
   `${kind} ${what}${id === undefined ? '' : ` ${id}`}`;
 
@@ -191,7 +190,7 @@ traced(
   { tracesMax: 2 },
   async (t, world) => {
     const ask = async (body: unknown) =>
-      whyOf((async () => world.traces.answers.traces?.(body, NOBODY))());
+      whyOf((async () => world.traces.answers.traces?.(body, NOBODY_ASKS))());
     const fine = { id: 1, device: 'door-17', payloads: false, forMs: 1 };
     for (const body of [
       ...[null, {}, 'door', [null], [7], [{}], [{ ...fine, id: 'x' }], [{ ...fine, forMs: -1 }]],

@@ -7,6 +7,7 @@ import { LinkTraces } from '../../src/acceptor/trace/linkTraces.ts';
 import type { AcceptorBatch } from '../../src/node/traceEntry.ts';
 import { frameOf } from '../../src/wire/frame.ts';
 import { v1Protocol } from '../../src/wire/v1Protocol.ts';
+import { NOBODY_ASKS } from '../helpers/noAnswer.ts';
 import { Served, settle } from '../helpers/worlds/endpoints.ts';
 
 /** So long that none of it is anywhere by chance. */
@@ -59,9 +60,8 @@ t.test('no piece of a token is in any entry', async (t) => {
     text += (body as AcceptorBatch).entries.join('\n');
     return true;
   });
-  const nobody = { notify: () => false, say: () => false, whenClosed: () => () => {} };
   const armed = { id: 1, device: 'door-17', payloads: true, forMs: 60_000 };
-  await traces.answers.traces?.([armed], nobody);
+  await traces.answers.traces?.([armed], NOBODY_ASKS);
   const all = traces;
 
   await fc.assert(

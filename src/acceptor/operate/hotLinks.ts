@@ -8,7 +8,7 @@ import type { AnswersByKind } from '../../node/channel.ts';
 import { HOT_FIELDS, HOT_MAX, type HotField, type HotPart } from '../../node/liveAnswer.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
-import { type Look, rowOf } from './linkFields.ts';
+import { type Look, linkRowOf } from './linkFields.ts';
 import { Top } from './linkPages.ts';
 import type { LinkWalk } from './linkWalk.ts';
 
@@ -43,7 +43,7 @@ async function hotLinks({ registry, walk, look }: HotLinksOptions): Promise<HotP
     return false;
   });
   const at = look();
-  const rows = (field: HotField) => tops[field].links().map((link) => rowOf(link, at));
+  const rows = (field: HotField) => tops[field].links().map((link) => linkRowOf(link, at));
   const [outbox = [], paused = [], rate = []] = HOT_FIELDS.map(rows);
   return { outbox, paused, rate, shards, tookMs };
 }

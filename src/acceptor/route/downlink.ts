@@ -40,7 +40,7 @@ export function backendStatus(header: unknown): number {
   return isOwn && Number.isInteger(header) ? header : STATUS.failed;
 }
 
-/** For who looks at its link: a backend has answered. `reason`: why its device does not get that. */
+/** For who looks: a backend has answered. `reason`: why its device does not get that. */
 function sayReply(endpoint: Endpoint, id: number, payloadBytes: number, reason?: string): void {
   if (endpoint.tap === undefined) return;
   const why = reason === undefined ? {} : { reason };

@@ -202,8 +202,15 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
         ['-17', 'door-17', 'door-17', '-17'],
       );
       t.equal(alike(`${rows[1]}\n`), alike(page.shown('commands=0')));
+      showsTop(t, page, await world.ends(t, top));
+      const tracing = world.run(trace);
+      await tracing.prints(/^tracing door-17 in acceptors 1, 2, for 1h, 500 entries at most; /m);
       const told = alike(page.shown('result 0 opened'));
       t.equal(alike(await world.ends(t, commands)), told + told, 'each of both');
+      await tracing.prints(/command: answered .*\+\d+\.\d ms$/m);
+      await tracing.end();
+      t.match(tracing.output, /^\S+ {2}<- COMMAND \d+ door\.open, 6 bytes, .*\n += "please"$/m);
+
       const dashed = await world.ends(t, page.inline('owsla command --wait'), 0);
       t.match(dashed, /^result 0 opened/m);
 
@@ -216,14 +223,6 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       await world.isReady();
       const kept = alike(await world.ends(t, blocks));
       t.equal(kept, alike(page.shown('door-17 is blocked')));
-
-      showsTop(t, page, await world.ends(t, top));
-      const tracing = world.run(trace);
-      await tracing.prints(/^tracing door-17 in acceptors 1, 2, for 1h, 500 entries at most; /m);
-      await world.ends(t, commands);
-      await tracing.prints(/command: answered .*\+\d+\.\d ms$/m);
-      await tracing.end();
-      t.match(tracing.output, /^\S+ {2}<- COMMAND \d+ door\.open, 6 bytes, .*\n += "please"$/m);
 
       const metrics = await world.ends(t, scrape);
       t.match(metrics, /^owsla_ready 1$/m);

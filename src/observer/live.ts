@@ -121,9 +121,9 @@ export class Live {
           const body = { by: 'device', limit: HOT_MAX, where };
           return ((await ask('closed-groups', body)) as { groups: readonly ClosedGroup[] }).groups;
         };
-        looked.reconnects = (await groups([])).filter(isFlapping).slice(0, HOT_MAX);
-        const blamed = await groups(BLAMELESS.map((reason) => `reason!=${reason}`));
-        looked.errors = blamed.slice(0, HOT_MAX);
+        // All of them: a device may have ended once in each acceptor.
+        looked.reconnects = await groups([]);
+        looked.errors = await groups(BLAMELESS.map((reason) => `reason!=${reason}`));
         looked.closedDue = this.#now() + CLOSED_MS;
       }
       looked.why = undefined;
@@ -154,8 +154,10 @@ export class Live {
         paused: worst('paused', ({ pausedMs = 0 }) => pausedMs),
         rate: worst('rate', ({ ratePerSecond }) => ratePerSecond),
       },
-      reconnects: merged(parts.map(({ reconnects }) => reconnects)),
-      errors: merged(parts.map(({ errors }) => errors)),
+      reconnects: merged(parts.map(({ reconnects }) => reconnects))
+        .filter(isFlapping)
+        .slice(0, HOT_MAX),
+      errors: merged(parts.map(({ errors }) => errors)).slice(0, HOT_MAX),
       missing,
     };
   }
@@ -174,7 +176,7 @@ function merged(parts: readonly (readonly ClosedGroup[])[]): ClosedGroup[] {
     const last = at > one.at ? { at, reason } : { at: one.at, reason: one.reason };
     groups.set(key, { key, ends: one.ends + ends, ...last });
   }
-  return [...groups.values()].toSorted((a, b) => b.ends - a.ends).slice(0, HOT_MAX);
+  return [...groups.values()].toSorted((a, b) => b.ends - a.ends);
 }
 
 type Figures = Pick<

@@ -153,6 +153,11 @@ const LAYERS: readonly Layer[] = [
     values: ['src/base/', 'node:crypto', 'node:fs', 'jose'],
   },
   {
+    holds: 'src/acceptor/trace/',
+    values: ['src/base/', 'src/node/', 'src/acceptor/endpoint/', 'src/acceptor/operate/'],
+    types: ['src/wire/message.ts', 'src/wire/protocol.ts'],
+  },
+  {
     // It alone picks what links speak.
     holds: 'src/acceptor/acceptor.ts',
     values: ['src/base/', 'src/wire/', 'src/acceptor/', 'src/broker/', 'src/node/'],
@@ -161,7 +166,7 @@ const LAYERS: readonly Layer[] = [
   {
     holds: 'src/acceptor/',
     values: ['src/base/', 'src/broker/', 'src/node/', 'uuid', 'node:'],
-    types: ['pino'],
+    types: ['pino', 'src/wire/protocol.ts'],
   },
   {
     holds: 'src/registrar/store/',
@@ -449,7 +454,10 @@ t.test('tidy: the pure files use no clock, timer, chance, process or log', async
 });
 
 /** `childSlot.ts` hands the environment on to children, without what is ours. */
-const READERS = ['src/cli/cli.ts', 'src/cli/commandLine.ts', 'src/supervisor/childSlot.ts'];
+const READERS = [
+  ...['src/cli/cli.ts', 'src/cli/commandLine.ts', 'src/cli/terminal.ts'],
+  'src/supervisor/childSlot.ts',
+];
 
 t.test('tidy: only the command line reads arguments and environment, or prints', async (t) => {
   const rule = /\bconsole\.\w+|\bprocess\.(?:argv|env|stdout)\b/;

@@ -19,7 +19,6 @@ import { Consumer } from '../broker/consumer.ts';
 import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
 import type { Concern } from '../node/alarmNames.ts';
-import type { AnswersByKind } from '../node/channel.ts';
 import { within } from '../node/drain.ts';
 import { linksMaxOf } from '../node/files.ts';
 import { registrarSocket } from '../node/ipc.ts';
@@ -83,7 +82,7 @@ export interface AcceptorStart {
 export interface RunningAcceptor {
   readonly counters: Counters;
   /** What people ask of its links, and do to them. */
-  readonly answers: AnswersByKind;
+  readonly operate: Operate;
   /** Resolves when it listens, or is stopped before. Rejects with the listener's error. */
   listen(): Promise<void>;
   /** Why this acceptor is not ready, or `undefined` when it is. */
@@ -121,6 +120,7 @@ interface Operated extends Shared {
 
 const clock = systemClock;
 const spread = spreadBy(Math.random);
+const makeProtocol = v1Protocol;
 
 /** All parts, each made before those that use it: the whole path can be read off. */
 function build(start: AcceptorStart, linksMax: number) {
@@ -190,7 +190,7 @@ function buildOperate(shared: Shared, requests: Requests, commands: DeviceComman
     requests: (endpoint: Endpoint) => requests.openOf(endpoint),
     commands: (endpoint: Endpoint) => commands.openOf(endpoint),
   };
-  return makeOperate({ ...start, registry, clock, spread, open });
+  return makeOperate({ ...start, registry, clock, spread, open, makeProtocol });
 }
 
 /** Devices: listener, admission, endpoints. */
@@ -205,7 +205,6 @@ function buildDevices(
   const { config, log } = start;
   const { limits, onBrokerLoss: policy } = config;
   const refusals = new RefusalLog({ log, limits, clock });
-  const makeProtocol = v1Protocol;
   const { listeners } = config;
   const files = new ListenerFiles(listeners, () => clock.wall());
   files.count(counters);
@@ -213,8 +212,9 @@ function buildDevices(
   const retryAfter = () => spread(limits.authRetryMs);
   const known = { files, addresses, backend, registry, blockList };
   const prover = new Identities({ listeners, ...known, retryAfter, clock });
-  const { ended: ends, drain } = operate;
-  const around = { registry, room, routes, presence, refusals, prover, ends };
+  const { ended: ends, drain, traces } = operate;
+  const { onGreeting } = traces;
+  const around = { registry, room, routes, presence, refusals, prover, ends, onGreeting };
   const links = { makeProtocol, spread, linksMax, busyShare: watchBusy() };
   const endpoints = new Endpoints({ limits, counters, clock, ...links, ...around });
   const retryMs = limits.brokerLossRetryMs;
@@ -276,8 +276,8 @@ class Acceptor implements RunningAcceptor {
     return this.#parts.counters;
   }
 
-  get answers(): AnswersByKind {
-    return this.#parts.operate.answers;
+  get operate(): Operate {
+    return this.#parts.operate;
   }
 
   open(): void {
@@ -362,6 +362,7 @@ class Acceptor implements RunningAcceptor {
     await within(CLOSE_BROKER_MS, broker.close());
     this.#ticker.stop();
     refusals.tick(Number.POSITIVE_INFINITY);
+    this.operate.traces.flush();
     log.info({ links }, 'drained');
   }
 

@@ -171,6 +171,13 @@ export const LIMIT_SPECS = {
   closedLinksMax: count(10_000, 10, 1_000_000, 'ended links a node remembers; never opened: a 4th'),
   controlConnectionsMax: count(32, 1, 1_000, 'on control.sock; above, the most idle is closed'),
 
+  // Traces of single devices.
+  tracesMax: count(50, 1, 1_000, 'traces of devices at once, of a node'),
+  traceMs: ms(HOUR, SECOND, DAY, 'longest time that a trace may be asked for'),
+  traceEntriesMax: count(1_000_000, 1, 1e9, 'entries that a trace may be asked for'),
+  traceBufferBytes: bytes(256 * KiB, 32 * KiB, 64 * MiB, 'of one trace, not read yet, by process'),
+  tracePayloadBytes: bytes(KiB, 0, 16 * KiB, 'of a payload that a trace shows, if asked to'),
+
   // The observer.
   reportMs: ms(SECOND, 100, MINUTE, 'interval of the acceptors’ reports to the observer'),
   alarmRaiseMs: ms(3 * SECOND, 0, HOUR, 'time that a fault lasts before its alarm is raised'),

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
-import { Channel, ChannelError } from '../node/channel.ts';
+import { Channel, ChannelError, type NoticesByKind } from '../node/channel.ts';
 import { findFolders } from '../node/folder.ts';
 import { controlSocket, registrarSocket } from '../node/ipc.ts';
 
@@ -20,19 +20,22 @@ export type Ask = (kind: string, body: unknown) => Promise<unknown>;
 
 /**
  * Ask a node, as often as `work` likes. Rejects with a StartError when no node answers, or says why
- * it cannot, or it is not clear which one is meant.
+ * it cannot, or it is not clear which one is meant. `closed`: the node has ended the connection;
+ * `notices`: what it says unasked.
  */
 export async function askNode<T>(
   { runDir, limits }: Pick<Config, 'runDir' | 'limits'>,
-  work: (ask: Ask) => Promise<T>,
+  work: (ask: Ask, closed: Promise<void>) => Promise<T>,
+  notices: NoticesByKind = {},
 ): Promise<T> {
   const path = runDir === '' ? await findControl() : controlSocket(runDir);
   const socket = await connected(path).catch((error) => {
     throw notThere(path, error);
   });
-  const channel = new Channel(socket, { limits });
+  const channel = new Channel(socket, { limits, notices });
+  const closed = new Promise<void>((resolve) => channel.whenClosed(resolve));
   try {
-    return await work((kind, body) => channel.ask(kind, body, waitMs(limits)));
+    return await work((kind, body) => channel.ask(kind, body, waitMs(limits)), closed);
   } catch (error) {
     if (!(error instanceof ChannelError)) throw error;
     const { why, message } = error;

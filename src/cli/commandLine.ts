@@ -8,7 +8,6 @@ import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { makeConfig } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
-import { LIMIT_NAMES } from '../base/limits.ts';
 import { makeLogger } from '../base/log.ts';
 import { markOperands, unmarked } from '../base/operands.ts';
 import { OPTION_NAMES, OPTION_SPECS, type OptionName, type OptionSpec } from '../base/options.ts';
@@ -35,11 +34,17 @@ import { linkCommands } from './linkCommands.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
 import { restorePresence, watchPresence } from './presenceCommand.ts';
 import { lineOf, sendCommand } from './sendCommand.ts';
+import { enough, tell, terminal } from './terminal.ts';
+import { type TopCommandOptions, topCommand } from './topCommand.ts';
+import { type TraceCommandOptions, traceCommand } from './traceCommand.ts';
+import { explainUsage, quote } from './usage.ts';
 
 const COMMANDS =
-  'serve check status links link closed disconnect drain resume presence devices command block unblock blocked key limits'.split(
+  'serve check status links link closed disconnect drain resume presence devices command block unblock blocked top trace key limits'.split(
     ' ',
   );
+
+const known = { argv: process.argv, commands: COMMANDS, flags: CLI_FLAGS };
 
 function commands(args: readonly string[]): Argv {
   return yargs(markOperands(args))
@@ -71,6 +76,8 @@ function commands(args: readonly string[]): Argv {
     .command(toBlock)
     .command(toUnblock)
     .command(toListBlocked)
+    .command(toTop)
+    .command(toTrace)
     .command(keyCommand(printKey))
     .demandCommand(1, 2, SAY_WHAT, 'only one command at a time')
     .strict()
@@ -85,7 +92,7 @@ function commands(args: readonly string[]): Argv {
     })
     .wrap(Math.min(100, process.stdout.columns ?? 100))
     .fail((message: string | null, error: Error | undefined) => {
-      throw error ?? new StartError(EXIT.usage, explainUsage(message ?? 'bad usage'));
+      throw error ?? new StartError(EXIT.usage, explainUsage(message ?? 'bad usage', known));
     })
     .exitProcess(true);
 }
@@ -139,13 +146,14 @@ async function status(argv: Arguments): Promise<void> {
   process.exitCode = STATUS_EXIT[answer.state];
 }
 
-const toNode = (title: string): BlockCommandsOptions => ({
+const toNode = (title: string): BlockCommandsOptions & TopCommandOptions & TraceCommandOptions => ({
   nodeOptions: (y) => presenceOptions(y, ['run-dir']),
   configOf: (argv) => {
     process.title = title;
     process.stdout.on('error', () => process.exit(EXIT.ok));
     return makeConfig(...layersOf(argv, process.env));
   },
+  ...{ terminal, tell, enough },
   print: (line) => process.stdout.write(`${line}\n`),
   exitWith: (code) => {
     process.exitCode = code;
@@ -154,6 +162,8 @@ const toNode = (title: string): BlockCommandsOptions => ({
 
 const [toBlock, toUnblock, toListBlocked] = blockCommands(toNode('owsla block'));
 const [toListLinks, toShowLink, toListClosed, toDisconnect] = linkCommands(toNode('owsla links'));
+const toTop = topCommand(toNode('owsla top'));
+const toTrace = traceCommand(toNode('owsla trace'));
 const [toDrain, toResume] = drainCommands(toNode('owsla drain'));
 
 const devicesCommand = {
@@ -291,38 +301,6 @@ async function check(argv: Arguments): Promise<void> {
   process.exitCode = await checkConfig(config, ({ what, state, why }) => {
     process.stdout.write(`${redact([state, what, why].filter(Boolean).join(': '))}\n`);
   });
-}
-
-/** yargs names what it does not know; the nearest flag or command is added. */
-function explainUsage(marked: string): string {
-  const message = unmarked(marked);
-  const unknown = /^Unknown (argument|command)s?: (.+)$/.exec(message);
-  if (!unknown?.[2]) return message.replaceAll('\n', ' ').replace(/^[A-Z]/, lower);
-  const words = unknown[2].split(', ');
-  const given = process.argv;
-  const flags = given.includes('--') ? given.slice(0, given.indexOf('--')) : given;
-  const short = flags.find((flag) => /^-[^-]/.test(flag));
-  if (short !== undefined && words.every((word) => short.includes(word))) {
-    return `there is no flag ${quote(short)}; write -- before words that begin with -`;
-  }
-  const faults = words.map((word) => {
-    if (unknown[1] === 'command' || !process.argv.some((given) => given.startsWith(`--${word}`))) {
-      return `there is no command or argument ${quote(word)}${didYouMean(word, COMMANDS)}`;
-    }
-    if (LIMIT_NAMES.some((name) => name === word)) {
-      return `--${word} is a limit: write --set ${word}=VALUE`;
-    }
-    return `there is no flag --${word}${didYouMean(word, CLI_FLAGS, '--')}`;
-  });
-  return faults.join('; ');
-}
-
-function lower(letter: string): string {
-  return letter.toLowerCase();
-}
-
-function quote(text: string): string {
-  return JSON.stringify(redact(text));
 }
 
 function printKey(line: string): void {

@@ -49,8 +49,11 @@ export class ChannelError extends Error {
   }
 }
 
+/** Who asks: an answer may be followed by notices, for as long as the stream is there. */
+export type Asker = Pick<Channel, 'notify' | 'say' | 'whenClosed'>;
+
 /** Gives what `kind` is answered with. It checks `body`: that is whatever the asker sent. */
-export type AnswerTo = (body: unknown) => unknown;
+export type AnswerTo = (body: unknown, asker: Asker) => unknown;
 export type AnswersByKind = Readonly<Record<string, AnswerTo>>;
 export type NoticesByKind = Readonly<Record<string, (body: unknown) => void>>;
 
@@ -77,6 +80,8 @@ export class Channel {
   #lastId = 0;
   /** Questions of the other end that are being answered. */
   #answering = 0;
+  /** Are told of the end of the stream. */
+  readonly #waiting = new Set<() => void>();
 
   /** From now on the stream is the channel's. */
   constructor(stream: Duplex, options: ChannelOptions) {
@@ -127,6 +132,15 @@ export class Channel {
     return true;
   }
 
+  /** The same behind what has not left, up to `answersUnreadBytes`; false, and skipped, beyond. */
+  say(kind: string, body: unknown): boolean {
+    const frame = this.#encode(0, kind, body);
+    const isFull = this.#unread + frame.length > this.#options.limits.answersUnreadBytes;
+    if (!this.#stream.writable || isFull) return false;
+    this.#stream.write(frame);
+    return true;
+  }
+
   /** Write what is left and this last notice, then end. */
   endWith(kind: string, body: unknown): void {
     if (this.#stream.writable) this.#stream.end(this.#encode(0, kind, body));
@@ -134,6 +148,16 @@ export class Channel {
 
   close(): void {
     this.#stream.destroy();
+  }
+
+  /**
+   * `done` is called at the end of the stream: soon, if that was before. What is given back takes
+   * this back.
+   */
+  whenClosed(done: () => void): () => void {
+    if (this.#stream.destroyed) queueMicrotask(done);
+    else this.#waiting.add(done);
+    return () => this.#waiting.delete(done);
   }
 
   get #unread(): number {
@@ -197,7 +221,7 @@ export class Channel {
     }
     this.#answering += 1;
     try {
-      this.#reply(id, await inTime(answerMs, (async () => answer(body))()));
+      this.#reply(id, await inTime(answerMs, (async () => answer(body, this))()));
     } catch (error) {
       this.#refuse(id, error);
     } finally {
@@ -229,6 +253,8 @@ export class Channel {
   #onClose(): void {
     const closed = new ChannelError('closed', 'the channel closed before the answer came');
     for (const asked of this.#asked.values()) asked.reject(closed);
+    for (const done of this.#waiting) done();
+    this.#waiting.clear();
     this.#options.onClose?.();
   }
 }

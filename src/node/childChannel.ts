@@ -18,6 +18,8 @@ export interface ChildChannelOptions {
   readonly answers: AnswersByKind;
   /** The observer listens: it knows nothing of this process yet. */
   readonly onUp: () => void;
+  /** It is gone, and with it what it asked for. */
+  readonly onLost?: (() => void) | undefined;
 }
 
 export class ChildChannel {
@@ -45,6 +47,7 @@ export class ChildChannel {
   }
 
   #onClose(): void {
+    if (this.#channel !== undefined) this.#options.onLost?.();
     this.#channel = undefined;
     if (!this.#isEnding) this.#again = setTimeout(() => this.start(), RECONNECT_MS).unref();
   }

@@ -70,6 +70,10 @@ export interface Reported {
   concerns?(): readonly Concern[];
   /** What it can be asked besides `status`. */
   readonly answers?: AnswersByKind | undefined;
+  /** It tells the observer more than reports: by `notify`, which is false when it could not. */
+  attach?(notify: (kind: string, body: unknown) => boolean): void;
+  /** The observer is gone. */
+  onObserverLost?(): void;
 }
 
 /**
@@ -104,7 +108,9 @@ export class Report {
       limits,
       answers: { ...reported.answers, status: () => this.#status() },
       onUp: () => this.send(),
+      onLost: () => reported.onObserverLost?.(),
     });
+    reported.attach?.((kind, body) => this.#channel.notify(kind, body));
     this.#channel.start();
     this.#timer = setInterval(() => this.send(), limits.reportMs).unref();
   }

@@ -12,6 +12,13 @@ import type { Exposition } from './exposition.ts';
 import type { Guests } from './guests.ts';
 import type { NodeStatus } from './nodeStatus.ts';
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Also for reading on this machine. */
+    needsToken?: boolean;
+  }
+}
+
 const REQUEST_MS = 10_000;
 const IDLE_MS = 75_000;
 /** How often Node looks for slow requests. */
@@ -25,7 +32,7 @@ const INDEX = `Owsla
 /health/ready  200 while every acceptor takes links and has the broker, else 503 and why;
                with 200, "degraded" says what else does not work
 /metrics       figures in the Prometheus text format
-/api/v1/       status, links, closed, blocked, as JSON: docs/operations.md
+/api/v1/       status, links, closed, blocked, stream, as JSON: docs/operations.md
 `;
 
 /** The admin pages, not yet listening. */
@@ -58,7 +65,8 @@ export function makeAdmin(
   });
 
   admin.addHook('onRequest', async (request, reply) => {
-    const refusal = guard.refusal(request);
+    const { needsToken } = request.routeOptions.config;
+    const refusal = guard.refusal(request, needsToken);
     if (refusal === undefined) return;
     const { code, error } = refusal;
     if (code === 401) reply.header('www-authenticate', 'Bearer');

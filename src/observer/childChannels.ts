@@ -15,6 +15,10 @@ export interface ChildChannelsOptions {
   readonly limits: Limits;
   readonly log: Logger;
   readonly onReport: (report: ReportMessage) => void;
+  /** The first report of a connection: this process is heard now. */
+  readonly onUp?: (incarnation: string) => void;
+  /** Entries of a trace: see nodeTraces.ts. */
+  readonly onTrace?: (body: unknown, incarnation: string) => void;
 }
 
 /** A channel, and who speaks there: its reports say so. */
@@ -35,7 +39,10 @@ export class ChildChannels {
     this.#server = new LocalSocket(path, (stream) => {
       const channel: Channel = new Channel(stream, {
         limits,
-        notices: { report: (body) => this.#onReport(child, body) },
+        notices: {
+          report: (body) => this.#onReport(child, body),
+          trace: (body) => this.#options.onTrace?.(body, child.incarnation ?? ''),
+        },
         onBad: (error) => this.#onBad(error),
         onClose: () => this.#forget(child),
       });
@@ -54,13 +61,15 @@ export class ChildChannels {
 
   #onReport(child: Child, body: unknown): void {
     if (!isReport(body)) throw new ChannelError('bad', 'a report that is none');
-    if (child.incarnation !== body.incarnation) {
+    const isNew = child.incarnation !== body.incarnation;
+    if (isNew) {
       this.#leave(child);
       child.incarnation = body.incarnation;
     }
     // The newest connection of a process is the one that it reads.
     this.#byIncarnation.set(body.incarnation, child);
     this.#options.onReport(body);
+    if (isNew) this.#options.onUp?.(body.incarnation);
   }
 
   #onBad(err: unknown): void {

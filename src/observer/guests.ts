@@ -16,6 +16,8 @@ type GuestEnd = (typeof GUEST_ENDS)[number];
 export type GuestEnds = Readonly<Record<GuestEnd, number>>;
 export const NO_GUESTS: GuestEnds = { full: 0, pipelined: 0, stalled: 0, silent: 0 };
 
+const BEAT_MS = 2_000;
+
 type Serve = (request: IncomingMessage, response: ServerResponse) => void;
 type Ask = readonly [IncomingMessage, ServerResponse];
 
@@ -115,13 +117,31 @@ export class Guests {
     };
   }
 
+  /** How often an answer that goes on has to be written to, if it is not to count as stalled. */
+  get beatMs(): number {
+    return Math.min(BEAT_MS, this.#limits.adminStallMs / 3);
+  }
+
+  /** Of an answer that goes on, all that there was to read has been read. */
+  progressed(socket: Socket): void {
+    const guest = this.#bySocket.get(socket);
+    if (guest === undefined || socket.destroyed) return;
+    this.#progress(guest);
+    this.#stallLater(guest);
+  }
+
+  #stallLater(guest: Guest): void {
+    clearTimeout(guest.timer);
+    guest.timer = setTimeout(() => this.#end(guest, 'stalled'), this.#limits.adminStallMs);
+  }
+
   #next(guest: Guest, serve: Serve): void {
     clearTimeout(guest.timer);
     const ask = guest.waiting.shift();
     guest.isAnswering = ask !== undefined;
     if (ask === undefined || guest.socket.destroyed) return;
     this.#progress(guest);
-    guest.timer = setTimeout(() => this.#end(guest, 'stalled'), this.#limits.adminStallMs);
+    this.#stallLater(guest);
     const [request, response] = ask;
     // `finish`: the kernel has all of it.
     response.once('finish', () => this.#next(guest, serve));

@@ -64,7 +64,7 @@ function toRegistrar({ status, children }: NodeQuestionsOptions, kind: string): 
   };
 }
 
-async function statusOf(options: NodeQuestionsOptions): Promise<StatusAnswer> {
+export async function statusOf(options: NodeQuestionsOptions): Promise<StatusAnswer> {
   const { start, status, children, clock = () => performance.now() } = options;
   const { adminHost, adminPort, prefix, amqp, limits } = start.config;
   const { node } = status;

@@ -7,6 +7,7 @@
  */
 import { unbound } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { within } from '../node/drain.ts';
 import {
   controlSocket,
   observerSocket,
@@ -21,12 +22,18 @@ import { ChildChannels } from './childChannels.ts';
 import { Control } from './control.ts';
 import { Exposition } from './exposition.ts';
 import { Guests } from './guests.ts';
+import { Live } from './live.ts';
 import { NodeDrain } from './nodeDrain.ts';
-import { askedBy, nodeQuestions } from './nodeQuestions.ts';
+import { askedBy, nodeQuestions, statusOf } from './nodeQuestions.ts';
 import { NodeStatus } from './nodeStatus.ts';
+import { NodeTraces } from './nodeTraces.ts';
+import { addStreams } from './streams.ts';
+import { watchQuestions } from './watchQuestions.ts';
 
 /** Node does not say which process is at the other end; its user or root, by the file's mode. */
 const WHO = 'control.sock';
+/** How long a stop waits until streams have been read to their end. */
+const END_MS = 500;
 
 /**
  * Start the observer in this process; resolves when it takes reports and HTTP requests.
@@ -43,18 +50,26 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
       status.onReport(report, performance.now());
       drain.onReport(report);
     },
+    onUp: (incarnation) => traces.onChildUp(incarnation),
+    onTrace: (body, incarnation) => traces.onBatch(body, incarnation),
   });
+  const traces = new NodeTraces({ limits, log, node: () => status.node, children });
   const drain = new NodeDrain(children);
   await children.listen();
-  const answers = nodeQuestions({ start, status, children, drain, log });
+  const asked = { start, status, children, drain, log };
+  const answers = nodeQuestions(asked);
+  const live = new Live({ status, children, statusOf: () => statusOf(asked) });
+  const watches = { traces, live };
   const path = controlSocket(runDir || start.folder);
-  const control = new Control({ path, limits, log, answers: askedBy(WHO, answers) });
+  const all = { ...askedBy(WHO, answers), ...watchQuestions(watches) };
+  const control = new Control({ path, limits, log, answers: all });
   const guests = new Guests(limits);
   const exposition = new Exposition(status, limits.scrapeMs, guests.ends);
   const alarms = new AlarmWatch({ status, limits, log });
   const guard = new AdminGuard(start.config);
   const admin = makeAdmin(status, exposition, guests, guard, limits);
   addApi(admin, answers);
+  const streams = addStreams(admin, watches, guests);
   try {
     await admin.listen({ host: adminHost, port: adminPort });
   } catch (error) {
@@ -69,6 +84,8 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
     onRenew: () => guard.renew(log),
     drain: async () => {
       alarms.stop();
+      traces.close();
+      await within(END_MS, streams.close());
       await admin.close();
       await control.close();
       await children.close();

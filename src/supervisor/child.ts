@@ -100,7 +100,15 @@ class Child {
     const { startAcceptor } = await import('../acceptor/acceptor.ts');
     const { startReport } = await import('../node/report.ts');
     const acceptor = startAcceptor({ ...start, sockets: this.#sockets, log, onFatal });
-    const report = startReport(start, acceptor);
+    const { answers, traces } = acceptor.operate;
+    const report = startReport(start, {
+      counters: acceptor.counters,
+      notReady: () => acceptor.notReady(),
+      degraded: () => acceptor.degraded(),
+      answers,
+      attach: (notify) => traces.attach(notify),
+      onObserverLost: () => traces.onLost(),
+    });
     const { listeners, acceptors } = start.config;
     const name = `owsla acceptor ${start.index}/${acceptors} ${placesOf(listeners)}`;
     return {

@@ -327,3 +327,51 @@ t.test('channel: every reason for no answer is one of the list', async (t) => {
   const told = ['unknown', 'bad', 'busy', 'too-long', 'late', 'failed', 'closed'];
   t.same([...NO_ANSWERS], told);
 });
+
+t.test(
+  'channel: `say` goes behind what has not left, up to its bound; `notify` does not',
+  async (t) => {
+    const { channel, frames, peer } = raw({}, { answersUnreadBytes: 65_536 });
+    peer.pause();
+    const long = 'x'.repeat(20_000);
+    while (channel.notify('first', long)) await new Promise(setImmediate);
+
+    t.ok(channel.say('second', 'y'));
+    t.notOk(channel.say('third', 'x'.repeat(60_000)), 'beyond its bound');
+    t.throws(() => channel.say('fourth', 'x'.repeat(2 ** 21)), ChannelError);
+    peer.resume();
+
+    await waitFor(
+      'the second',
+      () => frames.length > 0 && (frames.at(-1) as unknown[])[1] === 'second',
+    );
+    channel.close();
+    t.notOk(channel.say('after', 1));
+  },
+);
+
+t.test('channel: who answers can tell the asker more, and learns of its end', async (t) => {
+  const ends: string[] = [];
+  const [left, right] = duplexPair();
+  const heard: unknown[] = [];
+  const a = channelOn(left, { notices: { more: (body) => heard.push(body) } });
+  const answers: AnswersByKind = {
+    watch: (body, asker) => {
+      asker.say('more', body);
+      const forget = asker.whenClosed(() => ends.push('forgotten'));
+      asker.whenClosed(() => ends.push('closed'));
+      forget();
+      return 'done';
+    },
+  };
+  const b = channelOn(right, { answers });
+
+  t.equal(await a.ask('watch', 7), 'done');
+  t.same(heard, [7]);
+  right.destroy();
+
+  await waitFor('the end', () => ends.length > 0);
+  b.whenClosed(() => ends.push('late'));
+  await waitFor('who asks later', () => ends.length === 2);
+  t.same(ends, ['closed', 'late']);
+});

@@ -1,11 +1,13 @@
 /** Admin port: whatever some do there, health is answered, and what they hold is bounded. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
 import t, { type Test } from 'tap';
 import { makeConfig } from '../../src/base/config.ts';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
 import { makeAdmin } from '../../src/observer/admin.ts';
 import { AdminGuard } from '../../src/observer/adminGuard.ts';
+import { EventStream } from '../../src/observer/eventStream.ts';
 import { Exposition } from '../../src/observer/exposition.ts';
 import { Guests } from '../../src/observer/guests.ts';
 import { NodeStatus } from '../../src/observer/nodeStatus.ts';
@@ -15,12 +17,17 @@ import { waitFor } from '../helpers/waitFor.ts';
 const ACCEPTORS = 64;
 const METRICS = 'GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
 
-async function admin(t: Test, limits: Partial<Record<LimitName, number>> = {}) {
+async function admin(
+  t: Test,
+  limits: Partial<Record<LimitName, number>> = {},
+  add: (pages: FastifyInstance, guests: Guests) => void = () => {},
+) {
   const all = makeLimits(limits);
   const guests = new Guests(all);
   const status = new NodeStatus(ACCEPTORS, all.reportMs);
   const guard = new AdminGuard(makeConfig({}));
   const pages = makeAdmin(status, new Exposition(status, 1_000, guests.ends), guests, guard, all);
+  add(pages, guests);
   await pages.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => pages.close());
   const { port } = pages.server.address() as AddressInfo;
@@ -124,6 +131,35 @@ t.test('requests in a row are answered in order; more than that, and it is close
 
   t.equal(guests.ends.pipelined, 40);
   t.match(await health(t, port), ANSWER);
+});
+
+t.test('an answer that goes on is no stalled one while it is read; then it is', async (t) => {
+  const { guests, port, server } = await admin(t, { adminStallMs: 150 }, (pages, all) => {
+    pages.get('/stream', (request, reply) => {
+      reply.hijack();
+      const stream: EventStream = new EventStream(request.raw, reply.raw, all, () => {});
+      // Each 5 ms a piece, for ever.
+      const more = setInterval(() => stream.write('x'.repeat(100_000)), 5);
+      void stream.ended.then(() => clearInterval(more));
+    });
+  });
+  const reader = await guest(t, port);
+  reader.write('GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+  let bytes = 0;
+  reader.on('data', (chunk) => {
+    bytes += chunk.length;
+  });
+  const begun = performance.now();
+  await waitFor('some time', () => performance.now() - begun > 400);
+  t.equal(guests.ends.stalled, 0);
+  const soFar = bytes;
+  await waitFor('more', () => bytes > soFar);
+
+  reader.pause();
+  await waitFor('its end', () => guests.ends.stalled === 1);
+
+  const open = await new Promise((resolve) => server.getConnections((_, count) => resolve(count)));
+  t.equal(open, 0);
 });
 
 t.test('who asks nothing, and who does not take the answer, is closed in time', async (t) => {

@@ -12,21 +12,22 @@ import { DRAINED } from '../../src/node/report.ts';
 import { NodeDrain } from '../../src/observer/nodeDrain.ts';
 import { nodeLinks } from '../../src/observer/nodeLinks.ts';
 import { TYPE } from '../../src/wire/message.ts';
+import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { aNode } from '../helpers/fakes/aNode.ts';
 import { END } from '../helpers/fakes/device.ts';
-import { noAnswer } from '../helpers/noAnswer.ts';
+import { NOBODY_ASKS, noAnswer } from '../helpers/noAnswer.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 import { on, type Served } from '../helpers/worlds/endpoints.ts';
 
 function operateOf({ registry, clock, limits }: Served) {
   const config = { limits: { ...limits, drainPaceMs: 0, drainMs: 0 }, acceptors: 2 };
   const open = { requests: () => 1, commands: () => 2 };
-  const shared = { registry, clock, spread: (ms: number) => ms, open };
+  const shared = { registry, clock, spread: (ms: number) => ms, open, makeProtocol: v1Protocol };
   return makeOperate({ ...{ config, index: 2, incarnation: 'x2' }, ...shared });
 }
 
 async function ask(served: Served, kind: string, body: unknown): Promise<unknown> {
-  return operateOf(served).answers[kind]?.(body);
+  return operateOf(served).answers[kind]?.(body, NOBODY_ASKS);
 }
 
 on('TCP', 'a row: messages, rate, outbox, what pauses it', {}, async (t, served) => {
@@ -73,6 +74,8 @@ on('TCP', 'a tap sees what is read and written, until it is taken away', {}, asy
   served.endpoint().tap = {
     onRead: (endpoint, message) => seen.push(`${endpoint.deviceId} < ${message.type}`),
     onWritten: (_, type, frame) => seen.push(`> ${type} ${frame.length}`),
+    onStep: (_, { what }) => seen.push(what),
+    onEnd: (_, reason) => seen.push(reason),
   };
   device.send({ type: TYPE.PING });
   await device.expect(TYPE.PONG);
@@ -85,17 +88,19 @@ on('TCP', 'a tap sees what is read and written, until it is taken away', {}, asy
 on('TCP', 'disconnect, and a drain that is taken back', {}, async (t, served) => {
   const { answers, drain } = operateOf(served);
   const device = await served.open('one');
-  t.same(await answers.disconnect?.({ device: 'two' }), { disconnected: 0 });
-  t.same(await answers.disconnect?.({ device: 'one', retryAfterMs: 7 }), { disconnected: 1 });
+  t.same(await answers.disconnect?.({ device: 'two' }, NOBODY_ASKS), { disconnected: 0 });
+  t.same(await answers.disconnect?.({ device: 'one', retryAfterMs: 7 }, NOBODY_ASKS), {
+    disconnected: 1,
+  });
   t.match(await device.rest(), [{ type: TYPE.BYE, reason: 'disconnected', retryAfter: 7 }]);
 
   const other = await served.open('other');
-  t.same(answers.drain?.(null), { already: false, links: 1 });
-  t.same(answers.drain?.(null), { already: true, links: 1 });
+  t.same(answers.drain?.(null, NOBODY_ASKS), { already: false, links: 1 });
+  t.same(answers.drain?.(null, NOBODY_ASKS), { already: true, links: 1 });
   t.match(await other.next(), { reason: 'draining', retryAfter: served.limits.drainRetryMs });
   t.equal(await other.next(), END);
-  t.same(answers.resume?.(null), { already: false, links: 0 });
-  t.same([drain.isOn, answers.resume?.(null)], [false, { already: true, links: 0 }]);
+  t.same(answers.resume?.(null, NOBODY_ASKS), { already: false, links: 0 });
+  t.same([drain.isOn, answers.resume?.(null, NOBODY_ASKS)], [false, { already: true, links: 0 }]);
 });
 
 on('TCP', 'questions that are none are refused, each by one sentence', {}, async (t, served) => {

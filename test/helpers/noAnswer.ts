@@ -1,5 +1,5 @@
 /** Why a question on a channel has no answer, as `why: sentence`; or the answer. */
-import { ChannelError } from '../../src/node/channel.ts';
+import { type Asker, ChannelError } from '../../src/node/channel.ts';
 
 export async function noAnswer(answer: Promise<unknown>): Promise<string> {
   try {
@@ -14,3 +14,10 @@ export async function noAnswer(answer: Promise<unknown>): Promise<string> {
 export async function whyOf(answer: Promise<unknown>): Promise<string> {
   return (await noAnswer(answer)).split(':')[0] ?? '';
 }
+
+/** Who asks without a channel: nothing that follows an answer reaches anybody. */
+export const NOBODY_ASKS: Asker = {
+  notify: () => false,
+  say: () => false,
+  whenClosed: () => () => {},
+};

@@ -104,6 +104,11 @@ export class Endpoint extends LinkState {
     return this.#held === undefined ? this.#host.gate.obstacle(this) : 'broker';
   }
 
+  /** Something may wait for its device: if not, nothing does. */
+  get mayWait(): boolean {
+    return this.#hasWritten;
+  }
+
   /** Memory of what the device has not taken, in bytes. */
   get outboxHeldBytes(): number {
     return this.#outbox.heldBytes;
@@ -184,7 +189,7 @@ export class Endpoint extends LinkState {
   #onMessage(message: Received): void {
     bump(this.#host.counters.messagesIn, message.type);
     this.messagesIn += 1;
-    this.tap?.onRead(this, message);
+    this.tap?.onRead(this, message, this.#protocol.bytes);
     this.#host.gate.pay(this, this.#protocol);
     this.#onAccepted(this.#protocol.accept(message));
   }

@@ -51,6 +51,8 @@ export interface EndpointsOptions {
   readonly presence: Presence;
   readonly refusals: Refusals;
   readonly ends?: Ends;
+  /** Is told of each HELLO, before anything is made of it. */
+  readonly onGreeting?: (endpoint: Endpoint, greeting: Greeting) => void;
 }
 
 /** Ends by which a device errs, besides the codes of ERROR. */
@@ -70,6 +72,7 @@ export class Endpoints implements EndpointHost {
   readonly #presence: Presence;
   readonly #refusals: Refusals;
   readonly #ends: Ends | undefined;
+  readonly #onGreeting: EndpointsOptions['onGreeting'];
   readonly #rooms: RoomQueues<Endpoint>;
   readonly #deadlines: LinkDeadlines;
   readonly #heavy: Heavy<Endpoint>;
@@ -106,6 +109,7 @@ export class Endpoints implements EndpointHost {
     this.#presence = options.presence;
     this.#refusals = refusals;
     this.#ends = options.ends;
+    this.#onGreeting = options.onGreeting;
     this.#rooms = rooms;
     this.#deadlines = deadlines;
     this.#heavy = heavy;
@@ -163,6 +167,7 @@ export class Endpoints implements EndpointHost {
   }
 
   prove(endpoint: Endpoint, greeting: Greeting): AuthVerdict | Promise<AuthVerdict> {
+    this.#onGreeting?.(endpoint, greeting);
     return this.#prover.prove(endpoint, greeting);
   }
 
@@ -203,6 +208,7 @@ export class Endpoints implements EndpointHost {
 
   onEnd(endpoint: Endpoint, reason: CloseReason): void {
     bump(this.counters.closes, reason);
+    endpoint.tap?.onEnd(endpoint, reason);
     this.#ends?.onEnd(endpoint, reason, this.#cause);
     this.#cause = undefined;
     if (FAULTS.has(reason)) this.#refusals.onRefusal(endpoint, reason);

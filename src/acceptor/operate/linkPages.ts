@@ -103,7 +103,7 @@ interface Ranked {
 }
 
 /** The links with the greatest values, of any number; twice `size` are held. */
-class Top {
+export class Top {
   readonly #size: number;
   #ranked: Ranked[] = [];
   /** Only what is greater counts. */

@@ -6,10 +6,13 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Config } from '../../base/config.ts';
 import type { AnswersByKind } from '../../node/channel.ts';
+import type { ProtocolFactory } from '../../wire/protocol.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { Spread } from '../endpoint/spread.ts';
+import { LinkTraces } from '../trace/linkTraces.ts';
 import { EndedLinks } from './endedLinks.ts';
+import { hotQuestions } from './hotLinks.ts';
 import { LinkPages } from './linkPages.ts';
 import { type LinkQuestionsOptions, linkQuestions } from './linkQuestions.ts';
 import { LinkWalk } from './linkWalk.ts';
@@ -23,16 +26,19 @@ export interface OperateOptions {
   readonly clock: Clock;
   readonly spread: Spread;
   readonly open: LinkQuestionsOptions['open'];
+  /** What links speak. */
+  readonly makeProtocol: ProtocolFactory;
 }
 
 export interface Operate {
   readonly ended: EndedLinks;
   readonly drain: OperatorDrain;
+  readonly traces: LinkTraces;
   readonly answers: AnswersByKind;
 }
 
 export function makeOperate(options: OperateOptions): Operate {
-  const { config, index, incarnation, registry, clock, spread, open } = options;
+  const { config, index, incarnation, registry, clock, spread, open, makeProtocol } = options;
   const { limits, acceptors } = config;
   const look = () => ({
     ...{ now: clock.now(), us: clock.us(), wall: clock.wall() },
@@ -43,6 +49,13 @@ export function makeOperate(options: OperateOptions): Operate {
   const size = Math.ceil(limits.closedLinksMax / acceptors);
   const ended = new EndedLinks({ acceptor: index, size, clock });
   const drain = new OperatorDrain({ registry, limits, clock, spread });
+  const traces = new LinkTraces({ registry, walk, limits, clock, acceptor: index, makeProtocol });
   const parts = { registry, look, walk, pages, ended, drain, open };
-  return { ended, drain, answers: linkQuestions({ incarnation, limits, ...parts }) };
+  const questions = linkQuestions({ incarnation, limits, ...parts });
+  return {
+    ended,
+    drain,
+    traces,
+    answers: { ...questions, ...hotQuestions(parts), ...traces.answers },
+  };
 }

@@ -13,6 +13,7 @@ import type { FromLink, ToLink, Unsent } from '../../node/messages.ts';
 import { type Ack, ID_MAX, type Result } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
+import type { TapStep } from '../endpoint/tap.ts';
 
 /** Four times what a device remembers. */
 const OPEN_MAX = 64;
@@ -21,7 +22,8 @@ const OPEN_MAX = 64;
 export type CommandLink = Pick<
   Endpoint,
   'id' | 'state' | 'outboxBytes' | 'commandBytesMax' | 'commandBytesNow' | 'command'
->;
+> &
+  Partial<Pick<Endpoint, 'tap'>>;
 
 export interface DeviceCommandsOptions {
   readonly registry: Pick<Registry<CommandLink>, 'find'>;
@@ -71,6 +73,7 @@ export class DeviceCommands {
     if (after !== undefined && unsent !== 'busy') this.#last.set(endpoint, key);
     if (unsent === undefined) return;
     trace('Commands!TakeCommand', { key, connection, as: unsent });
+    this.#say(endpoint, 'not sent', { reason: unsent, facts: { key } });
     notify(['unsent', key, device, unsent, connection, due]);
   }
 
@@ -82,6 +85,7 @@ export class DeviceCommands {
     if (known) {
       // The registrar was restarted, or missed the report: the device has this COMMAND.
       trace('Commands!TakeCommand', { key, connection, as: 'known' });
+      this.#say(endpoint, 'known', { facts: { key } });
       if (known.isTaken) notify(['taken', key]);
       return undefined;
     }
@@ -136,9 +140,11 @@ export class DeviceCommands {
   onAnswer(endpoint: CommandLink, message: Ack | Result): void {
     const { counters, notify, trace } = this.#options;
     const ofLink = this.#links.get(endpoint);
-    const open = ofLink?.get(message.id);
+    const { id } = message;
+    const open = ofLink?.get(id);
     if (message.type === 'result') {
       if (!ofLink || !open) {
+        this.#say(endpoint, 'stray', { id });
         counters.strayResults += 1;
         return;
       }
@@ -146,14 +152,22 @@ export class DeviceCommands {
       // tla: Commands!TakeAnswer
       trace('Commands!TakeAnswer', { key: open.key, what: 'RESULT' });
       if (ofLink.size === 0) this.#links.delete(endpoint);
+      this.#say(endpoint, 'answered', { id, status: message.status, facts: { key: open.key } });
       notify(['result', open.key, message.status, message.payload]);
     } else if (open && !open.isTaken) {
       open.isTaken = true;
       trace('Commands!TakeAnswer', { key: open.key, what: 'ACK' });
+      this.#say(endpoint, 'taken', { id, facts: { key: open.key } });
       notify(['taken', open.key]);
     } else {
+      this.#say(endpoint, 'stray', { id });
       counters.strayAcks += 1;
     }
+  }
+
+  /** For who looks at this link. */
+  #say(endpoint: CommandLink, what: string, told: Omit<TapStep, 'of' | 'what'>): void {
+    endpoint.tap?.onStep(endpoint, { of: 'command', what, ...told });
   }
 
   /** The link has ended, which is reported to the registrar separately. */

@@ -40,6 +40,13 @@ export function backendStatus(header: unknown): number {
   return isOwn && Number.isInteger(header) ? header : STATUS.failed;
 }
 
+/** For who looks: a backend has answered. `reason`: why its device does not get that. */
+function sayReply(endpoint: Endpoint, id: number, payloadBytes: number, reason?: string): void {
+  if (endpoint.tap === undefined) return;
+  const why = reason === undefined ? {} : { reason };
+  endpoint.tap.onStep(endpoint, { of: 'broker', what: 'replied', id, payloadBytes, ...why });
+}
+
 export class Downlink {
   readonly #options: DownlinkOptions;
 
@@ -59,13 +66,19 @@ export class Downlink {
     const endpoint = registry.find(to.connectionId);
     if (endpoint === undefined) return 'no-link';
     const request = requests.find(endpoint, to.id);
-    if (request === undefined) return 'late';
-    if (content.length > endpoint.replyBytesMax) {
+    const { length } = content;
+    if (request === undefined) {
+      sayReply(endpoint, to.id, length, 'late');
+      return 'late';
+    }
+    if (length > endpoint.replyBytesMax) {
+      sayReply(endpoint, to.id, length, 'too-long');
       requests.answerOurselves(request, 'failed');
       return 'too-long';
     }
     const { headers } = properties;
     const status = headers === BROKEN ? STATUS.failed : backendStatus(headers?.status);
+    sayReply(endpoint, to.id, length);
     requests.answerFor(request, status, content);
     return 'sent';
   }
@@ -76,6 +89,8 @@ export class Downlink {
     const to = parseMessageId(messageId);
     const endpoint = to && registry.find(to.connectionId);
     const request = to && endpoint && requests.find(endpoint, to.id);
+    if (endpoint && to)
+      endpoint.tap?.onStep(endpoint, { of: 'broker', what: 'returned', id: to.id });
     if (request) requests.answerOurselves(request, 'unroutable');
   }
 }

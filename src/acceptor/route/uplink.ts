@@ -86,6 +86,25 @@ function properties(uplinked: Uplinked, isResend: boolean): PublishOptions {
   return shared;
 }
 
+/** For who looks at its link: it is on its way to the broker. */
+function sayPublished(
+  { endpoint, message }: Uplinked,
+  publishing: Pick<Publishing, 'exchange' | 'routingKey'>,
+  isResend: boolean,
+): void {
+  if (endpoint.tap === undefined) return;
+  const { exchange, routingKey: key } = publishing;
+  const facts = { exchange, routingKey: key, ...(isResend ? { resent: true } : {}) };
+  endpoint.tap.onStep(endpoint, { of: 'broker', what: 'published', id: message.id, facts });
+}
+
+/** For who looks: what came back. */
+function saySettled({ endpoint, message }: Uplinked, what: string, reason?: string): void {
+  if (endpoint.tap === undefined) return;
+  const why = reason === undefined ? {} : { reason };
+  endpoint.tap.onStep(endpoint, { of: 'broker', what, id: message.id, ...why });
+}
+
 interface Uplinked {
   readonly endpoint: Endpoint;
   readonly message: Event | Request;
@@ -132,22 +151,26 @@ class EventPublishing implements Publishing, Uplinked {
     const shared = properties(this, isResend);
     shared.type = 'event';
     shared.persistent = this.#uplink.isPersistent;
+    sayPublished(this, this, isResend);
     return shared;
   }
 
   onConfirm(): void {
     const { id } = this.message;
+    saySettled(this, 'confirmed');
     if (id !== 0) this.endpoint.acknowledge(id);
     this.endpoint.release();
   }
 
   /** No device waits for one without an id: it is published once, and not retried. */
   onNack(): 'again' | 'drop' {
+    saySettled(this, 'nacked');
     return this.message.id === 0 ? 'drop' : 'again';
   }
 
   /** There is no negative ACK: its device sends it again on its next link. */
-  onDrop(): void {
+  onDrop(reason: DropReason): void {
+    saySettled(this, 'dropped', reason);
     this.endpoint.release();
   }
 }
@@ -200,6 +223,7 @@ class RequestPublishing implements Publishing, Uplinked {
     shared.replyTo = replyTo();
     shared.expiration = msLeft;
     headers.deadline = clock.wall() + msLeft;
+    sayPublished(this, this, isResend);
     return shared;
   }
 
@@ -210,16 +234,19 @@ class RequestPublishing implements Publishing, Uplinked {
 
   /** Published; now it waits for its reply, and its payload is no longer held for that. */
   onConfirm(): void {
+    saySettled(this, 'confirmed');
     this.#open.publishing = undefined;
   }
 
   /** RabbitMQ nacks when a bound queue is full (reject-publish) or failed. */
   onNack(): 'drop' {
+    saySettled(this, 'nacked');
     return 'drop';
   }
 
   onDrop(reason: DropReason): void {
     const status = reason === 'refused' ? 'overloaded' : 'failed';
+    saySettled(this, 'dropped', reason);
     this.#uplink.requests.answerOurselves(this.#open, status);
   }
 }

@@ -11,7 +11,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Endpoint } from '../../../src/acceptor/endpoint/endpoint.ts';
-import { Endpoints } from '../../../src/acceptor/endpoint/endpoints.ts';
+import { Endpoints, type EndpointsOptions } from '../../../src/acceptor/endpoint/endpoints.ts';
 import { Listener } from '../../../src/acceptor/endpoint/listener.ts';
 import { Registry } from '../../../src/acceptor/endpoint/registry.ts';
 import { RoomSignal } from '../../../src/acceptor/endpoint/roomSignal.ts';
@@ -40,6 +40,7 @@ export interface ServedOptions {
   readonly linksMax?: number;
   readonly refusals?: Refusals;
   readonly prover?: Prover;
+  readonly onGreeting?: EndpointsOptions['onGreeting'];
   /** Where TCP listens. */
   readonly host?: string;
   readonly random?: () => number;
@@ -89,6 +90,7 @@ export class Served {
       prover: options.prover ?? ANY_DEVICE,
       presence: NOBODY_TOLD,
       refusals: options.refusals ?? NOBODY_TOLD,
+      onGreeting: (endpoint, greeting) => options.onGreeting?.(endpoint, greeting),
     });
     this.#listener = new Listener(this.limits, (socket) => this.#accept(socket));
   }

@@ -91,6 +91,19 @@ function showsStatus(t: Test, page: Page, output: string): void {
   t.match(JSON.parse(output.slice(at)), { state: 'ready', processes: [{ role: 'supervisor' }] });
 }
 
+/** The same kinds of lines, whatever their figures: their first words. */
+function showsTop(t: Test, page: Page, output: string): void {
+  const firstWords = (text: string) => text.split('\n').map((line) => line.split(' ')[0]);
+  const shown = firstWords(page.shown('owsla top  14')).filter((word) => word !== 'door-17');
+  const printed = firstWords(output);
+  t.same(
+    shown.filter((word) => !printed.includes(word)),
+    [],
+  );
+  t.match(output, /^by outbox {2}paused {2}\[RATE\]/m);
+  t.match(JSON.parse(output.trimEnd().split('\n').at(-1) ?? ''), { status: { state: 'ready' } });
+}
+
 await everyBlockOf('docs/operations.md', async (page, t) => {
   const serve = page.take('sh', 'owsla serve\n');
   const config = page.take('yaml', '/etc/owsla/owsla.yaml');
@@ -104,6 +117,11 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
     page.take('json', '"degraded"'),
   ];
   const status = page.take('sh', 'owsla status');
+  const [top, trace, streams] = [
+    page.take('sh', 'owsla top'),
+    page.take('sh', 'owsla trace'),
+    page.take('sh', '/api/v1/stream'),
+  ];
   const devices = page.take('sh', 'owsla devices');
   const commands = page.take('sh', 'owsla command');
   const links = page.take('sh', 'owsla links');
@@ -184,8 +202,15 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
         ['-17', 'door-17', 'door-17', '-17'],
       );
       t.equal(alike(`${rows[1]}\n`), alike(page.shown('commands=0')));
+      showsTop(t, page, await world.ends(t, top));
+      const tracing = world.run(trace);
+      await tracing.prints(/^tracing door-17 in acceptors 1, 2, for 1h, 500 entries at most; /m);
       const told = alike(page.shown('result 0 opened'));
       t.equal(alike(await world.ends(t, commands)), told + told, 'each of both');
+      await tracing.prints(/command: answered .*\+\d+\.\d ms$/m);
+      await tracing.end();
+      t.match(tracing.output, /^\S+ {2}<- COMMAND \d+ door\.open, 6 bytes, .*\n += "please"$/m);
+
       const dashed = await world.ends(t, page.inline('owsla command --wait'), 0);
       t.match(dashed, /^result 0 opened/m);
 
@@ -205,6 +230,23 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       await node.end();
     },
   );
+
+  t.test('streams of the admin port', { skip: noTools }, async (t) => {
+    world.save('/etc/owsla/owsla.yaml', config);
+    await world.ends(t, token);
+    const flags = `--admin-token-file ${world.placed('/etc/owsla/admin-token')}`;
+    const node = await world.serves(`owsla serve ${flags}\n`);
+    await world.isReady();
+    await world.device(t, 'door-17');
+
+    const output = await world.ends(t, streams);
+
+    t.match(output, /^event: live\ndata: \{.*"shards":\[/m);
+    t.match(output, /^event: tracing\ndata: \{"armed":\[1,2\]/m);
+    t.match(output, /^data: \{.*"kind":"link".*"what":"found"/m);
+    t.match(output, /^event: traced\ndata: \{"why":"time"/m);
+    await node.end();
+  });
 
   t.test('a node with limits of its own, and what health says of a part', async (t) => {
     const node = await world.serves(serveWith);

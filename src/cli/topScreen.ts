@@ -1,0 +1,188 @@
+/**
+ * TopScreen: a node as it is now, as lines for a terminal of some size: the worst first. Pure.
+ * From: topCommand.ts, with an answer of the node, or why there is none.  To: the same: lines.
+ * Bound: as many lines and columns as there are.
+ */
+import type { ClosedGroup, LinkFacts } from '../node/linkFacts.ts';
+import type { LiveAnswer, LiveProcess } from '../node/liveAnswer.ts';
+import type { ProcessStatus, StatusAnswer } from '../node/statusAnswer.ts';
+import { tableOf } from './table.ts';
+
+/** What its lists are by; the letter that chooses one is its first. */
+export const TOP_SORTS = ['outbox', 'paused', 'rate', 'comings', 'errors'] as const;
+export type TopSort = (typeof TOP_SORTS)[number];
+
+export interface TopView {
+  readonly answer: LiveAnswer | undefined;
+  /** Why the node does not answer now. */
+  readonly why: string | undefined;
+  readonly sort: TopSort;
+  readonly columns: number;
+  readonly rows: number;
+}
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const ENDS_SHOWN = 4;
+const LIST_ROWS_MIN = 3;
+
+/** No line is longer than the terminal, and control characters of others are `?`. */
+export function topLines(view: TopView): string[] {
+  const { answer, why, sort, columns, rows } = view;
+  const lines = [
+    ...(why === undefined ? [] : [`! ${why}`]),
+    ...(answer === undefined ? [] : allOf(answer, sort, rows)),
+  ];
+  const clean = lines.map((line) =>
+    line
+      .replaceAll(/\p{Cc}/gu, '?')
+      .slice(0, columns)
+      .trimEnd(),
+  );
+  return clean.slice(0, rows);
+}
+
+function allOf(answer: LiveAnswer, sort: TopSort, rows: number): string[] {
+  const top = [...headOf(answer), ...troublesOf(answer), '', ...processesOf(answer), ''];
+  const list = [sortsOf(sort), ...listOf(answer, sort)];
+  // Of a node with many processes its links are still seen.
+  const room = Math.max(rows - LIST_ROWS_MIN - 2, 0);
+  return [...top.slice(0, room), ...list];
+}
+
+function headOf({ at, status, rates, ends, now, latency, intervalMs }: LiveAnswer): string[] {
+  const { node, state, version, uptimeMs, links, linksMax } = status;
+  const time = new Date(at).toTimeString().slice(0, 8);
+  const many = Object.entries(ends).toSorted(([, a], [, b]) => b - a);
+  const reasons = many.slice(0, ENDS_SHOWN).map(([reason, count]) => `${reason} ${count}`);
+  const timed = Object.entries(latency).map(
+    ([what, { p50, p99 }]) => `${what} ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`,
+  );
+  return [
+    `owsla top  ${time}  ${state.replace('-', ' ')}  node ${node}, ${version}, up ${spanOf(uptimeMs)}`,
+    `links ${links} of ${linksMax}   new ${rateOf(rates.accepts)}   ended ${rateOf(rates.ends)}` +
+      (reasons.length === 0 || intervalMs === 0 ? '' : ` (${reasons.join(', ')})`),
+    `in ${rateOf(rates.messagesIn)} ${sizeOf(rates.bytesIn)}/s   ` +
+      `out ${rateOf(rates.messagesOut)} ${sizeOf(rates.bytesOut)}/s   ` +
+      `events ${rateOf(rates.events)}   requests ${rateOf(rates.requests)}   ` +
+      `commands ${rateOf(rates.commands)}`,
+    `broker ${brokerOf(status)}   requests open ${now.requestsOpen}   ` +
+      `confirms waiting ${now.confirmsWaiting}   presence waiting ${now.presenceOutbox}   ` +
+      `commands kept ${now.commandsKept}`,
+    `paused ${now.paused}   heavy ${now.heavy} (${sizeOf(now.heavyBytes)})   ` +
+      `waiting to connect ${now.connectsWaiting}`,
+    ...(timed.length === 0 ? [] : [`round trips: ${timed.join('   ')}`]),
+  ];
+}
+
+/** The worst that a process says; of one that does not answer it is not known. */
+function brokerOf({ processes }: StatusAnswer): string {
+  const said = new Set(processes.flatMap(({ broker }) => broker ?? []));
+  return (['down', 'blocked', 'up'] as const).find((word) => said.has(word)) ?? 'not known';
+}
+
+/** What is wrong, a line each. */
+function troublesOf({ status, missing }: LiveAnswer): string[] {
+  const { reasons, degraded, processes } = status;
+  const named = (acceptor: number | undefined) =>
+    acceptor === undefined ? '' : `acceptor ${acceptor}: `;
+  const { alarms = [] } = status as { alarms?: readonly { alarm: string; reason: string }[] };
+  const lines = [
+    ...alarms.map(({ alarm, reason }) => `! ${alarm}: ${reason}`),
+    ...reasons.map(({ acceptor, reason }) => `! not ready: ${named(acceptor)}${reason}`),
+    ...degraded.map(({ acceptor, part, reason }) => `! ${part}: ${named(acceptor)}${reason}`),
+    ...processes.flatMap((one) => (one.why === undefined ? [] : `! ${nameOf(one)} ${one.why}`)),
+    ...missing.map(({ acceptor, why }) => `! links of acceptor ${acceptor} are of before: ${why}`),
+  ];
+  return [...new Set(lines)];
+}
+
+function nameOf({ role, index }: Pick<ProcessStatus, 'role' | 'index'>): string {
+  return role === 'acceptor' ? `acceptor ${index}` : role;
+}
+
+function processesOf({ status, processes }: LiveAnswer): string[] {
+  const head = ['PROCESS', 'STATE', 'LINKS', 'CPU', 'MEMORY', 'LAG p99', 'IN', 'OUT', 'UP', ''];
+  const rows = status.processes.map((one) => {
+    const { state, links = '', uptimeMs } = one;
+    const figures = processes.find(
+      ({ role, index }) => role === one.role && index === one.index && one.pid !== undefined,
+    );
+    const age = uptimeMs === undefined ? '' : spanOf(uptimeMs);
+    const word = one.why === undefined ? state : `${state}, silent`;
+    return [nameOf(one), word, `${links}`, ...figuresOf(figures), age, ''];
+  });
+  return linesOf([head, ...rows]);
+}
+
+function figuresOf(figures: LiveProcess | undefined): string[] {
+  if (figures === undefined) return ['', '', '', '', ''];
+  const { role, cpuShare, rssBytes, lagMs, inPerSecond, outPerSecond } = figures;
+  const own = [`${Math.round(100 * cpuShare)}%`, sizeOf(rssBytes), `${lagMs.toFixed(0)} ms`];
+  if (role === 'registrar') return [...own, '', ''];
+  return [...own, rateOf(inPerSecond), rateOf(outPerSecond)];
+}
+
+function sortsOf(sort: TopSort): string {
+  const words = TOP_SORTS.map((one) => (one === sort ? `[${one.toUpperCase()}]` : one));
+  return `by ${words.join('  ')}  (first letter; q leaves)`;
+}
+
+function listOf({ hot, reconnects, errors }: LiveAnswer, sort: TopSort): string[] {
+  if (sort === 'comings') return groupsOf(reconnects, 'no device has come and gone again');
+  if (sort === 'errors') return groupsOf(errors, 'no link has ended by a fault of its device');
+  const links = hot[sort];
+  if (links.length === 0) return [NONE[sort]];
+  const head = ['DEVICE', 'ACC', 'AGE', 'OUTBOX', 'PAUSED', 'RATE', 'IN FLIGHT', 'PEER', ''];
+  return linesOf([head, ...links.map(linkOf)]);
+}
+
+const NONE: Readonly<Record<'outbox' | 'paused' | 'rate', string>> = {
+  outbox: 'no link has anything waiting for its device',
+  paused: 'no link is paused',
+  rate: 'no link says anything',
+};
+
+function linkOf(link: LinkFacts): string[] {
+  const { device, acceptor, ageMs, outboxBytes, paused, pausedMs = 0, inFlight, peer } = link;
+  const pause = paused === undefined ? '' : `${paused} ${spanOf(pausedMs)}`;
+  const rate = rateOf(link.ratePerSecond);
+  const figures = [spanOf(ageMs), sizeOf(outboxBytes), pause, rate, `${inFlight}`, peer, ''];
+  return [device || '(not known yet)', `${acceptor}`, ...figures];
+}
+
+/** Since the node's acceptors began, of the last ends that they remember. */
+function groupsOf(groups: readonly ClosedGroup[], none: string): string[] {
+  if (groups.length === 0) return [none];
+  const rows = groups.map(({ key, ends, at, reason }) => {
+    const time = new Date(at).toTimeString().slice(0, 8);
+    return [key || '(unknown devices)', `${ends}`, time, reason, ''];
+  });
+  return linesOf([['DEVICE', 'ENDS', 'LAST', 'REASON', ''], ...rows]);
+}
+
+function linesOf(rows: readonly (readonly string[])[]): string[] {
+  return tableOf(rows).trimEnd().split('\n');
+}
+
+function rateOf(perSecond: number): string {
+  return `${perSecond >= 10 || perSecond === 0 ? Math.round(perSecond) : perSecond.toFixed(1)}/s`;
+}
+
+function sizeOf(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB'];
+  const at = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  const value = bytes / 1024 ** at;
+  return `${value >= 10 || at === 0 ? Math.round(value) : value.toFixed(1)} ${units[at]}`;
+}
+
+/** `4s`, `12m 4s`, `3h 12m`, `9d 3h`. */
+function spanOf(ms: number): string {
+  const [days, hours] = [Math.floor(ms / DAY), Math.floor((ms % DAY) / HOUR)];
+  const [minutes, seconds] = [Math.floor((ms % HOUR) / MINUTE), Math.floor((ms % MINUTE) / SECOND)];
+  if (days > 0) return `${days}d ${hours}h`;
+  if (hours > 0) return `${hours}h ${minutes}m`;
+  return minutes > 0 ? `${minutes}m ${seconds}s` : `${seconds}s`;
+}

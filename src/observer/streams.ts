@@ -1,0 +1,108 @@
+/**
+ * Streams: the answers of the HTTP API that go on: the live feed, and the trace of a device.
+ * From: requests that admin.ts lets pass.  To: liveStream.ts; nodeTraces.ts, by an EventStream.
+ * Bound: theirs. A trace shows what devices say: it needs the token, whoever may read the rest.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import { parseDuration, parseWhole } from '../base/units.ts';
+import { ChannelError } from '../node/channel.ts';
+import type { TraceEnd } from '../node/traceEntry.ts';
+import { EventStream, type StreamGuests, sentEvent } from './eventStream.ts';
+import { LiveStream } from './liveStream.ts';
+import type { Watches } from './watchQuestions.ts';
+
+const FOR = '5m';
+const MAX = '10000';
+/** Why a trace is refused, as HTTP says it. */
+const CODES: Readonly<Record<string, number>> = { bad: 400, busy: 429 };
+
+interface Asked {
+  readonly Params: { readonly device: string };
+  readonly Querystring: Readonly<Record<string, string>>;
+}
+
+export interface Streams {
+  /** Resolves when all have read that the node stops. */
+  close(): Promise<void>;
+}
+
+/** Adds the routes. Traces are to be ended before the rest is closed. */
+export function addStreams(
+  admin: FastifyInstance,
+  { live, traces }: Watches,
+  guests: StreamGuests,
+): Streams {
+  const feed = new LiveStream(live, guests);
+  const tracing = new Set<EventStream>();
+  admin.get('/api/v1/stream', (request, reply) => {
+    reply.hijack();
+    feed.begin(request.raw, reply.raw);
+  });
+  admin.get<Asked>(
+    '/api/v1/links/:device/trace',
+    { config: { needsToken: true } },
+    async ({ raw, params, query, socket }, reply) => {
+      const sink = new StreamSink(raw, reply.raw, guests);
+      try {
+        const [answer, leave] = await traces.begin(
+          questionOf(params.device, query),
+          sink,
+          `http ${socket.remoteAddress} ${socket.remotePort}`,
+        );
+        reply.hijack();
+        const stream = sink.begin(answer, leave);
+        tracing.add(stream);
+        void stream.ended.then(() => tracing.delete(stream));
+      } catch (error) {
+        if (!(error instanceof ChannelError)) throw error;
+        return reply.code(CODES[error.why] ?? 503).send({ error: error.message });
+      }
+    },
+  );
+  return {
+    close: async () => {
+      await Promise.all([feed.close(), ...[...tracing].map(({ ended }) => ended)]);
+    },
+  };
+}
+
+/** NodeTraces checks it. */
+function questionOf(device: string, query: Asked['Querystring']): unknown {
+  const { payloads = '', for: forText = FOR, max = MAX } = query;
+  const isAsked = ['1', 'true', ''].includes(payloads) && 'payloads' in query;
+  return { device, payloads: isAsked, forMs: parseDuration(forText), max: parseWhole(max) };
+}
+
+/** Entries wait where they came from until there is a stream for them. */
+class StreamSink {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #guests: StreamGuests;
+  #stream: EventStream | undefined;
+  #ended: TraceEnd | undefined;
+
+  constructor(request: IncomingMessage, response: ServerResponse, guests: StreamGuests) {
+    this.#request = request;
+    this.#response = response;
+    this.#guests = guests;
+  }
+
+  begin(answer: unknown, leave: () => void): EventStream {
+    const stream = new EventStream(this.#request, this.#response, this.#guests, leave);
+    this.#stream = stream;
+    stream.write(sentEvent('tracing', answer));
+    if (this.#ended) this.end(this.#ended);
+    return stream;
+  }
+
+  take(entries: readonly string[]): boolean {
+    // An entry is JSON text: one line.
+    return this.#stream?.write(entries.map((entry) => `data: ${entry}\n\n`).join('')) ?? false;
+  }
+
+  end(end: TraceEnd): void {
+    this.#ended = end;
+    this.#stream?.endWith(sentEvent('traced', end));
+  }
+}

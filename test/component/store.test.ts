@@ -37,7 +37,13 @@ function row(device: string, given: Partial<Row> = {}): Row {
 }
 
 /** Makes what a file has today what it was with schema 3, and 2. */
-const TO_SCHEMA_3 = 'DROP TABLE blocked';
+const TO_SCHEMA_3 = `
+  DROP TABLE blocked;
+  ALTER TABLE commands DROP COLUMN traceparent;
+  ALTER TABLE commands DROP COLUMN tracestate;
+  ALTER TABLE outcomes DROP COLUMN traceparent;
+  ALTER TABLE outcomes DROP COLUMN tracestate;
+`;
 const TO_SCHEMA_2 = `
   ${TO_SCHEMA_3};
   DROP INDEX presenceOffline;

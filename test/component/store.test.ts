@@ -247,6 +247,18 @@ for (const [name, make] of Object.entries(IMPLEMENTATIONS)) {
     t.equal(found?.payload.toString(), 'ok');
   });
 
+  test('the trace context of a command and of its outcome comes back', async (t, store) => {
+    const context = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, tracestate: 'a=b' };
+    const rows = [command(1, 'a', { context }), command(2, 'a')];
+    const outcomes = [outcome(1, { context }), outcome(2)];
+    await store.write(about({ rows, outcomes }));
+
+    const found = await store.waitingCommands([{ device: 'a', after: 0, limit: 9 }]);
+    t.strictSame([found[0]?.context, found[1]?.context], [context, undefined]);
+    t.strictSame((await store.outcomes(0, 9))[0]?.context, context);
+    t.same(await store.outcomes(1, 9), [outcome(2)]);
+  });
+
   test('outcomes leave when they are settled', async (t, store) => {
     const outcomes = [1, 2, 3].map((id) => outcome(id, { type: 'delivered' }));
     await store.write(about({ outcomes }));

@@ -11,7 +11,8 @@ def span_of(message)
 end
 
 channel.queue('amq.rabbitmq.reply-to', no_declare: true).subscribe do |_, outcome, _|
-  TRACER.start_span("outcome #{outcome.type}", with_parent: span_of(outcome), kind: :consumer).finish
+  parent = span_of(outcome)
+  TRACER.start_span("outcome #{outcome.type}", with_parent: parent, kind: :consumer).finish
 end
 
 queue = channel.queue('', exclusive: true).bind("#{NAME}.requests", routing_key: '#')

@@ -7,7 +7,14 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { EXIT, type StartError } from '../base/errors.ts';
 import { FOREIGN_VARIABLES } from '../base/options.ts';
 import { NO_DEBUGGER } from '../base/runtime.ts';
-import type { ChildFacts, ChildFigures, ChildRole, ChildState, ToChild } from '../node/ipc.ts';
+import type {
+  ChildFacts,
+  ChildFigures,
+  ChildRole,
+  ChildState,
+  CrashedMessage,
+  ToChild,
+} from '../node/ipc.ts';
 import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
 
 /**
@@ -49,6 +56,10 @@ export interface ChildSlot {
   stopBy: number;
   figures: ChildFigures;
   fatal: StartError | undefined;
+  /** What an error that ends it made it say. */
+  lastWords: CrashedMessage | undefined;
+  /** Why the supervisor has killed it. */
+  killedFor: string | undefined;
   /** The reason of a process that could not continue, until another is ready. */
   why: string | undefined;
   pause: NodeJS.Timeout | undefined;
@@ -71,6 +82,8 @@ export function makeSlot(role: ChildRole, index: number): ChildSlot {
     stopBy: 0,
     figures: {},
     fatal: undefined,
+    lastWords: undefined,
+    killedFor: undefined,
     why: undefined,
     pause: undefined,
     restarts: 0,
@@ -79,7 +92,8 @@ export function makeSlot(role: ChildRole, index: number): ChildSlot {
 }
 
 /** A child has its config from us: the variables, a broker's password among them, stay here. */
-function childEnvironment(): NodeJS.ProcessEnv {
+/** Not ours, which have the broker's password; a tracker's key, say, goes on to its command. */
+export function childEnvironment(): NodeJS.ProcessEnv {
   const isOther = (name: string) => !name.startsWith('OWSLA_') || FOREIGN_VARIABLES.test(name);
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => isOther(name)));
 }
@@ -99,6 +113,8 @@ export function forkInto(slot: ChildSlot, entry: string, incarnation: string): C
     forkedAt: Date.now(),
     figures: {},
     fatal: undefined,
+    lastWords: undefined,
+    killedFor: undefined,
     pause: undefined,
   } satisfies Partial<ChildSlot>);
   return child;

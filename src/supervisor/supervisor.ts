@@ -37,6 +37,7 @@ import {
   notify,
   servesDevices,
 } from './childSlot.ts';
+import { CrashReports } from './crashReports.ts';
 import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
 import { Tickets } from './tickets.ts';
 import { UnixSockets } from './unixSockets.ts';
@@ -71,6 +72,7 @@ class Supervisor {
   readonly #keepers: readonly FolderKeeper[];
   readonly #sockets: UnixSockets;
   readonly #tickets: Tickets;
+  readonly #crashes: CrashReports;
   /** In ms since 1970, for people. */
   readonly #startedAt = Date.now();
   /** Names this start of the node. */
@@ -101,6 +103,7 @@ class Supervisor {
     const { traceDir, runDir } = config;
     this.#sockets = new UnixSockets(config.listeners);
     this.#tickets = new Tickets(config.listeners, performance.now());
+    this.#crashes = new CrashReports(config, log);
     const own = new FolderKeeper(this.#folder, log);
     this.#keepers = runDir === '' ? [own] : [own, new FolderKeeper(runDir, log, makeRunDir)];
     this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
@@ -153,6 +156,8 @@ class Supervisor {
       slot.figures = message.figures;
     } else if (message.type === 'fatal') {
       this.#onFatal(slot, new StartError(message.exitCode, message.sentence));
+    } else if (message.type === 'crashed') {
+      slot.lastWords = message;
     } else if (slot.state === 'starting') {
       slot.state = 'ready';
       slot.why = undefined;
@@ -239,6 +244,7 @@ class Supervisor {
     const silentMs = Math.round(performance.now() - slot.seenAt);
     this.#log.error({ ...logFieldsOf(slot), reason, silentMs }, 'killing child');
     slot.state = 'killed';
+    slot.killedFor = reason;
     slot.process?.kill('SIGKILL');
   }
 
@@ -248,6 +254,7 @@ class Supervisor {
     code: number | null,
     signal: NodeJS.Signals | null,
   ): void {
+    const { pid } = child;
     // After a second signal nothing more is logged: which exits are still seen is chance.
     if (slot.process !== child || this.#phase === 'ended') return;
     const uptimeMs = Math.round(performance.now() - slot.startedAt);
@@ -258,13 +265,15 @@ class Supervisor {
     slot.incarnation = undefined;
     slot.state = 'ended';
     const isCrash = code !== EXIT.ok;
+    slot.why = slot.fatal?.message;
+    // A start that is refused is no crash: who started it is told.
+    if (isCrash && !endsNode(slot)) this.#crashes.report(slot, { pid, code, signal, uptimeMs });
     if (this.#phase !== 'running') {
       this.#log[isCrash ? 'warn' : 'info'](last, 'child ended');
       this.#notifyNode();
       this.#stopStep();
       return;
     }
-    slot.why = slot.fatal?.message;
     this.#log.error({ ...last, ...(slot.why && { why: slot.why }) }, 'child crashed');
     if (slot.fatal && endsNode(slot)) this.#stop(slot.fatal);
     else if (servesDevices(slot)) this.#restart(slot, isCrash);
@@ -317,6 +326,7 @@ class Supervisor {
     } else if (now - this.#signalAt > SIGNAL_ECHO_MS) {
       this.#log.warn({ signal }, 'ending at once');
       for (const slot of this.#slots()) slot.process?.kill('SIGKILL');
+      this.#crashes.stop();
       this.#end(SIGNAL_EXIT[signal]);
     }
   };
@@ -366,7 +376,7 @@ class Supervisor {
     this.#sockets.close();
     removeFolder(this.#folder);
     if (outcome === EXIT.ok) this.#log.info('stopped');
-    this.#onEnd(outcome);
+    void this.#crashes.settled().then(() => this.#onEnd(outcome));
   }
 
   #notifyNode(): void {

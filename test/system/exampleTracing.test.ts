@@ -1,6 +1,4 @@
-/**
- * Spans that join: examples/tracing.ts with OpenTelemetry, a real node and a device, there and back.
- */
+/** Spans that join: examples/tracing.ts with OpenTelemetry, a real node, a device and back. */
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { TYPE } from '../../src/wire/message.ts';

@@ -187,6 +187,17 @@ export type Limits = Readonly<Record<LimitName, number>>;
 
 export const LIMIT_NAMES = Object.keys(LIMIT_SPECS) as readonly LimitName[];
 
+/**
+ * Those that are arguments of a queue that outlives every process, and which: RabbitMQ keeps it as
+ * it was declared first, so another value needs a new queue. All others count from a start on.
+ */
+export const QUEUE_LIMITS: Readonly<Partial<Record<LimitName, string>>> = {
+  unroutedMax: 'unrouted',
+  unroutedAgeMs: 'unrouted',
+  presenceQueueMax: 'presence.query',
+  commandQueueMax: 'commands',
+};
+
 /** The open files an acceptor keeps for everything but device links. */
 export const FILES_RESERVED = 256;
 

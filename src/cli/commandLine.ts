@@ -6,18 +6,12 @@
  */
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { type Layer, makeConfig, type Options } from '../base/config.ts';
+import { makeConfig } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { LIMIT_NAMES } from '../base/limits.ts';
 import { makeLogger } from '../base/log.ts';
 import { markOperands, unmarked } from '../base/operands.ts';
-import {
-  FOREIGN_VARIABLES,
-  OPTION_NAMES,
-  OPTION_SPECS,
-  type OptionName,
-  type OptionSpec,
-} from '../base/options.ts';
+import { OPTION_NAMES, OPTION_SPECS, type OptionName, type OptionSpec } from '../base/options.ts';
 import { redact } from '../base/redact.ts';
 import { notifyIgnored } from '../base/signals.ts';
 import { didYouMean, parseDuration } from '../base/units.ts';
@@ -26,20 +20,19 @@ import { preflight } from '../supervisor/preflight.ts';
 import { supervise } from '../supervisor/supervisor.ts';
 import { askStatus, STATUS_EXIT, statusText } from './askStatus.ts';
 import { blockCommands } from './blockCommand.ts';
-import { LISTS, optionsOfFile } from './configFile.ts';
+import { completionCommand } from './completion.ts';
+import { configLines } from './configTable.ts';
 import { keyCommand } from './keyCommand.ts';
-import { limitsTable } from './limitsTable.ts';
+import { type Arguments, layersOf, SERVE_FLAGS, unknownVariables, variableOf } from './layers.ts';
+import { limitsJson, limitsTable } from './limitsTable.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
 import { restorePresence, watchPresence } from './presenceCommand.ts';
 import { lineOf, sendCommand } from './sendCommand.ts';
 
-const VARIABLE_PREFIX = 'OWSLA_';
-const FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
-
 const COMMANDS =
-  'serve check status presence devices command block unblock blocked key limits'.split(' ');
-
-type Arguments = Readonly<Record<string, unknown>>;
+  'serve check config status presence devices command block unblock blocked key limits completion'.split(
+    ' ',
+  );
 
 function commands(args: readonly string[]): Argv {
   return yargs(markOperands(args))
@@ -52,7 +45,14 @@ function commands(args: readonly string[]): Argv {
       serveOptions,
       check,
     )
-    .command('limits', 'print every limit that --set can change', {}, printLimits)
+    .command(
+      'config',
+      'print what rules for a node with this config, and where each value came from',
+      (y) => withJson(serveOptions(y)),
+      printConfig,
+    )
+    .command('limits', 'print every limit that --set can change', withJson, printLimits)
+    .command(completionCommand((text) => process.stdout.write(text)))
     .command(
       'presence',
       'print presence changes as they happen: one JSON object per line',
@@ -269,7 +269,7 @@ async function serve(argv: Arguments): Promise<void> {
   const log = makeLogger(config.logLevel, { role: 'supervisor' });
   notifyIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
   for (const name of unknownVariables(process.env)) {
-    const near = didYouMean(name, FLAGS.map(variableOf));
+    const near = didYouMean(name, SERVE_FLAGS.map(variableOf));
     log.warn({ variable: name }, `unknown variable${near}`);
   }
   process.exitCode = await supervise(await preflight(config, log), log);
@@ -281,64 +281,6 @@ async function check(argv: Arguments): Promise<void> {
   process.exitCode = await checkConfig(config, ({ what, state, why }) => {
     process.stdout.write(`${redact([state, what, why].filter(Boolean).join(': '))}\n`);
   });
-}
-
-/** Flags, variables, file: the first one that has an option wins. */
-function layersOf(argv: Arguments, env: NodeJS.ProcessEnv): Layer[] {
-  const flags: Layer = { options: optionsOfFlags(argv), nameOf: (name) => `--${name}` };
-  const variables: Layer = { options: optionsOfVariables(env), nameOf: variableOf };
-  const file = textOf(argv.config) ?? env[variableOf('config')];
-  if (file === undefined) return [flags, variables];
-  const nameOf = (name: string) => `${name} in ${file}`;
-  return [flags, variables, { options: optionsOfFile(file), nameOf }];
-}
-
-function optionsOfFlags(argv: Arguments): Options {
-  const given: Record<string, string | boolean> = {};
-  for (const name of FLAGS) {
-    const value = argv[name];
-    if (value === undefined || name === 'set') continue;
-    if (LISTS.includes(name)) given[name] = [value].flat().join();
-    else if (!Array.isArray(value)) given[name] = value as string | boolean;
-    else throw new StartError(EXIT.usage, `--${name} is given more than once`);
-  }
-  const set = argv.set as readonly string[] | undefined;
-  return { ...given, ...(set ? { set: pairsOf(set, '--set') } : {}) };
-}
-
-function optionsOfVariables(env: NodeJS.ProcessEnv): Options {
-  const given: Record<string, string> = {};
-  for (const name of OPTION_NAMES) {
-    const value = env[variableOf(name)];
-    if (value !== undefined) given[name] = value;
-  }
-  const set = env[variableOf('set')];
-  if (set === undefined) return given;
-  return { ...given, set: pairsOf(set.split(/[,\s]+/).filter(Boolean), variableOf('set')) };
-}
-
-function pairsOf(pairs: readonly string[], label: string): Record<string, string> {
-  // Without a prototype, any name is one: `__proto__` is a limit that does not exist.
-  const set: Record<string, string> = Object.create(null);
-  for (const pair of pairs) {
-    const at = pair.indexOf('=');
-    if (at < 1) throw new StartError(EXIT.usage, `${label} takes NAME=VALUE, not ${quote(pair)}`);
-    set[pair.slice(0, at)] = pair.slice(at + 1);
-  }
-  return set;
-}
-
-function variableOf(name: string): string {
-  return VARIABLE_PREFIX + name.toUpperCase().replaceAll(/[- ]/g, '_');
-}
-
-/** Warned about, not refused: tests and orchestrators put variables of their own there. */
-function unknownVariables(env: NodeJS.ProcessEnv): string[] {
-  const known = FLAGS.map(variableOf);
-  return Object.keys(env).filter(
-    (name) =>
-      name.startsWith(VARIABLE_PREFIX) && !known.includes(name) && !FOREIGN_VARIABLES.test(name),
-  );
 }
 
 function textOf(value: unknown): string | undefined {
@@ -364,7 +306,7 @@ function explainUsage(marked: string): string {
     if (LIMIT_NAMES.some((name) => name === word)) {
       return `--${word} is a limit: write --set ${word}=VALUE`;
     }
-    return `there is no flag --${word}${didYouMean(word, FLAGS, '--')}`;
+    return `there is no flag --${word}${didYouMean(word, SERVE_FLAGS, '--')}`;
   });
   return faults.join('; ');
 }
@@ -382,10 +324,17 @@ function printKey(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function printLimits(): void {
+function printLimits({ json }: Arguments): void {
   // The reader may stop in the middle, as `head` does.
   process.stdout.on('error', () => {});
-  process.stdout.write(limitsTable());
+  process.stdout.write(json ? limitsJson() : limitsTable());
+}
+
+function printConfig(argv: Arguments): void {
+  process.title = 'owsla config';
+  process.stdout.on('error', () => {});
+  const layers = layersOf(argv, process.env);
+  process.stdout.write(configLines(makeConfig(...layers), layers, argv.json === true));
 }
 
 try {

@@ -97,6 +97,9 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
   const listeners = page.take('yaml', 'name: doors');
   const token = page.take('sh', '/dev/urandom');
   const limits = page.take('sh', 'owsla limits');
+  const ruling = page.take('sh', 'owsla config');
+  const completion = page.take('sh', 'owsla completion');
+  const onCrash = page.take('yaml', 'on-crash:');
   const serveWith = page.take('sh', 'owsla serve --set');
   const [ask, notReady, notWhole] = [
     page.take('sh', '/health/ready'),
@@ -161,6 +164,9 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
 
   t.test('limits, and settings of the machine', { skip: noTools }, async (t) => {
     t.match(await world.ends(t, limits), /^keepaliveMs +1m /m);
+    t.match(await world.ends(t, ruling), /^set keepaliveMs +2m +--set$/m);
+    await world.ends(t, completion);
+    t.match(makeConfig(parse(onCrash)).onCrash, /^curl /);
     for (const [index, block] of settings.entries()) checkSettings(t, `${index}.conf`, block);
     for (const block of looks) t.match(await world.ends(t, block), /\d/);
   });

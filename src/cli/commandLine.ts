@@ -272,7 +272,7 @@ async function serve(argv: Arguments): Promise<void> {
     const near = didYouMean(name, SERVE_FLAGS.map(variableOf));
     log.warn({ variable: name }, `unknown variable${near}`);
   }
-  process.exitCode = await supervise(await preflight(config, log), log);
+  process.exitCode = await supervise(await preflight(config, log), log, { service: process.env });
 }
 
 async function check(argv: Arguments): Promise<void> {

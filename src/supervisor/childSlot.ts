@@ -13,6 +13,7 @@ import type {
   ChildRole,
   ChildState,
   CrashedMessage,
+  NodeMessage,
   ToChild,
 } from '../node/ipc.ts';
 import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
@@ -91,10 +92,13 @@ export function makeSlot(role: ChildRole, index: number): ChildSlot {
   };
 }
 
+/** systemd's words to the supervisor alone. */
+const SERVICE_VARIABLES = /^(?:NOTIFY_SOCKET|WATCHDOG_USEC|WATCHDOG_PID)$/;
+
 /** A child has its config from us: the variables, a broker's password among them, stay here. */
-/** Not ours, which have the broker's password; a tracker's key, say, goes on to its command. */
 export function childEnvironment(): NodeJS.ProcessEnv {
-  const isOther = (name: string) => !name.startsWith('OWSLA_') || FOREIGN_VARIABLES.test(name);
+  const isForeign = (name: string) => !name.startsWith('OWSLA_') || FOREIGN_VARIABLES.test(name);
+  const isOther = (name: string) => isForeign(name) && !SERVICE_VARIABLES.test(name);
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => isOther(name)));
 }
 
@@ -146,7 +150,7 @@ export function nameOf({ role, index }: ChildSlot): string {
 }
 
 /** For the other children. */
-export function factsOf(slot: ChildSlot): ChildFacts {
+function factsOf(slot: ChildSlot): ChildFacts {
   const { role, index, state, incarnation, why, forkedAt: startedAt } = slot;
   const pid = slot.process?.pid;
   return {
@@ -156,6 +160,33 @@ export function factsOf(slot: ChildSlot): ChildFacts {
     ...(incarnation === undefined ? {} : { incarnation }),
     ...(pid === undefined ? {} : { pid, startedAt }),
     ...(why === undefined ? {} : { why }),
+  };
+}
+
+/** Devices are served by it at this moment. */
+export function servesNow({ state }: ChildSlot): boolean {
+  return state === 'ready';
+}
+
+/** The node for observer and registrar; `startedAt`: the supervisor's, in ms since 1970. */
+export function nodeMessageOf(
+  slots: readonly ChildSlot[],
+  isStopping: boolean,
+  startedAt: number,
+): NodeMessage {
+  const restartsOf = (wanted: ChildRole) =>
+    slots.reduce((sum, { role, restarts }) => sum + (role === wanted ? restarts : 0), 0);
+  return {
+    type: 'node',
+    isStopping,
+    pid: process.pid,
+    startedAt,
+    children: slots.map(factsOf),
+    restarts: {
+      observer: restartsOf('observer'),
+      registrar: restartsOf('registrar'),
+      acceptor: restartsOf('acceptor'),
+    },
   };
 }
 

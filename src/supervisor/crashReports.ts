@@ -17,7 +17,7 @@ import { type ChildSlot, childEnvironment, nameOf } from './childSlot.ts';
 
 /** What the supervisor has seen of an end. */
 export interface SeenEnd {
-  readonly pid: number | undefined;
+  readonly child: Pick<ChildProcess, 'pid'>;
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly uptimeMs: number;
@@ -79,7 +79,7 @@ export class CrashReports {
     this.#run(`${text}\n`, child);
   }
 
-  #reportOf(slot: ChildSlot, { pid, code, signal, uptimeMs }: SeenEnd): CrashReport {
+  #reportOf(slot: ChildSlot, { child, code, signal, uptimeMs }: SeenEnd): CrashReport {
     const { lastWords, killedFor, why, restarts, figures } = slot;
     const said = why === undefined ? null : { name: 'StartError', message: why, stack: '' };
     const { name, message, stack, lines = [] } = lastWords ?? {};
@@ -87,7 +87,7 @@ export class CrashReports {
     return {
       event: 'crash',
       process: nameOf(slot),
-      pid,
+      pid: child.pid,
       exitCode: code,
       signal,
       killed: killedFor ?? null,

@@ -24,21 +24,23 @@ import { RENEW_SIGNAL, SIGNAL_EXIT, STOP_SIGNALS, type StopSignal } from '../bas
 import { noTrace, type Trace, traceTo } from '../base/trace.ts';
 import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
 import { FolderKeeper, makeFolder, makeRunDir, removeFolder } from '../node/folder.ts';
-import type { FromChild, NodeMessage } from '../node/ipc.ts';
+import type { FromChild } from '../node/ipc.ts';
 import {
   type ChildSlot,
   endsNode,
-  factsOf,
   forkInto,
   hasEnded,
   logFieldsOf,
   makeSlot,
   nameOf,
+  nodeMessageOf,
   notify,
   servesDevices,
+  servesNow,
 } from './childSlot.ts';
 import { CrashReports } from './crashReports.ts';
 import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
+import { type ServiceVariables, Systemd } from './systemd.ts';
 import { Tickets } from './tickets.ts';
 import { UnixSockets } from './unixSockets.ts';
 
@@ -54,9 +56,13 @@ const CHILD_ENTRY = import.meta.filename.replace(/supervisor(?=\.[jt]s$)/, 'chil
  * reason that a restart does not fix, or when acceptors exceed the restart intensity; all children
  * have ended. A registrar or observer that cannot continue ends the node in its first life only.
  */
-export function supervise(config: Config, log: Logger, entry = CHILD_ENTRY): Promise<number> {
+export function supervise(
+  config: Config,
+  log: Logger,
+  { entry = CHILD_ENTRY, service = {} }: { entry?: string; service?: ServiceVariables } = {},
+): Promise<number> {
   return new Promise((resolve, reject) => {
-    new Supervisor(config, log, entry, (outcome) => {
+    new Supervisor(config, log, entry, service, (outcome) => {
       if (outcome instanceof StartError) reject(outcome);
       else resolve(outcome);
     }).run();
@@ -73,6 +79,7 @@ class Supervisor {
   readonly #sockets: UnixSockets;
   readonly #tickets: Tickets;
   readonly #crashes: CrashReports;
+  readonly #systemd: Systemd;
   /** In ms since 1970, for people. */
   readonly #startedAt = Date.now();
   /** Names this start of the node. */
@@ -94,6 +101,7 @@ class Supervisor {
     config: Config,
     log: Logger,
     entry: string,
+    service: ServiceVariables,
     onEnd: (outcome: number | StartError) => void,
   ) {
     this.#config = config;
@@ -104,6 +112,7 @@ class Supervisor {
     this.#sockets = new UnixSockets(config.listeners);
     this.#tickets = new Tickets(config.listeners, performance.now());
     this.#crashes = new CrashReports(config, log);
+    this.#systemd = new Systemd(service, log);
     const own = new FolderKeeper(this.#folder, log);
     this.#keepers = runDir === '' ? [own] : [own, new FolderKeeper(runDir, log, makeRunDir)];
     this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
@@ -185,6 +194,7 @@ class Supervisor {
     const listeners = this.#config.listeners.map((one) => `${one.name} ${addressOf(one)}`);
     const { host, port } = this.#config.listeners[0] ?? {};
     this.#log.info({ host, port, listeners, adminHost, adminPort, acceptors }, 'ready');
+    this.#systemd.ready();
   }
 
   #onTick(): void {
@@ -204,6 +214,8 @@ class Supervisor {
     if (this.#tickets.isOld(now)) this.#renewFiles();
     this.#setTitle();
     this.#notifyNode();
+    const isWell = this.#acceptors.some(servesNow) || !this.#isAnnounced;
+    this.#systemd.tick(now, isWell || this.#phase !== 'running', process.title);
   }
 
   readonly #onRenewSignal = () => {
@@ -225,7 +237,7 @@ class Supervisor {
   }
 
   #setTitle(): void {
-    const up = this.#acceptors.filter(({ state }) => state === 'ready').length;
+    const up = this.#acceptors.filter(servesNow).length;
     const places = placesOf(this.#config.listeners);
     process.title = `owsla supervisor ${places} up=${up}/${this.#acceptors.length}`;
   }
@@ -254,7 +266,6 @@ class Supervisor {
     code: number | null,
     signal: NodeJS.Signals | null,
   ): void {
-    const { pid } = child;
     // After a second signal nothing more is logged: which exits are still seen is chance.
     if (slot.process !== child || this.#phase === 'ended') return;
     const uptimeMs = Math.round(performance.now() - slot.startedAt);
@@ -267,7 +278,7 @@ class Supervisor {
     const isCrash = code !== EXIT.ok;
     slot.why = slot.fatal?.message;
     // A start that is refused is no crash: who started it is told.
-    if (isCrash && !endsNode(slot)) this.#crashes.report(slot, { pid, code, signal, uptimeMs });
+    if (isCrash && !endsNode(slot)) this.#crashes.report(slot, { child, code, signal, uptimeMs });
     if (this.#phase !== 'running') {
       this.#log[isCrash ? 'warn' : 'info'](last, 'child ended');
       this.#notifyNode();
@@ -335,6 +346,7 @@ class Supervisor {
     if (this.#phase !== 'running') return;
     this.#phase = 'draining';
     this.#outcome = outcome;
+    this.#systemd.stopping();
     if (outcome instanceof StartError) this.#log.error({ reason: outcome.message }, 'stopping');
     this.#notifyNode();
     for (const slot of this.#acceptors) this.#drain(slot);
@@ -380,18 +392,8 @@ class Supervisor {
   }
 
   #notifyNode(): void {
-    const message: NodeMessage = {
-      type: 'node',
-      isStopping: this.#phase !== 'running',
-      pid: process.pid,
-      startedAt: this.#startedAt,
-      children: this.#slots().map(factsOf),
-      restarts: {
-        observer: this.#observer.restarts,
-        registrar: this.#registrar.restarts,
-        acceptor: this.#acceptors.reduce((sum, { restarts }) => sum + restarts, 0),
-      },
-    };
+    const isStopping = this.#phase !== 'running';
+    const message = nodeMessageOf(this.#slots(), isStopping, this.#startedAt);
     notify(this.#observer, message);
     notify(this.#registrar, message);
   }

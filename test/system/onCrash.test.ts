@@ -94,7 +94,7 @@ function make(
   const crashes = new CrashReports({ onCrash, limits: makeLimits(limits) }, log);
   t.teardown(() => crashes.stop());
   const slot = makeSlot('acceptor', 3);
-  const end = { pid: 7, code: null, signal: 'SIGKILL', uptimeMs: 1 } as const;
+  const end = { child: { pid: 7 }, code: null, signal: 'SIGKILL', uptimeMs: 1 } as const;
   return { said, crashes, report: () => crashes.report(slot, end) };
 }
 

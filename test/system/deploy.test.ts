@@ -126,3 +126,73 @@ t.test(
     t.same([...none.said, ...other.said], []);
   },
 );
+
+t.test('what the image is built with runs, without an engine', async (t) => {
+  const dockerfile = readFileSync(at('examples/deploy/Dockerfile'), 'utf8');
+  const words = dockerfile.replaceAll(/^#.*\n/gm, '').replaceAll(/\\\n */g, '');
+  const of = (word: string) =>
+    [...words.matchAll(new RegExp(`^${word} +(.*)$`, 'gm'))].map(([, text = '']) => text);
+  const { engines, version } = JSON.parse(readFileSync(at('package.json'), 'utf8'));
+  const [image = ''] = of('FROM');
+  t.match(image, /^node:\d+\.\d+\.\d+-/, 'a Node that stays the same');
+  t.ok(isNewEnough(image.replace(/^node:([\d.]+)-.*/, '$1')), engines.node);
+  t.match(of('ARG'), [`OWSLA=owsla-${version}.tgz`]);
+  t.equal(of('RUN').length, 2);
+
+  // npm is a stand-in that makes what the tarball would; test/system/package.test.ts installs it.
+  const root = join(folder, 'image');
+  mkdirSync(join(root, 'bin'), { recursive: true });
+  mkdirSync(join(root, 'tmp'));
+  writeFileSync(join(root, 'tmp/owsla.tgz'), '');
+  const owsla = `exec '${process.execPath}' '${at('src/cli/cli.ts')}' "$@"`;
+  const makes = `echo "$@" >${root}/npm; test -e ${root}/tmp/owsla.tgz`;
+  for (const [name, text] of [
+    ['npm', makes],
+    ['owsla', owsla],
+  ]) {
+    writeFileSync(join(root, 'bin', `${name}`), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  }
+  const env = { ...cleanEnvironment(), PATH: `${root}/bin:${process.env.PATH}` };
+  const within = (text: string) => text.replaceAll(/(?<=^|[\s"])\/(?=tmp|var|run)/g, `${root}/`);
+  for (const command of of('RUN')) {
+    const mine = within(command).replace('1000:1000', `${process.getuid?.()}`);
+    t.match(spawnSync('/bin/sh', ['-ec', mine], { env, encoding: 'utf8' }), {
+      status: 0,
+      stderr: '',
+    });
+  }
+  t.match(readFileSync(join(root, 'npm'), 'utf8'), /^install --global --omit=dev .*owsla\.tgz$/m);
+
+  const start = JSON.parse(within(of('ENTRYPOINT')[0] ?? '')) as string[];
+  const checked = start.with(1, 'config');
+  t.match(spawnSync(checked[0] ?? '', checked.slice(1), { env, encoding: 'utf8' }), { status: 0 });
+  const [, health = '[]'] = /CMD (\[.*)$/.exec(of('HEALTHCHECK')[0] ?? '') ?? [];
+  const [shell = '', ...args] = JSON.parse(within(health)) as string[];
+  t.equal(spawnSync(shell, args, { env }).status, 1, 'nobody answers');
+});
+
+t.test('compose: its variables are options, and its folders those of the image', async (t) => {
+  const { services } = parse(readFileSync(at('examples/deploy/compose.yaml'), 'utf8'));
+  const { environment, build, volumes, tmpfs } = services.owsla;
+  const options = Object.entries<string>(environment).map(([name, value]) => [
+    name.replace('OWSLA_', '').toLowerCase().replaceAll('_', '-'),
+    value.replaceAll(/\$\{[^}]*\}/g, 'password'),
+  ]);
+  const config = makeConfig(Object.fromEntries(options));
+  t.match(config, { listeners: [{ host: '0.0.0.0', port: 7000 }], waitForBroker: true });
+  t.equal(
+    resolve(at('examples/deploy'), build.context, build.dockerfile),
+    at('examples/deploy/Dockerfile'),
+  );
+  t.match(volumes, ['owsla:/var/lib/owsla']);
+  t.match(tmpfs[0], /^\/run\/owsla:/);
+});
+
+t.test('settings of the kernel: the page’s, and each is there', async (t) => {
+  const file = readFileSync(at('examples/deploy/sysctl.conf'), 'utf8');
+  const settings = file.split('\n').slice(1).join('\n');
+  t.ok(readFileSync(at('docs/operations.md'), 'utf8').includes(settings));
+  const keys = [...settings.matchAll(/^([\w.-]+) = \d+$/gm)].map(([, key = '']) => key);
+  t.equal(keys.length, 5);
+  for (const key of keys) t.ok(existsSync(join('/proc/sys', key.replaceAll('.', '/'))), key);
+});

@@ -23,7 +23,7 @@ import { blockCommands } from './blockCommand.ts';
 import { completionCommand } from './completion.ts';
 import { configLines } from './configTable.ts';
 import { keyCommand } from './keyCommand.ts';
-import { type Arguments, layersOf, SERVE_FLAGS, unknownVariables, variableOf } from './layers.ts';
+import { type Arguments, CLI_FLAGS, layersOf, unknownVariables, variableOf } from './layers.ts';
 import { limitsJson, limitsTable } from './limitsTable.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
 import { restorePresence, watchPresence } from './presenceCommand.ts';
@@ -269,7 +269,7 @@ async function serve(argv: Arguments): Promise<void> {
   const log = makeLogger(config.logLevel, { role: 'supervisor' });
   notifyIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
   for (const name of unknownVariables(process.env)) {
-    const near = didYouMean(name, SERVE_FLAGS.map(variableOf));
+    const near = didYouMean(name, CLI_FLAGS.map(variableOf));
     log.warn({ variable: name }, `unknown variable${near}`);
   }
   process.exitCode = await supervise(await preflight(config, log), log, { service: process.env });
@@ -281,10 +281,6 @@ async function check(argv: Arguments): Promise<void> {
   process.exitCode = await checkConfig(config, ({ what, state, why }) => {
     process.stdout.write(`${redact([state, what, why].filter(Boolean).join(': '))}\n`);
   });
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
 }
 
 /** yargs names what it does not know; the nearest flag or command is added. */
@@ -306,7 +302,7 @@ function explainUsage(marked: string): string {
     if (LIMIT_NAMES.some((name) => name === word)) {
       return `--${word} is a limit: write --set ${word}=VALUE`;
     }
-    return `there is no flag --${word}${didYouMean(word, SERVE_FLAGS, '--')}`;
+    return `there is no flag --${word}${didYouMean(word, CLI_FLAGS, '--')}`;
   });
   return faults.join('; ');
 }

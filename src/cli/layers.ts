@@ -1,8 +1,7 @@
 /**
- * Layers: where options come from: flags, OWSLA_ variables, one file.
- * From: commandLine.ts: what yargs has read, and the environment.
- * To: config.ts, which checks them; configTable.ts, which says where each came from.
- * Bound: what it cannot take apart is a StartError and exit code 64.
+ * Layers: where options come from: flags, variables, a file; the first that has one wins.
+ * From: commandLine.ts, with arguments and environment.  To: config.ts; configTable.ts.
+ * Bound: what it does not know it refuses, or names.
  */
 import type { Layer, Options } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
@@ -10,18 +9,14 @@ import { FOREIGN_VARIABLES, OPTION_NAMES } from '../base/options.ts';
 import { redact } from '../base/redact.ts';
 import { LISTS, optionsOfFile } from './configFile.ts';
 
-const VARIABLE_PREFIX = 'OWSLA_';
-
-/** Every flag of `owsla serve`. */
-export const SERVE_FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
-
 export type Arguments = Readonly<Record<string, unknown>>;
 
-export const SOURCES = ['command line', 'environment', 'file', 'default'] as const;
+const VARIABLE_PREFIX = 'OWSLA_';
+export const CLI_FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
 
 /** A layer that knows what it is. */
 export interface SourceLayer extends Layer {
-  readonly source: (typeof SOURCES)[number];
+  readonly source: 'command line' | 'environment' | 'file' | 'default';
 }
 
 /** Flags, variables, file: the first one that has an option wins. */
@@ -30,7 +25,7 @@ export function layersOf(argv: Arguments, env: NodeJS.ProcessEnv): SourceLayer[]
     { source: 'command line', options: optionsOfFlags(argv), nameOf: (name) => `--${name}` },
     { source: 'environment', options: optionsOfVariables(env), nameOf: variableOf },
   ];
-  const file = typeof argv.config === 'string' ? argv.config : env[variableOf('config')];
+  const file = textOf(argv.config) ?? env[variableOf('config')];
   if (file === undefined) return layers;
   const nameOf = (name: string) => `${name} in ${file}`;
   return [...layers, { source: 'file', options: optionsOfFile(file), nameOf }];
@@ -38,7 +33,7 @@ export function layersOf(argv: Arguments, env: NodeJS.ProcessEnv): SourceLayer[]
 
 function optionsOfFlags(argv: Arguments): Options {
   const given: Record<string, string | boolean> = {};
-  for (const name of SERVE_FLAGS) {
+  for (const name of CLI_FLAGS) {
     const value = argv[name];
     if (value === undefined || name === 'set') continue;
     if (LISTS.includes(name)) given[name] = [value].flat().join();
@@ -75,16 +70,19 @@ function pairsOf(pairs: readonly string[], label: string): Record<string, string
   return set;
 }
 
-/** The variable of an option: `OWSLA_ADMIN_PORT`. */
 export function variableOf(name: string): string {
   return VARIABLE_PREFIX + name.toUpperCase().replaceAll(/[- ]/g, '_');
 }
 
 /** Warned about, not refused: tests and orchestrators put variables of their own there. */
 export function unknownVariables(env: NodeJS.ProcessEnv): string[] {
-  const known = SERVE_FLAGS.map(variableOf);
+  const known = CLI_FLAGS.map(variableOf);
   return Object.keys(env).filter(
     (name) =>
       name.startsWith(VARIABLE_PREFIX) && !known.includes(name) && !FOREIGN_VARIABLES.test(name),
   );
+}
+
+export function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }

@@ -120,7 +120,7 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
     'the unit, and the configuration that it names',
     { skip: noSystemd || noTools },
     async (t) => {
-      world.save('/usr/local/bin/owsla', `exec ${world.folder}/bin/owsla "$@"\n`);
+      world.save('/opt/owsla/bin/owsla', `exec ${world.folder}/bin/owsla "$@"\n`);
       world.save('/etc/owsla/owsla.yaml', config);
       const file = world.save('owsla.service', unit);
       const verified = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' });

@@ -23,7 +23,14 @@ import { blockCommands } from './blockCommand.ts';
 import { completionCommand } from './completion.ts';
 import { configLines } from './configTable.ts';
 import { keyCommand } from './keyCommand.ts';
-import { type Arguments, CLI_FLAGS, layersOf, unknownVariables, variableOf } from './layers.ts';
+import {
+  type Arguments,
+  CLI_FLAGS,
+  layersOf,
+  textOf,
+  unknownVariables,
+  variableOf,
+} from './layers.ts';
 import { limitsJson, limitsTable } from './limitsTable.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
 import { restorePresence, watchPresence } from './presenceCommand.ts';

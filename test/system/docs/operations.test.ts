@@ -1,13 +1,13 @@
 /** docs/operations.md as an operator follows it: options, unit, health, figures, questions. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
 import { makeConfig } from '../../../src/base/config.ts';
 import { readAdminToken } from '../../../src/observer/adminGuard.ts';
 import { everyBlockOf, type Page, shapeOf } from '../../helpers/docs.ts';
 import { commandLineOf } from '../../helpers/processes/cli.ts';
-import { noPromtool, noSystemd, noTools } from '../../helpers/processes/programs.ts';
+import { at, noPromtool, noSystemd, noTools } from '../../helpers/processes/programs.ts';
 import { waitFor } from '../../helpers/waitFor.ts';
 import { DocsWorld } from '../../helpers/worlds/docsWorld.ts';
 
@@ -32,7 +32,9 @@ function startOf(unit: string): string {
   const all = (name: string) =>
     [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value);
   const [command = ''] = all('ExecStart');
-  return `unset OWSLA_AMQP\n${all('Environment').map((pair) => `export ${pair}\n`)}${command}\n`;
+  // What is first in PATH here stands for the unit's.
+  const pairs = all('Environment').filter((pair) => !pair.startsWith('PATH='));
+  return ['unset OWSLA_AMQP', ...pairs.map((pair) => `export ${pair}`), command, ''].join('\n');
 }
 
 async function health(): Promise<Record<string, unknown>> {
@@ -122,6 +124,7 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
     async (t) => {
       world.save('/opt/owsla/bin/owsla', `exec ${world.folder}/bin/owsla "$@"\n`);
       world.save('/etc/owsla/owsla.yaml', config);
+      t.equal(unit, readFileSync(at('examples/deploy/owsla.service'), 'utf8'));
       const file = world.save('owsla.service', unit);
       const verified = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' });
       t.same([verified.stderr, verified.status], ['', 0]);

@@ -26,7 +26,7 @@ await everyBlockOf(PAGE, async (page, t) => {
     t.match(of('owsla status'), /^state +ready/m);
     t.match(of('owsla check'), /: broker|broker/);
     t.match(of('owsla config |'), /^set linksMax|^max-links +0 +default$/m);
-    t.match(of('owsla command'), /^result 0 opened$/m);
+    t.match(of('owsla command'), /^result 0 opened/m);
   });
 });
 

@@ -8,7 +8,7 @@ import { DocsWorld } from '../../helpers/worlds/docsWorld.ts';
 const PAGE = 'docs/runbook.md';
 const world = await DocsWorld.make(t);
 
-await everyBlockOf(PAGE, async (page, t) => {
+await everyBlockOf('docs/runbook.md', async (page, t) => {
   const blocks = blocksOf(PAGE).filter(({ language }) => language === 'sh');
   for (const { text } of blocks) page.take('sh', text);
 

@@ -89,14 +89,21 @@ const LAYERS: readonly Layer[] = [
   },
   { holds: 'src/base/options.ts', values: [] },
   { holds: 'src/base/histogram.ts', values: [] },
-  { holds: METRICS, values: [...BASE, 'src/base/histogram.ts', 'src/base/listeners.ts'] },
+  { holds: 'src/base/traceContext.ts', values: [] },
+  {
+    holds: METRICS,
+    values: [
+      ...[...BASE, 'src/base/histogram.ts', 'src/base/listeners.ts'],
+      'src/base/traceContext.ts',
+    ],
+  },
   {
     holds: 'src/base/log.ts',
     values: [...BASE, 'pino', 'pino-pretty', 'node:tty'],
     types: ['src/base/'],
   },
   { holds: 'src/base/trace.ts', values: ['node:fs', 'node:path'] },
-  { holds: 'src/wire/', values: [...BASE, 'msgpackr'] },
+  { holds: 'src/wire/', values: [...BASE, 'src/base/traceContext.ts', 'msgpackr'] },
   { holds: AMQP, values: ['amqplib'], types: ['src/broker/content.ts'] },
   {
     holds: 'src/broker/',

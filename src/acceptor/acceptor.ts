@@ -157,7 +157,8 @@ function buildBroker({ start, counters, registry, room }: Shared) {
   const broker = new AcceptorBroker({ ...toBroker, ...toPublish, limits, counters, log });
   const replyTo = () => broker.replyTo;
   const isPersistent = config.eventDelivery === 'persistent';
-  const uplink = new Uplink({ publishers, requests, names: at, replyTo, isPersistent, clock });
+  const toUplink = { publishers, requests, names: at, replyTo, isPersistent };
+  const uplink = new Uplink({ ...toUplink, counters, clock });
   return { requests, publishers, broker, uplink };
 }
 

@@ -78,6 +78,8 @@ export interface Config {
   readonly isAdminOpen: boolean;
   /** Names, besides its own, by which it may be asked. */
   readonly adminHosts: readonly string[];
+  /** Shell command that hears of crashes; '': none. */
+  readonly onCrash: string;
   readonly waitForBroker: boolean;
   readonly logLevel: LogLevel;
   readonly limits: Limits;
@@ -124,6 +126,7 @@ export function makeConfig(...layers: readonly (Layer | Options)[]): Config {
     adminTokenFile: reader.path('admin-token-file'),
     isAdminOpen: reader.adminAuth() === 'none',
     adminHosts: reader.list('admin-hosts'),
+    onCrash: reader.text('on-crash', /^[^\0]*$/, 'a shell command'),
     waitForBroker: reader.truth('wait-for-broker'),
     logLevel: reader.word('log-level', LOG_LEVELS),
     limits: reader.limits(),

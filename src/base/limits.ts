@@ -117,6 +117,8 @@ export const LIMIT_SPECS = {
   restartsMax: count(0, 0, 100_000, 'restarts in restartWindowMs; 0: 5 + ceil(log2(acceptors))'),
   restartWindowMs: ms(10 * SECOND, SECOND, HOUR, 'window in which restarts are counted'),
   restartPauseMaxMs: ms(5 * SECOND, 0, MINUTE, 'longest pause before a child is restarted'),
+  crashReportsMax: count(4, 1, 100, '--on-crash commands at once; more crashes are only counted'),
+  crashReportMs: ms(10 * SECOND, 100, MINUTE, 'time of an --on-crash command; then it is killed'),
   helperPauseMaxMs: ms(30 * SECOND, 100, HOUR, 'the same for the registrar or the observer'),
 
   // Presence.
@@ -197,6 +199,17 @@ export type LimitName = keyof typeof LIMIT_SPECS;
 export type Limits = Readonly<Record<LimitName, number>>;
 
 export const LIMIT_NAMES = Object.keys(LIMIT_SPECS) as readonly LimitName[];
+
+/**
+ * Those that are arguments of a queue that outlives every process, and which: RabbitMQ keeps it as
+ * it was declared first, so another value needs a new queue. All others count from a start on.
+ */
+export const QUEUE_LIMITS: Readonly<Partial<Record<LimitName, string>>> = {
+  unroutedMax: 'unrouted',
+  unroutedAgeMs: 'unrouted',
+  presenceQueueMax: 'presence.query',
+  commandQueueMax: 'commands',
+};
 
 /** The open files an acceptor keeps for everything but device links. */
 export const FILES_RESERVED = 256;

@@ -45,7 +45,33 @@ export function makeLogger(level: LogLevel, origin: LogOrigin): Logger {
   out.on('error', () => {});
   if (!isSync) process.on('exit', () => flush(out));
   const stream = isatty(STDOUT) ? pretty({ ...PRETTY, destination: out }) : out;
-  return makeLoggerTo(stream, level, origin);
+  return makeLoggerTo(remembering(stream), level, origin);
+}
+
+const RECENT_LINES_MAX = 20;
+const RECENT_LINE_CHARS_MAX = 1_000;
+const recent: string[] = [];
+
+/** The last lines that this process has logged, shortened: for the report of its crash. */
+export function recentLines(): readonly string[] {
+  return recent;
+}
+
+interface LineStream {
+  write(line: string): unknown;
+  flushSync?(): void;
+}
+
+/** Nothing is kept but these few lines. */
+function remembering(stream: LineStream): { write(line: string): void; flushSync(): void } {
+  return {
+    write: (line) => {
+      recent.push(line.slice(0, RECENT_LINE_CHARS_MAX).trimEnd());
+      if (recent.length > RECENT_LINES_MAX) recent.shift();
+      stream.write(line);
+    },
+    flushSync: () => stream.flushSync?.(),
+  };
 }
 
 /** The same logger on any stream. */

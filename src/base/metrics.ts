@@ -16,6 +16,7 @@ import {
 } from './errors.ts';
 import { type Histogram, makeHistogram } from './histogram.ts';
 import { AUTH_METHODS } from './listeners.ts';
+import { TRACE_DROPS } from './traceContext.ts';
 
 export interface MetricSpec {
   /** A histogram is of the node only: no acceptor has one of its own on the page. */
@@ -105,6 +106,7 @@ const METRICS = {
   handshakes: countedBy('kind', ['full', 'resumed', 'psk'], 'TLS handshakes that were done.'),
   proofs: countedBy('method', AUTH_METHODS, 'Devices that proved who they are, by method.'),
   authFailures: countedBy('reason', AUTH_REASONS, 'Devices that did not, by reason.'),
+  traceDrops: countedBy('reason', TRACE_DROPS, 'Parts of trace contexts left out, by reason.'),
   notAllowed: { kind: 'counter', help: 'Messages to topics that their device may not publish.' },
   connectsWaiting: { kind: 'gauge', help: 'New links waiting for admission.' },
   sockets: {
@@ -225,6 +227,11 @@ export const COMMAND_METRICS = {
     kind: 'counter',
     help: 'Commands dropped because of an error in Owsla: the log has it.',
   },
+  traceDrops: countedBy(
+    'reason',
+    TRACE_DROPS,
+    'Parts of trace contexts of commands left out, by reason.',
+  ),
   lateAnswers: { kind: 'counter', help: 'ACKs and RESULTs for commands that had ended.' },
   kept: { kind: 'gauge', help: 'Durable commands that have not ended.' },
   open: { kind: 'gauge', help: 'Transient commands sent and not yet answered.' },

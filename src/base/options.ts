@@ -133,6 +133,10 @@ export const OPTION_SPECS = {
     placeholder: 'NAME,NAME',
     about: 'names by which browsers and scrapers may ask the admin port',
   },
+  'on-crash': {
+    placeholder: 'COMMAND',
+    about: 'shell command that gets a report of each crash of a process, as JSON, on its input',
+  },
   'wait-for-broker': {
     default: 'false',
     about: 'start although the broker cannot be reached, and wait for it',

@@ -19,6 +19,8 @@ import { preflight } from '../supervisor/preflight.ts';
 import { supervise } from '../supervisor/supervisor.ts';
 import { askStatus, STATUS_EXIT, statusText } from './askStatus.ts';
 import { type BlockCommandsOptions, blockCommands } from './blockCommand.ts';
+import { completionCommand } from './completion.ts';
+import { configLines } from './configTable.ts';
 import { drainCommands } from './drainCommands.ts';
 import { keyCommand } from './keyCommand.ts';
 import {
@@ -29,7 +31,7 @@ import {
   unknownVariables,
   variableOf,
 } from './layers.ts';
-import { limitsTable } from './limitsTable.ts';
+import { limitsJson, limitsTable } from './limitsTable.ts';
 import { linkCommands } from './linkCommands.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
 import { restorePresence, watchPresence } from './presenceCommand.ts';
@@ -40,7 +42,7 @@ import { type TraceCommandOptions, traceCommand } from './traceCommand.ts';
 import { explainUsage, quote } from './usage.ts';
 
 const COMMANDS =
-  'serve check status links link closed disconnect drain resume presence devices command block unblock blocked top trace key limits'.split(
+  'serve check config status links link closed disconnect drain resume presence devices command block unblock blocked top trace key limits completion'.split(
     ' ',
   );
 
@@ -57,7 +59,14 @@ function commands(args: readonly string[]): Argv {
       serveOptions,
       check,
     )
-    .command('limits', 'print every limit that --set can change', {}, printLimits)
+    .command(
+      'config',
+      'print what rules for a node with this config, and where each value came from',
+      (y) => withJson(serveOptions(y)),
+      printConfig,
+    )
+    .command('limits', 'print every limit that --set can change', withJson, printLimits)
+    .command(completionCommand((text) => process.stdout.write(text)))
     .command(
       'presence',
       'print presence changes as they happen: one JSON object per line',
@@ -292,7 +301,7 @@ async function serve(argv: Arguments): Promise<void> {
     const near = didYouMean(name, CLI_FLAGS.map(variableOf));
     log.warn({ variable: name }, `unknown variable${near}`);
   }
-  process.exitCode = await supervise(await preflight(config, log), log);
+  process.exitCode = await supervise(await preflight(config, log), log, { service: process.env });
 }
 
 async function check(argv: Arguments): Promise<void> {
@@ -308,10 +317,17 @@ function printKey(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function printLimits(): void {
+function printLimits({ json }: Arguments): void {
   // The reader may stop in the middle, as `head` does.
   process.stdout.on('error', () => {});
-  process.stdout.write(limitsTable());
+  process.stdout.write(json ? limitsJson() : limitsTable());
+}
+
+function printConfig(argv: Arguments): void {
+  process.title = 'owsla config';
+  process.stdout.on('error', () => {});
+  const layers = layersOf(argv, process.env);
+  process.stdout.write(configLines(makeConfig(...layers), layers, argv.json === true));
 }
 
 try {

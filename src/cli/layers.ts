@@ -1,6 +1,6 @@
 /**
  * Layers: where options come from: flags, variables, a file; the first that has one wins.
- * From: commandLine.ts, with arguments and environment.  To: config.ts.
+ * From: commandLine.ts, with arguments and environment.  To: config.ts; configTable.ts.
  * Bound: what it does not know it refuses, or names.
  */
 import type { Layer, Options } from '../base/config.ts';
@@ -14,14 +14,21 @@ export type Arguments = Readonly<Record<string, unknown>>;
 const VARIABLE_PREFIX = 'OWSLA_';
 export const CLI_FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
 
+/** A layer that knows what it is. */
+export interface SourceLayer extends Layer {
+  readonly source: 'command line' | 'environment' | 'file' | 'default';
+}
+
 /** Flags, variables, file: the first one that has an option wins. */
-export function layersOf(argv: Arguments, env: NodeJS.ProcessEnv): Layer[] {
-  const flags: Layer = { options: optionsOfFlags(argv), nameOf: (name) => `--${name}` };
-  const variables: Layer = { options: optionsOfVariables(env), nameOf: variableOf };
+export function layersOf(argv: Arguments, env: NodeJS.ProcessEnv): SourceLayer[] {
+  const layers: SourceLayer[] = [
+    { source: 'command line', options: optionsOfFlags(argv), nameOf: (name) => `--${name}` },
+    { source: 'environment', options: optionsOfVariables(env), nameOf: variableOf },
+  ];
   const file = textOf(argv.config) ?? env[variableOf('config')];
-  if (file === undefined) return [flags, variables];
+  if (file === undefined) return layers;
   const nameOf = (name: string) => `${name} in ${file}`;
-  return [flags, variables, { options: optionsOfFile(file), nameOf }];
+  return [...layers, { source: 'file', options: optionsOfFile(file), nameOf }];
 }
 
 function optionsOfFlags(argv: Arguments): Options {

@@ -83,7 +83,18 @@ export type ToChild =
 export type FromChild =
   | { readonly type: 'ready' }
   | { readonly type: 'alive'; readonly figures: ChildFigures }
-  | { readonly type: 'fatal'; readonly exitCode: ExitCode; readonly sentence: string };
+  | { readonly type: 'fatal'; readonly exitCode: ExitCode; readonly sentence: string }
+  | CrashedMessage;
+
+/** The last words of a child that an error ends. */
+export interface CrashedMessage {
+  readonly type: 'crashed';
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string;
+  /** The last ones of its log. */
+  readonly lines: readonly string[];
+}
 
 /** A child's few last words, for the log line about its end. */
 export type ChildFigures = Readonly<Record<string, number>>;

@@ -65,6 +65,9 @@ export type ToAcceptor =
       due: number,
       /** Kept: the key of the one that this link has to have had before; '': there is none. */
       after?: string | undefined,
+      /** Of its sender's span; '': no tracestate. */
+      traceparent?: string | undefined,
+      tracestate?: string | undefined,
     ]
   | BlockListMessage
   | AuthMessage;

@@ -9,13 +9,14 @@
 import type { BoundSocket } from '../acceptor/endpoint/listener.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { placesOf } from '../base/listeners.ts';
-import { type Logger, makeLogger } from '../base/log.ts';
+import { type Logger, makeLogger, recentLines } from '../base/log.ts';
 import type { Counters } from '../base/metrics.ts';
 import { notifyIgnored } from '../base/signals.ts';
 import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
 import { leaveFolder } from '../node/folder.ts';
 import type {
   ChildFigures,
+  CrashedMessage,
   FromChild,
   NodeMessage,
   RenewMessage,
@@ -146,6 +147,7 @@ class Child {
       return;
     }
     const log = this.#log;
+    send(lastWordsOf(error));
     if (log) log.fatal({ err: error, reason: 'uncaught' }, 'crashed');
     else process.stderr.write(`owsla: a child crashed before it started: ${String(error)}\n`);
     process.exit(EXIT.crashed);
@@ -166,6 +168,20 @@ class Child {
     if (isOrphan) leaveFolder(this.#start.folder, this.#start.role === 'observer');
     process.exit(EXIT.ok);
   }
+}
+
+const STACK_CHARS_MAX = 8_000;
+
+/** Sent at once, as long as the channel has room: nothing waits for it. */
+function lastWordsOf(thrown: unknown): CrashedMessage {
+  const {
+    name,
+    message,
+    stack = '',
+  } = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const short = message.slice(0, STACK_CHARS_MAX);
+  const lines = recentLines();
+  return { type: 'crashed', name, message: short, stack: stack.slice(0, STACK_CHARS_MAX), lines };
 }
 
 function figuresOf({

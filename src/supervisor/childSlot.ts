@@ -7,7 +7,15 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { EXIT, type StartError } from '../base/errors.ts';
 import { FOREIGN_VARIABLES } from '../base/options.ts';
 import { NO_DEBUGGER } from '../base/runtime.ts';
-import type { ChildFacts, ChildFigures, ChildRole, ChildState, ToChild } from '../node/ipc.ts';
+import type {
+  ChildFacts,
+  ChildFigures,
+  ChildRole,
+  ChildState,
+  CrashedMessage,
+  NodeMessage,
+  ToChild,
+} from '../node/ipc.ts';
 import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
 
 /**
@@ -49,6 +57,10 @@ export interface ChildSlot {
   stopBy: number;
   figures: ChildFigures;
   fatal: StartError | undefined;
+  /** What an error that ends it made it say. */
+  lastWords: CrashedMessage | undefined;
+  /** Why the supervisor has killed it. */
+  killedFor: string | undefined;
   /** The reason of a process that could not continue, until another is ready. */
   why: string | undefined;
   pause: NodeJS.Timeout | undefined;
@@ -71,6 +83,8 @@ export function makeSlot(role: ChildRole, index: number): ChildSlot {
     stopBy: 0,
     figures: {},
     fatal: undefined,
+    lastWords: undefined,
+    killedFor: undefined,
     why: undefined,
     pause: undefined,
     restarts: 0,
@@ -78,9 +92,13 @@ export function makeSlot(role: ChildRole, index: number): ChildSlot {
   };
 }
 
+/** systemd's words to the supervisor alone. */
+const SERVICE_VARIABLES = /^(?:NOTIFY_SOCKET|WATCHDOG_USEC|WATCHDOG_PID)$/;
+
 /** A child has its config from us: the variables, a broker's password among them, stay here. */
-function childEnvironment(): NodeJS.ProcessEnv {
-  const isOther = (name: string) => !name.startsWith('OWSLA_') || FOREIGN_VARIABLES.test(name);
+export function childEnvironment(): NodeJS.ProcessEnv {
+  const isForeign = (name: string) => !name.startsWith('OWSLA_') || FOREIGN_VARIABLES.test(name);
+  const isOther = (name: string) => isForeign(name) && !SERVICE_VARIABLES.test(name);
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => isOther(name)));
 }
 
@@ -99,6 +117,8 @@ export function forkInto(slot: ChildSlot, entry: string, incarnation: string): C
     forkedAt: Date.now(),
     figures: {},
     fatal: undefined,
+    lastWords: undefined,
+    killedFor: undefined,
     pause: undefined,
   } satisfies Partial<ChildSlot>);
   return child;
@@ -130,7 +150,7 @@ export function nameOf({ role, index }: ChildSlot): string {
 }
 
 /** For the other children. */
-export function factsOf(slot: ChildSlot): ChildFacts {
+function factsOf(slot: ChildSlot): ChildFacts {
   const { role, index, state, incarnation, why, forkedAt: startedAt } = slot;
   const pid = slot.process?.pid;
   return {
@@ -140,6 +160,33 @@ export function factsOf(slot: ChildSlot): ChildFacts {
     ...(incarnation === undefined ? {} : { incarnation }),
     ...(pid === undefined ? {} : { pid, startedAt }),
     ...(why === undefined ? {} : { why }),
+  };
+}
+
+/** Devices are served by it at this moment. */
+export function servesNow({ state }: ChildSlot): boolean {
+  return state === 'ready';
+}
+
+/** The node for observer and registrar; `startedAt`: the supervisor's, in ms since 1970. */
+export function nodeMessageOf(
+  slots: readonly ChildSlot[],
+  isStopping: boolean,
+  startedAt: number,
+): NodeMessage {
+  const restartsOf = (wanted: ChildRole) =>
+    slots.reduce((sum, { role, restarts }) => sum + (role === wanted ? restarts : 0), 0);
+  return {
+    type: 'node',
+    isStopping,
+    pid: process.pid,
+    startedAt,
+    children: slots.map(factsOf),
+    restarts: {
+      observer: restartsOf('observer'),
+      registrar: restartsOf('registrar'),
+      acceptor: restartsOf('acceptor'),
+    },
   };
 }
 

@@ -24,20 +24,23 @@ import { RENEW_SIGNAL, SIGNAL_EXIT, STOP_SIGNALS, type StopSignal } from '../bas
 import { noTrace, type Trace, traceTo } from '../base/trace.ts';
 import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
 import { FolderKeeper, makeFolder, makeRunDir, removeFolder } from '../node/folder.ts';
-import type { FromChild, NodeMessage } from '../node/ipc.ts';
+import type { FromChild } from '../node/ipc.ts';
 import {
   type ChildSlot,
   endsNode,
-  factsOf,
   forkInto,
   hasEnded,
   logFieldsOf,
   makeSlot,
   nameOf,
+  nodeMessageOf,
   notify,
   servesDevices,
+  servesNow,
 } from './childSlot.ts';
+import { CrashReports } from './crashReports.ts';
 import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
+import { type ServiceVariables, Systemd } from './systemd.ts';
 import { Tickets } from './tickets.ts';
 import { UnixSockets } from './unixSockets.ts';
 
@@ -53,9 +56,13 @@ const CHILD_ENTRY = import.meta.filename.replace(/supervisor(?=\.[jt]s$)/, 'chil
  * reason that a restart does not fix, or when acceptors exceed the restart intensity; all children
  * have ended. A registrar or observer that cannot continue ends the node in its first life only.
  */
-export function supervise(config: Config, log: Logger, entry = CHILD_ENTRY): Promise<number> {
+export function supervise(
+  config: Config,
+  log: Logger,
+  { entry = CHILD_ENTRY, service = {} }: { entry?: string; service?: ServiceVariables } = {},
+): Promise<number> {
   return new Promise((resolve, reject) => {
-    new Supervisor(config, log, entry, (outcome) => {
+    new Supervisor(config, log, entry, service, (outcome) => {
       if (outcome instanceof StartError) reject(outcome);
       else resolve(outcome);
     }).run();
@@ -71,6 +78,8 @@ class Supervisor {
   readonly #keepers: readonly FolderKeeper[];
   readonly #sockets: UnixSockets;
   readonly #tickets: Tickets;
+  readonly #crashes: CrashReports;
+  readonly #systemd: Systemd;
   /** In ms since 1970, for people. */
   readonly #startedAt = Date.now();
   /** Names this start of the node. */
@@ -92,6 +101,7 @@ class Supervisor {
     config: Config,
     log: Logger,
     entry: string,
+    service: ServiceVariables,
     onEnd: (outcome: number | StartError) => void,
   ) {
     this.#config = config;
@@ -101,6 +111,8 @@ class Supervisor {
     const { traceDir, runDir } = config;
     this.#sockets = new UnixSockets(config.listeners);
     this.#tickets = new Tickets(config.listeners, performance.now());
+    this.#crashes = new CrashReports(config, log);
+    this.#systemd = new Systemd(service, log);
     const own = new FolderKeeper(this.#folder, log);
     this.#keepers = runDir === '' ? [own] : [own, new FolderKeeper(runDir, log, makeRunDir)];
     this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
@@ -153,6 +165,8 @@ class Supervisor {
       slot.figures = message.figures;
     } else if (message.type === 'fatal') {
       this.#onFatal(slot, new StartError(message.exitCode, message.sentence));
+    } else if (message.type === 'crashed') {
+      slot.lastWords = message;
     } else if (slot.state === 'starting') {
       slot.state = 'ready';
       slot.why = undefined;
@@ -180,6 +194,7 @@ class Supervisor {
     const listeners = this.#config.listeners.map((one) => `${one.name} ${addressOf(one)}`);
     const { host, port } = this.#config.listeners[0] ?? {};
     this.#log.info({ host, port, listeners, adminHost, adminPort, acceptors }, 'ready');
+    this.#systemd.ready();
   }
 
   #onTick(): void {
@@ -199,6 +214,8 @@ class Supervisor {
     if (this.#tickets.isOld(now)) this.#renewFiles();
     this.#setTitle();
     this.#notifyNode();
+    const isWell = this.#acceptors.some(servesNow) || !this.#isAnnounced;
+    this.#systemd.tick(now, isWell || this.#phase !== 'running', process.title);
   }
 
   readonly #onRenewSignal = () => {
@@ -220,7 +237,7 @@ class Supervisor {
   }
 
   #setTitle(): void {
-    const up = this.#acceptors.filter(({ state }) => state === 'ready').length;
+    const up = this.#acceptors.filter(servesNow).length;
     const places = placesOf(this.#config.listeners);
     process.title = `owsla supervisor ${places} up=${up}/${this.#acceptors.length}`;
   }
@@ -239,6 +256,7 @@ class Supervisor {
     const silentMs = Math.round(performance.now() - slot.seenAt);
     this.#log.error({ ...logFieldsOf(slot), reason, silentMs }, 'killing child');
     slot.state = 'killed';
+    slot.killedFor = reason;
     slot.process?.kill('SIGKILL');
   }
 
@@ -258,13 +276,15 @@ class Supervisor {
     slot.incarnation = undefined;
     slot.state = 'ended';
     const isCrash = code !== EXIT.ok;
+    slot.why = slot.fatal?.message;
+    // A start that is refused is no crash: who started it is told.
+    if (isCrash && !endsNode(slot)) this.#crashes.report(slot, { child, code, signal, uptimeMs });
     if (this.#phase !== 'running') {
       this.#log[isCrash ? 'warn' : 'info'](last, 'child ended');
       this.#notifyNode();
       this.#stopStep();
       return;
     }
-    slot.why = slot.fatal?.message;
     this.#log.error({ ...last, ...(slot.why && { why: slot.why }) }, 'child crashed');
     if (slot.fatal && endsNode(slot)) this.#stop(slot.fatal);
     else if (servesDevices(slot)) this.#restart(slot, isCrash);
@@ -317,6 +337,7 @@ class Supervisor {
     } else if (now - this.#signalAt > SIGNAL_ECHO_MS) {
       this.#log.warn({ signal }, 'ending at once');
       for (const slot of this.#slots()) slot.process?.kill('SIGKILL');
+      this.#crashes.stop();
       this.#end(SIGNAL_EXIT[signal]);
     }
   };
@@ -325,6 +346,7 @@ class Supervisor {
     if (this.#phase !== 'running') return;
     this.#phase = 'draining';
     this.#outcome = outcome;
+    this.#systemd.stopping();
     if (outcome instanceof StartError) this.#log.error({ reason: outcome.message }, 'stopping');
     this.#notifyNode();
     for (const slot of this.#acceptors) this.#drain(slot);
@@ -366,22 +388,12 @@ class Supervisor {
     this.#sockets.close();
     removeFolder(this.#folder);
     if (outcome === EXIT.ok) this.#log.info('stopped');
-    this.#onEnd(outcome);
+    void this.#crashes.settled().then(() => this.#onEnd(outcome));
   }
 
   #notifyNode(): void {
-    const message: NodeMessage = {
-      type: 'node',
-      isStopping: this.#phase !== 'running',
-      pid: process.pid,
-      startedAt: this.#startedAt,
-      children: this.#slots().map(factsOf),
-      restarts: {
-        observer: this.#observer.restarts,
-        registrar: this.#registrar.restarts,
-        acceptor: this.#acceptors.reduce((sum, { restarts }) => sum + restarts, 0),
-      },
-    };
+    const isStopping = this.#phase !== 'running';
+    const message = nodeMessageOf(this.#slots(), isStopping, this.#startedAt);
     notify(this.#observer, message);
     notify(this.#registrar, message);
   }

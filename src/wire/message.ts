@@ -55,10 +55,14 @@ export interface Pong {
   readonly type: typeof TYPE.PONG;
 }
 
-/** The device's own number of a message, kept across links, and its time in ms since 1970. */
 export interface Meta {
+  /** The device's own number of the message, kept across links. */
   readonly seq?: number;
+  /** Its time in ms since 1970. */
   readonly at?: number;
+  /** W3C Trace Context, not checked yet; '': what was there is no text, or too long. */
+  readonly traceparent?: string;
+  readonly tracestate?: string;
 }
 
 export interface Event {
@@ -99,6 +103,9 @@ export interface CommandMessage {
   readonly key: Buffer | undefined;
   /** Milliseconds. */
   readonly expiresIn: number | undefined;
+  /** W3C Trace Context of its sender; undefined: it gave none. */
+  readonly traceparent?: string;
+  readonly tracestate?: string;
 }
 
 export interface Result {

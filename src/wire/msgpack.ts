@@ -182,6 +182,20 @@ export class Cursor {
     return length === 0 ? EMPTY : this.#bytes.subarray(start, start + length);
   }
 
+  /** A str of at most `bytesMax` bytes, a character for each; '' for any other item, skipped. */
+  shortText(bytesMax: number, level: number): string {
+    const start = this.#at;
+    const length = this.#strLength(this.#format());
+    if (length >= 0 && length <= bytesMax) {
+      const from = this.#take(length);
+      return this.#bytes.toString('latin1', from, from + length);
+    }
+    this.#at = start;
+    this.items -= 1;
+    this.skip(level);
+    return '';
+  }
+
   /** Move over one item of any kind, checking it; `level` is the level of a container here. */
   skip(level: number): void {
     const byte = this.#format();

@@ -7,6 +7,7 @@ import { Packr, RESERVE_START_SPACE } from 'msgpackr';
 import { ProtocolError } from '../base/errors.ts';
 import { DEVICE_FRAME_BYTES_MIN } from '../base/limits.ts';
 import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../base/names.ts';
+import { TRACE_TEXT_BYTES_MAX } from '../base/traceContext.ts';
 import { encodeAck, encodeAnswer, PING, PONG } from './busy.ts';
 import { FrameReader, HEADER_BYTES } from './frame.ts';
 import { ID_MAX, type Message, type Meta } from './message.ts';
@@ -81,12 +82,21 @@ function readMap(what: string, take: (key: string) => boolean): void {
   }
 }
 
+/** Whatever stands there is no fault of the message: what is no short text counts as ''. */
+function readTrace(into: { traceparent?: string; tracestate?: string }, key: string): boolean {
+  if (key !== 'traceparent' && key !== 'tracestate') return false;
+  if (!cursor.nil()) into[key] = cursor.shortText(TRACE_TEXT_BYTES_MAX, 3);
+  return true;
+}
+
 function readMeta(): Meta {
-  const meta: { seq?: number; at?: number } = {};
+  const meta: { seq?: number; at?: number; traceparent?: string; tracestate?: string } = {};
   readMap('meta', (key) => {
-    if (key !== 'seq' && key !== 'at') return false;
-    if (!cursor.nil()) meta[key] = cursor.integerIn(key, 0, Number.MAX_SAFE_INTEGER);
-    return true;
+    if (key === 'seq' || key === 'at') {
+      if (!cursor.nil()) meta[key] = cursor.integerIn(key, 0, Number.MAX_SAFE_INTEGER);
+      return true;
+    }
+    return readTrace(meta, key);
   });
   return meta;
 }
@@ -137,14 +147,15 @@ function readCommand(): Message {
   const payload = readPayload();
   let key: Buffer | undefined;
   let expiresIn: number | undefined;
+  const trace: { traceparent?: string; tracestate?: string } = {};
   readMap('meta', (name) => {
-    if (name !== 'key' && name !== 'expiresIn') return false;
+    if (name !== 'key' && name !== 'expiresIn') return readTrace(trace, name);
     if (cursor.nil()) return true;
     if (name === 'key') key = cursor.blob('key');
     else expiresIn = cursor.integerIn('expiresIn', 0, Number.MAX_SAFE_INTEGER);
     return true;
   });
-  return { type: 'command', id, topic, payload, key, expiresIn };
+  return { type: 'command', id, topic, payload, key, expiresIn, ...trace };
 }
 
 function readBye(): Message {
@@ -258,8 +269,10 @@ function fields(message: Message): unknown[] {
     case 'event':
     case 'request': {
       const { id, topic, payload, meta } = message;
-      if (meta.seq === undefined && meta.at === undefined) return [number, id, topic, payload];
-      return [number, id, topic, payload, known({ seq: wide(meta.seq), at: wide(meta.at) })];
+      const { traceparent, tracestate } = meta;
+      const map = known({ seq: wide(meta.seq), at: wide(meta.at), traceparent, tracestate });
+      if (Object.keys(map).length === 0) return [number, id, topic, payload];
+      return [number, id, topic, payload, map];
     }
     case 'ack':
       return [number, message.id];
@@ -267,8 +280,9 @@ function fields(message: Message): unknown[] {
     case 'result':
       return [number, message.id, message.status, message.payload];
     case 'command': {
-      const { id, topic, payload, key, expiresIn } = message;
-      return [number, id, topic, payload, known({ key, expiresIn: wide(expiresIn) })];
+      const { id, topic, payload, key, expiresIn, traceparent, tracestate } = message;
+      const meta = known({ key, expiresIn: wide(expiresIn), traceparent, tracestate });
+      return [number, id, topic, payload, meta];
     }
     case 'bye':
       return message.retryAfter === undefined

@@ -185,6 +185,24 @@ on('TCP', 'commands: longer than its device takes: unsent, too-long', {}, async 
   t.match(told, [['unsent', keyOf(1), 'door-17', 'too-long', String, Number]]);
 });
 
+on('TCP', 'commands: a trace context goes along, where it has room', {}, async (t, served) => {
+  const options = { frameBytesMax: 300 } as Partial<Message>;
+  const { device, commands } = await make(served, options);
+  const { id } = served.endpoint();
+  const due = served.clock.wall() + 5_000;
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+  // Name and header of traceparent, and those of a tracestate that is not there: 83 bytes.
+  for (const [at, bytes] of [227 - 83, 227 - 82].entries()) {
+    const of = commandTo(id, keyOf(at + 1), Buffer.alloc(bytes), due);
+    commands.onCommand([...of, traceparent, ''] as unknown as ToLink);
+  }
+
+  const [first, second] = [await device.expect(TYPE.COMMAND), await device.expect(TYPE.COMMAND)];
+  t.match([first.traceparent, first.tracestate], [traceparent, undefined]);
+  t.equal(second.traceparent, undefined);
+  t.equal(served.counters.traceDrops['no-room'], 1);
+});
+
 const narrow = { limits: { outboxSoftBytes: 1_024, outboxHardBytes: 262_144 } };
 on(
   'TCP',

@@ -37,7 +37,13 @@ function row(device: string, given: Partial<Row> = {}): Row {
 }
 
 /** Makes what a file has today what it was with schema 3, and 2. */
-const TO_SCHEMA_3 = 'DROP TABLE blocked';
+const TO_SCHEMA_3 = `
+  DROP TABLE blocked;
+  ALTER TABLE commands DROP COLUMN traceparent;
+  ALTER TABLE commands DROP COLUMN tracestate;
+  ALTER TABLE outcomes DROP COLUMN traceparent;
+  ALTER TABLE outcomes DROP COLUMN tracestate;
+`;
 const TO_SCHEMA_2 = `
   ${TO_SCHEMA_3};
   DROP INDEX presenceOffline;
@@ -239,6 +245,18 @@ for (const [name, make] of Object.entries(IMPLEMENTATIONS)) {
     const [found] = await store.findCommands([ended.key]);
     t.match(found, { state: 'result', status: 100 });
     t.equal(found?.payload.toString(), 'ok');
+  });
+
+  test('the trace context of a command and of its outcome comes back', async (t, store) => {
+    const context = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, tracestate: 'a=b' };
+    const rows = [command(1, 'a', { context }), command(2, 'a')];
+    const outcomes = [outcome(1, { context }), outcome(2)];
+    await store.write(about({ rows, outcomes }));
+
+    const found = await store.waitingCommands([{ device: 'a', after: 0, limit: 9 }]);
+    t.strictSame([found[0]?.context, found[1]?.context], [context, undefined]);
+    t.strictSame((await store.outcomes(0, 9))[0]?.context, context);
+    t.same(await store.outcomes(1, 9), [outcome(2)]);
   });
 
   test('outcomes leave when they are settled', async (t, store) => {

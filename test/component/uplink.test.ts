@@ -59,6 +59,35 @@ t.test('uplink: seq and at of the device become headers', async (t) => {
   t.match(paths.channel.published[0]?.options.headers, meta);
 });
 
+t.test(
+  'uplink: the trace context of the device becomes headers; a bad one is counted once',
+  async (t) => {
+    const paths = new Paths();
+    const link = paths.link();
+    const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+    const message: Event = {
+      type: TYPE.EVENT,
+      id: 1,
+      topic: 't',
+      payload: Buffer.from('x'),
+      meta: {},
+    };
+    const send = (id: number, meta: Event['meta']) =>
+      paths.uplink.onMessage(link.asEndpoint, { ...message, id, meta });
+
+    send(1, { traceparent, tracestate: 'a=b' });
+    send(2, { traceparent, tracestate: '=' });
+    send(3, { traceparent: '' });
+
+    const seen = paths.channel.published.map(({ options }) => options.headers);
+    t.match(seen[0], { traceparent, tracestate: 'a=b' });
+    t.match(seen[1], { traceparent });
+    t.notOk('tracestate' in (seen[1] ?? {}));
+    t.notOk('traceparent' in (seen[2] ?? {}));
+    t.match(paths.counters.traceDrops, { 'bad-traceparent': 1, 'bad-tracestate': 1 });
+  },
+);
+
 t.test('uplink: a REQUEST as the AMQP contract has it', async (t) => {
   const paths = new Paths({ requestMs: 4_000 });
   const link = paths.link();

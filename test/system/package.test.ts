@@ -1,9 +1,10 @@
 /** The package as published: what it holds, and that its programs run where it is installed. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import t from 'tap';
 import { TYPE } from '../../src/wire/message.ts';
+import { blocksOf } from '../helpers/docs.ts';
 import { Device, event } from '../helpers/fakes/device.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { install, pack } from '../helpers/processes/packed.ts';
@@ -17,7 +18,9 @@ t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 
 const { version } = JSON.parse(readFileSync(at('package.json'), 'utf8')) as { version: string };
 const { tarball, files } = pack(folder);
-const programs = install(folder, tarball);
+const isInstall = ({ text }: { text: string }) => text.includes('useradd');
+const commands = blocksOf('README.md').find(isInstall)?.text ?? '';
+const programs = install(folder, tarball, commands);
 
 const run = (...command: string[]) => runPlain('/', ...command);
 
@@ -47,6 +50,22 @@ t.test('package: every example that its pages name is in it', async (t) => {
     [...named].filter((path) => !files.includes(path)),
     [],
   );
+});
+
+t.test('package: README’s five commands install it, its unit and its file', async (t) => {
+  const { devDependencies, version } = JSON.parse(readFileSync(at('package.json'), 'utf8'));
+  t.equal(commands.trimEnd().split('\n').length, 5);
+  t.ok(commands.includes(` node@${devDependencies.node} ./owsla-${version}.tgz\n`));
+  const root = join(folder, 'root');
+  const done = ['useradd --system --user-group owsla', 'systemctl enable --now owsla', ''];
+  t.equal(readFileSync(join(root, 'done'), 'utf8'), done.join('\n'));
+  const unit = readFileSync(join(root, 'etc/systemd/system/owsla.service'), 'utf8');
+  t.equal(unit, readFileSync(at('examples/deploy/owsla.service'), 'utf8'));
+  const file = join(root, 'etc/owsla/owsla.yaml');
+  t.equal(statSync(file).mode & 0o777, 0o600);
+  const { stdout, status } = run(join(programs, 'owsla'), 'config', '--config', file);
+  t.match(stdout, /^amqp +amqp:\/\/guest:\*\*\*@127\.0\.0\.1:5672 +amqp in /m);
+  t.equal(status, 0);
 });
 
 t.test('package: installed, its programs say version and help', async (t) => {

@@ -104,6 +104,39 @@ function make(limits: Partial<Record<LimitName, number>> = {}) {
   return { store, world, commands, counters, changing, ...kept, work, send, unsent, ends };
 }
 
+t.test('commands: the context of its sender goes to the device, and back', async (t) => {
+  const { work, send, sent, told, stored, commands, counters } = make();
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+  const context = { traceparent, tracestate: 'a=b' };
+  await work(row('door-17', 'connection-1'));
+  send('now', { properties: { headers: { ...context } } });
+  send('bad', { properties: { headers: { traceparent: 7 } } });
+  const headers = { deadline: NOW + 1_000, ...context };
+  send('kept', { keepMs: 1_000, properties: { headers } });
+  await work();
+  await work();
+  for (const { key } of sent) commands.onAnswer(['result', key, 0, EMPTY]);
+  await work();
+
+  t.strictSame(
+    sent.map(({ payload, context }) => [payload, context]),
+    [
+      ['now', context],
+      ['bad', undefined],
+      ['kept', context],
+    ],
+  );
+  t.strictSame(
+    [...told, ...stored].map(({ correlationId, context }) => [correlationId, context]),
+    [
+      ['now', context],
+      ['bad', undefined],
+      ['kept', context],
+    ],
+  );
+  t.equal(counters.traceDrops['bad-traceparent'], 1);
+});
+
 t.test('commands: bounds per device and in all: device-full, full', async (t) => {
   const { work, send, stored, counters } = make({ commandsPerDeviceMax: 2, commandsKeptMax: 3 });
   await work(row('door-1', undefined), row('door-2', undefined));

@@ -7,8 +7,9 @@
  * one that found no room, no later one is sent either until that one has come again.
  */
 import type { Limits } from '../../base/limits.ts';
-import type { Counters } from '../../base/metrics.ts';
+import { bump, type Counters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
+import { type TraceContext, traceBytesOf } from '../../base/traceContext.ts';
 import type { FromLink, ToLink, Unsent } from '../../node/messages.ts';
 import { type Ack, ID_MAX, type Result } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
@@ -80,7 +81,7 @@ export class DeviceCommands {
   /** Why it was not sent; undefined: its device has it. */
   #send(endpoint: CommandLink, command: ToLink): Unsent | undefined {
     const { limits, notify, wall, trace } = this.#options;
-    const [, , connection, key, topic, payload, due, after] = command;
+    const [, , connection, key, topic, payload, due, after, traceparent, tracestate = ''] = command;
     const known = this.#find(endpoint, key);
     if (known) {
       // The registrar was restarted, or missed the report: the device has this COMMAND.
@@ -102,8 +103,21 @@ export class DeviceCommands {
     const key16 = Buffer.from(key, 'hex');
     // tla: Commands!TakeCommand
     trace('Commands!TakeCommand', { key, connection, as: 'sent' });
-    endpoint.command({ type: 'command', id, topic, payload, key: key16, expiresIn });
+    const room = endpoint.commandBytesNow(topic) - length;
+    const context = traceparent === undefined ? undefined : { traceparent, tracestate };
+    const meta = context && this.#contextWithin(room, context);
+    endpoint.command({ type: 'command', id, topic, payload, key: key16, expiresIn, ...meta });
     return undefined;
+  }
+
+  /** A door opens without it too: where there is no room, it is left out. */
+  #contextWithin(room: number, context: TraceContext): Partial<TraceContext> {
+    if (traceBytesOf(context) > room) {
+      bump(this.#options.counters.traceDrops, 'no-room');
+      return {};
+    }
+    const { traceparent, tracestate } = context;
+    return tracestate === '' ? { traceparent } : context;
   }
 
   #find(endpoint: CommandLink, key: string): Open | undefined {

@@ -6,7 +6,8 @@
  * link has `inFlightMax` messages in both together, EVENTs without an id too.
  */
 import type { Clock } from '../../base/clock.ts';
-import type { DropReason } from '../../base/metrics.ts';
+import { bump, type Counters, type DropReason } from '../../base/metrics.ts';
+import { type TraceContext, traceContextOf } from '../../base/traceContext.ts';
 import type { PublishOptions } from '../../broker/amqp.ts';
 import type { Publisher, Publishing } from '../../broker/publisher.ts';
 import { type Names, routingKey } from '../../broker/topology.ts';
@@ -26,8 +27,11 @@ export interface UplinkOptions {
   readonly replyTo: () => string;
   /** EVENTs outlive the broker's restart, in queues that do. */
   readonly isPersistent: boolean;
+  readonly counters: TraceCounters;
   readonly clock: Clock;
 }
+
+type TraceCounters = Pick<Counters, 'traceDrops'>;
 
 /** `<connectionId>:<id>`: the message_id of an uplink message, the correlation_id of its reply. */
 export function messageIdOf(endpoint: Endpoint, id: number): string {
@@ -45,6 +49,8 @@ type Headers = {
   at: number | undefined;
   deadline: number | undefined;
   resent: true | undefined;
+  traceparent: string | undefined;
+  tracestate: string | undefined;
 };
 
 /**
@@ -62,6 +68,8 @@ const headers: Headers = {
   at: undefined,
   deadline: undefined,
   resent: undefined,
+  traceparent: undefined,
+  tracestate: undefined,
 };
 
 /** The properties that EVENT and REQUEST share (docs/amqp.md), good until the next call. */
@@ -76,6 +84,8 @@ function properties(uplinked: Uplinked, isResend: boolean): PublishOptions {
   headers.at = message.meta.at;
   headers.deadline = undefined;
   headers.resent = isResend || undefined;
+  headers.traceparent = uplinked.context?.traceparent;
+  headers.tracestate = uplinked.context?.tracestate || undefined;
   const shared: PublishOptions = {
     appId: APP_ID,
     contentType: CONTENT_TYPE,
@@ -111,6 +121,15 @@ interface Uplinked {
   readonly peer: string;
   /** Milliseconds since 1970. */
   readonly receivedAt: number;
+  /** Of the device's own span. */
+  readonly context: TraceContext | undefined;
+}
+
+/** Read once: a message that is published again has the same one, and is counted once. */
+function contextOf({ meta }: Event | Request, counters: TraceCounters): TraceContext | undefined {
+  const { traceparent, tracestate } = meta;
+  if (traceparent === undefined && tracestate === undefined) return undefined;
+  return traceContextOf(traceparent, tracestate, (why) => bump(counters.traceDrops, why));
 }
 
 class EventPublishing implements Publishing, Uplinked {
@@ -120,10 +139,12 @@ class EventPublishing implements Publishing, Uplinked {
   readonly peer: string;
   readonly receivedAt: number;
   sentAt = 0;
+  readonly context: TraceContext | undefined;
   readonly #uplink: UplinkOptions;
 
   constructor(uplink: UplinkOptions, endpoint: Endpoint, message: Event, receivedAt: number) {
     this.#uplink = uplink;
+    this.context = contextOf(message, uplink.counters);
     this.endpoint = endpoint;
     this.message = message;
     this.peer = endpoint.peer;
@@ -182,12 +203,14 @@ class RequestPublishing implements Publishing, Uplinked {
   readonly peer: string;
   readonly receivedAt: number;
   sentAt = 0;
+  readonly context: TraceContext | undefined;
   readonly #uplink: UplinkOptions;
   readonly #open: OpenRequest;
 
   constructor(uplink: UplinkOptions, open: OpenRequest, message: Request, receivedAt: number) {
     this.#uplink = uplink;
     this.#open = open;
+    this.context = contextOf(message, uplink.counters);
     this.endpoint = open.endpoint;
     this.message = message;
     this.peer = open.endpoint.peer;

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import type { OutcomeType, Refusal } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../../base/names.ts';
+import { type TraceContext, type TraceDrop, traceContextOf } from '../../base/traceContext.ts';
 import type { AmqpMessage } from '../../broker/amqp.ts';
 import { BROKEN, type Headers } from '../../broker/content.ts';
 import type { Outcome } from '../store/commandRows.ts';
@@ -26,6 +27,8 @@ export interface Command {
   /** Where its outcomes go; '': nowhere. */
   readonly replyTo: string;
   readonly correlationId: string;
+  /** Of its sender's span. */
+  readonly context?: TraceContext | undefined;
 }
 
 /** The `delivery_mode` of a command that is to be kept. */
@@ -48,6 +51,7 @@ export function readCommand(
   { fields, properties, content }: AmqpMessage,
   limits: Limits,
   now: number,
+  onTraceDrop: (why: TraceDrop) => void = () => {},
 ): { command: Command; refusal?: Refusal } {
   const given = properties as Properties;
   const { type: topic = '', deliveryMode, messageId = '' } = given;
@@ -61,7 +65,8 @@ export function readCommand(
   const key = keyOf([device, isNamed, ...name], isNamed ? EMPTY : content);
   const payload = content;
   const to = { replyTo, correlationId };
-  const command = { key, isNamed, device, topic, payload, isKept, deadline, ...to };
+  const context = traceContextOf(headers.traceparent, headers.tracestate, onTraceDrop);
+  const command = { key, isNamed, device, topic, payload, isKept, deadline, ...to, context };
   const hasDeadline = headers.deadline !== undefined || headers === BROKEN;
   const isFar = deadline !== undefined && deadline > now + limits.commandAgeMaxMs;
   let refusal: Refusal | undefined;
@@ -79,11 +84,11 @@ function keyOf(name: readonly unknown[], content: Buffer): string {
 
 /** An outcome of `command` for its sender. */
 export function outcomeOf(
-  command: Pick<Command, 'device' | 'key' | 'replyTo' | 'correlationId' | 'isKept'>,
+  command: Pick<Command, 'device' | 'key' | 'replyTo' | 'correlationId' | 'isKept' | 'context'>,
   type: OutcomeType,
   more: Partial<Pick<Outcome, 'status' | 'reason' | 'payload'>> = {},
 ): Outcome {
-  const { device, key, replyTo, correlationId, isKept } = command;
-  const to = { device, key, replyTo, correlationId, isKept };
+  const { device, key, replyTo, correlationId, isKept, context } = command;
+  const to = { device, key, replyTo, correlationId, isKept, ...(context && { context }) };
   return { type, ...to, status: 0, reason: '', payload: EMPTY, ...more };
 }

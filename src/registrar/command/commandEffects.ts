@@ -30,10 +30,12 @@ export class CommandEffects implements Effects {
   }
 
   send({ acceptor, connection }: HeldLink, device: string, sending: Sending): Sent {
-    const { key, topic, payload, due, after } = sending;
+    const { key, topic, payload, due, after, context } = sending;
     const { send, counters } = this.#options;
     const what = [key, topic, payload, due, after] as const;
-    const sent = send(acceptor, ['command', device, connection, ...what]);
+    const command = ['command', device, connection, ...what] as const;
+    const { traceparent, tracestate } = context ?? {};
+    const sent = send(acceptor, context ? [...command, traceparent, tracestate] : command);
     if (sent === 'sent') counters.sent += 1;
     return sent;
   }

@@ -8,7 +8,7 @@
  */
 import type { Refusal } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
-import type { CommandCounters } from '../../base/metrics.ts';
+import { bump, type CommandCounters } from '../../base/metrics.ts';
 import type { AmqpMessage } from '../../broker/amqp.ts';
 import type { FromLink } from '../../node/messages.ts';
 import type { TransactionPart } from '../presence/recorder.ts';
@@ -117,7 +117,9 @@ export class Commands implements TransactionPart {
   /** Handle one message. Never throws, whatever its content. */
   onDelivery(message: AmqpMessage, delivery: Delivery): void {
     const { limits, wall, now, counters, effects } = this.#options;
-    const { command, refusal } = readCommand(message, limits, wall());
+    const { command, refusal } = readCommand(message, limits, wall(), (why) => {
+      bump(counters.traceDrops, why);
+    });
     const { isKept, device } = command;
     const kind = isKept ? 'kept' : 'transient';
     counters.received[kind] = (counters.received[kind] ?? 0) + 1;

@@ -146,11 +146,12 @@ export class DeviceQueues {
     else if (queue.last === '') trace('Commands!Show', { device: row.device });
   }
 
-  #send({ device }: DeviceQueue, { key, topic, payload, due }: CommandRow, after: string): boolean {
+  #send({ device }: DeviceQueue, row: CommandRow, after: string): boolean {
     const { effects, link } = this.#options;
     const to = link(device);
     if (to === undefined) return false;
-    const sent = effects.send(to, device, { key, topic, payload, due, after });
+    const { key, topic, payload, due, context } = row;
+    const sent = effects.send(to, device, { key, topic, payload, due, after, context });
     // One without a stream comes back with a hand-over, which sends all of it again.
     if (sent === 'busy') this.#retry(device);
     return sent === 'sent';

@@ -3,6 +3,7 @@
  * From: transient.ts and durable.ts.  To: acceptors' streams and the broker (commandEffects.ts).
  * Bound: none of its own: every call is decided at once, and none waits.
  */
+import type { TraceContext } from '../../base/traceContext.ts';
 import type { Outcome } from '../store/commandRows.ts';
 import type { HeldLink } from '../store/presenceRules.ts';
 
@@ -18,6 +19,7 @@ export interface Sending {
    * before it have left. Undefined: a transient, in no order.
    */
   readonly after: string | undefined;
+  readonly context: TraceContext | undefined;
 }
 
 /** gone: the acceptor has no stream. busy: its stream is full. In both cases nothing was sent. */

@@ -71,13 +71,15 @@ class OutcomeAnswer implements Answer {
   }
 
   properties(isResend: boolean): PublishOptions {
-    const { type, device, key, correlationId, status, reason, isKept } = this.#outcome;
+    const { type, device, key, correlationId, status, reason, isKept, context } = this.#outcome;
     // tla: Commands!Publish, Commands!Settled
     this.#trace('Commands!Publish', { key, type, reason });
     const headers: Record<string, string | number | boolean> = { device, key };
     if (type === 'result') headers.status = status;
     if (reason !== '') headers.reason = reason;
     if (isResend) headers.resent = true;
+    if (context) headers.traceparent = context.traceparent;
+    if (context?.tracestate) headers.tracestate = context.tracestate;
     return {
       appId: 'owsla',
       type,

@@ -89,7 +89,7 @@ export class TransientCommands {
   /** Send it to its device's link, or conclude it with the reason. True when it was sent. */
   begin(command: Command, delivery: Delivery, link: HeldLink | undefined): boolean {
     const { effects, limits, wall } = this.#options;
-    const { device, key, topic, payload, deadline = Number.POSITIVE_INFINITY } = command;
+    const { device, key, topic, payload, context, deadline = Number.POSITIVE_INFINITY } = command;
     const now = wall();
     const ofDevice = this.#byDevice.get(device);
     if (deadline <= now) return this.refuse(command, delivery, 'past-deadline');
@@ -99,7 +99,7 @@ export class TransientCommands {
       return this.refuse(command, delivery, 'busy');
     }
     const due = Math.min(deadline, now + limits.commandResultMs);
-    const sending = { key, topic, payload, due, after: undefined };
+    const sending = { key, topic, payload, due, after: undefined, context };
     const sent = effects.send(link, device, sending);
     if (sent === 'gone') return this.#conclude(command, delivery, 'offline');
     if (sent === 'busy') return this.refuse(command, delivery, 'busy');

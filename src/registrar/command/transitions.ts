@@ -70,8 +70,8 @@ function ownBytes(payload: Buffer): Buffer {
 
 /** A new row. */
 export function rowOf(id: number, key: string, command: Command, now: number): CommandRow {
-  const { device, topic, payload, deadline = now, replyTo, correlationId } = command;
-  const to = { replyTo, correlationId };
+  const { device, topic, payload, deadline = now, replyTo, correlationId, context } = command;
+  const to = { replyTo, correlationId, ...(context && { context }) };
   const rest = { state: 'waiting', status: 0, reason: '', at: now } as const;
   return { id, key, device, topic, payload: ownBytes(payload), due: deadline, ...to, ...rest };
 }

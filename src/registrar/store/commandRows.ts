@@ -5,6 +5,7 @@
  * forgotten after `commandRememberMs`.
  */
 import type { OutcomeType } from '../../base/errors.ts';
+import type { TraceContext } from '../../base/traceContext.ts';
 
 /** `waiting`: may be sent (again). `taken`: ACKed, never sent again. The others are its end. */
 export type CommandState = 'waiting' | 'taken' | 'result' | 'expired' | 'refused';
@@ -24,6 +25,8 @@ export interface CommandRow {
   /** Where its outcomes go; '': nowhere. */
   readonly replyTo: string;
   readonly correlationId: string;
+  /** Of its sender's span; what it gets of its outcomes too. */
+  readonly context?: TraceContext;
   readonly state: CommandState;
   /** Of the RESULT. */
   readonly status: number;
@@ -40,6 +43,7 @@ export interface Outcome {
   readonly key: string;
   readonly replyTo: string;
   readonly correlationId: string;
+  readonly context?: TraceContext;
   readonly status: number;
   readonly reason: string;
   readonly payload: Buffer;

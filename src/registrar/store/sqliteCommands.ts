@@ -4,6 +4,7 @@
  * Bound: a transaction forgets at most FORGET_ROWS commands that have ended.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { TraceContext } from '../../base/traceContext.ts';
 import type { CommandRow, CommandWrites, OpenCommands, StoredOutcome } from './commandRows.ts';
 
 const FORGET_ROWS = 20_000;
@@ -41,8 +42,16 @@ export const CREATE_COMMANDS = `
   ) STRICT;
 `;
 
-const COLUMNS =
-  'id, key, device, topic, payload, due, replyTo, correlationId, state, status, reason, at';
+/** '': none, as in what an older Owsla wrote. */
+export const ADD_TRACE_CONTEXT = `
+  ALTER TABLE commands ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';
+  ALTER TABLE commands ADD COLUMN tracestate TEXT NOT NULL DEFAULT '';
+  ALTER TABLE outcomes ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';
+  ALTER TABLE outcomes ADD COLUMN tracestate TEXT NOT NULL DEFAULT '';
+`;
+
+const COLUMNS = `id, key, device, topic, payload, due, replyTo, correlationId,
+  traceparent, tracestate, state, status, reason, at`;
 
 const SQL = {
   live: `SELECT device, sum(state = 'waiting') AS waiting, sum(state = 'taken') AS taken
@@ -55,15 +64,17 @@ const SQL = {
   due: `SELECT ${COLUMNS} FROM commands WHERE ${LIVE} AND due <= ? ORDER BY due LIMIT ?`,
   overdue: `SELECT ${COLUMNS} FROM commands
     WHERE state = 'taken' AND lived <= ? AND due > ? ORDER BY lived LIMIT ?`,
-  write: `INSERT INTO commands (${COLUMNS}, lived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  write: `INSERT INTO commands (${COLUMNS}, lived)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET
       payload = excluded.payload, due = excluded.due, state = excluded.state,
       status = excluded.status, reason = excluded.reason, at = excluded.at, lived = excluded.lived`,
   forget: `DELETE FROM commands WHERE id IN
     (SELECT id FROM commands WHERE NOT ${LIVE} AND lived < ? ORDER BY lived LIMIT ${FORGET_ROWS})`,
   addOutcome: `INSERT INTO outcomes
-    (id, type, device, key, replyTo, correlationId, status, reason, payload)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    (id, type, device, key, replyTo, correlationId, traceparent, tracestate,
+      status, reason, payload)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   outcomes: 'SELECT * FROM outcomes WHERE id > ? ORDER BY id LIMIT ?',
   settle: 'DELETE FROM outcomes WHERE id <= ?',
   clearCommands: 'DELETE FROM commands',
@@ -114,7 +125,7 @@ export class SqliteCommands {
     for (const row of rows) {
       const { id, key, device, topic, payload, due, replyTo, correlationId } = row;
       const { state, status, reason, at } = row;
-      const where = [replyTo, correlationId] as const;
+      const where = [replyTo, correlationId, ...columnsOf(row)] as const;
       this.#sql.write.run(
         id,
         key,
@@ -132,7 +143,7 @@ export class SqliteCommands {
     }
     for (const outcome of outcomes) {
       const { id, type, device, key, replyTo, correlationId, status, reason, payload } = outcome;
-      const where = [device, key, replyTo, correlationId] as const;
+      const where = [device, key, replyTo, correlationId, ...columnsOf(outcome)] as const;
       this.#sql.addOutcome.run(id, type, ...where, status, reason, payload);
     }
     this.#sql.settle.run(settledTo);
@@ -147,12 +158,25 @@ export class SqliteCommands {
 }
 
 function asCommand(found: Found): CommandRow {
-  return { ...(found as unknown as CommandRow), payload: bytesOf(found.payload) };
+  const { traceparent, tracestate, ...row } = found;
+  const { payload, ...rest } = row as unknown as CommandRow;
+  return { ...rest, payload: bytesOf(payload), ...contextIn(traceparent, tracestate) };
 }
 
 function asOutcome(found: Found): StoredOutcome {
-  const outcome = found as unknown as StoredOutcome;
-  return { ...outcome, payload: bytesOf(found.payload), isKept: true };
+  const { traceparent, tracestate, ...row } = found;
+  const { payload, ...rest } = row as unknown as StoredOutcome;
+  const context = contextIn(traceparent, tracestate);
+  return { ...rest, payload: bytesOf(payload), isKept: true, ...context };
+}
+
+function columnsOf({ context }: { readonly context?: TraceContext }): readonly [string, string] {
+  return [context?.traceparent ?? '', context?.tracestate ?? ''];
+}
+
+function contextIn(traceparent: unknown, tracestate: unknown): { context?: TraceContext } {
+  if (traceparent === '') return {};
+  return { context: { traceparent: String(traceparent), tracestate: String(tracestate) } };
 }
 
 /** SQLite gives plain bytes, and so does a message between threads: the same memory as a Buffer. */

@@ -5,7 +5,7 @@
  */
 import type { DatabaseSync } from 'node:sqlite';
 import { CREATE_BLOCKED } from './sqliteBlocked.ts';
-import { CREATE_COMMANDS } from './sqliteCommands.ts';
+import { ADD_TRACE_CONTEXT, CREATE_COMMANDS } from './sqliteCommands.ts';
 
 const CREATE = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
@@ -65,6 +65,7 @@ const UPGRADES: readonly (readonly Step[])[] = [
   [CREATE_COMMANDS],
   [AGE_BY_LIVED_TIME, toBytes],
   [CREATE_BLOCKED],
+  [ADD_TRACE_CONTEXT],
 ];
 
 /** Rises when an older Owsla could not read the file any more. */

@@ -11,7 +11,9 @@ const config = makeConfig({ acceptors, set });
 const log = makeLogger('info', { role: 'supervisor' });
 
 try {
-  process.exitCode = await supervise(config, log, join(import.meta.dirname, 'fakeChild.ts'));
+  process.exitCode = await supervise(config, log, {
+    entry: join(import.meta.dirname, 'fakeChild.ts'),
+  });
 } catch (error) {
   if (!(error instanceof StartError)) throw error;
   process.stderr.write(`owsla: ${error.message}\n`);

@@ -37,10 +37,23 @@ export function pack(folder: string): Packed {
   return { tarball, files: listed.map((path) => path.replace(/^package\//, '')) };
 }
 
-/** Installs a tarball into an empty prefix below `folder`; gives the folder of its programs. */
-export function install(folder: string, tarball: string): string {
-  const prefix = join(folder, 'prefix');
-  const quick = ['--prefer-offline', '--no-audit', '--no-fund'];
-  npm(folder, 'install', '--global', '--prefix', prefix, ...quick, tarball);
-  return join(prefix, 'bin');
+/**
+ * Installs a tarball by README.md's commands, all below `folder`: without the Node of the first,
+ * which is ours, and with what only root may do noted in `root/done`. Gives the folder of its
+ * programs.
+ */
+export function install(folder: string, tarball: string, commands: string): string {
+  const root = join(folder, 'root');
+  const quick = '--prefer-offline --no-audit --no-fund --no-update-notifier';
+  const placed = commands
+    .replaceAll(/ (?=\/(?:opt|etc)\/)/g, ` ${root}`)
+    .replace(/--allow-scripts=node node@\S+ \S+/, `${quick} ${tarball}`)
+    .replace(' -o owsla', '');
+  const note = `note() { echo "$@" >>${root}/done; }`;
+  const roots = 'useradd() { note useradd "$@"; }\nsystemctl() { note systemctl "$@"; }';
+  mkdirSync(join(root, 'etc/systemd/system'), { recursive: true });
+  const script = `${note}\n${roots}\n${placed}`;
+  const { status, stdout, stderr } = runPlain(folder, '/bin/sh', '-ec', script);
+  if (status !== 0) throw new Error(`README.md's commands: ${stdout}${stderr}`);
+  return join(root, 'opt/owsla/bin');
 }

@@ -95,7 +95,7 @@ export class DocsWorld {
       .replaceAll(/\b127\.0\.0\.1:9700\b/g, `127.0.0.1:${adminPort}`)
       .replaceAll(/rabbit-(\d)\.internal:5672/g, '127.0.0.$1:1')
       .replaceAll(
-        /(?<![\w.])\/(?=etc\/owsla|var\/lib\/owsla|run\/owsla|usr\/local\/bin\/owsla)/g,
+        /(?<![\w.])\/(?=etc\/owsla|var\/lib\/owsla|run\/owsla|opt\/owsla\/bin\/owsla)/g,
         `${folder}/`,
       )
       .replaceAll(/(?<![\w.])\/(?=tmp\/device|backup\/)/g, `${folder}/`);

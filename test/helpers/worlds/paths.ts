@@ -97,6 +97,7 @@ export class Paths {
       names: names('owsla'),
       replyTo: () => 'owsla.acceptor.n1-1',
       isPersistent: true,
+      counters,
       clock,
     });
     this.publisher.open(this.channel);

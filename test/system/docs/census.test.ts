@@ -167,6 +167,13 @@ const RULES: readonly [RegExp, (rest: string, all: string) => Promise<string | u
   ],
   [/^export OWSLA_AMQP=\.\.\.$/, async () => undefined],
   [
+    // Of a machine with systemd: the unit is examples/deploy's.
+    /^(?:systemctl (?:reload|status|stop)|journalctl -u) (?=owsla\b)/,
+    async () => (existsSync(at('examples/deploy/owsla.service')) ? undefined : 'no such unit'),
+  ],
+  // The broker's own, on its machine: they look, and change nothing.
+  [/^rabbitmqctl (?:status|list_connections|list_queues name messages.*)$/, async () => undefined],
+  [
     /^OWSLA_PORT=tcp:\/\/.*/,
     // The page names it as what goes wrong.
     async (_, all) => {

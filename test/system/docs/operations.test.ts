@@ -1,13 +1,13 @@
 /** docs/operations.md as an operator follows it: options, unit, health, figures, questions. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { parse } from 'yaml';
 import { makeConfig } from '../../../src/base/config.ts';
 import { readAdminToken } from '../../../src/observer/adminGuard.ts';
 import { everyBlockOf, type Page, shapeOf } from '../../helpers/docs.ts';
 import { commandLineOf } from '../../helpers/processes/cli.ts';
-import { noPromtool, noSystemd, noTools } from '../../helpers/processes/programs.ts';
+import { at, noPromtool, noSystemd, noTools } from '../../helpers/processes/programs.ts';
 import { waitFor } from '../../helpers/waitFor.ts';
 import { DocsWorld } from '../../helpers/worlds/docsWorld.ts';
 
@@ -32,7 +32,9 @@ function startOf(unit: string): string {
   const all = (name: string) =>
     [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value);
   const [command = ''] = all('ExecStart');
-  return `unset OWSLA_AMQP\n${all('Environment').map((pair) => `export ${pair}\n`)}${command}\n`;
+  // What is first in PATH here stands for the unit's.
+  const pairs = all('Environment').filter((pair) => !pair.startsWith('PATH='));
+  return ['unset OWSLA_AMQP', ...pairs.map((pair) => `export ${pair}`), command, ''].join('\n');
 }
 
 async function health(): Promise<Record<string, unknown>> {
@@ -110,6 +112,9 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
   const listeners = page.take('yaml', 'name: doors');
   const token = page.take('sh', '/dev/urandom');
   const limits = page.take('sh', 'owsla limits');
+  const ruling = page.take('sh', 'owsla config');
+  const completion = page.take('sh', 'owsla completion');
+  const onCrash = page.take('yaml', 'on-crash:');
   const serveWith = page.take('sh', 'owsla serve --set');
   const [ask, notReady, notWhole] = [
     page.take('sh', '/health/ready'),
@@ -137,8 +142,9 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
     'the unit, and the configuration that it names',
     { skip: noSystemd || noTools },
     async (t) => {
-      world.save('/usr/local/bin/owsla', `exec ${world.folder}/bin/owsla "$@"\n`);
+      world.save('/opt/owsla/bin/owsla', `exec ${world.folder}/bin/owsla "$@"\n`);
       world.save('/etc/owsla/owsla.yaml', config);
+      t.equal(unit, readFileSync(at('examples/deploy/owsla.service'), 'utf8'));
       const file = world.save('owsla.service', unit);
       const verified = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' });
       t.same([verified.stderr, verified.status], ['', 0]);
@@ -181,6 +187,9 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
 
   t.test('limits, and settings of the machine', { skip: noTools }, async (t) => {
     t.match(await world.ends(t, limits), /^keepaliveMs +1m /m);
+    t.match(await world.ends(t, ruling), /^set keepaliveMs +2m +--set$/m);
+    await world.ends(t, completion);
+    t.match(makeConfig(parse(onCrash)).onCrash, /^curl /);
     for (const [index, block] of settings.entries()) checkSettings(t, `${index}.conf`, block);
     for (const block of looks) t.match(await world.ends(t, block), /\d/);
   });

@@ -22,6 +22,8 @@ await everyBlockOf('README.md', async (page, t) => {
   const ruby = page.take('ruby', 'backend.first');
   const js = page.take('js', 'HELLO');
   const device = page.take('sh', 'examples/device.c');
+  // test/system/package.test.ts runs it, where the tarball is made.
+  page.take('sh', 'useradd');
 
   await world.serves(serve);
   await world.isReady();

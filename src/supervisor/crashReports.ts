@@ -1,0 +1,159 @@
+/**
+ * CrashReports: tells --on-crash of each crash: one JSON object on the standard input of a command
+ * of the operator's, for an exception tracker.
+ * From: supervisor.ts, with each crash that it has seen.  To: `sh -c COMMAND`; the log.
+ * Bound: `crashReportsMax` commands at once, `crashReportMs` each, then SIGKILL. A crash beyond
+ * that is counted, and the next report has the count. Nothing waits for a command but the end of
+ * the node, which is what the last report is about.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { hostname } from 'node:os';
+import type { Config } from '../base/config.ts';
+import type { Logger } from '../base/log.ts';
+import { redact } from '../base/redact.ts';
+import type { CrashedMessage } from '../node/ipc.ts';
+import { OWSLA_VERSION } from '../node/version.ts';
+import { type ChildSlot, childEnvironment, nameOf } from './childSlot.ts';
+
+/** What the supervisor has seen of an end. */
+export interface SeenEnd {
+  readonly child: Pick<ChildProcess, 'pid'>;
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly uptimeMs: number;
+}
+
+/** What a command gets; docs/operations.md has each field. */
+export interface CrashReport {
+  readonly event: 'crash';
+  readonly process: string;
+  readonly pid: number | undefined;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  /** Why the supervisor killed it, if it did. */
+  readonly killed: string | null;
+  readonly error: Omit<CrashedMessage, 'type' | 'lines'> | null;
+  readonly uptimeMs: number;
+  /** ISO 8601. */
+  readonly at: string;
+  readonly restarts: number;
+  readonly figures: Readonly<Record<string, number>>;
+  readonly version: string;
+  readonly node: string;
+  readonly host: string;
+  /** The last lines of its log, of one that could still send them. */
+  readonly log: readonly string[];
+  /** Crashes since the last report that found no place. */
+  readonly unreported: number;
+}
+
+const STDERR_CHARS_MAX = 1_000;
+
+export class CrashReports {
+  readonly #command: string;
+  readonly #max: number;
+  readonly #ms: number;
+  readonly #log: Logger;
+  readonly #running = new Map<ChildProcess, NodeJS.Timeout>();
+  #unreported = 0;
+  #onIdle: (() => void) | undefined;
+
+  constructor({ onCrash, limits }: Pick<Config, 'onCrash' | 'limits'>, log: Logger) {
+    this.#command = onCrash;
+    this.#max = limits.crashReportsMax;
+    this.#ms = limits.crashReportMs;
+    this.#log = log;
+  }
+
+  /** Returns at once. */
+  report(slot: ChildSlot, end: SeenEnd): void {
+    if (this.#command === '') return;
+    const child = nameOf(slot);
+    if (this.#running.size >= this.#max) {
+      this.#unreported += 1;
+      this.#log.warn({ child, unreported: this.#unreported }, 'crash not reported: too many');
+      return;
+    }
+    const text = redact(JSON.stringify(this.#reportOf(slot, end)));
+    this.#unreported = 0;
+    this.#run(`${text}\n`, child);
+  }
+
+  #reportOf(slot: ChildSlot, { child, code, signal, uptimeMs }: SeenEnd): CrashReport {
+    const { lastWords, killedFor, why, restarts, figures } = slot;
+    const said = why === undefined ? null : { name: 'StartError', message: why, stack: '' };
+    const { name, message, stack, lines = [] } = lastWords ?? {};
+    const thrown = name === undefined ? null : { name, message: `${message}`, stack: `${stack}` };
+    return {
+      event: 'crash',
+      process: nameOf(slot),
+      pid: child.pid,
+      exitCode: code,
+      signal,
+      killed: killedFor ?? null,
+      error: thrown ?? said,
+      uptimeMs,
+      at: new Date().toISOString(),
+      restarts,
+      figures,
+      version: OWSLA_VERSION,
+      node: process.version,
+      host: hostname(),
+      log: lines,
+      unreported: this.#unreported,
+    };
+  }
+
+  #run(text: string, child: string): void {
+    // In a group of its own: Ctrl-C is not for it, and what it starts ends with it.
+    const command = spawn('/bin/sh', ['-c', this.#command], {
+      stdio: ['pipe', 'ignore', 'pipe'],
+      detached: true,
+      env: childEnvironment(),
+    });
+    let errors = '';
+    command.stderr.on('data', (chunk) => {
+      if (errors.length < STDERR_CHARS_MAX) errors += String(chunk).slice(0, STDERR_CHARS_MAX);
+    });
+    // It need not read.
+    command.stdin.on('error', () => {});
+    command.stderr.on('error', () => {});
+    command.stdin.end(text);
+    this.#running.set(
+      command,
+      setTimeout(() => this.#kill(command), this.#ms),
+    );
+    const onEnd = (fields: object, isDone: boolean) => {
+      clearTimeout(this.#running.get(command));
+      if (!this.#running.delete(command)) return;
+      const stderr = errors === '' ? {} : { stderr: errors.trim() };
+      if (isDone) this.#log.info({ child }, 'crash reported');
+      else
+        this.#log.warn({ child, ...fields, ...stderr }, 'crash not reported: the command failed');
+      if (this.#running.size === 0) this.#onIdle?.();
+    };
+    command.on('error', (error) => onEnd({ err: error }, false));
+    command.on('exit', (code, signal) => onEnd({ code, signal }, code === 0));
+  }
+
+  #kill({ pid }: ChildProcess): void {
+    try {
+      if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+    } catch {
+      // It has just ended.
+    }
+  }
+
+  /** Ends all commands. */
+  stop(): void {
+    for (const command of this.#running.keys()) this.#kill(command);
+  }
+
+  /** Resolves when no command is running, after `crashReportMs` at the latest. */
+  settled(): Promise<void> {
+    if (this.#running.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+}

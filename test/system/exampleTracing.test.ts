@@ -1,0 +1,81 @@
+/** Spans that join: examples/tracing.ts with OpenTelemetry, a real node, a device and back. */
+import { randomUUID } from 'node:crypto';
+import t from 'tap';
+import { TYPE } from '../../src/wire/message.ts';
+import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Command } from '../helpers/processes/command.ts';
+import { at } from '../helpers/processes/programs.ts';
+import { Server } from '../helpers/processes/server.ts';
+
+const prefix = `test-${randomUUID()}`;
+const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
+const DEVICE_SPAN = '00f067aa0ba902b7';
+const EMPTY = Buffer.alloc(0);
+
+const broker = await findBroker();
+const server = await Server.start({ amqp: broker.url, prefix });
+const backend = await Backend.connect(broker.url);
+t.teardown(async () => {
+  await server.stop();
+  await backend.close();
+  await forgetTopology(broker.url, prefix);
+  await broker.stop();
+});
+
+interface Span {
+  readonly name: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parent?: string;
+}
+
+function spansOf({ output }: Command): Span[] {
+  const lines = output.split('\n').filter((line) => line.startsWith('{'));
+  return lines.map((line) => JSON.parse(line) as Span);
+}
+
+t.test('one trace: device, backend, device, backend', async (t) => {
+  const env = { OWSLA_AMQP: broker.url, OWSLA_PREFIX: prefix };
+  const example = new Command([process.execPath, at('examples/tracing.ts')], env);
+  t.teardown(() => example.end('SIGKILL'));
+  await example.prints(/^ready/m);
+  const device = await Device.open(server.port, 'door-17');
+  t.teardown(() => device.close());
+  const traceparent = `00-${TRACE}-${DEVICE_SPAN}-01`;
+  const meta = { traceparent, tracestate: 'owsla=t61rcWkgMzE' };
+
+  device.send({ type: TYPE.REQUEST, id: 1, topic: 'door.open', payload: EMPTY, meta });
+  const command = await device.expect(TYPE.COMMAND);
+  device.send({ type: TYPE.RESULT, id: command.id, status: 0, payload: EMPTY });
+  await example.prints(/outcome result/);
+
+  const spans = spansOf(example);
+  const [answer, light, outcome] = ['answer', 'light', 'outcome result'].map((name) =>
+    spans.find((span) => span.name === name),
+  );
+  t.match([answer, light, outcome], [{ traceId: TRACE }, { traceId: TRACE }, { traceId: TRACE }]);
+  t.equal(answer?.parent, DEVICE_SPAN, 'the backend continues the device’s span');
+  t.equal(light?.parent, answer?.spanId);
+  t.equal(command.traceparent, `00-${TRACE}-${light?.spanId}-01`, 'and the device the backend’s');
+  t.equal(command.tracestate, meta.tracestate);
+  t.equal(outcome?.parent, light?.spanId, 'and the outcome joins them');
+});
+
+t.test('a malformed context costs nothing but itself, and is counted', async (t) => {
+  const device = await Device.open(server.port, 'door-18');
+  t.teardown(() => device.close());
+
+  for (const [at, meta] of [
+    { traceparent: 'no context' },
+    { traceparent: `00-${TRACE}-${DEVICE_SPAN}-01`, tracestate: '=' },
+    { traceparent: 'x'.repeat(10_000) },
+  ].entries()) {
+    device.send({ type: TYPE.EVENT, id: at + 1, topic: 't', payload: EMPTY, meta });
+    t.match(await device.expect(TYPE.ACK), { id: at + 1 });
+  }
+
+  t.equal(await server.metricNow('owsla_trace_drops_total', 'reason="bad-traceparent"'), 2);
+  t.equal(await server.metricNow('owsla_trace_drops_total', 'reason="bad-tracestate"'), 1);
+});

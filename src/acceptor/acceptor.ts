@@ -21,7 +21,7 @@ import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
 import { within } from '../node/drain.ts';
 import { linksMaxOf } from '../node/files.ts';
-import { registrarSocket } from '../node/ipc.ts';
+import { type Kept, registrarSocket } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
 import type { Degraded } from '../node/report.ts';
 import { MESSAGE_TYPES } from '../wire/message.ts';
@@ -68,6 +68,8 @@ export interface AcceptorStart {
   readonly sockets: ReadonlyMap<string, BoundSocket>;
   /** 48 bytes, base64: of TLS tickets, the same in all acceptors. */
   readonly ticketKey: string;
+  /** By listener: of files that cannot be used now. */
+  readonly kept: Readonly<Record<string, Kept>>;
   /** 32 bytes, base64: of hashes of tokens, the same in all processes of the node. */
   readonly authSecret: string;
   readonly log: Logger;
@@ -205,17 +207,16 @@ function buildDevices(
 ) {
   const { start, counters, registry, room, blockList } = shared;
   const { config, log } = start;
-  const { limits, onBrokerLoss: policy } = config;
+  const { limits, listeners, onBrokerLoss: policy } = config;
   const refusals = new RefusalLog({ log, limits, clock });
-  const makeProtocol = v1Protocol;
-  const { listeners } = config;
-  const files = new ListenerFiles(listeners, () => clock.wall());
+  const files = new ListenerFiles(listeners, () => clock.wall(), start.kept);
+  files.sayFaults(log);
   const addresses = addressesOf(config);
   const retryAfter = () => spread(limits.authRetryMs);
   const known = { files, addresses, backend, registry, blockList };
   const prover = new Identities({ listeners, ...known, retryAfter, clock });
   const around = { registry, room, routes, presence, refusals, prover };
-  const links = { makeProtocol, spread, linksMax, busyShare: watchBusy() };
+  const links = { makeProtocol: v1Protocol, spread, linksMax, busyShare: watchBusy() };
   const endpoints = new Endpoints({ limits, counters, clock, ...links, ...around });
   const retryMs = limits.brokerLossRetryMs;
   const lossPolicy = new BrokerLossPolicy({
@@ -229,10 +230,10 @@ function buildDevices(
     if (!lossPolicy.isRefusing) endpoints.accept(socket, acceptedUs, origin);
     else endpoints.refuse(socket, 'broker-lost', retryMs);
   };
-  const onFailure = refusals.onTurnedAway;
   const ticketKey = Buffer.from(start.ticketKey, 'base64');
-  const ways = { listeners, files, addresses, ticketKey, onReady, onFailure };
-  const entrance = new Entrance({ limits, counters, clock, ...ways });
+  const ways = { listeners, files, addresses, ticketKey, onReady };
+  const { onTurnedAway: onFailure } = refusals;
+  const entrance = new Entrance({ limits, counters, clock, onFailure, ...ways });
   const admission = new Admission<Arrived>({
     limits,
     counters,
@@ -318,10 +319,11 @@ class Acceptor implements RunningAcceptor {
 
   renewFiles(ticketKey: string): void {
     const { start, files, entrance, identities } = this.#parts;
+    const before = files.all();
     renewFiles(start.config.listeners, files, start.log, (listener) =>
       entrance.renew(listener, Buffer.from(ticketKey, 'base64')),
     );
-    identities.endRevoked();
+    identities.endWithdrawn(before);
   }
 
   notReady(): string | undefined {
@@ -334,14 +336,14 @@ class Acceptor implements RunningAcceptor {
   }
 
   degraded(): Degraded[] {
-    const { broker, publishers, counters } = this.#parts;
-    if (!broker.canPublish) return [];
+    const { broker, publishers, counters, files } = this.#parts;
+    const old = files.faults.map((why) => ({ part: 'files' as const, reason: why }));
+    if (!broker.canPublish) return old;
     const { event, request } = publishers;
     const reason = counters.brokerBlocked ? 'the broker blocks publishes' : 'no confirms';
     const parts = { events: event, requests: request };
-    return (['events', 'requests'] as const).flatMap((part) =>
-      parts[part].owedMs > OWED_MS ? { part, reason } : [],
-    );
+    const slow = (['events', 'requests'] as const).filter((part) => parts[part].owedMs > OWED_MS);
+    return [...old, ...slow.map((part) => ({ part, reason }))];
   }
 
   async drain(): Promise<void> {

@@ -9,6 +9,10 @@ import type { StartError } from './errors.ts';
 const PRIVATE_BYTES_MAX = 65_536;
 const OTHERS = 0o077;
 
+/** How the text at a path is had: `read` gives that of the file. */
+export type ReadVia = (path: string, read: () => string) => string;
+export const readNow: ReadVia = (_, read) => read();
+
 /**
  * What is checked is what is read, whatever happens to the name meanwhile. Throws what `fail` makes
  * of a reason.

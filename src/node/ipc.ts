@@ -25,8 +25,20 @@ export interface StartMessage {
   readonly folder: string;
   /** Of TLS tickets: 48 bytes, base64. A secret; acceptors only. */
   readonly ticketKey: string;
+  /** By listener: of those alone whose files cannot be used now. With secrets; acceptors only. */
+  readonly kept: Readonly<Record<string, Kept>>;
   /** Of hashes of tokens: 32 bytes, base64, for as long as the node runs. Not the observer's. */
   readonly authSecret: string;
+}
+
+/** What the files of a listener held when they could last be used. */
+export interface Kept {
+  /** By path. */
+  readonly texts: Readonly<Record<string, string>>;
+  /** When, in ms since 1970. */
+  readonly at: number;
+  /** Why what is on disk cannot be used. */
+  readonly why: string;
 }
 
 /** One child as the supervisor sees it. */

@@ -14,7 +14,7 @@ import { OWSLA_VERSION } from './version.ts';
 
 /** Works, and something does not. */
 export interface Degraded {
-  readonly part: 'events' | 'requests' | 'presence' | 'commands' | 'auth';
+  readonly part: 'events' | 'requests' | 'presence' | 'commands' | 'auth' | 'files';
   readonly reason: string;
 }
 

@@ -37,6 +37,7 @@ import {
   notify,
   servesDevices,
 } from './childSlot.ts';
+import { KeptFiles } from './keptFiles.ts';
 import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
 import { Tickets } from './tickets.ts';
 import { UnixSockets } from './unixSockets.ts';
@@ -71,6 +72,7 @@ class Supervisor {
   readonly #keepers: readonly FolderKeeper[];
   readonly #sockets: UnixSockets;
   readonly #tickets: Tickets;
+  readonly #kept: KeptFiles;
   /** In ms since 1970, for people. */
   readonly #startedAt = Date.now();
   /** Names this start of the node. */
@@ -101,6 +103,7 @@ class Supervisor {
     const { traceDir, runDir } = config;
     this.#sockets = new UnixSockets(config.listeners);
     this.#tickets = new Tickets(config.listeners, performance.now());
+    this.#kept = new KeptFiles(config.listeners, Date.now);
     const own = new FolderKeeper(this.#folder, log);
     this.#keepers = runDir === '' ? [own] : [own, new FolderKeeper(runDir, log, makeRunDir)];
     this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
@@ -142,7 +145,8 @@ class Supervisor {
     const { role, index } = slot;
     this.#sockets.give(slot);
     const names = { role, index, incarnation, node: this.#node };
-    const start = { ...names, folder: this.#folder, ...this.#tickets.secretsFor(role) };
+    const kept = role === 'acceptor' ? this.#kept.look() : {};
+    const start = { ...names, folder: this.#folder, ...this.#tickets.secretsFor(role), kept };
     notify(slot, { type: 'start', config: this.#config, ...start });
     this.#notifyNode();
   }
@@ -209,6 +213,7 @@ class Supervisor {
   /** Certificates, revocation lists and keys; TLS tickets have a new key if need be. */
   #renewFiles(): void {
     this.#tickets.renew(performance.now());
+    this.#kept.look();
     for (const slot of this.#acceptors) {
       notify(slot, { type: 'renew', ticketKey: this.#tickets.key });
     }

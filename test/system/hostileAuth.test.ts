@@ -2,17 +2,17 @@
  * Who may not connect: each hostile client ends before WELCOME and with the right word, changes no
  * presence, and takes nothing from the device that it says it is, which is connected all along.
  */
-import { createPublicKey, randomBytes } from 'node:crypto';
+import { createPublicKey, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import t, { type Test } from 'tap';
-import { devicePskKey, deviceTokenKey, makeToken } from '../../src/base/deviceKeys.ts';
+import { devicePskKey, deviceTokenKey, makeToken, newGroupKey } from '../../src/base/deviceKeys.ts';
 import type { AuthReason } from '../../src/base/errors.ts';
 import type { Message } from '../../src/wire/message.ts';
 import { Device, event, hello, request } from '../helpers/fakes/device.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
-import type { Issued } from '../helpers/processes/authority.ts';
+import { Authority, type Issued } from '../helpers/processes/authority.ts';
 import { noOpenssl } from '../helpers/processes/programs.ts';
 import {
   binary,
@@ -576,6 +576,69 @@ t.test('live links whose proof ends', { skip }, async (t) => {
       t.notOk(later.isSessionReused(), 'its ticket is void');
     });
   }
+
+  t.test('live links: a group key or an authority that is removed ends its links', async (t) => {
+    const { lab } = at;
+    const added = newGroupKey();
+    authority.save('keys.yaml', `${at.keysText}g9: ${added}\n`);
+    const other = new Authority({ name: 'Old CA' });
+    t.teardown(() => other.remove());
+    const labCa = lab.ca;
+    lab.save('ca.pem', labCa + other.ca);
+    await renew(at);
+    const key9 = createSecretKey(Buffer.from(added, 'base64'));
+    const by9 = makeToken(key9, 'g9', 'moves-1', 0);
+    const psk = (id: string, key: KeyObject, keyId: string) => ({
+      pskCallback: () => ({ psk: devicePskKey(key, id), identity: `${keyId}.${id}` }),
+      ...{ checkServerIdentity: () => undefined, ciphers: 'TLS_AES_128_GCM_SHA256:PSK' },
+    });
+    const certOf = (by: Authority, id: string) => {
+      const { cert, key } = by.issue(id, { san: `URI:urn:device:${id}` });
+      return { cert, key };
+    };
+    const going = [
+      await opened(at.plain('by-key'), 'moves-1', by9),
+      await opened(at.tls('by-psk', psk('moves-2', key9, 'g9')), 'moves-2'),
+      await opened(at.tls('by-lab', certOf(other, 'moves-3')), 'moves-3'),
+    ];
+    const staying = [
+      await opened(at.plain('by-key'), 'stays-1', makeToken(groupKey, 'g1', 'stays-1', 0)),
+      await opened(at.tls('by-psk', psk('stays-2', groupKey, 'g1')), 'stays-2'),
+      await opened(at.tls('by-lab', certOf(lab, 'stays-3')), 'stays-3'),
+    ];
+    authority.save('keys.yaml', at.keysText);
+    lab.save('ca.pem', labCa);
+    await renew(at);
+    for (const one of going) t.match(await one.expect('bye'), { reason: 'auth-expired' });
+    for (const one of staying) {
+      one.send({ type: 'ping' });
+      await one.expect('pong');
+    }
+  });
+
+  t.test('live links: an acceptor starts also while a file is broken', async (t) => {
+    const before = authority.read('keys.yaml');
+    const token = makeToken(groupKey, 'g1', 'keeps', 0);
+    authority.save('keys.yaml', 'g1: c2VjcmV0LXdvcmQ=');
+    const ready = () => at.server.log.filter(({ msg }) => msg === 'child ready').length;
+    for (let at1 = 1; at1 <= 2; at1 += 1) {
+      const seen = ready();
+      process.kill(at.server.childPid(`acceptor ${at1}`), 'SIGKILL');
+      await waitFor('another acceptor', () => ready() > seen);
+    }
+    const line = at.server.log.findLast(({ msg }) => msg === 'older files are in use');
+    t.match(line, { level: 'error', reason: /keys\.yaml/ });
+    t.notMatch(JSON.stringify(line), /c2VjcmV0/, 'none of what is in it');
+    for (let links = 0; links < 4; links += 1) {
+      (await opened(at.plain('by-key'), 'keeps', token)).close();
+    }
+    await waitFor('degraded', async () =>
+      (await at.server.page('/health/ready')).includes('keys.yaml'),
+    );
+    authority.save('keys.yaml', before);
+    await renew(at);
+    await waitFor('whole', async () => !(await at.server.page('/health/ready')).includes('files'));
+  });
 
   t.test('live links: a broken file leaves all in use that were', async (t) => {
     const token = makeToken(groupKey, 'g1', 'keeps', 0);

@@ -41,6 +41,8 @@ export class Endpoint {
   deviceId = '';
   /** What its device may publish; undefined: everything. */
   topics: TopicFilter | undefined;
+  /** What it was let in by, where that may be withdrawn. */
+  groupKey: Proof['groupKey'];
   /** Messages under way: the routes `hold` and `release`. */
   inFlight = 0;
 
@@ -139,7 +141,6 @@ export class Endpoint {
     if (this.pausedAt === 0) this.#end('peer-fin');
   }
 
-  /** The socket is gone, for whatever reason. */
   closed(): void {
     if (this.isLive) this.#leave('peer-reset');
     this.state = 'closed';
@@ -227,6 +228,7 @@ export class Endpoint {
     const { limits, clock } = this.#host;
     this.deviceId = deviceId;
     this.topics = proof.topics;
+    this.groupKey = proof.groupKey;
     this.keepaliveMs = ruleKeepalive(keepalive, limits);
     this.state = 'open';
     this.#host.onOpen(this, proof);
@@ -258,8 +260,6 @@ export class Endpoint {
     bump(this.#host.counters.errors, error.code);
     this.#send('error', this.#protocol.error(error));
   }
-
-  // To the device.
 
   /** An EVENT is safe at the broker. */
   acknowledge(id: number): void {

@@ -149,7 +149,9 @@ export class Identity {
   #byPsk({ pskIdentity }: Origin, greeting: Greeting): AuthVerdict | undefined {
     if (pskIdentity === undefined) return undefined;
     const device = pskIdentity.slice(pskIdentity.indexOf('.') + 1);
-    return isSame(device, greeting.deviceId) ? this.#proof('psk') : authFailure('other-device');
+    if (!isSame(device, greeting.deviceId)) return authFailure('other-device');
+    const groupKey = this.#sources.keys()?.get(pskIdentity.slice(0, pskIdentity.indexOf('.')));
+    return groupKey ? { ...this.#proof('psk'), groupKey } : authFailure('unknown-key');
   }
 
   #byKey({ deviceId, token }: Greeting, now: number): AuthVerdict | undefined {
@@ -158,7 +160,8 @@ export class Identity {
     if (keys === undefined) return authFailure('unavailable');
     const verdict = verifyToken(token, deviceId, keys, now);
     if ('reason' in verdict) return authFailure(verdict.reason);
-    return this.#proof('key', verdict.expiresAt);
+    const groupKey = keys.get(token.split('.')[1] ?? '');
+    return { ...this.#proof('key', verdict.expiresAt), ...(groupKey ? { groupKey } : {}) };
   }
 
   #byJwt({ deviceId, token }: Greeting, now: number): Answer | undefined {

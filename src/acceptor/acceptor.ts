@@ -21,7 +21,7 @@ import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
 import { within } from '../node/drain.ts';
 import { linksMaxOf } from '../node/files.ts';
-import { type Kept, registrarSocket } from '../node/ipc.ts';
+import { registrarSocket, type StartMessage } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
 import type { Degraded } from '../node/report.ts';
 import { MESSAGE_TYPES } from '../wire/message.ts';
@@ -69,7 +69,7 @@ export interface AcceptorStart {
   /** 48 bytes, base64: of TLS tickets, the same in all acceptors. */
   readonly ticketKey: string;
   /** By listener: of files that cannot be used now. */
-  readonly kept: Readonly<Record<string, Kept>>;
+  readonly kept: StartMessage['kept'];
   /** 32 bytes, base64: of hashes of tokens, the same in all processes of the node. */
   readonly authSecret: string;
   readonly log: Logger;

@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 import type { Config } from '../base/config.ts';
 import type { ExitCode } from '../base/errors.ts';
+import type { Kept } from '../base/privateFile.ts';
 
 export const CHILD_ROLES = ['acceptor', 'registrar', 'observer'] as const;
 export type ChildRole = (typeof CHILD_ROLES)[number];
@@ -29,16 +30,6 @@ export interface StartMessage {
   readonly kept: Readonly<Record<string, Kept>>;
   /** Of hashes of tokens: 32 bytes, base64, for as long as the node runs. Not the observer's. */
   readonly authSecret: string;
-}
-
-/** What the files of a listener held when they could last be used. */
-export interface Kept {
-  /** By path. */
-  readonly texts: Readonly<Record<string, string>>;
-  /** When, in ms since 1970. */
-  readonly at: number;
-  /** Why what is on disk cannot be used. */
-  readonly why: string;
 }
 
 /** One child as the supervisor sees it. */

@@ -72,6 +72,8 @@ class Registrar implements RunningChild {
   readonly #answers: Answers;
   readonly #server: StreamServer;
   readonly #blocked: BlockedDevices;
+  /** Of live acceptors, for people, by incarnation. */
+  #names: ReadonlyMap<string, string> = new Map();
   readonly #authServer: AuthServer;
   readonly #report: ReturnType<typeof startReport>;
   readonly #loop: BatchLoop;
@@ -155,7 +157,10 @@ class Registrar implements RunningChild {
     return new BlockedDevices({
       ...{ store, limits, log: this.#log, wall: systemClock.wall },
       onKnown: (devices) => server.listBlocked(devices),
-      onChange: (message) => server.tellBlocked(message),
+      onChange: async (message) => {
+        const late = await server.tellBlocked(message);
+        return late.map((acceptor) => this.#names.get(acceptor) ?? acceptor);
+      },
     });
   }
 
@@ -288,6 +293,9 @@ class Registrar implements RunningChild {
     const live = children.flatMap(({ role, incarnation }) =>
       role === 'acceptor' && incarnation !== undefined ? [incarnation] : [],
     );
+    this.#names = new Map(
+      children.map(({ role, index, incarnation = '' }) => [incarnation, `${role} ${index}`]),
+    );
     this.#recorder.onNode(live);
     this.#server.makeRoom();
     this.#loop.wake();
@@ -299,6 +307,7 @@ class Registrar implements RunningChild {
     Object.assign(counters, { waiting, outbox, held, streams: this.#server.size });
     this.#authServer.count();
     counters.brokerUp = this.#broker.isUp ? 1 : 0;
+    counters.blocked = this.#blocked.size;
     counters.walBytes = this.#store.walBytes;
     counters.degraded = this.#health.degraded().every(({ part }) => part === 'auth') ? 0 : 1;
   }

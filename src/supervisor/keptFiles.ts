@@ -8,7 +8,8 @@
 import { readFiles } from '../acceptor/establish/listenerFiles.ts';
 import { StartError } from '../base/errors.ts';
 import type { ListenerConfig } from '../base/listeners.ts';
-import type { Kept, StartMessage } from '../node/ipc.ts';
+import type { Kept } from '../base/privateFile.ts';
+import type { StartMessage } from '../node/ipc.ts';
 
 export class KeptFiles {
   readonly #listeners: readonly ListenerConfig[];

@@ -9,7 +9,7 @@ import { type GroupKeys, readGroupKeys } from '../../base/deviceKeys.ts';
 import { StartError } from '../../base/errors.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Kept } from '../../node/ipc.ts';
+import type { Kept } from '../../base/privateFile.ts';
 import { type JwtKey, readJwtKeys } from '../identity/jwt.ts';
 import { type ReadHow, readTlsFiles, type TlsFiles } from './tlsFiles.ts';
 

@@ -136,6 +136,10 @@ export class Recorder {
   // From one acceptor's stream. Messages of an acceptor that is not live are ignored.
 
   /** Is this incarnation accepted? One that the supervisor has not named yet may be so later. */
+  liveAcceptors(): readonly string[] {
+    return [...(this.#live?.keys() ?? [])];
+  }
+
   isLive(acceptor: string): boolean {
     return this.#live?.has(acceptor) === true;
   }

@@ -9,6 +9,9 @@ import type { ConnectionOptions } from 'node:tls';
 import t, { type Test } from 'tap';
 import { devicePskKey, deviceTokenKey, makeToken, newGroupKey } from '../../src/base/deviceKeys.ts';
 import type { AuthReason } from '../../src/base/errors.ts';
+import { makeLimits } from '../../src/base/limits.ts';
+import { askNode } from '../../src/cli/askNode.ts';
+import type { BlockAnswer } from '../../src/registrar/blockedDevices.ts';
 import type { Message } from '../../src/wire/message.ts';
 import { Device, event, hello, request } from '../helpers/fakes/device.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
@@ -28,6 +31,7 @@ import { AuthWorld, goodJwt, ISSUER, jwtOf, pemOf, STRANGER } from '../helpers/w
 
 /** Whom all of them say they are. */
 const VICTIM = 'door-1';
+const KEPT_OUT = 'door-9';
 
 /** `silence`: no frame at all, as there is no device yet that could read one. */
 type End = AuthReason | 'silence' | 'frame-too-long' | 'unexpected' | 'bad-device-id';
@@ -43,7 +47,7 @@ interface Case {
 const skip = noOpenssl;
 const world = skip
   ? undefined
-  : await AuthWorld.begin({ limits: { proxyMs: 400, refusalLinesMax: 1_000 } });
+  : await AuthWorld.begin({ limits: { proxyMs: 400, refusalLinesMax: 1_000, authAskMs: 500 } });
 t.teardown(() => world?.end());
 
 const withToken = (token: string) => [hello(VICTIM, { token })];
@@ -390,6 +394,35 @@ function proxyCases({ tls, plain, groupKey }: AuthWorld): Case[] {
   ];
 }
 
+/** Whom an operator keeps out, and those about whom there is nobody to ask. */
+function refusedCases({ plain, groupKey }: AuthWorld): Case[] {
+  const good = makeToken(groupKey, 'g1', KEPT_OUT, 0);
+  return [
+    {
+      ...{ name: 'block: with a good token', end: 'blocked', socket: () => plain('by-key') },
+      says: [hello(KEPT_OUT, { token: good })],
+    },
+    {
+      ...{ name: 'block: by a proxy', end: 'blocked' },
+      socket: () => {
+        const socket = plain('by-proxy');
+        socket.write(v2(sslTlv(CLIENT.withCert, 0, name(KEPT_OUT))));
+        return socket;
+      },
+      says: [hello(KEPT_OUT)],
+    },
+    {
+      ...{ name: 'block: its name and another’s token', end: 'bad-signature' },
+      socket: () => plain('by-key'),
+      says: [hello(KEPT_OUT, { token: makeToken(groupKey, 'g1', VICTIM, 0) })],
+    },
+    ...['', 'x'].map((token) => ({
+      ...{ name: `backend: nobody to ask, token ${token}`, end: 'unavailable' as const },
+      ...{ socket: () => plain('by-backend'), says: withToken(token) },
+    })),
+  ];
+}
+
 /** A ClientHello, and then what the server says to it, as frames. */
 function tlsBytes(plain: Plain): Duplex {
   const socket = plain('by-key');
@@ -406,6 +439,11 @@ async function restOf(socket: Duplex, says: readonly Message[]): Promise<Message
   return rest;
 }
 
+/** Not its fault: BYE and no ERROR. */
+const ONLY_BYE: Readonly<Partial<Record<End, string>>> = {
+  blocked: 'blocked',
+  unavailable: 'auth-unavailable',
+};
 const UNAUTHENTIC: readonly End[] = ['silence', 'frame-too-long', 'unexpected', 'bad-device-id'];
 
 async function meet(t: Test, one: Case): Promise<void> {
@@ -417,8 +455,9 @@ async function meet(t: Test, one: Case): Promise<void> {
         ? message.reason
         : message.type,
   );
+  const only = ONLY_BYE[one.end];
   const code = UNAUTHENTIC.includes(one.end) ? one.end : 'auth-failed';
-  t.same(words, code === 'silence' ? [] : [code, code], one.name);
+  t.same(words, only ? [only] : code === 'silence' ? [] : [code, code], one.name);
 }
 
 t.test('hostile clients', { skip }, async (t) => {
@@ -434,10 +473,18 @@ t.test('hostile clients', { skip }, async (t) => {
   await waitFor('the holder to be seen', () => presence.heard.length === 1);
   const cases = [
     ...[...keyCases(at), ...jwtCases(at), ...certCases(at), ...pskCases(at), ...proxyCases(at)],
+    ...refusedCases(at),
   ];
   t.ok(cases.length >= 60, `${cases.length} cases`);
   await waitFor('the revocation list to be read', () => readAgain(at, 'by-any') === 2);
 
+  const ask = { runDir: at.runDir, limits: makeLimits() };
+  const { late } = (await askNode(ask, (ask) =>
+    ask('block', { device: KEPT_OUT }),
+  )) as BlockAnswer & {
+    readonly late: readonly string[];
+  };
+  t.same(late, [], 'all acceptors know whom they keep out');
   for (const one of cases) await meet(t, one);
 
   t.test('hostile clients: a PROXY header that is cut at every byte', async (t) => {

@@ -30,7 +30,7 @@ export interface NodeQuestionsOptions {
 export function nodeQuestions(options: NodeQuestionsOptions): AnswersByKind {
   return {
     status: () => statusOf(options),
-    block: toRegistrar(options, 'block'),
+    block: async (body) => named(options, await toRegistrar(options, 'block')(body)),
     unblock: toRegistrar(options, 'unblock'),
     blocked: toRegistrar(options, 'blocked'),
   };
@@ -47,6 +47,16 @@ function toRegistrar({ status, children }: NodeQuestionsOptions, kind: string): 
     }
     return children.ask(registrar.incarnation, kind, { ...Object(body), who: WHO });
   };
+}
+
+/** Acceptors, of which the registrar knows incarnations, by the names that people know. */
+function named({ status }: NodeQuestionsOptions, answer: unknown): unknown {
+  const { late = [], ...others } = Object(answer) as { readonly late?: readonly string[] };
+  const nameOf = (acceptor: string) => {
+    const child = status.node?.children.find(({ incarnation }) => incarnation === acceptor);
+    return child === undefined ? acceptor : `acceptor ${child.index}`;
+  };
+  return { ...others, late: late.map(nameOf) };
 }
 
 async function statusOf(options: NodeQuestionsOptions): Promise<StatusAnswer> {

@@ -72,8 +72,6 @@ class Registrar implements RunningChild {
   readonly #answers: Answers;
   readonly #server: StreamServer;
   readonly #blocked: BlockedDevices;
-  /** Of live acceptors, for people, by incarnation. */
-  #names: ReadonlyMap<string, string> = new Map();
   readonly #authServer: AuthServer;
   readonly #report: ReturnType<typeof startReport>;
   readonly #loop: BatchLoop;
@@ -157,10 +155,7 @@ class Registrar implements RunningChild {
     return new BlockedDevices({
       ...{ store, limits, log: this.#log, wall: systemClock.wall },
       onKnown: (devices) => server.listBlocked(devices),
-      onChange: async (message) => {
-        const late = await server.tellBlocked(message);
-        return late.map((acceptor) => this.#names.get(acceptor) ?? acceptor);
-      },
+      onChange: (message) => server.tellBlocked(message),
     });
   }
 
@@ -292,9 +287,6 @@ class Registrar implements RunningChild {
   onNode({ children }: NodeMessage): void {
     const live = children.flatMap(({ role, incarnation }) =>
       role === 'acceptor' && incarnation !== undefined ? [incarnation] : [],
-    );
-    this.#names = new Map(
-      children.map(({ role, index, incarnation = '' }) => [incarnation, `${role} ${index}`]),
     );
     this.#recorder.onNode(live);
     this.#server.makeRoom();

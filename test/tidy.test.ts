@@ -165,8 +165,13 @@ const LAYERS: readonly Layer[] = [
     types: ['src/wire/message.ts', 'src/wire/protocol.ts'],
   },
   {
-    // It alone picks what links speak.
+    // It alone, with devices.ts, picks what links speak.
     holds: 'src/acceptor/acceptor.ts',
+    values: ['src/base/', 'src/wire/', 'src/acceptor/', 'src/broker/', 'src/node/'],
+    types: ['pino', 'node:net'],
+  },
+  {
+    holds: 'src/acceptor/devices.ts',
     values: ['src/base/', 'src/wire/', 'src/acceptor/', 'src/broker/', 'src/node/'],
     types: ['pino', 'node:net'],
   },

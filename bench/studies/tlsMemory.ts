@@ -109,7 +109,8 @@ backend owsla
 
 async function haproxyPlace(): Promise<Place> {
   const unix = join(files.folder, 'devices.sock');
-  const inner = await nodePlace('plain', { flags: ['--unix', unix] });
+  const flags = ['--unix', unix, '--auth', 'none'];
+  const inner = await nodePlace('plain', { flags });
   const port = await freePort();
   const haproxy = await Haproxy.start(haproxyConfig(port, unix));
   return {

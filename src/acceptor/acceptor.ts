@@ -5,12 +5,7 @@
  * Bound: a stop waits `drainMs` for messages in flight, then sends BYEs over `drainPaceMs`. It does
  * not listen before it knows whom the operator keeps out, however long that takes.
  */
-import type { Socket } from 'node:net';
-import type { Logger } from 'pino';
 import { systemClock } from '../base/clock.ts';
-import type { Config } from '../base/config.ts';
-import type { StartError } from '../base/errors.ts';
-import type { ListenerConfig } from '../base/listeners.ts';
 import { type Counters, makeCounters } from '../base/metrics.ts';
 import { Ticker } from '../base/ticker.ts';
 import { noTrace, traceTo } from '../base/trace.ts';
@@ -27,57 +22,28 @@ import { type Degraded, DRAINED } from '../node/report.ts';
 import { MESSAGE_TYPES } from '../wire/message.ts';
 import { v1Protocol } from '../wire/v1Protocol.ts';
 import { AcceptorBroker } from './acceptorBroker.ts';
-import { BrokerLossPolicy } from './brokerLossPolicy.ts';
 import { degradedOf } from './degraded.ts';
+import { buildDevices } from './devices.ts';
 import { sayBye, settled } from './drainLinks.ts';
-import { Admission } from './endpoint/admission.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
-import { Endpoints } from './endpoint/endpoints.ts';
-import type { BoundSocket } from './endpoint/listener.ts';
-import { Listeners, speaksLater } from './endpoint/listeners.ts';
-import type { Origin } from './endpoint/origin.ts';
-import { watchBusy } from './endpoint/overload.ts';
 import { Registry } from './endpoint/registry.ts';
 import { RoomSignal } from './endpoint/roomSignal.ts';
-import type { Presence, PublishedType, Routes } from './endpoint/routes.ts';
-import { closeShard, openLinks } from './endpoint/shards.ts';
+import type { PublishedType } from './endpoint/routes.ts';
+import { openLinks } from './endpoint/shards.ts';
 import { spreadBy } from './endpoint/spread.ts';
-import { addressesOf } from './establish/addresses.ts';
-import { Entrance } from './establish/entrance.ts';
-import type { OnFailure } from './establish/establish.ts';
-import { ListenerFiles, renewFiles } from './establish/listenerFiles.ts';
+import { renewFiles } from './establish/listenerFiles.ts';
 import { AuthClient } from './identity/authClient.ts';
 import { BlockList } from './identity/blockList.ts';
-import { Identities } from './identity/identities.ts';
 import { LinkChanges } from './linkChanges.ts';
 import { makeOperate, type Operate } from './operate/operate.ts';
 import { publishCounts } from './publishCounts.ts';
-import { RefusalLog } from './refusalLog.ts';
 import { DeviceCommands } from './route/deviceCommands.ts';
 import { Downlink } from './route/downlink.ts';
 import { Requests } from './route/requests.ts';
 import { Uplink } from './route/uplink.ts';
+import type { AcceptorStart, Shared } from './shared.ts';
 import { StreamClient } from './streamClient.ts';
 import { presenceOf, routesOf } from './ways.ts';
-
-export interface AcceptorStart {
-  readonly config: Config;
-  /** 1 to the number of acceptors. */
-  readonly index: number;
-  /** Names this process's reply queue; never used again by another. */
-  readonly incarnation: string;
-  /** Private folder of this node's Unix sockets. */
-  readonly folder: string;
-  /** Of the Unix listeners, by name: bound handles. */
-  readonly sockets: ReadonlyMap<string, BoundSocket>;
-  /** 48 bytes, base64: of TLS tickets, the same in all acceptors. */
-  readonly ticketKey: string;
-  /** 32 bytes, base64: of hashes of tokens, the same in all processes of the node. */
-  readonly authSecret: string;
-  readonly log: Logger;
-  /** This process cannot continue: one sentence for the operator. */
-  readonly onFatal: (error: StartError) => void;
-}
 
 export interface RunningAcceptor {
   readonly counters: Counters;
@@ -103,20 +69,6 @@ type AcceptorState = 'starting' | 'serving' | 'draining';
 const CLOSE_BROKER_MS = 1_000;
 /** How long a drain waits for the registrar to read the last ends. */
 const CLOSE_STREAM_MS = 500;
-
-/** The links there are, and word of room for their messages: what more than one way knows of. */
-interface Shared {
-  readonly start: AcceptorStart;
-  readonly counters: Counters;
-  readonly registry: Registry<Endpoint>;
-  readonly room: RoomSignal;
-  readonly blockList: BlockList;
-}
-
-/** Shared, and what people ask of the links and do to them. */
-interface Operated extends Shared {
-  readonly operate: Operate;
-}
 
 const clock = systemClock;
 const spread = spreadBy(Math.random);
@@ -194,73 +146,6 @@ function buildOperate(shared: Shared, requests: Requests, commands: DeviceComman
   return makeOperate({ ...start, registry, clock, spread, open, makeProtocol });
 }
 
-/** Devices: listener, admission, endpoints. */
-function buildDevices(
-  shared: Operated,
-  linksMax: number,
-  routes: Routes,
-  presence: Presence,
-  backend: AuthClient,
-) {
-  const { start, counters, registry, room, blockList, operate } = shared;
-  const { config, log } = start;
-  const { limits, onBrokerLoss: policy } = config;
-  const refusals = new RefusalLog({ log, limits, clock });
-  const { listeners } = config;
-  const files = new ListenerFiles(listeners, () => clock.wall());
-  files.count(counters);
-  const addresses = addressesOf(config);
-  const retryAfter = () => spread(limits.authRetryMs);
-  const known = { files, addresses, backend, registry, blockList };
-  const prover = new Identities({ listeners, ...known, retryAfter, clock });
-  const { ended: ends, drain, traces } = operate;
-  const { onGreeting } = traces;
-  const around = { registry, room, routes, presence, refusals, prover, ends, onGreeting };
-  const links = { makeProtocol, spread, linksMax, busyShare: watchBusy() };
-  const endpoints = new Endpoints({ limits, counters, clock, ...links, ...around });
-  const retryMs = limits.brokerLossRetryMs;
-  const lossPolicy = new BrokerLossPolicy({
-    policy,
-    limits,
-    log,
-    closeShard: (shard) => closeShard(registry, shard, 'broker-lost', () => spread(retryMs)),
-  });
-  // A link to be refused has waited for its admission too, so refusals are paced as well.
-  const onReady = (socket: Socket, acceptedUs: number, origin: Origin) => {
-    if (drain.isOn) endpoints.refuse(socket, 'draining', limits.drainRetryMs);
-    else if (lossPolicy.isRefusing) endpoints.refuse(socket, 'broker-lost', retryMs);
-    else endpoints.accept(socket, acceptedUs, origin);
-  };
-  const onFailure: OnFailure = (peer, failure, why, listener) => {
-    refusals.onTurnedAway(peer, failure, why);
-    ends.onTurnedAway(peer, failure, why, listener);
-  };
-  const ticketKey = Buffer.from(start.ticketKey, 'base64');
-  const ways = { listeners, files, addresses, ticketKey, onReady, onFailure };
-  const entrance = new Entrance({ limits, counters, clock, ...ways });
-  const admission = new Admission<Arrived>({
-    limits,
-    counters,
-    clock,
-    room: () => endpoints.room,
-    admit: ({ socket, listener }, acceptedUs) => entrance.begin(listener, socket, acceptedUs),
-    refuse: ({ socket, listener }, reason) =>
-      endpoints.refuse(socket, reason, undefined, speaksLater(listener)),
-  });
-  const onSocket = (socket: Socket, listener: ListenerConfig) => {
-    admission.arrive({ socket, listener });
-  };
-  const places = new Listeners(listeners, limits, onSocket);
-  const toDevices = { endpoints, refusals, lossPolicy, admission, places };
-  return { ...toDevices, files, identities: prover, entrance };
-}
-
-/** A socket, and where it was accepted. */
-interface Arrived {
-  readonly socket: Socket;
-  readonly listener: ListenerConfig;
-}
-
 type Parts = ReturnType<typeof build>;
 
 class Acceptor implements RunningAcceptor {
@@ -321,11 +206,12 @@ class Acceptor implements RunningAcceptor {
 
   renewFiles(ticketKey: string): void {
     const { start, files, entrance, identities } = this.#parts;
+    const before = files.all();
     renewFiles(start.config.listeners, files, start.log, (listener) =>
       entrance.renew(listener, Buffer.from(ticketKey, 'base64')),
     );
     files.count(this.counters);
-    identities.endRevoked();
+    identities.endWithdrawn(before);
   }
 
   notReady(): string | undefined {

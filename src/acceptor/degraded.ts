@@ -15,14 +15,16 @@ export interface DegradedParts {
   readonly broker: { readonly canPublish: boolean };
   readonly publishers: Readonly<Record<PublishedType, Pick<Publisher, 'owedMs'>>>;
   readonly counters: Pick<Counters, 'brokerBlocked'>;
+  readonly files: { readonly faults: readonly string[] };
 }
 
-export function degradedOf({ broker, publishers, counters }: DegradedParts): Degraded[] {
-  if (!broker.canPublish) return [];
+export function degradedOf({ broker, publishers, counters, files }: DegradedParts): Degraded[] {
+  const old = files.faults.map((why) => ({ part: 'files' as const, reason: why }));
+  if (!broker.canPublish) return old;
   const { event, request } = publishers;
   const reason = counters.brokerBlocked ? 'the broker blocks publishes' : 'no confirms';
   const parts = { events: event, requests: request };
-  return (['events', 'requests'] as const).flatMap((part) =>
-    parts[part].owedMs > OWED_MS ? { part, reason, cause: 'broker-blocking' as const } : [],
-  );
+  const cause = 'broker-blocking';
+  const slow = (['events', 'requests'] as const).filter((part) => parts[part].owedMs > OWED_MS);
+  return [...old, ...slow.map((part) => ({ part, reason, cause }) as const)];
 }

@@ -113,7 +113,8 @@ export class StreamClient {
   ): void {
     try {
       for (const message of reader.push(chunk)) {
-        hear(message, handlers);
+        if (message[0] === 'mark') this.answer(['marked', message[1]]);
+        else hear(message, handlers);
       }
     } catch {
       socket.destroy();
@@ -188,7 +189,10 @@ export class StreamClient {
   }
 }
 
-function hear(message: ToAcceptor, handlers: StreamHandlers): void {
+function hear(
+  message: Exclude<ToAcceptor, readonly ['mark', number]>,
+  handlers: StreamHandlers,
+): void {
   const [kind] = message;
   if (kind === 'takeover') handlers.onTakeover(message[1]);
   else if (kind === 'command') handlers.onCommand(message);

@@ -14,7 +14,7 @@ import {
 import { parseDocument } from 'yaml';
 import { EXIT, StartError } from './errors.ts';
 import { DEVICE_ID } from './names.ts';
-import { readPrivate } from './privateFile.ts';
+import { type ReadVia, readNow, readPrivate } from './privateFile.ts';
 
 export const KEY_ID = /^[A-Za-z0-9_-]{1,32}$/;
 export const GROUP_KEY_BYTES_MIN = 32;
@@ -31,6 +31,7 @@ export const TOKEN_LENGTH_MAX = 2 + 32 + 11 + 43 + 3;
 const TOKEN =
   /^k1\.([A-Za-z0-9_-]{1,32})\.(0|[1-9][0-9]{0,10})\.([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])$/;
 
+export type GroupKey = KeyObject;
 /** Group keys by key id, in the file's order. As KeyObjects, which no log and no dump shows. */
 export type GroupKeys = ReadonlyMap<string, KeyObject>;
 
@@ -45,9 +46,10 @@ export type TokenVerdict = { readonly expiresAt?: number } | { readonly reason: 
  * The group keys of the file at `path`. Throws a StartError (config) of one sentence when it cannot
  * be read, others may read it, or it holds anything but keys. No sentence has a key in it.
  */
-export function readGroupKeys(path: string): GroupKeys {
+export function readGroupKeys(path: string, via: ReadVia = readNow): GroupKeys {
   const fail = (why: string) => new StartError(EXIT.config, `the key file ${path} ${why}`);
-  const document = parseDocument(readPrivate(path, fail), {
+  const text = via(path, () => readPrivate(path, fail));
+  const document = parseDocument(text, {
     // All is text: a key id may look like a number or a date.
     schema: 'failsafe',
     logLevel: 'silent',
@@ -151,6 +153,11 @@ export function makeToken(groupKey: KeyObject, keyId: string, id: string, expire
 function sign(groupKey: KeyObject, keyId: string, id: string, expires: number): Buffer {
   const signed = `k1.${keyId}.${expires}.${id}`;
   return createHmac('sha256', deviceTokenKey(groupKey, id)).update(signed).digest();
+}
+
+export function isSameKey(one: KeyObject, other: KeyObject): boolean {
+  const [a, b] = [one.export(), other.export()];
+  return a.length === b.length && timingSafeEqual(a, b);
 }
 
 /** Does `token` prove that it comes from device `id`? It ends at `expiresAt` exactly. */

@@ -196,6 +196,7 @@ export const PRESENCE_METRICS = {
     'Events dropped, by reason: a subscriber’s queue did not accept them.',
   ),
   queries: countedBy('fate', QUERY_FATES, 'Presence queries, by what became of them.'),
+  blocked: { kind: 'gauge', help: 'Devices that are kept out by `owsla block`.' },
   streams: { kind: 'gauge', help: 'Acceptors connected to the registrar.' },
   brokerUp: { kind: 'gauge', help: '1 while the registrar’s AMQP connection is up.' },
   walBytes: {

@@ -9,6 +9,20 @@ import type { StartError } from './errors.ts';
 const PRIVATE_BYTES_MAX = 65_536;
 const OTHERS = 0o077;
 
+/** What the files of a listener held when they could last be used. */
+export interface Kept {
+  /** By path. */
+  readonly texts: Readonly<Record<string, string>>;
+  /** When, in ms since 1970. */
+  readonly at: number;
+  /** Why what is on disk cannot be used. */
+  readonly why: string;
+}
+
+/** How the text at a path is had: `read` gives that of the file. */
+export type ReadVia = (path: string, read: () => string) => string;
+export const readNow: ReadVia = (_, read) => read();
+
 /**
  * What is checked is what is read, whatever happens to the name meanwhile. Throws what `fail` makes
  * of a reason.

@@ -55,6 +55,9 @@ function blockCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsO
       }
       const isNew = answer.outcome === 'blocked';
       print(isNew ? `${device} is blocked` : `already blocked: ${lineOf(answer.row)}`);
+      if (answer.late.length > 0) {
+        print(`not yet known to ${answer.late.join(', ')}, which hear of it once they can`);
+      }
       exitWith(isNew ? BLOCK_EXIT.done : BLOCK_EXIT.already);
     },
   };

@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 import type { Config } from '../base/config.ts';
 import type { ExitCode } from '../base/errors.ts';
+import type { Kept } from '../base/privateFile.ts';
 
 export const CHILD_ROLES = ['acceptor', 'registrar', 'observer'] as const;
 export type ChildRole = (typeof CHILD_ROLES)[number];
@@ -25,6 +26,8 @@ export interface StartMessage {
   readonly folder: string;
   /** Of TLS tickets: 48 bytes, base64. A secret; acceptors only. */
   readonly ticketKey: string;
+  /** By listener: of those alone whose files cannot be used now. With secrets; acceptors only. */
+  readonly kept: Readonly<Record<string, Kept>>;
   /** Of hashes of tokens: 32 bytes, base64, for as long as the node runs. Not the observer's. */
   readonly authSecret: string;
 }

@@ -10,6 +10,8 @@
  *       <---------------------------------------  takeover, command
  *       <---------------------------------------  list-begin, block..., list-end, at each connect
  *       <---------------------------------------  then block, unblock: changes, also in between
+ *       <---------------------------------------  mark: is all of that read?
+ *     marked  ------------------------------------>     it is
  *     ask  --------------------------------------->     who is it? by `--auth backend`
  *       <---------------------------------------  said; and to all of them: verdict
  *     verdict...  <------------------------------>  all that either knows, at each connect
@@ -42,6 +44,7 @@ export type ToRegistrar =
   | readonly ['result', key: string, status: number, payload: Buffer]
   | AskMessage
   | VerdictMessage
+  | readonly ['marked', mark: number]
   | readonly [
       'unsent',
       key: string,
@@ -70,7 +73,9 @@ export type ToAcceptor =
       tracestate?: string | undefined,
     ]
   | BlockListMessage
-  | AuthMessage;
+  | AuthMessage
+  /** All before it has been read: say so by `marked`. */
+  | readonly ['mark', mark: number];
 
 /** Whom the operator keeps out. */
 export type BlockListMessage =

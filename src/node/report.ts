@@ -17,7 +17,7 @@ import { OWSLA_VERSION } from './version.ts';
 
 /** Works, and something does not. */
 export interface Degraded {
-  readonly part: 'events' | 'requests' | 'presence' | 'commands' | 'auth' | 'links';
+  readonly part: 'events' | 'requests' | 'presence' | 'commands' | 'auth' | 'links' | 'files';
   readonly reason: string;
   /** The alarm that it is worth, if it lasts. */
   readonly cause?: AlarmName;

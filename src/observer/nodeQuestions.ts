@@ -39,7 +39,7 @@ export function nodeQuestions(options: NodeQuestionsOptions): NodeAnswers {
   return {
     ...nodeLinks(options),
     status: () => statusOf(options),
-    block: toRegistrar(options, 'block'),
+    block: async (body, who) => named(options, await toRegistrar(options, 'block')(body, who)),
     unblock: toRegistrar(options, 'unblock'),
     blocked: toRegistrar(options, 'blocked'),
   };
@@ -62,6 +62,16 @@ function toRegistrar({ status, children }: NodeQuestionsOptions, kind: string): 
     }
     return children.ask(registrar.incarnation, kind, { ...Object(body), who });
   };
+}
+
+/** Acceptors, of which the registrar knows incarnations, by the names that people know. */
+function named({ status }: NodeQuestionsOptions, answer: unknown): unknown {
+  const { late = [], ...others } = Object(answer) as { readonly late?: readonly string[] };
+  const nameOf = (acceptor: string) => {
+    const child = status.node?.children.find(({ incarnation }) => incarnation === acceptor);
+    return child === undefined ? acceptor : `acceptor ${child.index}`;
+  };
+  return { ...others, late: late.map(nameOf) };
 }
 
 export async function statusOf(options: NodeQuestionsOptions): Promise<StatusAnswer> {

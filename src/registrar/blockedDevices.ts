@@ -18,7 +18,12 @@ const ROW_BYTES = 64;
 const CHAR_BYTES = 3;
 
 export type BlockAnswer =
-  | { readonly outcome: 'blocked' | 'already'; readonly row: BlockedDevice }
+  | {
+      readonly outcome: 'blocked' | 'already';
+      readonly row: BlockedDevice;
+      /** Acceptors that have not said in time that they know it. */
+      readonly late: readonly string[];
+    }
   | { readonly outcome: 'full'; readonly blockedMax: number };
 export type UnblockAnswer =
   | { readonly outcome: 'unblocked'; readonly row: BlockedDevice }
@@ -38,7 +43,8 @@ export interface BlockedDevicesOptions {
   readonly log: Pick<Logger, 'info'>;
   /** The set goes on to be what there is. */
   readonly onKnown: (devices: ReadonlySet<string>) => void;
-  readonly onChange: (message: BlockListMessage) => void;
+  /** Resolves with the acceptors that have not said in time that they know it. */
+  readonly onChange: (message: BlockListMessage) => Promise<readonly string[]>;
 }
 
 export class BlockedDevices {
@@ -48,6 +54,10 @@ export class BlockedDevices {
 
   constructor(options: BlockedDevicesOptions) {
     this.#options = options;
+  }
+
+  get size(): number {
+    return this.#devices?.size ?? 0;
   }
 
   /** Read it, if that is still to be done. Rejects with a StoreError, and may be tried again. */
@@ -89,9 +99,9 @@ export class BlockedDevices {
     if (blocking.outcome === 'full') return { outcome: 'full', blockedMax };
     // Told again also if it was in it already: that costs nothing, and repairs what was missed.
     devices.add(device);
-    onChange(['block', [device]]);
+    const told = onChange(['block', [device]]);
     if (blocking.outcome === 'blocked') log.info({ who, what: 'block', device, note }, AUDIT);
-    return blocking;
+    return { ...blocking, late: await told };
   }
 
   async #unblock(body: unknown): Promise<UnblockAnswer> {
@@ -101,7 +111,7 @@ export class BlockedDevices {
     const row = await store.unblock(device);
     if (row === undefined) return { outcome: 'not-blocked' };
     devices.delete(device);
-    onChange(['unblock', device]);
+    void onChange(['unblock', device]);
     log.info({ who, what: 'unblock', device }, AUDIT);
     return { outcome: 'unblocked', row };
   }

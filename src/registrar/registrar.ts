@@ -289,6 +289,7 @@ class Registrar implements RunningChild {
     Object.assign(counters, { waiting, outbox, held, streams: this.#server.size });
     this.#authServer.count();
     counters.brokerUp = this.#broker.isUp ? 1 : 0;
+    counters.blocked = this.#blocked.size;
     counters.walBytes = this.#store.walBytes;
     counters.storeDown = this.#loop.fault === undefined ? 0 : 1;
     counters.degraded = this.#health.degraded().every(({ part }) => part === 'auth') ? 0 : 1;

@@ -4,10 +4,11 @@
  * message, and commands.ts; takeovers, COMMANDs and the block list back.
  * Bound: while the recorder is full no stream is read. An acceptor that does not read gets no
  * COMMAND above half of BACK_BYTES_MAX; at all of it its stream is closed: it connects again and
- * hands over all its links, which brings both up to date.
+ * hands over all its links, which brings both up to date. A mark is open for MARK_MS.
  */
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
+import { OpenQuestions } from '../base/openQuestions.ts';
 import { LocalSocket } from '../node/localSocket.ts';
 import {
   type AskMessage,
@@ -27,6 +28,8 @@ import type { HeldLink } from './store/presenceRules.ts';
 const BACK_BYTES_MAX = 1024 * 1024;
 /** Blocked devices in one message: some 20 kB. */
 const PIECE = 1_000;
+/** Acceptors have so long to say that they have read a change. */
+const MARK_MS = 1_000;
 
 interface Stream {
   readonly socket: Socket;
@@ -56,6 +59,9 @@ export class StreamServer {
   #server: LocalSocket | undefined;
   readonly #sockets = new Set<Socket>();
   readonly #streams = new Map<string, Stream>();
+  /** Marks that acceptors have not said to have read. */
+  readonly #marks = new OpenQuestions<number, readonly string[]>();
+  #lastMark = 0;
   /** Whom the operator keeps out; undefined: that is not known yet. */
   #blocked: ReadonlySet<string> | undefined;
 
@@ -120,6 +126,8 @@ export class StreamServer {
       recorder.down(acceptor, { device, connection, at, reason });
     } else if (message[0] === 'ask') {
       this.#options.onAsk(acceptor, message);
+    } else if (message[0] === 'marked') {
+      this.#marks.settle(message[1], []);
     } else if (message[0] === 'verdict') {
       this.#options.onVerdicts(message);
     } else {
@@ -161,9 +169,21 @@ export class StreamServer {
     for (const stream of this.#streams.values()) this.#list(stream);
   }
 
-  /** A change of that. Without a stream an acceptor learns it with the whole list. */
-  tellBlocked(message: BlockListMessage): void {
-    for (const stream of this.#streams.values()) tell(stream, message);
+  /**
+   * A change of that. Without a stream an acceptor learns it with the whole list. Resolves with the
+   * live acceptors that have not said within MARK_MS that they have read it.
+   */
+  async tellBlocked(message: BlockListMessage): Promise<readonly string[]> {
+    const { recorder } = this.#options;
+    const unheard = recorder.liveAcceptors.filter((acceptor) => !this.#streams.has(acceptor));
+    const marks = [...this.#streams].map(([acceptor, stream]) => {
+      this.#lastMark += 1;
+      tell(stream, message);
+      tell(stream, ['mark', this.#lastMark]);
+      return this.#marks.ask(this.#lastMark, MARK_MS, [acceptor]);
+    });
+    const late = [...unheard, ...(await Promise.all(marks)).flat()];
+    return late.filter((acceptor) => recorder.isLive(acceptor));
   }
 
   /**
@@ -203,6 +223,7 @@ export class StreamServer {
 
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
+    this.#marks.settleAll([]);
     await this.#server?.close();
   }
 }

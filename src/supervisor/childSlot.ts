@@ -200,3 +200,12 @@ export function logFieldsOf(slot: ChildSlot) {
 export function notify(slot: ChildSlot, message: ToChild): void {
   if (slot.process?.connected) slot.process.send(message, () => {});
 }
+
+/** The supervisor itself did not run for so long: no child was silent for it. */
+export function forgive(slots: readonly ChildSlot[], lateMs: number): void {
+  for (const slot of slots) {
+    slot.startedAt += lateMs;
+    slot.seenAt += lateMs;
+    slot.stopBy += lateMs;
+  }
+}

@@ -28,6 +28,7 @@ import type { FromChild } from '../node/ipc.ts';
 import {
   type ChildSlot,
   endsNode,
+  forgive,
   forkInto,
   hasEnded,
   logFieldsOf,
@@ -39,6 +40,7 @@ import {
   servesNow,
 } from './childSlot.ts';
 import { CrashReports } from './crashReports.ts';
+import { KeptFiles } from './keptFiles.ts';
 import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
 import { type ServiceVariables, Systemd } from './systemd.ts';
 import { Tickets } from './tickets.ts';
@@ -80,6 +82,7 @@ class Supervisor {
   readonly #tickets: Tickets;
   readonly #crashes: CrashReports;
   readonly #systemd: Systemd;
+  readonly #kept: KeptFiles;
   /** In ms since 1970, for people. */
   readonly #startedAt = Date.now();
   /** Names this start of the node. */
@@ -113,6 +116,7 @@ class Supervisor {
     this.#tickets = new Tickets(config.listeners, performance.now());
     this.#crashes = new CrashReports(config, log);
     this.#systemd = new Systemd(service, log);
+    this.#kept = new KeptFiles(config.listeners, Date.now);
     const own = new FolderKeeper(this.#folder, log);
     this.#keepers = runDir === '' ? [own] : [own, new FolderKeeper(runDir, log, makeRunDir)];
     this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
@@ -154,7 +158,8 @@ class Supervisor {
     const { role, index } = slot;
     this.#sockets.give(slot);
     const names = { role, index, incarnation, node: this.#node };
-    const start = { ...names, folder: this.#folder, ...this.#tickets.secretsFor(role) };
+    const kept = role === 'acceptor' ? this.#kept.look() : {};
+    const start = { ...names, folder: this.#folder, ...this.#tickets.secretsFor(role), kept };
     notify(slot, { type: 'start', config: this.#config, ...start });
     this.#notifyNode();
   }
@@ -202,13 +207,7 @@ class Supervisor {
     // Time in which this process itself did not run does not count as a child's silence.
     const lateMs = now - this.#tickAt - this.#config.limits.heartbeatChildMs;
     this.#tickAt = now;
-    if (lateMs > this.#config.limits.heartbeatChildMs) {
-      for (const slot of this.#slots()) {
-        slot.startedAt += lateMs;
-        slot.seenAt += lateMs;
-        slot.stopBy += lateMs;
-      }
-    }
+    if (lateMs > this.#config.limits.heartbeatChildMs) forgive(this.#slots(), lateMs);
     for (const slot of this.#slots()) this.#checkDeadline(slot, now);
     this.#lookAfterFolders();
     if (this.#tickets.isOld(now)) this.#renewFiles();
@@ -226,6 +225,7 @@ class Supervisor {
   /** Certificates, revocation lists and keys; TLS tickets have a new key if need be. */
   #renewFiles(): void {
     this.#tickets.renew(performance.now());
+    this.#kept.look();
     for (const slot of this.#acceptors) {
       notify(slot, { type: 'renew', ticketKey: this.#tickets.key });
     }

@@ -119,6 +119,34 @@ onBoth('a proof that ends', { prover: ends }, async (t, served) => {
   t.match(await device.rest(), [{ type: 'bye', reason: 'auth-expired' }]);
 });
 
+const deaf = says({ method: 'key', expiresAt: 0 });
+const small = { outboxSoftBytes: 16_384, outboxHardBytes: 262_144 };
+onBoth(
+  'one that ends while its outbox is full',
+  { prover: deaf, limits: small },
+  async (t, served) => {
+    const expiresAt = served.clock.wall() + 5_000;
+    Object.assign(deaf, { prove: () => ({ method: 'key', expiresAt }) });
+    const device = await served.connect();
+    device.send(hello('door-17'));
+    await device.expect('welcome');
+    device.socket.pause();
+    const endpoint = served.endpoint();
+    for (let id = 1; endpoint.outboxBytes < 100_000; id += 1) {
+      endpoint.reply(id, 0, Buffer.alloc(4_000));
+      await settle();
+    }
+    served.clock.advance(5_999);
+    served.endpoints.tick();
+    t.equal(endpoint.state, 'draining', 'within a second, though nothing is read');
+    t.equal(served.counters.closes['auth-expired'], 1);
+    t.match(served.gauges(), { links: 0, lingering: 1 });
+    served.clock.advance(served.limits.lingerMs);
+    served.endpoints.tick();
+    await until(() => served.gauges().lingering === 0);
+  },
+);
+
 const filter = topicFilter(['door.#', 'room.*']);
 const bound = says({ method: 'key', ...(filter ? { topics: filter } : {}) });
 onBoth(

@@ -243,9 +243,11 @@ t.test('the block list reaches an acceptor whole, and then each change', async (
   t.equal(blockList.takeFresh().size, 2_500);
 
   devices.add('late');
-  server.tellBlocked(['block', ['late']]);
-  server.tellBlocked(['unblock', 'device-7']);
-  await waitFor('both changes', () => !blockList.has('device-7'));
+  t.same(await server.tellBlocked(['block', ['late']]), [], 'it has said so');
+  t.ok(blockList.has('late'));
+  recorder.onNode(['a', 'b']);
+  t.same(await server.tellBlocked(['unblock', 'device-7']), ['b'], 'b has no stream');
+  t.notOk(blockList.has('device-7'));
   t.ok(blockList.has('late'));
   t.same([...blockList.takeFresh()], ['late'], 'only links of these are to end');
 });
@@ -274,10 +276,10 @@ t.test('what changes while the block list is on its way is right in the end', as
   // The first piece has left, the last one has not.
   for (const gone of ['device-3', 'device-99999']) {
     devices.delete(gone);
-    server.tellBlocked(['unblock', gone]);
+    void server.tellBlocked(['unblock', gone]);
   }
   devices.add('new');
-  server.tellBlocked(['block', ['new']]);
+  void server.tellBlocked(['block', ['new']]);
   t.notOk(blockList.isKnown, 'it is on its way');
 
   await blockList.known;
@@ -340,3 +342,41 @@ t.test(
     await waitFor('the loss', () => a.auth.at(-1)?.[0] === 'lost');
   },
 );
+
+t.test(
+  'as many questions as there can be at once cost presence its turn, not the stream',
+  async (t) => {
+    const { recorder, store, asked, work, acceptor } = await build(t);
+    const { greetingsMax, helloBytesMax } = makeLimits();
+    recorder.onNode(['a']);
+    const { client, auth, up } = acceptor('a');
+    await waitFor('the stream', () => client.isUp);
+    const token = 'x'.repeat(helloBytesMax);
+    const begun = performance.now();
+    for (let id = 1; id <= greetingsMax; id += 1) {
+      client.answer(['ask', id, `door-${id}`, token, 'peer', 'devices']);
+    }
+    up('connection-1', 'behind');
+    await waitFor('the change behind them', async () => {
+      await work();
+      return store.rows.has('behind');
+    });
+    t.comment(`${Math.round(performance.now() - begun)} ms`);
+    t.equal(asked.length, greetingsMax);
+    t.same(auth, [], 'the stream was never lost');
+  },
+);
+
+t.test('a registrar that is full leaves questions unread, until it has room', async (t) => {
+  const { recorder, asked, work, acceptor } = await build(t, { presenceQueueMax: 10 });
+  recorder.onNode(['a']);
+  const { client, up } = acceptor('a');
+  await waitFor('the stream', () => client.isUp);
+  for (let at = 0; at < 40; at += 1) up(`connection-${at}`, `door-${at}`);
+  await waitFor('it is full', () => recorder.isFull());
+  client.answer(['ask', 1, 'door-41', 'secret', 'peer', 'devices']);
+  await waitFor('the question', async () => {
+    await work();
+    return asked.length === 1;
+  });
+});

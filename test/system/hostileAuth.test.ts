@@ -2,17 +2,20 @@
  * Who may not connect: each hostile client ends before WELCOME and with the right word, changes no
  * presence, and takes nothing from the device that it says it is, which is connected all along.
  */
-import { createPublicKey, randomBytes } from 'node:crypto';
+import { createPublicKey, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import t, { type Test } from 'tap';
-import { devicePskKey, deviceTokenKey, makeToken } from '../../src/base/deviceKeys.ts';
+import { devicePskKey, deviceTokenKey, makeToken, newGroupKey } from '../../src/base/deviceKeys.ts';
 import type { AuthReason } from '../../src/base/errors.ts';
+import { makeLimits } from '../../src/base/limits.ts';
+import { askNode } from '../../src/cli/askNode.ts';
+import type { BlockAnswer } from '../../src/registrar/blockedDevices.ts';
 import type { Message } from '../../src/wire/message.ts';
 import { Device, event, hello, request } from '../helpers/fakes/device.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
-import type { Issued } from '../helpers/processes/authority.ts';
+import { Authority, type Issued } from '../helpers/processes/authority.ts';
 import { noOpenssl } from '../helpers/processes/programs.ts';
 import {
   binary,
@@ -28,6 +31,7 @@ import { AuthWorld, goodJwt, ISSUER, jwtOf, pemOf, STRANGER } from '../helpers/w
 
 /** Whom all of them say they are. */
 const VICTIM = 'door-1';
+const KEPT_OUT = 'door-9';
 
 /** `silence`: no frame at all, as there is no device yet that could read one. */
 type End = AuthReason | 'silence' | 'frame-too-long' | 'unexpected' | 'bad-device-id';
@@ -43,7 +47,7 @@ interface Case {
 const skip = noOpenssl;
 const world = skip
   ? undefined
-  : await AuthWorld.begin({ limits: { proxyMs: 400, refusalLinesMax: 1_000 } });
+  : await AuthWorld.begin({ limits: { proxyMs: 400, refusalLinesMax: 1_000, authAskMs: 500 } });
 t.teardown(() => world?.end());
 
 const withToken = (token: string) => [hello(VICTIM, { token })];
@@ -390,6 +394,35 @@ function proxyCases({ tls, plain, groupKey }: AuthWorld): Case[] {
   ];
 }
 
+/** Whom an operator keeps out, and those about whom there is nobody to ask. */
+function refusedCases({ plain, groupKey }: AuthWorld): Case[] {
+  const good = makeToken(groupKey, 'g1', KEPT_OUT, 0);
+  return [
+    {
+      ...{ name: 'block: with a good token', end: 'blocked', socket: () => plain('by-key') },
+      says: [hello(KEPT_OUT, { token: good })],
+    },
+    {
+      ...{ name: 'block: by a proxy', end: 'blocked' },
+      socket: () => {
+        const socket = plain('by-proxy');
+        socket.write(v2(sslTlv(CLIENT.withCert, 0, name(KEPT_OUT))));
+        return socket;
+      },
+      says: [hello(KEPT_OUT)],
+    },
+    {
+      ...{ name: 'block: its name and another’s token', end: 'bad-signature' },
+      socket: () => plain('by-key'),
+      says: [hello(KEPT_OUT, { token: makeToken(groupKey, 'g1', VICTIM, 0) })],
+    },
+    ...['', 'x'].map((token) => ({
+      ...{ name: `backend: nobody to ask, token ${token}`, end: 'unavailable' as const },
+      ...{ socket: () => plain('by-backend'), says: withToken(token) },
+    })),
+  ];
+}
+
 /** A ClientHello, and then what the server says to it, as frames. */
 function tlsBytes(plain: Plain): Duplex {
   const socket = plain('by-key');
@@ -406,6 +439,11 @@ async function restOf(socket: Duplex, says: readonly Message[]): Promise<Message
   return rest;
 }
 
+/** Not its fault: BYE and no ERROR. */
+const ONLY_BYE: Readonly<Partial<Record<End, string>>> = {
+  blocked: 'blocked',
+  unavailable: 'auth-unavailable',
+};
 const UNAUTHENTIC: readonly End[] = ['silence', 'frame-too-long', 'unexpected', 'bad-device-id'];
 
 async function meet(t: Test, one: Case): Promise<void> {
@@ -417,8 +455,9 @@ async function meet(t: Test, one: Case): Promise<void> {
         ? message.reason
         : message.type,
   );
+  const only = ONLY_BYE[one.end];
   const code = UNAUTHENTIC.includes(one.end) ? one.end : 'auth-failed';
-  t.same(words, code === 'silence' ? [] : [code, code], one.name);
+  t.same(words, only ? [only] : code === 'silence' ? [] : [code, code], one.name);
 }
 
 t.test('hostile clients', { skip }, async (t) => {
@@ -434,10 +473,18 @@ t.test('hostile clients', { skip }, async (t) => {
   await waitFor('the holder to be seen', () => presence.heard.length === 1);
   const cases = [
     ...[...keyCases(at), ...jwtCases(at), ...certCases(at), ...pskCases(at), ...proxyCases(at)],
+    ...refusedCases(at),
   ];
   t.ok(cases.length >= 60, `${cases.length} cases`);
   await waitFor('the revocation list to be read', () => readAgain(at, 'by-any') === 2);
 
+  const ask = { runDir: at.runDir, limits: makeLimits() };
+  const { late } = (await askNode(ask, (ask) =>
+    ask('block', { device: KEPT_OUT }),
+  )) as BlockAnswer & {
+    readonly late: readonly string[];
+  };
+  t.same(late, [], 'all acceptors know whom they keep out');
   for (const one of cases) await meet(t, one);
 
   t.test('hostile clients: a PROXY header that is cut at every byte', async (t) => {
@@ -576,6 +623,69 @@ t.test('live links whose proof ends', { skip }, async (t) => {
       t.notOk(later.isSessionReused(), 'its ticket is void');
     });
   }
+
+  t.test('live links: a group key or an authority that is removed ends its links', async (t) => {
+    const { lab } = at;
+    const added = newGroupKey();
+    authority.save('keys.yaml', `${at.keysText}g9: ${added}\n`);
+    const other = new Authority({ name: 'Old CA' });
+    t.teardown(() => other.remove());
+    const labCa = lab.ca;
+    lab.save('ca.pem', labCa + other.ca);
+    await renew(at);
+    const key9 = createSecretKey(Buffer.from(added, 'base64'));
+    const by9 = makeToken(key9, 'g9', 'moves-1', 0);
+    const psk = (id: string, key: KeyObject, keyId: string) => ({
+      pskCallback: () => ({ psk: devicePskKey(key, id), identity: `${keyId}.${id}` }),
+      ...{ checkServerIdentity: () => undefined, ciphers: 'TLS_AES_128_GCM_SHA256:PSK' },
+    });
+    const certOf = (by: Authority, id: string) => {
+      const { cert, key } = by.issue(id, { san: `URI:urn:device:${id}` });
+      return { cert, key };
+    };
+    const going = [
+      await opened(at.plain('by-key'), 'moves-1', by9),
+      await opened(at.tls('by-psk', psk('moves-2', key9, 'g9')), 'moves-2'),
+      await opened(at.tls('by-lab', certOf(other, 'moves-3')), 'moves-3'),
+    ];
+    const staying = [
+      await opened(at.plain('by-key'), 'stays-1', makeToken(groupKey, 'g1', 'stays-1', 0)),
+      await opened(at.tls('by-psk', psk('stays-2', groupKey, 'g1')), 'stays-2'),
+      await opened(at.tls('by-lab', certOf(lab, 'stays-3')), 'stays-3'),
+    ];
+    authority.save('keys.yaml', at.keysText);
+    lab.save('ca.pem', labCa);
+    await renew(at);
+    for (const one of going) t.match(await one.expect('bye'), { reason: 'auth-expired' });
+    for (const one of staying) {
+      one.send({ type: 'ping' });
+      await one.expect('pong');
+    }
+  });
+
+  t.test('live links: an acceptor starts also while a file is broken', async (t) => {
+    const before = authority.read('keys.yaml');
+    const token = makeToken(groupKey, 'g1', 'keeps', 0);
+    authority.save('keys.yaml', 'g1: c2VjcmV0LXdvcmQ=');
+    const ready = () => at.server.log.filter(({ msg }) => msg === 'child ready').length;
+    for (let at1 = 1; at1 <= 2; at1 += 1) {
+      const seen = ready();
+      process.kill(at.server.childPid(`acceptor ${at1}`), 'SIGKILL');
+      await waitFor('another acceptor', () => ready() > seen);
+    }
+    const line = at.server.log.findLast(({ msg }) => msg === 'older files are in use');
+    t.match(line, { level: 'error', reason: /keys\.yaml/ });
+    t.notMatch(JSON.stringify(line), /c2VjcmV0/, 'none of what is in it');
+    for (let links = 0; links < 4; links += 1) {
+      (await opened(at.plain('by-key'), 'keeps', token)).close();
+    }
+    await waitFor('degraded', async () =>
+      (await at.server.page('/health/ready')).includes('keys.yaml'),
+    );
+    authority.save('keys.yaml', before);
+    await renew(at);
+    await waitFor('whole', async () => !(await at.server.page('/health/ready')).includes('files'));
+  });
 
   t.test('live links: a broken file leaves all in use that were', async (t) => {
     const token = makeToken(groupKey, 'g1', 'keeps', 0);

@@ -146,7 +146,6 @@ export class Endpoint extends LinkState {
     if (this.pausedAt === 0) this.#end('peer-fin');
   }
 
-  /** The socket is gone, for whatever reason. */
   closed(): void {
     if (this.isLive) this.#leave('peer-reset');
     this.state = 'closed';

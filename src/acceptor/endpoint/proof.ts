@@ -4,6 +4,7 @@
  * Bound: `reason` and `sentence` are of fixed words, never of what the device sent: they may be
  * counted, logged and sent.
  */
+import type { GroupKey } from '../../base/deviceKeys.ts';
 import type { AuthReason } from '../../base/errors.ts';
 import type { AuthMethod } from '../../base/listeners.ts';
 
@@ -21,6 +22,8 @@ export interface Proof {
   readonly by?: string;
   /** ms since 1970; undefined: it never ends. */
   readonly expiresAt?: number;
+  /** Of which the device's own key is made. */
+  readonly groupKey?: GroupKey;
   /** Undefined: it may publish to all topics. */
   readonly topics?: TopicFilter;
 }

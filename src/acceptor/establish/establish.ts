@@ -4,10 +4,11 @@
  * came; a plain link passes at once.
  * Bound: `greetingsMax` links here and in greeting together (admission.ts); `proxyMs` and
  * `handshakeMs` for each; handshakes begin for HANDSHAKES_MS of a turn at most, so that open links
- * do not feel a storm of them; before its first bytes are there, a link costs its socket only.
+ * do not feel a storm of them. TLS gets the socket unread: what is read here, for a header, costs
+ * each link some KiB that stay.
  *
- *   proxy --header--> hello --first bytes--> queued --turn--> handshake --> (endpoint)
- *      \_______________\_______________________\________________\--> over, by reason
+ *   proxy --header--> queued --turn--> handshake --> (endpoint)
+ *      \_______________\________________\--> over, by reason
  */
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -48,7 +49,7 @@ export type OnFailure = (
   listener: string,
 ) => void;
 
-type Step = 'proxy' | 'hello' | 'queued' | 'handshake' | 'over';
+type Step = 'proxy' | 'queued' | 'handshake' | 'over';
 
 /** A link on its way. */
 interface Coming {
@@ -73,7 +74,7 @@ export class Establish implements TlsEvents {
   readonly #coming = new Map<Socket, Coming>();
   readonly #headers: Deadlines<Coming>;
   readonly #handshakes: Deadlines<Coming>;
-  /** Their first bytes are there; oldest first. */
+  /** Oldest first. */
   #queue: Coming[] = [];
   #turn: NodeJS.Immediate | undefined;
 
@@ -95,7 +96,7 @@ export class Establish implements TlsEvents {
     }
     const coming: Coming = {
       ...{ way, socket, acceptedUs, bytes: NO_BYTES, peer: '', proxied: undefined },
-      step: isProxied ? 'proxy' : 'hello',
+      step: isProxied ? 'proxy' : 'queued',
       address: socket.remoteAddress ?? '',
     };
     this.#coming.set(socket, coming);
@@ -107,7 +108,7 @@ export class Establish implements TlsEvents {
     } else if (isProxied) {
       this.#headers.add(coming, this.#options.clock.now());
       this.#read(coming);
-    } else if (this.#isAdmitted(coming)) this.#hello(coming);
+    } else if (this.#isAdmitted(coming)) this.#await(coming);
   }
 
   #beginPlain(origin: Origin, socket: Socket, acceptedUs: number): void {
@@ -156,10 +157,6 @@ export class Establish implements TlsEvents {
     const chunk: Buffer | null = socket.read();
     if (chunk === null) return;
     if (coming.step === 'proxy') this.#onHeaderBytes(coming, chunk);
-    else if (coming.step === 'hello') {
-      this.#rest(coming, chunk);
-      this.#await(coming);
-    }
   }
 
   #onHeaderBytes(coming: Coming, chunk: Buffer): void {
@@ -192,8 +189,7 @@ export class Establish implements TlsEvents {
     if (!this.#isAdmitted(coming)) return;
     this.#rest(coming, rest);
     if (coming.way.tls === undefined) this.#ready(coming, coming.socket, {});
-    else if (rest.length > 0) this.#await(coming);
-    else this.#hello(coming);
+    else this.#await(coming);
   }
 
   /** What follows belongs to the next step: back into the socket, in memory of its own. */
@@ -203,16 +199,9 @@ export class Establish implements TlsEvents {
     if (rest.length > 0) socket.unshift(Buffer.from(rest));
   }
 
-  /** TLS begins with bytes of the device. Until they are there, nothing is allocated for it. */
-  #hello(coming: Coming): void {
-    coming.step = 'hello';
-    this.#handshakes.add(coming, this.#options.clock.now());
-    this.#read(coming);
-  }
-
   #await(coming: Coming): void {
     coming.step = 'queued';
-    if (!this.#handshakes.has(coming)) this.#handshakes.add(coming, this.#options.clock.now());
+    this.#handshakes.add(coming, this.#options.clock.now());
     this.#queue.push(coming);
     this.#turn ??= setImmediate(() => this.#shake());
   }
@@ -273,6 +262,7 @@ export class Establish implements TlsEvents {
   #fail(coming: Coming, failure: EstablishFailure, why: string): void {
     const { counters, onFailure } = this.#options;
     const { socket, peer, address } = coming;
+    if (coming.step === 'handshake') this.#countGuess(coming, failure);
     this.#end(coming);
     counters.accepts += 1;
     bump(counters.establishFailures, failure);
@@ -281,6 +271,14 @@ export class Establish implements TlsEvents {
     // What TLS has to say of it is written already; a reset would take it back.
     if (failure === 'tls-handshake') socket.destroySoon();
     else socket.destroy();
+  }
+
+  /** A PSK that is not the device's, or not known, is a guess as a token that is wrong is one. */
+  #countGuess({ way, socket, address }: Coming, failure: EstablishFailure): void {
+    const { addresses, clock } = this.#options;
+    const identity = way.tls?.identityOf(socket);
+    const isWrong = identity !== undefined && failure === 'tls-handshake';
+    if (identity === '' || isWrong) addresses.failed(address, clock.now());
   }
 
   /** It is no longer counted here. */

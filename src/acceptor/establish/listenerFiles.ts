@@ -2,16 +2,18 @@
  * ListenerFiles: the files that listeners need: certificates, revocation lists, keys.
  * From: the config's paths, at the start and whenever they are to be read again.
  * To: entrance.ts, for TLS; identities.ts, for proofs; preflight.ts, which only tries.
- * Bound: those of the readers. Files that cannot be used leave all before of their listener in use.
+ * Bound: those of the readers. Files that cannot be used leave all before of their listener in use;
+ * at the start that is what the supervisor has kept.
  */
 import { type GroupKeys, readGroupKeys } from '../../base/deviceKeys.ts';
 import { StartError } from '../../base/errors.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Counters } from '../../base/metrics.ts';
+import type { Kept } from '../../base/privateFile.ts';
 import type { Concern } from '../../node/alarmNames.ts';
 import { type JwtKey, readJwtKeys } from '../identity/jwt.ts';
-import { readTlsFiles, type TlsFiles } from './tlsFiles.ts';
+import { type ReadHow, readTlsFiles, type TlsFiles } from './tlsFiles.ts';
 
 /** What one listener has read. Undefined: it needs none. */
 export interface FilesRead {
@@ -24,13 +26,13 @@ const MS_PER_SECOND = 1_000;
 const NONE: FilesRead = { tls: undefined, keys: undefined, jwtKeys: undefined };
 
 /** Throws a StartError for the first that cannot be used. `now`: ms since 1970. */
-export function readFiles(listener: ListenerConfig, now: number): FilesRead {
+export function readFiles(listener: ListenerConfig, now: number, how: ReadHow = {}): FilesRead {
   const { tls, auth, keys, jwtKeys } = listener;
   const needsKeys = auth.includes('key') || auth.includes('psk');
   return {
-    tls: tls && readTlsFiles(tls, now),
-    keys: needsKeys ? readGroupKeys(keys) : undefined,
-    jwtKeys: auth.includes('jwt') ? readJwtKeys(jwtKeys) : undefined,
+    tls: tls && readTlsFiles(tls, now, how),
+    keys: needsKeys ? readGroupKeys(keys, how.via) : undefined,
+    jwtKeys: auth.includes('jwt') ? readJwtKeys(jwtKeys, how.via) : undefined,
   };
 }
 
@@ -63,10 +65,40 @@ export class ListenerFiles {
   readonly #wall: () => number;
   readonly #files: Map<ListenerConfig, FilesRead>;
 
-  /** Throws a StartError when a file cannot be used. */
-  constructor(listeners: readonly ListenerConfig[], wall: () => number) {
+  /** Why files of a listener are older than what is on disk, by its name. */
+  readonly #faults = new Map<string, string>();
+
+  /** Throws a StartError when a file cannot be used. `kept`: of listeners where that is known. */
+  constructor(
+    listeners: readonly ListenerConfig[],
+    wall: () => number,
+    kept: Readonly<Record<string, Kept>> = {},
+  ) {
     this.#wall = wall;
-    this.#files = new Map(listeners.map((one) => [one, readFiles(one, wall())]));
+    const isProved = true;
+    this.#files = new Map(
+      listeners.map((one) => {
+        const old = kept[one.name];
+        if (old === undefined) return [one, readFiles(one, wall(), { isProved })];
+        this.#faults.set(one.name, old.why);
+        const via = (path: string) => old.texts[path] ?? '';
+        return [one, readFiles(one, old.at, { via, isProved })];
+      }),
+    );
+  }
+
+  /** One sentence for each listener that does with older files than those on disk. */
+  get faults(): readonly string[] {
+    return [...this.#faults].map(([name, why]) => `listener ${name} has older files: ${why}`);
+  }
+
+  sayFaults(log: Pick<Logger, 'error'>): void {
+    for (const reason of this.faults) log.error({ reason }, 'older files are in use');
+  }
+
+  /** What there is now, by listener. */
+  all(): ReadonlyMap<ListenerConfig, FilesRead> {
+    return new Map(this.#files);
   }
 
   /** What ends, and when. */
@@ -99,10 +131,12 @@ export class ListenerFiles {
   renew(listener: ListenerConfig): string | undefined {
     try {
       this.#files.set(listener, readFiles(listener, this.#wall()));
+      this.#faults.delete(listener.name);
       return undefined;
     } catch (error) {
-      if (error instanceof StartError) return error.message;
-      throw error;
+      if (!(error instanceof StartError)) throw error;
+      this.#faults.set(listener.name, error.message);
+      return error.message;
     }
   }
 }

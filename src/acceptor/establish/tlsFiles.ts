@@ -9,6 +9,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { EXIT, StartError } from '../../base/errors.ts';
 import type { TlsConfig } from '../../base/listeners.ts';
+import { type ReadVia, readNow } from '../../base/privateFile.ts';
 import { type Crl, readCrl } from '../identity/crl.ts';
 
 export interface TlsFiles {
@@ -16,6 +17,8 @@ export interface TlsFiles {
   readonly key: string | undefined;
   readonly clientCa: string | undefined;
   readonly crl: string | undefined;
+  /** Those in clientCa. */
+  readonly authorities: readonly X509Certificate[];
   readonly revoked: Crl | undefined;
   /** notAfter of the server's certificate, ms since 1970; undefined: there is none. */
   readonly endsAt: number | undefined;
@@ -23,29 +26,38 @@ export interface TlsFiles {
   readonly caEndsAt: number | undefined;
 }
 
+export interface ReadHow {
+  readonly via?: ReadVia;
+  /** Another process has just tried them: a context, which is dear, is not made for that again. */
+  readonly isProved?: boolean;
+}
+
 /** A CRL of a large fleet has some 40 bytes for each certificate. */
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 const TLS_FILE_BYTES_MAX = 64 * 1_024 * 1_024;
 
 /** Throws a StartError (config) that names the file and what is wrong with it. */
-export function readTlsFiles(config: TlsConfig, now: number): TlsFiles {
-  const cert = read(config.cert);
-  const key = read(config.key);
-  const clientCa = read(config.clientCa);
-  const crl = read(config.crl);
+export function readTlsFiles(config: TlsConfig, now: number, how: ReadHow = {}): TlsFiles {
+  const textOf = (path: string) =>
+    path === '' ? undefined : (how.via ?? readNow)(path, () => read(path));
+  const cert = textOf(config.cert);
+  const key = textOf(config.key);
+  const clientCa = textOf(config.clientCa);
+  const crl = textOf(config.crl);
   const leaf = cert === undefined ? undefined : certificateOf(config.cert, cert);
-  const ca = clientCa === undefined ? undefined : certificateOf(config.clientCa, clientCa);
+  const authorities = clientCa === undefined ? [] : authoritiesOf(config.clientCa, clientCa);
   if (leaf !== undefined && key !== undefined) checkPair(config, leaf, key);
   const endsAt = leaf === undefined ? undefined : leaf.validToDate.getTime();
   if (leaf !== undefined && endsAt !== undefined) checkDates(config.cert, leaf, now);
   const revoked = crl === undefined ? undefined : revokedOf(config.crl, crl);
   try {
-    createSecureContext(contextOf({ cert, key, clientCa, crl }));
+    if (!how.isProved) createSecureContext(contextOf({ cert, key, clientCa, crl }));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw fault(config.cert, `cannot be used for TLS (${code ?? 'OpenSSL refuses it'})`);
   }
-  const caEndsAt = ca?.validToDate.getTime();
-  return { cert, key, clientCa, crl, revoked, endsAt, caEndsAt };
+  const caEndsAt = authorities[0]?.validToDate.getTime();
+  return { cert, key, clientCa, crl, authorities, revoked, endsAt, caEndsAt };
 }
 
 /** As `node:tls` takes them; what is undefined is left out, for it would count as given. */
@@ -64,8 +76,7 @@ function fault(path: string, why: string): StartError {
   return new StartError(EXIT.config, `the file ${path} ${why}`);
 }
 
-function read(path: string): string | undefined {
-  if (path === '') return undefined;
+function read(path: string): string {
   try {
     const { size } = statSync(path);
     if (size > TLS_FILE_BYTES_MAX) throw fault(path, `has over ${TLS_FILE_BYTES_MAX} bytes`);
@@ -82,6 +93,11 @@ function certificateOf(path: string, pem: string): X509Certificate {
   } catch {
     throw fault(path, 'holds no certificate in PEM');
   }
+}
+
+function authoritiesOf(path: string, pem: string): X509Certificate[] {
+  const blocks = pem.match(CERTIFICATE) ?? [pem];
+  return blocks.map((one) => certificateOf(path, one));
 }
 
 function checkPair(config: TlsConfig, leaf: X509Certificate, pem: string): void {

@@ -1,6 +1,6 @@
 /**
  * TlsServer: TLS of one listener: certificates, client certificates, PSK, tickets.
- * From: establish.ts, sockets whose first bytes are there.  To: the same, each as a TLS socket when
+ * From: establish.ts, sockets, each in its turn.  To: the same, each as a TLS socket when
  * its handshake is done, or with the reason why it failed.
  * Bound: establish.ts bounds the handshakes and their time. A client certificate that is not
  * verified does not end the handshake: identity.ts refuses it, so that log and counter say why.
@@ -57,8 +57,8 @@ export class TlsServer {
   readonly #config: TlsConfig;
   readonly #hasPsk: boolean;
   readonly #server: Server;
-  /** Identities whose keys were looked up: a handshake may go on without them. */
-  readonly #identities = new WeakMap<TLSSocket, string>();
+  /** PSK identities that were named, '' if unknown: a handshake may go on without them. */
+  readonly #identities = new WeakMap<Socket, string>();
   #secrets: TlsSecrets;
   #files: TlsFiles;
 
@@ -79,13 +79,14 @@ export class TlsServer {
       rejectUnauthorized: false,
       // establish.ts has the deadline.
       handshakeTimeout: 2 ** 31 - 1,
-      // A device's FIN must not close our side before its last frames are handled.
-      allowHalfOpen: true,
       ...(this.#hasPsk ? { pskCallback: this.#pskCallback } : {}),
     });
     this.#server.on('secureConnection', (secured: TLSSocket) => {
-      const identity = isByPsk(secured) ? this.#identities.get(secured) : undefined;
-      events.onSecure((secured as Wrapped)._parent, secured, identity);
+      // From now on, a device's FIN must not close our side before its last frames are handled.
+      secured.allowHalfOpen = true;
+      const { _parent: socket } = secured as Wrapped;
+      const identity = isByPsk(secured) ? this.identityOf(socket) || undefined : undefined;
+      events.onSecure(socket, secured, identity);
     });
     this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, secured: TLSSocket) => {
       events.onFailure((secured as Wrapped)._parent, error.code ?? 'unknown');
@@ -97,8 +98,15 @@ export class TlsServer {
     return this.#files.revoked;
   }
 
+  /** Of the PSK that was named there, proved or not; '': there is no such key. */
+  identityOf(socket: Socket): string | undefined {
+    return this.#identities.get(socket);
+  }
+
   /** Begin a handshake. It owns the socket from now on. */
   accept(socket: Socket): void {
+    // A FIN within the handshake ends it; Node tells of none where a link may be half open.
+    socket.allowHalfOpen = false;
     this.#server.emit('connection', socket);
   }
 
@@ -131,10 +139,12 @@ export class TlsServer {
     return hash.digest('hex').slice(0, CONTEXT_LENGTH);
   }
 
-  readonly #pskCallback = (socket: TLSSocket, identity: string) => this.#keyOf(socket, identity);
+  readonly #pskCallback = (secured: TLSSocket, identity: string) =>
+    this.#keyOf((secured as Wrapped)._parent, identity);
 
   /** The key of `identity`, if it could be a device's. Who it is, is the handshake's to prove. */
-  #keyOf(socket: TLSSocket, identity: string): Buffer | null {
+  #keyOf(socket: Socket, identity: string): Buffer | null {
+    this.#identities.set(socket, '');
     if (identity.length > IDENTITY_LENGTH_MAX) return null;
     const dot = identity.indexOf('.');
     if (dot < 1) return null;

@@ -3,8 +3,8 @@
  * link ends because of what is known of it by now.
  * From: endpoints.ts, HELLOs; listenerFiles.ts; blockList.ts, whom the operator keeps out.
  * To: endpoints.ts, which opens the link or refuses it.
- * Bound: a walk over all links, which only people cause: a revocation list that was read again, or
- * devices that are blocked; of these all that came since the last tick take one walk.
+ * Bound: a walk over all links, which only people cause: files that were read again, or devices
+ * that are blocked; of these all that came since the last tick take one walk.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
@@ -16,10 +16,11 @@ import type { AuthVerdict } from '../endpoint/proof.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { Prover } from '../endpoint/routes.ts';
 import type { Addresses } from '../establish/addresses.ts';
-import type { ListenerFiles } from '../establish/listenerFiles.ts';
+import type { FilesRead, ListenerFiles } from '../establish/listenerFiles.ts';
 import type { AuthClient } from './authClient.ts';
 import type { BlockList } from './blockList.ts';
 import { authFailure, Identity } from './identity.ts';
+import { Withdrawn } from './withdrawn.ts';
 
 export interface IdentitiesOptions {
   readonly listeners: readonly ListenerConfig[];
@@ -66,15 +67,17 @@ export class Identities implements Prover {
     addresses.failed(addressOfPeer(peer), clock.now());
   }
 
-  /** End the links whose certificate is revoked by now. */
-  endRevoked(): void {
+  /** End the links whose certificate is revoked by now, or its authority or group key removed. */
+  endWithdrawn(before: ReadonlyMap<ListenerConfig, FilesRead>): void {
     const { registry, files } = this.#options;
+    const listeners = [...before].map(
+      ([listener, read]) => [listener, new Withdrawn(read, files.of(listener))] as const,
+    );
+    const withdrawn = new Map(listeners);
     for (const endpoint of registry.all()) {
       const { origin, deviceId } = endpoint;
-      if (deviceId === '' || origin?.secured === undefined) continue;
-      const revoked = files.of(origin.listener).tls?.revoked;
-      const certificate = revoked && origin.secured.getPeerX509Certificate();
-      if (certificate && revoked.isRevoked(certificate)) endpoint.close('auth-expired');
+      if (deviceId === '' || origin === undefined) continue;
+      if (withdrawn.get(origin.listener)?.has(endpoint)) endpoint.close('auth-expired');
     }
   }
 

@@ -33,6 +33,7 @@ type Answer = AuthVerdict | Promise<AuthVerdict>;
 interface Grounds {
   readonly expiresAt?: number | undefined;
   readonly by?: string | undefined;
+  readonly groupKey?: Proof['groupKey'] | undefined;
   readonly topics?: TopicFilter | undefined;
 }
 /** Methods, and ids of keys. */
@@ -117,13 +118,15 @@ export class Identity {
     return authFailure('blocked');
   }
 
-  #proof(method: AuthMethod, { expiresAt, by, topics = this.#topics }: Grounds = {}): Proof {
+  #proof(method: AuthMethod, grounds: Grounds = {}): Proof {
+    const { expiresAt, by, groupKey, topics = this.#topics } = grounds;
     const isShared = expiresAt === undefined && topics === this.#topics;
     const shared = isShared ? this.#shared.get(by ?? method) : undefined;
-    if (shared?.method === method) return shared;
+    if (shared?.method === method && shared.groupKey === groupKey) return shared;
     const proof = {
       method,
       ...(by === undefined ? {} : { by }),
+      ...(groupKey === undefined ? {} : { groupKey }),
       ...(expiresAt === undefined ? {} : { expiresAt }),
       ...(topics === undefined ? {} : { topics }),
     };
@@ -165,7 +168,9 @@ export class Identity {
   #byPsk({ pskIdentity }: Origin, greeting: Greeting): AuthVerdict | undefined {
     if (pskIdentity === undefined) return undefined;
     const device = pskIdentity.slice(pskIdentity.indexOf('.') + 1);
-    return isSame(device, greeting.deviceId) ? this.#proof('psk') : authFailure('other-device');
+    if (!isSame(device, greeting.deviceId)) return authFailure('other-device');
+    const key = keyIn(pskIdentity, this.#sources.keys() ?? new Map());
+    return key ? this.#proof('psk', key) : authFailure('unknown-key');
   }
 
   #byKey({ deviceId, token }: Greeting, now: number): AuthVerdict | undefined {
@@ -174,7 +179,7 @@ export class Identity {
     if (keys === undefined) return authFailure('unavailable');
     const verdict = verifyToken(token, deviceId, keys, now);
     if ('reason' in verdict) return authFailure(verdict.reason);
-    return this.#proof('key', { ...verdict, by: keyIdIn(token, keys) });
+    return this.#proof('key', { ...verdict, ...keyIn(token.slice('k1.'.length), keys) });
   }
 
   #byJwt({ deviceId, token }: Greeting, now: number): Answer | undefined {
@@ -202,9 +207,11 @@ export class Identity {
 }
 
 /** The key's own text: one cut out of the token would keep all of it in memory. */
-function keyIdIn(token: string, keys: GroupKeys): string | undefined {
-  for (const keyId of keys.keys()) if (token.startsWith(`k1.${keyId}.`)) return keyId;
-  return undefined;
+/** Of `<keyId>.` and more. */
+function keyIn(text: string, keys: GroupKeys): Pick<Grounds, 'by' | 'groupKey'> | undefined {
+  const by = text.slice(0, text.indexOf('.'));
+  const groupKey = keys.get(by);
+  return groupKey && { by, groupKey };
 }
 
 function isSame(proved: string, claimed: string): boolean {

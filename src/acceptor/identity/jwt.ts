@@ -8,6 +8,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { decodeProtectedHeader, errors, type JWTVerifyOptions, jwtVerify } from 'jose';
 import { EXIT, type JWT_FAILURES, StartError } from '../../base/errors.ts';
+import { type ReadVia, readNow } from '../../base/privateFile.ts';
 
 export const JWT_LENGTH_MAX = 4_096;
 export const JWT_KEYS_MAX = 64;
@@ -41,14 +42,15 @@ export interface JwtOptions {
  * passed over. Throws a StartError (config) of one sentence when the file cannot be read, is
  * neither, holds a secret or private key, or no key that verifies.
  */
-export function readJwtKeys(path: string): readonly JwtKey[] {
+export function readJwtKeys(path: string, via: ReadVia = readNow): readonly JwtKey[] {
   const fail = (why: string) => new StartError(EXIT.config, `the JWT key file ${path} ${why}`);
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fail(`cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  }
+  const text = via(path, () => {
+    try {
+      return readFileSync(path, 'utf8');
+    } catch (error) {
+      throw fail(`cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    }
+  });
   const keys = text.trimStart().startsWith('{') ? keysOfJwks(text, fail) : keysOfPem(text, fail);
   if (keys.length === 0) {
     throw fail('holds no public key for EdDSA (Ed25519), ES256 (P-256) or RS256 (RSA)');

@@ -111,8 +111,7 @@ export class Recorder {
 
   /** For the metrics. */
   figures(): { waiting: number; outbox: number; held: number; sweeps: number } {
-    const { size: sweeps } = this.#sweeps;
-    const { size: held } = this.#throttle;
+    const [sweeps, held] = [this.#sweeps.size, this.#throttle.size];
     return { waiting: this.#changes.length, outbox: this.#outbox, held, sweeps };
   }
 
@@ -140,6 +139,10 @@ export class Recorder {
   }
 
   // From one acceptor's stream. Messages of an acceptor that is not live are ignored.
+
+  get liveAcceptors(): readonly string[] {
+    return [...(this.#live?.keys() ?? [])];
+  }
 
   /** Is this incarnation accepted? One that the supervisor has not named yet may be so later. */
   isLive(acceptor: string): boolean {

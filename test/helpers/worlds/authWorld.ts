@@ -53,6 +53,7 @@ export class AuthWorld {
   readonly impostor = new Authority();
   readonly lab = new Authority({ name: 'Lab CA' });
   readonly prefix = `test-${randomUUID()}`;
+  readonly runDir = this.authority.at('run');
   readonly keysText = `g1: ${newGroupKey()}\n`;
   readonly keysFile = this.authority.save('keys.yaml', this.keysText);
   readonly jwtFile = this.authority.save(
@@ -81,7 +82,7 @@ export class AuthWorld {
     const config = world.authority.save('owsla.yaml', JSON.stringify(world.#config()));
     world.server = await Server.start({
       ...{ amqp, prefix: world.prefix, ...others },
-      flags: ['--config', config, ...flags],
+      flags: ['--config', config, '--run-dir', world.runDir, ...flags],
     });
     return world;
   }
@@ -110,6 +111,7 @@ export class AuthWorld {
         { name: 'by-psk', port: 0, auth: ['psk'], tls: true },
         { name: 'by-key', port: 0, auth: ['key'] },
         { name: 'by-jwt', port: 0, auth: ['jwt'] },
+        { name: 'by-backend', port: 0, auth: ['backend'] },
         { name: 'by-proxy', unix: authority.at('p.sock'), ...proxied },
         { name: 'by-proxy-tls', unix: authority.at('t.sock'), ...proxied, tls: true },
         {

@@ -10,6 +10,7 @@ import { check, type Found, fetched } from './tlc.ts';
 
 export const QUICK = [
   'Presence',
+  'PresenceMoves',
   'PresenceLive',
   'PresenceEvents',
   'Routing',

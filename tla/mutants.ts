@@ -22,6 +22,8 @@ export interface Mutant {
 const ROWS = { Events: 'FALSE', Early: '{}', Accepts: '2' };
 const EVENTS = { Events: 'TRUE', Early: '{"s"}', Acceptors: '1', Accepts: '1' };
 const LATE = { ...EVENTS, Early: '{}', Late: '{"s"}' };
+/** One acceptor gets a successor, to which its links move. */
+const MOVES = { Events: 'FALSE', Early: '{}', Acceptors: '1', Accepts: '1', Reloads: '1' };
 const KEPT = { Kept: '{"k"}', Transient: '{}', Faults: '1' };
 const TRANSIENT = { Kept: '{}', Transient: '{"t"}', Faults: '1' };
 /** A device that remembers only one key: two commands are enough to make it forget. */
@@ -152,6 +154,114 @@ export const MUTANTS: readonly Mutant[] = [
     constants: { ...LATE, ...kinds() },
   },
   {
+    spec: 'Presence',
+    rule: 'stopFirst',
+    says: '6: the predecessor stops reading a link before it offers it',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'goFirst',
+    says: '6: the successor reads at go, not at ready',
+    constants: { ...MOVES, ...kinds('cancel') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'noWayBack',
+    says: '6: after go the predecessor neither reads nor cancels',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'dropFirst',
+    says: '6: after cancel it reads when the successor has dropped its copy, not before',
+    constants: { ...MOVES, ...kinds('cancel') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'goneSeen',
+    says: '6: the successor reads without go only when the end of its predecessor was seen',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'goneReads',
+    says: '6: and then it does read what it has adopted',
+    constants: { ...MOVES, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'goneLast',
+    says: '6: the supervisor tells of an end after all that came from the ended one',
+    constants: { ...MOVES, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'backAtGone',
+    says: '6: when the successor has ended, the predecessor reads what it had offered',
+    constants: { ...MOVES, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'noticeKept',
+    says: '6: a link that has to close while it is offered comes back first',
+    constants: { ...MOVES, Accepts: '2', ...kinds('cancel') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'tellMoved',
+    says: '6: the successor tells of a link that has moved as of one that begins',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'upMoves',
+    says: '6: the row names the acceptor that told of its link',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'laterHolder',
+    says: '6: of two, the one that started later: what the other wrote is older',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'ownWord',
+    says: '6: but not because the predecessor says so',
+    constants: { ...MOVES, ...kinds('registrar') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'movedListed',
+    says: '6: a hand-over lists the links that have moved',
+    constants: { ...MOVES, ...kinds('stream') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'endTold',
+    says: '6: begin and end of a link that has moved are both told, whatever was told before',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'movedOver',
+    says: '6: the predecessor of one that ended tells the end of what it had given it',
+    constants: { ...MOVES, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'waitHeir',
+    says: '6: the rows of a predecessor go offline when its successor has told all it has of it',
+    constants: { ...MOVES, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'heirLast',
+    says: '6: it says that this was all after all of them',
+    constants: { ...MOVES, ...kinds('acceptor') },
+  },
+  {
     spec: 'Routing',
     rule: 'byConnection',
     says: 'a reply goes to the connection id that it names, not to the device',
@@ -280,7 +390,8 @@ export const MUTANTS: readonly Mutant[] = [
 
 /** The promises that a mutant may break. Those that merely restate a rule would catch too much. */
 const PROMISES: Readonly<Record<Mutant['spec'], string>> = {
-  Presence: 'SPECIFICATION Spec\nINVARIANTS RightAtRest NewestKept\n',
+  Presence:
+    'SPECIFICATION Spec\nINVARIANTS RightAtRest NewestKept OneReader NothingSkipped NeverHangs\n',
   Routing: 'SPECIFICATION Spec\nINVARIANTS RightLink RightRequest OpenLink ExactlyOne NeverStale\n',
   Lease: 'SPECIFICATION Spec\nINVARIANTS RightAtRest NewestKept\n',
   Commands:

@@ -16,6 +16,7 @@ export const QUICK = [
   'Routing',
   'Lease',
   'Commands',
+  'CommandsMoves',
   'CommandsLive',
 ];
 export const DEEP = [

@@ -590,7 +590,7 @@ TakeBehind ==
 BehindLost ==
   /\ behind /\ behind' = FALSE /\ behindDown' = <<>>
   /\ \/ Fault("stream") \/ Fault("acceptor")
-     \/ (routed \/ ~Has("stays")) /\ behindDown = <<>> /\ UNCHANGED faults
+     \/ ((routed /\ behindDown = <<>>) \/ ~Has("stays")) /\ UNCHANGED faults
   /\ \E rest \in (IF faults' = faults THEN {behindUp} ELSE Prefixes(behindUp)) : behindUp' = rest
   /\ UNCHANGED <<now, broker, store, lane, memory, stream, shown, down, up, behindOf, routed, parked,
                  moves, atAcceptor, device, seen>>
@@ -756,7 +756,7 @@ NeverLost ==
 NothingStuck ==
   /\ registrar /\ stream /\ routed /\ known = link /\ link # 0 /\ ~isOffered
   /\ \A s \in {down, up, behindDown, behindUp, wire, back} : s = <<>>
-  /\ doing = {}
+  /\ doing = {} /\ now < Due
   => window = {} /\ parked \intersect open = {} /\ (faults = 0 => open = {})
 
 TypeOK ==

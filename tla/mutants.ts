@@ -17,8 +17,13 @@ export interface Mutant {
   /** What the rule says. */
   readonly says: string;
   readonly constants?: Constants;
+  /** A promise besides those of PROMISES. */
+  readonly also?: string;
 }
 
+const kinds = (...names: string[]) => ({
+  Kinds: `{${names.map((name) => `"${name}"`).join(', ')}}`,
+});
 const ROWS = { Events: 'FALSE', Early: '{}', Accepts: '2' };
 const EVENTS = { Events: 'TRUE', Early: '{"s"}', Acceptors: '1', Accepts: '1' };
 const LATE = { ...EVENTS, Early: '{}', Late: '{"s"}' };
@@ -26,12 +31,10 @@ const LATE = { ...EVENTS, Early: '{}', Late: '{"s"}' };
 const MOVES = { Events: 'FALSE', Early: '{}', Acceptors: '1', Accepts: '1', Reloads: '1' };
 const KEPT = { Kept: '{"k"}', Transient: '{}', Faults: '1' };
 const TRANSIENT = { Kept: '{}', Transient: '{"t"}', Faults: '1' };
+/** A link moves, and nothing is ever due. */
+const MOVED = { Links: '1', Moves: '1', Horizon: '0', ...kinds() };
 /** A device that remembers only one key: two commands are enough to make it forget. */
 const FORGETS = { Kept: '{"k"}', Keys: '1', Links: '2' };
-const kinds = (...names: string[]) => ({
-  Kinds: `{${names.map((name) => `"${name}"`).join(', ')}}`,
-});
-
 export const MUTANTS: readonly Mutant[] = [
   {
     spec: 'Presence',
@@ -386,6 +389,34 @@ export const MUTANTS: readonly Mutant[] = [
     says: 'the device does not act when `expiresIn` is over',
     constants: { ...KEPT, Links: '1', ...kinds() },
   },
+  {
+    spec: 'Commands',
+    rule: 'movedFirst',
+    says: 'a transient command follows a link that moved only if the predecessor did not send it',
+    constants: { ...TRANSIENT, ...MOVED },
+    also: 'NothingStuck',
+  },
+  {
+    spec: 'Commands',
+    rule: 'saysMoved',
+    says: 'the predecessor says of each command that comes after go that it was not sent',
+    constants: { ...TRANSIENT, ...MOVED },
+    also: 'NothingStuck',
+  },
+  {
+    spec: 'Commands',
+    rule: 'stays',
+    says: 'the predecessor ends when the registrar knows of the move, and not before',
+    constants: { ...TRANSIENT, ...MOVED },
+    also: 'NothingStuck',
+  },
+  {
+    spec: 'Commands',
+    rule: 'sendAgain',
+    says: 'the kept commands on their way are sent again when the successor tells of the link',
+    constants: { ...KEPT, ...MOVED },
+    also: 'NothingStuck',
+  },
 ];
 
 /** The promises that a mutant may break. Those that merely restate a rule would catch too much. */
@@ -398,11 +429,12 @@ const PROMISES: Readonly<Record<Mutant['spec'], string>> = {
     'SPECIFICATION Spec\nINVARIANTS Once TransientOnce OneEnd NotSentIsSure InTime NeverLost\n',
 };
 
-function test({ spec, rule, constants }: Mutant): Promise<Found> {
+function test({ spec, rule, constants, also }: Mutant): Promise<Found> {
   const quick = readFileSync(join(import.meta.dirname, `${spec}.cfg`), 'utf8');
   const whole = withConstants(quick, { ...constants, Without: `"${rule}"` });
   const budgets = whole.slice(0, whole.indexOf('SPECIFICATION'));
-  const config = `${budgets}${PROMISES[spec]}CHECK_DEADLOCK FALSE\n`;
+  const more = also === undefined ? '' : `INVARIANT ${also}\n`;
+  const config = `${budgets}${PROMISES[spec]}${more}CHECK_DEADLOCK FALSE\n`;
   // With one thread the first counterexample found is a shortest one.
   return check({ spec, config, threads: 1 }, MUTANT_SECONDS);
 }

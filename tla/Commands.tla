@@ -754,7 +754,7 @@ NeverLost ==
 \* A move costs no command: when the link has one acceptor again, and nothing is on its way, all that
 \* was sent is answered. (A frame in the stream of a predecessor that dies is not.)
 NothingStuck ==
-  /\ registrar /\ stream /\ routed /\ known = link /\ link # 0 /\ ~isOffered
+  /\ registrar /\ stream /\ shown /\ routed /\ known = link /\ link # 0 /\ ~isOffered
   /\ \A s \in {down, up, behindDown, behindUp, wire, back} : s = <<>>
   /\ doing = {} /\ now < Due
   => window = {} /\ parked \intersect open = {} /\ (faults = 0 => open = {})

@@ -40,9 +40,10 @@ EndFits == NewEnd(Line.c) = Line.end
 LineDeliver ==
   Is("Deliver") /\ (Line.again = 1) = (Line.c \in again) /\ Deliver(Line.c) /\ EndFits
 LineAnswer ==
-  /\ Is("Answer") /\ EndFits
+  /\ Is("Answer")
   /\ \/ \E n \in NextAnswers : up[n].c = Line.c /\ Answer(n)
      \/ \E n \in NextOf(behindUp) : behindUp[n].c = Line.c /\ AnswerBehind(n)
+  /\ EndFits
 LineExpire == Is("Expire") /\ Expire(Line.c) /\ EndFits
 LineSend == Is("Send") /\ Send(Line.c)
 LineLearn == Is("Learn") /\ Learn(Line.link)

@@ -536,7 +536,8 @@ SuccessorGone(i) ==
      /\ given' = given \ PairsOf(i)
      /\ holder' = [c \in Connections |-> IF c \in lost THEN i ELSE holder[c]]
      /\ untold' = [c \in Connections |->
-          IF c \in lost THEN (IF state[i] = "off" THEN "nothing" ELSE "ended") ELSE Untell(closes)[c]]
+          IF c \notin lost THEN Untell(closes)[c]
+          ELSE IF state[i] = "off" THEN "nothing" ELSE "ended"]
   /\ toPred' = [toPred EXCEPT ![i] = <<>>]
   /\ heir' = [heir EXCEPT ![i] = 0]
   /\ UNCHANGED <<links, adopted, toHeir, bereft, faults>>
@@ -732,6 +733,16 @@ Heir(j) ==
   /\ UNCHANGED <<truth, moves, node, state, untold, notices, declared, registrar, shown, handed,
                  sweeping, held, store, flight, subscribers, faults>>
 
+\* The registrar has read of c from a later acceptor, and tells the predecessor, which lists it no more.
+\* (One step for both: nothing that happens in between makes a difference.)
+TellRecorded(i, c) ==
+  /\ registrar /\ <<i, c>> \in given /\ state[i] # "off"
+  /\ \E k \in Incarnations : k > i /\ <<k, c>> \in shown
+  /\ LET r == row[links[c].device] IN ~(r.connection = c /\ r.acceptor = i)
+  /\ given' = given \ {<<i, c>>}
+  /\ UNCHANGED <<truth, holder, reads, offered, cancelled, doomed, adopted, current, relay, node,
+                 streams, memory, store, flight, subscribers, faults>>
+
 \* Rule 5: the rows of an ended acceptor go offline one by one, each only while it names it, ...
 IsOrphan(d) ==
   LET of == IF Has("exitNamed") THEN {row[d].acceptor}
@@ -880,7 +891,7 @@ System ==
        \/ Adopt(i) \/ Go(i) \/ TakeGo(i) \/ Drop(i) \/ ReadOn(i)
        \/ SuccessorGone(i) \/ PredecessorGone(i) \/ Retire(i)
        \/ \E j \in AllIncarnations : TellHeir(j, i)
-       \/ \E c \in AllConnections : TakeOver(i, c) \/ Offer(i, c)
+       \/ \E c \in AllConnections : TakeOver(i, c) \/ Offer(i, c) \/ TellRecorded(i, c)
   \/ \E c \in AllConnections : HandOver(c) \/ WriteUp(c) \/ WriteDown(c)
   \/ \E d \in Devices : HeldUp(d) \/ Missed(d) \/ AcceptorEnded(d)
   \/ \E d \in Devices, n \in AllSeqs : Publish(d, n) \/ Confirm(d, n)

@@ -83,6 +83,7 @@ LineTellHeir ==
   /\ ToNobody \/ \E i \in Incarnations : ByHeir(i) /\ TellHeir(Line.acceptor, i)
 LineHeir == Is("Heir") /\ Heir(Line.acceptor)
 
+\* TellRecorded has no line: what it takes off the list of moved links has no effect any more.
 \* No line says that "ready" came too late.
 LateReady ==
   /\ at <= Len(Lines)

@@ -9,6 +9,8 @@
 (*          <---post-----     |                                            *)
 (*                          store (rows of kept commands, outcomes)        *)
 (*                                                                         *)
+(* A link may move to a successor of its acceptor while all this goes on    *)
+(* (Presence.tla has how): here only what comes of its commands.           *)
 (* One device, as commands for different ones never meet. Who is connected *)
 (* is what Presence.tla is about: here the registrar learns it (Learn).    *)
 (* A command stands for its key, which is the same whenever it is sent.    *)
@@ -23,6 +25,7 @@ CONSTANTS
   Keys,       \* how many keys the device remembers
   Window,     \* how many kept commands are sent and not yet answered
   Links,      \* how many links the device will ever have
+  Moves,      \* how often a link is offered to its acceptor's successor
   Kinds,      \* which faults may happen
   Faults,     \* how many of them, in any mixture
   Without     \* the rule left out, to see what it is good for; or "nothing"
@@ -65,11 +68,20 @@ VARIABLES
   shown,      \* has its hand-over shown the link?
   down, up,
 
+  \* After a move that was the successor's. Of the predecessor:
+  behind,     \* it runs, and has its stream
+  behindOf,   \* the link that it gave away
+  behindDown, behindUp,
+  routed,     \* the registrar knows of the move: it sends to the successor
+  parked,     \* transient commands that the predecessor has not sent, for the successor to send
+  moves,      \* how often a link was offered
+
   \* The acceptor, and its link.
   link,       \* the device's link, numbered in order; 0: none
   links,      \* how many there were
   atLink,     \* commands sent on it and not yet answered by RESULT
   ackedAt,    \* those of them that were ACKed
+  isOffered,  \* it is offered to the successor: nobody reads it, nor writes to it
   wire, back, \* frames on their way to the device, and its answers
 
   \* The device.
@@ -89,8 +101,9 @@ lane == <<window, times, begun, between, suspects>>
 who == <<known, newest>>
 ends == <<open, adrift, ended, settling, heldBack, flight>>
 memory == <<registrar, who, ends, dropped>>
-streams == <<stream, shown, down, up>>
-atAcceptor == <<link, links, atLink, ackedAt, wire, back>>
+route == <<behind, behindOf, behindDown, behindUp, routed, parked, moves>>
+streams == <<stream, shown, down, up, route>>
+atAcceptor == <<link, links, isOffered, atLink, ackedAt, wire, back>>
 device == <<keys, doing, acted>>
 seen == <<written, twice, late>>
 vars == <<now, broker, store, lane, memory, streams, atAcceptor, device, seen, faults>>
@@ -122,6 +135,8 @@ Began(isUp) ==
   /\ settling = {} /\ heldBack = {} /\ flight = {} /\ dropped = {}
   /\ window = {} /\ times = Never /\ begun = 0 /\ between = 0 /\ suspects = 0
   /\ stream = isUp /\ shown = isUp /\ down = <<>> /\ up = <<>>
+  /\ behind = FALSE /\ behindOf = 0 /\ behindDown = <<>> /\ behindUp = <<>>
+  /\ routed = TRUE /\ parked = {} /\ moves = 0 /\ isOffered = FALSE
   /\ link = 0 /\ links = 0 /\ atLink = {} /\ ackedAt = {} /\ wire = <<>> /\ back = <<>>
   /\ keys = <<>> /\ doing = {} /\ acted = [c \in All |-> 0]
   /\ written = {} /\ twice = FALSE /\ late = FALSE /\ faults = 0
@@ -285,6 +300,12 @@ Expire(c) ==
 
 Frame(c, l) == [c |-> c, link |-> l]
 
+\* Where the registrar sends what is for the link: to the acceptor whose `up` it has read last.
+HasRoute == known # 0 /\ IF routed THEN stream ELSE behind
+SendsDown(c) ==
+  IF routed THEN down' = Append(down, Frame(c, known)) /\ UNCHANGED behindDown
+  ELSE behindDown' = Append(behindDown, Frame(c, known)) /\ UNCHANGED down
+
 \* May a transient command go between kept ones? So many that the window's first key is remembered.
 Admits ==
   /\ suspects = 0 \/ ~Has("suspects")
@@ -304,35 +325,37 @@ DeliverKept(c) ==
           /\ order' = Append(Only(order, All \ {c}), c)
           /\ UNCHANGED outbox
   /\ Wrote(<<Ack(c)>>)
-  /\ UNCHANGED <<post, ends, lane, down>>
+  /\ UNCHANGED <<post, ends, lane, down, behindDown>>
 
 \* A transient one: now or never. One that comes again may have been sent by an earlier process.
 DeliverTransient(c) ==
   /\ UNCHANGED <<store, dropped, window, times, begun, suspects>>
   /\ IF c \in again /\ c \in open
      THEN /\ adrift' = adrift \ {c}
-          /\ UNCHANGED <<channel, post, open, ended, settling, heldBack, flight, between, down>>
+          /\ UNCHANGED <<channel, post, open, ended, settling, heldBack, flight, between, down,
+                         behindDown>>
      ELSE IF c \in again /\ ended[c] # "none"
      THEN /\ Wrote(<<Ack(c)>>)
           /\ settling' = settling \union ({c} \intersect heldBack)
           /\ heldBack' = heldBack \ {c}
-          /\ UNCHANGED <<post, open, adrift, ended, flight, between, down>>
+          /\ UNCHANGED <<post, open, adrift, ended, flight, between, down, behindDown>>
      ELSE IF c \in again /\ Has("neverAgain")
-     THEN ConcludeAll({End(c, "unknown")}) /\ UNCHANGED <<between, down>>
+     THEN ConcludeAll({End(c, "unknown")}) /\ UNCHANGED <<between, down, behindDown>>
      ELSE IF IsDue(c) \/ ~Admits
-     THEN ConcludeAll({End(c, "refused")}) /\ UNCHANGED <<between, down>>
-     ELSE IF known = 0 \/ ~stream
-     THEN ConcludeAll({End(c, "offline")}) /\ UNCHANGED <<between, down>>
+     THEN ConcludeAll({End(c, "refused")}) /\ UNCHANGED <<between, down, behindDown>>
+     ELSE IF ~HasRoute
+     THEN ConcludeAll({End(c, "offline")}) /\ UNCHANGED <<between, down, behindDown>>
      ELSE /\ open' = open \union {c}
           /\ between' = IF window = {} THEN between ELSE between + 1
-          /\ down' = Append(down, Frame(c, known))
+          /\ SendsDown(c)
           /\ UNCHANGED <<channel, post, adrift, ended, settling, heldBack, flight>>
 
 Deliver(c) ==
   /\ registrar /\ c \in queue
   /\ queue' = queue \ {c} /\ again' = again \ {c} /\ unsettled' = unsettled \union {c}
   /\ IF c \in Kept THEN DeliverKept(c) ELSE DeliverTransient(c)
-  /\ UNCHANGED <<now, told, registrar, who, stream, shown, up, atAcceptor, device, seen, faults>>
+  /\ UNCHANGED <<now, told, registrar, who, stream, shown, up, behind, behindOf, behindUp, routed,
+                 parked, moves, atAcceptor, device, seen, faults>>
 
 \* A sender repeats a kept command, as it has not seen the confirm of its own publish.
 Repeat(c) ==
@@ -352,13 +375,13 @@ IsNext(c) ==
   LET may == SelectSeq(order, MaySend) IN may # <<>> /\ Head(may) = c
 
 Send(c) ==
-  /\ registrar /\ stream /\ known # 0
+  /\ registrar /\ HasRoute
   /\ c \in Kept /\ IsNext(c) /\ ~IsDue(c)
   /\ ~Has("window") \/ begun < (IF suspects > 0 /\ Has("suspects") THEN 1 ELSE Window)
   /\ window' = window \union {c} /\ times' = [times EXCEPT ![c] = 1] /\ begun' = begun + 1
-  /\ down' = Append(down, Frame(c, known))
-  /\ UNCHANGED <<now, broker, store, between, suspects, memory, stream, shown, up, atAcceptor,
-                 device, seen, faults>>
+  /\ SendsDown(c)
+  /\ UNCHANGED <<now, broker, store, between, suspects, memory, stream, shown, up, behind, behindOf,
+                 behindUp, routed, parked, moves, atAcceptor, device, seen, faults>>
 
 \* The device's link is another one, or none. The registrar learns it later than it happens, so what
 \* it learns may be over already. What was sent on the link before may have come there or not.
@@ -368,28 +391,37 @@ Learn(l) ==
   /\ known' = l /\ newest' = Max(newest, l)
   /\ suspects' = Max(suspects, Cardinality(window))
   /\ window' = {} /\ times' = Never /\ begun' = 0 /\ between' = 0
+  /\ parked' = {}
+  /\ routed' \in IF behind /\ l = behindOf THEN BOOLEAN ELSE {TRUE}
   /\ UNCHANGED unsettled
   /\ ConcludeAll({End(c, "link-lost") : c \in open})
-  /\ UNCHANGED <<now, queue, again, told, store, registrar, dropped, streams, atAcceptor, device,
-                 seen, faults>>
+  /\ UNCHANGED <<now, queue, again, told, store, registrar, dropped, stream, shown, down, up, behind,
+                 behindOf, behindDown, behindUp, moves, atAcceptor, device, seen, faults>>
 
 \* The link that is known already is shown once more: by a hand-over, or by a change that left it as
-\* it was. What it may have missed is sent again.
+\* it was; or it has moved, and its new acceptor tells of it. What it may have missed is sent again. Of
+\* transient ones only what the predecessor has said it has not sent: others may have been acted upon.
 Show ==
   /\ registrar /\ stream /\ known # 0
-  /\ IF shown THEN Fault("row") ELSE UNCHANGED faults
+  /\ routed' = TRUE /\ parked' = {}
+  /\ IF shown /\ routed THEN Fault("row") ELSE UNCHANGED faults
   /\ shown' = TRUE
-  /\ LET missed == SelectSeq(order, LAMBDA c : c \in window /\ ~IsDue(c)) IN
-     /\ down' = down \o [n \in DOMAIN missed |-> Frame(missed[n], known)]
+  /\ LET missed == IF routed \/ Has("sendAgain")
+                   THEN SelectSeq(order, LAMBDA c : c \in window /\ ~IsDue(c)) ELSE <<>>
+         unsent == IF routed \/ Has("movedFirst") THEN parked \intersect open ELSE open
+     IN
+     /\ \E rest \in Orders(unsent) :
+          LET all == missed \o rest IN
+          down' = down \o [n \in DOMAIN all |-> Frame(all[n], known)]
      /\ times' = [c \in Kept |-> IF c \in Range(missed) THEN times[c] + 1 ELSE times[c]]
-  /\ UNCHANGED <<now, broker, store, window, begun, between, suspects, memory, stream, up,
-                 atAcceptor, device, seen>>
+  /\ UNCHANGED <<now, broker, store, window, begun, between, suspects, memory, stream, up, behind,
+                 behindOf, behindDown, behindUp, moves, atAcceptor, device, seen>>
 
 -----------------------------------------------------------------------------
 (* From the acceptor, and so from the device. *)
 
 \* `taken`, `result`, or why it was not sent. Whatever has ended stays as it ended.
-Unsent == {"gone", "expired", "busy"}
+Unsent == {"gone", "expired", "busy", "moved"}
 EndOf(what) ==
   CASE what = "result" -> "result" [] what = "gone" -> "offline"
     [] what = "expired" -> "not-sent" [] what = "busy" -> "refused"
@@ -400,24 +432,43 @@ Changes(m) ==
           /\ ~IsOver(row[m.c]) \/ ~Has("endStays")
 
 \* Those about kept commands wait for a transaction; the others pass them by.
-NextAnswers ==
-  UNION {{n \in DOMAIN up : up[n].c \in set /\ \A k \in 1 .. n - 1 : up[k].c \notin set} :
+NextOf(answers) ==
+  UNION {{n \in DOMAIN answers : answers[n].c \in set /\ \A k \in 1 .. n - 1 : answers[k].c \notin set} :
            set \in {Kept, Transient}}
+NextAnswers == NextOf(up)
+Removed(answers, n) == SubSeq(answers, 1, n - 1) \o SubSeq(answers, n + 1, Len(answers))
 
-Answer(n) ==
-  /\ registrar /\ n \in NextAnswers
-  /\ up' = SubSeq(up, 1, n - 1) \o SubSeq(up, n + 1, Len(up))
+\* The predecessor did not send it, as the link has moved: its successor is sent it, or will be once it
+\* has told of the link. Its end is told as that of any other.
+SentOn(m) ==
+  IF m.what = "moved" /\ m.c \in open /\ m.link = known
+  THEN IF routed /\ stream
+       THEN down' = Append(down, Frame(m.c, known)) /\ UNCHANGED parked
+       ELSE parked' = parked \union {m.c} /\ UNCHANGED down
+  ELSE UNCHANGED <<down, parked>>
+
+Judged(m) ==
   /\ UNCHANGED unsettled
-  /\ LET m == up[n] IN
-     IF Changes(m)
+  /\ SentOn(m)
+  /\ IF Changes(m)
      THEN Recorded(m.c, m.what) /\ Left(m.c) /\ NoEnd
      ELSE /\ UNCHANGED <<row, outbox, window, begun, between, suspects>>
           /\ times' = IF m.what \in Unsent /\ m.link = known /\ m.c \in window
                       THEN [times EXCEPT ![m.c] = @ - 1] ELSE times
-          /\ IF m.c \in open /\ m.what # "taken"
+          /\ IF m.c \in open /\ m.what \notin {"taken", "moved"}
              THEN ConcludeAll({End(m.c, EndOf(m.what))}) ELSE NoEnd
-  /\ UNCHANGED <<now, queue, again, told, order, registrar, who, dropped, stream, shown, down,
-                 atAcceptor, device, seen, faults>>
+  /\ UNCHANGED <<now, queue, again, told, order, registrar, who, dropped, stream, shown, behind,
+                 behindOf, behindDown, routed, moves, atAcceptor, device, seen, faults>>
+
+Answer(n) ==
+  /\ registrar /\ n \in NextAnswers
+  /\ up' = Removed(up, n) /\ UNCHANGED behindUp
+  /\ Judged(up[n])
+
+AnswerBehind(n) ==
+  /\ registrar /\ n \in NextOf(behindUp)
+  /\ behindUp' = Removed(behindUp, n) /\ UNCHANGED up
+  /\ Judged(behindUp[n])
 
 \* Mutants only: an outcome is told, or a delivery settled, before its transaction.
 TellEarly ==
@@ -445,7 +496,9 @@ SaysOf(what, c) == Says(what, c, link)
 \* is not sent, nor one that finds no room. One for a link that is not the device's any more is not
 \* sent either; or it is, and goes nowhere, when that link is half-open: nobody here has noticed its
 \* end.
+\* While a link is offered, what comes for it waits: till it is back, or till it has gone.
 TakeCommand ==
+  /\ ~isOffered
   /\ down # <<>> /\ down' = Tail(down)
   /\ LET f == Head(down) IN
      IF f.link # link
@@ -463,11 +516,12 @@ TakeCommand ==
              /\ twice' = (twice \/ f.c \in Transient \intersect written)
              /\ UNCHANGED <<up, late, faults>>
           \/ Fault("busy") /\ SaysOf("busy", f.c) /\ UNCHANGED <<atLink, wire, seen>>
-  /\ UNCHANGED <<now, broker, store, lane, memory, stream, shown, link, links, ackedAt, back,
-                 device>>
+  /\ UNCHANGED <<now, broker, store, lane, memory, stream, shown, route, link, links, isOffered,
+                 ackedAt, back, device>>
 
 \* An ACK or a RESULT. One for nothing that is open is a stray.
 TakeAnswer ==
+  /\ ~isOffered
   /\ back # <<>> /\ back' = Tail(back)
   /\ LET m == Head(back) IN
      IF m.c \notin atLink THEN UNCHANGED <<atLink, ackedAt, up>>
@@ -477,8 +531,69 @@ TakeAnswer ==
           /\ UNCHANGED atLink
      ELSE /\ atLink' = atLink \ {m.c} /\ ackedAt' = ackedAt \ {m.c}
           /\ SaysOf("result", m.c)
-  /\ UNCHANGED <<now, broker, store, lane, memory, stream, shown, down, link, links, wire, device,
-                 seen, faults>>
+  /\ UNCHANGED <<now, broker, store, lane, memory, stream, shown, down, route, link, links, isOffered,
+                 wire, device, seen, faults>>
+
+-----------------------------------------------------------------------------
+(* Moves. *)
+
+\* A link with no open command. The predecessor may take it back until it has said "go".
+Offer ==
+  /\ link # 0 /\ ~isOffered /\ atLink = {} /\ moves < Moves
+  /\ ~behind /\ behindDown = <<>> /\ behindUp = <<>>
+  /\ isOffered' = TRUE /\ moves' = moves + 1
+  /\ UNCHANGED <<now, broker, store, lane, memory, stream, shown, down, up, behind, behindOf,
+                 behindDown, behindUp, routed, parked, link, links, atLink, ackedAt, wire, back,
+                 device, seen, faults>>
+Cancel ==
+  /\ isOffered /\ isOffered' = FALSE
+  /\ UNCHANGED <<now, broker, store, lane, memory, streams, link, links, atLink, ackedAt, wire, back,
+                 device, seen, faults>>
+
+\* The successor reads the link. The registrar will learn it from the successor, and sends to the
+\* predecessor until then. (The successor may have no stream just now.)
+MovedOn ==
+  /\ isOffered /\ isOffered' = FALSE
+  /\ stream' \in {registrar, FALSE} /\ shown' = FALSE /\ down' = <<>> /\ up' = <<>>
+  /\ behindOf' = link /\ routed' = (routed /\ known # link)
+Go ==
+  /\ MovedOn
+  /\ behind' = stream
+  /\ behindDown' = IF stream THEN down ELSE <<>>
+  /\ behindUp' = up
+  /\ UNCHANGED <<now, broker, store, lane, memory, parked, moves, link, links, atLink, ackedAt, wire,
+                 back, device, seen, faults>>
+
+\* The predecessor dies while the link is offered: the successor reads it. What the predecessor wrote
+\* last may be read.
+PredecessorExit ==
+  /\ MovedOn /\ Fault("acceptor")
+  /\ behind' = FALSE /\ behindDown' = <<>>
+  /\ \E rest \in Prefixes(up) : behindUp' = rest
+  /\ UNCHANGED <<now, broker, store, lane, memory, parked, moves, link, links, atLink, ackedAt, wire,
+                 back, device, seen>>
+
+\* What still comes to the predecessor was not sent, and it says so.
+TakeBehind ==
+  /\ behind /\ behindDown # <<>> /\ behindDown' = Tail(behindDown)
+  /\ LET f == Head(behindDown) IN
+     behindUp' = IF f.link # behindOf
+                 THEN Append(behindUp, [what |-> "gone", c |-> f.c, link |-> f.link])
+                 ELSE IF Has("saysMoved")
+                 THEN Append(behindUp, [what |-> "moved", c |-> f.c, link |-> f.link])
+                 ELSE behindUp
+  /\ UNCHANGED <<now, broker, store, lane, memory, stream, shown, down, up, behind, behindOf, routed,
+                 parked, moves, atAcceptor, device, seen, faults>>
+
+\* The predecessor's stream breaks, or it dies; or it ends because the registrar has told it that it
+\* knows of the move, and all that it was sent is answered.
+BehindLost ==
+  /\ behind /\ behind' = FALSE /\ behindDown' = <<>>
+  /\ \/ Fault("stream") \/ Fault("acceptor")
+     \/ ((routed /\ behindDown = <<>>) \/ ~Has("stays")) /\ UNCHANGED faults
+  /\ \E rest \in (IF faults' = faults THEN {behindUp} ELSE Prefixes(behindUp)) : behindUp' = rest
+  /\ UNCHANGED <<now, broker, store, lane, memory, stream, shown, down, up, behindOf, routed, parked,
+                 moves, atAcceptor, device, seen>>
 
 -----------------------------------------------------------------------------
 (* The device. *)
@@ -506,8 +621,8 @@ Get ==
      ELSE /\ IF Has("rememberFirst") THEN Remember(f.c) ELSE UNCHANGED keys
           /\ doing' = doing \union {[c |-> f.c, link |-> link, until |-> now + f.left]}
           /\ UNCHANGED back \/ Answers("ACK", f.c)
-  /\ UNCHANGED <<now, broker, store, lane, memory, streams, link, links, atLink, ackedAt, acted,
-                 seen, faults>>
+  /\ UNCHANGED <<now, broker, store, lane, memory, streams, link, links, isOffered, atLink, ackedAt,
+                 acted, seen, faults>>
 
 \* It acts, unless expiresIn is over; then it says so.
 Do(c) ==
@@ -518,8 +633,8 @@ Do(c) ==
        /\ late' = (late \/ (isWanted /\ now >= d.until))
        /\ IF d.link = link THEN Answers("RESULT", c) ELSE UNCHANGED back
   /\ IF Has("rememberFirst") THEN UNCHANGED keys ELSE Remember(c)
-  /\ UNCHANGED <<now, broker, store, lane, memory, streams, link, links, atLink, ackedAt, wire,
-                 written, twice, faults>>
+  /\ UNCHANGED <<now, broker, store, lane, memory, streams, link, links, isOffered, atLink, ackedAt,
+                 wire, written, twice, faults>>
 
 -----------------------------------------------------------------------------
 (* Links, and what is lost. *)
@@ -527,10 +642,10 @@ Do(c) ==
 Accept ==
   /\ link = 0 /\ links < Links
   /\ links' = links + 1 /\ link' = links'
-  /\ UNCHANGED <<now, broker, store, lane, memory, streams, atLink, ackedAt, wire, back, device,
-                 seen, faults>>
+  /\ UNCHANGED <<now, broker, store, lane, memory, streams, isOffered, atLink, ackedAt, wire, back,
+                 device, seen, faults>>
 
-LinkOver == link' = 0 /\ atLink' = {} /\ ackedAt' = {} /\ wire' = <<>> /\ back' = <<>>
+LinkOver == link' = 0 /\ isOffered' = FALSE /\ atLink' = {} /\ ackedAt' = {} /\ wire' = <<>> /\ back' = <<>>
 
 \* A link is lost, and all that is on it. A takeover is this, then Accept.
 LinkLost ==
@@ -552,20 +667,20 @@ StreamLost ==
   /\ stream' = FALSE /\ shown' = FALSE
   /\ \E rest \in Prefixes(down) : down' = rest
   /\ \E rest \in Prefixes(up) : up' = rest
-  /\ UNCHANGED <<now, broker, store, lane, memory, atAcceptor, device, seen>>
+  /\ UNCHANGED <<now, broker, store, lane, memory, route, atAcceptor, device, seen>>
 
 AcceptorExit ==
-  /\ stream /\ Fault("acceptor")
+  /\ stream /\ ~isOffered /\ Fault("acceptor")
   /\ stream' = FALSE /\ shown' = FALSE /\ down' = <<>>
   /\ \E rest \in Prefixes(up) : up' = rest
   /\ LinkOver
-  /\ UNCHANGED <<now, broker, store, lane, memory, links, device, seen>>
+  /\ UNCHANGED <<now, broker, store, lane, memory, route, links, device, seen>>
 
 \* Only once the older stream has been read to its end.
 Connect ==
   /\ registrar /\ ~stream /\ down = <<>> /\ up = <<>>
   /\ stream' = TRUE
-  /\ UNCHANGED <<now, broker, store, lane, memory, shown, down, up, atAcceptor, device, seen,
+  /\ UNCHANGED <<now, broker, store, lane, memory, shown, down, up, route, atAcceptor, device, seen,
                  faults>>
 
 RegistrarCrash ==
@@ -577,8 +692,9 @@ RegistrarCrash ==
   /\ Requeued /\ post' = <<>>
   /\ stream' = FALSE /\ shown' = FALSE /\ up' = <<>>
   /\ \E rest \in Prefixes(down) : down' = rest
+  /\ behind' = FALSE /\ behindDown' = <<>> /\ behindUp' = <<>> /\ routed' = TRUE /\ parked' = {}
   /\ outbox' = IF Has("outcomeStored") THEN outbox ELSE {}
-  /\ UNCHANGED <<now, told, row, order, atAcceptor, device, seen>>
+  /\ UNCHANGED <<now, told, row, order, behindOf, moves, atAcceptor, device, seen>>
 
 \* What an earlier process had sent is not known: as many as it may have had in its window.
 RegistrarStart ==
@@ -589,14 +705,17 @@ RegistrarStart ==
 
 -----------------------------------------------------------------------------
 World ==
+  \/ Offer \/ Cancel
   \/ Accept \/ LinkLost \/ DeviceCrash
-  \/ StreamLost \/ AcceptorExit \/ ChannelLost \/ PostLost \/ RegistrarCrash
+  \/ StreamLost \/ AcceptorExit \/ PredecessorExit \/ ChannelLost \/ PostLost \/ RegistrarCrash
   \/ \E c \in All : Repeat(c) \/ Unread(c)
 System ==
   \/ Tick \/ ArriveAck \/ ArriveTell \/ Show \/ TellEarly
   \/ \E c \in Transient : NothingComesAgain(c) \/ Settled(c) \/ SettleEarly(c)
   \/ \E l \in 0 .. links : Learn(l)
   \/ \E n \in DOMAIN up : Answer(n)
+  \/ \E n \in DOMAIN behindUp : AnswerBehind(n)
+  \/ Go \/ TakeBehind \/ BehindLost
   \/ \E c \in All : Publish(c) \/ Confirm(c) \/ Deliver(c) \/ Send(c) \/ Expire(c) \/ StoreLate(c)
   \/ TakeCommand \/ TakeAnswer \/ Get \/ Connect \/ RegistrarStart
   \/ \E c \in All : Do(c)
@@ -631,6 +750,14 @@ NeverLost ==
     \/ row[c] \in {"waiting", "taken"}
     \/ \E o \in outbox \union told : o.c = c
     \/ c \in dropped \/ \E m \in Range(post) : m.c = c
+
+\* A move costs no command: when the link has one acceptor again, and nothing is on its way, all that
+\* was sent is answered. (A frame in the stream of a predecessor that dies is not.)
+NothingStuck ==
+  /\ registrar /\ stream /\ shown /\ routed /\ known = link /\ link # 0 /\ ~isOffered
+  /\ \A s \in {down, up, behindDown, behindUp, wire, back} : s = <<>>
+  /\ doing = {} /\ now < Due
+  => window = {} /\ parked \intersect open = {} /\ (faults = 0 => open = {})
 
 TypeOK ==
   /\ again \subseteq queue /\ queue \intersect unsettled = {}

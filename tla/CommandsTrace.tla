@@ -40,7 +40,10 @@ EndFits == NewEnd(Line.c) = Line.end
 LineDeliver ==
   Is("Deliver") /\ (Line.again = 1) = (Line.c \in again) /\ Deliver(Line.c) /\ EndFits
 LineAnswer ==
-  Is("Answer") /\ (\E n \in NextAnswers : up[n].c = Line.c /\ Answer(n)) /\ EndFits
+  /\ Is("Answer")
+  /\ \/ \E n \in NextAnswers : up[n].c = Line.c /\ Answer(n)
+     \/ \E n \in NextOf(behindUp) : behindUp[n].c = Line.c /\ AnswerBehind(n)
+  /\ EndFits
 LineExpire == Is("Expire") /\ Expire(Line.c) /\ EndFits
 LineSend == Is("Send") /\ Send(Line.c)
 LineLearn == Is("Learn") /\ Learn(Line.link)
@@ -85,6 +88,22 @@ LineTakeAnswer ==
   /\ TakeAnswer
 
 -----------------------------------------------------------------------------
+(* Moves. *)
+
+LineOffer == Is("Offer") /\ Offer
+LineCancel == Is("Cancel") /\ Cancel
+LineGo == Is("Go") /\ Go
+LinePredecessorExit == Is("PredecessorExit") /\ PredecessorExit
+LineTakeBehind ==
+  /\ Is("TakeBehind")
+  /\ IF behind
+     THEN /\ behindDown # <<>> /\ Head(behindDown) = Frame(Line.c, Line.link)
+          /\ Line.as = IF Line.link = behindOf THEN "moved" ELSE "gone"
+          /\ TakeBehind
+     ELSE Nothing
+LineBehindLost == Is("BehindLost") /\ IF behind THEN BehindLost ELSE Nothing
+
+-----------------------------------------------------------------------------
 (* Lives and deaths. *)
 
 LineConnect == Is("Connect") /\ Connect
@@ -124,7 +143,12 @@ DeviceAnswers == Is("TakeAnswer") /\ back = <<>> /\ (Get \/ Do(Line.c))
 \* Answers that change nothing are not logged.
 IsIdle(m) == ~Changes(m) /\ ~(m.c \in open)
 IdleAnswer ==
-  IsAny({"Answer", "Connect", "Rest"}) /\ \E n \in NextAnswers : IsIdle(up[n]) /\ Answer(n)
+  /\ IsAny({"Answer", "Connect", "Rest", "BehindLost", "Offer"})
+  /\ \/ \E n \in NextAnswers : IsIdle(up[n]) /\ Answer(n)
+     \/ \E n \in NextOf(behindUp) : IsIdle(behindUp[n]) /\ AnswerBehind(n)
+
+\* The successor tells of the link that has moved, and there is nothing to send again.
+ShowsNothing == IsLine /\ ~routed /\ window = {} /\ parked = {} /\ Show
 
 \* A link is over when its device has a newer one, though nobody here may have noticed.
 HalfOpen == Is("Accept") /\ link # 0 /\ LinkLost
@@ -135,7 +159,7 @@ StreamEnds ==
   \/ Is("Deliver") /\ Line.end = "offline" /\ known # 0 /\ AcceptorExit
 
 Unseen ==
-  BrokerReads \/ BrokerCallsDelivered \/ DeviceAnswers \/ IdleAnswer \/ HalfOpen \/ StreamEnds
+  ShowsNothing \/ BrokerReads \/ BrokerCallsDelivered \/ DeviceAnswers \/ IdleAnswer \/ HalfOpen \/ StreamEnds
 
 \* A registrar that died may have committed the transaction that it was about to log, or not.
 \* `skip` is the number of lines that stand or fall together.
@@ -148,7 +172,8 @@ Matched ==
   /\ \/ LineDeliver \/ LineAnswer \/ LineExpire \/ LineSend \/ LineLearn \/ LineShow \/ LineRepeat
      \/ LinePublish \/ LineConfirm \/ LineSettleEarly \/ LineNothingComesAgain
      \/ LineAccept \/ LineLinkLost \/ LineTakeCommand \/ LineTakeAnswer
-     \/ LineConnect \/ LineAcceptorExit \/ LineRegistrarCrash \/ LineRegistrarStart
+     \/ LineOffer \/ LineCancel \/ LineGo \/ LinePredecessorExit \/ LineTakeBehind
+     \/ LineBehindLost \/ LineConnect \/ LineAcceptorExit \/ LineRegistrarCrash \/ LineRegistrarStart
      \/ LineChannelLost \/ LineRest
   /\ Explained
 

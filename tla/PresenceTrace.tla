@@ -24,16 +24,28 @@ Explained == at' = at + 1
 Nothing == UNCHANGED vars
 
 \* Behind a change: the row that it left, by its seq; 0 says that it changed none.
-SeqFits(d) == IF Line.seq = 0 THEN row' = row ELSE row'[d].seq = Line.seq /\ row' # row
+\* (A move changes whom it names, and no seq.)
+SeqFits(d) ==
+  IF Line.seq = 0 THEN \A e \in Devices : WordOf(row'[e]) = WordOf(row[e])
+  ELSE row'[d].seq = Line.seq /\ row' # row
 
 IsNextOf(i, kind, c) == IsNext(i, kind) /\ Head(stream[i]).connection = c
 
 -----------------------------------------------------------------------------
 (* Acceptors. *)
 
+FromPredIs(i, kind) == PredSays(i, kind) /\ FromPred(i).connection = Line.connection
+FromHeirIs(i, kind) == HeirSays(i, kind) /\ FromHeir(i).connection = Line.connection
+
 LineAccept == Is("Accept") /\ AcceptAt(Line.acceptor, Line.device, Line.tick)
 LineEnd == Is("End") /\ End(Line.connection)
-LineTakeOver == Is("TakeOver") /\ Line.connection \in open /\ TakeOver(Line.connection)
+\* At once; or of a link that was offered, when it has come back.
+LineTakeOver ==
+  /\ Is("TakeOver") /\ Line.connection \in open
+  /\ \E i \in alive :
+       \/ <<i, Line.connection>> \in reads /\ TakeOver(i, Line.connection)
+       \/ <<i, Line.connection>> \in doomed /\ FromHeirIs(i, "dropped") /\ ReadOn(i)
+LineDoom == Is("Doom") /\ TakeOver(Line.acceptor, Line.connection) /\ doomed' # doomed
 LineConnect == Is("Connect") /\ Connect(Line.acceptor)
 
 \* What an acceptor says before it sees that the registrar died goes nowhere.
@@ -45,7 +57,45 @@ LineWriteDown == Is("WriteDown") /\ (ToNobody \/ WriteDown(Line.connection))
 LineStreamLost == Is("StreamLost") /\ (ToNobody \/ StreamLost(Line.acceptor))
 
 -----------------------------------------------------------------------------
+(* Moves. *)
+
+LineOffer == Is("Offer") /\ Offer(Line.acceptor, Line.connection)
+LineCancel == Is("Cancel") /\ Cancel(Line.acceptor, Line.connection)
+LineGo ==
+  /\ Is("Go") /\ FromHeirIs(Line.acceptor, "ready") /\ Go(Line.acceptor)
+  /\ <<Line.acceptor, Line.connection>> \in given'
+LineReadOn == Is("ReadOn") /\ FromHeirIs(Line.acceptor, "dropped") /\ ReadOn(Line.acceptor)
+LineSuccessorGone == Is("SuccessorGone") /\ SuccessorGone(Line.acceptor)
+
+\* By the successor, whose predecessor is i.
+ByHeir(i) == i \in Incarnations /\ heir[i] = Line.acceptor
+LineAdopt ==
+  Is("Adopt") /\ \E i \in Incarnations : ByHeir(i) /\ FromPredIs(i, "offer") /\ Adopt(i)
+LineRefuse ==
+  Is("Refuse") /\ \E i \in Incarnations : ByHeir(i) /\ FromPredIs(i, "offer") /\ Refuse(i)
+LineTakeGo ==
+  Is("TakeGo") /\ \E i \in Incarnations : ByHeir(i) /\ FromPredIs(i, "go") /\ TakeGo(i)
+LineDrop == Is("Drop") /\ \E i \in Incarnations : ByHeir(i) /\ FromPredIs(i, "cancel") /\ Drop(i)
+LinePredecessorGone ==
+  Is("PredecessorGone") /\ \E i \in Incarnations : ByHeir(i) /\ PredecessorGone(i)
+LineTellHeir ==
+  /\ Is("TellHeir")
+  /\ ToNobody \/ \E i \in Incarnations : ByHeir(i) /\ TellHeir(Line.acceptor, i)
+LineHeir == Is("Heir") /\ Heir(Line.acceptor)
+
+\* TellRecorded has no line: what it takes off the list of moved links has no effect any more.
+\* No line says that "ready" came too late.
+LateReady ==
+  /\ at <= Len(Lines)
+  /\ \E i \in alive :
+       HeirSays(i, "ready") /\ <<i, FromHeir(i).connection>> \notin offered \ cancelled /\ Go(i)
+  /\ UNCHANGED at
+
+-----------------------------------------------------------------------------
 (* Lives and deaths. *)
+
+LineSuccessorStart ==
+  Is("SuccessorStart") /\ SuccessorStart(Line.of) /\ born' = Line.acceptor
 
 LineAcceptorStart == Is("AcceptorStart") /\ AcceptorStart /\ born' = Line.acceptor
 LineAcceptorExit == Is("AcceptorExit") /\ AcceptorExit(Line.acceptor)
@@ -61,17 +111,17 @@ LineNodeStart == Is("NodeStart") /\ NodeStart
 
 \* No line says when it reads the beginning of a newer stream: just before it needs to.
 Beginning ==
-  /\ at <= Len(Lines) /\ Line.action \in {"Up", "Hold", "Down", "HandedOver"}
+  /\ at <= Len(Lines) /\ Line.action \in {"Up", "Hold", "Down", "HandedOver", "Heir"}
   /\ Begin(Line.acceptor)
   /\ UNCHANGED at
 
 LineUp ==
   /\ Is("Up")
   /\ \/ IsNextOf(Line.acceptor, "up", Line.connection) /\ Up(Line.acceptor)
-     \/ held[Line.device] = Line.connection /\ HeldUp(Line.device)
+     \/ held[Line.device].connection = Line.connection /\ HeldUp(Line.device)
   /\ SeqFits(Line.device)
 \* An older one came, and was outdone: the one that waits goes on waiting.
-WaitsOn == held[Line.device] = Line.connection /\ Nothing
+WaitsOn == held[Line.device].connection = Line.connection /\ Nothing
 LineHold ==
   /\ Is("Hold")
   /\ \/ WaitsOn
@@ -113,6 +163,9 @@ Skipped ==
 
 Matched ==
   /\ \/ LineAccept \/ LineEnd \/ LineTakeOver \/ LineConnect
+     \/ LineDoom \/ LineOffer \/ LineCancel \/ LineGo \/ LineReadOn \/ LineSuccessorGone
+     \/ LineAdopt \/ LineRefuse \/ LineTakeGo \/ LineDrop \/ LinePredecessorGone
+     \/ LineSuccessorStart \/ LineTellHeir \/ LineHeir
      \/ LineHandOver \/ LineHandOverEnd \/ LineWriteUp \/ LineWriteDown \/ LineStreamLost
      \/ LineAcceptorStart \/ LineAcceptorExit \/ LineExitSeen
      \/ LineRegistrarCrash \/ LineRegistrarStart \/ LineNodeStart
@@ -125,6 +178,6 @@ Matched ==
 Far == IF at' <= TLCGet(1) THEN TRUE ELSE TLCSet(1, at') /\ PrintT(<<"explained", at' - 1>>)
 
 TraceInit == Began(0) /\ at = 1 /\ TLCSet(1, 1)
-TraceNext == (Matched \/ Beginning \/ Skipped) /\ Far
+TraceNext == (Matched \/ Beginning \/ LateReady \/ Skipped) /\ Far
 TraceSpec == TraceInit /\ [][TraceNext]_traceVars
 =============================================================================

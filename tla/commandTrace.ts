@@ -1,7 +1,8 @@
 /**
  * CommandTrace: what became of one device's commands, as a TLA+ module for CommandsTrace.tla.
  * From: JSON lines, as trace.ts has them.  To: the module's text and its .cfg.
- * Bound: one acceptor at a time, as Commands.tla has no more; some hundred lines take seconds.
+ * Bound: one acceptor at a time, and one successor of it to which the device's link moves, as
+ * Commands.tla has no more; some hundred lines take seconds.
  *
  * Links, lives and deaths are in presence's own lines (see trace.ts). Besides those, each with the
  * prefix `Commands!`, and with the command's key where not said otherwise:
@@ -21,7 +22,7 @@
  *              ChannelLost                 no key
  *              SettleEarly
  *              NothingComesAgain
- *   acceptor   TakeCommand connection; as: 'sent', 'known', or why not
+ *   acceptor   TakeCommand connection; as: 'sent', 'known', or why not: 'moved' of a link that has
  *              TakeAnswer  what: 'ACK' or 'RESULT'
  */
 import { append, moduleOf, type Step, type TraceLine, type TraceModule, text } from './trace.ts';
@@ -39,6 +40,7 @@ interface Known {
 }
 
 const DONE_AT_COMMIT = ['Deliver', 'Answer', 'Expire'];
+const OF_MOVES = ['Offer', 'Go', 'ReadOn', 'PredecessorGone', 'SuccessorGone'];
 /** These show that an acceptor's end was seen, whoever logs it first. */
 const AFTER_EXIT = ['Connect', 'Accept', 'Learn', 'RegistrarStart', 'NodeStart', 'Rest'];
 
@@ -59,6 +61,10 @@ class Generator {
   #channelLostAt = 0;
   #acceptor = '';
   #hasExited = false;
+  /** To which the link moves, or has moved from; '' when there is none. */
+  #successor = '';
+  #predecessor = '';
+  #isOffered = false;
   #registrar: 'first' | 'up' | 'down' = 'first';
 
   constructor(device: string) {
@@ -75,7 +81,7 @@ class Generator {
     const { action: full } = line;
     const isOurs = full.startsWith(PREFIX);
     const action = isOurs ? full.slice(PREFIX.length) : full;
-    if (this.#hasExited && AFTER_EXIT.includes(action)) this.#exit();
+    if (this.#hasExited && AFTER_EXIT.includes(action) && !this.#isOffered) this.#exit();
     if (!isOurs) this.#life(action, line);
     else if (line.key === undefined) this.#ofDevice(action, line);
     else this.#ofCommand(action, text(line.key), line);
@@ -88,7 +94,10 @@ class Generator {
     if (action === 'RegistrarStart') this.#registrarStart(Number(line.window));
     else if (action === 'NodeStart') this.#nodeStart();
     else if (action === 'Connect') this.#connect(line.process);
-    else if (action === 'AcceptorExit') this.#hasExited = line.acceptor === this.#acceptor;
+    else if (action === 'AcceptorExit') this.#acceptorExit(text(line.acceptor));
+    else if (action === 'SuccessorStart' && line.of === this.#acceptor)
+      this.#successor = text(line.acceptor);
+    else if (OF_MOVES.includes(action)) this.#move(action, line, isHere);
     else if (action === 'Accept' && isHere) this.#accept(text(line.connection));
     else if (action === 'End' && isHere) this.#step('LinkLost', { link: this.#linkOf(line) });
     else if (action === 'Rest') this.#step('Rest');
@@ -104,6 +113,8 @@ class Generator {
   /** All that ran before has ended. The first one is the beginning. */
   #nodeStart(): void {
     if (this.#acceptor !== '') this.#exit();
+    this.#successor = '';
+    this.#predecessor = '';
     this.#crash();
   }
 
@@ -115,13 +126,50 @@ class Generator {
     this.#registrar = 'down';
   }
 
+  #acceptorExit(acceptor: string): void {
+    if (acceptor === this.#acceptor) this.#hasExited = true;
+    else if (acceptor === this.#predecessor) {
+      this.#predecessor = '';
+      this.#step('BehindLost');
+    }
+  }
+
+  #move(action: string, line: TraceLine, isHere: boolean): void {
+    if (action === 'Offer' && isHere) {
+      this.#isOffered = true;
+      this.#step('Offer');
+    } else if (action === 'Go' && isHere) {
+      this.#step('Go');
+      this.#predecessor = this.#acceptor;
+      this.#movedOn();
+    } else if (!this.#isOffered) return;
+    else if (action === 'PredecessorGone' && line.process === this.#successor) {
+      this.#step('PredecessorExit');
+      this.#movedOn();
+    } else if (action === 'SuccessorGone' || (action === 'ReadOn' && isHere)) {
+      this.#isOffered = false;
+      this.#step('Cancel');
+    }
+  }
+
+  #movedOn(): void {
+    this.#acceptor = this.#successor;
+    this.#successor = '';
+    this.#isOffered = false;
+    this.#hasExited = false;
+  }
+
   #exit(): void {
     this.#hasExited = false;
     this.#acceptor = '';
+    if (this.#isOffered) this.#step('Cancel');
+    this.#isOffered = false;
     this.#step('AcceptorExit');
   }
 
   #connect(acceptor: string): void {
+    // Neither has the link: what comes of it is in the steps of the move.
+    if (acceptor === this.#successor || acceptor === this.#predecessor) return;
     const isAlone = this.#acceptor === '' || this.#acceptor === acceptor;
     if (!isAlone) throw new SeveralAcceptors('commands are judged for one acceptor at a time');
     this.#acceptor = acceptor;
@@ -239,7 +287,9 @@ class Generator {
 
   #atLink(action: string, c: string, line: TraceLine): void {
     if (action === 'TakeAnswer') this.#step(action, { c, what: text(line.what) });
-    else {
+    else if (line.process === this.#predecessor) {
+      this.#step('TakeBehind', { c, link: this.#linkOf(line), as: text(line.as) });
+    } else {
       const due = line.as === 'expired' ? 1 : 0;
       this.#step(action, { c, link: this.#linkOf(line), as: text(line.as), due });
     }
@@ -292,6 +342,7 @@ const CONFIG = `CONSTANTS
   Keys = ${KEYS}
   Window = WINDOW
   Links = 1000000
+  Moves = 1000000
   Kinds = {"registrar", "acceptor", "stream", "channel", "post", "repeat", "row", "busy"}
   Faults = 1000000
   Without = "nothing"

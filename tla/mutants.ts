@@ -17,19 +17,24 @@ export interface Mutant {
   /** What the rule says. */
   readonly says: string;
   readonly constants?: Constants;
+  /** A promise besides those of PROMISES. */
+  readonly also?: string;
 }
 
-const ROWS = { Events: 'FALSE', Early: '{}', Accepts: '2' };
-const EVENTS = { Events: 'TRUE', Early: '{"s"}', Acceptors: '1', Accepts: '1' };
-const LATE = { ...EVENTS, Early: '{}', Late: '{"s"}' };
-const KEPT = { Kept: '{"k"}', Transient: '{}', Faults: '1' };
-const TRANSIENT = { Kept: '{}', Transient: '{"t"}', Faults: '1' };
-/** A device that remembers only one key: two commands are enough to make it forget. */
-const FORGETS = { Kept: '{"k"}', Keys: '1', Links: '2' };
 const kinds = (...names: string[]) => ({
   Kinds: `{${names.map((name) => `"${name}"`).join(', ')}}`,
 });
-
+const ROWS = { Events: 'FALSE', Early: '{}', Accepts: '2' };
+const EVENTS = { Events: 'TRUE', Early: '{"s"}', Acceptors: '1', Accepts: '1' };
+const LATE = { ...EVENTS, Early: '{}', Late: '{"s"}' };
+/** One acceptor gets a successor, to which its links move. */
+const MOVES = { Events: 'FALSE', Early: '{}', Acceptors: '1', Accepts: '1', Reloads: '1' };
+const KEPT = { Kept: '{"k"}', Transient: '{}', Faults: '1' };
+const TRANSIENT = { Kept: '{}', Transient: '{"t"}', Faults: '1' };
+/** A link moves, and nothing is ever due. */
+const MOVED = { Links: '1', Moves: '1', Horizon: '0', ...kinds() };
+/** A device that remembers only one key: two commands are enough to make it forget. */
+const FORGETS = { Kept: '{"k"}', Keys: '1', Links: '2' };
 export const MUTANTS: readonly Mutant[] = [
   {
     spec: 'Presence',
@@ -150,6 +155,114 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'bindFirst',
     says: 'a subscriber binds its queue first, then queries',
     constants: { ...LATE, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'stopFirst',
+    says: '6: the predecessor stops reading a link before it offers it',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'goFirst',
+    says: '6: the successor reads at go, not at ready',
+    constants: { ...MOVES, ...kinds('cancel') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'noWayBack',
+    says: '6: after go the predecessor neither reads nor cancels',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'dropFirst',
+    says: '6: after cancel it reads when the successor has dropped its copy, not before',
+    constants: { ...MOVES, ...kinds('cancel') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'goneSeen',
+    says: '6: the successor reads without go only when the end of its predecessor was seen',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'goneReads',
+    says: '6: and then it does read what it has adopted',
+    constants: { ...MOVES, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'goneLast',
+    says: '6: the supervisor tells of an end after all that came from the ended one',
+    constants: { ...MOVES, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'backAtGone',
+    says: '6: when the successor has ended, the predecessor reads what it had offered',
+    constants: { ...MOVES, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'noticeKept',
+    says: '6: a link that has to close while it is offered comes back first',
+    constants: { ...MOVES, Accepts: '2', ...kinds('cancel') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'tellMoved',
+    says: '6: the successor tells of a link that has moved as of one that begins',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'upMoves',
+    says: '6: the row names the acceptor that told of its link',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'laterHolder',
+    says: '6: of two, the one that started later: what the other wrote is older',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'ownWord',
+    says: '6: but not because the predecessor says so',
+    constants: { ...MOVES, ...kinds('registrar') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'movedListed',
+    says: '6: a hand-over lists the links that have moved',
+    constants: { ...MOVES, ...kinds('stream') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'endTold',
+    says: '6: begin and end of a link that has moved are both told, whatever was told before',
+    constants: { ...MOVES, ...kinds() },
+  },
+  {
+    spec: 'Presence',
+    rule: 'movedOver',
+    says: '6: the predecessor of one that ended tells the end of what it had given it',
+    constants: { ...MOVES, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'waitHeir',
+    says: '6: the rows of a predecessor go offline when its successor has told all it has of it',
+    constants: { ...MOVES, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'heirLast',
+    says: '6: it says that this was all after all of them',
+    constants: { ...MOVES, ...kinds('acceptor') },
   },
   {
     spec: 'Routing',
@@ -276,22 +389,52 @@ export const MUTANTS: readonly Mutant[] = [
     says: 'the device does not act when `expiresIn` is over',
     constants: { ...KEPT, Links: '1', ...kinds() },
   },
+  {
+    spec: 'Commands',
+    rule: 'movedFirst',
+    says: 'a transient command follows a link that moved only if the predecessor did not send it',
+    constants: { ...TRANSIENT, ...MOVED },
+    also: 'NothingStuck',
+  },
+  {
+    spec: 'Commands',
+    rule: 'saysMoved',
+    says: 'the predecessor says of each command that comes after go that it was not sent',
+    constants: { ...TRANSIENT, ...MOVED },
+    also: 'NothingStuck',
+  },
+  {
+    spec: 'Commands',
+    rule: 'stays',
+    says: 'the predecessor ends when the registrar knows of the move, and not before',
+    constants: { ...TRANSIENT, ...MOVED },
+    also: 'NothingStuck',
+  },
+  {
+    spec: 'Commands',
+    rule: 'sendAgain',
+    says: 'the kept commands on their way are sent again when the successor tells of the link',
+    constants: { ...KEPT, ...MOVED },
+    also: 'NothingStuck',
+  },
 ];
 
 /** The promises that a mutant may break. Those that merely restate a rule would catch too much. */
 const PROMISES: Readonly<Record<Mutant['spec'], string>> = {
-  Presence: 'SPECIFICATION Spec\nINVARIANTS RightAtRest NewestKept\n',
+  Presence:
+    'SPECIFICATION Spec\nINVARIANTS RightAtRest NewestKept OneReader NothingSkipped NeverHangs\n',
   Routing: 'SPECIFICATION Spec\nINVARIANTS RightLink RightRequest OpenLink ExactlyOne NeverStale\n',
   Lease: 'SPECIFICATION Spec\nINVARIANTS RightAtRest NewestKept\n',
   Commands:
     'SPECIFICATION Spec\nINVARIANTS Once TransientOnce OneEnd NotSentIsSure InTime NeverLost\n',
 };
 
-function test({ spec, rule, constants }: Mutant): Promise<Found> {
+function test({ spec, rule, constants, also }: Mutant): Promise<Found> {
   const quick = readFileSync(join(import.meta.dirname, `${spec}.cfg`), 'utf8');
   const whole = withConstants(quick, { ...constants, Without: `"${rule}"` });
   const budgets = whole.slice(0, whole.indexOf('SPECIFICATION'));
-  const config = `${budgets}${PROMISES[spec]}CHECK_DEADLOCK FALSE\n`;
+  const more = also === undefined ? '' : `INVARIANT ${also}\n`;
+  const config = `${budgets}${PROMISES[spec]}${more}CHECK_DEADLOCK FALSE\n`;
   // With one thread the first counterexample found is a shortest one.
   return check({ spec, config, threads: 1 }, MUTANT_SECONDS);
 }

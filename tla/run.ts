@@ -10,12 +10,16 @@ import { check, type Found, fetched } from './tlc.ts';
 
 export const QUICK = [
   'Presence',
+  'PresenceMoves',
+  'PresenceMovesLive',
   'PresenceLive',
   'PresenceEvents',
   'Routing',
   'Lease',
   'Commands',
   'CommandsLive',
+  'CommandsMoves',
+  'CommandsMovesLive',
 ];
 export const DEEP = [
   'PresenceDeep',
@@ -23,9 +27,13 @@ export const DEEP = [
   'PresenceLiveDeep',
   'PresenceEventsDeep',
   'PresenceFleetDeep',
+  'PresenceMovesDeep',
+  'PresenceMovesTwiceDeep',
+  'PresenceMovesFaultsDeep',
   'RoutingDeep',
   'LeaseDeep',
   'CommandsDeep',
+  'CommandsMovesDeep',
 ];
 const QUICK_SECONDS = 600;
 const DEEP_SECONDS = 4 * 3_600;

@@ -13,20 +13,32 @@
  *              End         connection, reason: it is closed ('taken-over': by a notice)
  *              Connect, HandOverEnd, StreamLost
  *              HandOver, WriteUp, WriteDown      connection: written to the stream
+ *   a move     Offer, Cancel, Go, ReadOn         connection: by the predecessor; ReadOn when the
+ *                          successor has dropped it
+ *              Doom        connection: a notice came for it while it was offered; its End follows
+ *              SuccessorGone                     what is only offered is read again, or closed if
+ *                          doomed: by this line, none of their own follow
+ *              Adopt, Refuse, TakeGo, Drop       connection: by the successor
+ *              PredecessorGone                   what is adopted is read, by this line
+ *              TellHeir                          written to the stream
  *   registrar  RegistrarStart                    before acceptors can connect
  *              Up          connection, device, seq of the row, absent when it did not change
  *              Hold        connection, device: an up that has to wait, or lost to one that waits
  *              Down        connection, device, reason, seq as above; for 'missed',
  *                          'acceptor-ended' and 'node-ended' no acceptor has said so
  *              HandedOver  acceptor: its hand-over is complete
+ *              Heir        acceptor: it has told all that it has of its predecessor
  *              ExitSeen    acceptor: nothing of its stream is judged from here on
- *              Commit, Rollback                  all of the five kinds above since the last of
+ *                          Up, Hold and Down of an acceptor's own words also acceptor, once links
+ *                          move: who said so; without, who accepted the link
+ *              Commit, Rollback                  all of the six kinds above since the last of
  *                          these lines has happened, all at once; or has not
  *              Publish, Confirm                  device, seq of the event
  *              Compact
  *   supervisor NodeStart                         all that ran before has ended; the first of them
  *                          is the beginning
  *              AcceptorExit acceptor: it was seen to end
+ *              SuccessorStart acceptor, of: a new acceptor, to which the links of that one move
  *   a test     Rest        at the end, when all is quiet: every row has to be right
  *
  * `Commands!<Action>` is a step of another protocol, and none here: see commandTrace.ts.
@@ -53,7 +65,12 @@ export interface TraceModule {
 }
 
 const BY_ACCEPTOR = ['Connect', 'HandOver', 'HandOverEnd', 'WriteUp', 'WriteDown', 'StreamLost'];
-const IN_BATCH = ['Up', 'Hold', 'Down', 'HandedOver', 'ExitSeen'];
+const BY_PREDECESSOR = ['Offer', 'Cancel', 'Go', 'ReadOn', 'Doom', 'SuccessorGone'];
+const BY_SUCCESSOR = ['Adopt', 'Refuse', 'TakeGo', 'Drop', 'PredecessorGone', 'TellHeir'];
+const OF_MOVES = [...BY_PREDECESSOR, ...BY_SUCCESSOR];
+const IN_BATCH = ['Up', 'Hold', 'Down', 'HandedOver', 'ExitSeen', 'Heir'];
+/** Of these, those that are about an acceptor, not about a link. */
+const OF_ACCEPTOR = ['HandedOver', 'ExitSeen', 'Heir'];
 const UNSEEN: Readonly<Record<string, string>> = {
   missed: 'Missed',
   'acceptor-ended': 'AcceptorEnded',
@@ -132,7 +149,8 @@ class Generator {
     else if (action === 'Accept') this.#accept(line);
     else if (action === 'End') this.#end(line);
     else if (action === 'AcceptorExit') this.#exit(this.#acceptors.get(text(line.acceptor)));
-    else if (BY_ACCEPTOR.includes(action)) this.#byAcceptor(line);
+    else if (action === 'SuccessorStart') this.#successorStart(line);
+    else if (BY_ACCEPTOR.includes(action) || OF_MOVES.includes(action)) this.#byAcceptor(line);
     else if (IN_BATCH.includes(action)) this.#inBatch(line);
     else if (action === 'Commit') this.#commit(true);
     else if (action === 'Rollback') this.#batch = [];
@@ -184,12 +202,20 @@ class Generator {
   #byAcceptor(line: TraceLine): void {
     const acceptor = this.#acceptor(line.process);
     const link = line.connection === undefined ? {} : this.#link(line);
-    this.#step(line.action, { acceptor, ...link });
+    this.#step(line.action, { ...link, acceptor });
+  }
+
+  #successorStart(line: TraceLine): void {
+    const of = this.#acceptor(text(line.of));
+    const acceptor = this.#acceptors.size + 1;
+    this.#acceptors.set(text(line.acceptor), acceptor);
+    this.#alive.add(acceptor);
+    this.#step('SuccessorStart', { acceptor, of });
   }
 
   #inBatch(line: TraceLine): void {
     const { action } = line;
-    if (action === 'HandedOver' || action === 'ExitSeen') {
+    if (OF_ACCEPTOR.includes(action)) {
       this.#batch.push({ action, acceptor: this.#acceptor(text(line.acceptor)), skip: 0 });
       return;
     }
@@ -198,7 +224,8 @@ class Generator {
     if (isUnseen && line.seq === undefined) return;
     const named = isUnseen ? UNSEEN[text(line.reason)] : action;
     const seq = line.seq === undefined ? 0 : Number(line.seq);
-    this.#batch.push({ action: text(named), ...this.#link(line), seq, skip: 0 });
+    const by = line.acceptor === undefined ? {} : { acceptor: this.#acceptor(text(line.acceptor)) };
+    this.#batch.push({ action: text(named), ...this.#link(line), ...by, seq, skip: 0 });
   }
 
   /** `isSure`: it is known to have happened. */
@@ -273,8 +300,9 @@ const CONFIG = `CONSTANTS
   Late = {}
   Acceptors = 1000000
   Accepts = 0
-  Kinds = {"registrar", "acceptor", "stream", "node"}
+  Kinds = {"registrar", "acceptor", "stream", "node", "cancel", "refuse"}
   Faults = 1000000
+  Reloads = 1000000
   OutboxMax = 0
   Damps = TRUE
   Events = TRUE

@@ -77,7 +77,51 @@ t.test('command trace: a line that no trace can have is refused', async (t) => {
   t.throws(() => stepsOf(connect('a'), connect('b')), /one acceptor at a time/);
 });
 
+/** A link moves from a to b while a command for it is on its way to a. */
+function movedOn(as: string): TraceLine[] {
+  const [a, b, registrar] = ['a', 'b', 'registrar'].map((process) => ({ process }));
+  const link = { connection: 'c1', device: 'door' };
+  const key = { key: 'x' };
+  const came = { action: 'Commands!Deliver', ...key, device: 'door', isRedelivered: false };
+  return traceOf(
+    START,
+    { action: 'Connect', ...a },
+    { action: 'Accept', ...link, ...a },
+    { action: 'Commands!Learn', ...link },
+    { action: 'SuccessorStart', acceptor: 'b', of: 'a' },
+    { action: 'Connect', ...b },
+    { action: 'Offer', ...link, ...a },
+    { ...came, ...registrar },
+    { action: 'Adopt', ...link, ...b },
+    { action: 'Go', ...link, ...a },
+    { action: 'TakeGo', ...link, ...b },
+    { action: 'Commands!TakeCommand', ...key, connection: 'c1', as, ...a },
+    { action: 'Commands!Answer', ...key },
+    { action: 'Commands!Show', device: 'door' },
+    { action: 'Commands!TakeCommand', ...key, connection: 'c1', as: 'sent', ...b },
+    { action: 'AcceptorExit', acceptor: 'a', process: 'supervisor' },
+    { action: 'Commands!TakeAnswer', ...key, what: 'RESULT', ...b },
+    { action: 'Commands!Answer', ...key },
+    { action: 'Commands!Conclude', ...key, type: 'result' },
+  );
+}
+
+t.test('command trace: a link that moves takes its commands along', async (t) => {
+  const actions = commandModule('T', movedOn('moved'), 'door').steps.map(({ action }) => action);
+
+  t.same(actions.slice(0, 6), ['Connect', 'Accept', 'Learn', 'Offer', 'Deliver', 'Go']);
+  t.same(actions.slice(6, 10), ['TakeBehind', 'Answer', 'Show', 'TakeCommand']);
+});
+
 const skip = (await whyNot()) ?? false;
+
+t.test('judge: what the predecessor did not send, its successor does', { skip }, async (t) => {
+  const right = await judgeCommands(movedOn('moved'), 'door');
+  const wrong = await judgeCommands(movedOn('sent'), 'door');
+
+  t.ok(right.isAccepted, String(right.unexplained));
+  t.match(wrong.unexplained, /"TakeBehind".*"as":"sent"/);
+});
 
 t.test('judge: an older link knows what it was sent, and nothing else', { skip }, async (t) => {
   const process = 'acceptor';

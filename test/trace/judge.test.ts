@@ -12,6 +12,8 @@ import { parseTrace, type TraceLine, traceModule } from '../../tla/trace.ts';
 const FOLDER = import.meta.dirname;
 const GOOD = join(FOLDER, 'good.ndjson');
 const good = readTrace(GOOD);
+/** One link moves, one is taken back, and the predecessor dies while two are on their way. */
+const moved = readTrace(join(FOLDER, 'moved.ndjson'));
 /** Why TLC cannot run here: then only the generator is tested. */
 const skip = (await whyNot()) ?? false;
 
@@ -138,3 +140,30 @@ t.test(
     t.match(unexplained, /"Rest"/);
   },
 );
+
+t.test('judge: links that move, and a predecessor that dies meanwhile', { skip }, async (t) => {
+  const { isAccepted, explained, steps, unexplained } = await judge(moved);
+
+  t.ok(isAccepted, String(unexplained));
+  t.equal(explained, steps);
+});
+
+t.test('judge: a successor that reads at ready, without go, is rejected', { skip }, async (t) => {
+  const noGo = moved.filter(({ action, connection }) => action !== 'Go' || connection !== 'c1');
+  const { isAccepted, unexplained } = await judge(noGo);
+
+  t.notOk(isAccepted);
+  t.match(unexplained, /"TakeGo".*"connection":1/);
+});
+
+t.test('judge: a row that goes offline before the successor has told', { skip }, async (t) => {
+  const reason = 'acceptor-ended';
+  const early = [
+    { us: 115.2, process: 'registrar', action: 'Down', connection: 'c2', device: 'gate', reason },
+    { us: 115.3, process: 'registrar', action: 'Commit' },
+  ].map((line) => ({ seq: 2, ...line }));
+  const { isAccepted, unexplained } = await judge([...moved, ...early]);
+
+  t.notOk(isAccepted);
+  t.match(unexplained, /"AcceptorEnded".*"connection":2/);
+});

@@ -143,6 +143,7 @@ const LAYERS: readonly Layer[] = [
     ],
     types: ['src/acceptor/establish/', 'src/wire/protocol.ts', 'src/node/messages.ts'],
   },
+  { holds: 'src/acceptor/move/', values: ['src/base/', 'src/acceptor/endpoint/', 'msgpackr'] },
   {
     holds: 'src/acceptor/route/',
     values: [

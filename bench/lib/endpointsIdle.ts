@@ -16,7 +16,7 @@ import { makeCounters } from '../../src/base/metrics.ts';
 import { MESSAGE_TYPES } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { v1Protocol } from '../../src/wire/v1Protocol.ts';
-import { ANY_DEVICE, PLAIN_ORIGIN } from '../../test/helpers/fakes/anyDevice.ts';
+import { ANY_DEVICE, ANY_LINK, PLAIN_ORIGIN } from '../../test/helpers/fakes/anyDevice.ts';
 import { hello } from '../../test/helpers/fakes/device.ts';
 import { FakeRoutes, NOBODY_TOLD } from '../../test/helpers/fakes/fakeRoutes.ts';
 
@@ -52,6 +52,7 @@ const endpoints = new Endpoints({
   room: new RoomSignal(),
   routes: new FakeRoutes(),
   prover: ANY_DEVICE,
+  restorer: ANY_LINK,
   presence: NOBODY_TOLD,
   refusals: NOBODY_TOLD,
 });

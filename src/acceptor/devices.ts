@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 import { systemClock } from '../base/clock.ts';
 import type { ListenerConfig } from '../base/listeners.ts';
-import { v1Protocol } from '../wire/v1Protocol.ts';
+import { restoreV1, v1Protocol } from '../wire/v1Protocol.ts';
 import { BrokerLossPolicy } from './brokerLossPolicy.ts';
 import { Admission } from './endpoint/admission.ts';
 import { Endpoints } from './endpoint/endpoints.ts';
@@ -23,6 +23,7 @@ import type { OnFailure } from './establish/establish.ts';
 import { ListenerFiles } from './establish/listenerFiles.ts';
 import type { AuthClient } from './identity/authClient.ts';
 import { Identities } from './identity/identities.ts';
+import { restorerOf } from './identity/restore.ts';
 import { RefusalLog } from './refusalLog.ts';
 import type { Operated } from './shared.ts';
 
@@ -49,7 +50,9 @@ export function buildDevices(
   const prover = new Identities({ listeners, ...known, retryAfter, clock });
   const { ended: ends, drain, traces } = operate;
   const { onGreeting } = traces;
-  const around = { registry, room, routes, presence, refusals, prover, ends, onGreeting };
+  const restorer = restorerOf(listeners, restoreV1, (listener) => files.of(listener).keys);
+  const told = { routes, presence, refusals, ends, onGreeting };
+  const around = { registry, room, prover, restorer, ...told };
   const links = { makeProtocol: v1Protocol, spread, linksMax, busyShare: watchBusy() };
   const endpoints = new Endpoints({ limits, counters, clock, ...links, ...around });
   const retryMs = limits.brokerLossRetryMs;

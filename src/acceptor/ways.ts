@@ -32,5 +32,6 @@ export function presenceOf(changes: LinkChanges, stream: StreamClient): Presence
       changes.onDown(endpoint, reason);
       stream.wake();
     },
+    onMoved: () => {},
   };
 }

@@ -129,6 +129,7 @@ const METRICS = {
   lingering: { kind: 'gauge', help: 'Links that were sent BYE and wait for the device to close.' },
   accepts: { kind: 'counter', help: 'Links accepted.' },
   connectSeconds: histogram('Time from accept to WELCOME.'),
+  moves: countedBy('way', ['in', 'out'], 'Links that came from another process, or went to one.'),
   closes: countedBy('reason', CLOSE_REASONS, 'Links ended, by reason.'),
   errors: countedBy('code', ERROR_CODES, 'ERROR frames sent, by code.'),
   messagesIn: countedBy('type', MESSAGE_TYPES, 'Messages from devices, by type.'),

@@ -104,6 +104,11 @@ export class FrameReader {
     this.#isOwn = true;
   }
 
+  /** What is not yet read, as a copy: to read on from elsewhere. */
+  rest(): Buffer {
+    return Buffer.from(this.#bytes.subarray(this.#start, this.#end));
+  }
+
   /** Bytes not yet read. */
   get pendingBytes(): number {
     return this.#end - this.#start;

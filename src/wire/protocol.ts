@@ -53,6 +53,8 @@ export interface Protocol {
   readonly heldBytes: number;
   /** Let go of these: nobody will read on. */
   drop(): void;
+  /** Of a link that has greeted: all that is needed to go on with it. Changes nothing. */
+  state(): ProtocolState;
 
   // To the device: each gives the bytes to write. Nobody writes to them, and they hold about their
   // own memory for as long as they wait.
@@ -78,6 +80,20 @@ export interface Protocol {
   replyBytesMax(bytes: number): number;
   commandBytesMax(topic: string, bytes: number): number;
 }
+
+/**
+ * A link's protocol written down, so that another process goes on with the link: all that it
+ * remembers, and the bytes that came and were not read.
+ */
+export interface ProtocolState {
+  /** Which protocol, and in which form this is. One that a process does not know it cannot take. */
+  readonly form: string;
+  readonly remembered: Readonly<Record<string, number | string>>;
+  readonly unread: Buffer;
+}
+
+/** The protocol object of such a link; undefined when the state is in no form that it knows. */
+export type ProtocolRestorer = (state: ProtocolState) => Protocol | undefined;
 
 /**
  * Makes the protocol object of a new link, which takes frames of at most `frameBytesMax` bytes, and

@@ -376,6 +376,11 @@ export class V1Reader {
     return this.#frames.heldBytes;
   }
 
+  /** Bytes not yet read, as a copy. */
+  protected rest(): Buffer {
+    return this.#frames.rest();
+  }
+
   drop(): void {
     this.#frames.drop();
   }

@@ -7,7 +7,7 @@
 import { type ProtocolError, STATUS } from '../base/errors.ts';
 import { encodeAck, encodeAnswer, PING, PONG } from './busy.ts';
 import type { CommandMessage, Event, Request } from './message.ts';
-import type { FromDevice, Greeting, Protocol, Received } from './protocol.ts';
+import type { FromDevice, Greeting, Protocol, ProtocolState, Received } from './protocol.ts';
 import { encode, V1Reader } from './v1.ts';
 import { CODE, errorAbout, toDevice } from './v1Types.ts';
 
@@ -20,6 +20,8 @@ const COMMAND_OVERHEAD_BYTES = 64;
 const NO_BYTES = Buffer.alloc(0);
 /** 49 days: beyond it the number would take a form that small devices do not read. */
 const EXPIRES_IN_MAX_MS = 0xffff_ffff;
+/** Of its written form. Changed fields make another one. */
+const FORM = 'owsla/1';
 
 export class V1Protocol extends V1Reader implements Protocol {
   #isGreeted = false;
@@ -76,6 +78,29 @@ export class V1Protocol extends V1Reader implements Protocol {
       throw errorAbout(message, 'bad-id', `id ${id} does not rise above ${this.#lastId}`);
     }
     this.#lastId = id;
+  }
+
+  state(): ProtocolState {
+    // The device was told `frameBytesMax` and keeps to it, whatever the limit is elsewhere.
+    const remembered = {
+      lastId: this.#lastId,
+      frameBytesMax: this.frameBytesMax,
+      deviceFrameBytesMax: this.#deviceFrameBytesMax,
+    };
+    return { form: FORM, remembered, unread: this.rest() };
+  }
+
+  /** Throws nothing: what is in no form of ours is `undefined`. */
+  static restore({ form, remembered, unread }: ProtocolState): V1Protocol | undefined {
+    const { lastId, frameBytesMax, deviceFrameBytesMax } = remembered;
+    const numbers = [lastId, frameBytesMax, deviceFrameBytesMax];
+    if (form !== FORM || !numbers.every(Number.isSafeInteger)) return undefined;
+    const protocol = new V1Protocol(Number(frameBytesMax));
+    protocol.#isGreeted = true;
+    protocol.#lastId = Number(lastId);
+    protocol.#deviceFrameBytesMax = Number(deviceFrameBytesMax);
+    if (unread.length > 0) protocol.push(unread);
+    return protocol;
   }
 
   welcome(connectionId: string, keepaliveMs: number, time: number): Buffer {
@@ -138,4 +163,9 @@ export class V1Protocol extends V1Reader implements Protocol {
 /** A new link of the device protocol, version 1. */
 export function v1Protocol(frameBytesMax: number, helloBytesMax?: number): Protocol {
   return new V1Protocol(frameBytesMax, helloBytesMax);
+}
+
+/** One that another process had; undefined when it is written in no form of ours. */
+export function restoreV1(state: ProtocolState): Protocol | undefined {
+  return V1Protocol.restore(state);
 }

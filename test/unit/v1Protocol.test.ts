@@ -1,8 +1,9 @@
 /** A link's protocol by itself: the bytes of each call, what may come when, sizes, what is held. */
+import { pack, unpack } from 'msgpackr';
 import t from 'tap';
 import { ProtocolError } from '../../src/base/errors.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
-import type { FromDevice } from '../../src/wire/protocol.ts';
+import type { FromDevice, ProtocolState } from '../../src/wire/protocol.ts';
 import { encode, V1Reader } from '../../src/wire/v1.ts';
 import { V1Protocol } from '../../src/wire/v1Protocol.ts';
 import { event, hello, request } from '../helpers/fakes/device.ts';
@@ -25,6 +26,17 @@ function say(protocol: V1Protocol, ...messages: Message[]): FromDevice[] {
     accepted.push(protocol.accept(next));
   }
   return accepted;
+}
+
+/** What is accepted of these bytes. */
+function accepted(protocol: V1Protocol, bytes: Buffer): FromDevice[] {
+  protocol.push(bytes);
+  return say(protocol);
+}
+
+/** As another process gets it. */
+function passedOn(state: ProtocolState): ProtocolState {
+  return unpack(pack(state)) as ProtocolState;
 }
 
 function greeted(options: Partial<Message> = {}): V1Protocol {
@@ -174,4 +186,38 @@ t.test('protocol: what is not read is held, until nobody reads on', async (t) =>
   link.drop();
 
   t.equal(link.heldBytes, 0);
+});
+
+t.test('protocol: written down and read back anywhere, it goes on as if nothing was', async (t) => {
+  const said = [event(3), request(5, 'a.b'), ping, ack, result, event(0), event(9, 'x')];
+  const stream = Buffer.concat([
+    encode(hello('door-17', { frameBytesMax: 300 })),
+    ...said.map(encode),
+  ]);
+  const whole = new V1Protocol(FRAME_BYTES_MAX);
+  const expected = accepted(whole, stream);
+  const first = encode(hello('door-17', { frameBytesMax: 300 })).length;
+
+  for (let cut = first; cut <= stream.length; cut += 1) {
+    const before = new V1Protocol(FRAME_BYTES_MAX);
+    const got = accepted(before, stream.subarray(0, cut));
+    const after = V1Protocol.restore(passedOn(before.state()));
+    if (after === undefined) throw new Error('not restored');
+    got.push(...accepted(after, stream.subarray(cut)));
+    t.same(got, expected, `cut at ${cut}`);
+    t.same(after.state(), whole.state());
+    t.equal(after.replyBytesMax(1_000), whole.replyBytesMax(1_000));
+    t.match(refused(after, event(9)), { code: 'bad-id' });
+  }
+});
+
+t.test('protocol: what is written in no form of ours is not read', async (t) => {
+  const state = greeted().state();
+  t.equal(V1Protocol.restore({ ...state, form: 'owsla/2' }), undefined);
+  for (const name of Object.keys(state.remembered)) {
+    for (const odd of ['7', Number.NaN, undefined, -0.5]) {
+      const remembered = { ...state.remembered, [name]: odd } as Record<string, number>;
+      t.equal(V1Protocol.restore({ ...state, remembered }), undefined, `${name}: ${odd}`);
+    }
+  }
 });

@@ -20,6 +20,13 @@ export interface MessageSize {
   readonly elements: number;
 }
 
+/** Written down, for another process. */
+export interface AllowanceState {
+  /** How far the link is ahead of its rate, in ms. */
+  readonly aheadMs: number;
+  readonly answerBytes: number;
+}
+
 export class Allowance {
   /** When the messages handled so far would have come at the permitted rate, in ms. */
   #paidUntil = 0;
@@ -57,5 +64,14 @@ export class Allowance {
   inFlightMax({ inFlightMax, outboxHardBytes }: Limits): number {
     const fitting = Math.floor(outboxHardBytes / this.#answerBytes);
     return Math.max(1, Math.min(inFlightMax, fitting));
+  }
+
+  state(now: number): AllowanceState {
+    return { aheadMs: Math.max(0, this.#paidUntil - now), answerBytes: this.#answerBytes };
+  }
+
+  restore({ aheadMs, answerBytes }: AllowanceState, now: number): void {
+    this.#paidUntil = now + aheadMs;
+    this.#answerBytes = answerBytes;
   }
 }

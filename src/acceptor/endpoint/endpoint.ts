@@ -16,9 +16,9 @@ import type { Socket } from 'node:net';
 import { type ByeReason, type CloseReason, ProtocolError } from '../../base/errors.ts';
 import { bump } from '../../base/metrics.ts';
 import type { CommandMessage, Event, MessageType, Request } from '../../wire/message.ts';
-import type { FromDevice, Protocol, Received } from '../../wire/protocol.ts';
+import type { Protocol, Received } from '../../wire/protocol.ts';
 import { Allowance } from './allowance.ts';
-import { greet } from './greet.ts';
+import { dispatch } from './dispatch.ts';
 import { HEAVY_BYTES } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
 import { keepaliveVerdict } from './keepalive.ts';
@@ -27,7 +27,8 @@ import type { Came, Origin } from './origin.ts';
 import { Outbox } from './outbox.ts';
 import { peerOf } from './peer.ts';
 import type { Obstacle } from './readGate.ts';
-import { listenTo } from './socket.ts';
+import { type FrozenLink, type OwedClose, snapshotOf } from './snapshot.ts';
+import { listenTo, startReading, stopReading } from './socket.ts';
 
 export class Endpoint extends LinkState {
   /** The connection id, as UUID text. */
@@ -51,19 +52,24 @@ export class Endpoint extends LinkState {
   #peer: string;
   /** The device's FIN came while frames before it were still waiting to be handled. */
   #isFinished = false;
+  /** It was to be closed while it was moving. */
+  #owed: OwedClose | undefined;
 
-  constructor(id: string, { socket, acceptedUs, origin }: Came, host: EndpointHost) {
+  constructor(id: string, { socket, acceptedUs, origin, protocol }: Came, host: EndpointHost) {
     super();
     this.id = id;
     this.acceptedUs = acceptedUs;
     this.origin = origin;
     this.#peer = origin?.peer ?? '';
     this.#host = host;
-    this.#protocol = host.makeProtocol(host.limits.frameBytesMax, host.limits.helloBytesMax);
+    const { frameBytesMax, helloBytesMax } = host.limits;
+    this.#protocol = protocol ?? host.makeProtocol(frameBytesMax, helloBytesMax);
     this.#outbox = new Outbox(socket, host.flusher);
     this.heardAt = host.clock.now();
     this.#socket = socket;
     listenTo(socket, this);
+    // The listener hands sockets over unread.
+    if (protocol === undefined) socket.resume();
   }
 
   /**
@@ -76,7 +82,7 @@ export class Endpoint extends LinkState {
   }
 
   get isLive(): boolean {
-    return this.state !== 'draining' && this.state !== 'closed';
+    return this.state === 'open' || this.state === 'greeting' || this.state === 'authenticating';
   }
 
   /** Bytes sent and not yet taken by the kernel. */
@@ -92,11 +98,11 @@ export class Endpoint extends LinkState {
 
   /** What the kernel gave of the device's, and what was given to it. */
   get bytesIn(): number {
-    return this.#socket.bytesRead;
+    return this.#socket.bytesRead + (this.before?.bytesIn ?? 0);
   }
 
   get bytesOut(): number {
-    return this.#socket.bytesWritten;
+    return this.#socket.bytesWritten + (this.before?.bytesOut ?? 0);
   }
 
   /** Why it is paused now, or would be; undefined: its next message is handled. */
@@ -143,11 +149,11 @@ export class Endpoint extends LinkState {
   receiveFin(): void {
     if (!this.isLive) return;
     this.#isFinished = true;
-    if (this.pausedAt === 0) this.#end('peer-fin');
+    if (this.pausedAt === 0) this.end('peer-fin');
   }
 
   closed(): void {
-    if (this.isLive) this.#leave('peer-reset');
+    if (this.isLive || this.state === 'moving') this.#leave('peer-reset');
     this.state = 'closed';
     this.#host.onClosed(this);
   }
@@ -160,7 +166,7 @@ export class Endpoint extends LinkState {
       while (obstacle === undefined) {
         const message = this.#held ?? this.#protocol.next();
         if (message === undefined) {
-          if (this.#isFinished) this.#end('peer-fin');
+          if (this.#isFinished) this.end('peer-fin');
           return;
         }
         if (!this.#hasRoom(message)) return;
@@ -190,37 +196,7 @@ export class Endpoint extends LinkState {
     this.messagesIn += 1;
     this.tap?.onRead(this, message, this.#protocol.bytes);
     this.#host.gate.pay(this, this.#protocol);
-    this.#onAccepted(this.#protocol.accept(message));
-  }
-
-  #onAccepted(message: FromDevice): void {
-    switch (message.type) {
-      case 'event':
-      case 'request':
-        if (this.proof?.topics?.allows(message.topic) === false) this.#notAllowed(message);
-        else this.#host.onMessage(this, message);
-        break;
-      case 'ping':
-        this.#send('pong', this.#protocol.pong());
-        break;
-      case 'ack':
-      case 'result':
-        this.#host.onAnswer(this, message);
-        break;
-      case 'bye':
-        this.#end('peer-bye');
-        break;
-      case 'hello':
-        greet(this, message, this.#host);
-    }
-  }
-
-  /** A topic that its device may not publish to: costs the message, and nothing else. */
-  #notAllowed(message: Event | Request): void {
-    const told = this.#protocol.notAllowed(message);
-    this.notAllowed += 1;
-    this.#host.onNotAllowed(this);
-    if (told) this.#send(message.type === 'request' ? 'reply' : 'error', told);
+    dispatch(this, this.#protocol.accept(message), this.#host);
   }
 
   /** Tell the device what was wrong and with which of its messages, and end the link. */
@@ -244,6 +220,16 @@ export class Endpoint extends LinkState {
     this.#send('error', this.#protocol.error(error));
   }
 
+  pong(): void {
+    this.#send('pong', this.#protocol.pong());
+  }
+
+  /** Its device may not publish to that topic. */
+  sayNotAllowed(message: Event | Request): void {
+    const told = this.#protocol.notAllowed(message);
+    if (told) this.#send(message.type === 'request' ? 'reply' : 'error', told);
+  }
+
   /** An EVENT is safe at the broker. */
   acknowledge(id: number): void {
     this.#send('ack', this.#protocol.acknowledge(id));
@@ -257,25 +243,22 @@ export class Endpoint extends LinkState {
     this.#send('command', this.#protocol.command(message));
   }
 
+  // A frame that the outbox cannot hold would close the link, however much the device takes.
+
   /** Longest payload of a REPLY that the device takes. */
   get replyBytesMax(): number {
-    return this.#protocol.replyBytesMax(this.#frameBytesMax);
+    return this.#protocol.replyBytesMax(this.#host.limits.outboxHardBytes / 2);
   }
 
   /** Longest payload of a COMMAND that the device takes. */
   commandBytesMax(topic: string): number {
-    return this.#protocol.commandBytesMax(topic, this.#frameBytesMax);
+    return this.#protocol.commandBytesMax(topic, this.#host.limits.outboxHardBytes / 2);
   }
 
   /** The same, and that the outbox still has room for. */
   commandBytesNow(topic: string): number {
     const { outboxHardBytes } = this.#host.limits;
     return this.#protocol.commandBytesMax(topic, outboxHardBytes - this.#outbox.bytes);
-  }
-
-  /** A frame that the outbox cannot hold would close the link, however much the device takes. */
-  get #frameBytesMax(): number {
-    return this.#host.limits.outboxHardBytes / 2;
   }
 
   /** Send a frame. Beyond the outbox's hard bound the link closes instead ('outbox-full'). */
@@ -299,13 +282,14 @@ export class Endpoint extends LinkState {
 
   /** Say BYE and end the link. `retryAfter` in ms. Does nothing when it is over already. */
   close(reason: ByeReason | ProtocolError['code'], retryAfter?: number): void {
+    if (this.state === 'moving') this.#owed = { reason, retryAfter };
     if (!this.isLive) return;
     this.#write('bye', this.#protocol.goodbye(reason, retryAfter));
-    this.#end(reason);
+    this.end(reason);
   }
 
   /** Send FIN behind what is queued, then read and discard until the device's FIN or the linger. */
-  #end(reason: CloseReason): void {
+  end(reason: CloseReason): void {
     this.#leave(reason);
     this.#outbox.end();
     this.#socket.resume();
@@ -324,10 +308,9 @@ export class Endpoint extends LinkState {
    * all links together hold too much. `retryAfter` in ms.
    */
   shed(retryAfter: number): void {
-    if (this.isLive) {
-      this.#outbox.drop();
-      this.close('memory-full', retryAfter);
-    } else this.destroy();
+    if (this.isLive) this.#outbox.drop();
+    if (this.isLive || this.state === 'moving') this.close('memory-full', retryAfter);
+    else this.destroy();
   }
 
   /** Read no more until woken, if the host still says so by then. */
@@ -338,11 +321,6 @@ export class Endpoint extends LinkState {
   /** Drop the socket now; the linger is over, or the process ends. */
   destroy(): void {
     this.#socket.destroy();
-  }
-
-  /** One more message of this link is under way: an EVENT unconfirmed, a REQUEST unanswered. */
-  hold(): void {
-    this.inFlight += 1;
   }
 
   /**
@@ -365,6 +343,45 @@ export class Endpoint extends LinkState {
     if (!this.#host.gate.open(this)) return;
     this.#handle();
     if (this.isLive) this.readAhead();
+  }
+
+  // To another process.
+
+  /** Nothing of it is under way here. A TLS socket cannot pass to another process. */
+  get isQuiet(): boolean {
+    if (this.state !== 'open' || this.inFlight > 0 || this.#outbox.bytes > 0) return false;
+    return this.#held === undefined && !this.#isFinished && this.origin?.secured === undefined;
+  }
+
+  /** A quiet link: read no more, and write nothing. Undefined: its end has come, or is near. */
+  freeze(): FrozenLink | undefined {
+    const stopped = this.isQuiet ? stopReading(this.#socket) : undefined;
+    if (stopped === undefined) return undefined;
+    if (stopped.unread.length > 0) this.#protocol.push(stopped.unread);
+    this.#host.gate.unpause(this);
+    this.state = 'moving';
+    const snapshot = snapshotOf(this, this.#protocol.state(), this.#host.clock);
+    return { handle: stopped.handle, snapshot };
+  }
+
+  /** It stays here after all, or has come from another process: read on. */
+  thaw(): void {
+    if (this.state !== 'moving') return;
+    this.state = 'open';
+    const owed = this.#owed;
+    startReading(this.#socket);
+    if (owed) this.close(owed.reason, owed.retryAfter);
+    this.#handle();
+    if (this.isLive) this.readAhead();
+  }
+
+  /** The other process has it. Gives what it was to be closed with meanwhile. */
+  leave(): OwedClose | undefined {
+    this.state = 'closed';
+    this.#host.onMoved(this);
+    this.#protocol.drop();
+    this.#socket.destroy();
+    return this.#owed;
   }
 
   /** Check the deadlines of an open link; once per round of the registry, `ms` after the last. */

@@ -30,7 +30,9 @@ import { ReadGate } from './readGate.ts';
 import type { Registry } from './registry.ts';
 import { RoomQueues } from './roomQueues.ts';
 import type { RoomSignal } from './roomSignal.ts';
-import type { EndCause, Ends, Presence, Prover, Refusals, Routes } from './routes.ts';
+import type { EndCause, Ends, Presence, Prover, Refusals, Restorer, Routes } from './routes.ts';
+import type { LinkSnapshot } from './snapshot.ts';
+import type { SocketHandle } from './socket.ts';
 import type { Spread } from './spread.ts';
 
 export interface EndpointsOptions {
@@ -48,6 +50,7 @@ export interface EndpointsOptions {
   readonly room: RoomSignal;
   readonly routes: Routes;
   readonly prover: Prover;
+  readonly restorer: Restorer;
   readonly presence: Presence;
   readonly refusals: Refusals;
   readonly ends?: Ends;
@@ -115,7 +118,9 @@ export class Endpoints implements EndpointHost {
     this.#heavy = heavy;
     this.#overload = overload;
     this.#sweep = new LinkSweep(registry);
-    this.#intake = new Intake({ host: this, registry, deadlines, refusals, linksMax, spread });
+    const { restorer } = options;
+    const around = { registry, deadlines, refusals, restorer };
+    this.#intake = new Intake({ host: this, ...around, linksMax, spread });
     counters.linksMax = linksMax;
   }
 
@@ -127,6 +132,14 @@ export class Endpoints implements EndpointHost {
   /** Own an accepted socket from now on. */
   accept(socket: Socket, acceptedUs: number, origin: Origin): void {
     this.#intake.accept(socket, acceptedUs, origin);
+  }
+
+  /**
+   * Take a link that another process had. It is read once its endpoint thaws. Undefined when it
+   * cannot be taken: this acceptor is full, has no such listener, or does not know the protocol.
+   */
+  adopt(snapshot: LinkSnapshot, handle: SocketHandle): Endpoint | undefined {
+    return this.#intake.adopt(snapshot, handle);
   }
 
   /** Tell a new device to come back later. */
@@ -212,11 +225,23 @@ export class Endpoints implements EndpointHost {
     this.#ends?.onEnd(endpoint, reason, this.#cause);
     this.#cause = undefined;
     if (FAULTS.has(reason)) this.#refusals.onRefusal(endpoint, reason);
+    this.#deadlines.ended(endpoint);
+    this.#forget(endpoint);
+    if (endpoint.deviceId !== '') this.#presence.onDown(endpoint, reason);
+  }
+
+  onMoved(endpoint: Endpoint): void {
+    bump(this.counters.moves, 'out');
+    this.#forget(endpoint);
+    this.#deadlines.moved(endpoint);
+    this.#presence.onMoved(endpoint);
+  }
+
+  /** It is no link of this acceptor any more. */
+  #forget(endpoint: Endpoint): void {
     if (this.#registry.unregister(endpoint)) this.counters.links -= 1;
     this.#rooms.delete(endpoint);
-    this.#deadlines.ended(endpoint);
     this.#routes.onEnd(endpoint);
-    if (endpoint.deviceId !== '') this.#presence.onDown(endpoint, reason);
   }
 
   onClosed(endpoint: Endpoint): void {

@@ -41,6 +41,8 @@ export interface EndpointHost {
   onError(endpoint: Endpoint, error: ProtocolError): void;
   /** The link is over: no message will come, none can be sent. Called once per endpoint. */
   onEnd(endpoint: Endpoint, reason: CloseReason): void;
+  /** Another process has it: it has not ended, and is not here any more. */
+  onMoved(endpoint: Endpoint): void;
   /** The socket is gone. */
   onClosed(endpoint: Endpoint): void;
 }

@@ -8,13 +8,16 @@ import type { Socket } from 'node:net';
 import { v4 as uuid } from 'uuid';
 import type { ByeReason } from '../../base/errors.ts';
 import { bump } from '../../base/metrics.ts';
+import { adoptLink } from './adopt.ts';
 import { Endpoint } from './endpoint.ts';
 import type { EndpointHost } from './host.ts';
 import type { LinkDeadlines } from './linkDeadlines.ts';
 import type { Origin } from './origin.ts';
 import { peerOf } from './peer.ts';
 import type { Registry } from './registry.ts';
-import type { Refusals, RefusedLink } from './routes.ts';
+import type { Refusals, RefusedLink, Restorer } from './routes.ts';
+import type { LinkSnapshot } from './snapshot.ts';
+import { type SocketHandle, socketOf } from './socket.ts';
 import type { Spread } from './spread.ts';
 
 export interface IntakeOptions {
@@ -23,6 +26,7 @@ export interface IntakeOptions {
   readonly registry: Registry<Endpoint>;
   readonly deadlines: LinkDeadlines;
   readonly refusals: Refusals;
+  readonly restorer: Restorer;
   readonly linksMax: number;
   readonly spread: Spread;
 }
@@ -55,6 +59,23 @@ export class Intake {
     registry.register(endpoint);
     host.counters.links += 1;
     deadlines.accepted(endpoint);
+  }
+
+  /** Own a link that another process had. It counts as no new one. */
+  adopt(snapshot: LinkSnapshot, handle: SocketHandle): Endpoint | undefined {
+    const { host, registry, deadlines, restorer } = this.#options;
+    const { proof, listener, peer } = snapshot;
+    const protocol = restorer.protocol(snapshot.protocol);
+    const restored = restorer.origin(proof, listener, peer);
+    if (this.room <= 0 || protocol === undefined || restored === undefined) return undefined;
+    const socket = socketOf(handle, host.limits.outboxSoftBytes);
+    host.counters.sockets += 1;
+    const endpoint = adoptLink(snapshot, { socket, protocol, ...restored }, host);
+    registry.register(endpoint);
+    bump(host.counters.moves, 'in');
+    host.counters.links += 1;
+    deadlines.opened(endpoint, proof.expiresAt);
+    return endpoint;
   }
 
   /**

@@ -65,6 +65,13 @@ export class LinkDeadlines {
     this.#count();
   }
 
+  /** Another process has it. */
+  moved(endpoint: Endpoint): void {
+    this.#throttled.delete(endpoint);
+    this.#expiries.delete(endpoint);
+    this.#count();
+  }
+
   closed(endpoint: Endpoint): void {
     this.#lingering.delete(endpoint);
     this.#count();

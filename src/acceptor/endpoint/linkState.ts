@@ -5,9 +5,17 @@
  * object beside it would cost each link its header and a pointer.
  */
 import type { Proof } from './proof.ts';
+import type { LinkFigures } from './snapshot.ts';
 import type { Tap } from './tap.ts';
 
-export type EndpointState = 'greeting' | 'authenticating' | 'open' | 'draining' | 'closed';
+/** `moving`: nobody reads it, and nothing is written; another process may go on with it. */
+export type EndpointState =
+  | 'greeting'
+  | 'authenticating'
+  | 'open'
+  | 'moving'
+  | 'draining'
+  | 'closed';
 
 /** The rate follows what was seen since the last look by this share. */
 const RATE_SHARE = 1 / 2;
@@ -36,11 +44,18 @@ export class LinkState {
   messagesOut = 0;
   /** Messages to topics that its device may not publish to. */
   notAllowed = 0;
+  /** Bytes of the time before it came from another process; usually undefined. */
+  before: Pick<LinkFigures, 'bytesIn' | 'bytesOut'> | undefined;
   /** Who looks at each of its frames; undefined: nobody. */
   tap: Tap | undefined;
   #rate = 0;
   /** Messages at the last look. */
   #counted = 0;
+
+  /** One more message of this link is under way: an EVENT unconfirmed, a REQUEST unanswered. */
+  hold(): void {
+    this.inFlight += 1;
+  }
 
   /** Messages a second, both ways, of the last few looks. */
   get ratePerSecond(): number {

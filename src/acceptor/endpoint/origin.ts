@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { ListenerConfig } from '../../base/listeners.ts';
+import type { Protocol } from '../../wire/protocol.ts';
 
 /** What a proxy has found of a device's TLS. */
 export interface ProxiedTls {
@@ -20,6 +21,8 @@ export interface Came {
   /** In the clock's µs. */
   readonly acceptedUs: number;
   readonly origin: Origin | undefined;
+  /** Of a link that another process had until now: it is not read until it is told so. */
+  readonly protocol?: Protocol;
 }
 
 export interface Origin {

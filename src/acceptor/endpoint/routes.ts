@@ -7,9 +7,11 @@
  */
 import type { CloseReason } from '../../base/errors.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
-import type { Greeting } from '../../wire/protocol.ts';
+import type { Greeting, Protocol, ProtocolState } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
-import type { AuthVerdict } from './proof.ts';
+import type { Origin } from './origin.ts';
+import type { AuthVerdict, Proof } from './proof.ts';
+import type { ProofState } from './snapshot.ts';
 
 /** Messages that go to the broker. Each type has its own room there, and its own line. */
 export type PublishedType = (Event | Request)['type'];
@@ -37,6 +39,21 @@ export interface Prover {
 export interface Presence {
   onUp(endpoint: Endpoint): void;
   onDown(endpoint: Endpoint, reason: CloseReason): void;
+  /** Another process has it, and says so. */
+  onMoved(endpoint: Endpoint): void;
+}
+
+/** What the words of a snapshot are in this process. Undefined: nothing that is known here. */
+export interface Restorer {
+  protocol(state: ProtocolState): Protocol | undefined;
+  /** Of a link with such a proof, by the listener of that name, from that address and port. */
+  origin(state: ProofState, listener: string, peer: string): Restored | undefined;
+}
+
+/** Where a link came from, and what it has proved. */
+export interface Restored {
+  readonly origin: Origin;
+  readonly proof: Proof;
 }
 
 /** What was wrong with a link that ends now: of fixed words. */

@@ -3,7 +3,9 @@
  * From: net.Socket's events.  To: Endpoint.
  * Bound: four listeners for all links, no closure for each; one chunk in a socket that is paused.
  */
+
 import type { Socket } from 'node:net';
+import * as net from 'node:net';
 import type { Endpoint } from './endpoint.ts';
 
 /** An accepted socket that knows its endpoint, so that the listeners below serve all links. */
@@ -34,6 +36,53 @@ export function listenTo(socket: Socket, endpoint: Endpoint): void {
   socket.on('end', onFin);
   socket.on('close', onSocketClose);
   socket.on('error', onSocketError);
-  // The listener hands sockets over unread.
-  socket.resume();
+}
+
+/** libuv's handle of a socket: what passes to another process. */
+export interface SocketHandle {
+  reading: boolean;
+  readStart(): number;
+  readStop(): number;
+  close(): void;
+}
+
+interface NodeSocket {
+  readonly _handle?: SocketHandle | null;
+  readonly _readableState: { readonly ended: boolean };
+}
+
+interface Stopped {
+  readonly handle: SocketHandle;
+  readonly unread: Buffer;
+}
+
+/**
+ * Read no more: what comes stays in the kernel, for whoever reads next. Gives what Node has read
+ * already and nobody has handled; undefined when the device's FIN was read, or the socket is gone.
+ */
+export function stopReading(socket: Socket): Stopped | undefined {
+  const { _handle: handle, _readableState: readable } = socket as Socket & NodeSocket;
+  if (!handle || readable.ended) return undefined;
+  socket.pause();
+  const unread = (socket.readableLength > 0 ? socket.read() : null) as Buffer | null;
+  // `read` begins to read again.
+  handle.reading = false;
+  handle.readStop();
+  return { handle, unread: unread ?? Buffer.alloc(0) };
+}
+
+/** After `stopReading`, or of `socketOf`: by its own means Node would not begin again. */
+export function startReading(socket: Socket): void {
+  const { _handle: handle } = socket as Socket & NodeSocket;
+  if (!handle || handle.reading) return;
+  handle.reading = true;
+  handle.readStart();
+}
+
+/** A socket of a handle that came from another process, with a listener's options, not read. */
+export function socketOf(handle: SocketHandle, highWaterMark: number): Socket {
+  const options = { handle, allowHalfOpen: true, manualStart: true, highWaterMark };
+  const socket = new net.Socket(options as unknown as net.SocketConstructorOpts);
+  socket.pause();
+  return socket;
 }

@@ -7,9 +7,7 @@ import type { TopicFilter } from '../endpoint/proof.ts';
 
 /** `*` is one word, `#` none or more. Undefined for no patterns: all topics are allowed. */
 export function topicFilter(patterns: readonly string[]): TopicFilter | undefined {
-  if (patterns.length === 0) return undefined;
-  const split = patterns.map((pattern) => pattern.split('.'));
-  return { patterns: [patterns], allows: (topic) => matchesAny(split, topic.split('.')) };
+  return patterns.length === 0 ? undefined : filterOf([patterns]);
 }
 
 /** What a listener allows, and of it what a backend has said; an empty list of its is nothing. */
@@ -17,11 +15,18 @@ export function bothFilters(
   ours: TopicFilter | undefined,
   said: readonly string[] | undefined,
 ): TopicFilter | undefined {
-  if (said === undefined) return ours;
-  const theirs = topicFilter(said);
+  return said === undefined ? ours : filterOf([...(ours?.patterns ?? []), said]);
+}
+
+/** Of each list one pattern must match; an empty list matches nothing. */
+export function filterOf(patterns: TopicFilter['patterns']): TopicFilter {
+  const lists = patterns.map((list) => list.map((pattern) => pattern.split('.')));
   return {
-    patterns: [...(ours?.patterns ?? []), said],
-    allows: (topic) => theirs?.allows(topic) === true && ours?.allows(topic) !== false,
+    patterns,
+    allows: (topic) => {
+      const words = topic.split('.');
+      return lists.every((list) => matchesAny(list, words));
+    },
   };
 }
 

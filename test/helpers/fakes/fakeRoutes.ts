@@ -11,6 +11,7 @@ import type { Ack, Event, Request, Result } from '../../../src/wire/message.ts';
 export const NOBODY_TOLD: Presence & Refusals = {
   onUp: () => {},
   onDown: () => {},
+  onMoved: () => {},
   onRefusal: () => {},
 };
 

@@ -1,0 +1,37 @@
+/**
+ * Dispatch: what follows from a device's message that its protocol has accepted.
+ * From: its Endpoint, message by message.  To: the host, which carries it on; or the device.
+ * Bound: it is done when it returns; what is under way then, the routes hold.
+ */
+import type { FromDevice } from '../../wire/protocol.ts';
+import type { Endpoint } from './endpoint.ts';
+import { greet } from './greet.ts';
+import type { EndpointHost } from './host.ts';
+
+export function dispatch(endpoint: Endpoint, message: FromDevice, host: EndpointHost): void {
+  switch (message.type) {
+    case 'event':
+    case 'request':
+      if (endpoint.proof?.topics?.allows(message.topic) !== false) {
+        host.onMessage(endpoint, message);
+        break;
+      }
+      // It costs the message, and nothing else.
+      endpoint.notAllowed += 1;
+      host.onNotAllowed(endpoint);
+      endpoint.sayNotAllowed(message);
+      break;
+    case 'ping':
+      endpoint.pong();
+      break;
+    case 'ack':
+    case 'result':
+      host.onAnswer(endpoint, message);
+      break;
+    case 'bye':
+      endpoint.end('peer-bye');
+      break;
+    case 'hello':
+      greet(endpoint, message, host);
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * SnapshotBytes: a link's snapshot as bytes, in a form that has a number.
+ * From: the acceptor that lets a link go.  To: the one that takes it, perhaps of another version.
+ * Bound: the snapshot's; what is in no form that is known here is `undefined`, never an error.
+ */
+import { pack, unpack } from 'msgpackr';
+import type { LinkSnapshot } from '../endpoint/snapshot.ts';
+
+/** Changed fields make another one. A process that does not know it leaves the link where it is. */
+const FORM = 1;
+
+export function encodeSnapshot(snapshot: LinkSnapshot): Buffer {
+  return pack([FORM, snapshot]);
+}
+
+/** Undefined when it is in a form that is not known here, or in none. */
+export function decodeSnapshot(bytes: Buffer): LinkSnapshot | undefined {
+  try {
+    const [form, snapshot] = unpack(bytes) as [number, LinkSnapshot];
+    return form === FORM ? snapshot : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -30,6 +30,17 @@ export interface StartMessage {
   readonly kept: Readonly<Record<string, Kept>>;
   /** Of hashes of tokens: 32 bytes, base64, for as long as the node runs. Not the observer's. */
   readonly authSecret: string;
+  /**
+   * Acceptors: the incarnation whose successor this is. It is ready without listening: listening
+   * handles and links come from that one, or by `gone` the news that none will.
+   */
+  readonly successorOf?: string;
+}
+
+/** The links of `of` have moved to `by`, or do, or will. */
+export interface Succession {
+  readonly of: string;
+  readonly by: string;
 }
 
 /** One child as the supervisor sees it. */
@@ -61,6 +72,11 @@ export interface NodeMessage {
   readonly startedAt: number;
   readonly children: readonly ChildFacts[];
   readonly restarts: Readonly<Record<ChildRole, number>>;
+  /**
+   * Named before the successor is told to start, and as long as any acceptor at the end of a chain
+   * of them lives: rows of ended ones wait for what it says. In the order of the successors' starts.
+   */
+  readonly successions?: readonly Succession[];
 }
 
 /** The Unix socket of a listener comes with it: bound, not listened on. Before `start`. */
@@ -76,18 +92,89 @@ export interface RenewMessage {
   readonly ticketKey: string;
 }
 
+/** To an acceptor: let its listening handles and its links go to its successor. Once. */
+export interface MoveMessage {
+  readonly type: 'move';
+  /** The incarnation of its successor, which is ready. */
+  readonly to: string;
+  /** Offers under way at once. */
+  readonly window: number;
+  /** So long a link that is busy is read on, and waited for. */
+  readonly quietMs: number;
+  /** What has not moved after so long is drained. */
+  readonly moveMs: number;
+  /** Such a device comes back within so many ms. */
+  readonly retryMs: number;
+}
+
+/** What an acceptor and its successor say: docs/presence-spec.md, "Moves". */
+export type MoveWord =
+  /** -> successor, with the handle: of a listener, by its number among that listener's sockets. */
+  | { readonly what: 'listener'; readonly name: string; readonly socket: number }
+  /** -> successor: these were all listening handles. */
+  | { readonly what: 'listeners-end' }
+  /** -> predecessor: it listens on all of them, so the predecessor's copies may go. */
+  | { readonly what: 'listening' }
+  /** -> successor, with the handle. The snapshot is base64: snapshotBytes.ts. */
+  | { readonly what: 'offer'; readonly connection: string; readonly snapshot: string }
+  /** `ready`, `dropped` -> predecessor; `go`, `cancel` -> successor. */
+  | { readonly what: 'ready' | 'go' | 'cancel' | 'dropped'; readonly connection: string };
+
+/**
+ * From an acceptor to another one. The supervisor passes it on as it is, with its handle, in order,
+ * and closes its own copy of the handle when that has left; of what it cannot pass on, too. It does
+ * not look into `word`.
+ */
+export interface PassMessage {
+  readonly type: 'pass';
+  readonly from: string;
+  readonly to: string;
+  readonly word: MoveWord;
+}
+
+/**
+ * To the other one of a predecessor and its successor: the exit of this one was seen, and all that
+ * came from it was passed on before.
+ */
+export interface GoneMessage {
+  readonly type: 'gone';
+  readonly acceptor: string;
+}
+
+/** From a predecessor, once: none of its links is left, and the registrar knows of all moves. */
+export interface MovedMessage {
+  readonly type: 'moved';
+  readonly figures: MoveFigures;
+}
+
+/** How a move ended. It is answered by `drain`. */
+export interface MoveFigures {
+  /** Links that the successor has. */
+  readonly moved: number;
+  /** Links that ended by themselves meanwhile. */
+  readonly left: number;
+  /** Links that could not move: BYE `draining`. */
+  readonly drained: number;
+  readonly ms: number;
+}
+
 export type ToChild =
   | StartMessage
   | NodeMessage
   | SocketMessage
   | RenewMessage
+  | MoveMessage
+  | PassMessage
+  | GoneMessage
   | { readonly type: 'drain' };
 
 export type FromChild =
   | { readonly type: 'ready' }
   | { readonly type: 'alive'; readonly figures: ChildFigures }
   | { readonly type: 'fatal'; readonly exitCode: ExitCode; readonly sentence: string }
-  | CrashedMessage;
+  | CrashedMessage
+  | PassMessage
+  | MovedMessage;
 
 /** The last words of a child that an error ends. */
 export interface CrashedMessage {

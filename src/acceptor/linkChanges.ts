@@ -3,9 +3,10 @@
  * From: links that open and end; streamClient.ts, which asks for messages when the stream takes
  * some.  To: messages, in an order that keeps rule 1 of docs/presence.md: state, then changes.
  * Bound: one entry per link that is open, or was when the registrar last read; never one per
- * change. A link that begins and ends between two reports is not reported at all.
+ * change. A link that begins and ends between two reports is not reported at all. During a reload
+ * also one per link that has moved away, or has come and ended: docs/presence-spec.md, "Moves".
  */
-import type { CloseReason } from '../base/errors.ts';
+import type { CloseReason, PresenceReason } from '../base/errors.ts';
 import { SHARDS } from '../base/limits.ts';
 import type { Trace } from '../base/trace.ts';
 import type { ToRegistrar } from '../node/messages.ts';
@@ -17,6 +18,8 @@ export interface Link {
   readonly deviceId: string;
   /** When it was accepted, in µs of the machine's own clock. */
   readonly acceptedUs: number;
+  /** Set if it came from another process. */
+  readonly before?: object | undefined;
 }
 
 export interface LinkChangesOptions {
@@ -30,11 +33,24 @@ export interface LinkChangesOptions {
 /** What is not yet reported about one link, or about the hand-over itself. */
 type Pending =
   | { readonly what: 'owed' | 'begun'; readonly link: Link }
-  | { readonly what: 'ended'; readonly device: string; readonly reason: CloseReason; at: number }
-  | { readonly what: 'handed-over' };
+  | Ended
+  /** It came from a predecessor, and has ended: both are told. */
+  | { readonly what: 'both'; readonly link: Link; readonly ended: Ended }
+  | { readonly what: 'handed-over' }
+  | { readonly what: 'heir' };
 
-/** The key of the end of the hand-over, in the order of what is to be sent; no id is empty. */
+interface Ended {
+  readonly what: 'ended';
+  readonly device: string;
+  readonly reason: PresenceReason;
+  readonly at: number;
+}
+
+/** The keys of what concerns no link, in the order of what is to be sent; no id is so short. */
 const HAND_OVER_END = '';
+const HEIR = 'heir';
+/** Ids in one message: some 40 kB. */
+const MOVED_PIECE = 1_000;
 
 export class LinkChanges {
   readonly #options: LinkChangesOptions;
@@ -46,6 +62,14 @@ export class LinkChanges {
   /** The next shard to be handed over; SHARDS when all are. */
   #shard: number = SHARDS;
   #isConnected = false;
+  /** Links that the successor has, by id, with their device: until the registrar knows. */
+  readonly #given = new Map<string, string>();
+  /** Those of them that this hand-over has still to list. */
+  #listing: Iterator<string> | undefined;
+  /** The predecessor: its links may be told of by it, too. */
+  #predecessor: { readonly id: string; isGone: boolean } | undefined;
+  /** Links that came from it and have ended: told of by each hand-over, until its end was seen. */
+  readonly #over = new Map<string, { readonly link: Link; readonly ended: Ended }>();
 
   constructor(options: LinkChangesOptions) {
     this.#options = options;
@@ -65,19 +89,74 @@ export class LinkChanges {
     const { id: connection, deviceId: device, acceptedUs } = link;
     // tla: Presence!Accept
     this.#options.trace('Accept', { connection, device, acceptedUs });
+    this.onTaken(link);
+  }
+
+  /** The same for one that has come from another process. */
+  onTaken(link: Link): void {
     if (this.#isConnected) this.#pending.set(link.id, { what: 'begun', link });
   }
 
-  onDown({ id, deviceId: device }: Link, reason: CloseReason): void {
+  onDown(link: Link, reason: CloseReason): void {
     // tla: Presence!End, Presence!TakeOver
-    this.#options.trace('End', { connection: id, device, reason });
+    this.#options.trace('End', { connection: link.id, device: link.deviceId, reason });
+    const { id, deviceId: device } = link;
+    const ended: Ended = { what: 'ended', device, reason, at: this.#options.clock.wall() };
+    const isMovedIn = link.before !== undefined && this.#predecessor?.isGone === false;
+    // A hand-over takes all that it says from the link: it is gone when that comes.
+    if (isMovedIn) this.#over.set(id, { link: plainOf(link), ended });
     if (!this.#isConnected) return;
-    const pending = this.#pending.get(id);
+    const pending = this.#pending.get(id)?.what;
     this.#pending.delete(id);
+    const isUntold = pending === 'begun' || (pending === 'owed' && isMovedIn);
+    if (isUntold && isMovedIn) this.#pending.set(id, { what: 'both', link: plainOf(link), ended });
     // Its begin was not sent: no need to send its end.
-    if (pending?.what === 'begun') return;
-    this.#pending.set(id, { what: 'ended', device, reason, at: this.#options.clock.wall() });
+    else if (!isUntold) this.#pending.set(id, ended);
   }
+
+  // Moves.
+
+  /** The successor has it. */
+  onGiven({ id, deviceId }: Link): void {
+    this.#pending.delete(id);
+    this.#given.set(id, deviceId);
+  }
+
+  /** The registrar knows who has them. */
+  onRecorded(connections: readonly string[]): void {
+    for (const id of connections) this.#given.delete(id);
+  }
+
+  /** Links that the registrar may still take for this acceptor's. */
+  get given(): number {
+    return this.#given.size;
+  }
+
+  /** The successor has ended, and with it all that was given to it. */
+  successorGone(): void {
+    const at = this.#options.clock.wall();
+    if (this.#isConnected) {
+      for (const [id, device] of this.#given) {
+        this.#pending.set(id, { what: 'ended', device, reason: 'acceptor-ended', at });
+      }
+    }
+    this.#given.clear();
+  }
+
+  /** Links come from this incarnation from now on. */
+  follows(predecessor: string): void {
+    this.#predecessor = { id: predecessor, isGone: false };
+  }
+
+  /** It has ended, and all that was taken over from it is told of already, or pending. */
+  predecessorGone(): void {
+    if (this.#predecessor === undefined || this.#predecessor.isGone) return;
+    this.#predecessor.isGone = true;
+    this.#over.clear();
+    if (this.#isConnected && this.#shard === SHARDS) this.#pending.set(HEIR, { what: 'heir' });
+  }
+
+  // The stream.
 
   /** The registrar listens, from now on: begin with everything there is. */
   connected(): void {
@@ -86,6 +165,7 @@ export class LinkChanges {
     this.#isConnected = true;
     this.#pending.clear();
     this.#shard = 0;
+    this.#listing = this.#given.keys();
   }
 
   /** The registrar does not read any more: the next one is sent everything again. */
@@ -95,6 +175,7 @@ export class LinkChanges {
     this.#isConnected = false;
     this.#pending.clear();
     this.#shard = SHARDS;
+    this.#listing = undefined;
   }
 
   /** The next messages, at most `max` and a `begin`; they count as sent. */
@@ -103,10 +184,27 @@ export class LinkChanges {
     this.#owe(max);
     for (const [id, pending] of this.#pending) {
       if (messages.length >= max) break;
+      const isListed = pending.what !== 'handed-over' || this.#list(messages);
+      // In the next frame there are more of these, and only then the end.
+      if (!isListed) break;
       this.#pending.delete(id);
-      messages.push(this.#message(id, pending));
+      // Behind all that is to be told of links.
+      if (pending.what === 'heir' && this.#pending.size > 0) this.#pending.set(HEIR, pending);
+      else messages.push(...this.#messages(id, pending));
     }
     return messages;
+  }
+
+  /** The links that have moved, a piece at a time. True: there are no more. */
+  #list(messages: ToRegistrar[]): boolean {
+    const ids: string[] = [];
+    while (ids.length < MOVED_PIECE) {
+      const next = this.#listing?.next();
+      if (next === undefined || next.done) break;
+      ids.push(next.value);
+    }
+    if (ids.length > 0) messages.push(['moved', ids]);
+    return ids.length < MOVED_PIECE;
   }
 
   /** Shard by shard, as the registrar takes them: no step's length grows with the fleet. */
@@ -118,26 +216,53 @@ export class LinkChanges {
         if (!this.#pending.has(link.id)) this.#pending.set(link.id, { what: 'owed', link });
       }
       this.#shard += 1;
-      if (this.#shard === SHARDS) this.#pending.set(HAND_OVER_END, { what: 'handed-over' });
+      if (this.#shard < SHARDS) continue;
+      for (const [id, { link, ended }] of this.#over) {
+        this.#pending.set(id, { what: 'both', link, ended });
+      }
+      this.#pending.set(HAND_OVER_END, { what: 'handed-over' });
+      if (this.#predecessor?.isGone) this.#pending.set(HEIR, { what: 'heir' });
     }
   }
 
-  #message(connection: string, pending: Pending): ToRegistrar {
-    const { trace, clock } = this.#options;
-    if (pending.what === 'handed-over') {
-      // tla: Presence!HandOverEnd
-      trace('HandOverEnd', {});
-      return ['end'];
+  #messages(connection: string, pending: Pending): ToRegistrar[] {
+    const { trace } = this.#options;
+    switch (pending.what) {
+      case 'handed-over':
+        // tla: Presence!HandOverEnd
+        trace('HandOverEnd', {});
+        return [['end']];
+      case 'heir':
+        // tla: Presence!TellHeir
+        trace('TellHeir', {});
+        return [['heir', this.#predecessor?.id ?? '']];
+      case 'ended':
+        return [this.#down(connection, pending)];
+      case 'both':
+        trace('WriteUp', { connection, device: pending.ended.device });
+        return [this.#up(pending.link), this.#down(connection, pending.ended)];
+      default: {
+        const device = pending.link.deviceId;
+        // tla: Presence!HandOver
+        trace(pending.what === 'owed' ? 'HandOver' : 'WriteUp', { connection, device });
+        return [this.#up(pending.link)];
+      }
     }
-    if (pending.what === 'ended') {
-      const { device, at, reason } = pending;
-      trace('WriteDown', { connection, device });
-      return ['down', device, connection, at, reason];
-    }
-    const { acceptedUs, deviceId: device } = pending.link;
-    // tla: Presence!HandOver
-    trace(pending.what === 'owed' ? 'HandOver' : 'WriteUp', { connection, device });
-    const at = Math.round(clock.wall() - (clock.us() - acceptedUs) / 1_000);
-    return ['up', device, connection, acceptedUs, at];
   }
+
+  #down(connection: string, { device, at, reason }: Ended): ToRegistrar {
+    this.#options.trace('WriteDown', { connection, device });
+    return ['down', device, connection, at, reason];
+  }
+
+  #up({ id, deviceId, acceptedUs }: Link): ToRegistrar {
+    const { clock } = this.#options;
+    const at = Math.round(clock.wall() - (clock.us() - acceptedUs) / 1_000);
+    return ['up', deviceId, id, acceptedUs, at];
+  }
+}
+
+/** What is told of it, without what else its endpoint holds. */
+function plainOf({ id, deviceId, acceptedUs }: Link): Link {
+  return { id, deviceId, acceptedUs };
 }

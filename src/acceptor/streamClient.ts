@@ -43,6 +43,8 @@ export interface StreamClientOptions {
 export interface StreamHandlers {
   /** This link's device has a newer one: close it. */
   readonly onTakeover: (connection: string) => void;
+  /** The registrar knows that these have moved. */
+  readonly onRecorded: (connections: readonly string[]) => void;
   readonly onCommand: (command: ToLink) => void;
   readonly onBlockList: (message: BlockListMessage) => void;
   readonly onAuth: (message: AuthMessage) => void;
@@ -195,6 +197,7 @@ function hear(
 ): void {
   const [kind] = message;
   if (kind === 'takeover') handlers.onTakeover(message[1]);
+  else if (kind === 'recorded') handlers.onRecorded(message[1]);
   else if (kind === 'command') handlers.onCommand(message);
   else if (kind === 'said' || kind === 'verdict') handlers.onAuth(message);
   else handlers.onBlockList(message);

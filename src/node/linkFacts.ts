@@ -10,7 +10,14 @@ import type { AuthMethod } from '../base/listeners.ts';
 export type LinkPhase = 'greeting' | 'authenticating' | 'open' | 'moving' | 'draining' | 'closed';
 
 /** Why a link is not read now: `readGate.ts`; `broker` has no room for its next message. */
-export type PauseReason = 'identity' | 'memory' | 'in-flight' | 'outbox' | 'rate' | 'broker';
+export type PauseReason =
+  | 'identity'
+  | 'moving'
+  | 'memory'
+  | 'in-flight'
+  | 'outbox'
+  | 'rate'
+  | 'broker';
 
 /** A row of `links`. */
 export interface LinkFacts {

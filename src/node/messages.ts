@@ -7,6 +7,8 @@
  *   acceptor                                  registrar
  *     hello, begin, up..., end  ---------------->       every link it holds, at each connect
  *     up, down  ------------------------------->        then changes, in order
+ *     moved..., heir  ------------------------->        in a reload: whose its links are now
+ *       <---------------------------------------  recorded: and that this is on record
  *       <---------------------------------------  takeover, command
  *       <---------------------------------------  list-begin, block..., list-end, at each connect
  *       <---------------------------------------  then block, unblock: changes, also in between
@@ -18,7 +20,7 @@
  *     taken, result, unsent  ------------------>        what became of a command
  */
 import { pack, Unpackr } from 'msgpackr';
-import type { CloseReason } from '../base/errors.ts';
+import type { PresenceReason } from '../base/errors.ts';
 import { FrameReader, frameOf } from '../wire/frame.ts';
 import type { Said, VerdictMessage } from './verdicts.ts';
 
@@ -30,16 +32,20 @@ export const FRAME_BYTES_MAX = 17 * 1024 * 1024;
 
 /**
  * Why an acceptor did not send: no such link; no room in its outbox, or none for the one before it;
- * too long for its device; too late.
+ * too long for its device; too late; the link is the successor's now.
  */
-export type Unsent = 'gone' | 'busy' | 'too-long' | 'expired';
+export type Unsent = 'gone' | 'busy' | 'too-long' | 'expired' | 'moved';
 
 export type ToRegistrar =
   | readonly ['hello', incarnation: string]
   | readonly ['begin']
   | readonly ['end']
   | readonly ['up', device: string, connection: string, acceptedUs: number, at: number]
-  | readonly ['down', device: string, connection: string, at: number, reason: CloseReason]
+  | readonly ['down', device: string, connection: string, at: number, reason: PresenceReason]
+  /** Before `end`: these are the successor's, and not over. */
+  | readonly ['moved', connections: readonly string[]]
+  /** This was all that there is of the predecessor, which has ended. */
+  | readonly ['heir', of: string]
   | readonly ['taken', key: string]
   | readonly ['result', key: string, status: number, payload: Buffer]
   | AskMessage
@@ -53,10 +59,14 @@ export type ToRegistrar =
       // Which sending of it, as the command said.
       connection: string,
       due: number,
+      // `moved`, if it may be sent to no link twice: all of it, for the successor to send.
+      command?: ToLink,
     ];
 
 export type ToAcceptor =
   | readonly ['takeover', connection: string]
+  /** Another acceptor has told of them: the predecessor need not list them any more. */
+  | readonly ['recorded', connections: readonly string[]]
   | readonly [
       'command',
       device: string,
@@ -125,6 +135,7 @@ export function encodeMessages(messages: readonly (ToRegistrar | ToAcceptor)[]):
 /** The bytes in it that may be many. */
 export function payloadBytes(message: ToRegistrar | ToAcceptor): number {
   if (message[0] === 'command') return message[5].length;
+  if (message[0] === 'unsent') return message[6]?.[5].length ?? 0;
   return message[0] === 'result' ? message[3].length : 0;
 }
 

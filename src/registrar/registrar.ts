@@ -149,6 +149,7 @@ class Registrar implements RunningChild {
         notifier.onCommit(events);
       },
       onTakeover: (link) => this.#server.takeOver(link),
+      onRecorded: (acceptor, links) => this.#server.tellRecorded(acceptor, links),
       onClone: (device, takeovers) => {
         this.#counters.clones += 1;
         this.#complaints.clone(device, takeovers);
@@ -177,7 +178,7 @@ class Registrar implements RunningChild {
   }
 
   #serverOf(recorder: Recorder, commands: Commands, authServer: AuthServer): StreamServer {
-    const onAnswer = (message: FromLink) => commands.onAnswer(message);
+    const onAnswer = (message: FromLink, acceptor: string) => commands.onAnswer(message, acceptor);
     return new StreamServer({
       recorder,
       log: this.#log,
@@ -274,11 +275,11 @@ class Registrar implements RunningChild {
 
   // The child.
 
-  onNode({ children }: NodeMessage): void {
+  onNode({ children, successions }: NodeMessage): void {
     const live = children.flatMap(({ role, incarnation }) =>
       role === 'acceptor' && incarnation !== undefined ? [incarnation] : [],
     );
-    this.#recorder.onNode(live);
+    this.#recorder.onNode(live, successions);
     this.#server.makeRoom();
     this.#loop.wake();
   }

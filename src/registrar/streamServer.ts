@@ -45,7 +45,7 @@ export interface StreamServerOptions {
   readonly recorder: Recorder;
   readonly log: Logger;
   /** What became of a command. */
-  readonly onAnswer: (message: FromLink) => void;
+  readonly onAnswer: (message: FromLink, acceptor: string) => void;
   readonly onAsk: (acceptor: string, message: AskMessage) => void;
   readonly onVerdicts: (message: VerdictMessage) => void;
   /** What a new stream is told before anything else, piece by piece. */
@@ -124,6 +124,10 @@ export class StreamServer {
     } else if (message[0] === 'down') {
       const [, device, connection, at, reason] = message;
       recorder.down(acceptor, { device, connection, at, reason });
+    } else if (message[0] === 'moved') {
+      recorder.moved(acceptor, message[1]);
+    } else if (message[0] === 'heir') {
+      recorder.heir(acceptor, message[1]);
     } else if (message[0] === 'ask') {
       this.#options.onAsk(acceptor, message);
     } else if (message[0] === 'marked') {
@@ -131,7 +135,7 @@ export class StreamServer {
     } else if (message[0] === 'verdict') {
       this.#options.onVerdicts(message);
     } else {
-      this.#options.onAnswer(message);
+      this.#options.onAnswer(message, acceptor);
     }
   }
 
@@ -161,6 +165,12 @@ export class StreamServer {
   takeOver({ acceptor, connection }: HeldLink): void {
     const stream = this.#streams.get(acceptor);
     if (stream) tell(stream, ['takeover', connection]);
+  }
+
+  /** These links of it have moved. Without a stream it lists them again, and is told then. */
+  tellRecorded(acceptor: string, connections: readonly string[]): void {
+    const stream = this.#streams.get(acceptor);
+    if (stream) tell(stream, ['recorded', connections]);
   }
 
   /** Who is blocked is known now: those in `devices`, as long as this runs. */

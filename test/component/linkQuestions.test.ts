@@ -76,6 +76,7 @@ on('TCP', 'a tap sees what is read and written, until it is taken away', {}, asy
     onWritten: (_, type, frame) => seen.push(`> ${type} ${frame.length}`),
     onStep: (_, { what }) => seen.push(what),
     onEnd: (_, reason) => seen.push(reason),
+    onMoved: () => seen.push('moved'),
   };
   device.send({ type: TYPE.PING });
   await device.expect(TYPE.PONG);

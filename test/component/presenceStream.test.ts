@@ -75,7 +75,8 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     const onAuth = (message: readonly unknown[]) => auth.push([...message]);
     const onLost = () => auth.push(['lost']);
     const toKnow = { onAuth, onLost, told: greeting };
-    client.start({ onTakeover, onCommand, onBlockList, ...toKnow });
+    const onRecorded = (connections: readonly string[]) => told.push(...connections);
+    client.start({ onTakeover, onRecorded, onCommand, onBlockList, ...toKnow });
     t.teardown(() => client.close(0));
     const up = (id: string, deviceId: string) => {
       const link = { id, deviceId, acceptedUs: links.size + told.length };

@@ -13,6 +13,7 @@ class Link implements GatedLink {
   inFlight = 0;
   outboxBytes = 0;
   pausedAt = 0;
+  isHolding = false;
   heardAt = 0;
   readonly allowance = new Allowance();
   /** What the gate asked of it. */

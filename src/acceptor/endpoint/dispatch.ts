@@ -3,6 +3,7 @@
  * From: its Endpoint, message by message.  To: the host, which carries it on; or the device.
  * Bound: it is done when it returns; what is under way then, the routes hold.
  */
+import type { ProtocolError } from '../../base/errors.ts';
 import type { FromDevice } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
 import { greet } from './greet.ts';
@@ -34,4 +35,11 @@ export function dispatch(endpoint: Endpoint, message: FromDevice, host: Endpoint
     case 'hello':
       greet(endpoint, message, host);
   }
+}
+
+/** Tell the device what was wrong and with which of its messages, and end the link. */
+export function refuse(endpoint: Endpoint, error: ProtocolError, host: EndpointHost): void {
+  host.onError(endpoint, error);
+  endpoint.sayError(error);
+  endpoint.close(error.code);
 }

@@ -18,7 +18,7 @@ import { bump } from '../../base/metrics.ts';
 import type { CommandMessage, Event, MessageType, Request } from '../../wire/message.ts';
 import type { Protocol, Received } from '../../wire/protocol.ts';
 import { Allowance } from './allowance.ts';
-import { dispatch } from './dispatch.ts';
+import { dispatch, refuse } from './dispatch.ts';
 import { HEAVY_BYTES } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
 import { keepaliveVerdict } from './keepalive.ts';
@@ -27,8 +27,8 @@ import type { Came, Origin } from './origin.ts';
 import { Outbox } from './outbox.ts';
 import { peerOf } from './peer.ts';
 import type { Obstacle } from './readGate.ts';
-import { type FrozenLink, type OwedClose, snapshotOf } from './snapshot.ts';
-import { listenTo, startReading, stopReading } from './socket.ts';
+import { type FrozenLink, freezeLink, isQuiet, type OwedClose } from './snapshot.ts';
+import { listenTo, startReading } from './socket.ts';
 
 export class Endpoint extends LinkState {
   /** The connection id, as UUID text. */
@@ -110,6 +110,11 @@ export class Endpoint extends LinkState {
     return this.#held === undefined ? this.#host.gate.obstacle(this) : 'broker';
   }
 
+  /** A message was read, and waits for room at the broker; or its FIN was, and waits for that. */
+  get isHolding(): boolean {
+    return this.#held !== undefined || this.#isFinished;
+  }
+
   /** Something may wait for its device: if not, nothing does. */
   get mayWait(): boolean {
     return this.#hasWritten;
@@ -150,6 +155,7 @@ export class Endpoint extends LinkState {
     if (!this.isLive) return;
     this.#isFinished = true;
     if (this.pausedAt === 0) this.end('peer-fin');
+    else this.wake();
   }
 
   closed(): void {
@@ -175,7 +181,7 @@ export class Endpoint extends LinkState {
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.#refuse(error);
+      refuse(this, error, this.#host);
       return;
     }
     if (obstacle !== 'over') gate.pause(this, obstacle);
@@ -197,13 +203,6 @@ export class Endpoint extends LinkState {
     this.tap?.onRead(this, message, this.#protocol.bytes);
     this.#host.gate.pay(this, this.#protocol);
     dispatch(this, this.#protocol.accept(message), this.#host);
-  }
-
-  /** Tell the device what was wrong and with which of its messages, and end the link. */
-  #refuse(error: ProtocolError): void {
-    this.#host.onError(this, error);
-    this.sayError(error);
-    this.close(error.code);
   }
 
   // To the device.
@@ -282,10 +281,15 @@ export class Endpoint extends LinkState {
 
   /** Say BYE and end the link. `retryAfter` in ms. Does nothing when it is over already. */
   close(reason: ByeReason | ProtocolError['code'], retryAfter?: number): void {
-    if (this.state === 'moving') this.#owed = { reason, retryAfter };
+    if (this.state === 'moving') this.#owe({ reason, retryAfter });
     if (!this.isLive) return;
     this.#write('bye', this.#protocol.goodbye(reason, retryAfter));
     this.end(reason);
+  }
+
+  #owe(owed: OwedClose): void {
+    this.#owed ??= owed;
+    this.#host.onOwed(this);
   }
 
   /** Send FIN behind what is queued, then read and discard until the device's FIN or the linger. */
@@ -347,21 +351,14 @@ export class Endpoint extends LinkState {
 
   // To another process.
 
-  /** Nothing of it is under way here. A TLS socket cannot pass to another process. */
-  get isQuiet(): boolean {
-    if (this.state !== 'open' || this.inFlight > 0 || this.#outbox.bytes > 0) return false;
-    return this.#held === undefined && !this.#isFinished && this.origin?.secured === undefined;
+  /** Read no more of it, so that it gets quiet. */
+  hush(): void {
+    if (this.isLive) this.#host.gate.hush(this);
   }
 
   /** A quiet link: read no more, and write nothing. Undefined: its end has come, or is near. */
   freeze(): FrozenLink | undefined {
-    const stopped = this.isQuiet ? stopReading(this.#socket) : undefined;
-    if (stopped === undefined) return undefined;
-    if (stopped.unread.length > 0) this.#protocol.push(stopped.unread);
-    this.#host.gate.unpause(this);
-    this.state = 'moving';
-    const snapshot = snapshotOf(this, this.#protocol.state(), this.#host.clock);
-    return { handle: stopped.handle, snapshot };
+    return isQuiet(this) ? freezeLink(this, this.#socket, this.#protocol, this.#host) : undefined;
   }
 
   /** It stays here after all, or has come from another process: read on. */
@@ -375,13 +372,13 @@ export class Endpoint extends LinkState {
     if (this.isLive) this.readAhead();
   }
 
-  /** The other process has it. Gives what it was to be closed with meanwhile. */
-  leave(): OwedClose | undefined {
+  /** The other process has it, or may have it: our copy closes without a word. */
+  leave(): void {
+    if (this.state !== 'moving') return;
     this.state = 'closed';
     this.#host.onMoved(this);
     this.#protocol.drop();
     this.#socket.destroy();
-    return this.#owed;
   }
 
   /** Check the deadlines of an open link; once per round of the registry, `ms` after the last. */

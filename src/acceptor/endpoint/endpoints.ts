@@ -54,6 +54,8 @@ export interface EndpointsOptions {
   readonly presence: Presence;
   readonly refusals: Refusals;
   readonly ends?: Ends;
+  /** A link that is moving is to be closed. */
+  readonly onOwed?: (endpoint: Endpoint) => void;
   /** Is told of each HELLO, before anything is made of it. */
   readonly onGreeting?: (endpoint: Endpoint, greeting: Greeting) => void;
 }
@@ -76,6 +78,7 @@ export class Endpoints implements EndpointHost {
   readonly #refusals: Refusals;
   readonly #ends: Ends | undefined;
   readonly #onGreeting: EndpointsOptions['onGreeting'];
+  readonly #onOwed: EndpointsOptions['onOwed'];
   readonly #rooms: RoomQueues<Endpoint>;
   readonly #deadlines: LinkDeadlines;
   readonly #heavy: Heavy<Endpoint>;
@@ -113,6 +116,7 @@ export class Endpoints implements EndpointHost {
     this.#refusals = refusals;
     this.#ends = options.ends;
     this.#onGreeting = options.onGreeting;
+    this.#onOwed = options.onOwed;
     this.#rooms = rooms;
     this.#deadlines = deadlines;
     this.#heavy = heavy;
@@ -232,9 +236,15 @@ export class Endpoints implements EndpointHost {
 
   onMoved(endpoint: Endpoint): void {
     bump(this.counters.moves, 'out');
-    this.#forget(endpoint);
+    endpoint.tap?.onMoved(endpoint);
+    endpoint.tap = undefined;
     this.#deadlines.moved(endpoint);
+    this.#forget(endpoint);
     this.#presence.onMoved(endpoint);
+  }
+
+  onOwed(endpoint: Endpoint): void {
+    this.#onOwed?.(endpoint);
   }
 
   /** It is no link of this acceptor any more. */

@@ -43,6 +43,8 @@ export interface EndpointHost {
   onEnd(endpoint: Endpoint, reason: CloseReason): void;
   /** Another process has it: it has not ended, and is not here any more. */
   onMoved(endpoint: Endpoint): void;
+  /** It is to be closed, while another process may have it. */
+  onOwed(endpoint: Endpoint): void;
   /** The socket is gone. */
   onClosed(endpoint: Endpoint): void;
 }

@@ -18,7 +18,7 @@ import type { RoomQueues } from './roomQueues.ts';
 import type { PublishedType } from './routes.ts';
 
 /** Why a link's next message is not handled now. */
-export type Obstacle = 'over' | 'identity' | 'memory' | 'in-flight' | 'outbox' | 'rate';
+export type Obstacle = 'over' | 'identity' | 'moving' | 'memory' | 'in-flight' | 'outbox' | 'rate';
 
 /** A link, as far as its reading goes. */
 export interface GatedLink extends RoomWaiter {
@@ -26,6 +26,8 @@ export interface GatedLink extends RoomWaiter {
   readonly state: string;
   readonly outboxBytes: number;
   readonly allowance: Allowance;
+  /** A message of it was read, and waits for room; or its FIN was. */
+  readonly isHolding: boolean;
   /** Since when it is paused, in the clock's ms; 0: it is read. */
   pausedAt: number;
   /** When bytes came last, moved on by the time spent paused. */
@@ -51,6 +53,8 @@ export interface ReadGateOptions<L extends GatedLink> {
 
 export class ReadGate<L extends GatedLink> {
   readonly #options: ReadGateOptions<L>;
+  /** Links that are to get quiet, so that they can move: they send nothing new. */
+  readonly #hushed = new Set<L>();
 
   constructor(options: ReadGateOptions<L>) {
     this.#options = options;
@@ -61,10 +65,30 @@ export class ReadGate<L extends GatedLink> {
     const { limits, rate, clock, heavy } = this.#options;
     if (!link.isLive) return 'over';
     if (link.state === 'authenticating') return 'identity';
+    if (this.#hushed.size > 0 && this.#isHushed(link)) return 'moving';
     if (heavy.isGreedy(link)) return 'memory';
     if (link.inFlight >= link.allowance.inFlightMax(limits)) return 'in-flight';
     if (link.outboxBytes >= limits.outboxSoftBytes) return 'outbox';
     return link.allowance.isAhead(rate, clock.now()) ? 'rate' : undefined;
+  }
+
+  /** What was read already is still handled. */
+  #isHushed(link: L): boolean {
+    return this.#hushed.has(link) && !link.isHolding;
+  }
+
+  /** Handle no new message of it, until it has moved or ended, or all are to be read on. */
+  hush(link: L): void {
+    if (this.#hushed.has(link)) return;
+    this.#hushed.add(link);
+    this.#stop(link);
+  }
+
+  /** None is to move any more. */
+  unhush(): void {
+    const hushed = [...this.#hushed];
+    this.#hushed.clear();
+    for (const link of hushed) link.wake();
   }
 
   /** Has the broker room for its next message? If not, it waits in line, and is paused. */
@@ -83,8 +107,8 @@ export class ReadGate<L extends GatedLink> {
   }
 
   /**
-   * `release` wakes from 'in-flight', `heavy` from 'memory', a verdict from 'identity'; the others
-   * are waited for here.
+   * `release` wakes from 'in-flight', `heavy` from 'memory', a verdict from 'identity', `unhush` from
+   * 'moving'; the others are waited for here.
    */
   pause(link: L, obstacle: Exclude<Obstacle, 'over'>): void {
     if (obstacle === 'outbox') link.awaitOutbox();
@@ -104,13 +128,19 @@ export class ReadGate<L extends GatedLink> {
   open(link: L): boolean {
     if (link.pausedAt === 0) return false;
     const obstacle = this.obstacle(link);
-    if (obstacle === undefined) this.unpause(link);
+    if (obstacle === undefined) this.#resume(link);
     else if (obstacle !== 'over') this.pause(link, obstacle);
     return obstacle === undefined;
   }
 
-  /** The device's silence does not count while nobody listened. */
+  /** It has ended, or goes to another process. */
   unpause(link: L): void {
+    this.#hushed.delete(link);
+    this.#resume(link);
+  }
+
+  /** The device's silence does not count while nobody listened. */
+  #resume(link: L): void {
     if (link.pausedAt === 0) return;
     const { clock, counters } = this.#options;
     link.heardAt += clock.now() - link.pausedAt;

@@ -7,13 +7,15 @@
  *
  * Times of a process's own clock are written as ages, for its successor's clock has another zero.
  */
+import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
 import type { ByeReason, ProtocolError } from '../../base/errors.ts';
-import type { ProtocolState } from '../../wire/protocol.ts';
+import type { Protocol, ProtocolState } from '../../wire/protocol.ts';
 import type { AllowanceState } from './allowance.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { EndpointHost } from './host.ts';
 import type { Proof, TopicFilter } from './proof.ts';
-import type { SocketHandle } from './socket.ts';
+import { type SocketHandle, stopReading } from './socket.ts';
 
 export interface LinkSnapshot {
   /** The connection id. */
@@ -61,7 +63,34 @@ export interface OwedClose {
   readonly retryAfter: number | undefined;
 }
 
-export function snapshotOf(
+/** A TLS socket cannot pass to another process. */
+export function canMove({ origin }: Endpoint): boolean {
+  return origin?.secured === undefined;
+}
+
+/** Nothing of it is under way here. */
+export function isQuiet(endpoint: Endpoint): boolean {
+  const { state, inFlight, outboxBytes, isHolding } = endpoint;
+  const isIdle = inFlight === 0 && outboxBytes === 0 && !isHolding;
+  return state === 'open' && isIdle && canMove(endpoint);
+}
+
+/** Nobody reads it from now on. Undefined: its end has come. */
+export function freezeLink(
+  endpoint: Endpoint,
+  socket: Socket,
+  protocol: Protocol,
+  host: EndpointHost,
+): FrozenLink | undefined {
+  const stopped = stopReading(socket);
+  if (stopped === undefined) return undefined;
+  if (stopped.unread.length > 0) protocol.push(stopped.unread);
+  host.gate.unpause(endpoint);
+  endpoint.state = 'moving';
+  return { handle: stopped.handle, snapshot: snapshotOf(endpoint, protocol.state(), host.clock) };
+}
+
+function snapshotOf(
   endpoint: Endpoint,
   protocol: ProtocolState,
   clock: Pick<Clock, 'now'>,

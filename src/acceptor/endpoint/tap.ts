@@ -27,4 +27,6 @@ export interface Tap {
   /** Also after the end of the link. */
   onStep(endpoint: Pick<Endpoint, 'id'>, step: TapStep): void;
   onEnd(endpoint: Endpoint, reason: CloseReason): void;
+  /** Another process has the link: it is looked at there. */
+  onMoved(endpoint: Endpoint): void;
 }

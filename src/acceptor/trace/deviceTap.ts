@@ -113,6 +113,11 @@ export class DeviceTap implements Tap {
     this.#say(endpoint, 'link', 'end', { reason });
   }
 
+  onMoved(endpoint: Endpoint): void {
+    this.links.delete(endpoint);
+    this.#say(endpoint, 'link', 'moved', {});
+  }
+
   #entry(endpoint: Endpoint, kind: TraceEntry['kind'], what: string, told: Told): TraceEntry {
     const { acceptor, clock } = this.#options;
     const times = { at: clock.wall(), ms: clock.us() / US_PER_MS };

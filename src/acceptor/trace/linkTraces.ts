@@ -81,6 +81,11 @@ export class LinkTraces {
     this.#devices.get(greeting.deviceId)?.greeted(endpoint, greeting);
   };
 
+  /** A link has come from another process. */
+  onTaken(endpoint: Endpoint): void {
+    if (this.#devices.size > 0) this.#devices.get(endpoint.deviceId)?.found(endpoint);
+  }
+
   /** Watch these, and no others. Answered once the links that there are have been looked for. */
   async #arm(body: unknown): Promise<ArmedAnswer> {
     const { tracesMax } = this.#options.limits;

@@ -200,12 +200,19 @@ export class Commands implements TransactionPart {
 
   // From acceptors.
 
-  onAnswer(message: FromLink): void {
+  /** `acceptor`: who says so. */
+  onAnswer(message: FromLink, acceptor = ''): void {
     const [what, key] = message;
     if (what === 'unsent') {
-      const [, , device, why, connection, due] = message;
+      const [, , device, why, connection, due, command] = message;
+      const link = this.#links.get(device);
       // What went to an earlier link has been settled by that one's end.
-      if (this.#links.get(device)?.connection !== connection) return;
+      if (link?.connection !== connection) return;
+      if (why === 'moved') {
+        // The successor is known already, or its word is still to come.
+        const to = link.acceptor === acceptor ? undefined : link;
+        if (command !== undefined && this.#transient.sendOn(key, due, command, to)) return;
+      }
       if (this.#transient.unsent(key, why, due)) return;
       const mayHave = this.#durable.queues.unsent(device, key, why);
       if (why === 'too-long') this.#durable.answered({ what: why, key, mayHave });
@@ -264,6 +271,11 @@ export class Commands implements TransactionPart {
       this.#links.set(device, { acceptor, connection });
       this.#transient.linked(device, connection);
       queues.unlinked(device);
+    } else if (before.acceptor !== acceptor) {
+      // It has moved: the kept ones that are under way are sent again.
+      const link = { acceptor, connection };
+      this.#links.set(device, link);
+      this.#transient.moved(device, link);
     }
     queues.linked(device);
   }

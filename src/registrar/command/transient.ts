@@ -10,7 +10,7 @@
 import type { Expiry, Refusal } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { Trace } from '../../base/trace.ts';
-import type { Unsent } from '../../node/messages.ts';
+import type { ToLink, Unsent } from '../../node/messages.ts';
 import type { Outcome } from '../store/commandRows.ts';
 import type { HeldLink } from '../store/presenceRules.ts';
 import { type Command, outcomeOf } from './command.ts';
@@ -30,6 +30,8 @@ interface Open {
   /** The same moment on the monotonic clock, which ends it here. */
   readonly endsAt: number;
   isTaken: boolean;
+  /** Its link has moved, and it was not sent there: it is, once the link's new acceptor is known. */
+  parked?: ToLink;
 }
 
 export interface TransientOptions {
@@ -175,6 +177,37 @@ export class TransientCommands {
     return true;
   }
 
+  /**
+   * Its acceptor has not sent it, as the link has moved: nobody else may have. `to`: where it is;
+   * undefined: that is not known yet.
+   */
+  sendOn(key: string, due: number, command: ToLink, to: HeldLink | undefined): boolean {
+    const open = this.#open.get(key);
+    if (open === undefined) return false;
+    if (open.due !== due) return true;
+    this.#trace('Answer', key);
+    if (to === undefined) open.parked = command;
+    else this.#sendAgain(open, command, to);
+    return true;
+  }
+
+  /** The device's link has moved there. */
+  moved(device: string, to: HeldLink): void {
+    for (const open of this.#byDevice.get(device) ?? []) {
+      if (open.parked !== undefined) this.#sendAgain(open, open.parked, to);
+    }
+  }
+
+  #sendAgain(open: Open, command: ToLink, to: HeldLink): void {
+    const [, device, , key, topic, payload, due, , traceparent, tracestate = ''] = command;
+    delete open.parked;
+    const context = traceparent === undefined ? undefined : { traceparent, tracestate };
+    const sending = { key, topic, payload, due, after: undefined, context };
+    const sent = this.#options.effects.send(to, device, sending);
+    if (sent === 'gone') this.#end(open, 'offline');
+    else if (sent === 'busy') this.#end(open, 'refused', { reason: 'busy' });
+  }
+
   unsent(key: string, why: Unsent, due: number): boolean {
     const open = this.#open.get(key);
     if (open === undefined) return false;
@@ -183,6 +216,7 @@ export class TransientCommands {
     this.#trace('Answer', key);
     if (why === 'gone') this.#end(open, 'offline');
     else if (why === 'expired') this.#end(open, 'expired', { reason: 'not-sent' });
+    else if (why === 'moved') this.#end(open, 'offline');
     else this.#end(open, 'refused', { reason: why });
     return true;
   }

@@ -14,7 +14,19 @@ export interface Sweep {
   after: string;
 }
 
-export type Step = Change | { readonly kind: 'sweep'; readonly sweep: Sweep };
+/** Its successor has told all that there is of this acceptor. */
+export interface HeirStep {
+  readonly kind: 'heir';
+  readonly acceptor: string;
+  readonly of: string;
+}
+
+export type Step = Change | { readonly kind: 'sweep'; readonly sweep: Sweep } | HeirStep;
+
+/** Is it about a device? */
+export function isChange(step: Step): step is Change {
+  return step.kind === 'up' || step.kind === 'down';
+}
 
 export class Changes {
   readonly #waiting: Step[] = [];
@@ -33,7 +45,7 @@ export class Changes {
 
   push(step: Step): void {
     this.#waiting.push(step);
-    if (step.kind !== 'sweep') this.#byDevice.set(step.device, this.#count(step.device) + 1);
+    if (isChange(step)) this.#byDevice.set(step.device, this.#count(step.device) + 1);
   }
 
   /** The first `max`. Then either `recorded` or `putBack`. */
@@ -47,7 +59,7 @@ export class Changes {
 
   recorded(taken: readonly Step[]): void {
     for (const step of taken) {
-      if (step.kind === 'sweep') continue;
+      if (!isChange(step)) continue;
       const left = this.#count(step.device) - 1;
       if (left > 0) this.#byDevice.set(step.device, left);
       else this.#byDevice.delete(step.device);

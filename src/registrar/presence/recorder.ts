@@ -9,6 +9,7 @@ import type { PresenceReason } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type PresenceCounters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
+import type { Succession } from '../../node/ipc.ts';
 import type { CommandWrites } from '../store/commandRows.ts';
 import {
   applyRules,
@@ -20,7 +21,8 @@ import {
   type Up,
 } from '../store/presenceRules.ts';
 import type { Opened, OutboxEvent, Store } from '../store/store.ts';
-import { Changes, type Step, type Sweep } from './changes.ts';
+import { Changes, type HeirStep, isChange, type Step, type Sweep } from './changes.ts';
+import { Successions } from './successions.ts';
 import { TakeoverThrottle } from './takeoverThrottle.ts';
 
 /** A part that writes in the same transactions. After `prepare` one of the others is called. */
@@ -43,6 +45,8 @@ export interface RecorderOptions {
   readonly counters: Pick<PresenceCounters, 'changes' | 'takeovers'>;
   /** This link has to close, wherever it is. */
   readonly onTakeover: (link: HeldLink) => void;
+  /** It is on record that these links of `acceptor` have moved. */
+  readonly onRecorded?: (acceptor: string, connections: readonly string[]) => void;
   /** The store is there; its presence outbox may hold events of before. */
   readonly onOpen: (opened: Opened) => void;
   /** These are recorded, and may be published. */
@@ -66,6 +70,9 @@ interface Outcome {
   readonly closes: HeldLink[];
   /** That begin when all before them is recorded, and not sooner. */
   readonly sweeps: Sweep[];
+  /** Links that were told of, and predecessors of which all was. */
+  readonly shown: HeldLink[];
+  readonly heirs: string[];
 }
 
 export class Recorder {
@@ -75,6 +82,7 @@ export class Recorder {
   #live: Map<string, Sweep | undefined> | undefined;
   readonly #changes = new Changes();
   readonly #sweeps = new Set<Sweep>();
+  readonly #successions = new Successions();
   #opened: Opened | undefined;
   /** Rows of acceptors that ended before this process began have been put on the list. */
   #isCaughtUp = false;
@@ -124,7 +132,8 @@ export class Recorder {
   // From the supervisor.
 
   /** Every live incarnation. One that is missing, and was not before, has been seen to end. */
-  onNode(live: readonly string[]): void {
+  onNode(live: readonly string[], successions: readonly Succession[] = []): void {
+    this.#successions.set(successions, live);
     const before = this.#live ?? new Map<string, Sweep | undefined>();
     this.#live = new Map(live.map((acceptor) => [acceptor, before.get(acceptor)]));
     for (const acceptor of before.keys()) {
@@ -165,7 +174,20 @@ export class Recorder {
   }
 
   down(acceptor: string, link: Omit<Down, 'kind'>): void {
-    if (this.isLive(acceptor)) this.#changes.push({ kind: 'down', ...link });
+    if (this.isLive(acceptor)) this.#changes.push({ kind: 'down', ...link, acceptor });
+  }
+
+  /** Before its hand-over is complete: these are its successor's, and not over. */
+  moved(acceptor: string, connections: readonly string[]): void {
+    const seen = this.#live?.get(acceptor)?.seen;
+    for (const connection of connections) seen?.add(connection);
+    const recorded = this.#successions.recorded(acceptor, connections);
+    if (recorded.length > 0) this.#options.onRecorded?.(acceptor, recorded);
+  }
+
+  /** It has told all that there is of its predecessor. */
+  heir(acceptor: string, of: string): void {
+    if (this.isLive(acceptor)) this.#changes.push({ kind: 'heir', acceptor, of });
   }
 
   /** It has handed over: links in its rows that it did not name have ended. */
@@ -264,22 +286,16 @@ export class Recorder {
   async #batch(steps: readonly Step[], taken: readonly Step[], start: number): Promise<void> {
     const { store, onCommit, onTakeover, settledTo, trace, counters, transactionPart } =
       this.#options;
-    const devices = steps.flatMap((step) => (step.kind === 'sweep' ? [] : step.device));
+    const devices = steps.flatMap((step) => (isChange(step) ? step.device : []));
     const known = devices.length > 0 ? await store.read([...new Set(devices)]) : [];
     const rows = new Map(known.map((row) => [row.device, row]));
-    const outcome: Outcome = {
-      rows,
-      changed: new Set(),
-      events: [],
-      reasons: [],
-      closes: [],
-      sweeps: [],
-    };
+    const none = { events: [], reasons: [], closes: [], sweeps: [], shown: [], heirs: [] };
+    const outcome: Outcome = { rows, changed: new Set(), ...none };
     for (const step of steps) this.#step(step, start, outcome);
     const { changed, events, reasons, closes, sweeps } = outcome;
     const settled = settledTo();
     const commands = await transactionPart?.prepare();
-    if (events.length > 0 || settled > this.#deletedTo || commands) {
+    if (changed.size > 0 || settled > this.#deletedTo || commands) {
       const written = [...changed].map((device) => rows.get(device) as Row);
       this.#outbox = await store.write({
         rows: written,
@@ -295,10 +311,30 @@ export class Recorder {
     this.#changes.recorded(taken);
     if (events.length > 0) onCommit(events);
     transactionPart?.committed(rows.values());
-    for (const sweep of sweeps) if (this.#isCurrent(sweep)) this.#sweeps.add(sweep);
+    for (const of of outcome.heirs) this.#successions.heard(of);
+    const due = [...sweeps, ...this.#successions.takeDue()];
+    for (const sweep of due) if (this.#isReady(sweep)) this.#sweeps.add(sweep);
+    this.#tellShown(outcome.shown);
     for (const reason of reasons) bump(counters.changes, reason);
     counters.takeovers += closes.length;
     for (const link of closes) onTakeover(link);
+  }
+
+  /** Rows of an ended acceptor wait for its successor. */
+  #isReady(sweep: Sweep): boolean {
+    if (!this.#isCurrent(sweep)) return false;
+    return sweep.seen !== undefined || this.#successions.admits(sweep);
+  }
+
+  /** Predecessors need not list what is on record as their successors'. */
+  #tellShown(shown: readonly HeldLink[]): void {
+    const told = new Map<string, string[]>();
+    for (const { acceptor, connection } of shown) {
+      for (const of of this.#successions.shown(acceptor, connection)) {
+        told.set(of, [...(told.get(of) ?? []), connection]);
+      }
+    }
+    for (const [of, connections] of told) this.#options.onRecorded?.(of, connections);
   }
 
   get #epoch(): number {
@@ -307,8 +343,15 @@ export class Recorder {
 
   #step(step: Step, start: number, outcome: Outcome): void {
     if (step.kind === 'sweep') this.#beginSweep(step.sweep, outcome);
+    else if (step.kind === 'heir') this.#heir(step, outcome);
     else if (step.kind === 'up') this.#up({ ...step, start }, outcome);
     else this.#down(step, outcome);
+  }
+
+  #heir({ acceptor, of }: HeirStep, { heirs }: Outcome): void {
+    // tla: Presence!Heir
+    this.#options.trace('Heir', { acceptor });
+    heirs.push(of);
   }
 
   #beginSweep(sweep: Sweep, { sweeps }: Outcome): void {
@@ -327,30 +370,42 @@ export class Recorder {
 
   #up(given: Up, outcome: Outcome): void {
     const { clock, onClone, limits, trace } = this.#options;
-    const { device } = given;
-    const held = this.#throttle.held(device);
-    let up = given;
-    if (held && held.connection !== given.connection) {
-      const isNewer = isLater(given, held);
-      up = isNewer ? given : held;
-      outcome.closes.push(isNewer ? held : given);
-      if (!isNewer) trace('Hold', { connection: given.connection, device });
-    }
+    const { device, connection, acceptor } = given;
+    outcome.shown.push({ acceptor, connection });
+    const up = this.#latest(given, outcome);
     this.#throttle.release(device);
     const row = outcome.rows.get(device);
-    const { row: next, close } = applyRules(row, up, this.#floor);
-    if (next?.reason === 'takeover') {
+    const hasMoved = (from: string, to: string) => this.#successions.hasMoved(from, to);
+    const { row: next, close, isMove } = applyRules(row, up, this.#floor, hasMoved);
+    const named = { connection: up.connection, device, acceptor };
+    if (next?.reason === 'takeover' && !isMove) {
       if (!this.#throttle.admits(up, clock.now())) {
-        trace('Hold', { connection: up.connection, device });
+        trace('Hold', named);
         return;
       }
       const takeovers = this.#throttle.takeovers(device);
       if (takeovers >= limits.takeoversMax) onClone(device, takeovers);
     }
     // tla: Presence!Up
-    trace('Up', { connection: up.connection, device, seq: next?.seq });
+    trace('Up', isMove ? named : { ...named, seq: next?.seq });
     if (close) outcome.closes.push(close);
-    if (next) this.#change(next, outcome);
+    if (next && isMove) move(next, outcome);
+    else if (next) this.#change(next, outcome);
+  }
+
+  /** Of this link and the one that waits with its takeover, the later; the other has to close. */
+  #latest(given: Up, { closes }: Outcome): Up {
+    const { device, connection, acceptor } = given;
+    const held = this.#throttle.held(device);
+    if (held === undefined) return given;
+    if (held.connection === connection) {
+      // It may have moved while it waited.
+      return this.#successions.hasMoved(acceptor, held.acceptor) ? held : given;
+    }
+    const isNewer = isLater(given, held);
+    closes.push(isNewer ? held : given);
+    if (!isNewer) this.#options.trace('Hold', { connection, device, acceptor });
+    return isNewer ? given : held;
   }
 
   #down(down: Down, outcome: Outcome): void {
@@ -358,8 +413,8 @@ export class Recorder {
     if (held?.connection === down.connection) this.#throttle.release(down.device);
     const { row } = applyRules(outcome.rows.get(down.device), down, this.#floor);
     // tla: Presence!Down, Presence!Missed, Presence!AcceptorEnded
-    const { connection, device, reason } = down;
-    this.#options.trace('Down', { connection, device, reason, seq: row?.seq });
+    const { connection, device, reason, acceptor } = down;
+    this.#options.trace('Down', { connection, device, reason, seq: row?.seq, acceptor });
     if (!row) return;
     this.#change(row, outcome);
     const waiting = this.#throttle.held(down.device);
@@ -392,6 +447,12 @@ export class Recorder {
     this.#floor = floor;
     if (forgotten < presenceBatchMax) this.#forgetAt = clock.now() + FORGET_EVERY_MS;
   }
+}
+
+/** The row names another acceptor; there is no event. */
+function move(row: Row, { rows, changed }: Outcome): void {
+  rows.set(row.device, row);
+  changed.add(row.device);
 }
 
 function firstOf<T>(items: Iterable<T>): T | undefined {

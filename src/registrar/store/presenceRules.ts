@@ -41,6 +41,8 @@ export interface Down {
   readonly connection: string;
   readonly at: number;
   readonly reason: PresenceReason;
+  /** Who said so; absent: nobody did. */
+  readonly acceptor?: string;
 }
 
 export type Change = Up | Down;
@@ -54,6 +56,8 @@ export interface HeldLink {
 export interface Verdict {
   /** The new row; absent when nothing changes. */
   readonly row?: Row;
+  /** The link has moved to another acceptor: `seq` stays, and nobody is told. */
+  readonly isMove?: true;
   /** A link that has to close, because another one is the device's. */
   readonly close?: HeldLink;
 }
@@ -74,17 +78,28 @@ export function isLater(a: Accepted, b: Accepted): boolean {
  * The verdict on `change`, for the device's `row` if it has one. A device without one begins above
  * `floor`, the highest `seq` that was ever forgotten.
  */
-export function applyRules(row: Row | undefined, change: Change, floor: number): Verdict {
-  return change.kind === 'up' ? ruleUp(row, change, floor) : ruleDown(row, change);
+export function applyRules(
+  row: Row | undefined,
+  change: Change,
+  floor: number,
+  hasMoved: HasMoved = () => false,
+): Verdict {
+  return change.kind === 'up' ? ruleUp(row, change, floor, hasMoved) : ruleDown(row, change);
 }
 
-function ruleUp(row: Row | undefined, up: Up, floor: number): Verdict {
+/** Do links move from this acceptor to that one? */
+export type HasMoved = (from: string, to: string) => boolean;
+
+function ruleUp(row: Row | undefined, up: Up, floor: number, hasMoved: HasMoved): Verdict {
   const { kind: _, ...link } = up;
   if (row === undefined) {
     return { row: { ...link, seq: floor + 1, online: true, reason: 'connected' } };
   }
-  // A hand-over shows again what is known.
-  if (row.connection === up.connection && row.online) return NOTHING;
+  if (row.connection === up.connection && row.online) {
+    // A hand-over shows again what is known; or a link that has moved. The earlier one's word is old.
+    const { acceptor } = up;
+    return hasMoved(row.acceptor, acceptor) ? { row: { ...row, acceptor }, isMove: true } : NOTHING;
+  }
   // Accepted before, or ended: an ended connection never rises again.
   if (!isLater(up, row)) return { close: up };
   const next = { ...link, seq: row.seq + 1, online: true } as const;

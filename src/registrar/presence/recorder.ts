@@ -11,17 +11,10 @@ import { bump, type PresenceCounters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
 import type { Succession } from '../../node/ipc.ts';
 import type { CommandWrites } from '../store/commandRows.ts';
-import {
-  applyRules,
-  type Down,
-  eventOf,
-  type HeldLink,
-  isLater,
-  type Row,
-  type Up,
-} from '../store/presenceRules.ts';
+import type { Down, HeldLink, Row, Up } from '../store/presenceRules.ts';
 import type { Opened, OutboxEvent, Store } from '../store/store.ts';
 import { Changes, type HeirStep, isChange, type Step, type Sweep } from './changes.ts';
+import { Judge, type Outcome } from './judge.ts';
 import { Successions } from './successions.ts';
 import { TakeoverThrottle } from './takeoverThrottle.ts';
 
@@ -61,20 +54,6 @@ export interface RecorderOptions {
 /** How often it looks for rows old enough to delete. */
 const FORGET_EVERY_MS = 60_000;
 
-/** The result of one batch. */
-interface Outcome {
-  readonly rows: Map<string, Row>;
-  readonly changed: Set<string>;
-  readonly events: OutboxEvent[];
-  readonly reasons: PresenceReason[];
-  readonly closes: HeldLink[];
-  /** That begin when all before them is recorded, and not sooner. */
-  readonly sweeps: Sweep[];
-  /** Links that were told of, and predecessors of which all was. */
-  readonly shown: HeldLink[];
-  readonly heirs: string[];
-}
-
 export class Recorder {
   readonly #options: RecorderOptions;
   readonly #throttle: TakeoverThrottle;
@@ -83,6 +62,7 @@ export class Recorder {
   readonly #changes = new Changes();
   readonly #sweeps = new Set<Sweep>();
   readonly #successions = new Successions();
+  readonly #judge: Judge;
   #opened: Opened | undefined;
   /** Rows of acceptors that ended before this process began have been put on the list. */
   #isCaughtUp = false;
@@ -96,6 +76,8 @@ export class Recorder {
   constructor(options: RecorderOptions) {
     this.#options = options;
     this.#throttle = new TakeoverThrottle(options.limits);
+    const [throttle, successions] = [this.#throttle, this.#successions];
+    this.#judge = new Judge({ ...options, throttle, successions });
     this.#compactAt = options.limits.presenceOutboxMax;
   }
 
@@ -290,7 +272,7 @@ export class Recorder {
     const known = devices.length > 0 ? await store.read([...new Set(devices)]) : [];
     const rows = new Map(known.map((row) => [row.device, row]));
     const none = { events: [], reasons: [], closes: [], sweeps: [], shown: [], heirs: [] };
-    const outcome: Outcome = { rows, changed: new Set(), ...none };
+    const outcome: Outcome = { rows, changed: new Set(), ...none, ...this.#at() };
     for (const step of steps) this.#step(step, start, outcome);
     const { changed, events, reasons, closes, sweeps } = outcome;
     const settled = settledTo();
@@ -337,15 +319,17 @@ export class Recorder {
     for (const [of, connections] of told) this.#options.onRecorded?.(of, connections);
   }
 
-  get #epoch(): number {
-    return this.#opened?.epoch ?? 0;
+  /** What rows and events of this batch count on from. */
+  #at(): Pick<Outcome, 'floor' | 'epoch' | 'lastEvent'> {
+    const { epoch = 0 } = this.#opened ?? {};
+    return { floor: this.#floor, epoch, lastEvent: this.#lastEvent };
   }
 
   #step(step: Step, start: number, outcome: Outcome): void {
     if (step.kind === 'sweep') this.#beginSweep(step.sweep, outcome);
     else if (step.kind === 'heir') this.#heir(step, outcome);
-    else if (step.kind === 'up') this.#up({ ...step, start }, outcome);
-    else this.#down(step, outcome);
+    else if (step.kind === 'up') this.#judge.up({ ...step, start }, outcome);
+    else this.#judge.down(step, outcome);
   }
 
   #heir({ acceptor, of }: HeirStep, { heirs }: Outcome): void {
@@ -368,69 +352,6 @@ export class Recorder {
     return sweep.seen === undefined || this.#live?.get(sweep.acceptor) === sweep;
   }
 
-  #up(given: Up, outcome: Outcome): void {
-    const { clock, onClone, limits, trace } = this.#options;
-    const { device, connection, acceptor } = given;
-    outcome.shown.push({ acceptor, connection });
-    const up = this.#latest(given, outcome);
-    this.#throttle.release(device);
-    const row = outcome.rows.get(device);
-    const hasMoved = (from: string, to: string) => this.#successions.hasMoved(from, to);
-    const { row: next, close, isMove } = applyRules(row, up, this.#floor, hasMoved);
-    const named = { connection: up.connection, device, acceptor };
-    if (next?.reason === 'takeover' && !isMove) {
-      if (!this.#throttle.admits(up, clock.now())) {
-        trace('Hold', named);
-        return;
-      }
-      const takeovers = this.#throttle.takeovers(device);
-      if (takeovers >= limits.takeoversMax) onClone(device, takeovers);
-    }
-    // tla: Presence!Up
-    trace('Up', isMove ? named : { ...named, seq: next?.seq });
-    if (close) outcome.closes.push(close);
-    if (next && isMove) move(next, outcome);
-    else if (next) this.#change(next, outcome);
-  }
-
-  /** Of this link and the one that waits with its takeover, the later; the other has to close. */
-  #latest(given: Up, { closes }: Outcome): Up {
-    const { device, connection, acceptor } = given;
-    const held = this.#throttle.held(device);
-    if (held === undefined) return given;
-    if (held.connection === connection) {
-      // It may have moved while it waited.
-      return this.#successions.hasMoved(acceptor, held.acceptor) ? held : given;
-    }
-    const isNewer = isLater(given, held);
-    closes.push(isNewer ? held : given);
-    if (!isNewer) this.#options.trace('Hold', { connection, device, acceptor });
-    return isNewer ? given : held;
-  }
-
-  #down(down: Down, outcome: Outcome): void {
-    const held = this.#throttle.held(down.device);
-    if (held?.connection === down.connection) this.#throttle.release(down.device);
-    const { row } = applyRules(outcome.rows.get(down.device), down, this.#floor);
-    // tla: Presence!Down, Presence!Missed, Presence!AcceptorEnded
-    const { connection, device, reason, acceptor } = down;
-    this.#options.trace('Down', { connection, device, reason, seq: row?.seq, acceptor });
-    if (!row) return;
-    this.#change(row, outcome);
-    const waiting = this.#throttle.held(down.device);
-    // The link of the row has already ended: no takeover.
-    if (waiting) this.#up(waiting, outcome);
-  }
-
-  #change(row: Row, { rows, changed, events, reasons }: Outcome): void {
-    const { device, online, reason } = row;
-    reasons.push(reason);
-    rows.set(device, row);
-    changed.add(device);
-    const id = this.#lastEvent + events.length + 1;
-    events.push({ id, device, online, body: eventOf(row, this.#epoch) });
-  }
-
   /** Housekeeping, a little at a time: the outbox's bound, and devices offline for long. */
   async #tidy(): Promise<void> {
     const { store, limits, clock, trace } = this.#options;
@@ -447,12 +368,6 @@ export class Recorder {
     this.#floor = floor;
     if (forgotten < presenceBatchMax) this.#forgetAt = clock.now() + FORGET_EVERY_MS;
   }
-}
-
-/** The row names another acceptor; there is no event. */
-function move(row: Row, { rows, changed }: Outcome): void {
-  rows.set(row.device, row);
-  changed.add(row.device);
 }
 
 function firstOf<T>(items: Iterable<T>): T | undefined {

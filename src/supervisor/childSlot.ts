@@ -1,6 +1,6 @@
 /**
  * ChildSlot: a slot of the node, filled by one process after another; its log fields and messages.
- * From: supervisor.ts, which alone changes it.  To: fork(), the child's channel, the log.
+ * From: children.ts, restarts.ts and supervisor.ts, which change it.  To: fork(), the child's channel, the log.
  * Bound: one process at a time.
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -16,6 +16,7 @@ import type {
   NodeMessage,
   ToChild,
 } from '../node/ipc.ts';
+import type { Edition } from './edition.ts';
 import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
 
 /**
@@ -44,6 +45,8 @@ export interface ChildSlot {
   readonly role: ChildRole;
   readonly index: number;
   readonly kind: ChildKind;
+  /** What its process runs, and the next one. */
+  edition: Edition;
   state: ChildState;
   /** Set in every state but `pausing` and `ended`. */
   process: ChildProcess | undefined;
@@ -69,11 +72,12 @@ export interface ChildSlot {
   helper: HelperState;
 }
 
-export function makeSlot(role: ChildRole, index: number): ChildSlot {
+export function makeSlot(role: ChildRole, index: number, edition: Edition): ChildSlot {
   return {
     role,
     index,
     kind: 'permanent',
+    edition,
     state: 'ended',
     process: undefined,
     incarnation: undefined,

@@ -1,11 +1,10 @@
 /**
- * Supervisor: forks observer, registrar and acceptors, restarts and drains them; nothing else.
+ * Supervisor: the node's life: observer, registrar and acceptors are there as long as it runs.
  * From: commandLine.ts, with a config that preflight.ts has proved; signals; messages and exits of
  * children.
- * To: children, by IPC and SIGKILL; the caller, by an exit code or one StartError.
+ * To: children.ts; restarts.ts, with each end; the caller, by an exit code or one StartError.
  * Bound: restart.ts's intensity: beyond it the node stops for an acceptor, and continues without a
- * helper; childReadyMs, childSilenceMs and the drain's time for each child, then SIGKILL. Only an
- * exit that was seen counts as a child's end.
+ * helper; children.ts's, for each child.
  *
  *   pausing --fork--> starting --ready--> ready --stop--> stopping --exit--> ended
  *      ^                  |                 |                 |                 ^
@@ -14,7 +13,6 @@
  *      |                                      |                                 |
  *      '--- restart -- (exit of starting, ready or killed) -- leave, or stopping
  */
-import type { ChildProcess } from 'node:child_process';
 import { v7 as uuid } from 'uuid';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
@@ -22,26 +20,21 @@ import { addressOf, placesOf } from '../base/listeners.ts';
 import type { Logger } from '../base/log.ts';
 import { RENEW_SIGNAL, SIGNAL_EXIT, STOP_SIGNALS, type StopSignal } from '../base/signals.ts';
 import { noTrace, type Trace, traceTo } from '../base/trace.ts';
-import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
 import { FolderKeeper, makeFolder, makeRunDir, removeFolder } from '../node/folder.ts';
 import type { FromChild } from '../node/ipc.ts';
+import { type ChildEnd, Children } from './children.ts';
 import {
   type ChildSlot,
   endsNode,
-  forgive,
-  forkInto,
   hasEnded,
   logFieldsOf,
-  makeSlot,
-  nameOf,
   nodeMessageOf,
   notify,
-  servesDevices,
   servesNow,
 } from './childSlot.ts';
 import { CrashReports } from './crashReports.ts';
-import { KeptFiles } from './keptFiles.ts';
-import { comeBack, decide, intensityOf, NO_RESTARTS, type RestartState } from './restart.ts';
+import { makeEdition } from './edition.ts';
+import { Restarts } from './restarts.ts';
 import { type ServiceVariables, Systemd } from './systemd.ts';
 import { Tickets } from './tickets.ts';
 import { UnixSockets } from './unixSockets.ts';
@@ -74,7 +67,6 @@ export function supervise(
 class Supervisor {
   readonly #config: Config;
   readonly #log: Logger;
-  readonly #entry: string;
   readonly #onEnd: (outcome: number | StartError) => void;
   readonly #folder = makeFolder();
   readonly #keepers: readonly FolderKeeper[];
@@ -82,22 +74,18 @@ class Supervisor {
   readonly #tickets: Tickets;
   readonly #crashes: CrashReports;
   readonly #systemd: Systemd;
-  readonly #kept: KeptFiles;
   /** In ms since 1970, for people. */
   readonly #startedAt = Date.now();
   /** Names this start of the node. */
   readonly #node = uuid();
   readonly #trace: Trace;
-  readonly #observer: ChildSlot = makeSlot('observer', 0);
-  readonly #registrar: ChildSlot = makeSlot('registrar', 0);
-  readonly #acceptors: readonly ChildSlot[];
+  readonly #children: Children;
+  readonly #restarts: Restarts;
   /** running -> draining (acceptors) -> recording (registrar) -> closing (observer) -> ended. */
   #phase: 'running' | 'draining' | 'recording' | 'closing' | 'ended' = 'running';
-  #restarts: RestartState = NO_RESTARTS;
   #outcome: number | StartError = EXIT.ok;
   #isAnnounced = false;
   #signalAt = 0;
-  #tickAt = performance.now();
   #tick: NodeJS.Timeout | undefined;
 
   constructor(
@@ -109,20 +97,28 @@ class Supervisor {
   ) {
     this.#config = config;
     this.#log = log;
-    this.#entry = entry;
     this.#onEnd = onEnd;
     const { traceDir, runDir } = config;
     this.#sockets = new UnixSockets(config.listeners);
     this.#tickets = new Tickets(config.listeners, performance.now());
     this.#crashes = new CrashReports(config, log);
     this.#systemd = new Systemd(service, log);
-    this.#kept = new KeptFiles(config.listeners, Date.now);
     const own = new FolderKeeper(this.#folder, log);
     this.#keepers = runDir === '' ? [own] : [own, new FolderKeeper(runDir, log, makeRunDir)];
     this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
-    this.#acceptors = Array.from({ length: config.acceptors }, (_, at) =>
-      makeSlot('acceptor', at + 1),
-    );
+    this.#children = new Children({
+      ...{ edition: makeEdition(entry, config), node: this.#node, folder: this.#folder, log },
+      ...{ tickets: this.#tickets, sockets: this.#sockets },
+      // Its socket lies in there.
+      beforeFork: () => this.#lookAfterFolders(),
+      onMessage: (slot, message) => this.#onMessage(slot, message),
+      onEnded: (slot, end) => this.#onEnded(slot, end),
+    });
+    this.#restarts = new Restarts({
+      ...{ children: this.#children, log },
+      onGaveUp: (why) => this.#stop(why),
+      onChange: () => this.#notifyNode(),
+    });
   }
 
   run(): void {
@@ -130,70 +126,44 @@ class Supervisor {
     this.#trace('NodeStart', {});
     for (const signal of STOP_SIGNALS) process.on(signal, this.#onSignal);
     process.on(RENEW_SIGNAL, this.#onRenewSignal);
-    for (const slot of this.#slots()) this.#fork(slot);
+    for (const slot of this.#children.all()) {
+      this.#children.fork(slot);
+      this.#notifyNode();
+    }
     this.#setTitle();
-    this.#tick = setInterval(() => this.#onTick(), this.#config.limits.heartbeatChildMs);
-  }
-
-  #slots(): readonly ChildSlot[] {
-    return [this.#observer, this.#registrar, ...this.#acceptors];
-  }
-
-  #fork(slot: ChildSlot): void {
-    // Its socket lies in there.
-    this.#lookAfterFolders();
-    const incarnation = uuid();
-    const child = forkInto(slot, this.#entry, incarnation);
-    child.on('message', (message: FromChild) => this.#onMessage(slot, message));
-    child.on('error', (error) => {
-      this.#log.error({ ...logFieldsOf(slot), err: error }, 'child channel failed');
-      if (child.pid === undefined) this.#onEnded(slot, child, null, null);
-    });
-    child.on('exit', (code, signal) => {
-      const onEnded = () => this.#onEnded(slot, child, code, signal);
-      // Its last messages may still be in the channel: they are read before the channel closes.
-      if (child.connected) child.once('disconnect', onEnded);
-      else onEnded();
-    });
-    const { role, index } = slot;
-    this.#sockets.give(slot);
-    const names = { role, index, incarnation, node: this.#node };
-    const kept = role === 'acceptor' ? this.#kept.look() : {};
-    const start = { ...names, folder: this.#folder, ...this.#tickets.secretsFor(role), kept };
-    notify(slot, { type: 'start', config: this.#config, ...start });
-    this.#notifyNode();
+    const { heartbeatChildMs } = this.#config.limits;
+    this.#tick = setInterval(() => this.#onTick(heartbeatChildMs), heartbeatChildMs);
   }
 
   #onMessage(slot: ChildSlot, message: FromChild): void {
     slot.seenAt = performance.now();
-    if (message.type === 'alive') {
-      slot.figures = message.figures;
-    } else if (message.type === 'fatal') {
-      this.#onFatal(slot, new StartError(message.exitCode, message.sentence));
-    } else if (message.type === 'crashed') {
-      slot.lastWords = message;
-    } else if (slot.state === 'starting') {
-      slot.state = 'ready';
-      slot.why = undefined;
-      const readyMs = Math.round(slot.seenAt - slot.startedAt);
-      this.#log.info({ ...logFieldsOf(slot), childPid: slot.process?.pid, readyMs }, 'child ready');
-      this.#setTitle();
-      this.#notifyNode();
-      this.#announce();
-    }
+    if (message.type === 'alive') slot.figures = message.figures;
+    else if (message.type === 'fatal') this.#onFatal(slot, message);
+    else if (message.type === 'crashed') slot.lastWords = message;
+    else if (message.type === 'ready' && slot.state === 'starting') this.#onReady(slot);
+  }
+
+  #onReady(slot: ChildSlot): void {
+    slot.state = 'ready';
+    slot.why = undefined;
+    const readyMs = Math.round(slot.seenAt - slot.startedAt);
+    this.#log.info({ ...logFieldsOf(slot), childPid: slot.process?.pid, readyMs }, 'child ready');
+    this.#setTitle();
+    this.#notifyNode();
+    this.#announce();
   }
 
   /** A child that is starting ends by itself. A running one waits for `drain`. */
-  #onFatal(slot: ChildSlot, fatal: StartError): void {
-    slot.fatal = fatal;
+  #onFatal(slot: ChildSlot, { exitCode, sentence }: Extract<FromChild, { type: 'fatal' }>): void {
+    slot.fatal = new StartError(exitCode, sentence);
     if (slot.state !== 'ready') return;
-    if (endsNode(slot)) this.#stop(fatal);
-    else this.#drain(slot);
+    if (endsNode(slot)) this.#stop(slot.fatal);
+    else this.#children.drain(slot);
   }
 
   /** Logs once that the node accepts links. */
   #announce(): void {
-    if (this.#isAnnounced || this.#slots().some(({ state }) => state !== 'ready')) return;
+    if (this.#isAnnounced || this.#children.all().some(({ state }) => state !== 'ready')) return;
     this.#isAnnounced = true;
     const { adminHost, adminPort, acceptors } = this.#config;
     const listeners = this.#config.listeners.map((one) => `${one.name} ${addressOf(one)}`);
@@ -202,18 +172,14 @@ class Supervisor {
     this.#systemd.ready();
   }
 
-  #onTick(): void {
+  #onTick(everyMs: number): void {
     const now = performance.now();
-    // Time in which this process itself did not run does not count as a child's silence.
-    const lateMs = now - this.#tickAt - this.#config.limits.heartbeatChildMs;
-    this.#tickAt = now;
-    if (lateMs > this.#config.limits.heartbeatChildMs) forgive(this.#slots(), lateMs);
-    for (const slot of this.#slots()) this.#checkDeadline(slot, now);
+    this.#children.tick(now, everyMs);
     this.#lookAfterFolders();
     if (this.#tickets.isOld(now)) this.#renewFiles();
     this.#setTitle();
     this.#notifyNode();
-    const isWell = this.#acceptors.some(servesNow) || !this.#isAnnounced;
+    const isWell = this.#children.acceptors.some(servesNow) || !this.#isAnnounced;
     this.#systemd.tick(now, isWell || this.#phase !== 'running', process.title);
   }
 
@@ -225,11 +191,11 @@ class Supervisor {
   /** Certificates, revocation lists and keys; TLS tickets have a new key if need be. */
   #renewFiles(): void {
     this.#tickets.renew(performance.now());
-    this.#kept.look();
-    for (const slot of this.#acceptors) {
+    for (const slot of this.#children.acceptors) {
+      slot.edition.kept.look();
       notify(slot, { type: 'renew', ticketKey: this.#tickets.key });
     }
-    notify(this.#observer, { type: 'renew', ticketKey: '' });
+    notify(this.#children.observer, { type: 'renew', ticketKey: '' });
   }
 
   #lookAfterFolders(): void {
@@ -237,37 +203,15 @@ class Supervisor {
   }
 
   #setTitle(): void {
-    const up = this.#acceptors.filter(servesNow).length;
+    const { acceptors } = this.#children;
+    const up = acceptors.filter(servesNow).length;
     const places = placesOf(this.#config.listeners);
-    process.title = `owsla supervisor ${places} up=${up}/${this.#acceptors.length}`;
+    process.title = `owsla supervisor ${places} up=${up}/${acceptors.length}`;
   }
 
-  #checkDeadline(slot: ChildSlot, now: number): void {
-    const { childReadyMs, childSilenceMs } = this.#config.limits;
-    const { state, startedAt, seenAt, stopBy } = slot;
-    // One with heartbeats waits for others: killing it would not bring them.
-    const aliveAt = Math.max(startedAt, seenAt);
-    if (state === 'starting' && now - aliveAt > childReadyMs) this.#kill(slot, 'late');
-    if (state === 'ready' && now - seenAt > childSilenceMs) this.#kill(slot, 'silent');
-    if (state === 'stopping' && now > stopBy) this.#kill(slot, 'overrun');
-  }
-
-  #kill(slot: ChildSlot, reason: 'late' | 'silent' | 'overrun'): void {
-    const silentMs = Math.round(performance.now() - slot.seenAt);
-    this.#log.error({ ...logFieldsOf(slot), reason, silentMs }, 'killing child');
-    slot.state = 'killed';
-    slot.killedFor = reason;
-    slot.process?.kill('SIGKILL');
-  }
-
-  #onEnded(
-    slot: ChildSlot,
-    child: ChildProcess,
-    code: number | null,
-    signal: NodeJS.Signals | null,
-  ): void {
+  #onEnded(slot: ChildSlot, { child, code, signal }: ChildEnd): void {
     // After a second signal nothing more is logged: which exits are still seen is chance.
-    if (slot.process !== child || this.#phase === 'ended') return;
+    if (this.#phase === 'ended') return;
     const uptimeMs = Math.round(performance.now() - slot.startedAt);
     const last = { ...logFieldsOf(slot), code, signal, uptimeMs, figures: slot.figures };
     // tla: Presence!AcceptorExit
@@ -287,45 +231,7 @@ class Supervisor {
     }
     this.#log.error({ ...last, ...(slot.why && { why: slot.why }) }, 'child crashed');
     if (slot.fatal && endsNode(slot)) this.#stop(slot.fatal);
-    else if (servesDevices(slot)) this.#restart(slot, isCrash);
-    else this.#comeBack(slot, uptimeMs);
-  }
-
-  #comeBack(slot: ChildSlot, uptimeMs: number): void {
-    const intensity = intensityOf(this.#config.limits, 1);
-    const decision = comeBack(slot.helper, intensity, uptimeMs, performance.now());
-    slot.helper = decision.state;
-    const { beyond } = decision.state;
-    if (beyond === 1)
-      this.#log.error(logFieldsOf(slot), 'child keeps crashing: continuing without it');
-    this.#restartLater(slot, decision.afterMs);
-  }
-
-  #restart(slot: ChildSlot, isCrash: boolean): void {
-    const intensity = intensityOf(this.#config.limits, this.#config.acceptors);
-    const end = { kind: slot.kind, isCrash };
-    const decision = decide(this.#restarts, intensity, end, performance.now());
-    this.#restarts = decision.state;
-    if (decision.action === 'give-up') {
-      const { restartsMax, windowMs } = intensity;
-      this.#stop(
-        new StartError(
-          EXIT.crashed,
-          `gave up: ${nameOf(slot)} ended again after ${restartsMax} restarts within ${windowMs / 1000} s; the log says why each one ended`,
-        ),
-      );
-    } else if (decision.action === 'restart') {
-      this.#restartLater(slot, decision.afterMs);
-    }
-    this.#notifyNode();
-  }
-
-  #restartLater(slot: ChildSlot, afterMs: number): void {
-    slot.state = 'pausing';
-    slot.restarts += 1;
-    this.#log.info({ ...logFieldsOf(slot), afterMs }, 'restarting child');
-    slot.pause = setTimeout(() => this.#fork(slot), afterMs);
-    this.#notifyNode();
+    else this.#restarts.onEnded(slot, isCrash, uptimeMs);
   }
 
   readonly #onSignal = (signal: StopSignal): void => {
@@ -336,7 +242,7 @@ class Supervisor {
       this.#stop(EXIT.ok);
     } else if (now - this.#signalAt > SIGNAL_ECHO_MS) {
       this.#log.warn({ signal }, 'ending at once');
-      for (const slot of this.#slots()) slot.process?.kill('SIGKILL');
+      this.#children.killAll();
       this.#crashes.stop();
       this.#end(SIGNAL_EXIT[signal]);
     }
@@ -349,17 +255,8 @@ class Supervisor {
     this.#systemd.stopping();
     if (outcome instanceof StartError) this.#log.error({ reason: outcome.message }, 'stopping');
     this.#notifyNode();
-    for (const slot of this.#acceptors) this.#drain(slot);
+    for (const slot of this.#children.acceptors) this.#children.drain(slot);
     this.#stopStep();
-  }
-
-  #drain(slot: ChildSlot): void {
-    clearTimeout(slot.pause);
-    if (slot.state === 'pausing') slot.state = 'ended';
-    if (slot.state !== 'starting' && slot.state !== 'ready') return;
-    slot.state = 'stopping';
-    slot.stopBy = performance.now() + drainTimeMs(this.#config.limits) + 2 * END_MARGIN_MS;
-    notify(slot, { type: 'drain' });
   }
 
   /**
@@ -367,22 +264,23 @@ class Supervisor {
    * shows the drain, and counts it to the end.
    */
   #stopStep(): void {
-    if (this.#phase === 'draining' && this.#acceptors.every(hasEnded)) {
+    const { acceptors, registrar, observer } = this.#children;
+    if (this.#phase === 'draining' && acceptors.every(hasEnded)) {
       this.#phase = 'recording';
-      this.#drain(this.#registrar);
+      this.#children.drain(registrar);
     }
-    if (this.#phase === 'recording' && hasEnded(this.#registrar)) {
+    if (this.#phase === 'recording' && hasEnded(registrar)) {
       this.#phase = 'closing';
-      this.#drain(this.#observer);
+      this.#children.drain(observer);
     }
-    if (this.#phase === 'closing' && hasEnded(this.#observer)) this.#end(this.#outcome);
+    if (this.#phase === 'closing' && hasEnded(observer)) this.#end(this.#outcome);
   }
 
   #end(outcome: number | StartError): void {
     if (this.#phase === 'ended') return;
     this.#phase = 'ended';
     clearInterval(this.#tick);
-    for (const slot of this.#slots()) clearTimeout(slot.pause);
+    this.#children.clearPauses();
     for (const signal of STOP_SIGNALS) process.off(signal, this.#onSignal);
     process.off(RENEW_SIGNAL, this.#onRenewSignal);
     this.#sockets.close();
@@ -393,8 +291,9 @@ class Supervisor {
 
   #notifyNode(): void {
     const isStopping = this.#phase !== 'running';
-    const message = nodeMessageOf(this.#slots(), isStopping, this.#startedAt);
-    notify(this.#observer, message);
-    notify(this.#registrar, message);
+    const { observer, registrar } = this.#children;
+    const message = nodeMessageOf(this.#children.all(), isStopping, this.#startedAt);
+    notify(observer, message);
+    notify(registrar, message);
   }
 }

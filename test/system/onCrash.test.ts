@@ -3,10 +3,12 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { makeConfig } from '../../src/base/config.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import type { Logger } from '../../src/base/log.ts';
 import { makeSlot } from '../../src/supervisor/childSlot.ts';
 import { type CrashReport, CrashReports } from '../../src/supervisor/crashReports.ts';
+import { makeEdition } from '../../src/supervisor/edition.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Server } from '../helpers/processes/server.ts';
@@ -93,7 +95,7 @@ function make(
   const log = { info: say, warn: say } as unknown as Logger;
   const crashes = new CrashReports({ onCrash, limits: makeLimits(limits) }, log);
   t.teardown(() => crashes.stop());
-  const slot = makeSlot('acceptor', 3);
+  const slot = makeSlot('acceptor', 3, makeEdition('', makeConfig({})));
   const end = { child: { pid: 7 }, code: null, signal: 'SIGKILL', uptimeMs: 1 } as const;
   return { said, crashes, report: () => crashes.report(slot, end) };
 }

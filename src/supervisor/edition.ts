@@ -1,0 +1,19 @@
+/**
+ * Edition: what a child runs: code on disk, a config, and what that config's files held.
+ * From: supervisor.ts, at the start; reload.ts, of what a fresh process has proved.
+ * To: children.ts, for each process that it forks: a child that ends is followed by its own edition.
+ * Bound: two at once, while one replaces the other.
+ */
+import type { Config } from '../base/config.ts';
+import { KeptFiles } from './keptFiles.ts';
+
+export interface Edition {
+  /** childMain of the installation, by its real path. */
+  readonly entry: string;
+  readonly config: Config;
+  readonly kept: KeptFiles;
+}
+
+export function makeEdition(entry: string, config: Config): Edition {
+  return { entry, config, kept: new KeptFiles(config.listeners, Date.now) };
+}

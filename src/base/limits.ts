@@ -105,6 +105,17 @@ export const LIMIT_SPECS = {
   drainRetryMs: ms(30 * SECOND, 0, HOUR, 'spread of retryAfter in the BYEs of a stop'),
   serverFullRetryMs: ms(30 * SECOND, 0, HOUR, 'spread of retryAfter when an acceptor is full'),
 
+  // A reload: each acceptor's links move to its successor.
+  moveWindow: count(32, 1, 1_000, 'links on their way to a successor at once'),
+  reloadQuietMs: ms(
+    5 * SECOND,
+    0,
+    HOUR,
+    'time a busy link is waited for before it is read no more',
+  ),
+  reloadMs: ms(30 * SECOND, 0, HOUR, 'time after which a link that cannot move gets BYE'),
+  reloadRetryMs: ms(SECOND, 0, HOUR, 'spread of retryAfter in these BYEs'),
+
   // The supervisor and its children.
   childReadyMs: ms(
     30 * SECOND,
@@ -263,6 +274,7 @@ export function limitFaults(limits: Limits): string[] {
     ['reconnectMinMs', 'reconnectMaxMs'],
     ['nackRetryMs', 'nackRetryMaxMs'],
     ['heartbeatChildMs', 'childSilenceMs'],
+    ['reloadQuietMs', 'reloadMs'],
     ['frameBytesMax', 'publishWindowBytes'],
     ['frameBytesMax', 'outboxHardBytes'],
     ['questionBytesMax', 'answersUnreadBytes'],

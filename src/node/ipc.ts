@@ -8,9 +8,13 @@ import { join } from 'node:path';
 import type { Config } from '../base/config.ts';
 import type { ExitCode } from '../base/errors.ts';
 import type { Kept } from '../base/privateFile.ts';
+import type { ReloadFacts } from './reloadFacts.ts';
 
 export const CHILD_ROLES = ['acceptor', 'registrar', 'observer'] as const;
 export type ChildRole = (typeof CHILD_ROLES)[number];
+
+/** The observer's place in SocketMessage; no listener has this name. */
+export const ADMIN_SOCKET = '/admin';
 
 /** What every child is told once, before it does anything. */
 export interface StartMessage {
@@ -35,6 +39,8 @@ export interface StartMessage {
    * handles and links come from that one, or by `gone` the news that none will.
    */
   readonly successorOf?: string;
+  /** Registrar and observer that replace another one: load, say so, and begin at `begin`. */
+  readonly isWaiting?: boolean;
 }
 
 /** The links of `of` have moved to `by`, or do, or will. */
@@ -56,6 +62,8 @@ export interface ChildFacts {
   readonly startedAt?: number;
   /** Its last words, of one that could not go on and is tried again. */
   readonly why?: string;
+  /** In a reload: an acceptor beside the one that new links come to, with the same index. */
+  readonly isBeside?: boolean;
 }
 
 export type ChildState = 'pausing' | 'starting' | 'ready' | 'stopping' | 'killed' | 'ended';
@@ -77,9 +85,14 @@ export interface NodeMessage {
    * of them lives: rows of ended ones wait for what it says. In the order of the successors' starts.
    */
   readonly successions?: readonly Succession[];
+  /** The last reload of this node. */
+  readonly reload?: ReloadFacts;
 }
 
-/** The Unix socket of a listener comes with it: bound, not listened on. Before `start`. */
+/**
+ * The Unix socket of a listener comes with it: bound, not listened on. Before `start`. Or, to an
+ * observer before `begin`, the listening socket of its predecessor, as ADMIN_SOCKET.
+ */
 export interface SocketMessage {
   readonly type: 'socket';
   readonly name: string;
@@ -166,6 +179,10 @@ export type ToChild =
   | MoveMessage
   | PassMessage
   | GoneMessage
+  /** To one that waits: its predecessor has ended. */
+  | { readonly type: 'begin' }
+  /** To an observer: its listening socket is wanted, for its successor. */
+  | { readonly type: 'give' }
   | { readonly type: 'drain' };
 
 export type FromChild =
@@ -174,7 +191,13 @@ export type FromChild =
   | { readonly type: 'fatal'; readonly exitCode: ExitCode; readonly sentence: string }
   | CrashedMessage
   | PassMessage
-  | MovedMessage;
+  | MovedMessage
+  /** Of one that waits for `begin`. */
+  | { readonly type: 'loaded' }
+  /** The observer's answer to `give`, with the handle. */
+  | { readonly type: 'given' }
+  /** Of the observer: somebody asks for a reload. */
+  | { readonly type: 'reload'; readonly by: string };
 
 /** The last words of a child that an error ends. */
 export interface CrashedMessage {
@@ -196,6 +219,8 @@ export interface RunningChild {
   /** Resolves when it does its work, if it has to wait for others first. */
   isServing?(): Promise<void>;
   onNode(node: NodeMessage): void;
+  /** The observer's listening socket, for its successor. */
+  listeningHandle?(): unknown;
   /** Acceptors and observer. */
   onRenew?(message: RenewMessage): void;
   /** End gracefully; resolves when nothing is left to do. */

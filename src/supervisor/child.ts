@@ -6,6 +6,7 @@
  * When the channel to the supervisor breaks, the child drains and ends by itself: no child outlives
  * its supervisor.
  */
+import type { SendHandle } from 'node:child_process';
 import type { BoundSocket } from '../acceptor/endpoint/listener.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { placesOf } from '../base/listeners.ts';
@@ -14,15 +15,16 @@ import type { Counters } from '../base/metrics.ts';
 import { notifyIgnored } from '../base/signals.ts';
 import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
 import { leaveFolder } from '../node/folder.ts';
-import type {
-  ChildFigures,
-  CrashedMessage,
-  FromChild,
-  NodeMessage,
-  RenewMessage,
-  RunningChild,
-  StartMessage,
-  ToChild,
+import {
+  ADMIN_SOCKET,
+  type ChildFigures,
+  type CrashedMessage,
+  type FromChild,
+  type NodeMessage,
+  type RenewMessage,
+  type RunningChild,
+  type StartMessage,
+  type ToChild,
 } from '../node/ipc.ts';
 
 /**
@@ -42,6 +44,7 @@ class Child {
   /** The last word that files are to be read again. */
   #renewal: RenewMessage | undefined;
   #isDraining = false;
+  #begin: () => void = () => {};
   /** A heartbeat is still in the channel: none is queued for a supervisor that is stopped. */
   #isSending = false;
 
@@ -50,7 +53,9 @@ class Child {
     else if (message.type === 'start') void this.#onStart(message);
     else if (message.type === 'node') this.#onNode(message);
     else if (message.type === 'renew') this.#onRenew(message);
-    else void this.drain(false);
+    else if (message.type === 'begin') this.#begin();
+    else if (message.type === 'give') this.#give();
+    else if (message.type === 'drain') void this.drain(false);
   }
 
   #onNode(node: NodeMessage): void {
@@ -71,6 +76,7 @@ class Child {
     this.#log = log;
     notifyIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
     try {
+      if (start.isWaiting) await this.#wait(start);
       const running = await this.#become(start, log);
       this.#running = running;
       if (this.#node) running.onNode(this.#node);
@@ -87,12 +93,29 @@ class Child {
     send({ type: 'ready' });
   }
 
+  /** Loads what it will be, and waits until the one before it has ended. */
+  async #wait({ role }: StartMessage): Promise<void> {
+    if (role === 'observer') await import('../observer/observer.ts');
+    else await import('../registrar/registrar.ts');
+    const begun = new Promise<void>((resolve) => {
+      this.#begin = resolve;
+    });
+    send({ type: 'loaded' });
+    await begun;
+  }
+
+  #give(): void {
+    const handle = this.#running?.listeningHandle?.();
+    if (process.connected) process.send?.({ type: 'given' }, handle as SendHandle | undefined);
+  }
+
   /** Imports are here, so that an acceptor never loads the observer's HTTP server. */
   async #become(start: StartMessage, log: Logger): Promise<RunningChild> {
     const onFatal = (error: unknown) => this.fail(error);
     if (start.role === 'observer') {
       const { startObserver } = await import('../observer/observer.ts');
-      return startObserver(start, log);
+      const ask = (by: string) => send({ type: 'reload', by });
+      return startObserver(start, log, { ask, socket: this.#sockets.get(ADMIN_SOCKET) });
     }
     if (start.role === 'registrar') {
       const { startRegistrar } = await import('../registrar/registrar.ts');
@@ -199,7 +222,10 @@ function send(message: FromChild, done: () => void = () => {}): void {
   else done();
 }
 
-const child = new Child();
-process.on('uncaughtException', (error) => child.fail(error));
-process.on('message', (message: ToChild, handle) => child.onMessage(message, handle));
-process.on('disconnect', () => void child.drain(true));
+/** This process is a child from now on. */
+export function beChild(): void {
+  const child = new Child();
+  process.on('uncaughtException', (error) => child.fail(error));
+  process.on('message', (message: ToChild, handle) => child.onMessage(message, handle));
+  process.on('disconnect', () => void child.drain(true));
+}

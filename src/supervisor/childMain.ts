@@ -12,5 +12,6 @@ ignoreSignals();
 
 const onOrphaned = () => process.exit();
 process.on('disconnect', onOrphaned);
-await import('./child.ts');
+const { beChild } = await import('./child.ts');
+beChild();
 process.off('disconnect', onOrphaned);

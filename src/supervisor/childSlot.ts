@@ -13,7 +13,7 @@ import type {
   ChildRole,
   ChildState,
   CrashedMessage,
-  NodeMessage,
+  MovedMessage,
   ToChild,
 } from '../node/ipc.ts';
 import type { Edition } from './edition.ts';
@@ -45,6 +45,8 @@ export interface ChildSlot {
   readonly role: ChildRole;
   readonly index: number;
   readonly kind: ChildKind;
+  /** It takes another one's place in a node that runs: its failure is no wrong start. */
+  readonly isSuccessor: boolean;
   /** What its process runs, and the next one. */
   edition: Edition;
   state: ChildState;
@@ -67,15 +69,23 @@ export interface ChildSlot {
   /** The reason of a process that could not continue, until another is ready. */
   why: string | undefined;
   pause: NodeJS.Timeout | undefined;
+  /** What it has done of a reload. */
+  deed: 'none' | 'loaded' | MovedMessage;
   restarts: number;
   /** Of registrar and observer. */
   helper: HelperState;
 }
 
-export function makeSlot(role: ChildRole, index: number, edition: Edition): ChildSlot {
+export function makeSlot(
+  role: ChildRole,
+  index: number,
+  edition: Edition,
+  { isSuccessor = false, restarts = 0 } = {},
+): ChildSlot {
   return {
     role,
     index,
+    isSuccessor,
     kind: 'permanent',
     edition,
     state: 'ended',
@@ -91,7 +101,8 @@ export function makeSlot(role: ChildRole, index: number, edition: Edition): Chil
     killedFor: undefined,
     why: undefined,
     pause: undefined,
-    restarts: 0,
+    deed: 'none',
+    restarts,
     helper: NO_ENDS,
   };
 }
@@ -124,6 +135,7 @@ export function forkInto(slot: ChildSlot, entry: string, incarnation: string): C
     lastWords: undefined,
     killedFor: undefined,
     pause: undefined,
+    deed: 'none',
   } satisfies Partial<ChildSlot>);
   return child;
 }
@@ -140,9 +152,9 @@ export function servesDevices({ role }: ChildSlot): boolean {
  * created again) may be gone at the next attempt.
  */
 export function endsNode(slot: ChildSlot): boolean {
-  const { fatal, restarts } = slot;
+  const { fatal, restarts, isSuccessor } = slot;
   if (fatal === undefined || fatal.exitCode === EXIT.crashed) return false;
-  return servesDevices(slot) || restarts === 0;
+  return servesDevices(slot) || (restarts === 0 && !isSuccessor);
 }
 
 export function hasEnded({ state }: ChildSlot): boolean {
@@ -154,7 +166,7 @@ export function nameOf({ role, index }: ChildSlot): string {
 }
 
 /** For the other children. */
-function factsOf(slot: ChildSlot): ChildFacts {
+export function factsOf(slot: ChildSlot): ChildFacts {
   const { role, index, state, incarnation, why, forkedAt: startedAt } = slot;
   const pid = slot.process?.pid;
   return {
@@ -170,28 +182,6 @@ function factsOf(slot: ChildSlot): ChildFacts {
 /** Devices are served by it at this moment. */
 export function servesNow({ state }: ChildSlot): boolean {
   return state === 'ready';
-}
-
-/** The node for observer and registrar; `startedAt`: the supervisor's, in ms since 1970. */
-export function nodeMessageOf(
-  slots: readonly ChildSlot[],
-  isStopping: boolean,
-  startedAt: number,
-): NodeMessage {
-  const restartsOf = (wanted: ChildRole) =>
-    slots.reduce((sum, { role, restarts }) => sum + (role === wanted ? restarts : 0), 0);
-  return {
-    type: 'node',
-    isStopping,
-    pid: process.pid,
-    startedAt,
-    children: slots.map(factsOf),
-    restarts: {
-      observer: restartsOf('observer'),
-      registrar: restartsOf('registrar'),
-      acceptor: restartsOf('acceptor'),
-    },
-  };
 }
 
 /** A child in the log: `role` there is the supervisor's own. */

@@ -11,7 +11,15 @@ import { v7 as uuid } from 'uuid';
 import type { Logger } from '../base/log.ts';
 import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
 import type { FromChild, StartMessage } from '../node/ipc.ts';
-import { type ChildSlot, forgive, forkInto, logFieldsOf, makeSlot, notify } from './childSlot.ts';
+import {
+  type ChildSlot,
+  forgive,
+  forkInto,
+  logFieldsOf,
+  makeSlot,
+  notify,
+  servesDevices,
+} from './childSlot.ts';
 import type { Edition } from './edition.ts';
 import type { Tickets } from './tickets.ts';
 import type { UnixSockets } from './unixSockets.ts';
@@ -29,6 +37,9 @@ export interface ChildrenOptions {
   readonly onEnded: (slot: ChildSlot, end: ChildEnd) => void;
 }
 
+/** How a successor starts. */
+type Special = Pick<StartMessage, 'successorOf' | 'isWaiting'>;
+
 export interface ChildEnd {
   readonly child: ChildProcess;
   readonly code: number | null;
@@ -40,6 +51,8 @@ export class Children {
   registrar: ChildSlot;
   /** Those that the config asks for, by their index. */
   acceptors: readonly ChildSlot[];
+  /** In a reload: those that come, or go. */
+  readonly beside = new Set<ChildSlot>();
   readonly #options: ChildrenOptions;
   #tickAt = performance.now();
 
@@ -54,11 +67,30 @@ export class Children {
   }
 
   all(): readonly ChildSlot[] {
-    return [this.observer, this.registrar, ...this.acceptors];
+    return [this.observer, this.registrar, ...this.acceptors, ...this.beside];
   }
 
-  /** A process in `slot`, of the slot's edition. */
-  fork(slot: ChildSlot): void {
+  /** What others hear of: helpers that wait are nobody yet. */
+  told(): readonly ChildSlot[] {
+    const beside = [...this.beside].filter(servesDevices);
+    return [this.observer, this.registrar, ...this.acceptors, ...beside];
+  }
+
+  /** All acceptors, those beside others too. */
+  serving(): readonly ChildSlot[] {
+    return this.all().filter(servesDevices);
+  }
+
+  /** The one whose process this is. */
+  find(incarnation: string): ChildSlot | undefined {
+    return this.all().find((slot) => slot.incarnation === incarnation);
+  }
+
+  /**
+   * A process in `slot`, of the slot's edition. `onNamed`: its incarnation is known, and it has not
+   * been told to start.
+   */
+  fork(slot: ChildSlot, special: Special = {}, onNamed: (name: string) => void = () => {}): void {
     const { node, folder, log, tickets, sockets, beforeFork, onMessage } = this.#options;
     beforeFork();
     const { config, entry, kept } = slot.edition;
@@ -76,11 +108,12 @@ export class Children {
       else onEnded();
     });
     const { role, index } = slot;
+    onNamed(incarnation);
     sockets.give(slot);
     const names = { role, index, incarnation, node };
     const files: StartMessage['kept'] = role === 'acceptor' ? kept.look() : {};
     const start = { ...names, folder, ...tickets.secretsFor(role), kept: files };
-    notify(slot, { type: 'start', config, ...start });
+    notify(slot, { type: 'start', config, ...start, ...special });
   }
 
   #onEnded(slot: ChildSlot, end: ChildEnd): void {
@@ -112,7 +145,8 @@ export class Children {
     const { state, startedAt, seenAt, stopBy } = slot;
     // One with heartbeats waits for others: killing it would not bring them.
     const aliveAt = Math.max(startedAt, seenAt);
-    if (state === 'starting' && now - aliveAt > childReadyMs) this.#kill(slot, 'late');
+    const isBusy = state === 'starting' && slot.deed !== 'loaded';
+    if (isBusy && now - aliveAt > childReadyMs) this.#kill(slot, 'late');
     if (state === 'ready' && now - seenAt > childSilenceMs) this.#kill(slot, 'silent');
     if (state === 'stopping' && now > stopBy) this.#kill(slot, 'overrun');
   }

@@ -50,9 +50,9 @@ export interface CrashReport {
 const STDERR_CHARS_MAX = 1_000;
 
 export class CrashReports {
-  readonly #command: string;
-  readonly #max: number;
-  readonly #ms: number;
+  #command: string;
+  #max: number;
+  #ms: number;
   readonly #log: Logger;
   readonly #running = new Map<ChildProcess, NodeJS.Timeout>();
   #unreported = 0;
@@ -63,6 +63,13 @@ export class CrashReports {
     this.#max = limits.crashReportsMax;
     this.#ms = limits.crashReportMs;
     this.#log = log;
+  }
+
+  /** After a reload. */
+  follow({ onCrash, limits }: Pick<Config, 'onCrash' | 'limits'>): void {
+    this.#command = onCrash;
+    this.#max = limits.crashReportsMax;
+    this.#ms = limits.crashReportMs;
   }
 
   /** Returns at once. */

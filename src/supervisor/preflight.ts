@@ -44,9 +44,10 @@ export interface PreflightStep {
 
 /**
  * Files, ports, --run-dir, presence store and broker, in this order. What is no fault yet is a
- * warning in `log`; an unreachable broker is one when `waitForBroker` is set.
+ * warning in `log`; an unreachable broker is one when `waitForBroker` is set. `running`: the config
+ * of a node that holds its places, its folder and its store.
  */
-export function preflightSteps(config: Config, log: Pick<Logger, 'warn'>) {
+export function preflightSteps(config: Config, log: Pick<Logger, 'warn'>, running?: Config) {
   const { adminHost, adminTokenFile } = config;
   const listeners: ListenerConfig[] = [];
   let { adminPort } = config;
@@ -60,18 +61,28 @@ export function preflightSteps(config: Config, log: Pick<Logger, 'warn'>) {
       ? []
       : [{ what: 'admin token', check: () => readAdminToken(adminTokenFile) }]),
     ...config.listeners.map((one) => {
-      const check = async () => listeners.push(await checkListener(one));
+      const held = running?.listeners.find((other) => isSamePlace(one, other));
+      const { port = 0 } = held ?? {};
+      const check = async () =>
+        listeners.push(held ? Object.freeze({ ...one, port }) : await checkListener(one));
       return { what: whatOf(one), isHeld: true, check };
     }),
     {
       what: 'admin port',
       isHeld: true,
       check: async () => {
-        adminPort = await checkPort('admin port', adminHost, adminPort);
+        const isHeld =
+          running?.adminHost === adminHost && [0, running.adminPort].includes(adminPort);
+        if (isHeld) adminPort = running.adminPort;
+        else adminPort = await checkPort('admin port', adminHost, adminPort);
       },
     },
-    { what: 'run-dir', isHeld: true, check: () => checkRunDir(config) },
-    { what: 'store', isHeld: true, check: () => checkStore(config, log) },
+    ...(running === undefined
+      ? [
+          { what: 'run-dir', isHeld: true, check: () => checkRunDir(config) },
+          { what: 'store', isHeld: true, check: () => checkStore(config, log) },
+        ]
+      : []),
     { what: 'broker', check: () => checkBroker(config, log) },
   ];
   /** The ports that were free, once all of it was checked. */
@@ -79,9 +90,15 @@ export function preflightSteps(config: Config, log: Pick<Logger, 'warn'>) {
   return { steps, found };
 }
 
+/** A listener keeps its place; with port 0 it has the one that was picked for it. */
+function isSamePlace(one: ListenerConfig, { name, host, port, unix }: ListenerConfig): boolean {
+  if (one.unix !== '' || unix !== '') return one.unix === unix;
+  return one.host === host && (one.port === port || (one.port === 0 && one.name === name));
+}
+
 /** The config with the ports that were free. Throws the StartError of the first step that fails. */
-export async function preflight(config: Config, log: Logger): Promise<Config> {
-  const { steps, found } = preflightSteps(config, log);
+export async function preflight(config: Config, log: Logger, running?: Config): Promise<Config> {
+  const { steps, found } = preflightSteps(config, log, running);
   for (const { check } of steps) await check();
   // Acceptors spread over the brokers, each beginning with another one: so do nodes by this.
   const amqp = Object.freeze(tryOrder(config.amqp, randomInt(config.amqp.length)));

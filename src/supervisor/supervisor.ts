@@ -23,17 +23,12 @@ import { noTrace, type Trace, traceTo } from '../base/trace.ts';
 import { FolderKeeper, makeFolder, makeRunDir, removeFolder } from '../node/folder.ts';
 import type { FromChild } from '../node/ipc.ts';
 import { type ChildEnd, Children } from './children.ts';
-import {
-  type ChildSlot,
-  endsNode,
-  hasEnded,
-  logFieldsOf,
-  nodeMessageOf,
-  notify,
-  servesNow,
-} from './childSlot.ts';
+import { type ChildSlot, endsNode, hasEnded, logFieldsOf, notify, servesNow } from './childSlot.ts';
 import { CrashReports } from './crashReports.ts';
-import { makeEdition } from './edition.ts';
+import { type Edition, makeEdition } from './edition.ts';
+import { nodeMessageOf } from './nodeMessage.ts';
+import type { Prove } from './prover.ts';
+import { Reload } from './reload.ts';
 import { Restarts } from './restarts.ts';
 import { type ServiceVariables, Systemd } from './systemd.ts';
 import { Tickets } from './tickets.ts';
@@ -54,18 +49,30 @@ const CHILD_ENTRY = import.meta.filename.replace(/supervisor(?=\.[jt]s$)/, 'chil
 export function supervise(
   config: Config,
   log: Logger,
-  { entry = CHILD_ENTRY, service = {} }: { entry?: string; service?: ServiceVariables } = {},
+  { entry = CHILD_ENTRY, service = {}, prove = cannotProve }: Partial<Surroundings> = {},
 ): Promise<number> {
   return new Promise((resolve, reject) => {
-    new Supervisor(config, log, entry, service, (outcome) => {
+    new Supervisor(config, log, { entry, service, prove }, (outcome) => {
       if (outcome instanceof StartError) reject(outcome);
       else resolve(outcome);
     }).run();
   });
 }
 
+interface Surroundings {
+  /** Where a child begins. */
+  readonly entry: string;
+  readonly service: ServiceVariables;
+  /** What a reload begins with. */
+  readonly prove: Prove;
+}
+
+async function cannotProve(): Promise<never> {
+  throw new StartError(EXIT.usage, 'this node was not started by owsla serve');
+}
+
 class Supervisor {
-  readonly #config: Config;
+  #config: Config;
   readonly #log: Logger;
   readonly #onEnd: (outcome: number | StartError) => void;
   readonly #folder = makeFolder();
@@ -81,6 +88,7 @@ class Supervisor {
   readonly #trace: Trace;
   readonly #children: Children;
   readonly #restarts: Restarts;
+  readonly #reload: Reload;
   /** running -> draining (acceptors) -> recording (registrar) -> closing (observer) -> ended. */
   #phase: 'running' | 'draining' | 'recording' | 'closing' | 'ended' = 'running';
   #outcome: number | StartError = EXIT.ok;
@@ -91,8 +99,7 @@ class Supervisor {
   constructor(
     config: Config,
     log: Logger,
-    entry: string,
-    service: ServiceVariables,
+    { entry, service, prove }: Surroundings,
     onEnd: (outcome: number | StartError) => void,
   ) {
     this.#config = config;
@@ -106,17 +113,24 @@ class Supervisor {
     const own = new FolderKeeper(this.#folder, log);
     this.#keepers = runDir === '' ? [own] : [own, new FolderKeeper(runDir, log, makeRunDir)];
     this.#trace = traceDir === '' ? noTrace : traceTo(traceDir, `node-${this.#node}`);
+    const edition = makeEdition(entry, config);
     this.#children = new Children({
-      ...{ edition: makeEdition(entry, config), node: this.#node, folder: this.#folder, log },
+      ...{ edition, node: this.#node, folder: this.#folder, log },
       ...{ tickets: this.#tickets, sockets: this.#sockets },
       // Its socket lies in there.
       beforeFork: () => this.#lookAfterFolders(),
-      onMessage: (slot, message) => this.#onMessage(slot, message),
+      onMessage: (slot, message, handle) => this.#onMessage(slot, message, handle),
       onEnded: (slot, end) => this.#onEnded(slot, end),
     });
     this.#restarts = new Restarts({
       ...{ children: this.#children, log },
       onGaveUp: (why) => this.#stop(why),
+      onChange: () => this.#notifyNode(),
+    });
+    this.#reload = new Reload({
+      ...{ children: this.#children, log, prove, edition },
+      onProved: (next) => this.#onProved(next),
+      onDone: (now) => this.#onReloaded(now),
       onChange: () => this.#notifyNode(),
     });
   }
@@ -135,12 +149,13 @@ class Supervisor {
     this.#tick = setInterval(() => this.#onTick(heartbeatChildMs), heartbeatChildMs);
   }
 
-  #onMessage(slot: ChildSlot, message: FromChild): void {
+  #onMessage(slot: ChildSlot, message: FromChild, handle: unknown): void {
     slot.seenAt = performance.now();
     if (message.type === 'alive') slot.figures = message.figures;
     else if (message.type === 'fatal') this.#onFatal(slot, message);
     else if (message.type === 'crashed') slot.lastWords = message;
-    else if (message.type === 'ready' && slot.state === 'starting') this.#onReady(slot);
+    else if (message.type !== 'ready') this.#onWord(slot, message, handle);
+    else if (slot.state === 'starting') this.#onReady(slot);
   }
 
   #onReady(slot: ChildSlot): void {
@@ -151,13 +166,42 @@ class Supervisor {
     this.#setTitle();
     this.#notifyNode();
     this.#announce();
+    this.#reload.look();
+  }
+
+  /** Of a reload; what is asked for before the node has started is not done. */
+  #onWord(slot: ChildSlot, message: FromChild, handle: unknown): void {
+    if (message.type === 'reload') this.#askReload(message.by);
+    else this.#reload.onMessage(slot, message, handle);
+  }
+
+  #askReload(by: string): void {
+    if (this.#phase !== 'running') return;
+    if (this.#isAnnounced) this.#reload.ask(by);
+    else this.#log.warn({ by }, 'no reload: the node has not started yet');
+  }
+
+  /** Throws a StartError when a socket cannot be bound. */
+  #onProved({ config }: Edition): void {
+    this.#sockets.add(config.listeners);
+    this.#tickets.follow(config.listeners);
+    this.#renewFiles();
+  }
+
+  #onReloaded({ config }: Edition): void {
+    const used = this.#children.all().flatMap(({ edition }) => edition.config.listeners);
+    this.#sockets.keep([...config.listeners, ...used]);
+    this.#config = config;
+    this.#crashes.follow(config);
+    this.#log.level = config.logLevel;
+    this.#setTitle();
   }
 
   /** A child that is starting ends by itself. A running one waits for `drain`. */
   #onFatal(slot: ChildSlot, { exitCode, sentence }: Extract<FromChild, { type: 'fatal' }>): void {
     slot.fatal = new StartError(exitCode, sentence);
     if (slot.state !== 'ready') return;
-    if (endsNode(slot)) this.#stop(slot.fatal);
+    if (endsNode(slot) && !this.#children.beside.has(slot)) this.#stop(slot.fatal);
     else this.#children.drain(slot);
   }
 
@@ -179,19 +223,22 @@ class Supervisor {
     if (this.#tickets.isOld(now)) this.#renewFiles();
     this.#setTitle();
     this.#notifyNode();
+    this.#reload.look();
     const isWell = this.#children.acceptors.some(servesNow) || !this.#isAnnounced;
     this.#systemd.tick(now, isWell || this.#phase !== 'running', process.title);
   }
 
   readonly #onRenewSignal = () => {
     this.#log.info({ signal: RENEW_SIGNAL }, 'reading files again');
+    // At once, whatever becomes of the reload: who is revoked stays out.
     this.#renewFiles();
+    this.#askReload(RENEW_SIGNAL);
   };
 
   /** Certificates, revocation lists and keys; TLS tickets have a new key if need be. */
   #renewFiles(): void {
     this.#tickets.renew(performance.now());
-    for (const slot of this.#children.acceptors) {
+    for (const slot of this.#children.serving()) {
       slot.edition.kept.look();
       notify(slot, { type: 'renew', ticketKey: this.#tickets.key });
     }
@@ -216,21 +263,25 @@ class Supervisor {
     const last = { ...logFieldsOf(slot), code, signal, uptimeMs, figures: slot.figures };
     // tla: Presence!AcceptorExit
     if (slot.role === 'acceptor') this.#trace('AcceptorExit', { acceptor: slot.incarnation });
+    const { incarnation = '' } = slot;
     slot.process = undefined;
     slot.incarnation = undefined;
     slot.state = 'ended';
     const isCrash = code !== EXIT.ok;
     slot.why = slot.fatal?.message;
     // A start that is refused is no crash: who started it is told.
-    if (isCrash && !endsNode(slot)) this.#crashes.report(slot, { child, code, signal, uptimeMs });
-    if (this.#phase !== 'running') {
+    const isRefused = endsNode(slot) && !this.#children.beside.has(slot);
+    if (isCrash && !isRefused) this.#crashes.report(slot, { child, code, signal, uptimeMs });
+    const isReplaced = this.#reload.onEnded(slot, incarnation);
+    if (this.#phase !== 'running' || (isReplaced && !isCrash)) {
       this.#log[isCrash ? 'warn' : 'info'](last, 'child ended');
       this.#notifyNode();
       this.#stopStep();
       return;
     }
     this.#log.error({ ...last, ...(slot.why && { why: slot.why }) }, 'child crashed');
-    if (slot.fatal && endsNode(slot)) this.#stop(slot.fatal);
+    if (isReplaced) return;
+    if (isRefused && slot.fatal) this.#stop(slot.fatal);
     else this.#restarts.onEnded(slot, isCrash, uptimeMs);
   }
 
@@ -255,7 +306,9 @@ class Supervisor {
     this.#systemd.stopping();
     if (outcome instanceof StartError) this.#log.error({ reason: outcome.message }, 'stopping');
     this.#notifyNode();
-    for (const slot of this.#children.acceptors) this.#children.drain(slot);
+    this.#reload.stop();
+    for (const slot of this.#children.serving()) this.#children.drain(slot);
+    for (const slot of this.#children.beside) this.#children.drain(slot);
     this.#stopStep();
   }
 
@@ -264,8 +317,9 @@ class Supervisor {
    * shows the drain, and counts it to the end.
    */
   #stopStep(): void {
-    const { acceptors, registrar, observer } = this.#children;
-    if (this.#phase === 'draining' && acceptors.every(hasEnded)) {
+    const { registrar, observer, beside } = this.#children;
+    const isBusy = beside.size > 0 || !this.#children.serving().every(hasEnded);
+    if (this.#phase === 'draining' && !isBusy) {
       this.#phase = 'recording';
       this.#children.drain(registrar);
     }
@@ -292,7 +346,8 @@ class Supervisor {
   #notifyNode(): void {
     const isStopping = this.#phase !== 'running';
     const { observer, registrar } = this.#children;
-    const message = nodeMessageOf(this.#children.all(), isStopping, this.#startedAt);
+    const facts = { isStopping, startedAt: this.#startedAt };
+    const message = nodeMessageOf(this.#children, this.#reload, facts);
     notify(observer, message);
     notify(registrar, message);
   }

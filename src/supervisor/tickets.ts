@@ -18,7 +18,7 @@ const KEY_BYTES = 48;
 const SECRET_BYTES = 32;
 
 export class Tickets {
-  readonly #paths: readonly string[];
+  #paths: readonly string[];
   #key = newKey();
   readonly #authSecret = randomBytes(SECRET_BYTES).toString('base64');
   #lists: string;
@@ -26,9 +26,14 @@ export class Tickets {
 
   /** `now`: ms of a monotonic clock. */
   constructor(listeners: readonly ListenerConfig[], now: number) {
-    this.#paths = listeners.flatMap(({ tls }) => (tls && tls.crl !== '' ? [tls.crl] : []));
+    this.#paths = listsOf(listeners);
     this.#lists = this.#digest();
     this.#madeAt = now;
+  }
+
+  /** After a reload: with other lists the next renewal makes another key. */
+  follow(listeners: readonly ListenerConfig[]): void {
+    this.#paths = listsOf(listeners);
   }
 
   /** Base64. */
@@ -68,6 +73,10 @@ export class Tickets {
     }
     return hash.digest('hex');
   }
+}
+
+function listsOf(listeners: readonly ListenerConfig[]): readonly string[] {
+  return listeners.flatMap(({ tls }) => (tls && tls.crl !== '' ? [tls.crl] : []));
 }
 
 function newKey(): string {

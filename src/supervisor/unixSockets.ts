@@ -1,6 +1,6 @@
 /**
  * UnixSockets: the sockets that all acceptors accept from, bound once and never listened on here.
- * From: supervisor.ts, at the start.  To: each acceptor, by its channel, before it starts.
+ * From: supervisor.ts, at the start and at a reload.  To: each acceptor, by its channel, before it starts.
  * Bound: one per Unix listener of the config. Closing one removes its file.
  *
  * SO_REUSEPORT shares no Unix socket. One that is bound can be listened on by many processes: they
@@ -23,30 +23,56 @@ interface BoundHandle {
 type Bind = (path: string, port: -1, addressType: -1) => BoundHandle | number;
 const bind = (net as unknown as { readonly _createServerHandle: Bind })._createServerHandle;
 
+/** By name, to a process that is told to start, or to begin, after this. */
+export function sendSocket({ process }: ChildSlot, name: string, handle: BoundHandle): void {
+  if (!process?.connected) return;
+  process.send({ type: 'socket', name }, handle as unknown as SendHandle, {}, () => {});
+}
+
 export class UnixSockets {
+  /** By path. */
   readonly #bound = new Map<string, BoundHandle>();
 
   /** Throws a StartError when one cannot be bound. */
   constructor(listeners: readonly ListenerConfig[]) {
-    for (const { name, unix, mode } of listeners) {
-      if (unix === '') continue;
+    try {
+      this.add(listeners);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Those that are not there yet. Throws a StartError when one cannot be bound. */
+  add(listeners: readonly ListenerConfig[]): void {
+    for (const { unix, mode } of listeners) {
+      if (unix === '' || this.#bound.has(unix)) continue;
       const handle = bind(unix, -1, -1);
       if (typeof handle === 'number') {
-        this.close();
         const code = getSystemErrorName(handle);
         throw new StartError(exitOfSystem(code), `no socket can be made at ${unix} (${code})`);
       }
       // Nobody listens yet, so nobody can connect before this.
       chmodSync(unix, mode);
-      this.#bound.set(name, handle);
+      this.#bound.set(unix, handle);
     }
   }
 
-  /** An acceptor gets all of them before anything else. */
-  give({ role, process }: ChildSlot): void {
-    if (role !== 'acceptor' || !process?.connected) return;
-    for (const [name, handle] of this.#bound) {
-      process.send({ type: 'socket', name }, handle as unknown as SendHandle, {}, () => {});
+  /** Close all others. */
+  keep(listeners: readonly ListenerConfig[]): void {
+    for (const [path, handle] of this.#bound) {
+      if (listeners.some(({ unix }) => unix === path)) continue;
+      handle.close();
+      this.#bound.delete(path);
+    }
+  }
+
+  /** An acceptor gets all of its listeners before anything else. */
+  give(slot: ChildSlot): void {
+    if (slot.role !== 'acceptor') return;
+    for (const { name, unix } of slot.edition.config.listeners) {
+      const handle = this.#bound.get(unix);
+      if (handle !== undefined) sendSocket(slot, name, handle);
     }
   }
 

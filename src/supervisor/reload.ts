@@ -1,0 +1,205 @@
+/**
+ * Reload: every child is replaced by one that runs what is on disk now; devices notice nothing.
+ * From: supervisor.ts: who asks, messages of children, and their ends.
+ * To: prover.ts, replace.ts; `facts`, for observer and log.
+ * Bound: one at a time. Each step has an end of its own: childReadyMs for what starts, the drain's
+ * time for what ends, reloadMs for links. What has been replaced stays so when a later step fails.
+ *
+ *   (none) --ask--> proving --> registrar --> acceptors (1 to n) --> observer --> done
+ *                      |            |             |                     |
+ *                      '------------'-------------'---------------------'--> refused
+ */
+import { StartError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { FromChild, Succession } from '../node/ipc.ts';
+import { hasReloadEnded, type ReloadFacts, reloadStep } from '../node/reloadFacts.ts';
+import type { Children } from './children.ts';
+import type { ChildSlot } from './childSlot.ts';
+import { type Edition, makeEdition } from './edition.ts';
+import type { Prove } from './prover.ts';
+import { type Handle, Relay } from './relay.ts';
+import { Replace } from './replace.ts';
+import { livingSuccessions } from './successions.ts';
+
+export interface ReloadOptions {
+  readonly children: Children;
+  readonly log: Logger;
+  readonly prove: Prove;
+  /** What the node runs. */
+  readonly edition: Edition;
+  /** It has been proved. A StartError refuses it. */
+  readonly onProved: (next: Edition) => void;
+  /** It is over: this is what the node runs. */
+  readonly onDone: (edition: Edition) => void;
+  /** Something has changed that others are told of. */
+  readonly onChange: () => void;
+}
+
+export class Reload {
+  readonly #options: ReloadOptions;
+  readonly #relay = new Relay();
+  readonly #replace: Replace;
+  #edition: Edition;
+  #facts: ReloadFacts | undefined;
+  #began = 0;
+  #successions: readonly Succession[] = [];
+
+  constructor(options: ReloadOptions) {
+    const { children, log, onChange, edition } = options;
+    this.#options = options;
+    this.#edition = edition;
+    this.#replace = new Replace({
+      ...{ children, log, onChange },
+      onStep: (facts) => this.#note(facts),
+      onSuccession: (one) => {
+        this.#successions = [...this.#successions, one];
+        onChange();
+      },
+    });
+  }
+
+  /** Undefined: there was none. */
+  get facts(): ReloadFacts | undefined {
+    const facts = this.#facts;
+    if (facts === undefined || hasReloadEnded(facts)) return facts;
+    return { ...facts, ms: this.#ms() };
+  }
+
+  get successions(): readonly Succession[] {
+    return this.#successions;
+  }
+
+  get isRunning(): boolean {
+    return this.#facts !== undefined && !hasReloadEnded(this.#facts);
+  }
+
+  /** False: one is under way already, and tells how it ends. */
+  ask(by: string): boolean {
+    const { log } = this.#options;
+    if (this.isRunning) {
+      log.warn({ by, under: this.#facts?.by }, 'a reload is under way already');
+      return false;
+    }
+    this.#began = performance.now();
+    const number = (this.#facts?.number ?? 0) + 1;
+    const figures = { moved: 0, left: 0, drained: 0, ms: 0 };
+    this.#facts = { number, phase: 'proving', by, ...figures, startedAt: Date.now() };
+    log.info({ by, reload: number }, 'reload: proving what is on disk');
+    this.#options.onChange();
+    void this.#run();
+    return true;
+  }
+
+  async #run(): Promise<void> {
+    const { prove, onProved, onDone } = this.#options;
+    try {
+      const { entry, config } = await prove(this.#edition.config);
+      this.#replace.goOn();
+      const next = makeEdition(entry, config);
+      onProved(next);
+      this.#note({ phase: 'registrar' });
+      await this.#replace.helper('registrar', next);
+      await this.#acceptors(next);
+      this.#note({ phase: 'observer' });
+      await this.#replace.helper('observer', next);
+      this.#edition = next;
+      this.#end({ phase: 'done' });
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error;
+      this.#end({ phase: 'refused', why: error.message });
+    }
+    onDone(this.#edition);
+    this.#options.onChange();
+  }
+
+  async #acceptors(next: Edition): Promise<void> {
+    const { acceptors } = next.config;
+    const before = this.#options.children.acceptors.length;
+    for (let index = 1; index <= acceptors; index += 1) {
+      this.#note({ phase: 'acceptors', acceptor: index, step: 'starting' });
+      if (index > before) await this.#replace.oneMore(index, next);
+      else await this.#replace.acceptor(index, next);
+    }
+  }
+
+  #note(facts: Partial<ReloadFacts>): void {
+    if (this.#facts === undefined) return;
+    const before = reloadStep(this.#facts);
+    const { moved = 0, left = 0, drained = 0, ...rest } = facts;
+    this.#facts = {
+      ...this.#facts,
+      ...rest,
+      moved: this.#facts.moved + moved,
+      left: this.#facts.left + left,
+      drained: this.#facts.drained + drained,
+    };
+    const step = reloadStep(this.#facts);
+    if (step !== before && !hasReloadEnded(this.#facts)) {
+      this.#options.log.info({ reload: this.#facts.number, ms: this.#ms() }, `reload: ${step}`);
+    }
+    this.#options.onChange();
+  }
+
+  #end(end: Pick<ReloadFacts, 'phase' | 'why'>): void {
+    this.#note({ ...end, ms: this.#ms() });
+    const { log } = this.#options;
+    const { number, by, moved, left, drained, ms } = this.#facts as ReloadFacts;
+    const facts = { audit: 'reload', by, reload: number, moved, left, drained, ms };
+    if (end.why === undefined) log.info(facts, 'reload done');
+    else log.error({ ...facts, reason: end.why }, 'reload refused');
+  }
+
+  #ms(): number {
+    return Math.round(performance.now() - this.#began);
+  }
+
+  /** A word that concerns a reload. */
+  onMessage(slot: ChildSlot, message: FromChild, handle: unknown): void {
+    const { children } = this.#options;
+    if (message.type === 'pass') {
+      this.#relay.pass(message, handle as Handle | undefined, children.find(message.to));
+    } else if (message.type === 'moved') {
+      slot.deed = message;
+    } else if (message.type === 'loaded') {
+      slot.deed = 'loaded';
+    } else if (message.type === 'given') {
+      this.#replace.onGiven(handle as Handle | undefined);
+    } else if (message.type === 'reload') {
+      this.ask(message.by);
+    }
+    this.#replace.look();
+  }
+
+  /**
+   * After an end that was seen. True: no other process comes for it, or a successor does.
+   * `incarnation`: of the process that has ended.
+   */
+  onEnded(slot: ChildSlot, incarnation: string): boolean {
+    const { children, onChange } = this.#options;
+    this.#relay.onEnded(slot);
+    const others = this.#successions.flatMap(({ of, by }) =>
+      of === incarnation ? [by] : by === incarnation ? [of] : [],
+    );
+    for (const other of others) {
+      const there = children.find(other);
+      if (there?.process?.connected) {
+        there.process.send({ type: 'gone', acceptor: incarnation }, () => {});
+      }
+    }
+    const isOurs = this.#replace.onEnded(slot);
+    const isAlive = (one: string) => children.find(one) !== undefined;
+    this.#successions = livingSuccessions(this.#successions, isAlive);
+    if (isOurs) onChange();
+    return isOurs;
+  }
+
+  /** A child is ready, or time has gone by. */
+  look(): void {
+    this.#replace.look();
+  }
+
+  /** The node stops: whatever is under way ends with it. */
+  stop(): void {
+    this.#replace.stop();
+  }
+}

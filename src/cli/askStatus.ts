@@ -7,6 +7,7 @@ import type { Config } from '../base/config.ts';
 import type { RaisedAlarm } from '../node/alarmNames.ts';
 import type { ListenerFacts, ProcessStatus, StatusAnswer } from '../node/statusAnswer.ts';
 import { askNode } from './askNode.ts';
+import { reloadText } from './reloadText.ts';
 import { tableOf } from './table.ts';
 
 /** Exit codes of `owsla status` (docs/operations.md), by the node's state. */
@@ -40,6 +41,7 @@ export function statusText(answer: StatusAnswer): string {
     ['admin', `${adminHost}:${adminPort}`],
     ['broker', `${answer.brokers.join(', ')}, prefix ${prefix}: ${brokerOf(answer)}`],
     ['restarts', restartsOf(answer)],
+    ...(answer.reload === undefined ? [] : [['reload', reloadText(answer.reload)]]),
   ];
   const head = ['process', 'pid', 'state', 'up', 'links', 'broker', 'incarnation', ''];
   const rows = answer.processes.map((one) => rowOf(one, answer.version));

@@ -10,9 +10,9 @@ import { ignoreSignals, ignoreSilently, RENEW_SIGNAL } from '../base/signals.ts'
 
 if (prepare('owsla', process.argv, process.env.NODE_OPTIONS)) {
   // Other commands have a person at a terminal: they end with it.
-  if (process.argv.includes('serve')) {
+  if (process.argv.includes('serve') || process.argv[2] === 'prove') {
     ignoreSignals();
-    // Until the node is there, which reads its files again.
+    // Until the node is there, which reloads.
     ignoreSilently([RENEW_SIGNAL]);
   }
   await import('./commandLine.ts');

@@ -16,6 +16,7 @@ import { notifyIgnored } from '../base/signals.ts';
 import { didYouMean, parseDuration } from '../base/units.ts';
 import { checkConfig } from '../supervisor/check.ts';
 import { preflight } from '../supervisor/preflight.ts';
+import { proverOf } from '../supervisor/prover.ts';
 import { supervise } from '../supervisor/supervisor.ts';
 import { askStatus, STATUS_EXIT, statusText } from './askStatus.ts';
 import { type BlockCommandsOptions, blockCommands } from './blockCommand.ts';
@@ -35,6 +36,8 @@ import { limitsJson, limitsTable } from './limitsTable.ts';
 import { linkCommands } from './linkCommands.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
 import { restorePresence, watchPresence } from './presenceCommand.ts';
+import { proveAsked } from './proveCommand.ts';
+import { reloadCommand } from './reloadCommand.ts';
 import { lineOf, sendCommand } from './sendCommand.ts';
 import { enough, tell, terminal } from './terminal.ts';
 import { type TopCommandOptions, topCommand } from './topCommand.ts';
@@ -42,17 +45,17 @@ import { type TraceCommandOptions, traceCommand } from './traceCommand.ts';
 import { explainUsage, quote } from './usage.ts';
 
 const COMMANDS =
-  'serve check config status links link closed disconnect drain resume presence devices command block unblock blocked top trace key limits completion'.split(
+  'serve check config status links link closed disconnect drain resume reload presence devices command block unblock blocked top trace key limits completion'.split(
     ' ',
   );
 
 const known = { argv: process.argv, commands: COMMANDS, flags: CLI_FLAGS };
 
-function commands(args: readonly string[]): Argv {
+function commands(args: readonly string[], run: (argv: Arguments) => Promise<void> = serve): Argv {
   return yargs(markOperands(args))
     .scriptName('owsla')
     .usage('Holds the TCP links of a device fleet and connects them to backends that use AMQP.')
-    .command('serve', 'accept device links until stopped', serveOptions, (argv) => serve(argv))
+    .command('serve', 'accept device links until stopped', serveOptions, (argv) => run(argv))
     .command(
       'check',
       'prove that a node would start with this config, without starting one',
@@ -80,6 +83,8 @@ function commands(args: readonly string[]): Argv {
     .command(toDisconnect)
     .command(toDrain)
     .command(toResume)
+    .command(toReload)
+    .command(proveCommand)
     .command(devicesCommand)
     .command(commandCommand)
     .command(toBlock)
@@ -174,6 +179,23 @@ const [toListLinks, toShowLink, toListClosed, toDisconnect] = linkCommands(toNod
 const toTop = topCommand(toNode('owsla top'));
 const toTrace = traceCommand(toNode('owsla trace'));
 const [toDrain, toResume] = drainCommands(toNode('owsla drain'));
+
+const toReload = reloadCommand(toNode('owsla reload'));
+
+/** What a supervisor starts for a reload, and nobody else: so it is not in the list. */
+const proveCommand = {
+  command: 'prove',
+  describe: false as const,
+  handler: () => {
+    process.title = 'owsla prove';
+    return proveAsked(async (args, prove) => {
+      await commands(args, async (argv) => {
+        const config = makeConfig(...layersOf(argv, process.env));
+        await prove(config, makeLogger(config.logLevel, { role: 'proof' }));
+      }).parseAsync();
+    });
+  },
+};
 
 const devicesCommand = {
   command: 'devices [device]',
@@ -301,7 +323,9 @@ async function serve(argv: Arguments): Promise<void> {
     const near = didYouMean(name, CLI_FLAGS.map(variableOf));
     log.warn({ variable: name }, `unknown variable${near}`);
   }
-  process.exitCode = await supervise(await preflight(config, log), log, { service: process.env });
+  const prove = proverOf(process.argv[1] ?? '', hideBin(process.argv));
+  const proved = await preflight(config, log);
+  process.exitCode = await supervise(proved, log, { service: process.env, prove });
 }
 
 async function check(argv: Arguments): Promise<void> {

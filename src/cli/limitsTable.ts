@@ -19,10 +19,10 @@ const WRITE: Readonly<Record<LimitUnit, (value: number) => string>> = {
   count: String,
 };
 
-/** What it takes before another value counts: new processes, or a new queue at the broker. */
+/** What it takes before another value counts: a reload, or a new queue at the broker. */
 function changeOf(name: LimitName): string {
   const queue = QUEUE_LIMITS[name];
-  return queue === undefined ? 'restart' : `new queue ${queue}`;
+  return queue === undefined ? 'reload' : `new queue ${queue}`;
 }
 
 /** A limit's value, as a person writes it. */
@@ -45,7 +45,7 @@ export function limitsJson(): string {
   const lines = LIMIT_NAMES.map((name) => {
     const { value, unit, min, max, about } = LIMIT_SPECS[name];
     const queue = QUEUE_LIMITS[name] ?? null;
-    const change = queue === null ? 'restart' : 'queue';
+    const change = queue === null ? 'reload' : 'queue';
     return JSON.stringify({ name, default: value, unit, min, max, change, queue, about });
   });
   return `${lines.join('\n')}\n`;

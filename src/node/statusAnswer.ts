@@ -5,6 +5,7 @@
  */
 import type { RaisedAlarm } from './alarmNames.ts';
 import type { ChildRole, ChildState, NodeMessage } from './ipc.ts';
+import type { ReloadFacts } from './reloadFacts.ts';
 import type { Degraded } from './report.ts';
 
 /** `blocked`: the broker takes no publishes. */
@@ -59,5 +60,7 @@ export interface StatusAnswer {
   readonly links: number;
   readonly linksMax: number;
   readonly restarts: NodeMessage['restarts'];
+  /** The last one of this node: under way, or how it ended. */
+  readonly reload?: ReloadFacts;
   readonly processes: readonly ProcessStatus[];
 }

@@ -74,7 +74,7 @@ function addChanges(api: FastifyInstance, answers: NodeAnswers): void {
   api.delete('/blocked/:device', (request: Asks) =>
     ask(request, 'unblock', { device: deviceIn(request) }),
   );
-  for (const what of ['drain', 'resume']) {
+  for (const what of ['drain', 'resume', 'reload']) {
     api.post(`/node/${what}`, (request: Asks) => {
       bodyOf(request, []);
       return ask(request, what, {});

@@ -21,6 +21,7 @@ import { OWSLA_VERSION } from '../node/version.ts';
 import type { ChildChannels } from './childChannels.ts';
 import type { NodeDrain } from './nodeDrain.ts';
 import { type NodeAnswer, nodeLinks } from './nodeLinks.ts';
+import type { NodeReload } from './nodeReload.ts';
 import type { NodeStatus } from './nodeStatus.ts';
 
 export interface NodeQuestionsOptions {
@@ -29,6 +30,7 @@ export interface NodeQuestionsOptions {
   readonly children: Pick<ChildChannels, 'ask'>;
   readonly drain: NodeDrain;
   readonly log: Pick<Logger, 'info'>;
+  readonly reload: NodeReload;
   readonly clock?: () => number;
 }
 
@@ -42,6 +44,7 @@ export function nodeQuestions(options: NodeQuestionsOptions): NodeAnswers {
     block: async (body, who) => named(options, await toRegistrar(options, 'block')(body, who)),
     unblock: toRegistrar(options, 'unblock'),
     blocked: toRegistrar(options, 'blocked'),
+    reload: (_, who) => options.reload.ask(who),
   };
 }
 
@@ -100,6 +103,7 @@ export async function statusOf(options: NodeQuestionsOptions): Promise<StatusAns
     brokers: amqp.map(brokerAddress),
     ...linksOf(status, processes),
     restarts: status.restarts(),
+    ...(node?.reload === undefined ? {} : { reload: node.reload }),
     processes: node ? [supervisorOf(node, isLive), ...processes] : processes,
   };
 }
@@ -154,9 +158,11 @@ function linksOf(
 ): Pick<StatusAnswer, 'links' | 'linksMax'> {
   const sum = { links: 0, linksMax: 0 };
   for (const [index, reported] of status.acceptors()) {
-    const told = processes.find((one) => one.role === 'acceptor' && one.index === index);
-    sum.links += told?.links ?? reported.links;
-    sum.linksMax += told?.linksMax ?? reported.linksMax;
+    const told = processes.filter((one) => one.role === 'acceptor' && one.index === index);
+    const isTold = told.length > 0 && told.every(({ links }) => links !== undefined);
+    const links = told.reduce((some, one) => some + (one.links ?? 0), 0);
+    sum.links += isTold ? links : reported.links;
+    sum.linksMax += told[0]?.linksMax ?? reported.linksMax;
   }
   return sum;
 }

@@ -3,7 +3,7 @@
  * Pure.
  * From: observer.ts, with reports and the supervisor's list of live processes.
  * To: exposition.ts (totals that never fall) and the health answers.
- * Bound: one entry per process of the node, whatever the number of restarts.
+ * Bound: one entry per process of the node, whatever the number of restarts; in a reload one more.
  */
 import type { Histogram } from '../base/histogram.ts';
 import {
@@ -46,9 +46,15 @@ interface Entry {
   /** As the supervisor reports it. */
   state: ChildState;
   why: string | undefined;
+  /** The one that takes new links. */
   incarnation: string | undefined;
   /** Counters of ended incarnations; its gauges are 0. */
   readonly base: Figures;
+  /** By incarnation. In a reload there are two: links move from one to the other. */
+  readonly lives: Map<string, Life>;
+}
+
+interface Life {
   last: ReportMessage | undefined;
   reportedAt: number;
 }
@@ -76,7 +82,7 @@ export class NodeStatus {
   constructor(acceptors: number, reportMs: number) {
     this.#reportMs = reportMs;
     for (let index = 1; index <= acceptors; index += 1) {
-      this.#entries.set(index, makeEntry(METRIC_LIST, makeCounters(MESSAGE_TYPES)));
+      this.#entries.set(index, newAcceptor());
     }
   }
 
@@ -84,26 +90,38 @@ export class NodeStatus {
   onNode(node: NodeMessage, now: number): void {
     this.#node = node;
     this.#heardAt = now;
-    for (const { role, index, state, incarnation, why } of node.children) {
-      const entry = role === 'registrar' ? this.#registrar : this.#entries.get(index);
-      if (!entry || role === 'observer') continue;
-      entry.state = state;
-      entry.why = why;
-      if (entry.incarnation === incarnation) continue;
-      if (entry.last) mergeKind(entry, entry.base, entry.last.snapshot, 'total');
-      entry.last = undefined;
-      entry.reportedAt = Number.NEGATIVE_INFINITY;
-      entry.incarnation = incarnation;
+    const live = new Set<string>();
+    const indexes = new Set<number>();
+    for (const { role, index, state, incarnation, why, isBeside } of node.children) {
+      if (role === 'observer') continue;
+      indexes.add(index);
+      const entry = this.#entryOf(index);
+      if (incarnation !== undefined) {
+        live.add(incarnation);
+        if (!entry.lives.has(incarnation)) entry.lives.set(incarnation, newLife());
+      }
+      if (!isBeside) Object.assign(entry, { state, why, incarnation });
     }
+    for (const index of this.#entries.keys()) if (!indexes.has(index)) this.#entries.delete(index);
+    for (const entry of [...this.#entries.values(), this.#registrar]) bury(entry, live);
+  }
+
+  /** A reload may have made more acceptors. */
+  #entryOf(index: number): Entry {
+    if (index === 0) return this.#registrar;
+    const entry = this.#entries.get(index) ?? newAcceptor();
+    this.#entries.set(index, entry);
+    return entry;
   }
 
   /** Take a report if its incarnation is live according to the supervisor; else ignore it. */
   onReport(report: ReportMessage, now: number): void {
     const entry = report.index === 0 ? this.#registrar : this.#entries.get(report.index);
-    if (!entry || entry.incarnation !== report.incarnation) return;
-    if (entry === this.#registrar && report.notReady === undefined) this.#isClaimed = true;
-    entry.last = report;
-    entry.reportedAt = now;
+    const life = entry?.lives.get(report.incarnation);
+    if (life === undefined) return;
+    if (report.index === 0 && report.notReady === undefined) this.#isClaimed = true;
+    life.last = report;
+    life.reportedAt = now;
   }
 
   /** Figures of each acceptor since the observer's start; gauges of a dead one are 0. */
@@ -139,8 +157,10 @@ export class NodeStatus {
 
   /** The last reports of processes that work, and have reported of late. */
   fresh(now: number): ReportMessage[] {
-    return [...this.#entries.values(), this.#registrar].flatMap((entry) =>
-      entry.last && this.#isFresh(entry, now) ? [entry.last] : [],
+    return [...this.#entries.values(), this.#registrar].flatMap(({ lives }) =>
+      [...lives.values()].flatMap((life) =>
+        life.last && this.#isFresh(life, now) ? [life.last] : [],
+      ),
     );
   }
 
@@ -159,28 +179,36 @@ export class NodeStatus {
     if (this.#node.isStopping) return [{ reason: 'stopping' }];
     const unready: Unready[] = [];
     for (const [acceptor, entry] of this.#entries) {
-      const { state, last } = entry;
+      const { state, lives } = entry;
+      const { last } = main(entry);
+      const serves = (life: Life) =>
+        this.#isFresh(life, now) && life.last !== undefined && life.last.notReady === undefined;
+      // In a reload one of two is enough.
+      if (state === 'ready' && [...lives.values()].some(serves)) continue;
       if (state !== 'ready') unready.push({ acceptor, reason: whyStarting(entry) ?? state });
-      else if (!last || !this.#isFresh(entry, now)) unready.push({ acceptor, reason: 'no report' });
+      else if (!last || !this.#isFresh(main(entry), now))
+        unready.push({ acceptor, reason: 'no report' });
       else if (last.notReady !== undefined) unready.push({ acceptor, reason: last.notReady });
     }
     if (!this.#isClaimed)
-      unready.push({ reason: this.#registrar.last?.notReady ?? 'no registrar' });
+      unready.push({ reason: main(this.#registrar).last?.notReady ?? 'no registrar' });
     return unready;
   }
 
-  #isFresh({ reportedAt }: Entry, now: number): boolean {
+  #isFresh({ reportedAt }: Life, now: number): boolean {
     return now - reportedAt <= FRESH_INTERVALS * this.#reportMs;
   }
 
   /** Why the registrar does not work at all: it is missing, hangs, or reports so itself. */
   #registrarFault(now: number): Omit<Degraded, 'part'> | undefined {
-    const { state, why, last } = this.#registrar;
+    const { state, why } = this.#registrar;
+    const life = main(this.#registrar);
     const because = why === undefined ? '' : `: ${why}`;
     const cause = 'process-failing';
     if (state !== 'ready') return { reason: `registrar ${state}${because}`, cause };
-    if (!this.#isFresh(this.#registrar, now)) return { reason: 'no report', cause };
-    return last?.notReady === undefined ? undefined : { reason: last.notReady };
+    if (!this.#isFresh(life, now)) return { reason: 'no report', cause };
+    const notReady = life.last?.notReady;
+    return notReady === undefined ? undefined : { reason: notReady };
   }
 
   /** What does not work although devices are served. */
@@ -189,35 +217,63 @@ export class NodeStatus {
   }
 
   #degraded(now: number): (Degraded & { readonly acceptor?: number })[] {
-    const { last } = this.#registrar;
+    const { last } = main(this.#registrar);
     const fault = this.#registrarFault(now);
     const degraded =
       fault === undefined
         ? [...(last?.degraded ?? [])]
         : (['presence', 'commands'] as const).map((part) => ({ part, ...fault }));
-    const ofAcceptors = [...this.#entries].flatMap(([acceptor, { last: report }]) =>
-      (report?.degraded ?? []).map((one) => ({ acceptor, ...one })),
+    const ofAcceptors = [...this.#entries].flatMap(([acceptor, entry]) =>
+      (main(entry).last?.degraded ?? []).map((one) => ({ acceptor, ...one })),
     );
     return [...degraded, ...ofAcceptors];
   }
 }
 
 function makeEntry(specs: SpecList, base: Figures): Entry {
-  const reportedAt = Number.NEGATIVE_INFINITY;
-  const none = { why: undefined, incarnation: undefined, last: undefined };
-  return { specs, state: 'ended', base, reportedAt, ...none };
+  return { specs, state: 'ended', base, why: undefined, incarnation: undefined, lives: new Map() };
+}
+
+function newAcceptor(): Entry {
+  return makeEntry(METRIC_LIST, makeCounters(MESSAGE_TYPES));
+}
+
+function newLife(): Life {
+  return { last: undefined, reportedAt: Number.NEGATIVE_INFINITY };
+}
+
+function main({ lives, incarnation = '' }: Entry): Life {
+  return lives.get(incarnation) ?? newLife();
+}
+
+/** Counters of processes that are not live any more go into the base. */
+function bury(entry: Entry, live: ReadonlySet<string>): void {
+  for (const [incarnation, { last }] of entry.lives) {
+    if (live.has(incarnation)) continue;
+    if (last) mergeKind(entry, entry.base, last.snapshot, 'total');
+    entry.lives.delete(incarnation);
+  }
 }
 
 /** In its own words, of one that waits for others. */
-function whyStarting({ state, last }: Entry): string | undefined {
-  return state === 'starting' ? last?.notReady : undefined;
+function whyStarting(entry: Entry): string | undefined {
+  return entry.state === 'starting' ? main(entry).last?.notReady : undefined;
 }
 
 function totalOf(entry: Entry): Figures {
   const sum = structuredClone(entry.base);
-  if (entry.last) mergeKind(entry, sum, entry.last.snapshot, 'total');
-  if (entry.last) mergeKind(entry, sum, entry.last.snapshot, 'gauge');
+  const taking = main(entry).last;
+  if (taking) mergeKind(entry, sum, taking.snapshot, 'gauge');
+  for (const { last } of entry.lives.values()) {
+    if (last) mergeKind(entry, sum, last.snapshot, 'total');
+    // Both have some of the links.
+    if (last && last !== taking) merge(entry.specs, sum, last.snapshot, 'gauge', addLinks);
+  }
   return sum;
+}
+
+function addLinks(mine: number, theirs: number, name: string): number {
+  return name === 'links' ? mine + theirs : mine;
 }
 
 /** Totals are added up, gauges are as they are now. */

@@ -10,21 +10,25 @@ import type { Logger } from '../base/log.ts';
 import { within } from '../node/drain.ts';
 import {
   controlSocket,
+  type NodeMessage,
   observerSocket,
   type RunningChild,
   type StartMessage,
 } from '../node/ipc.ts';
 import { makeAdmin } from './admin.ts';
 import { AdminGuard } from './adminGuard.ts';
+import { handleOf, listenAt } from './adminSocket.ts';
 import { AlarmWatch } from './alarmWatch.ts';
 import { addApi } from './api.ts';
 import { ChildChannels } from './childChannels.ts';
 import { Control } from './control.ts';
 import { Exposition } from './exposition.ts';
 import { Guests } from './guests.ts';
+import { Heard } from './heard.ts';
 import { Live } from './live.ts';
 import { NodeDrain } from './nodeDrain.ts';
 import { askedBy, nodeQuestions, statusOf } from './nodeQuestions.ts';
+import { NodeReload } from './nodeReload.ts';
 import { NodeStatus } from './nodeStatus.ts';
 import { NodeTraces } from './nodeTraces.ts';
 import { addStreams } from './streams.ts';
@@ -35,11 +39,24 @@ const WHO = 'control.sock';
 /** How long a stop waits until streams have been read to their end. */
 const END_MS = 500;
 
+interface ObserverStart {
+  /** Somebody asks for a reload. */
+  readonly ask: (by: string) => void;
+  /** The supervisor's word until now. */
+  readonly node: () => NodeMessage | undefined;
+  /** The listening socket of the observer before this one. */
+  readonly socket?: unknown;
+}
+
 /**
  * Start the observer in this process; resolves when it takes reports and HTTP requests.
  * Rejects with a StartError when the admin port cannot be opened.
  */
-export async function startObserver(start: StartMessage, log: Logger): Promise<RunningChild> {
+export async function startObserver(
+  start: StartMessage,
+  log: Logger,
+  { ask, node, socket }: ObserverStart,
+): Promise<RunningChild> {
   const { adminHost, adminPort, acceptors, limits, runDir } = start.config;
   const status = new NodeStatus(acceptors, limits.reportMs);
   const children = new ChildChannels({
@@ -49,14 +66,19 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
     onReport: (report) => {
       status.onReport(report, performance.now());
       drain.onReport(report);
+      heard.onReport();
     },
     onUp: (incarnation) => traces.onChildUp(incarnation),
     onTrace: (body, incarnation) => traces.onBatch(body, incarnation),
   });
   const traces = new NodeTraces({ limits, log, node: () => status.node, children });
   const drain = new NodeDrain(children);
+  const heard = new Heard(status);
+  const known = node();
+  if (known) status.onNode(known, performance.now());
   await children.listen();
-  const asked = { start, status, children, drain, log };
+  const reload = new NodeReload({ status, ask });
+  const asked = { start, status, children, drain, reload, log };
   const answers = nodeQuestions(asked);
   const live = new Live({ status, children, statusOf: () => statusOf(asked) });
   const watches = { traces, live };
@@ -71,7 +93,9 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
   addApi(admin, answers);
   const streams = addStreams(admin, watches, guests);
   try {
-    await admin.listen({ host: adminHost, port: adminPort });
+    // Whoever asks waits in its queue until this knows as much as the one before it.
+    if (socket !== undefined) await heard.all();
+    await listenAt(admin, { host: adminHost, port: adminPort }, socket);
   } catch (error) {
     throw unbound(`admin port ${adminPort}`, adminHost, error);
   }
@@ -80,7 +104,11 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
   return {
     title: () => `owsla observer :${adminPort}`,
     figures: () => ({ streams: children.size }),
-    onNode: (node) => status.onNode(node, performance.now()),
+    onNode: (now) => {
+      status.onNode(now, performance.now());
+      reload.onNode();
+    },
+    listeningHandle: () => handleOf(admin),
     onRenew: () => guard.renew(log),
     drain: async () => {
       alarms.stop();

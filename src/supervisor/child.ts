@@ -115,7 +115,9 @@ class Child {
     if (start.role === 'observer') {
       const { startObserver } = await import('../observer/observer.ts');
       const ask = (by: string) => send({ type: 'reload', by });
-      return startObserver(start, log, { ask, socket: this.#sockets.get(ADMIN_SOCKET) });
+      const socket = this.#sockets.get(ADMIN_SOCKET);
+      const node = () => this.#node;
+      return startObserver(start, log, { ask, node, socket });
     }
     if (start.role === 'registrar') {
       const { startRegistrar } = await import('../registrar/registrar.ts');

@@ -106,8 +106,9 @@ export class Replace {
     this.#give(slot);
     slot.deed = 'none';
     slot.startedAt = performance.now();
-    notify(slot, { type: 'begin' });
+    // It knows the node when it begins.
     this.#options.onChange();
+    notify(slot, { type: 'begin' });
   }
 
   #give(slot: ChildSlot): void {

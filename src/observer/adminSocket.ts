@@ -1,0 +1,37 @@
+/**
+ * AdminSocket: the listening socket of the admin pages, from one observer to the next.
+ * From: observer.ts; the supervisor, which keeps the handle while nobody listens on it.
+ * To: the HTTP server.
+ * Bound: one. Whoever connects meanwhile waits in the kernel's queue.
+ */
+import type { Server } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+
+/** `node:net` takes a handle of libuv, too; its types do not say so. */
+type ListenOn = (handle: unknown, onListening: () => void) => void;
+
+interface Handled {
+  readonly _handle?: unknown;
+}
+
+/** Resolves when it listens; rejects with the system's error. `socket`: undefined to make one. */
+export async function listenAt(
+  admin: FastifyInstance,
+  place: { readonly host: string; readonly port: number },
+  socket: unknown,
+): Promise<void> {
+  if (socket === undefined) {
+    await admin.listen(place);
+    return;
+  }
+  await admin.ready();
+  const { server } = admin;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    (server.listen as ListenOn).call(server, socket, resolve);
+  });
+}
+
+export function handleOf({ server }: { readonly server: Server }): unknown {
+  return (server as Handled)._handle;
+}

@@ -1,0 +1,34 @@
+/**
+ * Heard: waits until every process has told a new observer how it is.
+ * From: observer.ts, with each report.  To: the same, before it answers in the place of another.
+ * Bound: HEARD_MS: then it answers with what it knows.
+ */
+import { within } from '../node/drain.ts';
+import type { NodeStatus } from './nodeStatus.ts';
+
+const HEARD_MS = 2_000;
+
+export class Heard {
+  readonly #status: Pick<NodeStatus, 'unready'>;
+  #onAll: (() => void) | undefined;
+
+  constructor(status: Pick<NodeStatus, 'unready'>) {
+    this.#status = status;
+  }
+
+  onReport(): void {
+    if (this.#isAll()) this.#onAll?.();
+  }
+
+  all(): Promise<void> {
+    if (this.#isAll()) return Promise.resolve();
+    const all = new Promise<void>((resolve) => {
+      this.#onAll = resolve;
+    });
+    return within(HEARD_MS, all);
+  }
+
+  #isAll(): boolean {
+    return this.#status.unready(performance.now()).length === 0;
+  }
+}

@@ -12,7 +12,8 @@ import { redact } from './redact.ts';
 
 export type { Logger } from 'pino';
 
-export type Role = 'supervisor' | 'acceptor' | 'registrar' | 'observer';
+/** `proof`: of a reload. */
+export type Role = 'supervisor' | 'acceptor' | 'registrar' | 'observer' | 'proof';
 
 const STDOUT = 1;
 const LOG_BYTES_MAX = 1024 * 1024;

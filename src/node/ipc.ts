@@ -219,6 +219,8 @@ export interface RunningChild {
   /** Resolves when it does its work, if it has to wait for others first. */
   isServing?(): Promise<void>;
   onNode(node: NodeMessage): void;
+  /** Acceptors: links and listening sockets come and go; with the handle of one. */
+  onMove?(message: MoveMessage | PassMessage | GoneMessage, handle: unknown): void;
   /** The observer's listening socket, for its successor. */
   listeningHandle?(): unknown;
   /** Acceptors and observer. */

@@ -20,7 +20,11 @@ import {
   type ChildFigures,
   type CrashedMessage,
   type FromChild,
+  type GoneMessage,
+  type MoveFigures,
+  type MoveMessage,
   type NodeMessage,
+  type PassMessage,
   type RenewMessage,
   type RunningChild,
   type StartMessage,
@@ -56,6 +60,7 @@ class Child {
     else if (message.type === 'begin') this.#begin();
     else if (message.type === 'give') this.#give();
     else if (message.type === 'drain') void this.drain(false);
+    else this.#onMove(message, handle);
   }
 
   #onNode(node: NodeMessage): void {
@@ -102,6 +107,12 @@ class Child {
     });
     send({ type: 'loaded' });
     await begun;
+  }
+
+  #onMove(message: MoveMessage | PassMessage | GoneMessage, handle: unknown): void {
+    if (this.#running?.onMove) this.#running.onMove(message, handle);
+    // It cannot move any: the drain that follows tells them to come back.
+    else if (message.type === 'move') send({ type: 'moved', figures: NO_MOVES });
   }
 
   #give(): void {
@@ -194,6 +205,8 @@ class Child {
     process.exit(EXIT.ok);
   }
 }
+
+const NO_MOVES: MoveFigures = { moved: 0, left: 0, drained: 0, ms: 0 };
 
 const STACK_CHARS_MAX = 8_000;
 

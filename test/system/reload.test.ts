@@ -1,0 +1,154 @@
+/** `owsla reload` on a real node: what goes on, what is refused, and what each asker is told. */
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import type { ReloadFacts } from '../../src/node/reloadFacts.ts';
+import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { Device } from '../helpers/fakes/device.ts';
+import { findBroker } from '../helpers/processes/broker.ts';
+import { Cli } from '../helpers/processes/cli.ts';
+import { Server } from '../helpers/processes/server.ts';
+import { addUsers } from '../helpers/processes/users.ts';
+import { waitFor } from '../helpers/waitFor.ts';
+
+const broker = await findBroker();
+const prefix = `test-${randomUUID()}`;
+const users = await addUsers(broker, prefix);
+const folder = mkdtempSync(join(tmpdir(), 'ot-'));
+const runDir = join(folder, 'run');
+const file = join(folder, 'owsla.yaml');
+const write = (text: string) => writeFileSync(file, text);
+write('set: { linksMax: 300 }\n');
+const limits = {
+  drainMs: 200,
+  drainPaceMs: 100,
+  lingerMs: 100,
+  reloadMs: 3_000,
+  reloadQuietMs: 500,
+};
+const flags = ['--config', file, '--run-dir', runDir];
+const node = await Server.start({ amqp: users.owsla, prefix, limits, flags });
+t.teardown(async () => {
+  await node.stop();
+  await forgetTopology(broker.url, prefix);
+  await users.remove();
+  await broker.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Told {
+  readonly code: number | null;
+  readonly steps: readonly ReloadFacts[];
+  readonly end: ReloadFacts | undefined;
+  readonly stderr: string;
+}
+
+async function reload(): Promise<Told> {
+  const cli = new Cli(['reload', '--json', '--run-dir', runDir]);
+  const { code } = await cli.exited;
+  const steps = cli.lines as unknown as readonly ReloadFacts[];
+  return { code, steps, end: steps.at(-1), stderr: cli.stderr };
+}
+
+async function status(): Promise<StatusAnswer> {
+  return JSON.parse(await node.page('/api/v1/status')) as StatusAnswer;
+}
+
+const CHILDREN = ['observer', 'registrar', 'acceptor 1', 'acceptor 2'];
+const pids = () => CHILDREN.map((child) => node.childPid(child));
+
+t.test('every process is replaced, in order; health and connects never fail', async (t) => {
+  const before = pids();
+  const { node: name } = await status();
+  const faults: unknown[] = [];
+  let isOver = false;
+  const asking = (async () => {
+    while (!isOver) {
+      if (!(await node.isReady().catch(() => false))) faults.push('health');
+      const socket = connect(node.port, '127.0.0.1');
+      socket.on('error', (error) => faults.push(error.message));
+      await new Promise((resolve) => socket.once('connect', resolve).once('error', resolve));
+      socket.destroy();
+    }
+  })();
+
+  const { code, end, stderr } = await reload();
+  isOver = true;
+  await asking;
+
+  t.equal(code, 0, stderr);
+  t.match(end, { phase: 'done', number: 1 });
+  t.same(faults, []);
+  t.ok(
+    pids().every((pid, at) => pid !== before[at]),
+    'all of them',
+  );
+  const after = await status();
+  t.equal(after.node, name, 'it is the same start of the node');
+  t.match(after, { state: 'ready', restarts: { acceptor: 0, registrar: 0, observer: 0 } });
+  t.match(after.reload, { phase: 'done' });
+  t.same(node.complaints, []);
+});
+
+t.test('a changed limit counts afterwards; SIGHUP does the same', async (t) => {
+  write('set: { linksMax: 200 }\n');
+  const seen = node.log.length;
+
+  node.signal('SIGHUP');
+  await waitFor('its end', () => node.log.slice(seen).some(({ msg }) => msg === 'reload done'));
+
+  t.match(
+    node.log.slice(seen).find(({ msg }) => msg === 'reload done'),
+    { by: 'SIGHUP' },
+  );
+  t.equal((await status()).linksMax, 400);
+});
+
+const REFUSED: readonly [string, string, RegExp][] = [
+  ['a key that there is not', 'prot: 7\n', /unknown key "prot"/],
+  ['a limit that is none', 'set: { linkMax: 7 }\n', /linkMax/],
+  ['another data folder', 'data-dir: /tmp/elsewhere\n', /./],
+  ['a broker that refuses', 'amqp: "amqp://nobody:x@127.0.0.1:1"\n', /./],
+];
+for (const [what, text, sentence] of REFUSED.slice(0, 2)) {
+  t.test(`refused: ${what}; the node is as it was`, async (t) => {
+    write(text);
+    const before = pids();
+
+    const { code, end } = await reload();
+
+    t.equal(code, 3);
+    t.match(end, { phase: 'refused', why: sentence });
+    t.same(pids(), before);
+    t.ok(await node.isReady());
+  });
+}
+
+t.test('a listener more: it listens; a listener less: it does not', async (t) => {
+  const unix = join(folder, 'more.sock');
+  write(`listeners:\n  - { name: devices, port: 0 }\n  - { name: more, unix: ${unix} }\n`);
+
+  const { code, stderr, end } = await reload();
+  t.equal(code, 0, stderr || end?.why);
+  const device = new Device(connect(unix));
+  await device.hello('more');
+  t.equal((await status()).listeners.length, 2);
+
+  write('');
+  t.equal((await reload()).code, 0);
+  t.equal((await status()).listeners.length, 1);
+  const socket = connect(unix);
+  const error = await new Promise((resolve) => socket.once('error', resolve));
+  t.match(error, { code: 'ENOENT' });
+});
+
+t.test('by HTTP it takes the token, and says what has begun', async (t) => {
+  const answer = await fetch(`http://127.0.0.1:${node.adminPort}/api/v1/node/reload`, {
+    method: 'POST',
+  });
+  t.equal(answer.status, 401);
+});

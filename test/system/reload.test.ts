@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { ReloadFacts } from '../../src/node/reloadFacts.ts';
 import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
+import { TYPE } from '../../src/wire/message.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
-import { Device } from '../helpers/fakes/device.ts';
+import { Device, hello } from '../helpers/fakes/device.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Cli } from '../helpers/processes/cli.ts';
 import { Server } from '../helpers/processes/server.ts';
@@ -68,7 +69,8 @@ t.test('every process is replaced, in order; health and connects never fail', as
   let isOver = false;
   const asking = (async () => {
     while (!isOver) {
-      if (!(await node.isReady().catch(() => false))) faults.push('health');
+      const health = await node.page('/health/ready').catch((error) => String(error));
+      if (!health.startsWith('{"ready":true')) faults.push(health);
       const socket = connect(node.port, '127.0.0.1');
       socket.on('error', (error) => faults.push(error.message));
       await new Promise((resolve) => socket.once('connect', resolve).once('error', resolve));
@@ -130,12 +132,13 @@ for (const [what, text, sentence] of REFUSED.slice(0, 2)) {
 
 t.test('a listener more: it listens; a listener less: it does not', async (t) => {
   const unix = join(folder, 'more.sock');
-  write(`listeners:\n  - { name: devices, port: 0 }\n  - { name: more, unix: ${unix} }\n`);
+  write(`listeners: [{ name: more, unix: ${unix}, auth: none }]\n`);
 
   const { code, stderr, end } = await reload();
   t.equal(code, 0, stderr || end?.why);
   const device = new Device(connect(unix));
-  await device.hello('more');
+  device.send(hello('more'));
+  await device.expect(TYPE.WELCOME);
   t.equal((await status()).listeners.length, 2);
 
   write('');

@@ -198,6 +198,12 @@ export interface RunningChild {
   onNode(node: NodeMessage): void;
   /** Acceptors and observer. */
   onRenew?(message: RenewMessage): void;
+  /** Acceptors: their part in a reload. */
+  onMove?(message: MoveMessage): void;
+  onPass?(message: PassMessage, handle: unknown): void;
+  onGone?(acceptor: string): void;
+  /** The supervisor is gone; `drain` follows. */
+  onOrphaned?(): void;
   /** End gracefully; resolves when nothing is left to do. */
   drain(): Promise<void>;
 }

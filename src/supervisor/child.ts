@@ -6,7 +6,9 @@
  * When the channel to the supervisor breaks, the child drains and ends by itself: no child outlives
  * its supervisor.
  */
+import type { SendHandle } from 'node:child_process';
 import type { BoundSocket } from '../acceptor/endpoint/listener.ts';
+import type { SocketHandle } from '../acceptor/endpoint/socket.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { placesOf } from '../base/listeners.ts';
 import { type Logger, makeLogger, recentLines } from '../base/log.ts';
@@ -19,6 +21,7 @@ import type {
   CrashedMessage,
   FromChild,
   NodeMessage,
+  PassMessage,
   RenewMessage,
   RunningChild,
   StartMessage,
@@ -50,6 +53,9 @@ class Child {
     else if (message.type === 'start') void this.#onStart(message);
     else if (message.type === 'node') this.#onNode(message);
     else if (message.type === 'renew') this.#onRenew(message);
+    else if (message.type === 'move') this.#running?.onMove?.(message);
+    else if (message.type === 'gone') this.#running?.onGone?.(message.acceptor);
+    else if (message.type === 'pass') this.#onPass(message, handle);
     else void this.drain(false);
   }
 
@@ -61,6 +67,11 @@ class Child {
   #onRenew(message: RenewMessage): void {
     this.#renewal = message;
     this.#running?.onRenew?.(message);
+  }
+
+  #onPass(message: PassMessage, handle: unknown): void {
+    if (this.#running?.onPass) this.#running.onPass(message, handle);
+    else (handle as SocketHandle | undefined)?.close();
   }
 
   async #onStart(start: StartMessage): Promise<void> {
@@ -100,7 +111,8 @@ class Child {
     }
     const { startAcceptor } = await import('../acceptor/acceptor.ts');
     const { startReport } = await import('../node/report.ts');
-    const acceptor = startAcceptor({ ...start, sockets: this.#sockets, log, onFatal });
+    const about = { sockets: this.#sockets, log, onFatal, toSupervisor: sendHandle };
+    const acceptor = startAcceptor({ ...start, ...about });
     const { answers, traces } = acceptor.operate;
     const report = startReport(start, {
       counters: acceptor.counters,
@@ -118,6 +130,10 @@ class Child {
       isServing: () => acceptor.listen(),
       onNode: () => {},
       onRenew: ({ ticketKey }) => acceptor.renewFiles(ticketKey),
+      onMove: (message) => acceptor.moves.begin(message),
+      onPass: (message, handle) => acceptor.moves.onPass(message, handle as SocketHandle),
+      onGone: (incarnation) => acceptor.moves.onGone(incarnation),
+      onOrphaned: () => acceptor.moves.stop(),
       drain: async () => {
         await acceptor.drain();
         await report.stop();
@@ -157,6 +173,7 @@ class Child {
     if (this.#isDraining) return;
     this.#isDraining = true;
     if (isOrphan) this.#log?.warn({ reason: 'supervisor-gone' }, 'draining');
+    if (isOrphan) this.#running?.onOrphaned?.();
     if (!this.#running || !this.#start) process.exit(EXIT.ok);
     const limitMs = drainTimeMs(this.#start.config.limits) + END_MARGIN_MS;
     setTimeout(() => process.exit(EXIT.crashed), limitMs).unref();
@@ -197,6 +214,11 @@ function figuresOf({
 function send(message: FromChild, done: () => void = () => {}): void {
   if (process.connected) process.send?.(message, done);
   else done();
+}
+
+/** A handle that cannot leave any more: its supervisor is gone, and with it this acceptor. */
+function sendHandle(message: FromChild, handle?: SocketHandle): void {
+  if (process.connected) process.send?.(message, handle as SendHandle, undefined, () => {});
 }
 
 const child = new Child();

@@ -143,7 +143,15 @@ const LAYERS: readonly Layer[] = [
     ],
     types: ['src/acceptor/establish/', 'src/wire/protocol.ts', 'src/node/messages.ts'],
   },
-  { holds: 'src/acceptor/move/', values: ['src/base/', 'src/acceptor/endpoint/', 'msgpackr'] },
+  {
+    holds: 'src/acceptor/move/',
+    values: ['src/base/', 'src/acceptor/endpoint/', 'msgpackr'],
+    types: [
+      'src/node/ipc.ts',
+      'src/acceptor/linkChanges.ts',
+      'src/acceptor/route/deviceCommands.ts',
+    ],
+  },
   {
     holds: 'src/acceptor/route/',
     values: [

@@ -35,6 +35,8 @@ import { renewFiles } from './establish/listenerFiles.ts';
 import { AuthClient } from './identity/authClient.ts';
 import { BlockList } from './identity/blockList.ts';
 import { LinkChanges } from './linkChanges.ts';
+import type { Moves } from './move/moves.ts';
+import { giverOf, movesOf } from './moving.ts';
 import { makeOperate, type Operate } from './operate/operate.ts';
 import { publishCounts } from './publishCounts.ts';
 import { DeviceCommands } from './route/deviceCommands.ts';
@@ -49,6 +51,8 @@ export interface RunningAcceptor {
   readonly counters: Counters;
   /** What people ask of its links, and do to them. */
   readonly operate: Operate;
+  /** Its part in a reload. */
+  readonly moves: Moves;
   /** Resolves when it listens, or is stopped before. Rejects with the listener's error. */
   listen(): Promise<void>;
   /** Why this acceptor is not ready, or `undefined` when it is. */
@@ -86,8 +90,12 @@ function build(start: AcceptorStart, linksMax: number) {
   const presence = presenceOf(toRegistrar.changes, toRegistrar.stream);
   const operate = buildOperate(shared, toBroker.requests, toRegistrar.commands);
   const operated = { ...shared, operate };
-  const toDevices = buildDevices(operated, linksMax, routes, presence, toRegistrar.backend);
-  return { ...operated, ...toBroker, ...toRegistrar, ...toDevices };
+  const out = giverOf(operated, toRegistrar);
+  const { onOwed } = out.giver;
+  const { backend } = toRegistrar;
+  const toDevices = buildDevices(operated, { linksMax, routes, presence, backend, onOwed });
+  const moves = movesOf(operated, toRegistrar, out, toDevices.endpoints);
+  return { ...operated, ...toBroker, ...toRegistrar, ...toDevices, moves };
 }
 
 /** Broker to device: consumer, downlink, registry. Device to broker: uplink, publisher. */
@@ -125,7 +133,9 @@ function buildRegistrar({ start, counters, registry }: Shared) {
   const stream = new StreamClient({ path, incarnation, limits, changes });
   const notify = (message: FromLink) => stream.answer(message);
   const { wall } = clock;
-  const commands = new DeviceCommands({ registry, counters, limits, wall, trace, notify });
+  const hasMoved = (connection: string) => changes.hasGiven(connection);
+  const known = { registry, counters, limits, wall, trace, notify, hasMoved };
+  const commands = new DeviceCommands(known);
   const backend = new AuthClient({
     ...{ limits, wall, now: clock.now, secret: Buffer.from(start.authSecret, 'base64') },
     send: (message) => {
@@ -133,7 +143,7 @@ function buildRegistrar({ start, counters, registry }: Shared) {
       return stream.isUp;
     },
   });
-  return { changes, stream, commands, backend };
+  return { changes, stream, commands, backend, trace };
 }
 
 /** People: pages of links, those that have ended, a drain. */
@@ -166,11 +176,16 @@ class Acceptor implements RunningAcceptor {
     return this.#parts.operate;
   }
 
+  get moves(): Moves {
+    return this.#parts.moves;
+  }
+
   open(): void {
     const { broker, stream, commands, backend, registry, blockList } = this.#parts;
     broker.start();
     stream.start({
       onTakeover: (connection) => registry.find(connection)?.close('taken-over'),
+      onRecorded: (connections) => this.#parts.changes.onRecorded(connections),
       onCommand: (command) => commands.onCommand(command),
       onBlockList: (message) => blockList.onMessage(message),
       onAuth: (message) => backend.onMessage(message),
@@ -196,6 +211,7 @@ class Acceptor implements RunningAcceptor {
   #tick(): void {
     const { lossPolicy, broker, entrance, endpoints, refusals, requests } = this.#parts;
     this.#parts.identities.tick();
+    this.#parts.moves.tick();
     // A drain sends its own BYEs.
     if (this.#state === 'serving') lossPolicy.tick(broker.isUp, clock.now());
     entrance.tick(clock.now());

@@ -11,6 +11,7 @@ import { restoreV1, v1Protocol } from '../wire/v1Protocol.ts';
 import { BrokerLossPolicy } from './brokerLossPolicy.ts';
 import { Admission } from './endpoint/admission.ts';
 import { Endpoints } from './endpoint/endpoints.ts';
+import type { EndpointHost } from './endpoint/host.ts';
 import { Listeners, speaksLater } from './endpoint/listeners.ts';
 import type { Origin } from './endpoint/origin.ts';
 import { watchBusy } from './endpoint/overload.ts';
@@ -18,7 +19,7 @@ import type { Presence, Routes } from './endpoint/routes.ts';
 import { closeShard } from './endpoint/shards.ts';
 import { spreadBy } from './endpoint/spread.ts';
 import { addressesOf } from './establish/addresses.ts';
-import { Entrance } from './establish/entrance.ts';
+import { countLink, Entrance } from './establish/entrance.ts';
 import type { OnFailure } from './establish/establish.ts';
 import { ListenerFiles } from './establish/listenerFiles.ts';
 import type { AuthClient } from './identity/authClient.ts';
@@ -30,16 +31,28 @@ import type { Operated } from './shared.ts';
 const clock = systemClock;
 const spread = spreadBy(Math.random);
 
-export function buildDevices(
-  shared: Operated,
-  linksMax: number,
-  routes: Routes,
-  presence: Presence,
-  backend: AuthClient,
-) {
-  const { start, counters, registry, room, blockList, operate } = shared;
+/** What endpoints need of what is made before them. */
+export interface Around {
+  readonly linksMax: number;
+  readonly routes: Routes;
+  readonly presence: Presence;
+  readonly backend: AuthClient;
+  readonly onOwed: EndpointHost['onOwed'];
+}
+
+export function buildDevices(shared: Operated, around: Around) {
+  const known = buildIdentity(shared, around.backend);
+  const endpoints = buildEndpoints(shared, around, known);
+  const lossPolicy = lossPolicyOf(shared);
+  const entry = buildEntry(shared, known, endpoints, lossPolicy);
+  const { refusals, files, identities } = known;
+  return { endpoints, refusals, lossPolicy, files, identities, ...entry };
+}
+
+/** Who devices are, and where they may come from. */
+function buildIdentity({ start, counters, registry, blockList }: Operated, backend: AuthClient) {
   const { config, log } = start;
-  const { limits, listeners, onBrokerLoss: policy } = config;
+  const { limits, listeners } = config;
   const refusals = new RefusalLog({ log, limits, clock });
   const files = new ListenerFiles(listeners, () => clock.wall(), start.kept);
   files.sayFaults(log);
@@ -47,30 +60,61 @@ export function buildDevices(
   const addresses = addressesOf(config);
   const retryAfter = () => spread(limits.authRetryMs);
   const known = { files, addresses, backend, registry, blockList };
-  const prover = new Identities({ listeners, ...known, retryAfter, clock });
-  const { ended: ends, drain, traces } = operate;
-  const { onGreeting } = traces;
-  const restorer = restorerOf(listeners, restoreV1, (listener) => files.of(listener).keys);
-  const told = { routes, presence, refusals, ends, onGreeting };
-  const around = { registry, room, prover, restorer, ...told };
-  const links = { makeProtocol: v1Protocol, spread, linksMax, busyShare: watchBusy() };
-  const endpoints = new Endpoints({ limits, counters, clock, ...links, ...around });
-  const retryMs = limits.brokerLossRetryMs;
-  const lossPolicy = new BrokerLossPolicy({
+  const identities = new Identities({ listeners, ...known, retryAfter, clock });
+  return { refusals, files, addresses, identities };
+}
+
+type Known = ReturnType<typeof buildIdentity>;
+
+function buildEndpoints(shared: Operated, around: Around, known: Known): Endpoints {
+  const { start, counters, registry, room, operate } = shared;
+  const { limits, listeners } = start.config;
+  const { files, addresses, identities: prover, refusals } = known;
+  const isCounted = limits.linksPerAddressMax > 0;
+  const restorer = restorerOf(
+    listeners,
+    restoreV1,
+    (listener) => files.of(listener).keys,
+    isCounted ? (socket, peer) => countLink(addresses, socket, peer) : undefined,
+  );
+  const { ended: ends, traces } = operate;
+  const told = { refusals, ends, onGreeting: traces.onGreeting };
+  const parts = { registry, room, prover, restorer, ...told, ...around };
+  const links = { makeProtocol: v1Protocol, spread, busyShare: watchBusy() };
+  return new Endpoints({ limits, counters, clock, ...links, ...parts });
+}
+
+function lossPolicyOf({ start, registry }: Operated): BrokerLossPolicy {
+  const { log, config } = start;
+  const { limits, onBrokerLoss: policy } = config;
+  const retryAfter = () => spread(limits.brokerLossRetryMs);
+  return new BrokerLossPolicy({
     policy,
     limits,
     log,
-    closeShard: (shard) => closeShard(registry, shard, 'broker-lost', () => spread(retryMs)),
+    closeShard: (shard) => closeShard(registry, shard, 'broker-lost', retryAfter),
   });
+}
+
+/** From a listener to an endpoint. */
+function buildEntry(
+  { start, counters, operate }: Operated,
+  { files, addresses, refusals }: Known,
+  endpoints: Endpoints,
+  lossPolicy: BrokerLossPolicy,
+) {
+  const { limits, listeners } = start.config;
+  const { ended, drain } = operate;
   // A link to be refused has waited for its admission too, so refusals are paced as well.
   const onReady = (socket: Socket, acceptedUs: number, origin: Origin) => {
     if (drain.isOn) endpoints.refuse(socket, 'draining', limits.drainRetryMs);
-    else if (lossPolicy.isRefusing) endpoints.refuse(socket, 'broker-lost', retryMs);
-    else endpoints.accept(socket, acceptedUs, origin);
+    else if (lossPolicy.isRefusing) {
+      endpoints.refuse(socket, 'broker-lost', limits.brokerLossRetryMs);
+    } else endpoints.accept(socket, acceptedUs, origin);
   };
   const onFailure: OnFailure = (peer, failure, why, listener) => {
     refusals.onTurnedAway(peer, failure, why);
-    ends.onTurnedAway(peer, failure, why, listener);
+    ended.onTurnedAway(peer, failure, why, listener);
   };
   const ticketKey = Buffer.from(start.ticketKey, 'base64');
   const ways = { listeners, files, addresses, ticketKey, onReady, onFailure };
@@ -88,8 +132,7 @@ export function buildDevices(
     admission.arrive({ socket, listener });
   };
   const places = new Listeners(listeners, limits, onSocket);
-  const toDevices = { endpoints, refusals, lossPolicy, admission, places };
-  return { ...toDevices, files, identities: prover, entrance };
+  return { entrance, admission, places };
 }
 
 /** A socket, and where it was accepted. */

@@ -127,6 +127,10 @@ export class LinkChanges {
     for (const id of connections) this.#given.delete(id);
   }
 
+  hasGiven(connection: string): boolean {
+    return this.#given.has(connection);
+  }
+
   /** Links that the registrar may still take for this acceptor's. */
   get given(): number {
     return this.#given.size;

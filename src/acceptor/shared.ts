@@ -13,6 +13,7 @@ import type { BoundSocket } from './endpoint/listener.ts';
 import type { Registry } from './endpoint/registry.ts';
 import type { RoomSignal } from './endpoint/roomSignal.ts';
 import type { BlockList } from './identity/blockList.ts';
+import type { ToSupervisor } from './move/moveLine.ts';
 import type { Operate } from './operate/operate.ts';
 
 export interface AcceptorStart {
@@ -31,6 +32,9 @@ export interface AcceptorStart {
   readonly kept: StartMessage['kept'];
   /** 32 bytes, base64: of hashes of tokens, the same in all processes of the node. */
   readonly authSecret: string;
+  /** The incarnation whose links come here. */
+  readonly successorOf?: string;
+  readonly toSupervisor: ToSupervisor;
   readonly log: Logger;
   /** This process cannot continue: one sentence for the operator. */
   readonly onFatal: (error: StartError) => void;

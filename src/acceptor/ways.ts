@@ -32,6 +32,5 @@ export function presenceOf(changes: LinkChanges, stream: StreamClient): Presence
       changes.onDown(endpoint, reason);
       stream.wake();
     },
-    onMoved: () => {},
   };
 }

@@ -219,12 +219,16 @@ export interface RunningChild {
   /** Resolves when it does its work, if it has to wait for others first. */
   isServing?(): Promise<void>;
   onNode(node: NodeMessage): void;
-  /** Acceptors: links and listening sockets come and go; with the handle of one. */
-  onMove?(message: MoveMessage | PassMessage | GoneMessage, handle: unknown): void;
   /** The observer's listening socket, for its successor. */
   listeningHandle?(): unknown;
   /** Acceptors and observer. */
   onRenew?(message: RenewMessage): void;
+  /** Acceptors: their part in a reload. */
+  onMove?(message: MoveMessage): void;
+  onPass?(message: PassMessage, handle: unknown): void;
+  onGone?(acceptor: string): void;
+  /** The supervisor is gone; `drain` follows. */
+  onOrphaned?(): void;
   /** End gracefully; resolves when nothing is left to do. */
   drain(): Promise<void>;
 }

@@ -60,7 +60,7 @@ export type ToRegistrar =
       connection: string,
       due: number,
       // `moved`, if it may be sent to no link twice: all of it, for the successor to send.
-      command?: ToLink,
+      command?: ToLink | undefined,
     ];
 
 export type ToAcceptor =

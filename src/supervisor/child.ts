@@ -7,7 +7,9 @@
  * its supervisor.
  */
 import type { SendHandle } from 'node:child_process';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { BoundSocket } from '../acceptor/endpoint/listener.ts';
+import type { SocketHandle } from '../acceptor/endpoint/socket.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { placesOf } from '../base/listeners.ts';
 import { type Logger, makeLogger, recentLines } from '../base/log.ts';
@@ -20,9 +22,6 @@ import {
   type ChildFigures,
   type CrashedMessage,
   type FromChild,
-  type GoneMessage,
-  type MoveFigures,
-  type MoveMessage,
   type NodeMessage,
   type PassMessage,
   type RenewMessage,
@@ -59,8 +58,10 @@ class Child {
     else if (message.type === 'renew') this.#onRenew(message);
     else if (message.type === 'begin') this.#begin();
     else if (message.type === 'give') this.#give();
-    else if (message.type === 'drain') void this.drain(false);
-    else this.#onMove(message, handle);
+    else if (message.type === 'move') this.#running?.onMove?.(message);
+    else if (message.type === 'gone') this.#running?.onGone?.(message.acceptor);
+    else if (message.type === 'pass') this.#onPass(message, handle);
+    else void this.drain(false);
   }
 
   #onNode(node: NodeMessage): void {
@@ -71,6 +72,11 @@ class Child {
   #onRenew(message: RenewMessage): void {
     this.#renewal = message;
     this.#running?.onRenew?.(message);
+  }
+
+  #onPass(message: PassMessage, handle: unknown): void {
+    if (this.#running?.onPass) this.#running.onPass(message, handle);
+    else (handle as SocketHandle | undefined)?.close();
   }
 
   async #onStart(start: StartMessage): Promise<void> {
@@ -109,12 +115,6 @@ class Child {
     await begun;
   }
 
-  #onMove(message: MoveMessage | PassMessage | GoneMessage, handle: unknown): void {
-    if (this.#running?.onMove) this.#running.onMove(message, handle);
-    // It cannot move any: the drain that follows tells them to come back.
-    else if (message.type === 'move') send({ type: 'moved', figures: NO_MOVES });
-  }
-
   #give(): void {
     const handle = this.#running?.listeningHandle?.();
     if (process.connected) process.send?.({ type: 'given' }, handle as SendHandle | undefined);
@@ -136,7 +136,8 @@ class Child {
     }
     const { startAcceptor } = await import('../acceptor/acceptor.ts');
     const { startReport } = await import('../node/report.ts');
-    const acceptor = startAcceptor({ ...start, sockets: this.#sockets, log, onFatal });
+    const about = { sockets: this.#sockets, log, onFatal, toSupervisor: sendHandle };
+    const acceptor = startAcceptor({ ...start, ...about });
     const { answers, traces } = acceptor.operate;
     const report = startReport(start, {
       counters: acceptor.counters,
@@ -146,14 +147,24 @@ class Child {
       attach: (notify) => traces.attach(notify),
       onObserverLost: () => traces.onLost(),
     });
-    const { listeners, acceptors } = start.config;
+    const { listeners, acceptors, limits } = start.config;
     const name = `owsla acceptor ${start.index}/${acceptors} ${placesOf(listeners)}`;
     return {
       title: () => `${name} links=${acceptor.counters.links}`,
       figures: () => figuresOf(acceptor.counters),
-      isServing: () => acceptor.listen(),
+      isServing: async () => {
+        await acceptor.listen();
+        if (start.successorOf === undefined) return;
+        // Links come from one that has all of this. A broker that is away is away for both.
+        await until(() => acceptor.notReady() === undefined, limits.brokerConnectMs);
+        report.send();
+      },
       onNode: () => {},
       onRenew: ({ ticketKey }) => acceptor.renewFiles(ticketKey),
+      onMove: (message) => acceptor.moves.begin(message),
+      onPass: (message, handle) => acceptor.moves.onPass(message, handle as SocketHandle),
+      onGone: (incarnation) => acceptor.moves.onGone(incarnation),
+      onOrphaned: () => acceptor.moves.stop(),
       drain: async () => {
         await acceptor.drain();
         await report.stop();
@@ -193,6 +204,7 @@ class Child {
     if (this.#isDraining) return;
     this.#isDraining = true;
     if (isOrphan) this.#log?.warn({ reason: 'supervisor-gone' }, 'draining');
+    if (isOrphan) this.#running?.onOrphaned?.();
     if (!this.#running || !this.#start) process.exit(EXIT.ok);
     const limitMs = drainTimeMs(this.#start.config.limits) + END_MARGIN_MS;
     setTimeout(() => process.exit(EXIT.crashed), limitMs).unref();
@@ -206,7 +218,13 @@ class Child {
   }
 }
 
-const NO_MOVES: MoveFigures = { moved: 0, left: 0, drained: 0, ms: 0 };
+const LOOK_MS = 20;
+
+/** Looks again and again, for `ms` at most. */
+async function until(isSo: () => boolean, ms: number): Promise<void> {
+  const end = performance.now() + ms;
+  while (!isSo() && performance.now() < end) await pause(LOOK_MS);
+}
 
 const STACK_CHARS_MAX = 8_000;
 
@@ -235,6 +253,11 @@ function figuresOf({
 function send(message: FromChild, done: () => void = () => {}): void {
   if (process.connected) process.send?.(message, done);
   else done();
+}
+
+/** A handle that cannot leave any more: its supervisor is gone, and with it this acceptor. */
+function sendHandle(message: FromChild, handle?: SocketHandle): void {
+  if (process.connected) process.send?.(message, handle as SendHandle, undefined, () => {});
 }
 
 /** This process is a child from now on. */

@@ -137,7 +137,7 @@ export class Replace {
     this.#given = handle;
   }
 
-  /** The acceptor of this index, and those that there will not be: their links move here, too. */
+  /** The acceptor of this index, and those of before whose place in the node it takes. */
   async acceptor(index: number, next: Edition): Promise<void> {
     const { children, onSuccession } = this.#options;
     const old = children.acceptors[index - 1] as ChildSlot;
@@ -145,7 +145,7 @@ export class Replace {
       one.index > next.config.acceptors && (one.index - 1) % next.config.acceptors === index - 1;
     const others = children.acceptors.filter(isSurplus);
     for (const one of [old, ...others]) if (one.state !== 'ready') await this.#endFirst(one);
-    const froms = [old, ...others].filter(({ state }) => state === 'ready');
+    const froms = [old].filter(({ state }) => state === 'ready');
     const { restarts } = old;
     const slot = this.#beside(makeSlot('acceptor', index, next, { isSuccessor: true, restarts }));
     this.#ours.add(old);
@@ -164,6 +164,7 @@ export class Replace {
     children.beside.delete(slot);
     this.#put(slot);
     for (const from of froms) await this.#moveLinks({ from, to: slot });
+    for (const one of others) await this.#endSurplus(one);
     for (const one of [old, ...others]) this.#forget(one);
   }
 
@@ -172,6 +173,14 @@ export class Replace {
     this.#ours.add(slot);
     this.#options.children.drain(slot);
     await this.#until(() => hasEnded(slot));
+  }
+
+  /** An acceptor knows one predecessor: links of others get BYE `draining`, and come back. */
+  async #endSurplus(slot: ChildSlot): Promise<void> {
+    const { links = 0 } = slot.figures;
+    this.#options.onStep({ acceptor: slot.index, step: 'ending', drained: links });
+    this.#setAside(slot);
+    await this.#endFirst(slot);
   }
 
   async #moveLinks(move: Move): Promise<void> {

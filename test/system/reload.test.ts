@@ -132,10 +132,10 @@ for (const [what, text, sentence] of REFUSED.slice(0, 2)) {
 
 t.test('a listener more: it listens; a listener less: it does not', async (t) => {
   const unix = join(folder, 'more.sock');
-  write(`listeners: [{ name: more, unix: ${unix}, auth: none }]\n`);
+  write(`listeners: [{ name: more, unix: ${unix}, auth: none, 'proxy-protocol': off }]\n`);
 
   const { code, stderr, end } = await reload();
-  t.equal(code, 0, stderr || end?.why);
+  t.equal(code, 0, stderr || `${end?.why}`);
   const device = new Device(connect(unix));
   device.send(hello('more'));
   await device.expect(TYPE.WELCOME);

@@ -37,5 +37,6 @@ export function adoptLink(
   endpoint.messagesOut = figures.messagesOut;
   endpoint.notAllowed = figures.notAllowed;
   endpoint.before = figures;
+  host.gate.rest(endpoint);
   return endpoint;
 }

@@ -289,7 +289,7 @@ export class Endpoint extends LinkState {
 
   #owe(owed: OwedClose): void {
     this.#owed ??= owed;
-    this.#host.onOwed(this);
+    this.#host.onOwed(this, owed.reason);
   }
 
   /** Send FIN behind what is queued, then read and discard until the device's FIN or the linger. */
@@ -349,11 +349,10 @@ export class Endpoint extends LinkState {
     if (this.isLive) this.readAhead();
   }
 
-  // To another process.
-
-  /** Read no more of it, so that it gets quiet. */
-  hush(): void {
-    if (this.isLive) this.#host.gate.hush(this);
+  /** Handle nothing new of it, so that it gets quiet; or do so again. */
+  hush(isHushed = true): void {
+    if (!isHushed) this.#host.gate.unhush(this);
+    else if (this.isLive) this.#host.gate.hush(this);
   }
 
   /** A quiet link: read no more, and write nothing. Undefined: its end has come, or is near. */
@@ -365,6 +364,7 @@ export class Endpoint extends LinkState {
   thaw(): void {
     if (this.state !== 'moving') return;
     this.state = 'open';
+    this.#host.gate.unpause(this);
     const owed = this.#owed;
     startReading(this.#socket);
     if (owed) this.close(owed.reason, owed.retryAfter);
@@ -376,7 +376,7 @@ export class Endpoint extends LinkState {
   leave(): void {
     if (this.state !== 'moving') return;
     this.state = 'closed';
-    this.#host.onMoved(this);
+    this.#host.onLeft(this);
     this.#protocol.drop();
     this.#socket.destroy();
   }

@@ -31,7 +31,7 @@ import type { Registry } from './registry.ts';
 import { RoomQueues } from './roomQueues.ts';
 import type { RoomSignal } from './roomSignal.ts';
 import type { EndCause, Ends, Presence, Prover, Refusals, Restorer, Routes } from './routes.ts';
-import type { LinkSnapshot } from './snapshot.ts';
+import type { LinkSnapshot, OwedClose } from './snapshot.ts';
 import type { SocketHandle } from './socket.ts';
 import type { Spread } from './spread.ts';
 
@@ -55,7 +55,7 @@ export interface EndpointsOptions {
   readonly refusals: Refusals;
   readonly ends?: Ends;
   /** A link that is moving is to be closed. */
-  readonly onOwed?: (endpoint: Endpoint) => void;
+  readonly onOwed?: EndpointHost['onOwed'];
   /** Is told of each HELLO, before anything is made of it. */
   readonly onGreeting?: (endpoint: Endpoint, greeting: Greeting) => void;
 }
@@ -234,17 +234,17 @@ export class Endpoints implements EndpointHost {
     if (endpoint.deviceId !== '') this.#presence.onDown(endpoint, reason);
   }
 
-  onMoved(endpoint: Endpoint): void {
+  onLeft(endpoint: Endpoint): void {
     bump(this.counters.moves, 'out');
     endpoint.tap?.onMoved(endpoint);
     endpoint.tap = undefined;
     this.#deadlines.moved(endpoint);
+    this.gate.unpause(endpoint);
     this.#forget(endpoint);
-    this.#presence.onMoved(endpoint);
   }
 
-  onOwed(endpoint: Endpoint): void {
-    this.#onOwed?.(endpoint);
+  onOwed(endpoint: Endpoint, reason: OwedClose['reason']): void {
+    this.#onOwed?.(endpoint, reason);
   }
 
   /** It is no link of this acceptor any more. */

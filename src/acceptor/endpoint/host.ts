@@ -13,6 +13,7 @@ import type { Endpoint } from './endpoint.ts';
 import type { Flusher } from './outbox.ts';
 import type { AuthFailure, AuthVerdict, Proof } from './proof.ts';
 import type { ReadGate } from './readGate.ts';
+import type { OwedClose } from './snapshot.ts';
 
 /** One object serves all endpoints. */
 export interface EndpointHost {
@@ -42,9 +43,9 @@ export interface EndpointHost {
   /** The link is over: no message will come, none can be sent. Called once per endpoint. */
   onEnd(endpoint: Endpoint, reason: CloseReason): void;
   /** Another process has it: it has not ended, and is not here any more. */
-  onMoved(endpoint: Endpoint): void;
+  onLeft(endpoint: Endpoint): void;
   /** It is to be closed, while another process may have it. */
-  onOwed(endpoint: Endpoint): void;
+  onOwed(endpoint: Endpoint, reason: OwedClose['reason']): void;
   /** The socket is gone. */
   onClosed(endpoint: Endpoint): void;
 }

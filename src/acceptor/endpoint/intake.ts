@@ -72,6 +72,7 @@ export class Intake {
     host.counters.sockets += 1;
     const endpoint = adoptLink(snapshot, { socket, protocol, ...restored }, host);
     registry.register(endpoint);
+    restorer.onAdopted(socket, peer);
     bump(host.counters.moves, 'in');
     host.counters.links += 1;
     deadlines.opened(endpoint, proof.expiresAt);

@@ -77,18 +77,16 @@ export class ReadGate<L extends GatedLink> {
     return this.#hushed.has(link) && !link.isHolding;
   }
 
-  /** Handle no new message of it, until it has moved or ended, or all are to be read on. */
+  /** Handle no new message of it, until it has moved or ended, or is to be read on. */
   hush(link: L): void {
     if (this.#hushed.has(link)) return;
     this.#hushed.add(link);
     this.#stop(link);
   }
 
-  /** None is to move any more. */
-  unhush(): void {
-    const hushed = [...this.#hushed];
-    this.#hushed.clear();
-    for (const link of hushed) link.wake();
+  /** It is not to move any more. */
+  unhush(link: L): void {
+    if (this.#hushed.delete(link)) link.wake();
   }
 
   /** Has the broker room for its next message? If not, it waits in line, and is paused. */
@@ -118,10 +116,15 @@ export class ReadGate<L extends GatedLink> {
 
   #stop(link: L): void {
     if (link.pausedAt !== 0) return;
+    this.rest(link);
+    link.readAhead();
+  }
+
+  /** It is paused, and not even read ahead; until `unpause`. */
+  rest(link: L): void {
     const { clock, counters } = this.#options;
     link.pausedAt = clock.now();
     counters.pausedLinks += 1;
-    link.readAhead();
   }
 
   /** Something gave way. May a paused link be read on? Not if something else is in the way. */
@@ -133,7 +136,7 @@ export class ReadGate<L extends GatedLink> {
     return obstacle === undefined;
   }
 
-  /** It has ended, or goes to another process. */
+  /** It has ended, or goes to another process, or has come from one. */
   unpause(link: L): void {
     this.#hushed.delete(link);
     this.#resume(link);

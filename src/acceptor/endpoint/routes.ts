@@ -5,6 +5,7 @@
  * To: acceptor.ts, which makes each of these of its parts.
  * Bound: none of its own; each call is done when it returns.
  */
+import type { Socket } from 'node:net';
 import type { CloseReason } from '../../base/errors.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
 import type { Greeting, Protocol, ProtocolState } from '../../wire/protocol.ts';
@@ -39,8 +40,6 @@ export interface Prover {
 export interface Presence {
   onUp(endpoint: Endpoint): void;
   onDown(endpoint: Endpoint, reason: CloseReason): void;
-  /** Another process has it, and says so. */
-  onMoved(endpoint: Endpoint): void;
 }
 
 /** What the words of a snapshot are in this process. Undefined: nothing that is known here. */
@@ -48,6 +47,8 @@ export interface Restorer {
   protocol(state: ProtocolState): Protocol | undefined;
   /** Of a link with such a proof, by the listener of that name, from that address and port. */
   origin(state: ProofState, listener: string, peer: string): Restored | undefined;
+  /** Its socket is one of this process now; `peer` as above. */
+  onAdopted(socket: Socket, peer: string): void;
 }
 
 /** Where a link came from, and what it has proved. */

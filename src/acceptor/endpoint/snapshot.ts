@@ -86,8 +86,11 @@ export function freezeLink(
   if (stopped === undefined) return undefined;
   if (stopped.unread.length > 0) protocol.push(stopped.unread);
   host.gate.unpause(endpoint);
+  const snapshot = snapshotOf(endpoint, protocol.state(), host.clock);
   endpoint.state = 'moving';
-  return { handle: stopped.handle, snapshot: snapshotOf(endpoint, protocol.state(), host.clock) };
+  // Nobody hears it until it thaws: that is no silence.
+  host.gate.rest(endpoint);
+  return { handle: stopped.handle, snapshot };
 }
 
 function snapshotOf(

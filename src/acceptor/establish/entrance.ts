@@ -81,9 +81,14 @@ function countedBy(
   onReady: EstablishOptions['onReady'],
 ): EstablishOptions['onReady'] {
   return (socket, acceptedUs, origin) => {
-    const address = addressOfPeer(origin.peer) || (socket.remoteAddress ?? '');
-    addresses.opened(address);
-    socket.once('close', () => addresses.closed(address));
+    countLink(addresses, socket, origin.peer);
     onReady(socket, acceptedUs, origin);
   };
+}
+
+/** Counts a link of this address, as a proxy or the socket says, until it is closed. */
+export function countLink(addresses: Addresses, socket: Socket, peer: string): void {
+  const address = addressOfPeer(peer) || (socket.remoteAddress ?? '');
+  addresses.opened(address);
+  socket.once('close', () => addresses.closed(address));
 }

@@ -10,14 +10,16 @@ import type { ProtocolRestorer } from '../../wire/protocol.ts';
 import type { Restorer } from '../endpoint/routes.ts';
 import { filterOf } from './topics.ts';
 
-/** `keys`: of a listener, by their ids. */
+/** `keys`: of a listener, by their ids. `onAdopted` counts it where links of an address are limited. */
 export function restorerOf(
   listeners: readonly ListenerConfig[],
   protocol: ProtocolRestorer,
   keys: (listener: ListenerConfig) => GroupKeys | undefined,
+  onAdopted: Restorer['onAdopted'] = () => {},
 ): Restorer {
   return {
     protocol,
+    onAdopted,
     origin: ({ topics, isByKey, ...rest }, name, peer) => {
       const listener = listeners.find((one) => one.name === name);
       if (listener === undefined) return undefined;

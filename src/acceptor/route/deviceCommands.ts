@@ -4,7 +4,8 @@
  * To: the endpoint that the connection id names; the registrar, with the result.
  * Bound: OPEN_MAX COMMANDs of a link are known by their ids; beyond that the oldest is dropped, and
  * its answer is stray. A link whose outbox is above its soft bound gets no COMMAND. After a kept
- * one that found no room, no later one is sent either until that one has come again.
+ * one that found no room, no later one is sent either until that one has come again. What comes for
+ * a link that is moving waits, as many as the registrar has open for a device.
  */
 import type { Limits } from '../../base/limits.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
@@ -33,6 +34,8 @@ export interface DeviceCommandsOptions {
   /** ms since 1970. */
   readonly wall: () => number;
   readonly trace: Trace;
+  /** Another acceptor has this link now, as the registrar may not know yet. */
+  readonly hasMoved?: (connection: string) => boolean;
   /** Reports this to the registrar. */
   readonly notify: (message: FromLink) => void;
 }
@@ -48,6 +51,8 @@ export class DeviceCommands {
   readonly #links = new Map<CommandLink, Map<number, Open>>();
   /** The key of the last kept command of a link; of links that had any. */
   readonly #last = new Map<CommandLink, string>();
+  /** What has come for links that are about to move, and may come back. */
+  readonly #parked = new Map<CommandLink, ToLink[]>();
   #lastId = 0;
   #isSuspended = false;
 
@@ -64,6 +69,15 @@ export class DeviceCommands {
     const { registry, notify, trace } = this.#options;
     const [, device, connection, key, , , due, after] = command;
     const endpoint = registry.find(connection);
+    const parked = endpoint && this.#parked.get(endpoint);
+    if (parked !== undefined) {
+      parked.push(command);
+      return;
+    }
+    if (endpoint === undefined && this.#options.hasMoved?.(connection)) {
+      this.#sayMoved(command);
+      return;
+    }
     if (endpoint?.state !== 'open' || this.#isSuspended) {
       trace('Commands!TakeCommand', { key, connection, as: 'gone' });
       notify(['unsent', key, device, 'gone', connection, due]);
@@ -118,6 +132,36 @@ export class DeviceCommands {
     }
     const { traceparent, tracestate } = context;
     return tracestate === '' ? { traceparent } : context;
+  }
+
+  // Moves.
+
+  /** Send it no more for now: it is to move. */
+  park(endpoint: CommandLink): void {
+    if (!this.#parked.has(endpoint)) this.#parked.set(endpoint, []);
+  }
+
+  /** It stays. */
+  unpark(endpoint: CommandLink): void {
+    const parked = this.#parked.get(endpoint) ?? [];
+    this.#parked.delete(endpoint);
+    for (const command of parked) this.onCommand(command);
+  }
+
+  /** Another acceptor has it, and sends what was not sent here. */
+  moved(endpoint: CommandLink): void {
+    const parked = this.#parked.get(endpoint) ?? [];
+    this.#parked.delete(endpoint);
+    for (const command of parked) this.#sayMoved(command);
+  }
+
+  #sayMoved(command: ToLink): void {
+    const { notify, trace } = this.#options;
+    const [, device, connection, key, , , due, after] = command;
+    trace('Commands!TakeCommand', { key, connection, as: 'moved' });
+    // A kept one is in the store, and is sent again from there.
+    const again = after === undefined ? command : undefined;
+    notify(['unsent', key, device, 'moved', connection, due, again]);
   }
 
   #find(endpoint: CommandLink, key: string): Open | undefined {
@@ -188,5 +232,7 @@ export class DeviceCommands {
   onEnd(endpoint: CommandLink): void {
     this.#links.delete(endpoint);
     this.#last.delete(endpoint);
+    // Its end is known here before they are looked at: it has none of them.
+    this.unpark(endpoint);
   }
 }

@@ -11,7 +11,6 @@ import type { Ack, Event, Request, Result } from '../../../src/wire/message.ts';
 export const NOBODY_TOLD: Presence & Refusals = {
   onUp: () => {},
   onDown: () => {},
-  onMoved: () => {},
   onRefusal: () => {},
 };
 

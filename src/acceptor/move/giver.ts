@@ -1,0 +1,334 @@
+/**
+ * Giver: the predecessor's side of a move: its links go to its successor, one by one, while their
+ * devices notice nothing. By the rules of docs/presence-spec.md, "Moves".
+ * From: the supervisor's order; the successor's words, by way of the supervisor; the acceptor's
+ * ticks; endpoints that are to be closed while they are offered.
+ * To: offers, go, cancel; endpoints: frozen, read on, let go of; presence and commands.
+ * Bound: `window` offers at once; WALK_MAX links are looked at in one turn; after `moveMs` what is
+ * left is drained over `drainPaceMs`; the registrar is waited for `recordMs` at most.
+ *
+ *   here --offer--> offered --ready--> go: given
+ *                      | --cancel--> cancelled, doomed --dropped--> here, or closed
+ *                      '--dropped, or the successor's end is seen--> here
+ */
+import type { Clock } from '../../base/clock.ts';
+import { SHARDS } from '../../base/limits.ts';
+import type { Trace } from '../../base/trace.ts';
+import type { MoveFigures, MoveMessage, MoveWord } from '../../node/ipc.ts';
+import type { Endpoint } from '../endpoint/endpoint.ts';
+import type { Registry } from '../endpoint/registry.ts';
+import { canMove, isQuiet, type OwedClose } from '../endpoint/snapshot.ts';
+import type { SocketHandle } from '../endpoint/socket.ts';
+import type { Spread } from '../endpoint/spread.ts';
+import type { LinkChanges } from '../linkChanges.ts';
+import type { DeviceCommands } from '../route/deviceCommands.ts';
+import { encodeSnapshot } from './snapshotBytes.ts';
+
+/** Some milliseconds' work. */
+const WALK_MAX = 1_000;
+/** BYEs take at least so long per link, so that few links do not wait long. */
+const MS_PER_LINK = 1;
+
+export type MoveOrder = Omit<MoveMessage, 'type' | 'to'>;
+
+export interface GiverOptions {
+  readonly registry: Registry<Endpoint>;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly spread: Spread;
+  readonly trace: Trace;
+  readonly drainPaceMs: number;
+  /** So long the registrar has to say that it knows of the moves. */
+  readonly recordMs: number;
+  readonly commands: Pick<DeviceCommands, 'openOf' | 'park' | 'unpark' | 'moved'>;
+  readonly changes: Pick<LinkChanges, 'onGiven' | 'given' | 'successorGone'>;
+  /** The stream to the registrar has something to send. */
+  readonly wake: () => void;
+  /** Sockets that are no link yet wait to be one. */
+  readonly mayCome: () => boolean;
+  /** By the supervisor to the successor. */
+  readonly send: (word: MoveWord, handle?: SocketHandle) => void;
+  /** None is left, and presence knows it. */
+  readonly onMoved: (figures: MoveFigures) => void;
+}
+
+/** cancelled: it is wanted back. doomed: the same, and closed then. */
+interface Offer {
+  readonly endpoint: Endpoint;
+  state: 'offered' | 'cancelled' | 'doomed';
+}
+
+/** recording: no link is left, and the registrar does not know all of it. */
+type Phase = 'idle' | 'moving' | 'draining' | 'recording' | 'moved';
+
+export class Giver {
+  readonly #options: GiverOptions;
+  #phase: Phase = 'idle';
+  #order: MoveOrder | undefined;
+  /** When this phase began. */
+  #since = 0;
+  #begunAt = 0;
+  #links = 0;
+  #moved = 0;
+  #drained = 0;
+  readonly #offers = new Map<string, Offer>();
+  /** Links that are not quiet, and since when that is known. */
+  readonly #busy = new Map<Endpoint, number>();
+  /** The successor does not take them. */
+  readonly #refused = new WeakSet<Endpoint>();
+  #walk: Iterator<Endpoint> | undefined;
+  /** Links that may still move, of this walk. */
+  #later = 0;
+  /** Shards that were told BYE, and over which time. */
+  #shard = 0;
+  #paceMs = 0;
+
+  constructor(options: GiverOptions) {
+    this.#options = options;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  get figures(): MoveFigures {
+    const [moved, drained] = [this.#moved, this.#drained];
+    const here = this.#options.registry.size;
+    const left = Math.max(0, this.#links - moved - drained - here);
+    return { moved, drained, left, ms: Math.round(this.#options.clock.now() - this.#begunAt) };
+  }
+
+  /** Let all links go. One at a time: an order that comes meanwhile is no order. */
+  begin(order: MoveOrder): boolean {
+    if (this.#phase !== 'idle') return false;
+    this.#order = order;
+    this.#enter('moving');
+    this.#begunAt = this.#since;
+    this.#links = this.#options.registry.size;
+    this.#moved = 0;
+    this.#drained = 0;
+    this.#pump();
+    return true;
+  }
+
+  #enter(phase: Phase): void {
+    this.#phase = phase;
+    this.#since = this.#options.clock.now();
+  }
+
+  tick(): void {
+    if (this.#order === undefined) return;
+    if (this.#phase === 'moving') this.#move(this.#order);
+    else if (this.#phase === 'draining') this.#drain(this.#order);
+    else if (this.#phase === 'recording') this.#record();
+  }
+
+  // Moving.
+
+  #move(order: MoveOrder): void {
+    const { clock } = this.#options;
+    if (clock.now() - this.#since >= order.moveMs) {
+      this.#beginDrain();
+      return;
+    }
+    for (const [endpoint, since] of [...this.#busy]) {
+      if (this.#offers.size >= order.window) break;
+      this.#lookAgain(endpoint, since, order);
+    }
+    this.#pump();
+  }
+
+  /** Go on with the walk, as far as the window allows. */
+  #pump(): void {
+    const order = this.#order;
+    if (order === undefined || this.#phase !== 'moving') return;
+    for (let left = WALK_MAX; left > 0 && this.#offers.size < order.window; left -= 1) {
+      this.#walk ??= this.#allLinks();
+      const next = this.#walk.next();
+      if (next.done) {
+        this.#walked();
+        return;
+      }
+      this.#look(next.value);
+    }
+  }
+
+  *#allLinks(): Generator<Endpoint, void> {
+    this.#later = 0;
+    const { registry } = this.#options;
+    for (let shard = 0; shard < SHARDS; shard += 1) yield* registry.shard(shard);
+  }
+
+  /** The next tick walks again, if any link may still move, or come. */
+  #walked(): void {
+    this.#walk = undefined;
+    const isOver = this.#later + this.#busy.size + this.#offers.size === 0;
+    if (isOver && !this.#options.mayCome()) this.#beginDrain();
+  }
+
+  #look(endpoint: Endpoint): void {
+    if (!canMove(endpoint) || this.#refused.has(endpoint)) return;
+    if (endpoint.state === 'open') {
+      if (this.#busy.has(endpoint) || this.#offer(endpoint)) return;
+      this.#busy.set(endpoint, this.#options.clock.now());
+    } else if (endpoint.state !== 'moving') {
+      // Its device has still to say who it is.
+      this.#later += 1;
+    }
+  }
+
+  #lookAgain(endpoint: Endpoint, since: number, { quietMs }: MoveOrder): void {
+    const { clock, commands } = this.#options;
+    if (endpoint.state !== 'open' || this.#offer(endpoint)) {
+      this.#busy.delete(endpoint);
+      return;
+    }
+    if (clock.now() - since < quietMs) return;
+    commands.park(endpoint);
+    // The answers to its commands have still to be read.
+    if (commands.openOf(endpoint) === 0) endpoint.hush();
+  }
+
+  #offer(endpoint: Endpoint): boolean {
+    const { commands, send, trace } = this.#options;
+    if (!isQuiet(endpoint) || commands.openOf(endpoint) > 0) return false;
+    const frozen = endpoint.freeze();
+    if (frozen === undefined) return false;
+    const { id: connection } = endpoint;
+    commands.park(endpoint);
+    this.#offers.set(connection, { endpoint, state: 'offered' });
+    // tla: Presence!Offer
+    trace('Offer', { connection });
+    const snapshot = encodeSnapshot(frozen.snapshot).toString('base64');
+    send({ what: 'offer', connection, snapshot }, frozen.handle);
+    return true;
+  }
+
+  // From the successor.
+
+  onWord({ what, connection }: { readonly what: 'ready' | 'dropped'; connection: string }): void {
+    const offer = this.#offers.get(connection);
+    if (offer === undefined) return;
+    if (what === 'ready') this.#onReady(connection, offer);
+    else this.#onDropped(connection, offer);
+    this.#pump();
+  }
+
+  /** Its word is too late if the link is wanted back. */
+  #onReady(connection: string, { endpoint, state }: Offer): void {
+    if (state !== 'offered') return;
+    const { commands, changes, send, wake, trace } = this.#options;
+    this.#offers.delete(connection);
+    this.#moved += 1;
+    // tla: Presence!Go
+    trace('Go', { connection });
+    changes.onGiven(endpoint);
+    commands.moved(endpoint);
+    endpoint.leave();
+    send({ what: 'go', connection });
+    wake();
+  }
+
+  #onDropped(connection: string, { endpoint, state }: Offer): void {
+    if (state === 'offered') this.#refused.add(endpoint);
+    this.#offers.delete(connection);
+    // tla: Presence!ReadOn
+    this.#options.trace('ReadOn', { connection });
+    this.#readOn(endpoint);
+  }
+
+  #readOn(endpoint: Endpoint): void {
+    endpoint.thaw();
+    this.#options.commands.unpark(endpoint);
+  }
+
+  /** The end of the successor was seen: what is here stays here. */
+  onGone(): void {
+    const { trace, changes, wake } = this.#options;
+    // tla: Presence!SuccessorGone
+    trace('SuccessorGone', {});
+    changes.successorGone();
+    wake();
+    this.stop();
+  }
+
+  /** Nobody passes anything on any more: what was not given is here. */
+  stop(): void {
+    const offered = [...this.#offers.values()];
+    const busy = [...this.#busy.keys()];
+    this.#offers.clear();
+    this.#busy.clear();
+    this.#walk = undefined;
+    this.#order = undefined;
+    this.#enter('idle');
+    for (const { endpoint } of offered) this.#readOn(endpoint);
+    for (const endpoint of busy) {
+      endpoint.hush(false);
+      this.#options.commands.unpark(endpoint);
+    }
+  }
+
+  // Back.
+
+  /** It is to be closed, and offered: it has to come back first. */
+  readonly onOwed = (endpoint: Endpoint, reason: OwedClose['reason']): void => {
+    const { id: connection } = endpoint;
+    const isTakeover = reason === 'taken-over';
+    const offer = this.#offers.get(connection);
+    if (offer === undefined || offer.state === 'doomed') return;
+    // tla: Presence!TakeOver
+    if (isTakeover) this.#options.trace('Doom', { connection });
+    if (offer.state === 'offered') this.#cancel(connection, !isTakeover);
+    offer.state = 'doomed';
+  };
+
+  #cancel(connection: string, isTraced = true): void {
+    // tla: Presence!Cancel
+    if (isTraced) this.#options.trace('Cancel', { connection });
+    this.#options.send({ what: 'cancel', connection });
+  }
+
+  // The end.
+
+  #beginDrain(): void {
+    const { drainPaceMs, registry } = this.#options;
+    this.#enter('draining');
+    this.#shard = 0;
+    this.#paceMs = Math.min(drainPaceMs, registry.size * MS_PER_LINK);
+    for (const endpoint of this.#busy.keys()) this.#options.commands.unpark(endpoint);
+    this.#busy.clear();
+    for (const [connection, offer] of this.#offers) {
+      if (offer.state !== 'offered') continue;
+      offer.state = 'cancelled';
+      this.#cancel(connection);
+    }
+    if (this.#order) this.#drain(this.#order);
+  }
+
+  /** Shard by shard; what comes back, or came late, in the next round. */
+  #drain(order: MoveOrder): void {
+    const { clock, registry, mayCome } = this.#options;
+    const share = this.#paceMs === 0 ? 1 : (clock.now() - this.#since) / this.#paceMs;
+    for (; this.#shard < SHARDS && this.#shard <= share * SHARDS; this.#shard += 1) {
+      for (const endpoint of registry.shard(this.#shard)) this.#sayBye(endpoint, order);
+    }
+    if (this.#shard < SHARDS) return;
+    this.#shard = 0;
+    if (registry.size > 0 || mayCome()) return;
+    this.#enter('recording');
+    this.#record();
+  }
+
+  #sayBye(endpoint: Endpoint, { retryMs }: MoveOrder): void {
+    // One that is offered is closed when it is back.
+    if (this.#offers.get(endpoint.id)?.state === 'doomed') return;
+    this.#drained += 1;
+    endpoint.close('draining', this.#options.spread(retryMs));
+  }
+
+  #record(): void {
+    const { changes, clock, recordMs, onMoved } = this.#options;
+    if (changes.given > 0 && clock.now() - this.#since < recordMs) return;
+    this.#enter('moved');
+    onMoved(this.figures);
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Taker: the successor's side of a move: it adopts its predecessor's links, and reads them when it
+ * is told so, or when that one's end was seen. By the rules of docs/presence-spec.md, "Moves".
+ * From: the predecessor's words, by way of the supervisor; the supervisor's `gone`.
+ * To: endpoints that do not read yet, and then do; presence; ready and dropped back.
+ * Bound: the predecessor's `window` of links that are adopted and not read.
+ *
+ *   offer --ready--> adopted --go, or the predecessor's end is seen--> read
+ *                       '--cancel--> dropped
+ */
+import type { Trace } from '../../base/trace.ts';
+import type { MoveWord } from '../../node/ipc.ts';
+import type { Endpoint } from '../endpoint/endpoint.ts';
+import type { Endpoints } from '../endpoint/endpoints.ts';
+import type { SocketHandle } from '../endpoint/socket.ts';
+import type { LinkChanges } from '../linkChanges.ts';
+import { decodeSnapshot } from './snapshotBytes.ts';
+
+export interface TakerOptions {
+  readonly endpoints: Pick<Endpoints, 'adopt'>;
+  readonly changes: Pick<LinkChanges, 'onTaken' | 'predecessorGone'>;
+  readonly trace: Trace;
+  /** The stream to the registrar has something to send. */
+  readonly wake: () => void;
+  /** Who looks at its device is told. */
+  readonly onTaken: (endpoint: Endpoint) => void;
+  /** By the supervisor to the predecessor. */
+  readonly send: (word: MoveWord) => void;
+}
+
+export class Taker {
+  readonly #options: TakerOptions;
+  /** By connection id: a copy that is not read. */
+  readonly #adopted = new Map<string, Endpoint>();
+
+  constructor(options: TakerOptions) {
+    this.#options = options;
+  }
+
+  /** Links that are not read yet. */
+  get size(): number {
+    return this.#adopted.size;
+  }
+
+  onOffer(connection: string, snapshot: string, handle: SocketHandle | undefined): void {
+    const { send, trace } = this.#options;
+    const endpoint = handle && this.#adopt(connection, snapshot, handle);
+    if (endpoint === undefined) {
+      handle?.close();
+      // tla: Presence!Refuse
+      trace('Refuse', { connection });
+      send({ what: 'dropped', connection });
+      return;
+    }
+    this.#adopted.set(connection, endpoint);
+    // tla: Presence!Adopt
+    trace('Adopt', { connection });
+    send({ what: 'ready', connection });
+  }
+
+  #adopt(connection: string, base64: string, handle: SocketHandle): Endpoint | undefined {
+    const snapshot = decodeSnapshot(Buffer.from(base64, 'base64'));
+    if (snapshot === undefined || snapshot.id !== connection) return undefined;
+    return this.#options.endpoints.adopt(snapshot, handle);
+  }
+
+  onWord({ what, connection }: { readonly what: 'go' | 'cancel'; connection: string }): void {
+    const { send, trace } = this.#options;
+    const endpoint = this.#adopted.get(connection);
+    this.#adopted.delete(connection);
+    if (what === 'cancel') {
+      endpoint?.leave();
+      // tla: Presence!Drop
+      trace('Drop', { connection });
+      send({ what: 'dropped', connection });
+    } else if (endpoint !== undefined) {
+      // tla: Presence!TakeGo
+      trace('TakeGo', { connection });
+      this.#read(endpoint);
+    }
+  }
+
+  /** The end of the predecessor was seen: nobody else has what is adopted. */
+  onGone(): void {
+    const { changes, trace, wake } = this.#options;
+    const adopted = [...this.#adopted.values()];
+    this.#adopted.clear();
+    // tla: Presence!PredecessorGone
+    trace('PredecessorGone', {});
+    for (const endpoint of adopted) this.#read(endpoint);
+    changes.predecessorGone();
+    wake();
+  }
+
+  /** Its end is told behind its begin, should it end at once. */
+  #read(endpoint: Endpoint): void {
+    const { changes, onTaken, wake } = this.#options;
+    changes.onTaken(endpoint);
+    onTaken(endpoint);
+    endpoint.thaw();
+    wake();
+  }
+
+  /** Nobody passes anything on any more: the predecessor has what was not given. */
+  stop(): void {
+    for (const endpoint of this.#adopted.values()) endpoint.leave();
+    this.#adopted.clear();
+  }
+}

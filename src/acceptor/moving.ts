@@ -1,0 +1,61 @@
+/**
+ * Moving: an acceptor's part in a reload, put together: before its endpoints, and after them.
+ * From: acceptor.ts, with the parts that this needs.  To: the same.
+ * Bound: none of its own.
+ */
+import { systemClock } from '../base/clock.ts';
+import type { Trace } from '../base/trace.ts';
+import type { Endpoints } from './endpoint/endpoints.ts';
+import { spreadBy } from './endpoint/spread.ts';
+import type { LinkChanges } from './linkChanges.ts';
+import { Giver } from './move/giver.ts';
+import { MoveLine } from './move/moveLine.ts';
+import { Moves } from './move/moves.ts';
+import { Taker } from './move/taker.ts';
+import type { DeviceCommands } from './route/deviceCommands.ts';
+import type { Operated } from './shared.ts';
+import type { StreamClient } from './streamClient.ts';
+
+interface Reported {
+  readonly changes: LinkChanges;
+  readonly stream: StreamClient;
+  readonly commands: DeviceCommands;
+  readonly trace: Trace;
+}
+
+interface Out {
+  readonly giver: Giver;
+  readonly line: MoveLine;
+}
+
+/** Endpoints tell it of those that are to be closed while they move. */
+export function giverOf({ start, counters, registry }: Operated, reported: Reported): Out {
+  const { config, incarnation, successorOf, toSupervisor } = start;
+  const { drainPaceMs, childReadyMs: recordMs } = config.limits;
+  const { changes, stream, commands, trace } = reported;
+  const line = new MoveLine(incarnation, successorOf, toSupervisor);
+  const giver = new Giver({
+    ...{ registry, commands, changes, trace, drainPaceMs, recordMs, clock: systemClock },
+    spread: spreadBy(Math.random),
+    wake: () => stream.wake(),
+    mayCome: () => counters.connectsWaiting + counters.establishing > 0,
+    send: line.toSuccessor,
+    onMoved: (figures) => toSupervisor({ type: 'moved', figures }),
+  });
+  return { giver, line };
+}
+
+export function movesOf(
+  { start, operate }: Operated,
+  { changes, stream, trace }: Reported,
+  { giver, line }: Out,
+  endpoints: Endpoints,
+): Moves {
+  const taker = new Taker({
+    ...{ endpoints, changes, trace, send: line.toPredecessor },
+    wake: () => stream.wake(),
+    onTaken: (endpoint) => operate.traces.onTaken(endpoint),
+  });
+  if (start.successorOf !== undefined) changes.follows(start.successorOf);
+  return new Moves({ giver, taker, line, log: start.log });
+}

@@ -6,6 +6,10 @@
  */
 import type { Server } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { within } from '../node/drain.ts';
+
+/** Whoever has connected asks within this time. */
+const END_MS = 500;
 
 /** `node:net` takes a handle of libuv, too; its types do not say so. */
 type ListenOn = (handle: unknown, onListening: () => void) => void;
@@ -30,6 +34,19 @@ export async function listenAt(
     server.once('error', reject);
     (server.listen as ListenOn).call(server, socket, resolve);
   });
+}
+
+/** Takes no more requests; those that have begun are answered, for END_MS at most. */
+export async function closeAt(admin: FastifyInstance): Promise<void> {
+  const { server } = admin;
+  // Idle connections are closed at once, so that they are not asked on any more.
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  await within(END_MS, closed);
+  server.closeAllConnections();
+  // It does not listen any more, which is an error there.
+  await admin.close().catch(() => {});
 }
 
 export function handleOf({ server }: { readonly server: Server }): unknown {

@@ -17,7 +17,7 @@ import {
 } from '../node/ipc.ts';
 import { makeAdmin } from './admin.ts';
 import { AdminGuard } from './adminGuard.ts';
-import { handleOf, listenAt } from './adminSocket.ts';
+import { closeAt, handleOf, listenAt } from './adminSocket.ts';
 import { AlarmWatch } from './alarmWatch.ts';
 import { addApi } from './api.ts';
 import { ChildChannels } from './childChannels.ts';
@@ -114,7 +114,7 @@ export async function startObserver(
       alarms.stop();
       traces.close();
       await within(END_MS, streams.close());
-      await admin.close();
+      await closeAt(admin);
       await control.close();
       await children.close();
     },

@@ -1,6 +1,7 @@
 /** `owsla reload` on a real node: what goes on, what is refused, and what each asker is told. */
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,6 +60,19 @@ async function status(): Promise<StatusAnswer> {
   return JSON.parse(await node.page('/api/v1/status')) as StatusAnswer;
 }
 
+/** On a connection of its own, as load balancers ask; what went wrong when there is no answer. */
+function healthAt(port: number): Promise<string> {
+  return new Promise((resolve) => {
+    const asked = get(
+      { port, host: '127.0.0.1', path: '/health/ready', agent: false },
+      (answer) => {
+        answer.setEncoding('utf8').once('data', resolve);
+      },
+    );
+    asked.once('error', (error) => resolve(String(error)));
+  });
+}
+
 const CHILDREN = ['observer', 'registrar', 'acceptor 1', 'acceptor 2'];
 const pids = () => CHILDREN.map((child) => node.childPid(child));
 
@@ -69,7 +83,7 @@ t.test('every process is replaced, in order; health and connects never fail', as
   let isOver = false;
   const asking = (async () => {
     while (!isOver) {
-      const health = await node.page('/health/ready').catch((error) => String(error));
+      const health = await healthAt(node.adminPort);
       if (!health.startsWith('{"ready":true')) faults.push(health);
       const socket = connect(node.port, '127.0.0.1');
       socket.on('error', (error) => faults.push(error.message));
@@ -132,7 +146,7 @@ for (const [what, text, sentence] of REFUSED.slice(0, 2)) {
 
 t.test('a listener more: it listens; a listener less: it does not', async (t) => {
   const unix = join(folder, 'more.sock');
-  write(`listeners: [{ name: more, unix: ${unix}, auth: none, 'proxy-protocol': off }]\n`);
+  write(`listeners: [{ name: more, unix: ${unix}, auth: none, 'proxy-protocol': none }]\n`);
 
   const { code, stderr, end } = await reload();
   t.equal(code, 0, stderr || `${end?.why}`);

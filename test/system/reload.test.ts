@@ -10,7 +10,7 @@ import type { ReloadFacts } from '../../src/node/reloadFacts.ts';
 import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
-import { Device, hello } from '../helpers/fakes/device.ts';
+import { Device, END, hello, request } from '../helpers/fakes/device.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Cli } from '../helpers/processes/cli.ts';
 import { Server } from '../helpers/processes/server.ts';
@@ -30,6 +30,7 @@ const limits = {
   drainPaceMs: 100,
   lingerMs: 100,
   reloadMs: 3_000,
+  reportMs: 500,
   reloadQuietMs: 500,
 };
 const flags = ['--config', file, '--run-dir', runDir];
@@ -161,6 +162,24 @@ t.test('a listener more: it listens; a listener less: it does not', async (t) =>
   const socket = connect(unix);
   const error = await new Promise((resolve) => socket.once('error', resolve));
   t.match(error, { code: 'ENOENT' });
+});
+
+t.test('500 quiet links: none is closed, and each is read afterwards', async (t) => {
+  const names = Array.from({ length: 500 }, (_, at) => `quiet-${at}`);
+  const devices = await Promise.all(names.map((name) => Device.open(node.port, name)));
+  const items = devices.map((device) => device.next());
+  let closed = 0;
+  for (const device of devices) device.socket.once('close', () => (closed += 1));
+
+  const { code, end } = await reload();
+
+  t.equal(code, 0, `${end?.why}`);
+  t.match(end, { moved: 500, left: 0, drained: 0 });
+  t.equal(closed, 0);
+  for (const [at, device] of devices.entries()) device.send(request(at + 1));
+  const answers = await Promise.all(items);
+  t.ok(answers.every((answer) => answer !== END && answer.type === TYPE.REPLY));
+  for (const device of devices) device.socket.destroy();
 });
 
 t.test('by HTTP it takes the token, and says what has begun', async (t) => {

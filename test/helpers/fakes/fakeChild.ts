@@ -1,11 +1,12 @@
 /**
  * Fake child: speaks the supervisor's IPC and does whatever FAKE_CHILD says, and nothing else.
  * From: FAKE_CHILD, a JSON map of a child's role or index to what it does; '*' for all others.
+ * FAKE_NEXT: the same for those that a reload starts (superviseFake.ts).
  * To: the supervisor under test, in place of src/supervisor/child.ts; and a line that it has begun.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { FromChild, StartMessage, ToChild } from '../../../src/node/ipc.ts';
+import type { FromChild, PassMessage, StartMessage, ToChild } from '../../../src/node/ipc.ts';
 
 export const DEEDS = [
   'good',
@@ -21,11 +22,21 @@ export const DEEDS = [
   /** Has heartbeats, and is not ready. */
   'waits',
   'stubborn',
+  /** A successor that ends as soon as links come. */
+  'crash-moving',
+  /** A predecessor that ends as soon as links go. */
+  'crash-leaving',
 ] as const;
 export type Deed = (typeof DEEDS)[number];
 
 const BEAT_MS = 100;
-const plan = JSON.parse(process.env.FAKE_CHILD ?? '{}') as Record<string, Deed>;
+const plans = [process.env.FAKE_CHILD, process.env.FAKE_NEXT].map(
+  (plan) => JSON.parse(plan ?? '{}') as Record<string, Deed>,
+);
+/** Marks what a reload starts. */
+export const NEXT = 'next';
+let start: StartMessage | undefined;
+let deed: Deed = 'good';
 
 function send(message: FromChild): void {
   process.send?.(message);
@@ -39,10 +50,23 @@ function isLaterLife({ role, index, folder }: StartMessage): boolean {
   return false;
 }
 
-function onStart(start: StartMessage): void {
+function tell(fields: object): void {
+  process.stdout.write(`${JSON.stringify(fields)}\n`);
+}
+
+function onStart(told: StartMessage): void {
+  start = told;
+  const { role, index, config } = start;
+  const isNext = config.adminTokenFile === NEXT;
+  const plan = plans[isNext ? 1 : 0] ?? {};
+  deed = plan[role] ?? plan[index] ?? plan['*'] ?? 'good';
+  tell({ msg: 'fake begun', role, index, isNext, successorOf: start.successorOf });
+  if (start.isWaiting) send({ type: 'loaded' });
+  else serve(start);
+}
+
+function serve(start: StartMessage): void {
   const { role, index } = start;
-  const deed = plan[role] ?? plan[index] ?? plan['*'] ?? 'good';
-  process.stdout.write(`${JSON.stringify({ msg: 'fake begun', role, index })}\n`);
   if (deed === 'crash') process.exit(3);
   if (deed === 'end') process.exit(0);
   const isLater = deed.endsWith('-later') && isLaterLife(start);
@@ -64,7 +88,29 @@ function onStart(start: StartMessage): void {
 
 function onMessage(message: ToChild): void {
   if (message.type === 'start') onStart(message);
+  if (message.type === 'begin' && start) serve(start);
+  if (message.type === 'give') send({ type: 'given' });
+  if (message.type === 'gone')
+    tell({ msg: 'fake gone', index: start?.index, of: message.acceptor });
+  if (message.type === 'move') onMove(message.to);
+  if (message.type === 'pass') onPass(message);
   if (message.type === 'drain') process.exit(0);
+}
+
+/** The handles and links of a real one take their way through the supervisor, as this does. */
+function onMove(to: string): void {
+  if (deed === 'crash-leaving') process.exit(3);
+  const from = start?.incarnation ?? '';
+  send({ type: 'pass', from, to, word: { what: 'listeners-end' } });
+}
+
+function onPass({ from, to, word }: PassMessage): void {
+  if (deed === 'crash-moving') process.exit(3);
+  if (word.what === 'listeners-end') {
+    send({ type: 'pass', from: to, to: from, word: { what: 'listening' } });
+  } else {
+    send({ type: 'moved', figures: { moved: 5, left: 1, drained: 2, ms: 3 } });
+  }
 }
 
 process.on('SIGINT', () => {});

@@ -12,8 +12,9 @@ export function startFake(
   acceptors: number,
   deeds: Record<string, Deed> = {},
   limits: readonly string[] = [],
+  more: Readonly<Record<string, string>> = {},
 ): Cli {
-  const env = { FAKE_CHILD: JSON.stringify(deeds) };
+  const env = { FAKE_CHILD: JSON.stringify(deeds), ...more };
   const quick = ['heartbeatChildMs=100', 'restartWindowMs=30s', ...limits];
   const cli = new Cli([String(acceptors), ...quick], { env, script });
   t.teardown(() => cli.destroy());

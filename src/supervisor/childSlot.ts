@@ -70,7 +70,7 @@ export interface ChildSlot {
   why: string | undefined;
   pause: NodeJS.Timeout | undefined;
   /** What it has done of a reload. */
-  deed: 'none' | 'loaded' | MovedMessage;
+  deed: 'none' | 'loaded' | 'given' | MovedMessage;
   restarts: number;
   /** Of registrar and observer. */
   helper: HelperState;

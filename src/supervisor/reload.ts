@@ -163,7 +163,7 @@ export class Reload {
     } else if (message.type === 'loaded') {
       slot.deed = 'loaded';
     } else if (message.type === 'given') {
-      this.#replace.onGiven(handle as Handle | undefined);
+      this.#replace.onGiven(slot, handle as Handle | undefined);
     } else if (message.type === 'reload') {
       this.ask(message.by);
     }

@@ -129,10 +129,13 @@ export class Replace {
   async #take(observer: ChildSlot): Promise<void> {
     if (observer.state !== 'ready') return;
     notify(observer, { type: 'give' });
-    await this.#until(() => this.#given !== undefined || hasEnded(observer));
+    const until = performance.now() + observer.edition.config.limits.childReadyMs;
+    const isLate = () => performance.now() > until;
+    await this.#until(() => observer.deed === 'given' || hasEnded(observer) || isLate());
   }
 
-  onGiven(handle: Handle | undefined): void {
+  onGiven(observer: ChildSlot, handle: Handle | undefined): void {
+    observer.deed = 'given';
     this.#given?.close();
     this.#given = handle;
   }

@@ -16,7 +16,14 @@ const steps = fc.oneof(
   { weight: 4, arbitrary: link.map<Step>((at) => (world) => world.send(at)) },
   { weight: 4, arbitrary: link.map<Step>((at) => (world) => world.read(at)) },
   { weight: 3, arbitrary: link.map<Step>((at) => (world) => world.settle(at)) },
-  { weight: 1, arbitrary: link.map<Step>((at) => (world) => world.close(at, 'taken-over')) },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(link, which).map<Step>(
+      ([at, name]) =>
+        (world) =>
+          world.close(at, world[name], 'taken-over'),
+    ),
+  },
   { weight: 1, arbitrary: fc.constant<Step>((world) => world.tick(5_000)) },
   {
     weight: 3,

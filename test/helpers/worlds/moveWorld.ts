@@ -116,6 +116,7 @@ class MovingLink {
   thaw(): void {
     if (this.state !== 'moving') return;
     this.state = 'open';
+    assert.equal(this.kernel.readers.size, 0, 'another one reads');
     this.kernel.readers.add(this.process);
     if (this.#owed) this.close(this.#owed.reason);
   }
@@ -331,10 +332,8 @@ export class MoveWorld {
     for (const one of [this.before, this.after]) one.link(this.kernel(at).id)?.settle();
   }
 
-  close(at: number, reason: OwedClose['reason']): void {
-    for (const one of [this.before, this.after]) {
-      if (one.isAlive) one.link(this.kernel(at).id)?.close(reason);
-    }
+  close(at: number, of: Process, reason: OwedClose['reason']): void {
+    if (of.isAlive) of.link(this.kernel(at).id)?.close(reason);
     this.#noteHeld();
   }
 
@@ -352,6 +351,8 @@ export class MoveWorld {
   answer(): void {
     for (const one of [this.before, this.after]) {
       for (const [link] of one.unanswered.splice(0)) {
+        const hasMoved = link.state === 'closed' && one.isAlive;
+        assert.ok(!hasMoved || link.kernel.isOver, 'it has moved before its answer came');
         if (link.state !== 'open' || !one.isAlive) continue;
         const open = one.commands.openOf(link as unknown as Endpoint);
         for (let id = 1; open > 0 && id < 200; id += 1) {
@@ -391,8 +392,14 @@ export class MoveWorld {
   /** Once nothing changes any more. */
   checkEnd(): void {
     this.check();
-    for (const { id, isOver, readers, sent, handled } of this.kernels) {
+    const isWhole = this.before.isAlive && this.after.isAlive;
+    for (const { id, isOver, readers, sent, handled, bye } of this.kernels) {
+      assert.ok(!isWhole || !isOver || bye !== '', `${id} was dropped without a word`);
       if (isOver) continue;
+      const saidGone = this.before.told.some(([what, , , why, connection]) => {
+        return what === 'unsent' && why === 'gone' && connection === id;
+      });
+      assert.ok(!isWhole || !saidGone, `${id} is there, and was said to be gone`);
       assert.equal(readers.size, 1, `${id} hangs`);
       assert.equal(handled.length, sent, `${id}: all was handled`);
     }

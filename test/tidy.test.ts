@@ -211,7 +211,7 @@ const LAYERS: readonly Layer[] = [
       ...['src/base/', 'src/node/alarmNames.ts', 'src/broker/', 'src/registrar/store/'],
       'node:crypto',
     ],
-    types: ['pino'],
+    types: ['pino', 'src/node/ipc.ts'],
   },
   {
     holds: 'src/registrar/',

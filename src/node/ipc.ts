@@ -82,7 +82,7 @@ export interface NodeMessage {
   readonly restarts: Readonly<Record<ChildRole, number>>;
   /**
    * Named before the successor is told to start, and as long as any acceptor at the end of a chain
-   * of them lives: rows of ended ones wait for what it says. In the order of the successors' starts.
+   * of them lives: rows of ended ones wait for what it says. In the order of their starts.
    */
   readonly successions?: readonly Succession[];
   /** The last reload of this node. */

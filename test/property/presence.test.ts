@@ -31,6 +31,35 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('subscribe' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(100) }) },
 );
+
+/** Two more acceptors at most: a successor, and one that has come back. */
+const any = fc.nat({ max: ACCEPTORS + 1 });
+const ofMoves = fc.oneof(
+  { weight: 12, arbitrary: step },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('succeed' as const), acceptor: any }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('give' as const), acceptor: any }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('take' as const), acceptor: any }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('seeGone' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('retire' as const), acceptor: any }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('send' as const), acceptor: any }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('receive' as const), acceptor: any }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('obey' as const), acceptor: any }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('disconnect' as const), acceptor: any }) },
+);
+type MoveStep = typeof ofMoves extends fc.Arbitrary<infer S> ? S : never;
+
+async function performMove(world: World, step: MoveStep): Promise<void> {
+  const at = 'acceptor' in step ? world.acceptors[step.acceptor] : undefined;
+  if (step.do === 'succeed') world.succeed(step.acceptor);
+  else if (step.do === 'give') {
+    if (at) world.give(at);
+  } else if (step.do === 'take') {
+    if (at) world.take(at);
+  } else if (step.do === 'seeGone') world.seeGone();
+  else if (step.do === 'retire') world.retire(step.acceptor);
+  else await perform(world, step);
+}
+
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
 async function perform(world: World, step: Step): Promise<void> {
@@ -66,6 +95,18 @@ t.test('presence: after any steps and crashes, rows, links and subscribers agree
     fc.asyncProperty(fc.array(step, { maxLength: 120, size: 'max' }), async (steps) => {
       const world = new World(ACCEPTORS);
       for (const step of steps) await perform(world, step);
+      await world.settle();
+      world.check();
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+t.test('presence: the same while links move to successors that may die', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(ofMoves, { maxLength: 120, size: 'max' }), async (steps) => {
+      const world = new World(ACCEPTORS);
+      for (const step of steps) await performMove(world, step);
       await world.settle();
       world.check();
     }),

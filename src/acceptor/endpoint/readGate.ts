@@ -105,8 +105,8 @@ export class ReadGate<L extends GatedLink> {
   }
 
   /**
-   * `release` wakes from 'in-flight', `heavy` from 'memory', a verdict from 'identity', `unhush` from
-   * 'moving'; the others are waited for here.
+   * `release` wakes from 'in-flight', `heavy` from 'memory', a verdict from 'identity', `unhush`
+   * from 'moving'; the others are waited for here.
    */
   pause(link: L, obstacle: Exclude<Obstacle, 'over'>): void {
     if (obstacle === 'outbox') link.awaitOutbox();

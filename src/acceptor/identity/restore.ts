@@ -10,7 +10,7 @@ import type { ProtocolRestorer } from '../../wire/protocol.ts';
 import type { Restorer } from '../endpoint/routes.ts';
 import { filterOf } from './topics.ts';
 
-/** `keys`: of a listener, by their ids. `onAdopted` counts it where links of an address are limited. */
+/** `keys`: of a listener, by their ids. `onAdopted`: where links of an address are limited. */
 export function restorerOf(
   listeners: readonly ListenerConfig[],
   protocol: ProtocolRestorer,

@@ -39,7 +39,7 @@ export interface GiverOptions {
   readonly drainPaceMs: number;
   /** So long the registrar has to say that it knows of the moves. */
   readonly recordMs: number;
-  readonly commands: Pick<DeviceCommands, 'openOf' | 'park' | 'unpark' | 'moved'>;
+  readonly commands: Pick<DeviceCommands, 'openOf' | 'park' | 'unpark'>;
   readonly changes: Pick<LinkChanges, 'onGiven' | 'given' | 'successorGone'>;
   /** The stream to the registrar has something to send. */
   readonly wake: () => void;
@@ -216,13 +216,13 @@ export class Giver {
   /** Its word is too late if the link is wanted back. */
   #onReady(connection: string, { endpoint, state }: Offer): void {
     if (state !== 'offered') return;
-    const { commands, changes, send, wake, trace } = this.#options;
+    const { changes, send, wake, trace } = this.#options;
     this.#offers.delete(connection);
     this.#moved += 1;
     // tla: Presence!Go
     trace('Go', { connection });
+    // Commands that wait for it are looked at when it leaves: they find it there.
     changes.onGiven(endpoint);
-    commands.moved(endpoint);
     endpoint.leave();
     send({ what: 'go', connection });
     wake();

@@ -141,18 +141,11 @@ export class DeviceCommands {
     if (!this.#parked.has(endpoint)) this.#parked.set(endpoint, []);
   }
 
-  /** It stays. */
+  /** It stays; or it has left, and they are said to be unsent. */
   unpark(endpoint: CommandLink): void {
     const parked = this.#parked.get(endpoint) ?? [];
     this.#parked.delete(endpoint);
     for (const command of parked) this.onCommand(command);
-  }
-
-  /** Another acceptor has it, and sends what was not sent here. */
-  moved(endpoint: CommandLink): void {
-    const parked = this.#parked.get(endpoint) ?? [];
-    this.#parked.delete(endpoint);
-    for (const command of parked) this.#sayMoved(command);
   }
 
   #sayMoved(command: ToLink): void {
@@ -232,7 +225,7 @@ export class DeviceCommands {
   onEnd(endpoint: CommandLink): void {
     this.#links.delete(endpoint);
     this.#last.delete(endpoint);
-    // Its end is known here before they are looked at: it has none of them.
+    // It is found no more: they are said to be unsent.
     this.unpark(endpoint);
   }
 }

@@ -30,7 +30,7 @@ interface Open {
   /** The same moment on the monotonic clock, which ends it here. */
   readonly endsAt: number;
   isTaken: boolean;
-  /** Its link has moved, and it was not sent there: it is, once the link's new acceptor is known. */
+  /** Its link has moved, and it was not sent: it is, once the link's new acceptor is known. */
   parked?: ToLink;
 }
 

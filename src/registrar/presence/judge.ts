@@ -21,7 +21,7 @@ import type { Successions } from './successions.ts';
 import type { TakeoverThrottle } from './takeoverThrottle.ts';
 
 /** The result of one batch. */
-export interface Outcome {
+export interface BatchOutcome {
   readonly rows: Map<string, Row>;
   readonly changed: Set<string>;
   readonly events: OutboxEvent[];
@@ -55,7 +55,7 @@ export class Judge {
   }
 
   /** A link was told of, or has waited long enough. */
-  up(given: Up, outcome: Outcome): void {
+  up(given: Up, outcome: BatchOutcome): void {
     const { clock, onClone, limits, trace } = this.#options;
     const { device, connection, acceptor } = given;
     outcome.shown.push({ acceptor, connection });
@@ -81,7 +81,7 @@ export class Judge {
   }
 
   /** Of this link and the one that waits with its takeover, the later; the other has to close. */
-  #latest(given: Up, { closes }: Outcome): Up {
+  #latest(given: Up, { closes }: BatchOutcome): Up {
     const { device, connection, acceptor } = given;
     const held = this.#options.throttle.held(device);
     if (held === undefined) return given;
@@ -96,7 +96,7 @@ export class Judge {
   }
 
   /** A link is over, by its acceptor's word or because that has ended. */
-  down(down: Down, outcome: Outcome): void {
+  down(down: Down, outcome: BatchOutcome): void {
     const held = this.#options.throttle.held(down.device);
     if (held?.connection === down.connection) this.#options.throttle.release(down.device);
     const { row } = applyRules(outcome.rows.get(down.device), down, outcome.floor);
@@ -110,7 +110,7 @@ export class Judge {
     if (waiting) this.up(waiting, outcome);
   }
 
-  #change(row: Row, { rows, changed, events, reasons, lastEvent, epoch }: Outcome): void {
+  #change(row: Row, { rows, changed, events, reasons, lastEvent, epoch }: BatchOutcome): void {
     const { device, online, reason } = row;
     reasons.push(reason);
     rows.set(device, row);
@@ -121,7 +121,7 @@ export class Judge {
 }
 
 /** The row names another acceptor; there is no event. */
-function move(row: Row, { rows, changed }: Outcome): void {
+function move(row: Row, { rows, changed }: BatchOutcome): void {
   rows.set(row.device, row);
   changed.add(row.device);
 }

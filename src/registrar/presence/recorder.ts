@@ -14,7 +14,7 @@ import type { CommandWrites } from '../store/commandRows.ts';
 import type { Down, HeldLink, Row, Up } from '../store/presenceRules.ts';
 import type { Opened, OutboxEvent, Store } from '../store/store.ts';
 import { Changes, type HeirStep, isChange, type Step, type Sweep } from './changes.ts';
-import { Judge, type Outcome } from './judge.ts';
+import { Judge, type BatchOutcome } from './judge.ts';
 import { Successions } from './successions.ts';
 import { TakeoverThrottle } from './takeoverThrottle.ts';
 
@@ -272,7 +272,7 @@ export class Recorder {
     const known = devices.length > 0 ? await store.read([...new Set(devices)]) : [];
     const rows = new Map(known.map((row) => [row.device, row]));
     const none = { events: [], reasons: [], closes: [], sweeps: [], shown: [], heirs: [] };
-    const outcome: Outcome = { rows, changed: new Set(), ...none, ...this.#at() };
+    const outcome: BatchOutcome = { rows, changed: new Set(), ...none, ...this.#at() };
     for (const step of steps) this.#step(step, start, outcome);
     const { changed, events, reasons, closes, sweeps } = outcome;
     const settled = settledTo();
@@ -320,25 +320,25 @@ export class Recorder {
   }
 
   /** What rows and events of this batch count on from. */
-  #at(): Pick<Outcome, 'floor' | 'epoch' | 'lastEvent'> {
+  #at(): Pick<BatchOutcome, 'floor' | 'epoch' | 'lastEvent'> {
     const { epoch = 0 } = this.#opened ?? {};
     return { floor: this.#floor, epoch, lastEvent: this.#lastEvent };
   }
 
-  #step(step: Step, start: number, outcome: Outcome): void {
+  #step(step: Step, start: number, outcome: BatchOutcome): void {
     if (step.kind === 'sweep') this.#beginSweep(step.sweep, outcome);
     else if (step.kind === 'heir') this.#heir(step, outcome);
     else if (step.kind === 'up') this.#judge.up({ ...step, start }, outcome);
     else this.#judge.down(step, outcome);
   }
 
-  #heir({ acceptor, of }: HeirStep, { heirs }: Outcome): void {
+  #heir({ acceptor, of }: HeirStep, { heirs }: BatchOutcome): void {
     // tla: Presence!Heir
     this.#options.trace('Heir', { acceptor });
     heirs.push(of);
   }
 
-  #beginSweep(sweep: Sweep, { sweeps }: Outcome): void {
+  #beginSweep(sweep: Sweep, { sweeps }: BatchOutcome): void {
     const { acceptor, seen } = sweep;
     if (!this.#isCurrent(sweep)) return;
     // tla: Presence!HandedOver, Presence!ExitSeen

@@ -96,7 +96,7 @@ function ruleUp(row: Row | undefined, up: Up, floor: number, hasMoved: HasMoved)
     return { row: { ...link, seq: floor + 1, online: true, reason: 'connected' } };
   }
   if (row.connection === up.connection && row.online) {
-    // A hand-over shows again what is known; or a link that has moved. The earlier one's word is old.
+    // Shown again by a hand-over; or it has moved. What an earlier acceptor says of it is old.
     const { acceptor } = up;
     return hasMoved(row.acceptor, acceptor) ? { row: { ...row, acceptor }, isMove: true } : NOTHING;
   }

@@ -11,6 +11,7 @@ import { makeLimits } from '../../../src/base/limits.ts';
 import { makePresenceCounters } from '../../../src/base/metrics.ts';
 import { noTrace } from '../../../src/base/trace.ts';
 import type { Publishing } from '../../../src/broker/publisher.ts';
+import type { Succession } from '../../../src/node/ipc.ts';
 import type { ToRegistrar } from '../../../src/node/messages.ts';
 import { Notifier } from '../../../src/registrar/presence/notifier.ts';
 import { Recorder } from '../../../src/registrar/presence/recorder.ts';
@@ -98,8 +99,14 @@ export class Acceptor {
   readonly links = new Map<string, OpenLink>();
   readonly changes: LinkChanges;
   stream: ToRegistrar[] | undefined;
-  /** Takeovers on their way here. */
+  /** Takeovers on their way here, and what is on record as the successor's. */
   back: string[] = [];
+  recorded: string[] = [];
+  /** To which its links move, while that lives; and whose come here. */
+  heir: Acceptor | undefined;
+  predecessor: Acceptor | undefined;
+  /** "go" is said, and has not come there. */
+  given: OpenLink[] = [];
 
   constructor(name: string) {
     this.name = name;
@@ -118,6 +125,10 @@ export class World {
   readonly acceptors: Acceptor[] = [];
   /** Their streams may hold something still. */
   readonly dead: Acceptor[] = [];
+  /** Ends that neither the predecessor nor the successor knows of. */
+  #unseen: Acceptor[] = [];
+  /** Of this start of the node. */
+  #successions: Succession[] = [];
   /** How far the wall clock is, which people set. */
   ahead = 0;
   readonly changes: Event[] = [];
@@ -147,13 +158,78 @@ export class World {
     this.dead.length = 0;
     this.#node += 1;
     this.acceptors.length = 0;
+    this.#unseen = [];
+    this.#successions = [];
     for (let at = 0; at < acceptors; at += 1) this.#fork();
     this.startRegistrar();
   }
 
-  #fork(): void {
+  #fork(): Acceptor {
     this.#count += 1;
-    this.acceptors.push(new Acceptor(`acceptor-${this.#count}`));
+    const acceptor = new Acceptor(`acceptor-${this.#count}`);
+    this.acceptors.push(acceptor);
+    return acceptor;
+  }
+
+  // Moves.
+
+  /** From now on its links may move to a new one. One reload at a time. */
+  succeed(at: number): void {
+    const acceptor = this.acceptors[at];
+    const isBusy = this.acceptors.some((one) => one.heir || one.predecessor);
+    if (acceptor === undefined || isBusy || this.#unseen.length > 0) return;
+    const heir = this.#fork();
+    acceptor.heir = heir;
+    heir.predecessor = acceptor;
+    heir.changes.follows(acceptor.name);
+    this.#successions.push({ of: acceptor.name, by: heir.name });
+    this.tellNode();
+  }
+
+  /** Go is said. */
+  give(acceptor: Acceptor): void {
+    if (acceptor.heir === undefined) return;
+    for (const link of acceptor.links.values()) {
+      acceptor.links.delete(link.id);
+      acceptor.given.push(link);
+      acceptor.changes.onGiven(link);
+      return;
+    }
+  }
+
+  /** It comes to the successor, if that lives. */
+  take(acceptor: Acceptor): void {
+    const { heir } = acceptor;
+    const link = acceptor.given.shift();
+    if (heir === undefined || link === undefined) return;
+    if (!this.acceptors.includes(heir)) return;
+    const taken = { ...link, acceptor: heir, before: {} };
+    heir.links.set(link.id, taken);
+    heir.changes.onTaken(taken);
+  }
+
+  /** Each learns of the other's end, behind all that came from it. */
+  seeGone(): void {
+    for (const dead of this.#unseen.splice(0)) {
+      const { heir, predecessor } = dead;
+      if (heir && this.acceptors.includes(heir)) {
+        while (dead.given.length > 0) this.take(dead);
+        heir.predecessor = undefined;
+        heir.changes.predecessorGone();
+      }
+      if (predecessor && this.acceptors.includes(predecessor)) {
+        predecessor.heir = undefined;
+        predecessor.given = [];
+        predecessor.changes.successorGone();
+      }
+    }
+  }
+
+  /** A predecessor that has no link left ends when the registrar knows of all moves. */
+  retire(at: number): void {
+    const acceptor = this.acceptors[at];
+    if (acceptor?.heir === undefined || acceptor.changes.given > 0) return;
+    if (acceptor.links.size + acceptor.given.length === 0) this.killAcceptor(at);
   }
 
   startRegistrar(): void {
@@ -182,6 +258,10 @@ export class World {
       trace: noTrace,
       counters: makePresenceCounters(),
       onTakeover: (link) => this.#takeover(link),
+      onRecorded: (acceptor, connections) => {
+        const to = this.acceptors.find(({ name }) => name === acceptor);
+        if (to?.stream) to.recorded.push(...connections);
+      },
       onOpen: (opened) => notifier.onOpen(opened),
       onCommit: (events) => notifier.onCommit(events),
       onClone: (device) => this.clones.push(device),
@@ -192,7 +272,8 @@ export class World {
 
   /** The supervisor's word. Acceptors that died since are missing in it. */
   tellNode(): void {
-    this.#recorder?.onNode(this.acceptors.map(({ name }) => name));
+    const live = this.acceptors.map(({ name }) => name);
+    this.#recorder?.onNode(live, this.#successions);
   }
 
   async write(store: MemoryStore, batch: Batch): Promise<number> {
@@ -217,17 +298,21 @@ export class World {
   cut(acceptor: Acceptor): void {
     acceptor.stream = undefined;
     acceptor.back = [];
+    acceptor.recorded = [];
     acceptor.changes.lost();
   }
 
   killAcceptor(at: number): void {
     const [dead] = this.acceptors.splice(at, 1);
-    if (dead) this.dead.push(dead);
-    this.#fork();
+    if (dead === undefined) return;
+    this.dead.push(dead);
+    if (dead.heir || dead.predecessor) this.#unseen.push(dead);
+    else this.#fork();
   }
 
   connect(device: string, at: number): void {
-    const acceptor = this.acceptors[at] as Acceptor;
+    const acceptor = this.acceptors[at];
+    if (acceptor === undefined) return;
     this.#clock += 1;
     this.#count += 1;
     const id = `connection-${this.#count}`;
@@ -261,6 +346,8 @@ export class World {
     const { name } = acceptor;
     if (!message || !recorder) return;
     if (message[0] === 'begin') recorder.begin(name);
+    else if (message[0] === 'moved') recorder.moved(name, message[1]);
+    else if (message[0] === 'heir') recorder.heir(name, message[1]);
     else if (message[0] === 'end') recorder.handedOver(name);
     else if (message[0] === 'up') {
       const [, device, connection, acceptedUs, at] = message;
@@ -278,6 +365,7 @@ export class World {
 
   /** A takeover reaches its acceptor. Never for the newest link of a device. */
   obey(acceptor: Acceptor): void {
+    acceptor.changes.onRecorded(acceptor.recorded.splice(0, 1));
     const connection = acceptor.back.shift();
     if (connection === undefined || !acceptor.links.has(connection)) return;
     const at = this.#accepted.findIndex(({ id }) => id === connection);
@@ -347,6 +435,8 @@ export class World {
     this.failures = 0;
     this.startRegistrar();
     for (let round = 0; round < 3; round += 1) {
+      for (const acceptor of this.acceptors) while (acceptor.given.length) this.take(acceptor);
+      this.seeGone();
       this.tellNode();
       await this.#settleOnce();
       this.pass(LIMITS.takeoverDampMs + 1);
@@ -361,7 +451,9 @@ export class World {
         while (acceptor.stream?.length) this.receive(acceptor);
       }
       while (await this.work());
-      for (const acceptor of this.acceptors) while (acceptor.back.length) this.obey(acceptor);
+      for (const acceptor of this.acceptors) {
+        while (acceptor.back.length + acceptor.recorded.length) this.obey(acceptor);
+      }
       await this.#notifier?.makeRoom();
       while (this.#sent.length + this.#delivered.length > 0) {
         this.deliver();
@@ -383,10 +475,12 @@ export class World {
     this.#checkSeqs();
   }
 
-  #checkRow({ device, online, connection, seq }: Row): void {
+  #checkRow({ device, online, connection, seq, acceptor }: Row): void {
     const links = this.acceptors.flatMap((acceptor) => [...acceptor.links.values()]);
     const open = links.filter(({ deviceId }) => deviceId === device).map(({ id }) => id);
     assert.deepEqual(open, online ? [connection] : [], `the open links of ${device}`);
+    const [holder] = links.filter(({ id }) => online && id === connection);
+    if (holder) assert.equal(acceptor, holder.acceptor.name, `who has the link of ${device}`);
     for (const [at, view] of this.#subscribers.entries()) {
       const last = view.get(device);
       assert.deepEqual([last?.seq, last?.online], [seq, online], `subscriber ${at} of ${device}`);
@@ -396,6 +490,8 @@ export class World {
   /** Every change of a row added 1. */
   #checkSeqs(): void {
     const seqs = new Map<string, number>();
+    const begun = this.changes.filter(({ online }) => online).map(({ connection }) => connection);
+    assert.equal(begun.length, new Set(begun).size, 'no link begins twice');
     for (const { device, seq } of this.changes) {
       const known = seqs.get(device);
       if (known !== undefined) assert.equal(seq, known + 1, device);

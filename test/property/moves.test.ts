@@ -1,0 +1,95 @@
+/** Moves in any order of words, closes, messages and deaths: one reader at most, and none hangs. */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import t from 'tap';
+import { MoveWorld } from '../helpers/worlds/moveWorld.ts';
+
+const LINKS = 3;
+const link = fc.nat({ max: LINKS - 1 });
+const which = fc.constantFrom('before' as const, 'after' as const);
+
+type Step = (world: MoveWorld) => void;
+
+const steps = fc.oneof(
+  { weight: 4, arbitrary: fc.constant<Step>((world) => world.tick()) },
+  { weight: 10, arbitrary: which.map<Step>((name) => (world) => void world.pass(world[name])) },
+  { weight: 4, arbitrary: link.map<Step>((at) => (world) => world.send(at)) },
+  { weight: 4, arbitrary: link.map<Step>((at) => (world) => world.read(at)) },
+  { weight: 3, arbitrary: link.map<Step>((at) => (world) => world.settle(at)) },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(link, which).map<Step>(
+      ([at, name]) =>
+        (world) =>
+          world.close(at, world[name], 'taken-over'),
+    ),
+  },
+  { weight: 1, arbitrary: fc.constant<Step>((world) => world.tick(5_000)) },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(link, which).map<Step>(
+      ([at, name]) =>
+        (world) =>
+          world.command(at, world[name]),
+    ),
+  },
+  { weight: 2, arbitrary: fc.constant<Step>((world) => world.answer()) },
+  { weight: 1, arbitrary: which.map<Step>((name) => (world) => world.kill(world[name])) },
+  { weight: 1, arbitrary: fc.constant<Step>((world) => world.see()) },
+  {
+    weight: 1,
+    arbitrary: link.map<Step>((at) => (world) => {
+      world.after.refuses.add(world.kernel(at).id);
+    }),
+  },
+);
+
+t.test('moves: whatever happens in whatever order', async (t) => {
+  const seen = { moved: 0, back: 0, lost: 0, over: 0 };
+  fc.assert(
+    fc.property(fc.array(steps, { maxLength: 80 }), (taken) => {
+      const world = new MoveWorld(LINKS);
+      world.begin();
+      for (const step of taken) {
+        step(world);
+        world.check();
+      }
+      world.end();
+      world.checkEnd();
+      for (const { isOver, readers } of world.kernels) {
+        if (readers.has(world.after)) seen.moved += 1;
+        else if (readers.has(world.before)) seen.back += 1;
+        else if (isOver) seen.over += 1;
+      }
+    }),
+    { numRuns: 1_500 },
+  );
+  t.ok(seen.moved > 0 && seen.back > 0 && seen.over > 0, JSON.stringify(seen));
+});
+
+t.test('moves: with nothing in the way all links move, and it is told', async () => {
+  const world = new MoveWorld(9);
+  for (let at = 0; at < 9; at += 1) world.send(at);
+  world.begin();
+  world.end();
+  world.checkEnd();
+  for (const { readers } of world.kernels) assert.deepEqual([...readers], [world.after]);
+  assert.equal(world.before.registry.size, 0);
+  assert.deepEqual({ ...world.before.figures, ms: 0 }, { moved: 9, drained: 0, left: 0, ms: 0 });
+});
+
+t.test('moves: what the successor does not take is drained at the end', async () => {
+  const world = new MoveWorld(2);
+  world.after.refuses.add(world.kernel(1).id);
+  world.begin();
+  world.end();
+  world.checkEnd();
+  assert.deepEqual(
+    world.kernels.map(({ isOver, bye }) => [isOver, bye]),
+    [
+      [false, ''],
+      [true, 'draining'],
+    ],
+  );
+  assert.equal(world.before.figures?.drained, 1);
+});

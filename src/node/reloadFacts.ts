@@ -18,6 +18,8 @@ export type ReloadPhase = (typeof RELOAD_PHASES)[number];
 export interface ReloadFacts {
   /** Which one since the node's start: 1, 2, ... */
   readonly number: number;
+  /** How many of them were refused. */
+  readonly refusals: number;
   readonly phase: ReloadPhase;
   /** Who asked for it. */
   readonly by: string;

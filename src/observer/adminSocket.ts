@@ -6,6 +6,7 @@
  */
 import type { Server } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { unbound } from '../base/errors.ts';
 import { within } from '../node/drain.ts';
 
 /** Whoever has connected asks within this time. */
@@ -18,16 +19,26 @@ interface Handled {
   readonly _handle?: unknown;
 }
 
-/** Resolves when it listens; rejects with the system's error. `socket`: undefined to make one. */
+interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Resolves when it listens; rejects with a StartError. `socket`: undefined to make one. */
 export async function listenAt(
   admin: FastifyInstance,
-  place: { readonly host: string; readonly port: number },
+  place: Place,
   socket: unknown,
 ): Promise<void> {
-  if (socket === undefined) {
-    await admin.listen(place);
-    return;
+  try {
+    if (socket === undefined) await admin.listen(place);
+    else await listenOnIt(admin, socket);
+  } catch (error) {
+    throw unbound(`admin port ${place.port}`, place.host, error);
   }
+}
+
+async function listenOnIt(admin: FastifyInstance, socket: unknown): Promise<void> {
   await admin.ready();
   const { server } = admin;
   await new Promise<void>((resolve, reject) => {

@@ -32,6 +32,7 @@ import {
   type SpecList,
   valuesOf,
 } from './nodeStatus.ts';
+import { ReloadFamilies } from './reloadFamilies.ts';
 
 /** Here a node's figure is that of its worst acceptor, because a sum would mean nothing. */
 const WORST_OF: readonly string[] = [
@@ -65,6 +66,7 @@ export class Exposition {
   readonly #kernel = new Map<string, Single>();
   readonly #ready: Single;
   readonly #restarts: Single;
+  readonly #reloads: ReloadFamilies;
   readonly #guestEnds: GuestEnds;
   readonly #alarms: Single;
   readonly #alarmsAt: Single;
@@ -89,6 +91,7 @@ export class Exposition {
     this.#ready = this.#single('gauge', 'owsla_ready', '1 while the node is ready.', []);
     const help = 'Processes restarted, by role.';
     this.#restarts = this.#single('counter', 'owsla_restarts_total', help, ['role']);
+    this.#reloads = new ReloadFamilies(this.#registry);
     this.#alarms = this.#single('gauge', 'owsla_alarm', '1 while it is raised.', ['alarm']);
     const raised = 'When it was raised, in seconds since 1970; 0 while it is not.';
     const alarmAt = 'owsla_alarm_raised_timestamp_seconds';
@@ -133,6 +136,7 @@ export class Exposition {
     this.#fill(this.#commands, registrar, {}, COMMAND_LIST);
     this.#fill(this.#backendAuth, registrar, {}, BACKEND_AUTH_LIST);
     setTo(this.#ready, {}, this.#status.unready(now).length === 0 ? 1 : 0);
+    this.#reloads.fill(this.#status.node?.reload);
     for (const role of CHILD_ROLES) {
       setTo(this.#restarts, { role }, this.#status.restarts()[role]);
     }

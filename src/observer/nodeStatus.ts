@@ -91,19 +91,23 @@ export class NodeStatus {
     this.#node = node;
     this.#heardAt = now;
     const live = new Set<string>();
-    const indexes = new Set<number>();
+    const told = new Set<Entry>();
     for (const { role, index, state, incarnation, why, isBeside } of node.children) {
       if (role === 'observer') continue;
-      indexes.add(index);
       const entry = this.#entryOf(index);
+      told.add(entry);
       if (incarnation !== undefined) {
         live.add(incarnation);
         if (!entry.lives.has(incarnation)) entry.lives.set(incarnation, newLife());
       }
       if (!isBeside) Object.assign(entry, { state, why, incarnation });
     }
-    for (const index of this.#entries.keys()) if (!indexes.has(index)) this.#entries.delete(index);
-    for (const entry of [...this.#entries.values(), this.#registrar]) bury(entry, live);
+    for (const entry of told) bury(entry, live);
+    // A reload may have made fewer acceptors: but some there always are.
+    const hasAcceptors = node.children.some(({ role }) => role === 'acceptor');
+    for (const [index, entry] of this.#entries) {
+      if (hasAcceptors && !told.has(entry)) this.#entries.delete(index);
+    }
   }
 
   /** A reload may have made more acceptors. */

@@ -5,7 +5,6 @@
  * To: nodeStatus.ts, which admin.ts, exposition.ts and nodeQuestions.ts read; control.sock.
  * Bound: none of its own: each part has one.
  */
-import { unbound } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { within } from '../node/drain.ts';
 import {
@@ -80,8 +79,7 @@ export async function startObserver(
   const reload = new NodeReload({ status, ask });
   const asked = { start, status, children, drain, reload, log };
   const answers = nodeQuestions(asked);
-  const live = new Live({ status, children, statusOf: () => statusOf(asked) });
-  const watches = { traces, live };
+  const watches = { traces, live: new Live({ status, children, statusOf: () => statusOf(asked) }) };
   const path = controlSocket(runDir || start.folder);
   const all = { ...askedBy(WHO, answers), ...watchQuestions(watches) };
   const control = new Control({ path, limits, log, answers: all });
@@ -92,13 +90,9 @@ export async function startObserver(
   const admin = makeAdmin(status, exposition, guests, guard, limits);
   addApi(admin, answers);
   const streams = addStreams(admin, watches, guests);
-  try {
-    // Whoever asks waits in its queue until this knows as much as the one before it.
-    if (socket !== undefined) await heard.all();
-    await listenAt(admin, { host: adminHost, port: adminPort }, socket);
-  } catch (error) {
-    throw unbound(`admin port ${adminPort}`, adminHost, error);
-  }
+  // Whoever asks waits in its queue until this knows as much as the one before it.
+  if (socket !== undefined) await heard.all();
+  await listenAt(admin, { host: adminHost, port: adminPort }, socket);
   await control.listen();
   alarms.start();
   return {

@@ -1,7 +1,7 @@
 /**
  * Edition: what a child runs: code on disk, a config, and what that config's files held.
  * From: supervisor.ts, at the start; reload.ts, of what a fresh process has proved.
- * To: children.ts, for each process that it forks: a child that ends is followed by its own edition.
+ * To: children.ts, for each process that it forks: who ends is followed by one of its own edition.
  * Bound: two at once, while one replaces the other.
  */
 import type { Config } from '../base/config.ts';

@@ -81,9 +81,10 @@ export class Reload {
       return false;
     }
     this.#began = performance.now();
-    const number = (this.#facts?.number ?? 0) + 1;
+    const { number: before = 0, refusals = 0 } = this.#facts ?? {};
+    const number = before + 1;
     const figures = { moved: 0, left: 0, drained: 0, ms: 0 };
-    this.#facts = { number, phase: 'proving', by, ...figures, startedAt: Date.now() };
+    this.#facts = { number, refusals, phase: 'proving', by, ...figures, startedAt: Date.now() };
     log.info({ by, reload: number }, 'reload: proving what is on disk');
     this.#options.onChange();
     void this.#run();
@@ -141,8 +142,9 @@ export class Reload {
   }
 
   #end(end: Pick<ReloadFacts, 'phase' | 'why'>): void {
-    this.#note({ ...end, ms: this.#ms() });
     const { log } = this.#options;
+    const refusals = (this.#facts?.refusals ?? 0) + (end.why === undefined ? 0 : 1);
+    this.#note({ ...end, refusals, ms: this.#ms() });
     const { number, by, moved, left, drained, ms } = this.#facts as ReloadFacts;
     const facts = { audit: 'reload', by, reload: number, moved, left, drained, ms };
     if (end.why === undefined) log.info(facts, 'reload done');

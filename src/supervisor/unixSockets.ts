@@ -1,6 +1,7 @@
 /**
  * UnixSockets: the sockets that all acceptors accept from, bound once and never listened on here.
- * From: supervisor.ts, at the start and at a reload.  To: each acceptor, by its channel, before it starts.
+ * From: supervisor.ts, at the start and at a reload.
+ * To: each acceptor, by its channel, before it starts.
  * Bound: one per Unix listener of the config. Closing one removes its file.
  *
  * SO_REUSEPORT shares no Unix socket. One that is bound can be listened on by many processes: they

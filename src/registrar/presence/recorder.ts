@@ -14,7 +14,7 @@ import type { CommandWrites } from '../store/commandRows.ts';
 import type { Down, HeldLink, Row, Up } from '../store/presenceRules.ts';
 import type { Opened, OutboxEvent, Store } from '../store/store.ts';
 import { Changes, type HeirStep, isChange, type Step, type Sweep } from './changes.ts';
-import { Judge, type BatchOutcome } from './judge.ts';
+import { type BatchOutcome, Judge } from './judge.ts';
 import { Successions } from './successions.ts';
 import { TakeoverThrottle } from './takeoverThrottle.ts';
 

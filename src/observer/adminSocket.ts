@@ -8,6 +8,7 @@ import type { Server } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { unbound } from '../base/errors.ts';
 import { within } from '../node/drain.ts';
+import type { Heard } from './heard.ts';
 
 /** Whoever has connected asks within this time. */
 const END_MS = 500;
@@ -24,13 +25,21 @@ interface Place {
   readonly port: number;
 }
 
-/** Resolves when it listens; rejects with a StartError. `socket`: undefined to make one. */
+interface Before {
+  /** Its listening socket; undefined: there was none. */
+  readonly socket?: unknown;
+  readonly heard: Heard;
+}
+
+/** Resolves when it listens; rejects with a StartError. */
 export async function listenAt(
   admin: FastifyInstance,
   place: Place,
-  socket: unknown,
+  { socket, heard }: Before,
 ): Promise<void> {
   try {
+    // Whoever asks waits in its queue until this knows as much as the one before it.
+    if (socket !== undefined) await heard.all();
     if (socket === undefined) await admin.listen(place);
     else await listenOnIt(admin, socket);
   } catch (error) {

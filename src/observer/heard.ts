@@ -4,16 +4,19 @@
  * Bound: HEARD_MS: then it answers with what it knows.
  */
 import { within } from '../node/drain.ts';
+import type { NodeMessage } from '../node/ipc.ts';
 import type { NodeStatus } from './nodeStatus.ts';
 
 const HEARD_MS = 2_000;
 
 export class Heard {
-  readonly #status: Pick<NodeStatus, 'unready'>;
+  readonly #status: NodeStatus;
   #onAll: (() => void) | undefined;
 
-  constructor(status: Pick<NodeStatus, 'unready'>) {
+  /** `node`: the supervisor's word until now. */
+  constructor(status: NodeStatus, node: NodeMessage | undefined) {
     this.#status = status;
+    if (node) status.onNode(node, performance.now());
   }
 
   onReport(): void {

@@ -72,9 +72,7 @@ export async function startObserver(
   });
   const traces = new NodeTraces({ limits, log, node: () => status.node, children });
   const drain = new NodeDrain(children);
-  const heard = new Heard(status);
-  const known = node();
-  if (known) status.onNode(known, performance.now());
+  const heard = new Heard(status, node());
   await children.listen();
   const reload = new NodeReload({ status, ask });
   const asked = { start, status, children, drain, reload, log };
@@ -90,9 +88,7 @@ export async function startObserver(
   const admin = makeAdmin(status, exposition, guests, guard, limits);
   addApi(admin, answers);
   const streams = addStreams(admin, watches, guests);
-  // Whoever asks waits in its queue until this knows as much as the one before it.
-  if (socket !== undefined) await heard.all();
-  await listenAt(admin, { host: adminHost, port: adminPort }, socket);
+  await listenAt(admin, { host: adminHost, port: adminPort }, { socket, heard });
   await control.listen();
   alarms.start();
   return {

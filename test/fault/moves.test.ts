@@ -124,7 +124,8 @@ for (const [nth, death] of DEATHS.entries()) {
     await goesOn(talkers);
 
     const alive = talkers.filter(({ isOver }) => !isOver).length;
-    t.ok(alive >= 2 && alive < DEVICES, `${alive} of ${DEVICES}`);
+    // Only what the one that died alone held is lost: what it had been given, or had not offered.
+    t.ok(alive >= 2, `${alive} of ${DEVICES}`);
     t.equal(relay.links(other), alive, 'and each of them is held by the other');
     t.same(
       talkers.flatMap(({ wrong }) => wrong),

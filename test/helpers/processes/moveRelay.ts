@@ -45,7 +45,13 @@ export interface Death {
   readonly isPassedOn: boolean;
 }
 
+/** The relay's own copy of a handle. */
+interface Copy {
+  close(): void;
+}
+
 interface Mover {
+  readonly handles: Set<Copy>;
   readonly child: ChildProcess;
   port: number;
   links: number;
@@ -65,16 +71,19 @@ export class MoveRelay {
 
   #fork(side: Side, other: Side): Mover {
     const child = fork(MOVER);
-    const mover: Mover = { child, port: 0, links: 0, isGone: false };
+    const mover: Mover = { child, port: 0, links: 0, isGone: false, handles: new Set() };
     child.on('message', (message: FromMover, handle) => {
       if (message.type === 'pass') this.#pass(message, handle, other);
       else if (message.type === 'links') mover.links = message.open;
       else if (message.type === 'moved') this.figures = message.figures;
       else mover.port = message.port;
     });
-    // All that it had said was read by then.
-    child.on('disconnect', () => {
+    // All that it had said was read by then. With a handle on its way there is no 'disconnect', nor
+    // a callback: what has not come there has to be closed here.
+    child.on('close', () => {
       mover.isGone = true;
+      for (const copy of mover.handles) copy.close();
+      mover.handles.clear();
       this.#tell(other, { type: 'gone', acceptor: side });
     });
     return mover;
@@ -92,10 +101,16 @@ export class MoveRelay {
   }
 
   #tell(to: Side, message: MoverOrder, handle?: SendHandle): void {
-    const { child } = this.#movers[to];
-    const close = () => (handle as unknown as { close(): void } | undefined)?.close();
-    if (child.connected) child.send(message, handle, undefined, close);
-    else close();
+    const { child, handles } = this.#movers[to];
+    const copy = handle as unknown as Copy | undefined;
+    if (!child.connected) {
+      copy?.close();
+      return;
+    }
+    if (copy) handles.add(copy);
+    child.send(message, handle, undefined, () => {
+      if (copy && handles.delete(copy)) copy.close();
+    });
   }
 
   kill(side: Side): void {

@@ -9,7 +9,7 @@ import { TYPE } from '../../src/wire/message.ts';
 import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { event, hello } from '../helpers/fakes/device.ts';
 import { NOBODY_ASKS, whyOf } from '../helpers/noAnswer.ts';
-import { Served, settle } from '../helpers/worlds/endpoints.ts';
+import { Served, settle, until } from '../helpers/worlds/endpoints.ts';
 
 interface World {
   readonly served: Served;
@@ -129,16 +129,15 @@ traced(
     world.isRead = false;
     for (let id = 1; id <= 600; id += 1) {
       device.send(event(id));
-      if (id % 50 === 0) await settle();
+      await until(() => served.routes.ids().length === id);
       served.clock.advance(50);
       served.routes.release(50);
     }
-    await settle();
     traces.flush();
     world.isRead = true;
     for (let flushes = 0; flushes < 5; flushes += 1) traces.flush();
     device.send(event(601));
-    await settle();
+    await until(() => served.routes.ids().length === 601);
     traces.flush();
 
     const entries = world.of(1);

@@ -140,18 +140,20 @@ traced(
     await until(() => served.routes.ids().length === 601);
     traces.flush();
 
-    const entries = world.of(1);
-    const ids = entries.flatMap(({ what, id }) => (what === 'EVENT' ? [id] : []));
-    const gap = entries.find(({ kind }) => kind === 'lost');
-    const lost = Number(gap?.facts?.lost);
-    t.ok(lost > 0);
-    t.equal(ids.length + lost, 601);
-    t.same(
-      ids.slice(0, -1),
-      Array.from({ length: ids.length - 1 }, (_, at) => at + 1),
-    );
-    t.equal(entries.indexOf(gap as TraceEntry), entries.length - 2, 'before the next one');
-    t.equal(world.batches.at(-1)?.lost, lost);
+    // An entry that is shorter may have found room again: each gap says how many it stands for.
+    let last = 0;
+    let gaps = 0;
+    for (const { kind, what, id = 0, facts } of world.of(1)) {
+      if (kind === 'lost') {
+        gaps += 1;
+        last += Number(facts?.lost);
+      } else if (what === 'EVENT') {
+        last += 1;
+        t.equal(id, last);
+      }
+    }
+    t.ok(gaps > 0);
+    t.equal(last, 601);
   },
 );
 

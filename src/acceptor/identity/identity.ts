@@ -122,7 +122,7 @@ export class Identity {
     const { expiresAt, by, groupKey, topics = this.#topics } = grounds;
     const isShared = expiresAt === undefined && topics === this.#topics;
     const shared = isShared ? this.#shared.get(by ?? method) : undefined;
-    if (shared?.method === method && shared.groupKey === groupKey) return shared;
+    if (shared?.method === method && Object.is(shared.groupKey, groupKey)) return shared;
     const proof = {
       method,
       ...(by === undefined ? {} : { by }),

@@ -56,7 +56,7 @@ export interface LiveRates {
   readonly ends: number;
 }
 
-/** In ms, of the last interval, as exact as the bounds of histograms; absent: nothing was measured. */
+/** In ms, of the last interval, as exact as bounds of histograms; absent: nothing was measured. */
 export interface LivePercentiles {
   readonly p50: number;
   readonly p99: number;

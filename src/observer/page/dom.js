@@ -72,22 +72,27 @@ function fillRow(row, cells, columns) {
     const { text, kind = '' } = typeof cell === 'object' ? cell : { text: cell };
     const place = row.cells[at];
     place.dataset.kind = kind;
+    // On narrow screens what is zero is left out.
+    place.toggleAttribute('data-zero', columns[at].isFigure === true && /^0(?![.,\d])/.test(text));
     if (columns[at].isDevice) {
       if (place.textContent !== text || text === '') place.replaceChildren(deviceButton(text));
     } else setText(place, text);
   });
 }
 
-/** A list of names and texts. Pairs of the same names are changed in place. */
+/** A list of `[name, text, kind, note]`. Pairs of the same names are changed in place. */
 export function fillFacts(list, facts) {
   const names = [...list.querySelectorAll('dt')].map(({ textContent }) => textContent);
   if (names.join('\n') !== facts.map(([name]) => name).join('\n')) {
-    const pairs = facts.map(([name]) => make('div', {}, make('dt', {}, name), make('dd')));
+    const pairs = facts.map(([name]) =>
+      make('div', {}, make('dt', {}, name), make('dd', {}, make('span'), make('small'))),
+    );
     list.replaceChildren(...pairs);
   }
   [...list.querySelectorAll('dd')].forEach((place, at) => {
-    const [, text, kind = ''] = facts[at];
-    setText(place, text);
+    const [, text, kind = '', note = ''] = facts[at];
+    setText(place.firstChild, text);
+    setText(place.lastChild, note);
     place.dataset.kind = kind;
   });
 }

@@ -5,6 +5,7 @@
  */
 import { ask, whyOf } from './ask.js';
 import { byId, make, makeTable, setText } from './dom.js';
+import { END_COLUMNS, endCells } from './ends.js';
 import {
   countOf,
   missingOf,
@@ -17,6 +18,8 @@ import {
 } from './words.js';
 
 const PAGE = 50;
+/** Of the stream's lists. */
+const HOT = 10;
 
 const LINK_COLUMNS = [
   ...[
@@ -33,6 +36,8 @@ const GROUP_COLUMNS = [
   ],
   ...[{ name: 'Last', isFigure: true }, { name: 'Why' }],
 ];
+
+const ENDED_COLUMNS = [{ name: 'Device', isDevice: true }, ...END_COLUMNS];
 
 const LISTS = [
   { key: 'rate', name: 'Busiest', note: 'Most messages a second.', none: 'No link says anything.' },
@@ -52,6 +57,7 @@ const LISTS = [
     ...{ key: 'errors', name: 'Faults', note: 'Devices whose links ended by a fault of theirs.' },
     none: 'No link has ended by a fault of its device.',
   },
+  { key: 'ended', name: 'Just ended', note: '', none: 'No link has ended so far.' },
   { key: 'all', name: 'All', note: '', none: 'There is no link.' },
 ];
 
@@ -72,7 +78,7 @@ export function readyLinks() {
 export function showLinks(answer) {
   last = answer;
   // A row that somebody points at, or is about to press, stays where it is.
-  if (chosen.key !== 'all' && !byId('links').matches(':hover, :focus-within')) showList();
+  if (!isPaged(chosen) && !byId('links').matches(':hover, :focus-within')) showList();
 }
 
 function choose(list) {
@@ -80,7 +86,7 @@ function choose(list) {
   fill = undefined;
   mark();
   byId('links-more').hidden = true;
-  if (list.key === 'all') void turn();
+  if (isPaged(list)) void turn();
   else showList();
 }
 
@@ -94,30 +100,37 @@ function showList() {
   if (last === undefined) return;
   const { key, note, none } = chosen;
   const isGroup = key === 'reconnects' || key === 'errors';
-  const rows = isGroup ? last[key].map(groupRow) : last.hot[key].map(linkRow);
+  const all = isGroup ? last[key].map(groupRow) : last.hot[key].map(linkRow);
   setText(byId('links-note'), note);
   fill ??= makeTable(byId('links'), isGroup ? GROUP_COLUMNS : LINK_COLUMNS, chosen.name);
-  fill(rows, none);
+  fill(all.slice(0, HOT), none);
 }
 
-/** A page of all links, after the one with this id. */
+/** A page of all links, or of ended ones, after what the page before ended with. */
 async function turn(after) {
+  const list = chosen;
+  const isEnded = list.key === 'ended';
   const query = new URLSearchParams({ limit: String(PAGE) });
-  if (after !== undefined) query.set('after', after);
+  if (after !== undefined) query.set(isEnded ? 'before' : 'after', after);
   try {
-    const answer = await ask(`links?${query}`);
-    if (chosen.key !== 'all') return;
+    const answer = await ask(`${isEnded ? 'closed' : 'links'}?${query}`);
+    if (chosen !== list) return;
     next = answer.next;
-    fill ??= makeTable(byId('links'), LINK_COLUMNS, chosen.name);
-    fill(answer.rows.map(linkRow), chosen.none);
+    fill ??= makeTable(byId('links'), isEnded ? ENDED_COLUMNS : LINK_COLUMNS, list.name);
+    const rowOf = isEnded ? (one) => [one.device, ...endCells(one)] : linkRow;
+    fill(answer.rows.map(rowOf), list.none);
     const place = after === undefined ? 'The first' : 'The next';
-    const missing = missingOf(answer.missing);
     const words = `${place} ${countOf(answer.rows.length)}, as of ${momentOf(Date.now())}.`;
-    setText(byId('links-note'), [words, ...missing].join(' '));
+    setText(byId('links-note'), [words, ...missingOf(answer.missing)].join(' '));
     byId('links-more').hidden = next === undefined;
   } catch (error) {
     setText(byId('links-note'), `It cannot be said now: ${whyOf(error)}.`);
   }
+}
+
+/** Asked for when it is chosen, not part of the stream. */
+function isPaged({ key }) {
+  return key === 'all' || key === 'ended';
 }
 
 export function linkRow(link) {

@@ -97,14 +97,16 @@ function showTroubles(troubles) {
 function tilesOf({ status, rates, now, latency }) {
   const trip = latency.request;
   return [
-    ['Links', `${countOf(status.links)} of ${countOf(status.linksMax)}`],
-    ['New links', rateOf(rates.accepts)],
+    ['Links', countOf(status.links), '', `of ${countOf(status.linksMax)}`],
+    ['New links', rateOf(rates.accepts), '', `${countOf(now.connectsWaiting)} wait to connect`],
     ['Ended links', rateOf(rates.ends)],
-    ['From devices', `${rateOf(rates.messagesIn)}`],
-    ['To devices', `${rateOf(rates.messagesOut)}`],
-    ['Round trip', trip === undefined ? 'none now' : msOf(trip.p50)],
-    ['Slowest in 100', trip === undefined ? 'none now' : msOf(trip.p99)],
-    ['Not read now', countOf(now.paused), now.paused > 0 ? 'warn' : ''],
+    ['From devices', rateOf(rates.messagesIn), '', `${sizeOf(rates.bytesIn)}/s`],
+    ['To devices', rateOf(rates.messagesOut), '', `${sizeOf(rates.bytesOut)}/s`],
+    [
+      ...['Round trip', trip === undefined ? '–' : msOf(trip.p50), ''],
+      trip === undefined ? 'none measured now' : `99 of 100 within ${msOf(trip.p99)}`,
+    ],
+    ['Links not read now', countOf(now.paused), now.paused > 0 ? 'warn' : ''],
   ];
 }
 
@@ -141,7 +143,7 @@ function figuresOf(found) {
 }
 
 const METHODS = {
-  none: 'is believed',
+  none: 'as it says itself',
   token: 'token',
   cert: 'certificate',
   backend: 'asked of a backend',

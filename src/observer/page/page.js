@@ -6,7 +6,7 @@
 import { checkToken, hasToken, setToken } from './ask.js';
 import { readyDevice } from './device.js';
 import { byId, setText } from './dom.js';
-import { readyEnds, showEnds } from './ends.js';
+import { showEnds } from './ends.js';
 import { Feed } from './feed.js';
 import { readyLinks, showLinks } from './links.js';
 import { readyOperate } from './operate.js';
@@ -73,7 +73,6 @@ document.addEventListener('token', showToken);
 window.addEventListener('online', () => feed.again());
 readyQuestions();
 readyDevice();
-readyEnds();
 readyLinks();
 readyOperate();
 readyShards();

@@ -36,8 +36,8 @@ const PLOTS = [
     title: 'Round trip of requests',
     say: msOf,
     lines: [
-      ['half are faster than', ({ latency }) => latency.request?.p50 ?? null],
-      ['99 of 100 are faster than', ({ latency }) => latency.request?.p99 ?? null],
+      ['half within', ({ latency }) => latency.request?.p50 ?? null],
+      ['99 of 100 within', ({ latency }) => latency.request?.p99 ?? null],
     ],
   },
 ];
@@ -58,7 +58,7 @@ export function showPlots(answer) {
       const value = isFirst && isRate ? null : read(answer);
       series[at].push(value);
       if (isFull) series[at].shift();
-      setText(words[at], `${name} ${value === null ? 'none now' : spec.say(value)}`);
+      setText(words[at], `${name} ${value === null ? '–' : spec.say(value)}`);
     });
   }
   if (!document.hidden) draw();
@@ -134,7 +134,7 @@ function makeChart({ spec, series, canvas }) {
       y: { auto: false, range: (_, min, max) => [min, max] },
     },
     axes: [
-      { ...axis, space: 70, size: 24, values: (_, splits) => splits.map(clockOf) },
+      { ...axis, space: 50, size: 24, values: (_, splits) => splits.map(clockOf) },
       { ...axis, size: 56, space: 28, values: (_, splits) => splits.map(shortOf) },
     ],
     series: [
@@ -149,7 +149,7 @@ function makeChart({ spec, series, canvas }) {
 }
 
 function clockOf(seconds) {
-  return new Date(seconds * MS_PER_SECOND).toTimeString().slice(0, 8);
+  return new Date(seconds * MS_PER_SECOND).toTimeString().slice(0, 5);
 }
 
 function shortOf(value) {

@@ -17,6 +17,8 @@ export function readyShards() {
   const map = byId('shards');
   const fields = Array.from({ length: SIDE * SIDE }, (_, at) => make('i', { 'data-at': at }));
   map.append(...fields);
+  map.setAttribute('role', 'img');
+  map.tabIndex = 0;
   map.addEventListener('pointermove', ({ target }) => pick(Number(target.dataset.at ?? -1)));
   map.addEventListener('pointerleave', () => pick(-1));
   map.addEventListener('blur', () => pick(-1));

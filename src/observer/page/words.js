@@ -33,9 +33,13 @@ export function msOf(ms) {
 export function spanOf(ms) {
   const [days, hours] = [Math.floor(ms / DAY), Math.floor((ms % DAY) / HOUR)];
   const [minutes, seconds] = [Math.floor((ms % HOUR) / MINUTE), Math.floor((ms % MINUTE) / SECOND)];
-  if (days > 0) return `${days} d ${hours} h`;
-  if (hours > 0) return `${hours} h ${minutes} min`;
-  return minutes > 0 ? `${minutes} min ${seconds} s` : `${seconds} s`;
+  if (days > 0) return joined(days, 'd', hours, 'h');
+  if (hours > 0) return joined(hours, 'h', minutes, 'min');
+  return minutes > 0 ? joined(minutes, 'min', seconds, 's') : `${seconds} s`;
+}
+
+function joined(large, unit, small, part) {
+  return small === 0 ? `${large} ${unit}` : `${large} ${unit} ${small} ${part}`;
 }
 
 function two(value) {

@@ -10,7 +10,16 @@ import { END_COLUMNS, endCells } from './ends.js';
 import { showBeginning } from './links.js';
 import { question } from './question.js';
 import { Tracing } from './trace.js';
-import { countOf, missingOf, momentOf, pauseOf, rateOf, sizeOf, spanOf } from './words.js';
+import {
+  countOf,
+  methodOf,
+  missingOf,
+  momentOf,
+  pauseOf,
+  rateOf,
+  sizeOf,
+  spanOf,
+} from './words.js';
 
 const REFRESH_MS = 2_000;
 const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;
@@ -218,7 +227,10 @@ function factsOf(link) {
     ['Acceptor', String(link.acceptor)],
     ['Connected since', `${momentOf(link.acceptedAt)}, ${spanOf(link.ageMs)}`],
     ['Heard', `${spanOf(link.idleMs)} ago, at least every ${spanOf(link.keepaliveMs)}`],
-    ['Proved by', identity === undefined ? 'nothing yet' : `${identity.method}${by}${until}`],
+    [
+      'Proved by',
+      identity === undefined ? 'nothing yet' : `${methodOf(identity.method)}${by}${until}`,
+    ],
     ['May publish', topics === undefined ? 'everything' : topics.join(', ')],
     ['Rate', rateOf(link.ratePerSecond)],
     ['Messages', `${countOf(link.messagesIn)} from it, ${countOf(link.messagesOut)} to it`],

@@ -5,6 +5,9 @@
  * Bound: a table has as many rows as it is given; no part gives more than 500.
  */
 
+/** Columns that need a line of their own on narrow screens. */
+const LONG = ['From', 'Address', 'Why', 'Who a device is', 'Not read'];
+
 export function byId(id) {
   return document.getElementById(id);
 }
@@ -60,9 +63,10 @@ export function makeTable(place, columns, label) {
 }
 
 function emptyRow(columns) {
-  const cells = columns.map(({ name, isFigure }) =>
-    make('td', { role: 'cell', 'data-name': name, class: isFigure ? 'figure' : '' }),
-  );
+  const cells = columns.map(({ name, isFigure }) => {
+    const kind = isFigure ? 'figure' : LONG.includes(name) ? 'long' : '';
+    return make('td', { role: 'cell', 'data-name': name, class: kind });
+  });
   return make('tr', { role: 'row' }, ...cells);
 }
 

@@ -6,6 +6,7 @@
 import { byId, fillFacts, make, makeTable, setText } from './dom.js';
 import {
   countOf,
+  methodOf,
   missingOf,
   momentOf,
   msOf,
@@ -106,7 +107,8 @@ function tilesOf({ status, rates, now, latency }) {
       ...['Round trip', trip === undefined ? '–' : msOf(trip.p50), ''],
       trip === undefined ? 'none measured now' : `99 of 100 within ${msOf(trip.p99)}`,
     ],
-    ['Links not read now', countOf(now.paused), now.paused > 0 ? 'warn' : ''],
+    ['Broker', ...brokerWords(status)],
+    ['Links not read', countOf(now.paused), now.paused > 0 ? 'warn' : ''],
   ];
 }
 
@@ -142,27 +144,17 @@ function figuresOf(found) {
     : [...own, '', ''];
 }
 
-const METHODS = {
-  none: 'as it says itself',
-  token: 'token',
-  cert: 'certificate',
-  backend: 'asked of a backend',
-};
-
 function listenerRow({ name, address, isTls, auth }) {
-  const methods = auth.map((method) => METHODS[method] ?? method).join(', ');
+  const methods = auth.map(methodOf).join(', ');
   return [name, address, isTls ? 'yes' : 'no', methods];
 }
 
 function brokerFacts({ status, rates, now }) {
-  const said = new Set(status.processes.flatMap(({ broker }) => broker ?? []));
-  const worst = ['down', 'blocked', 'up'].find((word) => said.has(word));
-  const [word, kind] = BROKERS[worst] ?? ['not known: no process answers', 'warn'];
   const store = status.degraded.filter(({ part }) => part === 'presence' || part === 'commands');
   const registrar = status.processes.find(({ role }) => role === 'registrar');
   const isWell = store.length === 0 && registrar?.state === 'ready' && registrar.why === undefined;
   return [
-    ['Broker', word, kind],
+    ['Broker', ...brokerWords(status)],
     ['Address', status.brokers.join(', ')],
     ['Names begin with', status.prefix],
     ['Messages confirmed', rateOf(rates.confirms)],
@@ -172,4 +164,11 @@ function brokerFacts({ status, rates, now }) {
     ['Presence not yet published', countOf(now.presenceOutbox)],
     ['Commands kept for devices', countOf(now.commandsKept)],
   ];
+}
+
+/** The worst that a process says; of one that does not answer it is not known. */
+function brokerWords({ processes }) {
+  const said = new Set(processes.flatMap(({ broker }) => broker ?? []));
+  const worst = ['down', 'blocked', 'up'].find((word) => said.has(word));
+  return BROKERS[worst] ?? ['not known', 'warn'];
 }

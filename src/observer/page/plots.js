@@ -61,6 +61,10 @@ export function showPlots(answer) {
       setText(words[at], `${name} ${value === null ? '–' : spec.say(value)}`);
     });
   }
+  for (const { canvas, series } of plots) {
+    // What is not measured here is not shown as if it were nothing.
+    canvas.parentElement.hidden = series.flat().every((value) => value === null);
+  }
   if (!document.hidden) draw();
 }
 
@@ -134,7 +138,13 @@ function makeChart({ spec, series, canvas }) {
       y: { auto: false, range: (_, min, max) => [min, max] },
     },
     axes: [
-      { ...axis, space: 50, size: 24, values: (_, splits) => splits.map(clockOf) },
+      {
+        ...axis,
+        space: 50,
+        size: 24,
+        incrs: [60, 120, 300],
+        values: (_, splits) => splits.map(clockOf),
+      },
       { ...axis, size: 56, space: 28, values: (_, splits) => splits.map(shortOf) },
     ],
     series: [

@@ -12,6 +12,7 @@ import { preciseTimeOf, sizeOf } from './words.js';
 const ENTRIES = 500;
 const DRAW_MS = 500;
 const FOR = '5m';
+const FOR_WORDS = '5 minutes';
 /** Code points of control characters but tab and line feed. */
 const UNREADABLE = /[^\P{Cc}\t\n]/u;
 
@@ -106,7 +107,10 @@ export class Tracing {
   #sayArmed({ connected, unarmed }) {
     const silent = unarmed.map(({ acceptor, why }) => `acceptor ${acceptor} not yet: ${why}`);
     const where = connected.length === 0 ? 'It is not connected; once it is, it is heard.' : '';
-    setText(this.#note, [`Listening for ${FOR}.`, where, ...silent].filter(Boolean).join(' '));
+    setText(
+      this.#note,
+      [`Listening for ${FOR_WORDS}.`, where, ...silent].filter(Boolean).join(' '),
+    );
   }
 
   #draw() {

@@ -42,6 +42,19 @@ function joined(large, unit, small, part) {
   return small === 0 ? `${large} ${unit}` : `${large} ${unit} ${small} ${part}`;
 }
 
+const METHODS = {
+  none: 'as it says itself',
+  token: 'a token',
+  cert: 'a certificate',
+  psk: 'a key',
+  backend: 'a backend was asked',
+};
+
+/** How it is known who a device is. */
+export function methodOf(method) {
+  return METHODS[method] ?? method;
+}
+
 function two(value) {
   return String(value).padStart(2, '0');
 }

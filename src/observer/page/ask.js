@@ -5,7 +5,6 @@
  * address, nor in storage, nor in the document.
  */
 const TIMEOUT_MS = 15_000;
-const BAD = 400;
 
 let token = '';
 
@@ -48,13 +47,9 @@ export async function ask(path, options = {}) {
   return response.json();
 }
 
-/** Rejects with a Refused unless the node accepts the token: by a trace that it then refuses. */
+/** Rejects with a Refused unless the node accepts the token. */
 export async function checkToken() {
-  try {
-    await ask('links/x/trace?max=0');
-  } catch (error) {
-    if (!(error instanceof Refused) || error.status !== BAD) throw error;
-  }
+  await send('token', { signal: AbortSignal.timeout(TIMEOUT_MS) });
 }
 
 /** Why it failed, as a sentence. */

@@ -44,9 +44,10 @@ function joined(large, unit, small, part) {
 
 const METHODS = {
   none: 'as it says itself',
-  token: 'a token',
+  key: 'a token',
+  jwt: 'a signed token',
   cert: 'a certificate',
-  psk: 'a key',
+  psk: 'a shared key',
   backend: 'a backend was asked',
 };
 

@@ -22,6 +22,8 @@ let lastAt;
 
 const feed = new Feed({
   onAnswer: (answer) => {
+    // All who look within a second are given the same one: it may come twice.
+    if (answer.at === lastAt) return;
     lastAt = answer.at;
     byId('content').hidden = false;
     setText(byId('line'), `as of ${timeOf(answer.at)}`);

@@ -11,6 +11,7 @@ import type { AdminGuard } from './adminGuard.ts';
 import type { Exposition } from './exposition.ts';
 import type { Guests } from './guests.ts';
 import type { NodeStatus } from './nodeStatus.ts';
+import { addPage } from './pageFiles.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -26,7 +27,7 @@ const LOOK_MS = 1_000;
 const HEADER_BYTES_MAX = 8_192;
 const BODY_BYTES_MAX = 1_024;
 
-/** The admin pages, not yet listening. */
+/** The admin pages, not yet listening. Throws when a file of the installation is missing. */
 export function makeAdmin(
   status: NodeStatus,
   exposition: Exposition,
@@ -64,6 +65,7 @@ export function makeAdmin(
     if (code === 401) reply.header('www-authenticate', 'Bearer');
     await reply.code(code).send({ error });
   });
+  addPage(admin);
   admin.get('/health/live', (_, reply) => {
     const isLive = status.isLive(clock(), limits.childSilenceMs);
     const reasons = isLive ? [] : [{ reason: 'no heartbeat from the supervisor' }];

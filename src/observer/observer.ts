@@ -27,7 +27,6 @@ import { NodeDrain } from './nodeDrain.ts';
 import { askedBy, nodeQuestions, statusOf } from './nodeQuestions.ts';
 import { NodeStatus } from './nodeStatus.ts';
 import { NodeTraces } from './nodeTraces.ts';
-import { addPage } from './pageFiles.ts';
 import { addStreams } from './streams.ts';
 import { watchQuestions } from './watchQuestions.ts';
 
@@ -69,7 +68,6 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
   const alarms = new AlarmWatch({ status, limits, log });
   const guard = new AdminGuard(start.config);
   const admin = makeAdmin(status, exposition, guests, guard, limits);
-  addPage(admin);
   addApi(admin, answers);
   const streams = addStreams(admin, watches, guests);
   try {

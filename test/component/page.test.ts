@@ -15,7 +15,6 @@ import { Exposition } from '../../src/observer/exposition.ts';
 import { Guests } from '../../src/observer/guests.ts';
 import { NodeStatus } from '../../src/observer/nodeStatus.ts';
 import type { NodeTraces } from '../../src/observer/nodeTraces.ts';
-import { addPage } from '../../src/observer/pageFiles.ts';
 import { addStreams } from '../../src/observer/streams.ts';
 import { Browser, noBrowser } from '../helpers/processes/browser.ts';
 import { readText, repositoryFiles } from '../helpers/sources.ts';
@@ -52,7 +51,6 @@ async function pages(t: Test, adminHost: string): Promise<string> {
     guard,
     limits,
   );
-  addPage(admin);
   addApi(admin, { status: () => ({ secret: 'figures' }), blocked: () => ({ rows: [] }) });
   const live = { read: async () => ({ ...made.answer, at: Date.now() }) };
   const traces = { begin: () => Promise.reject(new Error('none')) } as unknown as NodeTraces;

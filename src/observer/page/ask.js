@@ -9,7 +9,7 @@ const TIMEOUT_MS = 15_000;
 let token = '';
 
 /** What the node refused, in its own sentence. */
-export class Refused extends Error {
+export class RefusedError extends Error {
   constructor(status, message, answer) {
     super(message);
     this.status = status;
@@ -27,7 +27,7 @@ export function setToken(given) {
   document.dispatchEvent(new CustomEvent('token'));
 }
 
-/** Rejects with a Refused, or as `fetch` does. */
+/** Rejects with a RefusedError, or as `fetch` does. */
 export async function send(path, { method = 'GET', body, signal } = {}) {
   const headers = {};
   if (token !== '') headers.authorization = `Bearer ${token}`;
@@ -39,7 +39,7 @@ export async function send(path, { method = 'GET', body, signal } = {}) {
   if (response.ok) return response;
   const answer = await response.json().catch(() => ({}));
   const sentence = answer.error ?? `the node answered with ${response.status}`;
-  throw new Refused(response.status, sentence, answer);
+  throw new RefusedError(response.status, sentence, answer);
 }
 
 export async function ask(path, options = {}) {
@@ -47,13 +47,13 @@ export async function ask(path, options = {}) {
   return response.json();
 }
 
-/** Rejects with a Refused unless the node accepts the token. */
+/** Rejects with a RefusedError unless the node accepts the token. */
 export async function checkToken() {
   await send('token', { signal: AbortSignal.timeout(TIMEOUT_MS) });
 }
 
 /** Why it failed, as a sentence. */
 export function whyOf(error) {
-  if (error instanceof Refused) return error.message;
+  if (error instanceof RefusedError) return error.message;
   return error.name === 'TimeoutError' ? 'the node did not answer in time' : 'no connection';
 }

@@ -4,7 +4,7 @@
  * question.
  * Bound: one device at a time; the links and ends that the node gives, at most some tens.
  */
-import { ask, Refused, whyOf } from './ask.js';
+import { ask, RefusedError, whyOf } from './ask.js';
 import { byId, fillFacts, make, makeTable, setText } from './dom.js';
 import { END_COLUMNS, endCells } from './ends.js';
 import { showBeginning } from './links.js';
@@ -118,7 +118,7 @@ class ShownDevice {
       const answer = await ask(`links/${this.#device}`);
       this.#show(answer, ['connected', 'good'], '');
     } catch (error) {
-      const { status, answer = {} } = error instanceof Refused ? error : {};
+      const { status, answer = {} } = error instanceof RefusedError ? error : {};
       if (status === NOT_THERE) this.#show(answer, ['not connected', 'warn'], '');
       else if (status === SILENT) this.#show(answer, ['not known now', 'bad'], error.message);
       else this.#show({}, ['not known now', 'bad'], whyOf(error));

@@ -4,7 +4,7 @@
  * Bound: one request at a time; after a loss a pause of RETRY_MS, up to RETRY_MAX_MS. A node that
  * says nothing for SILENT_MS counts as lost.
  */
-import { Refused, send, whyOf } from './ask.js';
+import { RefusedError, send, whyOf } from './ask.js';
 import { readEvents } from './events.js';
 
 const RETRY_MS = 1_000;
@@ -68,7 +68,7 @@ export class Feed {
       const response = await send('stream', { signal: this.#aborter.signal });
       await readEvents(response, (name, data) => this.#onEvent(name, data));
     } catch (error) {
-      if (error instanceof Refused && error.status === NEEDS_TOKEN) return true;
+      if (error instanceof RefusedError && error.status === NEEDS_TOKEN) return true;
       this.#why = error.name === 'AbortError' ? 'the node has gone silent' : whyOf(error);
     }
     return false;

@@ -14,7 +14,7 @@ import { showOverview } from './overview.js';
 import { showPlots } from './plots.js';
 import { question, readyQuestions } from './question.js';
 import { readyShards, showShards } from './shards.js';
-import { momentOf, timeOf } from './words.js';
+import { clockTimeOf, momentOf } from './words.js';
 
 const MS_PER_SECOND = 1_000;
 
@@ -26,7 +26,7 @@ const feed = new Feed({
     if (answer.at === lastAt) return;
     lastAt = answer.at;
     byId('content').hidden = false;
-    setText(byId('line'), `as of ${timeOf(answer.at)}`);
+    setText(byId('line'), `as of ${clockTimeOf(answer.at)}`);
     showOverview(answer);
     showEnds(answer);
     showShards(answer);

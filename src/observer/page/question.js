@@ -3,7 +3,7 @@
  * From: the parts of the page.  To: what is done, once the person has said so.
  * Bound: one at a time. It stays open until it is done, or left.
  */
-import { hasToken, Refused, setToken, whyOf } from './ask.js';
+import { hasToken, RefusedError, setToken, whyOf } from './ask.js';
 import { byId, setText } from './dom.js';
 
 const NEEDS_TOKEN = 401;
@@ -64,7 +64,7 @@ async function onYes(event) {
 }
 
 function sayRefusal(error) {
-  if (!(error instanceof Refused) || error.status !== NEEDS_TOKEN) {
+  if (!(error instanceof RefusedError) || error.status !== NEEDS_TOKEN) {
     setText(byId('question-error'), `It was not done: ${whyOf(error)}.`);
     return;
   }

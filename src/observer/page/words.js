@@ -60,7 +60,7 @@ function two(value) {
   return String(value).padStart(2, '0');
 }
 
-export function timeOf(at) {
+export function clockTimeOf(at) {
   const date = new Date(at);
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
@@ -68,12 +68,12 @@ export function timeOf(at) {
 /** With its date unless that is today's. */
 export function momentOf(at, now = Date.now()) {
   const date = new Date(at);
-  if (date.toDateString() === new Date(now).toDateString()) return timeOf(at);
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${timeOf(at)}`;
+  if (date.toDateString() === new Date(now).toDateString()) return clockTimeOf(at);
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clockTimeOf(at)}`;
 }
 
 export function preciseTimeOf(at) {
-  return `${timeOf(at)}.${String(Math.floor(at) % SECOND).padStart(3, '0')}`;
+  return `${clockTimeOf(at)}.${String(Math.floor(at) % SECOND).padStart(3, '0')}`;
 }
 
 const REASONS = {

@@ -56,7 +56,7 @@ export class Browser {
   readonly #socket: WebSocket;
   #session: string | undefined;
   #calls = 0;
-  /** Errors of the page: thrown, written to the console, or said by Chromium, such as of its CSP. */
+  /** Errors: thrown, written to the console, or said by Chromium, such as of the CSP. */
   readonly problems: string[] = [];
   /** Host and port of each request of a page that `file://` did not serve. */
   readonly hosts = new Set<string>();

@@ -23,7 +23,11 @@ const tokenFile = join(folder, 'token');
 writeFileSync(tokenFile, TOKEN, { mode: 0o600 });
 const prefix = `test-${randomUUID()}`;
 const server = await Server.start({
-  ...{ amqp: proxy.urlFor(broker.url), prefix, limits: { childSilenceMs: 120_000 } },
+  ...{
+    amqp: proxy.urlFor(broker.url),
+    prefix,
+    limits: { childSilenceMs: 120_000, reconnectMaxMs: 200 },
+  },
   flags: ['--admin-token-file', tokenFile],
 });
 const root = `http://127.0.0.1:${server.adminPort}/`;
@@ -173,8 +177,9 @@ t.test('drained, an acceptor silent, the broker away: it says who', { skip }, as
   await says('troubles', /acceptor 2 does not answer/);
   process.kill(acceptor, 'SIGCONT');
   proxy.cut();
+  proxy.reset();
   await says('broker', /Broker\s+away/);
-  proxy.resume();
+  proxy.heal();
   await says('broker', /Broker\s+connected/);
   // What Chromium says of a device that is not connected, or may be in a silent acceptor.
   const problems = browser?.problems.filter((one) => !/ (?:404|503) .*links\/door-17$/.test(one));

@@ -105,7 +105,7 @@ function tilesOf({ status, rates, now, latency }) {
     ['To devices', rateOf(rates.messagesOut), '', `${sizeOf(rates.bytesOut)}/s`],
     [
       ...['Round trip', trip === undefined ? '–' : msOf(trip.p50), ''],
-      trip === undefined ? 'none measured now' : `99 of 100 within ${msOf(trip.p99)}`,
+      trip === undefined ? 'no requests now' : `99 of 100 within ${msOf(trip.p99)}`,
     ],
     ['Broker', ...brokerWords(status)],
     ['Links not read', countOf(now.paused), now.paused > 0 ? 'warn' : ''],

@@ -55,7 +55,7 @@ async function onYes(event) {
   try {
     asked.given = (await asked.run()) ?? true;
     // It may have been left meanwhile, and another one asked.
-    if (current === asked) byId('question').close();
+    if (current === asked) leave();
   } catch (error) {
     if (current === asked) sayRefusal(error);
   } finally {
@@ -75,14 +75,21 @@ function sayRefusal(error) {
   byId('question-secret').focus();
 }
 
+/** At once, not when the browser says that it is closed: by then another one may be asked. */
+function leave() {
+  const { resolve, given } = current;
+  current = undefined;
+  byId('question-secret').value = '';
+  byId('question').close();
+  resolve(given);
+}
+
 /** Once, at the start. */
 export function readyQuestions() {
   byId('question-form').addEventListener('submit', (event) => void onYes(event));
-  byId('question-no').addEventListener('click', () => byId('question').close());
-  byId('question').addEventListener('close', () => {
-    byId('question-secret').value = '';
-    const { resolve, given } = current;
-    current = undefined;
-    resolve(given);
+  byId('question-no').addEventListener('click', leave);
+  byId('question').addEventListener('cancel', (event) => {
+    event.preventDefault();
+    leave();
   });
 }

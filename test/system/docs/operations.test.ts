@@ -126,9 +126,10 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
     page.take('json', '"degraded"'),
   ];
   const status = page.take('sh', 'owsla status');
-  const [top, trace, streams] = [
+  const [top, trace, browsed, streams] = [
     page.take('sh', 'owsla top'),
     page.take('sh', 'owsla trace'),
+    page.take('sh', 'Accept: text/html'),
     page.take('sh', '/api/v1/stream'),
   ];
   const devices = page.take('sh', 'owsla devices');
@@ -244,13 +245,16 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
     },
   );
 
-  t.test('streams of the admin port', { skip: noTools }, async (t) => {
+  t.test('the page and the streams of the admin port', { skip: noTools }, async (t) => {
     world.save('/etc/owsla/owsla.yaml', config);
     await world.ends(t, token);
     const flags = `--admin-token-file ${world.placed('/etc/owsla/admin-token')}`;
     const node = await world.serves(`owsla serve ${flags}\n`);
     await world.isReady();
     await world.device(t, 'door-17');
+
+    const pages = await world.ends(t, browsed);
+    t.match(pages, /^\/health\/live [\s\S]*^<title>Owsla<\/title>$/m);
 
     const output = await world.ends(t, streams);
 

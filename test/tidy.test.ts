@@ -19,6 +19,7 @@ const ENTRIES = [
   'src/cli/cli.ts',
   'src/supervisor/childMain.ts',
   'src/registrar/store/sqliteThread.ts',
+  'src/observer/page/page.js',
   'loadgen/cli.ts',
   'loadgen/worker.ts',
 ];
@@ -218,6 +219,8 @@ const LAYERS: readonly Layer[] = [
     values: ['src/base/', 'src/broker/', 'src/node/', 'node:'],
     types: ['pino'],
   },
+  // It runs in a browser: it has what the node serves of it, and nothing else.
+  { holds: 'src/observer/page/', values: [] },
   {
     holds: 'src/observer/',
     values: [
@@ -352,7 +355,9 @@ const STANDARD: Readonly<Record<string, (source: Worded) => boolean>> = {
 const BANNED_SUFFIX = /\b\w+(?:Impl|Manager|Helper)\b/;
 
 const files = repositoryFiles();
-const sources = files.filter((path) => path.endsWith('.ts')).map(readSource);
+const sources = files
+  .filter((path) => path.endsWith('.ts') || /^src\/.*\.js$/.test(path))
+  .map(readSource);
 const ours = sources.filter(({ path }) => /^(?:src|loadgen)\//.test(path));
 const inSrc = sources.filter(({ path }) => path.startsWith('src/'));
 const byPath = new Map(sources.map((source) => [source.path, source]));
@@ -553,14 +558,15 @@ t.test(`tidy: no line is longer than ${COLUMNS_MAX} columns, strings of code apa
   const find = (line: string) =>
     [...line].length > COLUMNS_MAX ? `${[...line].length} columns` : undefined;
   const breaches = files
-    .filter((path) => /\.(?:ts|c|h|rb|sh)$|^Makefile$|^\.ci\//.test(path))
+    .filter((path) => /\.(?:ts|js|css|html|c|h|rb|sh)$|^Makefile$|^\.ci\//.test(path))
     .flatMap((path) => linesOf(path, byPath.get(path)?.stringless ?? readText(path), find));
 
   t.same(breaches, []);
 });
 
 t.test('tidy: files are short', async (t) => {
-  const breaches = sources.flatMap(({ path, lines }) => {
+  const styles = files.filter((path) => path.endsWith('.css') || path.endsWith('.html'));
+  const breaches = [...sources, ...styles.map(readSource)].flatMap(({ path, lines }) => {
     const most = LINES_MAX[path.split('/')[0] ?? ''] ?? Number.POSITIVE_INFINITY;
     return lines.length - 1 > most ? [`${path}: ${lines.length - 1} lines, at most ${most}`] : [];
   });
@@ -590,7 +596,7 @@ t.test('tidy: no type is any', async (t) => {
 t.test('tidy: work left to do names its issue', async (t) => {
   const rule = /\b(?:TO-?DO|FIX-?ME|XXX|HACK)\b(?!.*#\d)/;
   const breaches = files
-    .filter((path) => /\.(?:ts|c|h|rb|sh|md|tla)$|^Makefile$/.test(path))
+    .filter((path) => /\.(?:ts|js|css|html|c|h|rb|sh|md|tla)$|^Makefile$/.test(path))
     .filter((path) => path !== 'test/tidy.test.ts')
     .flatMap((path) => linesOf(path, readText(path), (line) => rule.exec(line)?.[0]));
 

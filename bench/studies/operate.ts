@@ -69,14 +69,13 @@ async function measure(ask: Ask): Promise<boolean> {
     return answer.links.length;
   };
   // From all over the fleet.
-  const known = await Promise.all(
-    Array.from({ length: times }, async (_, at) => {
-      const shard = Math.floor((at * (SHARDS - 1)) / times);
-      const from = `${shard.toString(16).padStart(2, '0')}~`;
-      const { rows } = await links({ after: from, limit: 1, where: ['state=open'] });
-      return rows[0]?.device;
-    }),
-  );
+  const known: (string | undefined)[] = [];
+  for (let at = 0; at < times; at += 1) {
+    const shard = Math.floor((at * (SHARDS - 1)) / times);
+    const from = `${shard.toString(16).padStart(2, '0')}~`;
+    const { rows } = await links({ after: from, limit: 1, where: ['state=open'] });
+    known.push(rows[0]?.device);
+  }
   let after: string | undefined = '';
   console.log(
     `${''.padEnd(34)}${'median'.padStart(12)} ${'slowest'.padStart(12)} ${'goal'.padStart(10)}`,

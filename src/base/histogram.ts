@@ -16,6 +16,7 @@ export const BOUNDS: readonly number[] = [
 
 export const TICKS_PER_SECOND = 10_000;
 const TICKS_PER_MS = 10;
+const MS_PER_SECOND = 1_000;
 const US_PER_TICK = 100;
 
 const TICK_BOUNDS = BOUNDS.map((bound) => bound * TICKS_PER_SECOND);
@@ -50,6 +51,34 @@ function count(histogram: Histogram, took: number): void {
   while (at < LAST && took > (TICK_BOUNDS[at] as number)) at += 1;
   histogram[at] = (histogram[at] as number) + 1;
   histogram[SUM] = (histogram[SUM] as number) + took;
+}
+
+/**
+ * The sum of `now` without the sum of `before`: what was observed between the two. Totals never
+ * fall: what is less was begun anew, and counts from there.
+ */
+export function between(
+  now: readonly Readonly<Histogram>[],
+  before: readonly Readonly<Histogram>[],
+): Histogram {
+  const sum = (all: readonly Readonly<Histogram>[], at: number) =>
+    all.reduce((total, histogram) => total + (histogram[at] ?? 0), 0);
+  return makeHistogram().map((_, at) => Math.max(0, sum(now, at) - sum(before, at)));
+}
+
+/**
+ * The time in ms that a `share` of the observations did not exceed, as Prometheus' own
+ * histogram_quantile reckons it: evenly spread between two bounds, and at most the last one.
+ */
+export function quantileMs(histogram: Readonly<Histogram>, share: number): number {
+  const { upTo, count } = cumulative(histogram);
+  const rank = share * count;
+  const at = upTo.findIndex((observed) => observed >= rank && observed > 0);
+  const high = BOUNDS[at] ?? BOUNDS[LAST - 1] ?? 0;
+  if (at < 0) return high * MS_PER_SECOND;
+  const [low, below] = [BOUNDS[at - 1] ?? 0, upTo[at - 1] ?? 0];
+  const part = (rank - below) / (histogram[at] || 1);
+  return (low + (high - low) * part) * MS_PER_SECOND;
 }
 
 /** As Prometheus has it: counts up to each bound, and of all; the sum in seconds. */

@@ -65,7 +65,7 @@ async function findControl(): Promise<string> {
   const why =
     lonely === undefined
       ? `no node of this user is found in ${tmpdir()}; if it was started with --run-dir, give the same one`
-      : `a node runs (${lonely}), but its observer, which answers, does not: try again in a moment`;
+      : `a node runs (${lonely}), but its observer, which answers, does not: try again in a moment, or give --run-dir if another node is meant`;
   throw new StartError(EXIT.unavailable, why);
 }
 

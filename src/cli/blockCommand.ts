@@ -55,9 +55,10 @@ function blockCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsO
       }
       const isNew = answer.outcome === 'blocked';
       print(isNew ? `${device} is blocked` : `already blocked: ${lineOf(answer.row)}`);
-      if (answer.late.length > 0) {
-        print(`not yet known to ${answer.late.join(', ')}, which hear of it once they can`);
-      }
+      const { late } = answer;
+      const which =
+        late.length === 1 ? 'which hears of it once it can' : 'which hear of it once they can';
+      if (late.length > 0) print(`not yet known to ${late.join(', ')}, ${which}`);
       exitWith(isNew ? BLOCK_EXIT.done : BLOCK_EXIT.already);
     },
   };

@@ -57,7 +57,7 @@ function openly(name: OptionName, value: string): string {
   return rest.length === 0 ? redact(program) : `${redact(program)} ***`;
 }
 
-/** Where it is, and who may connect there; from the file, or made from the options above. */
+/** Where it is, and who may connect there; listed in the file, or made from options. */
 function listenerOf(listener: ListenerConfig, layers: readonly SourceLayer[]): Ruling {
   const { name, auth, tls, proxyProtocol } = listener;
   const words = [addressOf(listener), tls ? 'tls' : 'plain', `auth ${auth.join() || 'none'}`];
@@ -65,9 +65,28 @@ function listenerOf(listener: ListenerConfig, layers: readonly SourceLayer[]): R
   const value = words.join(' ');
   const listed = layers.find(({ options }) => options.listeners !== undefined);
   const isListed = listed?.options.listeners?.some((one) => nameIn(one) === name) ?? false;
-  if (!isListed || listed === undefined) return { name: `listener ${name}`, value, ...DEFAULT };
-  const { source, nameOf } = listed;
-  return { name: `listener ${name}`, value, source, where: nameOf('listeners') };
+  const ruling = { name: `listener ${name}`, value };
+  if (isListed && listed !== undefined) return { ...ruling, ...placed(listed, 'listeners') };
+  return { ...ruling, ...madeFrom(MADE_FROM[name] ?? [], layers) };
+}
+
+/** What makes the listeners that are not listed, by their names: the first one that is given. */
+const MADE_FROM: Readonly<Record<string, readonly OptionName[]>> = {
+  devices: ['port', 'host'],
+  'devices-tls': ['tls-port'],
+  'devices-unix': ['unix'],
+};
+
+function madeFrom(names: readonly OptionName[], layers: readonly SourceLayer[]) {
+  for (const name of names) {
+    const layer = layers.find(({ options }) => options[name] !== undefined);
+    if (layer !== undefined) return placed(layer, name);
+  }
+  return DEFAULT;
+}
+
+function placed({ source, nameOf }: SourceLayer, name: string): Pick<Ruling, 'source' | 'where'> {
+  return { source, where: nameOf(name) };
 }
 
 function nameIn(one: unknown): unknown {

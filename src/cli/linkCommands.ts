@@ -27,8 +27,10 @@ type Given = Readonly<Record<string, unknown>>;
 
 const ROWS = 100;
 const MORE = 'owsla: there are more; --all prints all of them\n';
-const EXITS =
-  'Exit code: 0 done; 3 done, but an acceptor did not answer; 4 not connected; 69 no node answers, or it refuses.';
+const exitsOf = (more: string) =>
+  `Exit code: 0 done; 3 done, but an acceptor did not answer; ${more}69 no node answers, or it refuses.`;
+const EXITS = exitsOf('');
+const EXITS_OF_ONE = exitsOf('4 not connected; ');
 
 /** For yargs. `print` takes one line. */
 export function linkCommands(options: BlockCommandsOptions) {
@@ -79,7 +81,8 @@ function linkCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsOp
   return {
     command: 'link <device>',
     describe: 'print all that a node knows of the link of a device, and its last ends',
-    builder: (y: Argv) => withDevice(nodeOptions(y)).option('json', JSON_OPTION).epilog(EXITS),
+    builder: (y: Argv) =>
+      withDevice(nodeOptions(y)).option('json', JSON_OPTION).epilog(EXITS_OF_ONE),
     handler: async (given: Given) => {
       const answer = await askNode(
         configOf(given),
@@ -143,7 +146,7 @@ function disconnectCommand({ nodeOptions, configOf, print, exitWith }: BlockComm
       withDevice(nodeOptions(y))
         .option('retry-after', word('TIME such as 1m: when it may come back; else it decides'))
         .option('json', JSON_OPTION)
-        .epilog(EXITS),
+        .epilog(EXITS_OF_ONE),
     handler: async (given: Given) => {
       const device = deviceOf(given);
       const asked = { device, ...retryAfterOf(given) };

@@ -14,6 +14,8 @@ import { askNode } from './askNode.ts';
 import { TOP_SORTS, type TopSort, type TopView, topLines } from './topScreen.ts';
 
 const DRAW_MS = 1_000;
+/** Two are enough, unless this machine is so busy that the second one comes too late. */
+const LOOKS_MAX = 4;
 /** What a page that is printed may have: all. */
 const NO_BOUND = 10_000;
 
@@ -88,12 +90,14 @@ function sortOf(given: unknown): TopSort {
   throw new StartError(EXIT.usage, `--sort takes one of ${TOP_SORTS.join(', ')}${near}`);
 }
 
-/** The node has rates once somebody has looked for an interval. */
+/** The node has rates once somebody has looked twice: if nobody has just done so, this does. */
 async function withRates(ask: () => Promise<LiveAnswer>): Promise<LiveAnswer> {
-  const first = await ask();
-  if (first.intervalMs > 0) return first;
-  await after(DRAW_MS);
-  return ask();
+  let answer = await ask();
+  for (let look = 1; answer.intervalMs === 0 && look < LOOKS_MAX; look += 1) {
+    await after(DRAW_MS);
+    answer = await ask();
+  }
+  return answer;
 }
 
 async function printJson(
@@ -101,10 +105,12 @@ async function printJson(
   { write }: Terminal,
   isOnce: boolean,
 ): Promise<void> {
+  let answer = await withRates(ask);
   for (;;) {
-    write(`${JSON.stringify(await (isOnce ? withRates(ask) : ask()))}\n`);
+    write(`${JSON.stringify(answer)}\n`);
     if (isOnce) return;
     await after(DRAW_MS);
+    answer = await ask();
   }
 }
 

@@ -27,6 +27,8 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const ENDS_SHOWN = 4;
 const LIST_ROWS_MIN = 3;
+/** A rate, until the second look. */
+const UNKNOWN = '-';
 
 /** No line is longer than the terminal, and control characters of others are `?`. */
 export function topLines(view: TopView): string[] {
@@ -58,22 +60,24 @@ function headOf({ at, status, rates, ends, now, latency, intervalMs }: LiveAnswe
   const many = Object.entries(ends).toSorted(([, a], [, b]) => b - a);
   const reasons = many.slice(0, ENDS_SHOWN).map(([reason, count]) => `${reason} ${count}`);
   const timed = Object.entries(latency).map(
-    ([what, { p50, p99 }]) => `${what} ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`,
+    ([what, { p50, p99 }]) => `${what} ${tookOf(p50)} (p99 ${tookOf(p99)})`,
   );
+  const rate = (perSecond: number) => (intervalMs === 0 ? UNKNOWN : rateOf(perSecond));
+  const size = (perSecond: number) => (intervalMs === 0 ? UNKNOWN : `${sizeOf(perSecond)}/s`);
   return [
     `owsla top  ${time}  ${state.replace('-', ' ')}  node ${node}, ${version}, up ${spanOf(uptimeMs)}`,
-    `links ${links} of ${linksMax}   new ${rateOf(rates.accepts)}   ended ${rateOf(rates.ends)}` +
-      (reasons.length === 0 || intervalMs === 0 ? '' : ` (${reasons.join(', ')})`),
-    `in ${rateOf(rates.messagesIn)} ${sizeOf(rates.bytesIn)}/s   ` +
-      `out ${rateOf(rates.messagesOut)} ${sizeOf(rates.bytesOut)}/s   ` +
-      `events ${rateOf(rates.events)}   requests ${rateOf(rates.requests)}   ` +
-      `commands ${rateOf(rates.commands)}`,
+    `links ${links} of ${linksMax}   new ${rate(rates.accepts)}   ended ${rate(rates.ends)}` +
+      (reasons.length === 0 ? '' : ` (${reasons.join(', ')} in ${secondsOf(intervalMs)}s)`),
+    `in ${rate(rates.messagesIn)} ${size(rates.bytesIn)}   ` +
+      `out ${rate(rates.messagesOut)} ${size(rates.bytesOut)}   ` +
+      `events ${rate(rates.events)}   requests ${rate(rates.requests)}   ` +
+      `commands ${rate(rates.commands)}`,
     `broker ${brokerOf(status)}   requests open ${now.requestsOpen}   ` +
       `confirms waiting ${now.confirmsWaiting}   presence waiting ${now.presenceOutbox}   ` +
       `commands kept ${now.commandsKept}`,
     `paused ${now.paused}   heavy ${now.heavy} (${sizeOf(now.heavyBytes)})   ` +
       `waiting to connect ${now.connectsWaiting}`,
-    ...(timed.length === 0 ? [] : [`round trips: ${timed.join('   ')}`]),
+    ...(timed.length === 0 ? [] : [`took: ${timed.join('   ')}`]),
   ];
 }
 
@@ -103,7 +107,7 @@ function nameOf({ role, index }: Pick<ProcessStatus, 'role' | 'index'>): string 
   return role === 'acceptor' ? `acceptor ${index}` : role;
 }
 
-function processesOf({ status, processes }: LiveAnswer): string[] {
+function processesOf({ status, processes, intervalMs }: LiveAnswer): string[] {
   const head = ['PROCESS', 'STATE', 'LINKS', 'CPU', 'MEMORY', 'LAG p99', 'IN', 'OUT', 'UP', ''];
   const rows = status.processes.map((one) => {
     const { state, links = '', uptimeMs } = one;
@@ -112,17 +116,19 @@ function processesOf({ status, processes }: LiveAnswer): string[] {
     );
     const age = uptimeMs === undefined ? '' : spanOf(uptimeMs);
     const word = one.why === undefined ? state : `${state}, silent`;
-    return [nameOf(one), word, `${links}`, ...figuresOf(figures), age, ''];
+    return [nameOf(one), word, `${links}`, ...figuresOf(figures, intervalMs), age, ''];
   });
   return linesOf([head, ...rows]);
 }
 
-function figuresOf(figures: LiveProcess | undefined): string[] {
+function figuresOf(figures: LiveProcess | undefined, intervalMs: number): string[] {
   if (figures === undefined) return ['', '', '', '', ''];
   const { role, cpuShare, rssBytes, lagMs, inPerSecond, outPerSecond } = figures;
-  const own = [`${Math.round(100 * cpuShare)}%`, sizeOf(rssBytes), `${lagMs.toFixed(0)} ms`];
+  const isKnown = intervalMs > 0;
+  const cpu = isKnown ? `${Math.round(100 * cpuShare)}%` : UNKNOWN;
+  const own = [cpu, sizeOf(rssBytes), `${lagMs.toFixed(0)} ms`];
   if (role === 'registrar') return [...own, '', ''];
-  return [...own, rateOf(inPerSecond), rateOf(outPerSecond)];
+  return [...own, ...[inPerSecond, outPerSecond].map((it) => (isKnown ? rateOf(it) : UNKNOWN))];
 }
 
 function sortsOf(sort: TopSort): string {
@@ -169,6 +175,14 @@ function linesOf(rows: readonly (readonly string[])[]): string[] {
 
 function rateOf(perSecond: number): string {
   return `${perSecond >= 10 || perSecond === 0 ? Math.round(perSecond) : perSecond.toFixed(1)}/s`;
+}
+
+function tookOf(ms: number): string {
+  return ms >= SECOND ? `${(ms / SECOND).toFixed(1)} s` : `${ms.toFixed(1)} ms`;
+}
+
+function secondsOf(ms: number): number {
+  return Math.max(1, Math.round(ms / SECOND));
 }
 
 function sizeOf(bytes: number): string {

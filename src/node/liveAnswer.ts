@@ -56,7 +56,7 @@ export interface LiveRates {
   readonly ends: number;
 }
 
-/** In ms, of the last interval; absent: nothing was measured. */
+/** In ms, of the last interval, as exact as bounds of histograms; absent: nothing was measured. */
 export interface LivePercentiles {
   readonly p50: number;
   readonly p99: number;
@@ -66,7 +66,7 @@ export interface LivePercentiles {
 export interface LiveAnswer {
   /** ms since 1970. */
   readonly at: number;
-  /** Over which rates are meant; 0: nothing came before, and they are 0. */
+  /** Over which rates are meant; 0: nobody had looked just before, and they are 0. */
   readonly intervalMs: number;
   readonly status: StatusAnswer;
   readonly processes: readonly LiveProcess[];

@@ -11,10 +11,11 @@ import type { AdminGuard } from './adminGuard.ts';
 import type { Exposition } from './exposition.ts';
 import type { Guests } from './guests.ts';
 import type { NodeStatus } from './nodeStatus.ts';
+import { addPage } from './pageFiles.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Also for reading on this machine. */
+    /** True: also for reading on this machine; false: never. */
     needsToken?: boolean;
   }
 }
@@ -26,16 +27,7 @@ const LOOK_MS = 1_000;
 const HEADER_BYTES_MAX = 8_192;
 const BODY_BYTES_MAX = 1_024;
 
-const INDEX = `Owsla
-
-/health/live   200 while the supervisor reports, else 503
-/health/ready  200 while every acceptor takes links and has the broker, else 503 and why;
-               with 200, "degraded" says what else does not work
-/metrics       figures in the Prometheus text format
-/api/v1/       status, links, closed, blocked, stream, as JSON: docs/operations.md
-`;
-
-/** The admin pages, not yet listening. */
+/** The admin pages, not yet listening. Throws when a file of the installation is missing. */
 export function makeAdmin(
   status: NodeStatus,
   exposition: Exposition,
@@ -65,6 +57,7 @@ export function makeAdmin(
   });
 
   admin.addHook('onRequest', async (request, reply) => {
+    reply.header('x-content-type-options', 'nosniff');
     const { needsToken } = request.routeOptions.config;
     const refusal = guard.refusal(request, needsToken);
     if (refusal === undefined) return;
@@ -72,7 +65,7 @@ export function makeAdmin(
     if (code === 401) reply.header('www-authenticate', 'Bearer');
     await reply.code(code).send({ error });
   });
-  admin.get('/', (_, reply) => reply.type('text/plain; charset=utf-8').send(INDEX));
+  addPage(admin);
   admin.get('/health/live', (_, reply) => {
     const isLive = status.isLive(clock(), limits.childSilenceMs);
     const reasons = isLive ? [] : [{ reason: 'no heartbeat from the supervisor' }];

@@ -78,8 +78,11 @@ export class AdminGuard {
     }
   }
 
-  /** Undefined: it may pass. `needsToken`: also where others may read without one. */
-  refusal({ method, url, headers }: AdminRequest, needsToken = false): AdminRefusal | undefined {
+  /**
+   * Undefined: it may pass. `needsToken`: true: also where others may read without one; false: what
+   * is read there is no secret.
+   */
+  refusal({ method, url, headers }: AdminRequest, needsToken?: boolean): AdminRefusal | undefined {
     if (url.startsWith('/health/')) return undefined;
     const { host = '', origin, authorization = '' } = headers;
     if (!this.#isOurs(host)) return { code: 421, error: 'this Host is not one of --admin-hosts' };
@@ -87,7 +90,7 @@ export class AdminGuard {
       return { code: 403, error: 'a page of another origin may not ask here' };
     }
     const isRead = method === 'GET' || method === 'HEAD';
-    if (isRead && this.#isOpen && !needsToken) return undefined;
+    if (isRead && !(needsToken ?? !this.#isOpen)) return undefined;
     if (this.#isToken(authorization)) return undefined;
     return { code: 401, error: 'this needs the token of --admin-token-file' };
   }

@@ -187,7 +187,11 @@ function processFailing({ children }: AlarmFacts): Level {
   return worst(
     children.map(({ name, fault, restarts }) => {
       if (fault !== undefined) return high(`${name}: ${fault}`);
-      return above(restarts, RESTARTS, `${name} was started again ${restarts} times lately`);
+      return above(
+        restarts,
+        RESTARTS,
+        `${name} was started again ${restarts === 1 ? 'once' : `${restarts} times`} lately`,
+      );
     }),
   );
 }

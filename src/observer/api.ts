@@ -37,6 +37,8 @@ export function addApi(admin: FastifyInstance, answers: NodeAnswers): void {
 
 function addReads(api: FastifyInstance, answers: NodeAnswers): void {
   const ask = askerOf(answers);
+  // Whether a token is the right one, before anything is done with it.
+  api.get('/token', { config: { needsToken: true } }, (_, reply) => reply.code(204).send());
   api.get('/status', (request: Asks) => ask(request, 'status', null));
   api.get('/links', (request: Asks) => {
     const { after, limit, where, sort } = request.query;

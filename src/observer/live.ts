@@ -2,9 +2,11 @@
  * Live: how the node is now, put together once for all who look.
  * From: reports, by nodeStatus.ts; processes and acceptors, by their channels.
  * To: nodeQuestions.ts, liveStream.ts: the same answer for all who ask within LIVE_MS.
- * Bound: one rendering at a time, and none while nobody looks. Links are looked at the less often
+ * Bound: one rendering at a time, and none while nobody looks: rates are of two looks, IDLE_MS
+ * apart at most. Links are looked at the less often
  * the longer that takes: HOT_SHARE of an acceptor's time; ended ones each CLOSED_MS.
  */
+import { between, cumulative, type Histogram, quantileMs } from '../base/histogram.ts';
 import type { Counters, RegistrarCounters } from '../base/metrics.ts';
 import type { ClosedGroup, LinkFacts, MissingAnswer } from '../node/linkFacts.ts';
 import {
@@ -12,6 +14,7 @@ import {
   type HotField,
   type HotPart,
   type LiveAnswer,
+  type LivePercentiles,
   type LiveProcess,
   type LiveRates,
 } from '../node/liveAnswer.ts';
@@ -20,6 +23,8 @@ import type { ChildChannels } from './childChannels.ts';
 import type { NodeStatus } from './nodeStatus.ts';
 
 export const LIVE_MS = 1_000;
+/** Between an answer and the next question; longer, and rates would be of long ago. */
+const IDLE_MS = 3 * LIVE_MS;
 const HOT_SHARE = 1 / 100;
 const CLOSED_MS = 5_000;
 const SHARDS = 256;
@@ -74,12 +79,12 @@ export class Live {
     const now = this.#now();
     if (this.#answer === undefined || now - this.#askedAt >= LIVE_MS) {
       this.#askedAt = now;
-      this.#answer = this.#render();
+      this.#answer = this.#render(now);
     }
     return this.#answer;
   }
 
-  async #render(): Promise<LiveAnswer> {
+  async #render(begun: number): Promise<LiveAnswer> {
     const { status } = this.#options;
     const acceptors = this.#acceptors();
     const [answer] = await Promise.all([
@@ -91,7 +96,8 @@ export class Live {
     }
     const at = this.#now();
     const totals = { at, acceptors: status.acceptors(), registrar: status.registrar(at) };
-    const before = this.#last;
+    const isOld = this.#last === undefined || begun - this.#last.at > IDLE_MS;
+    const before = isOld ? undefined : this.#last;
     this.#last = totals;
     return { ...figuresOf(totals, before), ...this.#lists(acceptors), status: answer };
   }
@@ -218,7 +224,7 @@ function figuresOf({ at, acceptors, registrar }: Totals, before: Totals | undefi
       presenceOutbox: registrar.outbox,
       commandsKept: registrar.kept,
     },
-    latency: {},
+    latency: before === undefined ? {} : latencyOf(all, old),
   };
 }
 
@@ -246,6 +252,25 @@ function ratesOf(rate: (of: (counters: Counters) => number) => number): LiveRate
     accepts: rate(({ accepts }) => accepts),
     ends: rate(({ closes }) => totalOf(closes)),
   };
+}
+
+/** Of what was observed since. */
+function latencyOf(
+  all: readonly Counters[],
+  old: readonly Counters[],
+): Record<string, LivePercentiles> {
+  const measured: readonly (readonly [string, (counters: Counters) => Histogram])[] = [
+    ['request', ({ requestSeconds }) => requestSeconds],
+    ['confirm', ({ confirmSeconds }) => confirmSeconds],
+    ['connect', ({ connectSeconds }) => connectSeconds],
+  ];
+  const figures = measured.flatMap(([what, of]): (readonly [string, LivePercentiles])[] => {
+    const histogram = between(all.map(of), old.map(of));
+    const { count } = cumulative(histogram);
+    if (count === 0) return [];
+    return [[what, { p50: quantileMs(histogram, 0.5), p99: quantileMs(histogram, 0.99), count }]];
+  });
+  return Object.fromEntries(figures);
 }
 
 /** Those that happened. */

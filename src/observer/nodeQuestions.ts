@@ -58,12 +58,19 @@ export function askedBy(who: string, answers: NodeAnswers): AnswersByKind {
 }
 
 function toRegistrar({ status, children }: NodeQuestionsOptions, kind: string): NodeAnswer {
-  return (body, who) => {
+  return async (body, who) => {
     const registrar = status.node?.children.find(({ role }) => role === 'registrar');
     if (registrar?.incarnation === undefined) {
       throw new ChannelError('failed', 'the registrar is not running; try again in a moment');
     }
-    return children.ask(registrar.incarnation, kind, { ...Object(body), who });
+    try {
+      return await children.ask(registrar.incarnation, kind, { ...Object(body), who });
+    } catch (error) {
+      const { why, message } = error as ChannelError;
+      if (why !== 'late' && why !== 'closed') throw error;
+      // The node answers: it is the registrar that does not.
+      throw new ChannelError('failed', `the registrar does not answer: ${message}`);
+    }
   };
 }
 

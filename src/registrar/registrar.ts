@@ -180,8 +180,7 @@ class Registrar implements RunningChild {
   #serverOf(recorder: Recorder, commands: Commands, authServer: AuthServer): StreamServer {
     const onAnswer = (message: FromLink, acceptor: string) => commands.onAnswer(message, acceptor);
     return new StreamServer({
-      recorder,
-      log: this.#log,
+      ...{ recorder, limits: this.#start.config.limits, log: this.#log },
       onAnswer,
       onAsk: (acceptor, message) => void authServer.onAsk(acceptor, message),
       onVerdicts: (message) => authServer.hear(message),

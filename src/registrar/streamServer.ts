@@ -4,10 +4,12 @@
  * message, and commands.ts; takeovers, COMMANDs and the block list back.
  * Bound: while the recorder is full no stream is read. An acceptor that does not read gets no
  * COMMAND above half of BACK_BYTES_MAX; at all of it its stream is closed: it connects again and
- * hands over all its links, which brings both up to date. A mark is open for MARK_MS.
+ * hands over all its links, which brings both up to date. A mark is open for MARK_SHARE of
+ * `questionMs`.
  */
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
+import type { Limits } from '../base/limits.ts';
 import { OpenQuestions } from '../base/openQuestions.ts';
 import { LocalSocket } from '../node/localSocket.ts';
 import {
@@ -28,8 +30,11 @@ import type { HeldLink } from './store/presenceRules.ts';
 const BACK_BYTES_MAX = 1024 * 1024;
 /** Blocked devices in one message: some 20 kB. */
 const PIECE = 1_000;
-/** Acceptors have so long to say that they have read a change. */
-const MARK_MS = 1_000;
+/**
+ * Acceptors have so long to say that they have read a change, of the time in which whoever asked
+ * for it has to be answered: it is told then who was late.
+ */
+const MARK_SHARE = 1 / 2;
 
 interface Stream {
   readonly socket: Socket;
@@ -43,6 +48,7 @@ interface Stream {
 
 export interface StreamServerOptions {
   readonly recorder: Recorder;
+  readonly limits: Pick<Limits, 'questionMs'>;
   readonly log: Logger;
   /** What became of a command. */
   readonly onAnswer: (message: FromLink, acceptor: string) => void;
@@ -181,16 +187,17 @@ export class StreamServer {
 
   /**
    * A change of that. Without a stream an acceptor learns it with the whole list. Resolves with the
-   * live acceptors that have not said within MARK_MS that they have read it.
+   * live acceptors that have not said in time that they have read it.
    */
   async tellBlocked(message: BlockListMessage): Promise<readonly string[]> {
-    const { recorder } = this.#options;
+    const { recorder, limits } = this.#options;
+    const markMs = MARK_SHARE * limits.questionMs;
     const unheard = recorder.liveAcceptors.filter((acceptor) => !this.#streams.has(acceptor));
     const marks = [...this.#streams].map(([acceptor, stream]) => {
       this.#lastMark += 1;
       tell(stream, message);
       tell(stream, ['mark', this.#lastMark]);
-      return this.#marks.ask(this.#lastMark, MARK_MS, [acceptor]);
+      return this.#marks.ask(this.#lastMark, markMs, [acceptor]);
     });
     const late = [...unheard, ...(await Promise.all(marks)).flat()];
     return late.filter((acceptor) => recorder.isLive(acceptor));

@@ -143,6 +143,7 @@ class Child {
       counters: acceptor.counters,
       notReady: () => acceptor.notReady(),
       degraded: () => acceptor.degraded(),
+      concerns: () => acceptor.concerns(),
       answers,
       attach: (notify) => traces.attach(notify),
       onObserverLost: () => traces.onLost(),

@@ -73,6 +73,10 @@ t.test('block store: a file of schema 3 gets the list', async (t) => {
   const at = folder(t);
   new SqliteFile(at, NOW).close();
   const older = new DatabaseSync(join(at, 'presence.db'));
+  for (const table of ['commands', 'outcomes']) {
+    older.exec(`ALTER TABLE ${table} DROP COLUMN traceparent`);
+    older.exec(`ALTER TABLE ${table} DROP COLUMN tracestate`);
+  }
   older.exec('DROP TABLE blocked; PRAGMA user_version = 3');
   older.close();
 

@@ -22,6 +22,8 @@ const EMPTY = Buffer.alloc(0);
 interface Parts {
   readonly commands: DeviceCommands;
   readonly told: FromLink[];
+  /** Links that another acceptor has. */
+  readonly moved: Set<string>;
   readonly device: Device;
   /** As the registrar does. It is due in 5 s. */
   command(key: string, payload?: Buffer, after?: string): void;
@@ -31,6 +33,7 @@ interface Parts {
 
 async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts> {
   const told: FromLink[] = [];
+  const moved = new Set<string>();
   const { registry, limits, counters } = served;
   const notify: DeviceCommandsOptions['notify'] = (message) => told.push(message);
   const { clock } = served;
@@ -43,6 +46,7 @@ async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts
     wall,
     trace,
     notify,
+    hasMoved: (connection) => moved.has(connection),
   });
   const device = await served.open('door-17', hello);
   served.routes.onAnswer = (endpoint, message) => commands.onAnswer(endpoint, message);
@@ -50,6 +54,7 @@ async function make(served: Served, hello: Partial<Message> = {}): Promise<Parts
   return {
     commands,
     told,
+    moved,
     device,
     command: (key, payload = EMPTY, after = undefined) =>
       commands.onCommand(commandTo(id, key, payload, clock.wall() + 5_000, after)),
@@ -390,3 +395,39 @@ on(
     );
   },
 );
+
+test('what comes for a link that moves waits: sent if it stays', async (t, parts, served) => {
+  const { device, told, command, commands, handled } = parts;
+  const link = served.endpoint();
+  commands.park(link);
+  command(KEY);
+  await handled();
+  t.same([told, device.waiting], [[], 0]);
+
+  commands.unpark(link);
+
+  t.equal((await device.expect(TYPE.COMMAND)).key?.toString('hex'), KEY);
+});
+
+test('and said to be unsent if it has gone, or ended', async (t, parts, served) => {
+  const { told, command, commands, moved } = parts;
+  const link = served.endpoint();
+  commands.park(link);
+  command(keyOf(1), Buffer.from('now'));
+  command(keyOf(2), EMPTY, '');
+  served.registry.unregister(link);
+  moved.add(link.id);
+  commands.onEnd(link);
+  command(keyOf(3));
+  moved.clear();
+  command(keyOf(4));
+
+  const said = told.map(([, key, , why, , , whole]) => [Number(key), why, whole?.[5]?.toString()]);
+  t.same(said, [
+    [1, 'moved', 'now'],
+    [2, 'moved', undefined],
+    [3, 'moved', ''],
+    [4, 'gone', undefined],
+  ]);
+  served.registry.register(link);
+});

@@ -9,7 +9,7 @@ import { TYPE } from '../../src/wire/message.ts';
 import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { event, hello } from '../helpers/fakes/device.ts';
 import { NOBODY_ASKS, whyOf } from '../helpers/noAnswer.ts';
-import { Served, settle } from '../helpers/worlds/endpoints.ts';
+import { Served, settle, until } from '../helpers/worlds/endpoints.ts';
 
 interface World {
   readonly served: Served;
@@ -129,30 +129,31 @@ traced(
     world.isRead = false;
     for (let id = 1; id <= 600; id += 1) {
       device.send(event(id));
-      if (id % 50 === 0) await settle();
+      await until(() => served.routes.ids().length === id);
       served.clock.advance(50);
       served.routes.release(50);
     }
-    await settle();
     traces.flush();
     world.isRead = true;
     for (let flushes = 0; flushes < 5; flushes += 1) traces.flush();
     device.send(event(601));
-    await settle();
+    await until(() => served.routes.ids().length === 601);
     traces.flush();
 
-    const entries = world.of(1);
-    const ids = entries.flatMap(({ what, id }) => (what === 'EVENT' ? [id] : []));
-    const gap = entries.find(({ kind }) => kind === 'lost');
-    const lost = Number(gap?.facts?.lost);
-    t.ok(lost > 0);
-    t.equal(ids.length + lost, 601);
-    t.same(
-      ids.slice(0, -1),
-      Array.from({ length: ids.length - 1 }, (_, at) => at + 1),
-    );
-    t.equal(entries.indexOf(gap as TraceEntry), entries.length - 2, 'before the next one');
-    t.equal(world.batches.at(-1)?.lost, lost);
+    // An entry that is shorter may have found room again: each gap says how many it stands for.
+    let last = 0;
+    let gaps = 0;
+    for (const { kind, what, id = 0, facts } of world.of(1)) {
+      if (kind === 'lost') {
+        gaps += 1;
+        last += Number(facts?.lost);
+      } else if (what === 'EVENT') {
+        last += 1;
+        t.equal(id, last);
+      }
+    }
+    t.ok(gaps > 0);
+    t.equal(last, 601);
   },
 );
 

@@ -229,3 +229,28 @@ t.test('moving: who is full, or reads another form, does not take it', async (t)
   }
   before.endpoint().thaw();
 });
+
+t.test('moving: a hushed link handles what it has read, and nothing new', async (t) => {
+  const [served] = await pair(t);
+  const device = await served.open();
+  const link = served.endpoint();
+  served.routes.room = 0;
+  device.send(event(1), event(2));
+  await until(() => served.counters.pausedLinks === 1);
+  link.hush();
+  served.makeRoom();
+  await until(() => served.routes.ids().length === 1);
+  await settle();
+  t.same(served.routes.ids(), [1], 'that one was read before');
+  served.routes.release();
+  t.equal(isQuiet(link), true);
+
+  link.hush(false);
+  await until(() => served.routes.ids().length === 2);
+  served.routes.release();
+
+  link.hush();
+  device.socket.end();
+  await until(() => served.counters.links === 0);
+  t.pass('its end is not waited for');
+});

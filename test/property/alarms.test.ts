@@ -161,6 +161,13 @@ t.test('alarms: between its marks, nothing changes', async (t) => {
   for (const [alarm, facts] of between) t.equal(RULES[alarm].look(facts).mark, 'between', alarm);
 });
 
+t.test('alarms: how often a process was started again, in words', async (t) => {
+  const wordsOf = (restarts: number) =>
+    RULES['process-failing'].look(calm({ children: [{ restarts }] })).reason;
+  t.equal(wordsOf(1), 'acceptor 1 was started again once lately');
+  t.equal(wordsOf(3), 'acceptor 1 was started again 3 times lately');
+});
+
 t.test('alarms: few links are never skewed, and one acceptor is not', async (t) => {
   for (const links of [[900, 100], [2_250, 750], [100_000], [0, 0]]) {
     const facts = calm({ acceptors: links.map((one) => ({ links: one })) });

@@ -251,7 +251,7 @@ t.test('over a restart of the node, of the registrar, of an acceptor', async (t)
   t.same(await tries(server.port, 'door-17'), [WELCOMED]);
 });
 
-t.test('a new acceptor listens only once it has the list, and says so', async (t) => {
+t.test('who is late is said: an acceptor without a list, or stopped; the registrar', async (t) => {
   const node = await start(t, { limits: { childSilenceMs: 600_000 } });
   const { server } = node;
   await ask(node, 'block', 'door-17');
@@ -266,10 +266,22 @@ t.test('a new acceptor listens only once it has the list, and says so', async (t
   await waitFor('its word', why);
   t.same(await tries(server.port, 'door-17'), ['blocked'], 'the other one has it');
   t.same(await tries(server.port, 'door-18'), [WELCOMED]);
+  const silent = / refuses: the registrar does not answer: no answer within 1000 ms$/;
+  await t.rejects(ask(node, 'block', 'door-19'), { exitCode: 69, message: silent });
 
   process.kill(registrar, 'SIGCONT');
   await waitFor('all of it', () => server.isReady());
   t.same(await tries(server.port, 'door-17'), ['blocked']);
+
+  const acceptor = server.childPid('acceptor 2');
+  process.kill(acceptor, 'SIGSTOP');
+  let told: Told | undefined;
+  await waitFor('an answer in time', async () => {
+    told = await owsla(node.runDir, 'block', 'door-20');
+    return told.code !== 69;
+  });
+  process.kill(acceptor, 'SIGCONT');
+  t.equal(told?.lines.at(-1), 'not yet known to acceptor 2, which hears of it once it can');
   t.notOk(server.log.some(({ msg }) => msg === 'killing child'));
 });
 

@@ -125,6 +125,8 @@ t.test('owsla links: what it prints, conditions, and what it does not understand
   t.match(one.text, /^device +acceptor +listener/);
   t.equal(one.lines.length, 1 + 3, 'door-1, door-10, door-11');
 
+  t.notMatch((await owsla('links', '--help')).text, /not\s+connected/, 'nobody in particular is');
+
   for (const [args, code, sentence] of [
     [['--where', 'outbox=many'], 69, /outbox takes a value such as 64KiB/],
     [['--limit', '0'], 64, /--limit takes a whole number/],

@@ -1,5 +1,5 @@
 /** A Node that is too old is told in one sentence, by what is published and by the sources. */
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -13,7 +13,7 @@ const run = (...command: string[]) => runPlain('/', ...command);
 function built(): string {
   const folder = mkdtempSync(join(tmpdir(), 'owsla-test-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+  copyFileSync(at('package.json'), join(folder, 'package.json'));
   symlinkSync(at('node_modules'), join(folder, 'node_modules'));
   const args = ['-p', at('.config/tsconfig.build.json'), '--outDir', join(folder, 'dist')];
   const made = run(at('node_modules/.bin/tsc'), ...args);

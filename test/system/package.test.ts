@@ -33,7 +33,7 @@ t.test('package: every source is there, compiled, and nothing that no program re
   t.same(inDist.toSorted(), compiled.toSorted());
   t.same(
     [...folders].toSorted(),
-    ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist/', 'docs/', 'examples/', 'loadgen/']
+    ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist/', 'docs/', 'examples/', 'loadgen/', 'src/']
       .concat('package.json')
       .toSorted(),
   );
@@ -79,17 +79,23 @@ t.test('package: installed, its programs say version and help', async (t) => {
   }
 });
 
-t.test('package: installed, it serves a device, and stops', async (t) => {
+t.test('package: installed, it serves a device and its page, and stops', async (t) => {
   const broker = await findBroker();
   t.teardown(() => endBroker(broker));
   const script = join(programs, 'owsla');
   const node = serve(t, broker.url, ['--data-dir', join(folder, 'data')], { script });
   await isReady(node);
-  const { port } = await node.said('ready');
+  const { port, adminPort } = await node.said('ready');
 
   const device = await Device.open(Number(port), 'door-17');
   device.send(event(1));
   t.match(await device.next(), { type: TYPE.ACK, id: 1 });
+  for (const path of ['', 'page/page.js', 'page/page.css', 'page/uplot.js', 'page/uplot.css']) {
+    const headers = { accept: 'text/html' };
+    const page = await fetch(`http://127.0.0.1:${adminPort}/${path}`, { headers });
+    t.equal(page.status, 200, path);
+    t.ok((await page.text()).length > 1_000, path);
+  }
 
   t.same(await node.end(), { code: 0, signal: null });
   t.equal(node.stderr, '');

@@ -116,7 +116,13 @@ t.test('what is live: links, rates, ends, shards, who hurts; once for all who as
   device.send(event(1));
   await device.expect(TYPE.ACK);
 
-  await waitFor('rates', async () => (await live()).rates.confirms > 0);
+  let timed: LiveAnswer['latency'] = {};
+  await waitFor('rates', async () => {
+    const { rates, latency } = await live();
+    timed = latency;
+    return rates.confirms > 0;
+  });
+  t.match(timed, { confirm: { count: 1, p50: Number, p99: Number } });
   const [one, other] = await Promise.all([live(), live()]);
 
   t.same(one, other, 'the same rendering');

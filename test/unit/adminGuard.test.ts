@@ -33,6 +33,16 @@ t.test('on loopback reading needs nothing, a change always does', async (t) => {
   }
 });
 
+t.test('what is no secret may be read everywhere, and is not changed', async (t) => {
+  const guard = new AdminGuard(makeConfig(everywhere));
+  const asked = (method: string, host = '127.0.0.1') =>
+    guard.refusal({ method, url: '/page/page.js', headers: { host } }, false)?.code;
+
+  t.equal(asked('GET'), undefined);
+  t.equal(asked('POST'), 401);
+  t.equal(asked('GET', 'evil.example'), 421);
+});
+
 t.test('elsewhere reading needs the token', async (t) => {
   t.equal(ask(everywhere, {}), 401);
   t.equal(ask(everywhere, bearer(TOKEN)), undefined);

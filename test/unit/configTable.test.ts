@@ -48,7 +48,10 @@ t.test('each value says where it came from, and no secret is told', async (t) =>
   t.match(of('set prefetch'), { value: '7', source: 'command line' });
   t.match(of('set keepaliveMs'), { value: '2m', where: 'keepalive in owsla.yaml' });
   t.match(of('set backlog'), { value: '4096', source: 'default' });
-  t.match(of('listener devices'), { value: '127.0.0.1:7001 plain auth none' });
+  t.match(of('listener devices'), {
+    value: '127.0.0.1:7001 plain auth none',
+    ...{ source: 'command line', where: '--port' },
+  });
   t.notMatch(json, 's3cret');
 });
 
@@ -70,6 +73,20 @@ t.test('what the file lists says so', async (t) => {
   };
   const table = configLines(makeConfig(file), [file], false);
   t.match(table, /^listener doors +127\.0\.0\.1:7443 plain auth none +listeners in f$/m);
+});
+
+t.test('a listener that options make says which; of none that is given, the default', async (t) => {
+  const of = (options: SourceLayer['options']) => {
+    const file: SourceLayer = { source: 'file', options, nameOf: (name) => `${name} in f` };
+    return configLines(makeConfig(file), [file], false);
+  };
+  const tls = { 'tls-cert': '/c', 'tls-key': '/k' };
+  const both = of({ port: 7001, 'tls-port': 7443, unix: '/run/s', auth: 'none', ...tls });
+  t.match(both, /^listener devices +127\.0\.0\.1:7001 .* port in f$/m);
+  t.match(both, /^listener devices-tls +127\.0\.0\.1:7443 .* tls-port in f$/m);
+  t.match(both, /^listener devices-unix +\/run\/s .* unix in f$/m);
+  t.match(of({ host: '127.0.0.2' }), /^listener devices +127\.0\.0\.2:7000 .* host in f$/m);
+  t.match(of({}), /^listener devices +127\.0\.0\.1:7000 plain auth none +default$/m);
 });
 
 /** All that is declared and outlives every process, with these limits. */

@@ -114,3 +114,68 @@ t.test('a lost stream is forgotten: the next one begins from what there is', asy
 
   t.same(kinds(links.all()), ['begin ', 'up 1', 'up 2', 'end ']);
 });
+
+t.test('links that have moved away: listed before the end, until that is on record', async (t) => {
+  const links = new Links();
+  for (const id of [1, 2, 3]) links.up(id);
+  links.changes.connected();
+  links.changes.take(2);
+  for (const id of [2, 3]) {
+    const link = links.open.get(`${id}`) as Link;
+    links.open.delete(link.id);
+    links.changes.onGiven(link);
+  }
+
+  const told = links.all();
+  const moved = told.find(([kind]) => kind === 'moved');
+  t.same(moved?.[1]?.toString(), '2,3');
+  t.ok(told.findIndex(([kind]) => kind === 'moved') < told.findIndex(([kind]) => kind === 'end'));
+  t.notOk(told.some(([kind]) => kind === 'down'));
+  links.changes.onRecorded(['2']);
+  t.equal(links.changes.given, 1);
+
+  links.changes.lost();
+  links.changes.connected();
+  t.same(links.all().find(([kind]) => kind === 'moved')?.[1], ['3']);
+  links.changes.successorGone();
+  t.same(kinds(links.all()), ['down 3'], 'what it had is over');
+});
+
+t.test('many moved links: a piece at a time, and the end behind the last', async (t) => {
+  const links = new Links();
+  for (let id = 0; id < 2_500; id += 1) {
+    links.changes.onGiven({ id: `${id}`, deviceId: `door-${id}`, acceptedUs: 0 });
+  }
+  links.changes.connected();
+  const told = links.all();
+  t.same(
+    told.map(([kind, ids]) => (kind === 'moved' ? ids.length : kind)),
+    ['begin', 1_000, 1_000, 500, 'end'],
+  );
+});
+
+t.test(
+  'a link that has come and ended is told of whole, until its predecessor is gone',
+  async (t) => {
+    const links = new Links();
+    links.changes.follows('predecessor');
+    links.changes.connected();
+    links.all();
+    const link = { id: '1', deviceId: 'door-1', acceptedUs: 3_000, before: {} };
+    links.changes.onTaken(link);
+    links.changes.onDown(link, 'peer-fin');
+
+    t.same(kinds(links.all()), ['up 1', 'down 1']);
+    links.changes.lost();
+    links.changes.connected();
+    t.same(kinds(links.all()), ['begin ', 'up 1', 'down 1', 'end ']);
+
+    links.up(2);
+    links.changes.predecessorGone();
+    links.up(3);
+    t.same(kinds(links.all()), ['up 2', 'up 3', 'heir '], 'heir comes behind all of it');
+    links.changes.lost();
+    links.changes.connected();
+    t.same(kinds(links.all()), ['begin ', 'up 2', 'up 3', 'end ', 'heir ']);
+  },
+);

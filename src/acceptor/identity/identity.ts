@@ -5,7 +5,7 @@
  * falls through to a weaker one. No word of what was sent is in a reason or sentence.
  */
 import { timingSafeEqual } from 'node:crypto';
-import { type GroupKeys, verifyToken } from '../../base/deviceKeys.ts';
+import { type GroupKey, type GroupKeys, verifyToken } from '../../base/deviceKeys.ts';
 import type { AuthReason } from '../../base/errors.ts';
 import type { AuthMethod, ListenerConfig } from '../../base/listeners.ts';
 import type { AuthQuestion, BackendVerdict } from '../../node/verdicts.ts';
@@ -75,7 +75,7 @@ export class Identity {
   readonly #methods: readonly Method[];
   readonly #topics: TopicFilter | undefined;
   /** Links keep their proof: one that says the same of many is one object. */
-  readonly #shared = new Map<string, Proof>();
+  readonly #shared = new Map<string | GroupKey, Proof>();
   /** ms since 1970. */
   readonly #wall: () => number;
 
@@ -121,8 +121,9 @@ export class Identity {
   #proof(method: AuthMethod, grounds: Grounds = {}): Proof {
     const { expiresAt, by, groupKey, topics = this.#topics } = grounds;
     const isShared = expiresAt === undefined && topics === this.#topics;
-    const shared = isShared ? this.#shared.get(by ?? method) : undefined;
-    if (shared?.method === method && shared.groupKey === groupKey) return shared;
+    const ground = groupKey ?? by ?? method;
+    const shared = isShared ? this.#shared.get(ground) : undefined;
+    if (shared?.method === method) return shared;
     const proof = {
       method,
       ...(by === undefined ? {} : { by }),
@@ -130,7 +131,7 @@ export class Identity {
       ...(expiresAt === undefined ? {} : { expiresAt }),
       ...(topics === undefined ? {} : { topics }),
     };
-    if (isShared && this.#shared.size < SHARED_MAX) this.#shared.set(by ?? method, proof);
+    if (isShared && this.#shared.size < SHARED_MAX) this.#shared.set(ground, proof);
     return proof;
   }
 

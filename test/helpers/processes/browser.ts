@@ -1,6 +1,7 @@
 /**
  * Browser: a page in a real Chromium of any width, asked over its own debugging protocol.
- * From: an HTML file.  To: what an expression gives in the page, and pictures of it.
+ * From: an HTML file, or an address.  To: what an expression gives in the page, pictures of it,
+ * and what it complained of or asked others for.
  * Bound: it ends with the test that opened it, at the latest with this process.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
@@ -15,7 +16,13 @@ import { leash } from './leash.ts';
 /** Debian's name for it, and others'. */
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 /** As root it runs only without its sandbox; our own pages need none. */
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--remote-debugging-port=0'];
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--remote-debugging-port=0',
+  '--hide-scrollbars',
+];
 const HEIGHT = 800;
 
 function found(name: string): boolean {
@@ -32,9 +39,13 @@ const PROGRAM = NAMES.find(found);
 export const noBrowser: string | false =
   PROGRAM === undefined && 'no Chromium on this machine (Debian: chromium)';
 
+/** Keys that a test presses: what Chromium wants to know of them. */
+const KEYS = { Tab: 9, Enter: 13, Escape: 27, ArrowRight: 39, ArrowDown: 40 };
+
 interface Answer {
   readonly id?: number;
   readonly method?: string;
+  readonly params?: Readonly<Record<string, unknown>>;
   readonly result?: Readonly<Record<string, unknown>>;
   readonly error?: { readonly message: string };
 }
@@ -45,11 +56,16 @@ export class Browser {
   readonly #socket: WebSocket;
   #session: string | undefined;
   #calls = 0;
+  /** Errors: thrown, written to the console, or said by Chromium, such as of the CSP. */
+  readonly problems: string[] = [];
+  /** Host and port of each request of a page that `file://` did not serve. */
+  readonly hosts = new Set<string>();
 
   private constructor(child: ChildProcess, folder: string, socket: WebSocket) {
     this.#process = child;
     this.#folder = folder;
     this.#socket = socket;
+    socket.addEventListener('message', ({ data }) => this.#note(JSON.parse(String(data))));
   }
 
   static async start(): Promise<Browser> {
@@ -72,18 +88,63 @@ export class Browser {
     return new Browser(child, folder, socket);
   }
 
-  /** Shows this file in a window of `width` pixels; resolves when it has loaded. */
-  async open(file: string, width: number): Promise<void> {
+  /** Shows a file or an address in a window of `width` pixels; resolves when it has loaded. */
+  async open(place: string, width: number): Promise<void> {
     this.#session = undefined;
     const { targetId } = await this.#call('Target.createTarget', { url: 'about:blank' });
     const attached = await this.#call('Target.attachToTarget', { targetId, flatten: true });
     this.#session = String(attached.sessionId);
+    await this.#resize(width);
+    for (const part of ['Page', 'Network', 'Runtime', 'Log']) await this.#call(`${part}.enable`);
+    const loaded = this.#heard(({ method }) => method === 'Page.loadEventFired');
+    await this.#call('Page.navigate', { url: place.startsWith('/') ? `file://${place}` : place });
+    await loaded;
+  }
+
+  /** The same page, in a window of `width` pixels, of somebody who likes it light or dark. */
+  async show(width: number, scheme: 'light' | 'dark'): Promise<void> {
+    await this.#resize(width);
+    const features = [{ name: 'prefers-color-scheme', value: scheme }];
+    await this.#call('Emulation.setEmulatedMedia', { features });
+  }
+
+  async #resize(width: number): Promise<void> {
     const screen = { width, height: HEIGHT, deviceScaleFactor: 1, mobile: width < 600 };
     await this.#call('Emulation.setDeviceMetricsOverride', screen);
-    await this.#call('Page.enable');
-    const loaded = this.#heard(({ method }) => method === 'Page.loadEventFired');
-    await this.#call('Page.navigate', { url: `file://${file}` });
-    await loaded;
+  }
+
+  /** As a person at a keyboard does. */
+  async press(key: keyof typeof KEYS): Promise<void> {
+    const windowsVirtualKeyCode = KEYS[key];
+    const text = key === 'Enter' ? { text: '\r' } : {};
+    const what = { key, code: key, windowsVirtualKeyCode };
+    await this.#call('Input.dispatchKeyEvent', { type: 'keyDown', ...what, ...text });
+    await this.#call('Input.dispatchKeyEvent', { type: 'keyUp', ...what });
+  }
+
+  /** Text into what has the focus. */
+  async type(text: string): Promise<void> {
+    await this.#call('Input.insertText', { text });
+  }
+
+  #note({ method, params = {} }: Answer): void {
+    const { entry, exceptionDetails, request } = params as {
+      readonly entry?: { readonly level: string; readonly text: string; readonly url?: string };
+      readonly exceptionDetails?: { readonly exception?: { readonly description?: string } };
+      readonly request?: { readonly url: string };
+    };
+    if (method === 'Log.entryAdded' && entry?.level === 'error') {
+      this.problems.push(`${entry.text} ${entry.url ?? ''}`);
+    }
+    if (method === 'Runtime.exceptionThrown') {
+      this.problems.push(exceptionDetails?.exception?.description ?? 'an exception');
+    }
+    if (method === 'Runtime.consoleAPICalled' && params.type === 'error') {
+      this.problems.push(JSON.stringify(params.args));
+    }
+    if (method === 'Network.requestWillBeSent' && request !== undefined) {
+      this.hosts.add(new URL(request.url).host);
+    }
   }
 
   /** The value of an expression in the page, as JSON has it. */

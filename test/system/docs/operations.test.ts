@@ -96,7 +96,11 @@ function showsStatus(t: Test, page: Page, output: string): void {
 /** The same kinds of lines, whatever their figures: their first words. */
 function showsTop(t: Test, page: Page, output: string): void {
   const firstWords = (text: string) => text.split('\n').map((line) => line.split(' ')[0]);
-  const shown = firstWords(page.shown('owsla top  14')).filter((word) => word !== 'door-17');
+  // The links of a busy node, and what took how long there.
+  const busy = ['door-17', 'took:'];
+  const shown = firstWords(page.shown('owsla top  14')).filter(
+    (word) => !busy.includes(word ?? ''),
+  );
   const printed = firstWords(output);
   t.same(
     shown.filter((word) => !printed.includes(word)),
@@ -122,9 +126,10 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
     page.take('json', '"degraded"'),
   ];
   const status = page.take('sh', 'owsla status');
-  const [top, trace, streams] = [
+  const [top, trace, browsed, streams] = [
     page.take('sh', 'owsla top'),
     page.take('sh', 'owsla trace'),
+    page.take('sh', 'Accept: text/html'),
     page.take('sh', '/api/v1/stream'),
   ];
   const devices = page.take('sh', 'owsla devices');
@@ -240,13 +245,16 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
     },
   );
 
-  t.test('streams of the admin port', { skip: noTools }, async (t) => {
+  t.test('the page and the streams of the admin port', { skip: noTools }, async (t) => {
     world.save('/etc/owsla/owsla.yaml', config);
     await world.ends(t, token);
     const flags = `--admin-token-file ${world.placed('/etc/owsla/admin-token')}`;
     const node = await world.serves(`owsla serve ${flags}\n`);
     await world.isReady();
     await world.device(t, 'door-17');
+
+    const pages = await world.ends(t, browsed);
+    t.match(pages, /^\/health\/live [\s\S]*^<title>Owsla<\/title>$/m);
 
     const output = await world.ends(t, streams);
 

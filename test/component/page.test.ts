@@ -1,0 +1,268 @@
+/** The page's files: what is served of them, to whom; and in a real browser with a made-up node. */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { makeConfig } from '../../src/base/config.ts';
+import { makeLimits } from '../../src/base/limits.ts';
+import type { LinkFacts } from '../../src/node/linkFacts.ts';
+import type { LiveAnswer } from '../../src/node/liveAnswer.ts';
+import { makeAdmin } from '../../src/observer/admin.ts';
+import { AdminGuard } from '../../src/observer/adminGuard.ts';
+import { addApi } from '../../src/observer/api.ts';
+import { Exposition } from '../../src/observer/exposition.ts';
+import { Guests } from '../../src/observer/guests.ts';
+import { NodeStatus } from '../../src/observer/nodeStatus.ts';
+import type { NodeTraces } from '../../src/observer/nodeTraces.ts';
+import { addStreams } from '../../src/observer/streams.ts';
+import { Browser, noBrowser } from '../helpers/processes/browser.ts';
+import { readText, repositoryFiles } from '../helpers/sources.ts';
+import { waitFor } from '../helpers/waitFor.ts';
+
+const FOLDER = 'src/observer/page/';
+const TOKEN = 'a-token-of-more-than-22-letters';
+const HTML = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+  "img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
+/** What a device may have called itself, were its name not checked. */
+const HOSTILE = '<img src="//evil.example/x" onerror="document.title=1">';
+
+const folder = mkdtempSync(join(tmpdir(), 'owsla-page-'));
+t.teardown(() => rmSync(folder, { recursive: true }));
+const file = join(folder, 'token');
+writeFileSync(file, TOKEN, { mode: 0o600 });
+
+const made = { answer: fleet() };
+
+/** An observer's pages on loopback; `adminHost` is what its guard believes. */
+async function pages(t: Test, adminHost: string): Promise<string> {
+  const limits = makeLimits();
+  const guests = new Guests(limits);
+  const status = new NodeStatus(2, limits.reportMs);
+  const guard = new AdminGuard(
+    makeConfig({ 'admin-host': adminHost, 'admin-token-file': file, 'admin-hosts': 'gate' }),
+  );
+  const admin = makeAdmin(
+    status,
+    new Exposition(status, 1_000, guests.ends),
+    guests,
+    guard,
+    limits,
+  );
+  addApi(admin, { status: () => ({ secret: 'figures' }), blocked: () => ({ rows: [] }) });
+  const live = { read: async () => ({ ...made.answer, at: Date.now() }) };
+  const traces = { begin: () => Promise.reject(new Error('none')) } as unknown as NodeTraces;
+  const streams = addStreams(admin, { live, traces } as never, guests);
+  await admin.listen({ host: '127.0.0.1', port: 0 });
+  t.teardown(async () => {
+    await streams.close();
+    await admin.close();
+  });
+  return `http://127.0.0.1:${(admin.server.address() as AddressInfo).port}`;
+}
+
+/** A node of 200,000 links whose devices are called something else. */
+function fleet(): LiveAnswer {
+  const link = {
+    ...{ device: HOSTILE, connection: 'c', acceptor: 1, listener: 'devices', protocol: 'owsla' },
+    ...{ peer: '10.0.0.1:5', state: 'open', ageMs: 90_000, idleMs: 1, keepaliveMs: 60_000 },
+    ...{ paused: 'rate', pausedMs: 61_000, ratePerSecond: 12, inFlight: 1, outboxBytes: 2_048 },
+    ...{ heldBytes: 1, messagesIn: 1, messagesOut: 1, bytesIn: 1, bytesOut: 1, notAllowed: 0 },
+  } as LinkFacts;
+  const hot = Array.from({ length: 20 }, () => link);
+  const group = { key: HOSTILE, ends: 3, at: Date.now(), reason: HOSTILE };
+  const processes = [
+    { role: 'acceptor', index: 1, state: 'ready', pid: 1, links: 200_000, broker: 'down' },
+    { role: 'acceptor', index: 2, state: 'ready', pid: 2, why: 'does not answer: no answer' },
+    { role: 'registrar', index: 0, state: 'ended', why: HOSTILE },
+  ];
+  return {
+    ...{ at: Date.now(), intervalMs: 1_000, processes: [], reconnects: [group], errors: [group] },
+    status: {
+      ...{ node: 'n', state: 'not-ready', reasons: [{ acceptor: 1, reason: 'no broker' }] },
+      ...{ degraded: [{ part: 'presence', reason: HOSTILE }], version: '1', runtime: '1' },
+      alarms: [{ alarm: 'broker-away', raisedAt: Date.now(), reason: 'The broker is away' }],
+      ...{ uptimeMs: 61_000, adminHost: '', adminPort: 1, prefix: 'owsla', brokers: [HOSTILE] },
+      listeners: [{ name: 'devices', address: '[::]:7000', isTls: true, auth: ['cert'] }],
+      ...{ links: 200_000, linksMax: 400_000, processes },
+      restarts: { acceptor: 0, registrar: 0, observer: 0 },
+    },
+    rates: {
+      ...{ messagesIn: 12_345, messagesOut: 1, bytesIn: 1, bytesOut: 1, events: 1, requests: 1 },
+      ...{ replies: 1, commands: 1, confirms: 1, accepts: 1, ends: 1 },
+    },
+    ends: { 'peer-fin': 5, [HOSTILE]: 3 },
+    now: {
+      ...{ paused: 3, heavy: 0, heavyBytes: 0, requestsOpen: 0, confirmsWaiting: 0 },
+      ...{ connectsWaiting: 0, presenceOutbox: 0, commandsKept: 0 },
+    },
+    latency: { request: { p50: 1.5, p99: 12, count: 100 } },
+    shards: Array.from({ length: 256 }, (_, at) => 700 + at),
+    hot: { outbox: hot, paused: hot, rate: hot },
+    missing: [{ acceptor: 2, why: 'no answer' }],
+  } as unknown as LiveAnswer;
+}
+
+t.test('its address is an index for scripts, and the page for browsers', async (t) => {
+  const root = await pages(t, '127.0.0.1');
+
+  const index = await fetch(root);
+  t.equal(index.headers.get('content-type'), 'text/plain; charset=utf-8');
+  t.match(await index.text(), /\/health\/ready/);
+  const page = await fetch(root, { headers: HTML });
+  t.equal(await page.text(), readText(`${FOLDER}index.html`));
+  t.match(Object.fromEntries(page.headers), {
+    'content-type': 'text/html; charset=utf-8',
+    'content-security-policy': POLICY,
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+    'cache-control': 'no-cache',
+    vary: 'accept',
+  });
+  const etag = page.headers.get('etag') ?? '';
+  const again = await fetch(root, { headers: { ...HTML, 'if-none-match': etag } });
+  t.equal(again.status, 304);
+});
+
+t.test('each of its files has its type; nothing else lies there', async (t) => {
+  const root = await pages(t, '127.0.0.1');
+  const types: Record<string, string> = { js: 'text/javascript', css: 'text/css' };
+
+  for (const name of [...readdirSync(FOLDER), 'uplot.js', 'uplot.css']) {
+    const { status, headers } = await fetch(`${root}/page/${name}`);
+    const ending = name.split('.').at(-1) ?? '';
+    t.equal(status, 200, name);
+    t.match(headers.get('content-type'), types[ending] ?? /^(?:text\/html|image\/svg\+xml)/);
+    t.equal(headers.get('x-content-type-options'), 'nosniff');
+  }
+  for (const path of ['/page/', '/page/none.js', '/page/..%2fadmin.ts', '/page/%2e%2e/admin.ts']) {
+    t.equal((await fetch(root + path)).status, 404, path);
+  }
+});
+
+t.test('no script or style stands in the page, and no other host in its files', async (t) => {
+  const html = readText(`${FOLDER}index.html`);
+  t.notMatch(html, /<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=/);
+  for (const path of repositoryFiles().filter((path) => path.startsWith(FOLDER))) {
+    const text = readText(path).replace('xmlns="http://www.w3.org/2000/svg"', '');
+    t.notMatch(text, /https?:|innerHTML|outerHTML|insertAdjacent|document\.write|eval\(/, path);
+    t.notMatch(text, /\b(?:localStorage|sessionStorage|indexedDB|cookie)\b/, path);
+  }
+});
+
+t.test('outside loopback its files are there for all, and no figure is', async (t) => {
+  const root = await pages(t, '0.0.0.0');
+
+  t.equal((await fetch(root, { headers: HTML })).status, 200);
+  t.equal((await fetch(`${root}/page/page.js`)).status, 200);
+  const asked = ['/metrics', '/api/v1/status', '/api/v1/stream', '/api/v1/blocked'];
+  for (const path of [...asked, '/api/v1/links/a/trace']) {
+    const answer = await fetch(root + path);
+    t.equal(answer.status, 401, path);
+    t.notMatch(await answer.text(), /figures|200000/);
+  }
+  const evil = { headers: { origin: 'http://evil.example' } };
+  t.equal((await fetch(`${root}/page/page.js`, evil)).status, 403);
+  const headers = { authorization: `Bearer ${TOKEN}` };
+  t.equal((await fetch(`${root}/api/v1/token`)).status, 401);
+  t.equal((await fetch(`${root}/api/v1/token`, { headers })).status, 204);
+});
+
+/** Contrast of each text with what is behind it: those below what WCAG AA asks for. */
+const PALE = `(() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  const rgb = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = (colour) => {
+    const [r, g, b] = rgb(colour).map((value) => {
+      const part = value / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let one = element; one !== null; one = one.parentElement) {
+      const { backgroundColor } = getComputedStyle(one);
+      if (rgb(backgroundColor)[3] === 255) return backgroundColor;
+    }
+    return 'white';
+  };
+  return [...document.querySelectorAll('body *')]
+    .filter((one) => one.checkVisibility() && !one.disabled)
+    .filter((one) => [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+    .filter((one) => {
+      const [a, b] = [light(getComputedStyle(one).color), light(behind(one))];
+      return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5;
+    })
+    .map((one) => one.tagName + ' ' + one.className + ' ' + one.textContent.slice(0, 40));
+})()`;
+
+t.test('in a browser: locked, then all it shows is text', { skip: noBrowser }, async (t) => {
+  const root = await pages(t, '0.0.0.0');
+  const browser = await Browser.start();
+  t.teardown(() => browser.stop());
+  const seen = (id: string) =>
+    browser.evaluate<boolean>(`document.getElementById('${id}').checkVisibility()`);
+  const text = (id: string) =>
+    browser.evaluate<string>(`document.getElementById('${id}').innerText`);
+
+  await browser.open(`${root}/`, 360);
+  await waitFor('that it is locked', () => seen('locked'));
+  t.equal(await seen('content'), false);
+  t.match(browser.problems, [/401/]);
+  browser.problems.length = 0;
+
+  const enter = async (token: string) => {
+    await browser.evaluate(`document.getElementById('question-secret').focus()`);
+    await browser.type(token);
+    await browser.press('Enter');
+  };
+  await browser.evaluate(`document.getElementById('unlock').click()`);
+  await enter('a-wrong-one');
+  await waitFor('the refusal', async () => /does not accept/.test(await text('question-error')));
+  t.match(browser.problems, [/401/]);
+  browser.problems.length = 0;
+  await enter(TOKEN);
+  await waitFor('its figures', () => seen('content'));
+
+  t.match(await text('tiles'), /200,000[\s\S]*of 400,000[\s\S]*12,345\/s[\s\S]*1\.5 ms/);
+  t.match(await text('tiles'), /Broker\s+away/);
+  const troubles = await text('troubles');
+  for (const said of ['The broker is away', 'no broker', 'acceptor 2 does not answer', HOSTILE]) {
+    t.ok(troubles.includes(said), said);
+  }
+  t.equal(await browser.evaluate('document.querySelectorAll("img").length'), 0);
+  t.ok((await text('links')).includes(HOSTILE));
+  t.equal(await browser.evaluate('document.querySelectorAll("#links tbody tr").length'), 10);
+  t.match(await text('shard'), /700 to 955 links/);
+  const stored = 'JSON.stringify([localStorage, sessionStorage, document.cookie, location.href])';
+  t.notMatch(await browser.evaluate(stored), TOKEN);
+  t.equal(
+    (await browser.evaluate<string>('document.documentElement.outerHTML')).includes(TOKEN),
+    false,
+  );
+
+  for (const width of [360, 1_280]) {
+    for (const scheme of ['light', 'dark'] as const) {
+      await browser.show(width, scheme);
+      const scroll = await browser.evaluate<number>('document.documentElement.scrollWidth');
+      t.ok(scroll <= width, `${width}: ${scroll}`);
+      t.same(await browser.evaluate(PALE), [], `${width} ${scroll}: all can be read`);
+    }
+  }
+
+  await browser.evaluate(`document.getElementById('token').click()`);
+  await waitFor('that it is locked again', () => seen('locked'));
+  t.equal(await seen('content'), false, 'what was read is not shown any more');
+  t.same([...browser.hosts], [new URL(root).host], 'no other host was asked');
+  t.same(
+    browser.problems.filter((problem) => !/ 401 /.test(problem)),
+    [],
+  );
+});

@@ -35,8 +35,9 @@ import { renewFiles } from './establish/listenerFiles.ts';
 import { AuthClient } from './identity/authClient.ts';
 import { BlockList } from './identity/blockList.ts';
 import { LinkChanges } from './linkChanges.ts';
+import type { GivenHandles, ListenerMove } from './move/listenerMove.ts';
 import type { Moves } from './move/moves.ts';
-import { giverOf, movesOf } from './moving.ts';
+import { giverOf, listenerMoveOf, movesOf } from './moving.ts';
 import { makeOperate, type Operate } from './operate/operate.ts';
 import { publishCounts } from './publishCounts.ts';
 import { DeviceCommands } from './route/deviceCommands.ts';
@@ -53,6 +54,9 @@ export interface RunningAcceptor {
   readonly operate: Operate;
   /** Its part in a reload. */
   readonly moves: Moves;
+  readonly listenerMove: ListenerMove;
+  /** A successor needs no more than links. */
+  readonly isPrepared: boolean;
   /** Resolves when it listens, or is stopped before. Rejects with the listener's error. */
   listen(): Promise<void>;
   /** Why this acceptor is not ready, or `undefined` when it is. */
@@ -95,7 +99,7 @@ function build(start: AcceptorStart, linksMax: number) {
   const { backend } = toRegistrar;
   const toDevices = buildDevices(operated, { linksMax, routes, presence, backend, onOwed });
   const moves = movesOf(operated, toRegistrar, out, toDevices.endpoints);
-  return { ...operated, ...toBroker, ...toRegistrar, ...toDevices, moves };
+  return { ...operated, ...toBroker, ...toRegistrar, ...toDevices, moves, out };
 }
 
 /** Broker to device: consumer, downlink, registry. Device to broker: uplink, publisher. */
@@ -161,10 +165,12 @@ type Parts = ReturnType<typeof build>;
 class Acceptor implements RunningAcceptor {
   readonly #parts: Parts;
   readonly #ticker: Ticker;
+  readonly listenerMove: ListenerMove;
   #state: AcceptorState = 'starting';
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.listenerMove = listenerMoveOf(parts.out, parts.places, (given) => this.#listenOn(given));
     this.#ticker = new Ticker(parts.start.config.limits.sweepTickMs, () => this.#tick());
   }
 
@@ -174,6 +180,10 @@ class Acceptor implements RunningAcceptor {
 
   get operate(): Operate {
     return this.#parts.operate;
+  }
+
+  get isPrepared(): boolean {
+    return this.#parts.blockList.isKnown && this.#parts.broker.isUp;
   }
 
   get moves(): Moves {
@@ -196,10 +206,16 @@ class Acceptor implements RunningAcceptor {
   }
 
   async listen(): Promise<void> {
-    const { start, places, blockList } = this.#parts;
+    const { start, blockList } = this.#parts;
     await blockList.known;
-    if (this.#state !== 'starting') return;
-    await places.listen(start.sockets);
+    // A successor is given its predecessor's sockets.
+    if (start.successorOf === undefined) await this.#listenOn(new Map());
+  }
+
+  async #listenOn(given: GivenHandles): Promise<void> {
+    const { start, places } = this.#parts;
+    if (this.#isDraining) return;
+    await places.listen(start.sockets, given);
     if (this.#isDraining) places.suspend();
     else this.#state = 'serving';
   }

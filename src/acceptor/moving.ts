@@ -5,10 +5,14 @@
  */
 import { systemClock } from '../base/clock.ts';
 import type { Trace } from '../base/trace.ts';
+import type { MoveWord } from '../node/ipc.ts';
 import type { Endpoints } from './endpoint/endpoints.ts';
+import type { Listeners } from './endpoint/listeners.ts';
+import type { SocketHandle } from './endpoint/socket.ts';
 import { spreadBy } from './endpoint/spread.ts';
 import type { LinkChanges } from './linkChanges.ts';
 import { Giver } from './move/giver.ts';
+import { ListenerMove, type ListenerMoveOptions } from './move/listenerMove.ts';
 import { MoveLine } from './move/moveLine.ts';
 import { Moves } from './move/moves.ts';
 import { Taker } from './move/taker.ts';
@@ -43,6 +47,19 @@ export function giverOf({ start, counters, registry }: Operated, reported: Repor
     onMoved: (figures) => toSupervisor({ type: 'moved', figures }),
   });
   return { giver, line };
+}
+
+/** Listening sockets, in both directions. */
+export function listenerMoveOf(
+  { line }: Out,
+  places: Listeners,
+  listen: ListenerMoveOptions['listen'],
+): ListenerMove {
+  const send = (word: MoveWord, handle?: SocketHandle) => {
+    if (word.what === 'listening') line.toPredecessor(word);
+    else line.toSuccessor(word, handle);
+  };
+  return new ListenerMove({ places, send, listen });
 }
 
 export function movesOf(

@@ -11,7 +11,7 @@ import { within } from '../node/drain.ts';
 import type { Heard } from './heard.ts';
 
 /** Whoever has connected asks within this time. */
-const END_MS = 500;
+const END_MS = 2_000;
 
 /** `node:net` takes a handle of libuv, too; its types do not say so. */
 type ListenOn = (handle: unknown, onListening: () => void) => void;

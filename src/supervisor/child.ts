@@ -139,6 +139,7 @@ class Child {
     const about = { sockets: this.#sockets, log, onFatal, toSupervisor: sendHandle };
     const acceptor = startAcceptor({ ...start, ...about });
     const { answers, traces } = acceptor.operate;
+    const { listenerMove } = acceptor;
     const report = startReport(start, {
       counters: acceptor.counters,
       notReady: () => acceptor.notReady(),
@@ -157,14 +158,27 @@ class Child {
         await acceptor.listen();
         if (start.successorOf === undefined) return;
         // Links come from one that has all of this. A broker that is away is away for both.
-        await until(() => acceptor.notReady() === undefined, limits.brokerConnectMs);
+        await until(() => acceptor.isPrepared, limits.brokerConnectMs);
         report.send();
       },
       onNode: () => {},
       onRenew: ({ ticketKey }) => acceptor.renewFiles(ticketKey),
-      onMove: (message) => acceptor.moves.begin(message),
-      onPass: (message, handle) => acceptor.moves.onPass(message, handle as SocketHandle),
-      onGone: (incarnation) => acceptor.moves.onGone(incarnation),
+      onMove: (message) => {
+        acceptor.moves.begin(message);
+        listenerMove.give();
+      },
+      onPass: (message, handle) => {
+        const word = acceptor.moves.onPass(message, handle as SocketHandle);
+        if (word === undefined) return;
+        // Health has to know before the other one ends.
+        const told = listenerMove.onWord(word, handle as SocketHandle).then(() => report.send());
+        told.catch(onFatal);
+      },
+      onGone: (incarnation) => {
+        const isOver = acceptor.moves.onGone(incarnation);
+        if (isOver === 'predecessor') listenerMove.onPredecessorGone().catch(onFatal);
+        if (isOver === 'successor') listenerMove.onSuccessorGone().catch(onFatal);
+      },
       onOrphaned: () => acceptor.moves.stop(),
       drain: async () => {
         await acceptor.drain();

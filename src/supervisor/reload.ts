@@ -20,11 +20,13 @@ import type { Prove } from './prover.ts';
 import { type Handle, Relay } from './relay.ts';
 import { Replace } from './replace.ts';
 import { livingSuccessions } from './successions.ts';
+import type { UnixSockets } from './unixSockets.ts';
 
 export interface ReloadOptions {
   readonly children: Children;
   readonly log: Logger;
   readonly prove: Prove;
+  readonly sockets: UnixSockets;
   /** What the node runs. */
   readonly edition: Edition;
   /** It has been proved. A StartError refuses it. */
@@ -177,7 +179,7 @@ export class Reload {
    * `incarnation`: of the process that has ended.
    */
   onEnded(slot: ChildSlot, incarnation: string): boolean {
-    const { children, onChange } = this.#options;
+    const { children, sockets, onChange } = this.#options;
     this.#relay.onEnded(slot);
     const others = this.#successions.flatMap(({ of, by }) =>
       of === incarnation ? [by] : by === incarnation ? [of] : [],
@@ -185,6 +187,8 @@ export class Reload {
     for (const other of others) {
       const there = children.find(other);
       if (there?.process?.connected) {
+        // A predecessor has closed its Unix sockets by then, and listens again.
+        if (this.#isPredecessor(other, incarnation)) sockets.give(there);
         there.process.send({ type: 'gone', acceptor: incarnation }, () => {});
       }
     }
@@ -193,6 +197,10 @@ export class Reload {
     this.#successions = livingSuccessions(this.#successions, isAlive);
     if (isOurs) onChange();
     return isOurs;
+  }
+
+  #isPredecessor(of: string, by: string): boolean {
+    return this.#successions.some((one) => one.of === of && one.by === by);
   }
 
   /** A child is ready, or time has gone by. */

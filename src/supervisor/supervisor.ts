@@ -128,7 +128,7 @@ class Supervisor {
       onChange: () => this.#notifyNode(),
     });
     this.#reload = new Reload({
-      ...{ children: this.#children, log, prove, edition },
+      ...{ children: this.#children, sockets: this.#sockets, log, prove, edition },
       onProved: (next) => this.#onProved(next),
       onDone: (now) => this.#onReloaded(now),
       onChange: () => this.#notifyNode(),

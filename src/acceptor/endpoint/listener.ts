@@ -17,14 +17,28 @@ import {
   type Socket,
 } from 'node:net';
 import type { Limits } from '../../base/limits.ts';
+import type { SocketHandle } from './socket.ts';
 
 /** A handle that is kept open as long as the process lives: the server closes its file. */
 export interface BoundSocket {
   readonly fd: number;
 }
 
+/** libuv's handle of a TCP socket that listens. */
+export interface ListeningHandle extends SocketHandle {
+  getsockname(out: { port?: number }): number;
+}
+
+/** `node:net` takes such a handle, too; its types do not say so. */
+type ListenOn = (handle: ListeningHandle, backlog: number, onListening: () => void) => void;
+
+interface Handled {
+  readonly _handle?: ListeningHandle | null;
+}
+
 export class Listener {
-  readonly #servers: readonly [Server, ...Server[]];
+  readonly #servers: [Server, ...Server[]];
+  readonly #makeServer: () => Server;
   readonly #backlog: number;
 
   /** A Unix socket has one queue, however many listen on it: `socketsMax` is 1 then. */
@@ -44,20 +58,38 @@ export class Listener {
       pauseOnConnect: true,
       highWaterMark: limits.outboxSoftBytes,
     };
+    this.#makeServer = () => createServer(options, onSocket);
     const others = { length: listenSockets - 1 };
-    this.#servers = [
-      createServer(options, onSocket),
-      ...Array.from(others, () => createServer(options, onSocket)),
-    ];
+    this.#servers = [this.#makeServer(), ...Array.from(others, this.#makeServer)];
   }
 
   /** Resolves when listening; rejects with the system's error (EADDRINUSE, EACCES, ...). */
-  async listen(host: string, port: number): Promise<void> {
+  async listen(host: string, port: number, given: readonly ListeningHandle[] = []): Promise<void> {
+    const there = given.filter((handle) => isAt(handle, port));
+    while (this.#servers.length < there.length) this.#servers.push(this.#makeServer());
     for (const [index, server] of this.#servers.entries()) {
       // With port 0 the kernel picks one, and the others join it there.
       const at = { host, port: index === 0 ? port : this.port, reusePort: true };
-      await this.#listen(server, at);
+      const handle = there[index];
+      if (handle === undefined) await this.#listen(server, at);
+      else await this.#adopt(server, handle);
     }
+  }
+
+  #adopt(server: Server, handle: ListeningHandle): Promise<void> {
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      (server.listen as ListenOn).call(server, handle, this.#backlog, () => {
+        server.off('error', reject);
+        server.on('error', () => {});
+        resolve();
+      });
+    });
+  }
+
+  /** For another process: open here, too, until `suspend`. */
+  handles(): ListeningHandle[] {
+    return this.#servers.flatMap((server) => (server as Handled)._handle ?? []);
   }
 
   /** The same on a Unix socket that the supervisor has bound. */
@@ -86,4 +118,13 @@ export class Listener {
   suspend(): void {
     for (const server of this.#servers) server.close();
   }
+}
+
+/** One that is elsewhere, by another config, is closed. */
+function isAt(handle: ListeningHandle, port: number): boolean {
+  const at: { port?: number } = {};
+  handle.getsockname(at);
+  if (at.port === port) return true;
+  handle.close();
+  return false;
 }

@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 import type { Limits } from '../../base/limits.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
-import { type BoundSocket, Listener } from './listener.ts';
+import { type BoundSocket, Listener, type ListeningHandle } from './listener.ts';
 
 interface Place {
   readonly config: ListenerConfig;
@@ -29,13 +29,30 @@ export class Listeners {
     });
   }
 
-  /** Resolves when all listen; rejects with the system's error. `sockets`: Unix, by name. */
-  async listen(sockets: ReadonlyMap<string, BoundSocket>): Promise<void> {
+  /**
+   * Resolves when all listen; rejects with the system's error. `sockets`: Unix, by name; `given`: TCP
+   * sockets that listen already, in another process too. Those of no listener here are closed.
+   */
+  async listen(
+    sockets: ReadonlyMap<string, BoundSocket>,
+    given: ReadonlyMap<string, readonly ListeningHandle[]> = new Map(),
+  ): Promise<void> {
     for (const { config, listener } of this.#places) {
       const bound = sockets.get(config.name);
-      if (bound === undefined) await listener.listen(config.host, config.port);
-      else await listener.listenOn(bound);
+      const { host, port } = config;
+      if (bound !== undefined) await listener.listenOn(bound);
+      else await listener.listen(host, port, given.get(config.name));
     }
+    for (const [name, handles] of given) {
+      const isHere = this.#places.some(({ config }) => config.name === name && config.unix === '');
+      if (!isHere) for (const handle of handles) handle.close();
+    }
+  }
+
+  /** TCP sockets that listen, by name. */
+  handles(): Map<string, readonly ListeningHandle[]> {
+    const tcp = this.#places.filter(({ config }) => config.unix === '');
+    return new Map(tcp.map(({ config, listener }) => [config.name, listener.handles()]));
   }
 
   /** Accept no more. Links that are open stay. */

@@ -61,17 +61,20 @@ export class Moves {
     }
   }
 
-  onGone(acceptor: string): void {
+  /** Gives who of the two it was. */
+  onGone(acceptor: string): 'successor' | 'predecessor' | undefined {
     const { giver, taker, line, log } = this.#options;
     if (acceptor === line.successor) {
       const { moved } = giver.figures;
       log.error({ acceptor, lost: moved }, 'the successor has ended: links stay here');
       line.successor = undefined;
       giver.onGone();
-    } else if (acceptor === line.predecessor) {
-      line.predecessor = undefined;
-      taker.onGone();
+      return 'successor';
     }
+    if (acceptor !== line.predecessor) return undefined;
+    line.predecessor = undefined;
+    taker.onGone();
+    return 'predecessor';
   }
 
   tick(): void {

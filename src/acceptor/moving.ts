@@ -42,7 +42,7 @@ export function giverOf({ start, counters, registry }: Operated, reported: Repor
     ...{ registry, commands, changes, trace, drainPaceMs, recordMs, clock: systemClock },
     spread: spreadBy(Math.random),
     wake: () => stream.wake(),
-    mayCome: () => counters.connectsWaiting + counters.establishing > 0,
+    mayCome: () => line.isListening || counters.connectsWaiting + counters.establishing > 0,
     send: line.toSuccessor,
     onMoved: (figures) => toSupervisor({ type: 'moved', figures }),
   });
@@ -59,7 +59,18 @@ export function listenerMoveOf(
     if (word.what === 'listening') line.toPredecessor(word);
     else line.toSuccessor(word, handle);
   };
-  return new ListenerMove({ places, send, listen });
+  const suspend = () => {
+    line.isListening = false;
+    places.suspend();
+  };
+  return new ListenerMove({
+    places: { handles: () => places.handles(), suspend },
+    send,
+    listen: async (given) => {
+      line.isListening = true;
+      await listen(given);
+    },
+  });
 }
 
 export function movesOf(

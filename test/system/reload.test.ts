@@ -188,3 +188,31 @@ t.test('by HTTP it takes the token, and says what has begun', async (t) => {
   });
   t.equal(answer.status, 401);
 });
+
+for (const [what, line] of [
+  ['the new acceptor', 'reload: acceptor 1 moving'],
+  ['the new registrar', 'reload: acceptor 1 starting'],
+] as const) {
+  t.test(`kill -9 of ${what} in the middle: the node goes on`, async (t) => {
+    const device = await Device.open(node.port, 'stays');
+    device.send(request(1, 'slow.one'));
+    const seen = node.log.length;
+    node.signal('SIGHUP');
+    await waitFor(line, () => node.log.slice(seen).some(({ msg }) => msg === line));
+
+    process.kill(
+      node.childPid(what === 'the new acceptor' ? 'acceptor 1' : 'registrar'),
+      'SIGKILL',
+    );
+
+    const isEnd = ({ msg }: { msg: string }) => /^reload (done|refused)$/.test(msg);
+    await waitFor('its end', () => node.log.slice(seen).some(isEnd));
+    await waitFor('health', async () =>
+      (await healthAt(node.adminPort)).startsWith('{"ready":true'),
+    );
+    const other = await Device.open(node.port, 'comes');
+    t.ok(other.connection);
+    other.close();
+    device.close();
+  });
+}

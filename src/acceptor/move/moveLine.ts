@@ -15,6 +15,8 @@ export class MoveLine {
   /** Incarnations whose end was not seen; undefined: there is none. */
   predecessor: string | undefined;
   successor: string | undefined;
+  /** This acceptor accepts: links may come. */
+  isListening = true;
 
   constructor(from: string, predecessor: string | undefined, toSupervisor: ToSupervisor) {
     this.#from = from;

@@ -134,6 +134,14 @@ class Child {
       const { startRegistrar } = await import('../registrar/registrar.ts');
       return startRegistrar(start, log, onFatal);
     }
+    return this.#becomeAcceptor(start, log, onFatal);
+  }
+
+  async #becomeAcceptor(
+    start: StartMessage,
+    log: Logger,
+    onFatal: (error: unknown) => void,
+  ): Promise<RunningChild> {
     const { startAcceptor } = await import('../acceptor/acceptor.ts');
     const { startReport } = await import('../node/report.ts');
     const about = { sockets: this.#sockets, log, onFatal, toSupervisor: sendHandle };

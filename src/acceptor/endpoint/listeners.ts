@@ -30,8 +30,8 @@ export class Listeners {
   }
 
   /**
-   * Resolves when all listen; rejects with the system's error. `sockets`: Unix, by name; `given`: TCP
-   * sockets that listen already, in another process too. Those of no listener here are closed.
+   * Resolves when all listen; rejects with the system's error. `sockets`: Unix, by name; `given`:
+   * TCP sockets that listen already, in another process too. Those of no listener here are closed.
    */
   async listen(
     sockets: ReadonlyMap<string, BoundSocket>,

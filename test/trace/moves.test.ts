@@ -1,6 +1,6 @@
 /**
- * Moves, as the real parts take them, judged by TLC as behaviours of tla/Presence.tla: giver, taker,
- * link changes and recorder, with an acceptor or the registrar that dies in the middle.
+ * Moves, as the real parts take them, judged by TLC as behaviours of tla/Presence.tla: giver,
+ * taker, link changes and recorder, with an acceptor or the registrar that dies in the middle.
  */
 import t, { type Test } from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';

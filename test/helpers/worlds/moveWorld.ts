@@ -207,7 +207,7 @@ export class Process {
       },
     });
     this.taker = new Taker({
-      ...{ ...shared, onTaken: () => {}, send: line.toPredecessor },
+      ...{ ...shared, onTaken: () => {}, retryAfter: () => 0, send: line.toPredecessor },
       endpoints: { adopt: (_, handle) => this.#adopt(handle) },
     });
     this.moves = new Moves({ giver: this.giver, taker: this.taker, line, log: LOG });

@@ -219,7 +219,9 @@ class Generator {
       this.#batch.push({ action, acceptor: this.#acceptor(text(line.acceptor)), skip: 0 });
       return;
     }
-    const isUnseen = action === 'Down' && text(line.reason) in UNSEEN;
+    // A predecessor says so itself of links that have ended with its successor.
+    const isUnseen =
+      action === 'Down' && text(line.reason) in UNSEEN && line.acceptor === undefined;
     // A row that names another link by now: nothing was done.
     if (isUnseen && line.seq === undefined) return;
     const named = isUnseen ? UNSEEN[text(line.reason)] : action;

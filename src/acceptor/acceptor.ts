@@ -287,7 +287,8 @@ class Acceptor implements RunningAcceptor {
 
   /** Take no new link and no new message, whichever way it goes. */
   #suspend(): void {
-    const { places, admission, entrance, endpoints, commands } = this.#parts;
+    const { places, admission, entrance, endpoints, commands, moves } = this.#parts;
+    moves.suspend();
     places.suspend();
     admission.close();
     entrance.close();

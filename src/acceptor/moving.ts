@@ -82,6 +82,7 @@ export function movesOf(
   const taker = new Taker({
     ...{ endpoints, changes, trace, send: line.toPredecessor },
     wake: () => stream.wake(),
+    retryAfter: () => spreadBy(Math.random)(start.config.limits.drainRetryMs),
     onTaken: (endpoint) => operate.traces.onTaken(endpoint),
   });
   if (start.successorOf !== undefined) changes.follows(start.successorOf);

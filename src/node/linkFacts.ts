@@ -7,7 +7,14 @@
 import type { CloseReason, EstablishFailure } from '../base/errors.ts';
 import type { AuthMethod } from '../base/listeners.ts';
 
-export type LinkPhase = 'greeting' | 'authenticating' | 'open' | 'moving' | 'draining' | 'closed';
+export type LinkPhase =
+  | 'greeting'
+  | 'authenticating'
+  | 'open'
+  | 'moving'
+  | 'adopted'
+  | 'draining'
+  | 'closed';
 
 /** Why a link is not read now: `readGate.ts`; `broker` has no room for its next message. */
 export type PauseReason =

@@ -93,3 +93,16 @@ t.test('moves: what the successor does not take is drained at the end', async ()
   );
   assert.equal(world.before.figures?.drained, 1);
 });
+
+t.test('moves: both end in the middle: each link is told so by the one that has it', async () => {
+  const world = new MoveWorld(5);
+  world.begin();
+  for (const from of ['before', 'after', 'before', 'before'] as const) world.pass(world[from]);
+  for (const one of [world.before, world.after]) {
+    one.moves.suspend();
+    for (let at = 0; at < 5; at += 1) world.close(at, one, 'draining');
+  }
+  world.end();
+  world.checkEnd();
+  assert.ok(world.kernels.every(({ isOver, bye }) => isOver && bye === 'draining'));
+});

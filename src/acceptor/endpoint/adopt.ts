@@ -27,7 +27,7 @@ export function adoptLink(
 ): Endpoint {
   const now = host.clock.now();
   const endpoint = new Endpoint(id, { socket, acceptedUs, origin, protocol }, host);
-  endpoint.state = 'moving';
+  endpoint.state = 'adopted';
   endpoint.deviceId = deviceId;
   endpoint.proof = proof;
   endpoint.keepaliveMs = keepaliveMs;

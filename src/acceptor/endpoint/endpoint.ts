@@ -159,7 +159,7 @@ export class Endpoint extends LinkState {
   }
 
   closed(): void {
-    if (this.isLive || this.state === 'moving') this.#leave('peer-reset');
+    if (this.isLive || this.isMoving) this.#leave('peer-reset');
     this.state = 'closed';
     this.#host.onClosed(this);
   }
@@ -281,7 +281,7 @@ export class Endpoint extends LinkState {
 
   /** Say BYE and end the link. `retryAfter` in ms. Does nothing when it is over already. */
   close(reason: ByeReason | ProtocolError['code'], retryAfter?: number): void {
-    if (this.state === 'moving') this.#owe({ reason, retryAfter });
+    if (this.isMoving) this.#owe({ reason, retryAfter });
     if (!this.isLive) return;
     this.#write('bye', this.#protocol.goodbye(reason, retryAfter));
     this.end(reason);
@@ -313,7 +313,7 @@ export class Endpoint extends LinkState {
    */
   shed(retryAfter: number): void {
     if (this.isLive) this.#outbox.drop();
-    if (this.isLive || this.state === 'moving') this.close('memory-full', retryAfter);
+    if (this.isLive || this.isMoving) this.close('memory-full', retryAfter);
     else this.destroy();
   }
 
@@ -362,7 +362,7 @@ export class Endpoint extends LinkState {
 
   /** It stays here after all, or has come from another process: read on. */
   thaw(): void {
-    if (this.state !== 'moving') return;
+    if (!this.isMoving) return;
     this.state = 'open';
     this.#host.gate.unpause(this);
     const owed = this.#owed;
@@ -374,7 +374,7 @@ export class Endpoint extends LinkState {
 
   /** The other process has it, or may have it: our copy closes without a word. */
   leave(): void {
-    if (this.state !== 'moving') return;
+    if (!this.isMoving) return;
     this.state = 'closed';
     this.#host.onLeft(this);
     this.#protocol.drop();

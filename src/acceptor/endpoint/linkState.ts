@@ -8,12 +8,16 @@ import type { Proof } from './proof.ts';
 import type { LinkFigures } from './snapshot.ts';
 import type { Tap } from './tap.ts';
 
-/** `moving`: nobody reads it, and nothing is written; another process may go on with it. */
+/**
+ * Nobody reads it, and nothing is written. `moving`: another process may go on with it. `adopted`:
+ * another process has it, and may give it to this one.
+ */
 export type EndpointState =
   | 'greeting'
   | 'authenticating'
   | 'open'
   | 'moving'
+  | 'adopted'
   | 'draining'
   | 'closed';
 
@@ -51,6 +55,11 @@ export class LinkState {
   #rate = 0;
   /** Messages at the last look. */
   #counted = 0;
+
+  /** Is it between two processes? */
+  get isMoving(): boolean {
+    return this.state === 'moving' || this.state === 'adopted';
+  }
 
   /** One more message of this link is under way: an EVENT unconfirmed, a REQUEST unanswered. */
   hold(): void {

@@ -7,10 +7,10 @@ import type { ByeReason } from '../../base/errors.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Registry } from './registry.ts';
 
-/** Those that have said HELLO. */
+/** Those that have said HELLO, and are this acceptor's until another one reads them. */
 export function* openLinks(registry: Registry<Endpoint>, shard: number): Iterable<Endpoint> {
   for (const endpoint of registry.shard(shard)) {
-    if (endpoint.state === 'open') yield endpoint;
+    if (endpoint.state === 'open' || endpoint.state === 'moving') yield endpoint;
   }
 }
 

@@ -251,6 +251,15 @@ export class Giver {
     this.stop();
   }
 
+  /** This acceptor ends, and so does its successor: what is offered comes back, and ends here. */
+  suspend(): void {
+    if (this.#phase !== 'moving') return;
+    this.#cancelAll();
+    for (const endpoint of this.#busy.keys()) endpoint.hush(false);
+    this.#busy.clear();
+    this.#order = undefined;
+  }
+
   /** Nobody passes anything on any more: what was not given is here. */
   stop(): void {
     const offered = [...this.#offers.values()];
@@ -296,12 +305,16 @@ export class Giver {
     this.#paceMs = Math.min(drainPaceMs, registry.size * MS_PER_LINK);
     for (const endpoint of this.#busy.keys()) this.#options.commands.unpark(endpoint);
     this.#busy.clear();
+    this.#cancelAll();
+    if (this.#order) this.#drain(this.#order);
+  }
+
+  #cancelAll(): void {
     for (const [connection, offer] of this.#offers) {
       if (offer.state !== 'offered') continue;
       offer.state = 'cancelled';
       this.#cancel(connection);
     }
-    if (this.#order) this.#drain(this.#order);
   }
 
   /** Shard by shard; what comes back, or came late, in the next round. */

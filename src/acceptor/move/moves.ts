@@ -81,6 +81,12 @@ export class Moves {
     this.#options.giver.tick();
   }
 
+  /** This acceptor ends, and all others do. */
+  suspend(): void {
+    this.#options.giver.suspend();
+    this.#options.taker.suspend();
+  }
+
   /** The supervisor is gone: nothing passes any more, and each link is one acceptor's. */
   stop(): void {
     this.#options.giver.stop();

@@ -24,6 +24,8 @@ export interface TakerOptions {
   readonly wake: () => void;
   /** Who looks at its device is told. */
   readonly onTaken: (endpoint: Endpoint) => void;
+  /** Of a link that is taken by an acceptor that ends. */
+  readonly retryAfter: () => number;
   /** By the supervisor to the predecessor. */
   readonly send: (word: MoveWord) => void;
 }
@@ -32,6 +34,7 @@ export class Taker {
   readonly #options: TakerOptions;
   /** By connection id: a copy that is not read. */
   readonly #adopted = new Map<string, Endpoint>();
+  #isSuspended = false;
 
   constructor(options: TakerOptions) {
     this.#options = options;
@@ -44,7 +47,8 @@ export class Taker {
 
   onOffer(connection: string, snapshot: string, handle: SocketHandle | undefined): void {
     const { send, trace } = this.#options;
-    const endpoint = handle && this.#adopt(connection, snapshot, handle);
+    const isWanted = handle !== undefined && !this.#isSuspended;
+    const endpoint = isWanted ? this.#adopt(connection, snapshot, handle) : undefined;
     if (endpoint === undefined) {
       handle?.close();
       // tla: Presence!Refuse
@@ -98,7 +102,13 @@ export class Taker {
     changes.onTaken(endpoint);
     onTaken(endpoint);
     endpoint.thaw();
+    if (this.#isSuspended) endpoint.close('draining', this.#options.retryAfter());
     wake();
+  }
+
+  /** This acceptor ends: it takes no more, and ends what it has still to take. */
+  suspend(): void {
+    this.#isSuspended = true;
   }
 
   /** Nobody passes anything on any more: the predecessor has what was not given. */

@@ -74,7 +74,14 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
     },
   });
   const taker = new Taker({
-    ...{ ...shared, endpoints, changes, onTaken: () => {}, send: line.toPredecessor },
+    ...{
+      ...shared,
+      endpoints,
+      changes,
+      onTaken: () => {},
+      retryAfter: () => 0,
+      send: line.toPredecessor,
+    },
   });
   const log = makeLogger('silent', { role: 'acceptor' });
   setInterval(() => {

@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import type { Endpoint } from '../../../src/acceptor/endpoint/endpoint.ts';
 import { Registry } from '../../../src/acceptor/endpoint/registry.ts';
+import { openLinks } from '../../../src/acceptor/endpoint/shards.ts';
 import type { OwedClose } from '../../../src/acceptor/endpoint/snapshot.ts';
 import type { SocketHandle } from '../../../src/acceptor/endpoint/socket.ts';
 import { LinkChanges } from '../../../src/acceptor/linkChanges.ts';
@@ -19,7 +20,7 @@ import { DeviceCommands } from '../../../src/acceptor/route/deviceCommands.ts';
 import { makeLimits } from '../../../src/base/limits.ts';
 import { makeLogger } from '../../../src/base/log.ts';
 import { makeCounters } from '../../../src/base/metrics.ts';
-import { noTrace } from '../../../src/base/trace.ts';
+import { noTrace, type Trace } from '../../../src/base/trace.ts';
 import type { FromChild, MoveFigures, PassMessage } from '../../../src/node/ipc.ts';
 import type { FromLink, ToLink } from '../../../src/node/messages.ts';
 import { MESSAGE_TYPES } from '../../../src/wire/message.ts';
@@ -64,7 +65,7 @@ class MovingLink {
   readonly outboxBytes = 0;
   readonly isHolding = false;
   readonly before: object | undefined;
-  state: 'open' | 'moving' | 'draining' | 'closed' = 'open';
+  state: 'open' | 'moving' | 'adopted' | 'draining' | 'closed' = 'open';
   inFlight = 0;
   isHushed = false;
   held: number[];
@@ -75,13 +76,17 @@ class MovingLink {
     this.process = process;
     this.held = held ?? [];
     this.before = held && {};
-    if (held) this.state = 'moving';
+    if (held) this.state = 'adopted';
     else kernel.readers.add(process);
     kernel.copies.add(process);
   }
 
   get id(): string {
     return this.kernel.id;
+  }
+
+  get #isMoving(): boolean {
+    return this.state === 'moving' || this.state === 'adopted';
   }
 
   get deviceId(): string {
@@ -114,7 +119,7 @@ class MovingLink {
   }
 
   thaw(): void {
-    if (this.state !== 'moving') return;
+    if (!this.#isMoving) return;
     this.state = 'open';
     assert.equal(this.kernel.readers.size, 0, 'another one reads');
     this.kernel.readers.add(this.process);
@@ -122,12 +127,12 @@ class MovingLink {
   }
 
   leave(): void {
-    if (this.state !== 'moving') return;
+    if (!this.#isMoving) return;
     this.#gone('closed');
   }
 
   close(reason: OwedClose['reason']): void {
-    if (this.state === 'moving') {
+    if (this.#isMoving) {
       this.#owed ??= { reason, retryAfter: undefined };
       this.process.giver.onOwed(this as unknown as Endpoint, reason);
     }
@@ -175,14 +180,14 @@ export class Process {
   figures: MoveFigures | undefined;
   isAlive = true;
 
-  constructor(name: string, clock: FakeClock, predecessor?: string) {
+  constructor(name: string, clock: FakeClock, trace: Trace, predecessor?: string) {
     this.name = name;
-    const shard = (at: number) => this.registry.shard(at);
-    this.changes = new LinkChanges({ links: shard, clock, trace: noTrace });
+    const shard = (at: number) => openLinks(this.registry, at);
+    this.changes = new LinkChanges({ links: shard, clock, trace });
     if (predecessor !== undefined) this.changes.follows(predecessor);
     this.commands = new DeviceCommands({
       ...{ registry: this.registry, limits: LIMITS, counters: makeCounters(MESSAGE_TYPES) },
-      ...{ wall: () => 0, trace: noTrace, notify: (message) => this.told.push(message) },
+      ...{ wall: () => 0, trace, notify: (message) => this.told.push(message) },
       hasMoved: (connection) => this.changes.hasGiven(connection),
     });
     const send = (message: FromChild, handle?: SocketHandle) => {
@@ -192,7 +197,7 @@ export class Process {
       this.outbox.push({ message, handle: given });
     };
     const line = new MoveLine(name, predecessor, send);
-    const shared = { changes: this.changes, trace: noTrace, wake: () => {} };
+    const shared = { changes: this.changes, trace, wake: () => {} };
     this.giver = new Giver({
       ...{ ...shared, registry: this.registry, clock, commands: this.commands },
       ...{ spread: () => 0, drainPaceMs: 0, recordMs: 0, mayCome: () => false },
@@ -202,7 +207,7 @@ export class Process {
       },
     });
     this.taker = new Taker({
-      ...{ ...shared, onTaken: () => {}, send: line.toPredecessor },
+      ...{ ...shared, onTaken: () => {}, retryAfter: () => 0, send: line.toPredecessor },
       endpoints: { adopt: (_, handle) => this.#adopt(handle) },
     });
     this.moves = new Moves({ giver: this.giver, taker: this.taker, line, log: LOG });
@@ -252,10 +257,10 @@ export class MoveWorld {
   /** Commands that nobody has answered for, by key: of which link. */
   readonly given = new Map<string, string>();
 
-  constructor(links: number) {
+  constructor(links: number, traceOf: (process: string) => Trace = () => noTrace) {
     Process.held.clear();
-    this.before = new Process('before', this.clock);
-    this.after = new Process('after', this.clock, 'before');
+    this.before = new Process('before', this.clock, traceOf('before'));
+    this.after = new Process('after', this.clock, traceOf('after'), 'before');
     for (let at = 0; at < links; at += 1) {
       const kernel = new Kernel(`${String(at).padStart(2, '0')}000000-0000-4000-8000-000000000000`);
       this.kernels.push(kernel);

@@ -136,6 +136,7 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
   const commands = page.take('sh', 'owsla command');
   const links = page.take('sh', 'owsla links');
   const drain = page.take('sh', 'owsla drain');
+  const reload = page.take('sh', 'owsla reload');
   const blocks = page.take('sh', 'owsla block');
   const keys = page.take('sh', 'owsla key');
   const scrape = page.take('sh', '/metrics');
@@ -234,6 +235,7 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       }
       const drained = await world.ends(t, drain);
       t.match(drained, /takes no links; 1 are told[\s\S]*the node takes links/);
+      t.match(await world.ends(t, reload), /registrar[\s\S]*observer[\s\S]*done: /);
       await world.isReady();
       const kept = alike(await world.ends(t, blocks));
       t.equal(kept, alike(page.shown('door-17 is blocked')));

@@ -235,7 +235,7 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       }
       const drained = await world.ends(t, drain);
       t.match(drained, /takes no links; 1 are told[\s\S]*the node takes links/);
-      t.match(await world.ends(t, reload), /registrar[\s\S]*observer[\s\S]*done: /);
+      t.match(await world.ends(t, reload), /registrar[\s\S]*acceptor 2[\s\S]*done: 1 links moved/);
       await world.isReady();
       const kept = alike(await world.ends(t, blocks));
       t.equal(kept, alike(page.shown('door-17 is blocked')));

@@ -23,6 +23,9 @@ export interface Degraded {
   readonly cause?: AlarmName;
 }
 
+/** A broker that confirms nothing for so long is not merely slow. */
+export const OWED_MS = 3_000;
+
 /** Not ready: an operator wants it so. */
 export const DRAINED = 'drained by an operator';
 

@@ -3,10 +3,11 @@
  * From: reports, by nodeStatus.ts; processes and acceptors, by their channels.
  * To: nodeQuestions.ts, liveStream.ts: the same answer for all who ask within LIVE_MS.
  * Bound: one rendering at a time, and none while nobody looks: rates are of two looks, IDLE_MS
- * apart at most. Links are looked at the less often
- * the longer that takes: HOT_SHARE of an acceptor's time; ended ones each CLOSED_MS.
+ * apart at most. Links are looked at the less often the longer that takes: HOT_SHARE of an
+ * acceptor's time; ended ones each CLOSED_MS.
  */
 import { between, cumulative, type Histogram, quantileMs } from '../base/histogram.ts';
+import { SHARDS } from '../base/limits.ts';
 import type { Counters, RegistrarCounters } from '../base/metrics.ts';
 import type { ClosedGroup, LinkFacts, MissingAnswer } from '../node/linkFacts.ts';
 import {
@@ -20,6 +21,7 @@ import {
 } from '../node/liveAnswer.ts';
 import type { StatusAnswer } from '../node/statusAnswer.ts';
 import type { ChildChannels } from './childChannels.ts';
+import { type GroupPart, type GroupsPart, mergedGroups } from './nodeLinks.ts';
 import type { NodeStatus } from './nodeStatus.ts';
 
 export const LIVE_MS = 1_000;
@@ -27,7 +29,6 @@ export const LIVE_MS = 1_000;
 const IDLE_MS = 3 * LIVE_MS;
 const HOT_SHARE = 1 / 100;
 const CLOSED_MS = 5_000;
-const SHARDS = 256;
 const MS_PER_SECOND = 1_000;
 /** Ends that are no fault of the device's; as many as a question may have conditions. */
 const BLAMELESS = [
@@ -45,8 +46,8 @@ export interface LiveOptions {
 /** An acceptor's last answers. */
 interface Looked {
   hot: HotPart | undefined;
-  reconnects: readonly ClosedGroup[];
-  errors: readonly ClosedGroup[];
+  reconnects: readonly GroupPart[];
+  errors: readonly GroupPart[];
   /** When it may be asked again. */
   hotDue: number;
   closedDue: number;
@@ -125,7 +126,7 @@ export class Live {
       if (this.#now() >= looked.closedDue) {
         const groups = async (where: readonly string[]) => {
           const body = { by: 'device', limit: HOT_MAX, where };
-          return ((await ask('closed-groups', body)) as { groups: readonly ClosedGroup[] }).groups;
+          return ((await ask('closed-groups', body)) as GroupsPart).groups;
         };
         // All of them: a device may have ended once in each acceptor.
         looked.reconnects = await groups([]);
@@ -160,10 +161,10 @@ export class Live {
         paused: worst('paused', ({ pausedMs = 0 }) => pausedMs),
         rate: worst('rate', ({ ratePerSecond }) => ratePerSecond),
       },
-      reconnects: merged(parts.map(({ reconnects }) => reconnects))
+      reconnects: mergedGroups(parts.flatMap(({ reconnects }) => reconnects))
         .filter(isFlapping)
         .slice(0, HOT_MAX),
-      errors: merged(parts.map(({ errors }) => errors)).slice(0, HOT_MAX),
+      errors: mergedGroups(parts.flatMap(({ errors }) => errors)).slice(0, HOT_MAX),
       missing,
     };
   }
@@ -174,32 +175,21 @@ function isFlapping({ ends, key }: ClosedGroup): boolean {
   return ends > 1 && key !== '';
 }
 
-/** A device may have been in all of them. */
-function merged(parts: readonly (readonly ClosedGroup[])[]): ClosedGroup[] {
-  const groups = new Map<string, ClosedGroup>();
-  for (const { key, ends, at, reason } of parts.flat()) {
-    const one = groups.get(key) ?? { key, ends: 0, at: 0, reason };
-    const last = at > one.at ? { at, reason } : { at: one.at, reason: one.reason };
-    groups.set(key, { key, ends: one.ends + ends, ...last });
-  }
-  return [...groups.values()].toSorted((a, b) => b.ends - a.ends);
-}
-
 type Figures = Pick<
   LiveAnswer,
   'at' | 'intervalMs' | 'processes' | 'rates' | 'ends' | 'now' | 'latency'
 >;
 
-function figuresOf({ at, acceptors, registrar }: Totals, before: Totals | undefined): Figures {
-  const intervalMs = before === undefined ? 0 : Math.max(1, Math.round(at - before.at));
-  const perSecond = (now = 0, then = now) =>
-    intervalMs === 0 ? 0 : (Math.max(0, now - then) * MS_PER_SECOND) / intervalMs;
+/** A first look is compared with itself: nothing has happened since. */
+function figuresOf(totals: Totals, before = totals): Figures {
+  const { at, acceptors, registrar } = totals;
+  const sinceMs = Math.max(1, Math.round(at - before.at));
+  const perSecond = (now = 0, then = now) => (Math.max(0, now - then) * MS_PER_SECOND) / sinceMs;
   const all = [...acceptors.values()];
-  const old = [...(before?.acceptors.values() ?? [])];
-  const rate = (of: (counters: Counters) => number) =>
-    before === undefined ? 0 : perSecond(sumOf(all, of), sumOf(old, of));
+  const old = [...before.acceptors.values()];
+  const rate = (of: (counters: Counters) => number) => perSecond(sumOf(all, of), sumOf(old, of));
   const processes: LiveProcess[] = [...acceptors].map(([index, counters]) => {
-    const then = before?.acceptors.get(index);
+    const then = before.acceptors.get(index);
     return {
       ...processOf('acceptor', index, counters),
       cpuShare: perSecond(counters.cpuSeconds, then?.cpuSeconds),
@@ -207,13 +197,13 @@ function figuresOf({ at, acceptors, registrar }: Totals, before: Totals | undefi
       outPerSecond: perSecond(totalOf(counters.messagesOut), totalOf(then?.messagesOut)),
     };
   });
-  const cpuShare = perSecond(registrar.cpuSeconds, before?.registrar.cpuSeconds);
+  const cpuShare = perSecond(registrar.cpuSeconds, before.registrar.cpuSeconds);
   return {
     at: Date.now(),
-    intervalMs,
+    intervalMs: before === totals ? 0 : sinceMs,
     processes: [...processes, { ...processOf('registrar', 0, registrar), cpuShare }],
     rates: ratesOf(rate),
-    ends: before === undefined ? {} : endsOf(all, old),
+    ends: endsOf(all, old),
     now: {
       paused: sumOf(all, ({ pausedLinks }) => pausedLinks),
       heavy: sumOf(all, ({ heavyLinks }) => heavyLinks),
@@ -224,7 +214,7 @@ function figuresOf({ at, acceptors, registrar }: Totals, before: Totals | undefi
       presenceOutbox: registrar.outbox,
       commandsKept: registrar.kept,
     },
-    latency: before === undefined ? {} : latencyOf(all, old),
+    latency: latencyOf(all, old),
   };
 }
 

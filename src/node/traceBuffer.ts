@@ -6,6 +6,11 @@
  * from each gap to the next.
  */
 
+/** What waits is handed on so often, if not at once, */
+export const TRACE_FLUSH_MS = 50;
+/** in pieces of so many characters. */
+export const TRACE_BATCH_CHARS = 32 * 1024;
+
 export class TraceBuffer {
   readonly #charsMax: number;
   readonly #gapOf: (lost: number) => string;

@@ -16,7 +16,7 @@ import { DEVICE_ID } from '../base/names.ts';
 import { writeDuration } from '../base/units.ts';
 import { ChannelError } from '../node/channel.ts';
 import type { NodeMessage } from '../node/ipc.ts';
-import { TraceBuffer } from '../node/traceBuffer.ts';
+import { TRACE_BATCH_CHARS, TRACE_FLUSH_MS, TraceBuffer } from '../node/traceBuffer.ts';
 import {
   type Armed,
   type ArmedAnswer,
@@ -30,8 +30,6 @@ import {
 import type { ChildChannels } from './childChannels.ts';
 
 const ARM_MS = 500;
-const FLUSH_MS = 50;
-const BATCH_CHARS = 32 * 1024;
 
 /** Who reads a trace. */
 export interface TraceSink {
@@ -121,7 +119,7 @@ export class NodeTraces {
     };
     this.#traces.set(trace.id, trace);
     this.#version += 1;
-    this.#ticker ??= setInterval(() => this.#tick(), FLUSH_MS);
+    this.#ticker ??= setInterval(() => this.#tick(), TRACE_FLUSH_MS);
     this.#armer ??= setInterval(() => void this.#arm(), ARM_MS);
     return trace;
   }
@@ -216,7 +214,7 @@ export class NodeTraces {
   /** Hand on what its reader takes. */
   #read(trace: NodeTrace): void {
     while (!trace.buffer.isEmpty && this.#traces.has(trace.id)) {
-      const entries = trace.buffer.next(BATCH_CHARS, trace.max - trace.entries);
+      const entries = trace.buffer.next(TRACE_BATCH_CHARS, trace.max - trace.entries);
       if (!trace.sink.take(entries)) return;
       trace.buffer.taken(entries.length);
       trace.entries += entries.length;

@@ -6,9 +6,9 @@
  * from each gap to the next.
  */
 
-/** What waits is handed on so often, if not at once, */
+/** How often what waits is handed on. */
 export const TRACE_FLUSH_MS = 50;
-/** in pieces of so many characters. */
+/** Of a piece of it. */
 export const TRACE_BATCH_CHARS = 32 * 1024;
 
 export class TraceBuffer {

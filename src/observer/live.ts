@@ -9,6 +9,7 @@
 import { between, cumulative, type Histogram, quantileMs } from '../base/histogram.ts';
 import { SHARDS } from '../base/limits.ts';
 import type { Counters, RegistrarCounters } from '../base/metrics.ts';
+import { type LiveChild, liveChildren } from '../node/ipc.ts';
 import type { ClosedGroup, LinkFacts, MissingAnswer } from '../node/linkFacts.ts';
 import {
   HOT_MAX,
@@ -64,7 +65,7 @@ interface Totals {
 export class Live {
   readonly #options: LiveOptions;
   readonly #now: () => number;
-  /** By acceptor's index and incarnation. */
+  /** By an acceptor's incarnation. */
   readonly #looked = new Map<string, Looked>();
   #last: Totals | undefined;
   #answer: Promise<LiveAnswer> | undefined;
@@ -87,13 +88,14 @@ export class Live {
 
   async #render(begun: number): Promise<LiveAnswer> {
     const { status } = this.#options;
-    const acceptors = this.#acceptors();
+    const acceptors = liveChildren(status.node, 'acceptor');
     const [answer] = await Promise.all([
       this.#options.statusOf(),
-      ...acceptors.map(({ key, incarnation }) => this.#look(key, incarnation)),
+      ...acceptors.map(({ incarnation }) => this.#look(incarnation)),
     ]);
-    for (const key of this.#looked.keys()) {
-      if (!acceptors.some((one) => one.key === key)) this.#looked.delete(key);
+    const live = new Set(acceptors.map(({ incarnation }) => incarnation));
+    for (const incarnation of this.#looked.keys()) {
+      if (!live.has(incarnation)) this.#looked.delete(incarnation);
     }
     const at = this.#now();
     const totals = { at, acceptors: status.acceptors(), registrar: status.registrar(at) };
@@ -103,19 +105,11 @@ export class Live {
     return { ...figuresOf(totals, before), ...this.#lists(acceptors), status: answer };
   }
 
-  #acceptors(): { key: string; index: number; incarnation: string }[] {
-    const children = this.#options.status.node?.children ?? [];
-    return children.flatMap(({ role, index, incarnation }) => {
-      if (role !== 'acceptor' || incarnation === undefined) return [];
-      return [{ key: `${index} ${incarnation}`, index, incarnation }];
-    });
-  }
-
   /** Never rejects. */
-  async #look(key: string, incarnation: string): Promise<void> {
+  async #look(incarnation: string): Promise<void> {
     const none = { hot: undefined, reconnects: [], errors: [], why: undefined };
-    const looked: Looked = this.#looked.get(key) ?? { ...none, hotDue: 0, closedDue: 0 };
-    this.#looked.set(key, looked);
+    const looked: Looked = this.#looked.get(incarnation) ?? { ...none, hotDue: 0, closedDue: 0 };
+    this.#looked.set(incarnation, looked);
     const ask = (kind: string, body: unknown) =>
       this.#options.children.ask(incarnation, kind, body);
     try {
@@ -140,11 +134,11 @@ export class Live {
   }
 
   #lists(
-    acceptors: readonly { readonly key: string; readonly index: number }[],
+    acceptors: readonly LiveChild[],
   ): Pick<LiveAnswer, 'shards' | 'hot' | 'reconnects' | 'errors' | 'missing'> {
-    const parts = acceptors.flatMap(({ key }) => this.#looked.get(key) ?? []);
-    const missing: MissingAnswer[] = acceptors.flatMap(({ key, index }) => {
-      const { why } = this.#looked.get(key) ?? {};
+    const parts = acceptors.flatMap(({ incarnation }) => this.#looked.get(incarnation) ?? []);
+    const missing: MissingAnswer[] = acceptors.flatMap(({ incarnation, index }) => {
+      const { why } = this.#looked.get(incarnation) ?? {};
       return why === undefined ? [] : [{ acceptor: index, why }];
     });
     const worst = (field: HotField, value: (row: LinkFacts) => number) =>

@@ -7,6 +7,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from '../base/log.ts';
 import { ChannelError } from '../node/channel.ts';
+import { liveChildren } from '../node/ipc.ts';
 import type {
   ClosedAnswer,
   ClosedFacts,
@@ -164,8 +165,8 @@ async function whereItIs(
   { status, children }: NodeLinksOptions,
   device: unknown,
 ): Promise<readonly LinkDetail[] | undefined> {
-  const registrar = status.node?.children.find(({ role }) => role === 'registrar');
-  if (registrar?.incarnation === undefined) return undefined;
+  const [registrar] = liveChildren(status.node, 'registrar');
+  if (registrar === undefined) return undefined;
   const told = children.ask(registrar.incarnation, 'where', { device }).catch(() => undefined);
   const late = pause(HINT_MS, undefined, { ref: false });
   const where = (await Promise.race([told, late])) as

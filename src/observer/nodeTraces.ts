@@ -15,7 +15,7 @@ import type { Logger } from '../base/log.ts';
 import { DEVICE_ID } from '../base/names.ts';
 import { writeDuration } from '../base/units.ts';
 import { ChannelError } from '../node/channel.ts';
-import type { NodeMessage } from '../node/ipc.ts';
+import { type LiveChild, liveChildren, type NodeMessage } from '../node/ipc.ts';
 import { TRACE_BATCH_CHARS, TRACE_FLUSH_MS, TraceBuffer } from '../node/traceBuffer.ts';
 import {
   type Armed,
@@ -126,9 +126,9 @@ export class NodeTraces {
 
   #answer(device: string): TraceAnswer {
     const live = this.#live();
-    const isArmed = ({ incarnation }: { incarnation: string }) =>
+    const isArmed = ({ incarnation }: LiveChild) =>
       this.#told.get(incarnation)?.version === this.#version;
-    const whyNot = ({ index, incarnation }: (typeof live)[number]) => {
+    const whyNot = ({ index, incarnation }: LiveChild) => {
       const why = this.#told.get(incarnation)?.why ?? 'it has not answered yet';
       return { acceptor: index, why };
     };
@@ -141,13 +141,8 @@ export class NodeTraces {
     };
   }
 
-  /** Acceptors that there are now. */
-  #live(): { readonly index: number; readonly incarnation: string }[] {
-    const children = this.#options.node()?.children ?? [];
-    return children.flatMap(({ role, index, incarnation, state }) => {
-      const isThere = role === 'acceptor' && incarnation !== undefined && state !== 'ended';
-      return isThere ? [{ index, incarnation }] : [];
-    });
+  #live(): LiveChild[] {
+    return liveChildren(this.#options.node(), 'acceptor');
   }
 
   /** Tell those that do not know yet what is to be watched, each at most once at a time. */

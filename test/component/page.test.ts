@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { makeConfig } from '../../src/base/config.ts';
 import { makeLimits } from '../../src/base/limits.ts';
+import { ChannelError } from '../../src/node/channel.ts';
 import type { LinkFacts } from '../../src/node/linkFacts.ts';
 import type { LiveAnswer } from '../../src/node/liveAnswer.ts';
 import { makeAdmin } from '../../src/observer/admin.ts';
@@ -34,7 +35,8 @@ t.teardown(() => rmSync(folder, { recursive: true }));
 const file = join(folder, 'token');
 writeFileSync(file, TOKEN, { mode: 0o600 });
 
-const made = { answer: fleet() };
+/** `refusal`: why no trace begins. */
+const made = { answer: fleet(), refusal: new Error('none') };
 
 /** An observer's pages on loopback; `adminHost` is what its guard believes. */
 async function pages(t: Test, adminHost: string): Promise<string> {
@@ -53,7 +55,7 @@ async function pages(t: Test, adminHost: string): Promise<string> {
   );
   addApi(admin, { status: () => ({ secret: 'figures' }), blocked: () => ({ rows: [] }) });
   const live = { read: async () => ({ ...made.answer, at: Date.now() }) };
-  const traces = { begin: () => Promise.reject(new Error('none')) } as unknown as NodeTraces;
+  const traces = { begin: () => Promise.reject(made.refusal) } as unknown as NodeTraces;
   const streams = addStreams(admin, { live, traces } as never, guests);
   await admin.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(async () => {
@@ -168,6 +170,21 @@ t.test('outside loopback its files are there for all, and no figure is', async (
   const headers = { authorization: `Bearer ${TOKEN}` };
   t.equal((await fetch(`${root}/api/v1/token`)).status, 401);
   t.equal((await fetch(`${root}/api/v1/token`, { headers })).status, 204);
+});
+
+t.test('a trace that does not begin is refused as every question is', async (t) => {
+  const root = await pages(t, '127.0.0.1');
+  const headers = { authorization: `Bearer ${TOKEN}` };
+  const refused = async (refusal: Error) => {
+    made.refusal = refusal;
+    const answer = await fetch(`${root}/api/v1/links/a/trace`, { headers });
+    return [answer.status, await answer.json()];
+  };
+
+  t.same(await refused(new ChannelError('bad', 'no id')), [400, { error: 'no id' }]);
+  t.same(await refused(new ChannelError('busy', '8 are on')), [429, { error: '8 are on' }]);
+  t.same(await refused(new ChannelError('late', 'no answer')), [503, { error: 'no answer' }]);
+  t.same(await refused(new Error('a secret')), [500, { error: 'it failed' }]);
 });
 
 /** Contrast of each text with what is behind it: those below what WCAG AA asks for. */

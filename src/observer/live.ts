@@ -1,7 +1,7 @@
 /**
  * Live: how the node is now, put together once for all who look.
  * From: reports, by nodeStatus.ts; processes and acceptors, by their channels.
- * To: nodeQuestions.ts, liveStream.ts: the same answer for all who ask within LIVE_MS.
+ * To: watchQuestions.ts, liveStream.ts: the same answer for all who ask within LIVE_MS.
  * Bound: one rendering at a time, and none while nobody looks: rates are of two looks, IDLE_MS
  * apart at most. Links are looked at the less often the longer that takes: HOT_SHARE of an
  * acceptor's time; ended ones each CLOSED_MS.

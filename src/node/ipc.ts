@@ -63,6 +63,19 @@ export interface NodeMessage {
   readonly restarts: Readonly<Record<ChildRole, number>>;
 }
 
+/** A process that there is now, by what it is asked by. */
+export interface LiveChild {
+  readonly index: number;
+  readonly incarnation: string;
+}
+
+/** Those of one role. */
+export function liveChildren(node: NodeMessage | undefined, role: ChildRole): LiveChild[] {
+  return (node?.children ?? []).flatMap(({ role: own, index, incarnation }) =>
+    own === role && incarnation !== undefined ? [{ index, incarnation }] : [],
+  );
+}
+
 /** The Unix socket of a listener comes with it: bound, not listened on. Before `start`. */
 export interface SocketMessage {
   readonly type: 'socket';

@@ -3,7 +3,8 @@
  * From: HTTP requests that adminGuard.ts has let pass.  To: nodeQuestions.ts; whoever changes
  * something is named in the log by address and port.
  * Bound: admin.ts's and guests.ts's, and those of the questions. What is wrong with a request is
- * one sentence: 400; a device that is not connected: 404; somebody who had to answer did not: 503.
+ * one sentence: 400; a device that is not connected: 404; too many ask at once: 429; somebody who
+ * had to answer did not: 503.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { DEVICE_ID } from '../base/names.ts';
@@ -14,7 +15,9 @@ import type { NodeAnswers } from './nodeQuestions.ts';
 const ROOT = '/api/v1';
 
 /** What of a question is at fault, besides those who do not answer. */
-const CODES: Readonly<Record<string, number>> = { bad: 400, unknown: 404, 'too-long': 413 };
+const CODES: Readonly<Record<string, number>> = {
+  ...{ bad: 400, unknown: 404, 'too-long': 413, busy: 429 },
+};
 const SILENT = 503;
 
 type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -24,7 +27,7 @@ type Asks = FastifyRequest<{ Params: { device: string }; Querystring: Query }>;
 export function addApi(admin: FastifyInstance, answers: NodeAnswers): void {
   void admin.register(
     async (api) => {
-      api.setErrorHandler(onError);
+      api.setErrorHandler(onApiError);
       api.setNotFoundHandler((_, reply) =>
         reply.code(404).send({ error: 'there is no such path' }),
       );
@@ -86,9 +89,13 @@ function addChanges(api: FastifyInstance, answers: NodeAnswers): void {
 
 function askerOf(answers: NodeAnswers) {
   return async (request: Asks, kind: string, body: unknown): Promise<unknown> => {
-    const { remoteAddress, remotePort } = request.socket;
-    return answers[kind]?.(body, `http ${remoteAddress} ${remotePort}`);
+    return answers[kind]?.(body, guestOf(request));
   };
+}
+
+/** Who asks, for the log. */
+export function guestOf({ socket }: Pick<FastifyRequest, 'socket'>): string {
+  return `http ${socket.remoteAddress} ${socket.remotePort}`;
 }
 
 /** Not there; or, as long as somebody is silent, perhaps there. */
@@ -124,7 +131,8 @@ function given(fields: Readonly<Record<string, unknown>>): Record<string, unknow
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
-function onError(error: unknown, _: FastifyRequest, reply: FastifyReply): FastifyReply {
+/** Answers with what went wrong. */
+export function onApiError(error: unknown, _: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof ChannelError) {
     return reply.code(CODES[error.why] ?? SILENT).send({ error: error.message });
   }

@@ -61,7 +61,7 @@ export async function startObserver(start: StartMessage, log: Logger): Promise<R
   const live = new Live({ status, children, statusOf: () => statusOf(asked) });
   const watches = { traces, live };
   const path = controlSocket(runDir || start.folder);
-  const all = { ...askedBy(WHO, answers), ...watchQuestions(watches) };
+  const all = { ...askedBy(WHO, answers), ...watchQuestions(watches, WHO) };
   const control = new Control({ path, limits, log, answers: all });
   const guests = new Guests(limits);
   const exposition = new Exposition(status, limits.scrapeMs, guests.ends);

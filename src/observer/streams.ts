@@ -6,16 +6,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { parseDuration, parseWhole } from '../base/units.ts';
-import { ChannelError } from '../node/channel.ts';
 import type { TraceEnd } from '../node/traceEntry.ts';
+import { guestOf, onApiError } from './api.ts';
 import { EventStream, type StreamGuests, sentEvent } from './eventStream.ts';
 import { LiveStream } from './liveStream.ts';
 import type { Watches } from './watchQuestions.ts';
 
 const FOR = '5m';
 const MAX = '10000';
-/** Why a trace is refused, as HTTP says it. */
-const CODES: Readonly<Record<string, number>> = { bad: 400, busy: 429 };
 
 interface Asked {
   readonly Params: { readonly device: string };
@@ -41,23 +39,15 @@ export function addStreams(
   });
   admin.get<Asked>(
     '/api/v1/links/:device/trace',
-    { config: { needsToken: true } },
-    async ({ raw, params, query, socket }, reply) => {
-      const sink = new StreamSink(raw, reply.raw, guests);
-      try {
-        const [answer, leave] = await traces.begin(
-          questionOf(params.device, query),
-          sink,
-          `http ${socket.remoteAddress} ${socket.remotePort}`,
-        );
-        reply.hijack();
-        const stream = sink.begin(answer, leave);
-        tracing.add(stream);
-        void stream.ended.then(() => tracing.delete(stream));
-      } catch (error) {
-        if (!(error instanceof ChannelError)) throw error;
-        return reply.code(CODES[error.why] ?? 503).send({ error: error.message });
-      }
+    { config: { needsToken: true }, errorHandler: onApiError },
+    async (request, reply) => {
+      const sink = new StreamSink(request.raw, reply.raw, guests);
+      const question = questionOf(request.params.device, request.query);
+      const [answer, leave] = await traces.begin(question, sink, guestOf(request));
+      reply.hijack();
+      const stream = sink.begin(answer, leave);
+      tracing.add(stream);
+      void stream.ended.then(() => tracing.delete(stream));
     },
   );
   return {

@@ -7,13 +7,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { parseDuration, parseWhole } from '../base/units.ts';
 import { ChannelError } from '../node/channel.ts';
-import type { TraceEnd } from '../node/traceEntry.ts';
+import { TRACE_DEFAULTS, type TraceEnd } from '../node/traceEntry.ts';
 import { EventStream, type StreamGuests, sentEvent } from './eventStream.ts';
 import { LiveStream } from './liveStream.ts';
 import type { Watches } from './watchQuestions.ts';
 
-const FOR = '5m';
-const MAX = '10000';
 /** Why a trace is refused, as HTTP says it. */
 const CODES: Readonly<Record<string, number>> = { bad: 400, busy: 429 };
 
@@ -69,7 +67,7 @@ export function addStreams(
 
 /** NodeTraces checks it. */
 function questionOf(device: string, query: Asked['Querystring']): unknown {
-  const { payloads = '', for: forText = FOR, max = MAX } = query;
+  const { payloads = '', for: forText, max } = { ...TRACE_DEFAULTS, ...query };
   const isAsked = ['1', 'true', ''].includes(payloads) && 'payloads' in query;
   return { device, payloads: isAsked, forMs: parseDuration(forText), max: parseWhole(max) };
 }

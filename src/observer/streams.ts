@@ -6,14 +6,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { parseDuration, parseWhole } from '../base/units.ts';
-import type { TraceEnd } from '../node/traceEntry.ts';
+import { TRACE_DEFAULTS, type TraceEnd } from '../node/traceEntry.ts';
 import { guestOf, onApiError } from './api.ts';
 import { EventStream, type StreamGuests, sentEvent } from './eventStream.ts';
 import { LiveStream } from './liveStream.ts';
 import type { Watches } from './watchQuestions.ts';
-
-const FOR = '5m';
-const MAX = '10000';
 
 interface Asked {
   readonly Params: { readonly device: string };
@@ -59,7 +56,7 @@ export function addStreams(
 
 /** NodeTraces checks it. */
 function questionOf(device: string, query: Asked['Querystring']): unknown {
-  const { payloads = '', for: forText = FOR, max = MAX } = query;
+  const { payloads = '', for: forText, max } = { ...TRACE_DEFAULTS, ...query };
   const isAsked = ['1', 'true', ''].includes(payloads) && 'payloads' in query;
   return { device, payloads: isAsked, forMs: parseDuration(forText), max: parseWhole(max) };
 }

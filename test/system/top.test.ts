@@ -201,6 +201,10 @@ t.test('owsla top on a terminal: drawn again, a key chooses, q leaves it as it w
   t.match(made.drawn, /^ESC\[\?1049hESC\[\?25l/);
   t.match(made.drawn, /ESC\[7mPROCESS /);
 
+  type('\u001b[C');
+  type('p');
+  await waitFor('a list', () => /\[PAUSED\]/.test(made.drawn));
+  t.notMatch(made.drawn, /\[COMINGS\]/, 'an arrow is no letter');
   type('c');
   await waitFor('the other list', () => /\[COMINGS\].*flapping +3/s.test(made.drawn));
   made.drawn = '';

@@ -13,6 +13,8 @@ import {
 } from '../../src/base/signals.ts';
 import { STATUS_EXIT } from '../../src/cli/askStatus.ts';
 import { BLOCK_EXIT } from '../../src/cli/blockCommand.ts';
+import { DRAIN_EXIT } from '../../src/cli/drainCommands.ts';
+import { LINK_EXIT } from '../../src/cli/linkCommands.ts';
 import { DEVICES_EXIT } from '../../src/cli/listDevices.ts';
 import { COMMAND_EXIT } from '../../src/cli/sendCommand.ts';
 import { Exposition } from '../../src/observer/exposition.ts';
@@ -59,6 +61,18 @@ t.test('every exit code of owsla block and owsla unblock has its line', async (t
   for (const code of [...Object.values(BLOCK_EXIT), EXIT.usage, EXIT.unavailable, EXIT.config])
     t.match(table, new RegExp(`^\\| ${code} \\| \\S`, 'm'));
 });
+
+t.test(
+  'every exit code of owsla links, drain and the commands beside them has its line',
+  async (t) => {
+    const [, table = ''] = page.split('| of `links`, `link`, `closed`, `disconnect` |');
+    const others = [EXIT.usage, EXIT.unavailable, EXIT.config];
+    for (const code of [...Object.values(LINK_EXIT), ...others])
+      t.match(table, new RegExp(`^\\| ${code} \\| \\S`, 'm'));
+    for (const code of [...Object.values(DRAIN_EXIT), ...others])
+      t.match(table, new RegExp(`^\\| ${code} \\|[^|]+\\| \\S`, 'm'));
+  },
+);
 
 t.test('every metric has its line, with its label, and no line is about none', async (t) => {
   const families = String(await new Exposition(new NodeStatus(1, 1_000), 1_000).page(0));

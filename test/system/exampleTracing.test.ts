@@ -1,28 +1,16 @@
 /** Spans that join: examples/tracing.ts with OpenTelemetry, a real node, a device and back. */
-import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device } from '../helpers/fakes/device.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
 import { Command } from '../helpers/processes/command.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { at } from '../helpers/processes/programs.ts';
-import { Server } from '../helpers/processes/server.ts';
 
-const prefix = `test-${randomUUID()}`;
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const DEVICE_SPAN = '00f067aa0ba902b7';
 const EMPTY = Buffer.alloc(0);
 
-const broker = await findBroker();
-const server = await Server.start({ amqp: broker.url, prefix });
-const backend = await Backend.connect(broker.url);
-t.teardown(async () => {
-  await server.stop();
-  await backend.close();
-  await forgetTopology(broker.url, prefix);
-  await broker.stop();
-});
+const { broker, prefix, server } = await startNode(t);
 
 interface Span {
   readonly name: string;

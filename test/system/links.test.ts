@@ -1,8 +1,5 @@
 /** A real node's links as people see and touch them: command line, control.sock, HTTP. */
-import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
@@ -15,32 +12,17 @@ import type {
   LinksAnswer,
 } from '../../src/node/linkFacts.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device, END, hello } from '../helpers/fakes/device.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
 import { Cli } from '../helpers/processes/cli.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const DEVICES = 12;
 const TOKEN = 'a-token-that-is-long-enough-for-all';
 
-const broker = await findBroker();
-const folder = mkdtempSync(join(tmpdir(), 'ot-'));
-const runDir = join(folder, 'run');
-const tokenFile = join(folder, 'token');
-writeFileSync(tokenFile, TOKEN, { mode: 0o600 });
-const prefix = `test-${randomUUID()}`;
-const server = await Server.start({
-  ...{ amqp: broker.url, prefix, acceptors: 2 },
-  flags: ['--run-dir', runDir, '--admin-token-file', tokenFile],
+const { server, folder, runDir } = await startNode(t, {
+  adminToken: TOKEN,
   limits: { drainPaceMs: 100, drainMs: 2_000, childSilenceMs: 60_000 },
-});
-t.teardown(async () => {
-  await server.stop();
-  await forgetTopology(broker.url, prefix);
-  await broker.stop();
-  rmSync(folder, { recursive: true, force: true });
 });
 const devices = new Map<string, Device>();
 for (let at = 0; at < DEVICES; at += 1) {

@@ -3,22 +3,19 @@
  * board's queries through a real Prometheus.
  */
 import { spawnSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ALARMS } from '../../src/node/alarmNames.ts';
 import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
 import { Commander } from '../helpers/fakes/commander.ts';
 import { Device, event, request } from '../helpers/fakes/device.ts';
 import { Authority } from '../helpers/processes/authority.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
 import { Cli } from '../helpers/processes/cli.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { at, noOpenssl, noPrometheus, noPromtool } from '../helpers/processes/programs.ts';
 import { Prometheus } from '../helpers/processes/prometheus.ts';
-import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const DEPLOY = at('examples/deploy');
@@ -70,34 +67,24 @@ t.test('the alert rules: 8 to 12, each with what to do; each alarm is in one', a
 });
 
 t.test('a node and its alarms', { skip: noOpenssl || noPrometheus }, async (t) => {
-  const broker = await findBroker();
-  const prefix = `test-${randomUUID()}`;
   const authority = new Authority();
+  t.teardown(() => authority.remove());
   const soon = authority.issue('localhost', { san: 'DNS:localhost', to: dayIn(5) });
   const late = authority.issue('localhost', { san: 'DNS:localhost', to: dayIn(25) });
-  const runDir = join(authority.folder, 'run');
-  const server = await Server.start({
-    ...{ amqp: broker.url, prefix, acceptors: 1 },
+  const { broker, prefix, server, backend, runDir } = await startNode(t, {
+    acceptors: 1,
     limits: {
       ...{ alarmRaiseMs: 200, alarmClearMs: 300, takeoversMax: 2, takeoverWindowMs: 1_500 },
       ...{ takeoverDampMs: 0, deviceFlapsMax: 4, deviceFlapWindowMs: 2_000 },
     },
     flags: [
       ...['--tls-port', '0', '--auth', 'none', '--max-links', String(LINKS)],
-      ...['--tls-cert', soon.certFile, '--tls-key', soon.keyFile, '--run-dir', runDir],
+      ...['--tls-cert', soon.certFile, '--tls-key', soon.keyFile],
     ],
   });
   const port = server.portOf('devices');
-  const backend = await Backend.connect(broker.url);
   const prometheus = await startPrometheus();
-  t.teardown(async () => {
-    await prometheus.stop();
-    await server.stop();
-    await backend.close();
-    await forgetTopology(broker.url, prefix);
-    await broker.stop();
-    authority.remove();
-  });
+  t.teardown(() => prometheus.stop());
 
   async function startPrometheus(): Promise<Prometheus> {
     const folder = join(authority.folder, 'prometheus');

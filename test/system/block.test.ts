@@ -1,5 +1,4 @@
 /** Devices that are kept out of a real node: at once, over every restart, and let in again. */
-import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,15 +10,14 @@ import { makeLimits } from '../../src/base/limits.ts';
 import { askNode } from '../../src/cli/askNode.ts';
 import { SqliteFile } from '../../src/registrar/store/sqliteFile.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Commander } from '../helpers/fakes/commander.ts';
 import { Device, END, hello } from '../helpers/fakes/device.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { Authority } from '../helpers/processes/authority.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Cli } from '../helpers/processes/cli.ts';
+import { type NodeOptions, type StartedNode, startNode } from '../helpers/processes/node.ts';
 import { serve } from '../helpers/processes/serve.ts';
-import { Server, type ServerOptions } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** What the contract promises. */
@@ -34,32 +32,17 @@ function folder(t: Test): string {
   return made;
 }
 
-interface Node {
-  readonly server: Server;
-  readonly prefix: string;
-  readonly runDir: string;
-}
+const start = (t: Test, options: NodeOptions = {}): Promise<StartedNode> =>
+  startNode(t, { broker, ...options });
 
-async function start(t: Test, more: Partial<ServerOptions> = {}): Promise<Node> {
-  const prefix = more.prefix ?? `test-${randomUUID()}`;
-  const runDir = join(folder(t), 'run');
-  const flags = ['--run-dir', runDir, ...(more.flags ?? [])];
-  const server = await Server.start({ amqp: broker.url, acceptors: 2, ...more, prefix, flags });
-  t.teardown(async () => {
-    await server.stop();
-    await forgetTopology(broker.url, prefix);
-  });
-  return { server, prefix, runDir };
-}
-
-async function subscribe(t: Test, { prefix }: Node): Promise<Subscriber> {
+async function subscribe(t: Test, { prefix }: StartedNode): Promise<Subscriber> {
   const subscriber = await Subscriber.start(broker.url, prefix);
   t.teardown(() => subscriber.close());
   return subscriber;
 }
 
 /** Ask as the command does, without the start of a process. */
-function ask({ runDir }: Node, kind: string, device?: string): Promise<unknown> {
+function ask({ runDir }: StartedNode, kind: string, device?: string): Promise<unknown> {
   const question = { device, note: '', after: '' };
   return askNode({ runDir, limits: makeLimits() }, (asking) => asking(kind, question));
 }
@@ -313,7 +296,7 @@ function blockedFolder(t: Test, count: number): string {
 t.test('a list of 100,000 devices is printed whole, and slows no WELCOME', async (t) => {
   const many = await start(t, { flags: ['--data-dir', blockedFolder(t, 100_000)] });
   const none = await start(t);
-  const tookMs = async ({ server }: Node, at: number) => {
+  const tookMs = async ({ server }: StartedNode, at: number) => {
     const since = performance.now();
     const device = await Device.open(server.port, `door-${at}`);
     device.close();

@@ -12,6 +12,7 @@ const TOKEN = 'a-token-of-more-than-22-letters';
 const skip = noBrowser;
 
 const broker = await findBroker();
+t.teardown(() => broker.stop());
 const proxy = await ToxicProxy.start(broker.port);
 const { server } = await startNode(t, {
   ...{ broker, amqp: proxy.urlFor(broker.url), adminToken: TOKEN },

@@ -18,6 +18,7 @@ const CLI = join(import.meta.dirname, '../../src/cli/cli.ts');
 const TOKEN = 'a-token-of-more-than-22-letters';
 
 const broker = await findBroker();
+t.teardown(() => broker.stop());
 const proxy = await ToxicProxy.start(broker.port);
 const { server, runDir } = await startNode(t, {
   ...{ broker, amqp: proxy.urlFor(broker.url), adminToken: TOKEN },

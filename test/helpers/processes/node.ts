@@ -14,8 +14,8 @@ import { type Broker, findBroker } from './broker.ts';
 import { Server, type ServerOptions } from './server.ts';
 import { addUsers } from './users.ts';
 
-export interface NodeOptions extends Partial<Omit<ServerOptions, 'prefix'>> {
-  /** Any will do when not given. */
+export interface NodeOptions extends Partial<ServerOptions> {
+  /** Who gives one ends it; else any will do. */
   readonly broker?: Broker;
   /** Node and backend log in as the users of docs/amqp.md, and may do no more. */
   readonly hasUsers?: boolean;
@@ -36,25 +36,25 @@ export interface StartedNode {
 
 /** Resolves when its health says ready. */
 export async function startNode(t: Test, options: NodeOptions = {}): Promise<StartedNode> {
-  const { broker = await findBroker(), hasUsers = false, adminToken, ...others } = options;
-  const prefix = `test-${randomUUID()}`;
+  const { broker = await findBroker(), prefix = `test-${randomUUID()}`, ...others } = options;
+  const { hasUsers = false, adminToken, ...more } = others;
   const folder = mkdtempSync(join(tmpdir(), 'ot-'));
   t.teardown(async () => {
     await forgetTopology(broker.url, prefix);
-    await broker.stop();
+    if (options.broker === undefined) await broker.stop();
     rmSync(folder, { recursive: true, force: true });
   });
   const users = hasUsers ? await addUsers(broker, prefix) : undefined;
   t.teardown(() => users?.remove());
   const runDir = join(folder, 'run');
-  const flags = ['--run-dir', runDir, ...(others.flags ?? [])];
+  const flags = ['--run-dir', runDir, ...(more.flags ?? [])];
   if (adminToken !== undefined) {
     const file = join(folder, 'token');
     writeFileSync(file, adminToken, { mode: 0o600 });
     flags.push('--admin-token-file', file);
   }
   const amqp = users?.owsla ?? broker.url;
-  const server = await Server.start({ amqp, ...others, prefix, flags });
+  const server = await Server.start({ amqp, ...more, prefix, flags });
   t.teardown(() => server.stop());
   const backend = await Backend.connect(users?.backend ?? broker.url);
   t.teardown(() => backend.close());

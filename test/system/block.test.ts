@@ -6,8 +6,6 @@ import { DatabaseSync } from 'node:sqlite';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import t, { type Test } from 'tap';
 import { makeToken, newGroupKey, readGroupKeys } from '../../src/base/deviceKeys.ts';
-import { makeLimits } from '../../src/base/limits.ts';
-import { askNode } from '../../src/cli/askNode.ts';
 import { SqliteFile } from '../../src/registrar/store/sqliteFile.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Commander } from '../helpers/fakes/commander.ts';
@@ -15,8 +13,13 @@ import { Device, END, hello } from '../helpers/fakes/device.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { Authority } from '../helpers/processes/authority.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
-import { Cli } from '../helpers/processes/cli.ts';
-import { type NodeOptions, type StartedNode, startNode } from '../helpers/processes/node.ts';
+import { type Printed, runOwsla } from '../helpers/processes/cli.ts';
+import {
+  askOnce,
+  type NodeOptions,
+  type StartedNode,
+  startNode,
+} from '../helpers/processes/node.ts';
 import { serve } from '../helpers/processes/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
@@ -44,20 +47,11 @@ async function subscribe(t: Test, { prefix }: StartedNode): Promise<Subscriber> 
 /** Ask as the command does, without the start of a process. */
 function ask({ runDir }: StartedNode, kind: string, device?: string): Promise<unknown> {
   const question = { device, note: '', after: '' };
-  return askNode({ runDir, limits: makeLimits() }, (asking) => asking(kind, question));
+  return askOnce(runDir, kind, question);
 }
 
-interface Told {
-  readonly code: number | null;
-  readonly lines: readonly string[];
-  readonly err: string;
-}
-
-async function owsla(runDir: string, command: string, ...args: string[]): Promise<Told> {
-  const cli = new Cli([command, '--run-dir', runDir, ...args]);
-  const { code } = await cli.exited;
-  const lines = cli.lines.map((line) => line.msg ?? JSON.stringify(line));
-  return { code, lines, err: cli.stderr };
+function owsla(runDir: string, command: string, ...args: string[]): Promise<Printed> {
+  return runOwsla([command, '--run-dir', runDir, ...args]);
 }
 
 /** What a device hears first, or that its link ended without a word. */
@@ -89,7 +83,7 @@ t.test('owsla block, blocked, unblock: what they do, print, log, and their codes
   const other = await Device.open(server.port, 'other');
 
   const done = await owsla(runDir, 'block', '--note', 'stolen\nin Pune', '--', '-17');
-  t.same([done.code, done.lines], [0, ['-17 is blocked']], done.err);
+  t.same([done.code, done.lines], [0, ['-17 is blocked']], done.stderr);
   t.match(await device.expect(TYPE.BYE), { reason: 'blocked', retryAfter: undefined });
   t.equal(await device.next(), END);
   t.same(await tries(server.port, '-17'), ['blocked']);
@@ -130,14 +124,16 @@ t.test('what owsla block cannot do is one sentence, and nothing is blocked', asy
     [['not a device'], 64, /a device id is 1 to 64/],
     [['a', '--note', 'x'.repeat(201)], 64, /--note takes at most 200 characters/],
   ] as const) {
-    t.match(await owsla(runDir, 'block', ...args), { code, err: sentence, lines: [] });
+    t.match(await owsla(runDir, 'block', ...args), { code, stderr: sentence, lines: [] });
   }
   for (const question of [null, 7, {}, { device: 'a b' }, { device: 'a', note: 7 }]) {
-    const asked = askNode({ runDir, limits: makeLimits() }, (asking) => asking('block', question));
-    await t.rejects(asked, { exitCode: 69, message: / refuses: / });
+    await t.rejects(askOnce(runDir, 'block', question), { exitCode: 69, message: / refuses: / });
   }
   t.match(await ask(node, 'blocked'), { rows: [{ device: 'first' }], isMore: false });
-  t.match(await owsla(join(runDir, 'not'), 'block', 'a'), { code: 69, err: /no node answers at/ });
+  t.match(await owsla(join(runDir, 'not'), 'block', 'a'), {
+    code: 69,
+    stderr: /no node answers at/,
+  });
 });
 
 t.test('a device that reads nothing is out as quickly, its outbox full', async (t) => {
@@ -258,7 +254,7 @@ t.test('who is late is said: an acceptor without a list, or stopped; the registr
 
   const acceptor = server.childPid('acceptor 2');
   process.kill(acceptor, 'SIGSTOP');
-  let told: Told | undefined;
+  let told: Printed | undefined;
   await waitFor('an answer in time', async () => {
     told = await owsla(node.runDir, 'block', 'door-20');
     return told.code !== 69;
@@ -315,8 +311,8 @@ t.test('a list of 100,000 devices is printed whole, and slows no WELCOME', async
   for (const at of [0, 5_000, 99_999]) {
     t.same(await tries(many.server.port, `stolen-${at}`), ['blocked']);
   }
-  const { lines, err } = await owsla(many.runDir, 'blocked');
-  t.equal(new Set(lines).size, 100_000, err);
+  const { lines, stderr } = await owsla(many.runDir, 'blocked');
+  t.equal(new Set(lines).size, 100_000, stderr);
   const refused = owsla(many.runDir, 'block', 'one-more');
-  t.match(await refused, { code: 69, err: /the block list is full/ });
+  t.match(await refused, { code: 69, stderr: /the block list is full/ });
 });

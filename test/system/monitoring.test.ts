@@ -12,7 +12,7 @@ import { TYPE } from '../../src/wire/message.ts';
 import { Commander } from '../helpers/fakes/commander.ts';
 import { Device, event, request } from '../helpers/fakes/device.ts';
 import { Authority } from '../helpers/processes/authority.ts';
-import { Cli } from '../helpers/processes/cli.ts';
+import { runOwsla } from '../helpers/processes/cli.ts';
 import { startNode } from '../helpers/processes/node.ts';
 import { at, noOpenssl, noPrometheus, noPromtool } from '../helpers/processes/programs.ts';
 import { Prometheus } from '../helpers/processes/prometheus.ts';
@@ -103,9 +103,8 @@ t.test('a node and its alarms', { skip: noOpenssl || noPrometheus }, async (t) =
   const lines = (msg: string, alarm: string) =>
     server.log.filter((line) => line.msg === msg && line.alarm === alarm);
   async function status(): Promise<StatusAnswer> {
-    const asked = new Cli(['status', '--run-dir', runDir, '--json'], {});
-    await asked.exited;
-    return JSON.parse(JSON.stringify(asked.lines[0])) as StatusAnswer;
+    const { text } = await runOwsla(['status', '--run-dir', runDir, '--json']);
+    return JSON.parse(text) as StatusAnswer;
   }
 
   await t.test('a certificate that ends soon, until there is another', async (t) => {
@@ -139,10 +138,9 @@ t.test('a node and its alarms', { skip: noOpenssl || noPrometheus }, async (t) =
       degraded: [{ part: 'links', reason: 'acceptor 1 has 6 of 6 links', cause: 'acceptor-full' }],
     });
     t.match((await status()).state, 'degraded');
-    const text = new Cli(['status', '--run-dir', runDir], {});
-    t.match(await text.exited, { code: 3 });
-    const shown = text.lines.map(({ msg }) => msg).join('\n');
-    t.match(shown, /^alarms +acceptor-full, for \d+s: acceptor 1 has 6 of 6 links$/m);
+    const shown = await runOwsla(['status', '--run-dir', runDir]);
+    t.equal(shown.code, 3);
+    t.match(shown.text, /^alarms +acceptor-full, for \d+s: acceptor 1 has 6 of 6 links$/m);
     t.equal(await server.metric('owsla_presence_degraded'), 0, 'presence is recorded');
     for (const device of devices.slice(2)) device.close();
     await waitFor('its end', async () => !(await isRaised('acceptor-full')));

@@ -2,16 +2,14 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { makeLimits } from '../../src/base/limits.ts';
-import { askNode } from '../../src/cli/askNode.ts';
 import type { LiveAnswer } from '../../src/node/liveAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, event } from '../helpers/fakes/device.ts';
 import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
-import { Cli } from '../helpers/processes/cli.ts';
+import { runOwsla } from '../helpers/processes/cli.ts';
 import { cleanEnvironment } from '../helpers/processes/environment.ts';
-import { startNode } from '../helpers/processes/node.ts';
+import { askOnce, startNode } from '../helpers/processes/node.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const CLI = join(import.meta.dirname, '../../src/cli/cli.ts');
@@ -26,15 +24,8 @@ const { server, runDir } = await startNode(t, {
 });
 t.teardown(() => proxy.stop());
 
-const live = (): Promise<LiveAnswer> =>
-  askNode({ runDir, limits: makeLimits() }, async (ask) => (await ask('live', null)) as LiveAnswer);
-
-async function top(...args: string[]) {
-  const cli = new Cli(['top', '--run-dir', runDir, ...args]);
-  const { code } = await cli.exited;
-  const text = cli.lines.map((line) => line.msg ?? JSON.stringify(line)).join('\n');
-  return { code, text, stderr: cli.stderr };
-}
+const live = () => askOnce<LiveAnswer>(runDir, 'live');
+const top = (...args: string[]) => runOwsla(['top', '--run-dir', runDir, ...args]);
 
 interface Stream {
   text: string;

@@ -7,9 +7,8 @@ import { makeLimits } from '../../src/base/limits.ts';
 import type { Logger } from '../../src/base/log.ts';
 import { makeSlot } from '../../src/supervisor/childSlot.ts';
 import { type CrashReport, CrashReports } from '../../src/supervisor/crashReports.ts';
-import { forgetTopology } from '../helpers/fakes/backend.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { isThere } from '../helpers/processes/cli.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'owsla-crash-'));
@@ -31,13 +30,9 @@ async function reported(file: string, count: number): Promise<CrashReport[]> {
 }
 
 t.test('a process that is killed, breaks, or throws is reported, and comes back', async (t) => {
-  const broker = await findBroker();
-  const prefix = `crash-${process.pid}`;
   const error = `new Error('planted: amqp://owsla:s3cret@broker/')`;
   const planted = `process.on('SIGUSR2', () => { throw ${error}; })`;
-  const server = await Server.start({
-    amqp: broker.url,
-    prefix,
+  const { server } = await startNode(t, {
     acceptors: 1,
     flags: [
       '--on-crash',
@@ -46,11 +41,6 @@ t.test('a process that is killed, breaks, or throws is reported, and comes back'
     env: {
       NODE_OPTIONS: `--import=data:text/javascript;base64,${Buffer.from(planted).toString('base64')}`,
     },
-  });
-  t.teardown(async () => {
-    await server.stop();
-    await forgetTopology(broker.url, prefix);
-    await broker.stop();
   });
   const crash = async (child: string, signal: NodeJS.Signals) => {
     const pid = server.childPid(child);
@@ -101,7 +91,11 @@ function make(
 t.test('a command that hangs is killed with what it started; others are counted', async (t) => {
   const file = join(folder, 'hangs');
   const limits = { crashReportsMax: 1, crashReportMs: 300 };
-  const { said, crashes, report } = make(t, `cat >> ${file}; sleep 1000 & wait`, limits);
+  const { said, crashes, report } = make(
+    t,
+    `cat >> ${file}; sleep 1000 & echo $! >> ${file}.pids; wait`,
+    limits,
+  );
 
   report();
   report();
@@ -114,6 +108,9 @@ t.test('a command that hangs is killed with what it started; others are counted'
   const failed = 'crash not reported: the command failed';
   const many = 'crash not reported: too many';
   t.same(said, [many, many, failed, failed]);
+  const pids = readFileSync(`${file}.pids`, 'utf8').trim().split('\n').map(Number);
+  t.equal(pids.length, 2);
+  await waitFor('what they had started to end', () => !pids.some(isThere));
 });
 
 t.test('a command that reads nothing, or is not there, costs nothing', async (t) => {

@@ -76,10 +76,17 @@ t.test(
 
 t.test('every metric has its line, with its label, and no line is about none', async (t) => {
   const families = String(await new Exposition(new NodeStatus(1, 1_000), 1_000).page(0));
-  const names = [...families.matchAll(/^# HELP (\w+)/gm)].map(([, name]) => name ?? '');
+  const names = [...families.matchAll(/^# HELP (\w+)/gm)].map(([, name = '']) => name);
   const known = names.filter((name) => !name.startsWith('owsla_acceptor_'));
-  const told = [...page.matchAll(/^\| `(owsla_\w+)`/gm)].map(([, name]) => name ?? '');
-  t.same(told.toSorted(), known.toSorted());
+  const labelsOf = (name: string) => {
+    const [, pairs = ''] = new RegExp(`^${name}(?:_bucket)?\\{(.*)\\}`, 'm').exec(families) ?? [];
+    return [...pairs.matchAll(/(\w+)="/g)].map(([, label]) => label).join(', ');
+  };
+  const told = [...page.matchAll(/^\| (`owsla_\w+` \|[^|]*\|) \w/gm)].map(
+    ([, cells = '']) => cells,
+  );
+  const wanted = known.map((name) => `\`${name}\` | ${labelsOf(name)} |`);
+  t.same(told.toSorted(), wanted.toSorted());
 });
 
 t.test('every limit that is named exists', async (t) => {

@@ -3,8 +3,7 @@
  * From: HTTP requests that adminGuard.ts has let pass.  To: nodeQuestions.ts; whoever changes
  * something is named in the log by address and port.
  * Bound: admin.ts's and guests.ts's, and those of the questions. What is wrong with a request is
- * one sentence: 400; a device that is not connected: 404; too many ask at once: 429; somebody who
- * had to answer did not: 503.
+ * one sentence: 400; a device that is not connected: 404; somebody who had to answer did not: 503.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { DEVICE_ID } from '../base/names.ts';
@@ -15,9 +14,7 @@ import type { NodeAnswers } from './nodeQuestions.ts';
 const ROOT = '/api/v1';
 
 /** What of a question is at fault, besides those who do not answer. */
-const CODES: Readonly<Record<string, number>> = {
-  ...{ bad: 400, unknown: 404, 'too-long': 413, busy: 429 },
-};
+const CODES: Readonly<Record<string, number>> = { bad: 400, unknown: 404, 'too-long': 413 };
 const SILENT = 503;
 
 type Query = Readonly<Record<string, string | readonly string[] | undefined>>;

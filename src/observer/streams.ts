@@ -4,13 +4,16 @@
  * Bound: theirs. A trace shows what devices say: it needs the token, whoever may read the rest.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { parseDuration, parseWhole } from '../base/units.ts';
+import { ChannelError } from '../node/channel.ts';
 import { TRACE_DEFAULTS, type TraceEnd } from '../node/traceEntry.ts';
 import { guestOf, onApiError } from './api.ts';
 import { EventStream, type StreamGuests, sentEvent } from './eventStream.ts';
 import { LiveStream } from './liveStream.ts';
 import type { Watches } from './watchQuestions.ts';
+
+const TOO_MANY = 429;
 
 interface Asked {
   readonly Params: { readonly device: string };
@@ -36,7 +39,7 @@ export function addStreams(
   });
   admin.get<Asked>(
     '/api/v1/links/:device/trace',
-    { config: { needsToken: true }, errorHandler: onApiError },
+    { config: { needsToken: true }, errorHandler: onRefused },
     async (request, reply) => {
       const sink = new StreamSink(request.raw, reply.raw, guests);
       const question = questionOf(request.params.device, request.query);
@@ -52,6 +55,14 @@ export function addStreams(
       await Promise.all([feed.close(), ...[...tracing].map(({ ended }) => ended)]);
     },
   };
+}
+
+/** As all questions; but that there are enough traces is for who asks to mend. */
+function onRefused(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (!(error instanceof ChannelError) || error.why !== 'busy') {
+    return onApiError(error, request, reply);
+  }
+  return reply.code(TOO_MANY).send({ error: error.message });
 }
 
 /** NodeTraces checks it. */

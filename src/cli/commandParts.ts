@@ -6,7 +6,7 @@
 import type { Argv } from 'yargs';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
-import { DEVICE_ID } from '../base/names.ts';
+import { DEVICE_ID, DEVICE_ID_RULE } from '../base/names.ts';
 import { unmarked } from '../base/operands.ts';
 
 /** As yargs has read them. */
@@ -39,5 +39,5 @@ export function withDevice(y: Argv): Argv {
 export function deviceOf(given: Arguments): string {
   const device = unmarked(String(given.device));
   if (DEVICE_ID.test(device)) return device;
-  throw new StartError(EXIT.usage, 'a device id is 1 to 64 of A-Z a-z 0-9 _ -');
+  throw new StartError(EXIT.usage, DEVICE_ID_RULE);
 }

@@ -6,7 +6,7 @@
  * one sentence: 400; a device that is not connected: 404; somebody who had to answer did not: 503.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { DEVICE_ID } from '../base/names.ts';
+import { DEVICE_ID, DEVICE_ID_RULE } from '../base/names.ts';
 import { ChannelError } from '../node/channel.ts';
 import type { DisconnectAnswer, LinkAnswer } from '../node/linkFacts.ts';
 import type { NodeAnswers } from './nodeQuestions.ts';
@@ -105,7 +105,7 @@ function found(answer: LinkAnswer | DisconnectAnswer, links: number, reply: Fast
 
 function deviceIn({ params }: Asks): string {
   if (DEVICE_ID.test(params.device)) return params.device;
-  throw new ChannelError('bad', 'a device id is 1 to 64 of A-Z a-z 0-9 _ -');
+  throw new ChannelError('bad', DEVICE_ID_RULE);
 }
 
 function wholeIn(text: Query[string], name: string): number | undefined {

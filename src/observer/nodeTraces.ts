@@ -12,7 +12,7 @@
 import { systemClock } from '../base/clock.ts';
 import type { Limits } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { DEVICE_ID } from '../base/names.ts';
+import { DEVICE_ID, DEVICE_ID_RULE } from '../base/names.ts';
 import { writeDuration } from '../base/units.ts';
 import { ChannelError } from '../node/channel.ts';
 import { type LiveChild, liveChildren, type NodeMessage } from '../node/ipc.ts';
@@ -253,7 +253,7 @@ function traceQuestionOf(body: unknown, limits: Limits): TraceQuestion {
   const { device, payloads = false, forMs, max } = Object(body) as Partial<TraceQuestion>;
   const fail = (sentence: string) => new ChannelError('bad', sentence);
   if (typeof device !== 'string' || !DEVICE_ID.test(device)) {
-    throw fail('a device id is 1 to 64 of A-Z a-z 0-9 _ -');
+    throw fail(DEVICE_ID_RULE);
   }
   if (typeof payloads !== 'boolean') throw fail('payloads is true or false');
   if (!isWithin(forMs, limits.traceMs)) {

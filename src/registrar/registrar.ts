@@ -19,6 +19,7 @@ import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
 import { within } from '../node/drain.ts';
 import {
+  liveChildren,
   type NodeMessage,
   type RunningChild,
   registrarSocket,
@@ -273,11 +274,9 @@ class Registrar implements RunningChild {
 
   // The child.
 
-  onNode({ children }: NodeMessage): void {
-    const live = children.flatMap(({ role, incarnation }) =>
-      role === 'acceptor' && incarnation !== undefined ? [incarnation] : [],
-    );
-    this.#recorder.onNode(live);
+  onNode(node: NodeMessage): void {
+    const live = liveChildren(node, 'acceptor');
+    this.#recorder.onNode(live.map(({ incarnation }) => incarnation));
     this.#server.makeRoom();
     this.#loop.wake();
   }

@@ -19,7 +19,7 @@ const CODES: Readonly<Record<string, number>> = { bad: 400, busy: 429 };
 
 interface Asked {
   readonly Params: { readonly device: string };
-  readonly Querystring: Readonly<Record<string, string>>;
+  readonly Querystring: Readonly<Record<string, string | readonly string[]>>;
 }
 
 export interface Streams {
@@ -35,13 +35,14 @@ export function addStreams(
 ): Streams {
   const feed = new LiveStream(live, guests);
   const tracing = new Set<EventStream>();
-  admin.get('/api/v1/stream', (request, reply) => {
+  // No HEAD: what goes on has no end without its body.
+  admin.get('/api/v1/stream', { exposeHeadRoute: false }, (request, reply) => {
     reply.hijack();
     feed.begin(request.raw, reply.raw);
   });
   admin.get<Asked>(
     '/api/v1/links/:device/trace',
-    { config: { needsToken: true } },
+    { config: { needsToken: true }, exposeHeadRoute: false },
     async ({ raw, params, query, socket }, reply) => {
       const sink = new StreamSink(raw, reply.raw, guests);
       try {
@@ -67,10 +68,13 @@ export function addStreams(
   };
 }
 
-/** NodeTraces checks it. */
+/** NodeTraces checks it. Throws a ChannelError. */
 function questionOf(device: string, query: Asked['Querystring']): unknown {
   const { payloads = '', for: forText = FOR, max = MAX } = query;
-  const isAsked = ['1', 'true', ''].includes(payloads) && 'payloads' in query;
+  if (typeof forText !== 'string' || typeof max !== 'string') {
+    throw new ChannelError('bad', 'for and max are each given once');
+  }
+  const isAsked = 'payloads' in query && ['1', 'true', ''].some((one) => one === payloads);
   return { device, payloads: isAsked, forMs: parseDuration(forText), max: parseWhole(max) };
 }
 

@@ -80,6 +80,8 @@ export class Channel {
   #lastId = 0;
   /** Questions of the other end that are being answered. */
   #answering = 0;
+  /** Kinds of `keepTelling` of which one has not left. */
+  readonly #leaving = new Set<string>();
   /** Are told of the end of the stream. */
   readonly #waiting = new Set<() => void>();
 
@@ -137,6 +139,18 @@ export class Channel {
     const frame = this.#encode(0, kind, body);
     if (!this.#stream.writable || this.#isFullWith(frame)) return false;
     this.#stream.write(frame);
+    return true;
+  }
+
+  /**
+   * The same, whatever has not left, but one of a kind at a time: false, and skipped, while the one
+   * before has not left. Answers that somebody reads slowly do not keep it back.
+   */
+  keepTelling(kind: string, body: unknown): boolean {
+    if (!this.#stream.writable || this.#leaving.has(kind)) return false;
+    const frame = this.#encode(0, kind, body);
+    this.#leaving.add(kind);
+    this.#stream.write(frame, () => this.#leaving.delete(kind));
     return true;
   }
 

@@ -121,7 +121,7 @@ export class Report {
   /** Write one report now, or skip it while the one before has not left. */
   send(): void {
     this.#measure();
-    this.#channel.notify('report', this.#message());
+    this.#channel.keepTelling('report', this.#message());
   }
 
   /** Send the last figures and end; never longer than LAST_MS, and never an error. */

@@ -17,7 +17,7 @@ const TOO_MANY = 429;
 
 interface Asked {
   readonly Params: { readonly device: string };
-  readonly Querystring: Readonly<Record<string, string>>;
+  readonly Querystring: Readonly<Record<string, string | readonly string[]>>;
 }
 
 export interface Streams {
@@ -33,13 +33,14 @@ export function addStreams(
 ): Streams {
   const feed = new LiveStream(live, guests);
   const tracing = new Set<EventStream>();
-  admin.get('/api/v1/stream', (request, reply) => {
+  // No HEAD: what goes on has no end without its body.
+  admin.get('/api/v1/stream', { exposeHeadRoute: false }, (request, reply) => {
     reply.hijack();
     feed.begin(request.raw, reply.raw);
   });
   admin.get<Asked>(
     '/api/v1/links/:device/trace',
-    { config: { needsToken: true }, errorHandler: onRefused },
+    { config: { needsToken: true }, exposeHeadRoute: false, errorHandler: onRefused },
     async (request, reply) => {
       const sink = new StreamSink(request.raw, reply.raw, guests);
       const question = questionOf(request.params.device, request.query);
@@ -65,10 +66,13 @@ function onRefused(error: unknown, request: FastifyRequest, reply: FastifyReply)
   return reply.code(TOO_MANY).send({ error: error.message });
 }
 
-/** NodeTraces checks it. */
+/** NodeTraces checks it. Throws a ChannelError. */
 function questionOf(device: string, query: Asked['Querystring']): unknown {
   const { payloads = '', for: forText, max } = { ...TRACE_DEFAULTS, ...query };
-  const isAsked = ['1', 'true', ''].includes(payloads) && 'payloads' in query;
+  if (typeof forText !== 'string' || typeof max !== 'string') {
+    throw new ChannelError('bad', 'for and max are each given once');
+  }
+  const isAsked = 'payloads' in query && ['1', 'true', ''].some((one) => one === payloads);
   return { device, payloads: isAsked, forMs: parseDuration(forText), max: parseWhole(max) };
 }
 

@@ -194,6 +194,23 @@ t.test('a trace that does not begin is refused as every question is', async (t) 
   t.same(await refused(new Error('a secret')), [500, { error: 'it failed' }]);
 });
 
+t.test('a stream that is asked for wrongly begins none, and is told why', async (t) => {
+  const root = await pages(t, '127.0.0.1');
+  const headers = { authorization: `Bearer ${TOKEN}` };
+
+  for (const query of ['for=1s&for=2s', 'max=1&max=2']) {
+    const answer = await fetch(`${root}/api/v1/links/a/trace?${query}`, { headers });
+    t.equal(answer.status, 400);
+    t.match(await answer.json(), { error: /^for and max are each given once$/ });
+  }
+  // Whoever asks for the head alone would hold a stream that nobody reads.
+  for (const path of ['/api/v1/stream', '/api/v1/links/a/trace']) {
+    t.equal((await fetch(root + path, { method: 'HEAD', headers })).status, 404, path);
+  }
+  t.match(await (await fetch(`${root}/api/v1/links/%zz`)).json(), { error: /is not a valid url/ });
+  t.match(await (await fetch(`${root}/none`)).json(), { error: 'there is no such path' });
+});
+
 /** Contrast of each text with what is behind it: those below what WCAG AA asks for. */
 const PALE = `(() => {
   const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });

@@ -1,5 +1,5 @@
 /** --on-crash with real crashes of a real node's processes, and with commands that go wrong. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -129,3 +129,47 @@ t.test('a command that reads nothing, or is not there, costs nothing', async (t)
   await none.crashes.settled();
   t.same(none.said, []);
 });
+
+t.test('what a command leaves behind ends with it, and has its place until then', async (t) => {
+  const file = join(folder, 'left');
+  const limits = { crashReportsMax: 1, crashReportMs: 500 };
+  const { said, crashes, report } = make(t, `sleep 1000 & echo $! >> ${file}`, limits);
+  const isThere = (pid: number) => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  };
+
+  report();
+  await waitFor('its end', async () => said.length > 0);
+  report();
+  await crashes.settled();
+
+  const [left] = readFileSync(file, 'utf8').split('\n').map(Number);
+  await waitFor('the end of what it left', async () => !isThere(left ?? 0));
+  t.same(said, ['crash reported', 'crash not reported: too many']);
+});
+
+t.test(
+  'a command that cannot be started costs nothing: too long, or no file is left',
+  async (t) => {
+    const long = make(t, `: ${'x'.repeat(200_000)}`, {});
+    long.report();
+    await long.crashes.settled();
+    t.same(long.said, ['crash not reported: the command failed']);
+
+    const files: number[] = [];
+    try {
+      for (;;) files.push(openSync('/dev/null', 'r'));
+    } catch {
+      // It is as it should be.
+    }
+    const none = make(t, 'exec true', {});
+    none.report();
+    await none.crashes.settled();
+    for (const one of files) closeSync(one);
+    t.same(none.said, ['crash not reported: the command failed']);
+  },
+);

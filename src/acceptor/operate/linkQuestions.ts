@@ -70,13 +70,13 @@ export function linkQuestions(options: LinkQuestionsOptions): AnswersByKind {
       return pages.top(field, asked).then((rows) => ({ rows }));
     },
     link: async (body) => (await linksOf(options, body)).map((one) => detailOf(options, one)),
-    closed: (body) => ({ rows: ended.page(endedIn(body, rowsMax)) }),
-    'closed-groups': (body) => {
+    closed: async (body) => ({ rows: await ended.page(endedIn(body, rowsMax)) }),
+    'closed-groups': async (body) => {
       const { by } = Object(body) as Body;
       const group = CLOSED_GROUPS.find((one) => one === by);
       if (group === undefined) throw bad(`by is one of ${CLOSED_GROUPS.join(' ')}`);
       const asked = endedIn(body, rowsMax);
-      return { groups: ended.groups(group as ClosedGroupField, groupsIn(asked, rowsMax)) };
+      return { groups: await ended.groups(group as ClosedGroupField, groupsIn(asked, rowsMax)) };
     },
     disconnect: async (body) => {
       const { retryAfterMs } = Object(body) as Body;

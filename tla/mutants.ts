@@ -35,6 +35,7 @@ const TRANSIENT = { Kept: '{}', Transient: '{"t"}', Faults: '1' };
 const MOVED = { Links: '1', Moves: '1', Horizon: '0', ...kinds() };
 /** A device that remembers only one key: two commands are enough to make it forget. */
 const FORGETS = { Kept: '{"k"}', Keys: '1', Links: '2' };
+
 export const MUTANTS: readonly Mutant[] = [
   {
     spec: 'Presence',

@@ -173,6 +173,68 @@ export function untilLinks({ server }: Node, count: number): Promise<void> {
   return waitFor(`${count} links`, isFull, LINKS_DEADLINE_MS);
 }
 
+/** An open-file limit of 20,000, less what a worker of loadgen keeps. */
+const LINKS_PER_WORKER = 19_000;
+
+/** Many links, of which one in a hundred talks, and the processes that they need. */
+export interface Crowd {
+  readonly links: number;
+  readonly talking: number;
+  readonly idle: number;
+  readonly acceptors: number;
+  /** Of loadgen, for those that are idle. */
+  readonly workers: number;
+}
+
+/** `acceptors`: as many as it needs, if 0. */
+export function crowdOf(links: number, acceptors: number): Crowd {
+  const talking = Math.ceil(links / 100);
+  const idle = links - talking;
+  return {
+    ...{ links, talking, idle },
+    acceptors: acceptors || Math.max(2, Math.ceil(links / LINKS_PER_PROCESS)),
+    workers: Math.max(1, Math.ceil(idle / LINKS_PER_WORKER)),
+  };
+}
+
+export interface Gathered {
+  readonly sleepers: Fleet;
+  readonly talkers: Fleet;
+  /** Rejects when a fleet ends early: for a race with whatever goes on. */
+  readonly failed: Promise<never>;
+}
+
+/**
+ * Connects them, `connectRate` a second in each fleet, and resolves when all links are open: those
+ * that talk exchange `rate` requests a second in all; those that do not yield to the rest.
+ */
+export async function gather(
+  node: Node,
+  { links, talking, idle, workers }: Crowd,
+  { connectRate, rate }: { readonly connectRate: number; readonly rate: number },
+): Promise<Gathered> {
+  const connect = ['--connect-rate', String(connectRate), '--connect-timeout', '900s'];
+  const sleepers = new Fleet(
+    node.server,
+    [
+      ...['--devices', String(idle), '--workers', String(workers), ...connect],
+      ...['--source', sourcesFor(idle), '--device-prefix', 'idle-', '--keepalive', '60s'],
+      ...['--duration', '24h', '--rate', '0'],
+    ],
+    YIELDING,
+  );
+  const talkers = new Fleet(node.server, [
+    ...['--devices', String(talking), ...connect, '--source', '127.0.1.1'],
+    ...['--device-prefix', 'talk-', '--duration', '24h', '--rate', String(rate)],
+  ]);
+  const failed = Promise.race([sleepers.report, talkers.report]).then(({ failures }) => {
+    throw new Error(`a fleet ended early: ${failures.join('; ')}`);
+  });
+  failed.catch(() => {});
+  await Promise.race([failed, untilLinks(node, links)]);
+  return { sleepers, talkers, failed };
+}
+
 /** Ends the fleet, and waits until the node, whose last one it was, has no socket. */
 export async function empty({ server }: Node, fleet: Fleet): Promise<void> {
   await fleet.end();

@@ -8,29 +8,15 @@
  *   [--acceptors N]`
  */
 import { waitFor } from '../../test/helpers/waitFor.ts';
-import {
-  Fleet,
-  kernelBytes,
-  LINKS_PER_PROCESS,
-  perAcceptor,
-  type Span,
-  sourcesFor,
-  startNode,
-  untilLinks,
-  YIELDING,
-} from '../lib/fleet.ts';
+import { crowdOf, gather, kernelBytes, perAcceptor, type Span, startNode } from '../lib/fleet.ts';
 import { options } from '../lib/options.ts';
 import { sum } from '../lib/stats.ts';
 
 const { links, seconds, connectRate, rate, ...sizes } = options({
   ...{ links: 200_000, seconds: 60, connectRate: 2_000, rate: 500, acceptors: 0 },
 });
-const talking = Math.ceil(links / 100);
-const idle = links - talking;
-const LINKS_PER_WORKER = 19_000;
-
-const acceptors = sizes.acceptors || Math.max(2, Math.ceil(links / LINKS_PER_PROCESS));
-const workers = Math.max(1, Math.ceil(idle / LINKS_PER_WORKER));
+const crowd = crowdOf(links, sizes.acceptors);
+const { acceptors, workers } = crowd;
 const figure = (value: number, digits = 0) =>
   value.toLocaleString('en-US', { maximumFractionDigits: digits });
 const say = (name: string, text: string) => console.log(`${name.padEnd(34)}${text}`);
@@ -42,25 +28,7 @@ try {
   const rssEmpty = sum(await perAcceptor(server, 'rss_bytes'));
   const kernelEmpty = kernelBytes();
   const begin = performance.now();
-  const connect = ['--connect-rate', String(connectRate), '--connect-timeout', '900s'];
-  const sleepers = new Fleet(
-    server,
-    [
-      ...['--devices', String(idle), '--workers', String(workers), ...connect],
-      ...['--source', sourcesFor(idle), '--device-prefix', 'idle-', '--keepalive', '60s'],
-      ...['--duration', '24h', '--rate', '0'],
-    ],
-    YIELDING,
-  );
-  const talkers = new Fleet(server, [
-    ...['--devices', String(talking), ...connect, '--source', '127.0.1.1'],
-    ...['--device-prefix', 'talk-', '--duration', '24h', '--rate', String(rate)],
-  ]);
-  const failed = Promise.race([sleepers.report, talkers.report]).then(({ failures }) => {
-    throw new Error(`a fleet ended early: ${failures.join('; ')}`);
-  });
-  failed.catch(() => {});
-  await Promise.race([failed, untilLinks(node, links)]);
+  const { sleepers, talkers, failed } = await gather(node, crowd, { connectRate, rate });
   const connectSeconds = (performance.now() - begin) / 1_000;
   say('links open', figure(links));
   say('connected in', `${figure(connectSeconds, 1)} s, ${figure(links / connectSeconds)} a second`);

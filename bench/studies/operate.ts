@@ -5,37 +5,30 @@
  * `owsla` does; the start of a process is not in it. Prints the median and the slowest of --times.
  * Exit 1 unless the slowest is within the goal: a device 50 ms, a page of 100 100 ms, sorted 1 s.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { makeLimits, SHARDS } from '../../src/base/limits.ts';
 import { type Ask, askNode } from '../../src/cli/askNode.ts';
 import type { LinkAnswer, LinksAnswer } from '../../src/node/linkFacts.ts';
-import {
-  Fleet,
-  LINKS_PER_PROCESS,
-  sourcesFor,
-  startNode,
-  untilLinks,
-  YIELDING,
-} from '../lib/fleet.ts';
+import { crowdOf, gather, startNode } from '../lib/fleet.ts';
 import { loadAverages } from '../lib/machine.ts';
 import { options } from '../lib/options.ts';
+import { spread } from '../lib/stats.ts';
 
 const { links, times, connectRate, rate, ...sizes } = options({
   ...{ links: 200_000, times: 20, connectRate: 2_000, rate: 500, acceptors: 0 },
 });
-const LINKS_PER_WORKER = 19_000;
 const PAGE = 100;
 /** Until the garbage of the connects has been collected. */
 const SETTLE_MS = 10_000;
 /** Between two questions of a kind. */
 const APART_MS = 100;
 
-const talking = Math.ceil(links / 100);
-const idle = links - talking;
-const acceptors = sizes.acceptors || Math.max(2, Math.ceil(links / LINKS_PER_PROCESS));
-const workers = Math.max(1, Math.ceil(idle / LINKS_PER_WORKER));
+const crowd = crowdOf(links, sizes.acceptors);
 
-/** How long each of `times` took, in ms, shortest first. */
+/** How long each of `times` took, in ms. */
 async function timed(work: (at: number) => Promise<void>): Promise<number[]> {
   const took: number[] = [];
   for (let at = 0; at < times; at += 1) {
@@ -44,11 +37,11 @@ async function timed(work: (at: number) => Promise<void>): Promise<number[]> {
     took.push(performance.now() - begun);
     await pause(APART_MS);
   }
-  return took.sort((a, b) => a - b);
+  return took;
 }
 
 function verdict(name: string, took: readonly number[], goalMs: number): boolean {
-  const [median = 0, slowest = 0] = [took[Math.floor(took.length / 2)], took.at(-1)];
+  const { median, max: slowest } = spread(took);
   const figures = `${median.toFixed(1).padStart(9)} ms ${slowest.toFixed(1).padStart(9)} ms`;
   console.log(`${name.padEnd(34)}${figures} ${String(goalMs).padStart(7)} ms`);
   return slowest <= goalMs;
@@ -101,34 +94,17 @@ async function measure(ask: Ask): Promise<boolean> {
   ].every(Boolean);
 }
 
-const runDir = `/tmp/owsla-operate-${process.pid}`;
-const node = await startNode({ acceptors, flags: ['--run-dir', runDir] });
+const runDir = mkdtempSync(join(tmpdir(), 'ow-'));
+const node = await startNode({ acceptors: crowd.acceptors, flags: ['--run-dir', runDir] });
 try {
-  const connect = ['--connect-rate', String(connectRate), '--connect-timeout', '900s'];
-  const sleepers = new Fleet(
-    node.server,
-    [
-      ...['--devices', String(idle), '--workers', String(workers), ...connect],
-      ...['--source', sourcesFor(idle), '--device-prefix', 'idle-', '--keepalive', '60s'],
-      ...['--duration', '24h', '--rate', '0'],
-    ],
-    YIELDING,
-  );
-  const talkers = new Fleet(node.server, [
-    ...['--devices', String(talking), ...connect, '--source', '127.0.1.1'],
-    ...['--device-prefix', 'talk-', '--duration', '24h', '--rate', String(rate)],
-  ]);
-  const failed = Promise.race([sleepers.report, talkers.report]).then(({ failures }) => {
-    throw new Error(`a fleet ended early: ${failures.join('; ')}`);
-  });
-  failed.catch(() => {});
-  await Promise.race([failed, untilLinks(node, links)]);
+  const { failed } = await gather(node, crowd, { connectRate, rate });
   await pause(SETTLE_MS);
-  console.log(`${links} links on ${acceptors} acceptors, ${rate} round trips a second`);
+  console.log(`${links} links on ${crowd.acceptors} acceptors, ${rate} round trips a second`);
   const limits = makeLimits();
   const isGood = await Promise.race([failed, askNode({ runDir, limits }, measure)]);
   console.log(`load ${loadAverages()}`);
   process.exitCode = isGood ? 0 : 1;
 } finally {
   await node.stop();
+  rmSync(runDir, { recursive: true, force: true });
 }

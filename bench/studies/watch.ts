@@ -16,7 +16,7 @@ import { askNode } from '../../src/cli/askNode.ts';
 import { loopbackNet } from '../../test/helpers/loopback.ts';
 import type { Answer, Ask } from '../lib/client.ts';
 import { type Node, OPEN_GATE, startNode } from '../lib/fleet.ts';
-import { cpuUsOf, loadAverages, rssBytesOf } from '../lib/machine.ts';
+import { cpuUsOf, loadAverages, rssBytesOf, US_PER_CORE_PERCENT } from '../lib/machine.ts';
 import { options } from '../lib/options.ts';
 import { heading, ratios, row, spread } from '../lib/stats.ts';
 import { Told } from '../lib/told.ts';
@@ -87,7 +87,7 @@ async function measure({ server }: Node, talkers: Told, isWatched: boolean): Pro
   await leave();
   return {
     acceptorUs: (after[0] - before[0]) / sent,
-    observerPercent: (after[1] - before[1]) / seconds / 10_000,
+    observerPercent: (after[1] - before[1]) / seconds / US_PER_CORE_PERCENT,
     observerMiB,
     p99: times[1] ?? Number.NaN,
   };

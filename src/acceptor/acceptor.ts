@@ -80,7 +80,6 @@ const CLOSE_STREAM_MS = 500;
 
 const clock = systemClock;
 const spread = spreadBy(Math.random);
-const makeProtocol = v1Protocol;
 
 /** All parts, each made before those that use it: the whole path can be read off. */
 function build(start: AcceptorStart, linksMax: number) {
@@ -157,7 +156,8 @@ function buildOperate(shared: Shared, requests: Requests, commands: DeviceComman
     requests: (endpoint: Endpoint) => requests.openOf(endpoint),
     commands: (endpoint: Endpoint) => commands.openOf(endpoint),
   };
-  return makeOperate({ ...start, registry, clock, spread, open, makeProtocol });
+  const around = { registry, clock, spread, open, makeProtocol: v1Protocol };
+  return makeOperate({ ...start, ...around });
 }
 
 type Parts = ReturnType<typeof build>;

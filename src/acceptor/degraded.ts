@@ -5,11 +5,8 @@
  */
 import type { Counters } from '../base/metrics.ts';
 import type { Publisher } from '../broker/publisher.ts';
-import type { Degraded } from '../node/report.ts';
+import { type Degraded, OWED_MS } from '../node/report.ts';
 import type { PublishedType } from './endpoint/routes.ts';
-
-/** A broker that confirms nothing for so long is not merely slow. */
-const OWED_MS = 3_000;
 
 export interface DegradedParts {
   readonly broker: { readonly canPublish: boolean };

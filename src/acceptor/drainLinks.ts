@@ -1,9 +1,10 @@
 /**
  * DrainLinks: the two waits of an acceptor that ends: for messages in flight, and between BYEs.
- * From: acceptor.ts, after its last accept.  To: its links, one registry shard at a time.
+ * From: acceptor.ts, after its last accept; operatorDrain.ts, which has the second pace too.
+ * To: its links, one registry shard at a time.
  * Bound: a deadline for the first, `drainPaceMs` for the second.
  */
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import { systemClock } from '../base/clock.ts';
 import { type Limits, SHARDS } from '../base/limits.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
@@ -35,23 +36,33 @@ export async function settled(
   }
 }
 
-/** One shard at a time, over `drainPaceMs`: a whole fleet must not come back at once. */
+/** Over `paceMsMax` or less: a whole fleet must not come back at once. Ends once `isOver`. */
+export async function pacedShards(
+  { size }: Pick<Registry<Endpoint>, 'size'>,
+  paceMsMax: number,
+  visit: (shard: number) => void,
+  isOver: () => boolean = () => false,
+): Promise<void> {
+  const paceMs = Math.min(paceMsMax, size * MS_PER_LINK);
+  const begun = systemClock.now();
+  for (let shard = 0; shard < SHARDS && !isOver(); shard += 1) {
+    visit(shard);
+    const early = begun + (paceMs * (shard + 1)) / SHARDS - systemClock.now();
+    await (early > 1 ? pause(early) : turn());
+  }
+}
+
+/** One shard at a time, over `drainPaceMs`. */
 export async function sayBye(
   registry: Registry<Endpoint>,
   limits: Limits,
   spread: Spread,
 ): Promise<void> {
   const { drainPaceMs, drainRetryMs } = limits;
-  const paceMs = Math.min(drainPaceMs, registry.size * MS_PER_LINK);
   const close = (shard: number) => {
     closeShard(registry, shard, 'draining', () => spread(drainRetryMs));
   };
-  const begin = systemClock.now();
-  for (let shard = 0; shard < SHARDS; shard += 1) {
-    close(shard);
-    const early = begin + (paceMs * (shard + 1)) / SHARDS - systemClock.now();
-    if (early > 1) await pause(early);
-  }
+  await pacedShards(registry, drainPaceMs, close);
   // Links accepted while BYEs were sent: their shard may have been done already.
   for (let shard = 0; shard < SHARDS; shard += 1) close(shard);
 }

@@ -5,6 +5,8 @@
  * note may have any.
  */
 export const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;
+/** For who gave another one. */
+export const DEVICE_ID_RULE = 'a device id is 1 to 64 of A-Z a-z 0-9 _ -';
 export const TOPIC = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
 export const TOPIC_BYTES_MAX = 128;
 /** An operator's note on a device that is blocked, in characters. */

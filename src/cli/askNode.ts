@@ -1,6 +1,6 @@
 /**
  * AskNode: how a command asks a node of this machine.
- * From: askStatus.ts, blockCommand.ts.  To: control.sock, in --run-dir or in the folder of the one
+ * From: the commands that do.  To: control.sock, in --run-dir or in the folder of the one
  * node that is found in TMPDIR; no broker is needed.
  * Bound: twice `questionMs` and ANSWER_MS for an answer; nothing is tried twice.
  */
@@ -44,6 +44,15 @@ export async function askNode<T>(
   } finally {
     channel.close();
   }
+}
+
+/** One question, and its answer; for the rest as askNode. */
+export function askOnce<Answer>(
+  config: Pick<Config, 'runDir' | 'limits'>,
+  kind: string,
+  body: unknown,
+): Promise<Answer> {
+  return askNode(config, async (ask) => (await ask(kind, body)) as Answer);
 }
 
 /** The observer asks the others in turn. */

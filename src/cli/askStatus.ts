@@ -6,24 +6,20 @@
 import type { Config } from '../base/config.ts';
 import type { RaisedAlarm } from '../node/alarmNames.ts';
 import type { ListenerFacts, ProcessStatus, StatusAnswer } from '../node/statusAnswer.ts';
-import { askNode } from './askNode.ts';
+import { askOnce } from './askNode.ts';
 import { reloadText } from './reloadText.ts';
+import { ageOf, brokerState, nameOfProcess } from './statusWords.ts';
 import { tableOf } from './table.ts';
 
 /** Exit codes of `owsla status` (docs/operations.md), by the node's state. */
 export const STATUS_EXIT = { ready: 0, degraded: 3, 'not-ready': 4 } as const;
 
-const SECOND = 1_000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
-
 /** Rejects with a StartError when no node answers, or it is not clear which one is meant. */
-export async function askStatus(config: Config): Promise<StatusAnswer> {
-  return askNode(config, async (ask) => (await ask('status', null)) as StatusAnswer);
+export function askStatus(config: Config): Promise<StatusAnswer> {
+  return askOnce(config, 'status', null);
 }
 
-/** For a terminal. What others wrote has no control characters then. */
+/** For a terminal. */
 export function statusText(answer: StatusAnswer): string {
   const { node, state, version, runtime, adminHost, adminPort, prefix } = answer;
   const facts = [
@@ -39,14 +35,13 @@ export function statusText(answer: StatusAnswer): string {
     ['links', `${answer.links} of ${answer.linksMax}`],
     ...answer.listeners.map((one, at) => [at === 0 ? 'listeners' : '', listenerOf(one)]),
     ['admin', `${adminHost}:${adminPort}`],
-    ['broker', `${answer.brokers.join(', ')}, prefix ${prefix}: ${brokerOf(answer)}`],
+    ['broker', `${answer.brokers.join(', ')}, prefix ${prefix}: ${brokerState(answer)}`],
     ['restarts', restartsOf(answer)],
     ...(answer.reload === undefined ? [] : [['reload', reloadText(answer.reload)]]),
   ];
   const head = ['process', 'pid', 'state', 'up', 'links', 'broker', 'incarnation', ''];
   const rows = answer.processes.map((one) => rowOf(one, answer.version));
-  const text = `${tableOf(facts)}\n${tableOf([head, ...rows])}`;
-  return text.replaceAll(/(?!\n)\p{Cc}/gu, '?');
+  return `${tableOf(facts)}\n${tableOf([head, ...rows])}`;
 }
 
 function sentence(words: string[], acceptor: number | undefined, reason: string): string {
@@ -67,27 +62,19 @@ function restartsOf({ restarts }: StatusAnswer): string {
     .join(', ');
 }
 
-/** The worst that a process says; of one that does not answer it is not known. */
-function brokerOf({ processes }: StatusAnswer): string {
-  const said = new Set(processes.flatMap(({ broker }) => broker ?? []));
-  return (['down', 'blocked', 'up'] as const).find((word) => said.has(word)) ?? 'not known';
-}
-
 function rowOf(one: ProcessStatus, ofNode: string): string[] {
-  const { role, index, state, pid = '', uptimeMs, links = '', broker = '', version } = one;
-  const name = role === 'acceptor' ? `${role} ${index}` : role;
+  const { state, pid = '', uptimeMs, links = '', broker = '', version } = one;
   const age = uptimeMs === undefined ? '' : ageOf(uptimeMs);
   const another = version === undefined || version === ofNode ? [] : [`version ${version}`];
   const more = [...(one.why === undefined ? [] : [one.why]), ...another].join('; ');
-  return [name, `${pid}`, state, age, `${links}`, broker, one.incarnation ?? '', more];
-}
-
-/** `4s`, `12m 4s`, `3h 12m`, `9d 3h`: two units are enough. */
-export function ageOf(ageMs: number): string {
-  const [days, hours] = [Math.floor(ageMs / DAY), Math.floor((ageMs % DAY) / HOUR)];
-  const minutes = Math.floor((ageMs % HOUR) / MINUTE);
-  const seconds = Math.floor((ageMs % MINUTE) / SECOND);
-  if (days > 0) return `${days}d ${hours}h`;
-  if (hours > 0) return `${hours}h ${minutes}m`;
-  return minutes > 0 ? `${minutes}m ${seconds}s` : `${seconds}s`;
+  return [
+    nameOfProcess(one),
+    `${pid}`,
+    state,
+    age,
+    `${links}`,
+    broker,
+    one.incarnation ?? '',
+    more,
+  ];
 }

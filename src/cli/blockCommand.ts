@@ -4,51 +4,42 @@
  * Bound: a page of the list at a time.
  */
 import type { Argv } from 'yargs';
-import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
-import { DEVICE_ID, NOTE_MAX } from '../base/names.ts';
+import { NOTE_MAX } from '../base/names.ts';
 import { unmarked } from '../base/operands.ts';
 import type { BlockAnswer, BlockedAnswer, UnblockAnswer } from '../registrar/blockedDevices.ts';
 import type { BlockedDevice } from '../registrar/store/blockRows.ts';
-import { askNode } from './askNode.ts';
+import { askNode, askOnce } from './askNode.ts';
+import {
+  type Arguments,
+  deviceOf,
+  type NodeCommandOptions,
+  withDevice,
+  withJson,
+  word,
+} from './commandParts.ts';
 
 /** Exit codes besides those of EXIT (docs/operations.md). */
 export const BLOCK_EXIT = { done: 0, already: 3 } as const;
-
-type Given = Readonly<Record<string, unknown>>;
-
-export interface BlockCommandsOptions {
-  /** `--run-dir` and `--config`. */
-  readonly nodeOptions: (y: Argv) => Argv;
-  readonly configOf: (given: Given) => Config;
-  /** One line of output. */
-  readonly print: (line: string) => void;
-  readonly exitWith: (code: number) => void;
-}
 
 const EPILOG =
   'Write -- before a device id that begins with -. Exit code: 0 done, 3 it was so already, 69 no node answers, or it refuses.';
 
 /** For yargs. */
-export function blockCommands(options: BlockCommandsOptions) {
+export function blockCommands(options: NodeCommandOptions) {
   return [blockCommand(options), unblockCommand(options), blockedCommand(options)] as const;
 }
 
-function blockCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsOptions) {
+function blockCommand({ nodeOptions, configOf, print, exitWith }: NodeCommandOptions) {
   return {
     command: 'block <device>',
     describe: 'end the link of a device, and keep it out until it is unblocked',
     builder: (y: Argv) =>
-      withDevice(nodeOptions(y))
-        .option('note', { type: 'string', requiresArg: true, describe: 'TEXT: why, for people' })
-        .epilog(EPILOG),
-    handler: async (given: Given) => {
+      withDevice(nodeOptions(y)).option('note', word('TEXT: why, for people')).epilog(EPILOG),
+    handler: async (given: Arguments) => {
       const device = deviceOf(given);
       const note = noteOf(given);
-      const answer = await askNode(
-        configOf(given),
-        async (ask) => (await ask('block', { device, note })) as BlockAnswer,
-      );
+      const answer = await askOnce<BlockAnswer>(configOf(given), 'block', { device, note });
       if (answer.outcome === 'full') {
         const sentence = `the block list is full: it has blockedMax (${answer.blockedMax}) devices`;
         throw new StartError(EXIT.unavailable, sentence);
@@ -64,17 +55,14 @@ function blockCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsO
   };
 }
 
-function unblockCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsOptions) {
+function unblockCommand({ nodeOptions, configOf, print, exitWith }: NodeCommandOptions) {
   return {
     command: 'unblock <device>',
     describe: 'let a device in again',
     builder: (y: Argv) => withDevice(nodeOptions(y)).epilog(EPILOG),
-    handler: async (given: Given) => {
+    handler: async (given: Arguments) => {
       const device = deviceOf(given);
-      const { outcome } = await askNode(
-        configOf(given),
-        async (ask) => (await ask('unblock', { device })) as UnblockAnswer,
-      );
+      const { outcome } = await askOnce<UnblockAnswer>(configOf(given), 'unblock', { device });
       const wasBlocked = outcome === 'unblocked';
       print(wasBlocked ? `${device} is unblocked` : `${device} was not blocked`);
       exitWith(wasBlocked ? BLOCK_EXIT.done : BLOCK_EXIT.already);
@@ -82,13 +70,12 @@ function unblockCommand({ nodeOptions, configOf, print, exitWith }: BlockCommand
   };
 }
 
-function blockedCommand({ nodeOptions, configOf, print }: BlockCommandsOptions) {
+function blockedCommand({ nodeOptions, configOf, print }: NodeCommandOptions) {
   return {
     command: 'blocked',
     describe: 'print which devices are blocked, since when and why',
-    builder: (y: Argv) =>
-      nodeOptions(y).option('json', { type: 'boolean', describe: 'one JSON object per line' }),
-    handler: async (given: Given) => {
+    builder: (y: Argv) => withJson(nodeOptions(y)),
+    handler: async (given: Arguments) => {
       const write = given.json === true ? JSON.stringify : lineOf;
       await askNode(configOf(given), async (ask) => {
         for (let after: string | undefined = ''; after !== undefined; ) {
@@ -101,17 +88,7 @@ function blockedCommand({ nodeOptions, configOf, print }: BlockCommandsOptions) 
   };
 }
 
-function withDevice(y: Argv): Argv {
-  return y.positional('device', { type: 'string', describe: 'a device id' });
-}
-
-function deviceOf(given: Given): string {
-  const device = unmarked(String(given.device));
-  if (DEVICE_ID.test(device)) return device;
-  throw new StartError(EXIT.usage, 'a device id is 1 to 64 of A-Z a-z 0-9 _ -');
-}
-
-function noteOf({ note = '' }: Given): string {
+function noteOf({ note = '' }: Arguments): string {
   if (typeof note !== 'string') throw new StartError(EXIT.usage, '--note is given more than once');
   const text = unmarked(note);
   if (text.length <= NOTE_MAX) return text;

@@ -19,19 +19,13 @@ import { preflight } from '../supervisor/preflight.ts';
 import { proverOf } from '../supervisor/prover.ts';
 import { supervise } from '../supervisor/supervisor.ts';
 import { askStatus, STATUS_EXIT, statusText } from './askStatus.ts';
-import { type BlockCommandsOptions, blockCommands } from './blockCommand.ts';
+import { blockCommands } from './blockCommand.ts';
+import { type Arguments, type NodeCommandOptions, withDevice, withJson } from './commandParts.ts';
 import { completionCommand } from './completion.ts';
 import { configLines } from './configTable.ts';
 import { drainCommands } from './drainCommands.ts';
 import { keyCommand } from './keyCommand.ts';
-import {
-  type Arguments,
-  CLI_FLAGS,
-  layersOf,
-  textOf,
-  unknownVariables,
-  variableOf,
-} from './layers.ts';
+import { CLI_FLAGS, layersOf, textOf, unknownVariables, variableOf } from './layers.ts';
 import { limitsJson, limitsTable } from './limitsTable.ts';
 import { linkCommands } from './linkCommands.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
@@ -39,7 +33,7 @@ import { restorePresence, watchPresence } from './presenceCommand.ts';
 import { proveAsked } from './proveCommand.ts';
 import { reloadCommand } from './reloadCommand.ts';
 import { lineOf, sendCommand } from './sendCommand.ts';
-import { enough, tell, terminal } from './terminal.ts';
+import { enough, print, tell, terminal } from './terminal.ts';
 import { type TopCommandOptions, topCommand } from './topCommand.ts';
 import { type TraceCommandOptions, traceCommand } from './traceCommand.ts';
 import { explainUsage, quote } from './usage.ts';
@@ -133,13 +127,11 @@ async function watch(argv: Arguments): Promise<void> {
   process.title = 'owsla presence';
   // The reader may stop in the middle, as `head` does.
   process.stdout.on('error', () => process.exit(EXIT.ok));
-  await watchPresence(makeConfig(...layersOf(argv, process.env)), (line) => {
-    process.stdout.write(`${line}\n`);
-  });
+  await watchPresence(makeConfig(...layersOf(argv, process.env)), print);
 }
 
 function restore(argv: Arguments): void {
-  process.stdout.write(`${restorePresence(makeConfig(...layersOf(argv, process.env)))}\n`);
+  print(restorePresence(makeConfig(...layersOf(argv, process.env))));
 }
 
 const statusCommand = {
@@ -160,15 +152,14 @@ async function status(argv: Arguments): Promise<void> {
   process.exitCode = STATUS_EXIT[answer.state];
 }
 
-const toNode = (title: string): BlockCommandsOptions & TopCommandOptions & TraceCommandOptions => ({
+const toNode = (title: string): NodeCommandOptions & TopCommandOptions & TraceCommandOptions => ({
   nodeOptions: (y) => presenceOptions(y, ['run-dir']),
   configOf: (argv) => {
     process.title = title;
     process.stdout.on('error', () => process.exit(EXIT.ok));
     return makeConfig(...layersOf(argv, process.env));
   },
-  ...{ terminal, tell, enough },
-  print: (line) => process.stdout.write(`${line}\n`),
+  ...{ terminal, print, tell, enough },
   exitWith: (code) => {
     process.exitCode = code;
   },
@@ -214,8 +205,7 @@ const commandCommand = {
   command: 'command <device> <topic> [payload]',
   describe: 'send a command to a device, and print what became of it',
   builder: (y: Argv) =>
-    askOptions(y)
-      .positional('device', { type: 'string', describe: 'a device id' })
+    withDevice(askOptions(y))
       .positional('topic', { type: 'string', describe: 'such as door.open' })
       .positional('payload', { type: 'string', default: '', describe: 'text' })
       .option('wait', {
@@ -239,10 +229,6 @@ function askOptions(y: Argv): Argv {
   return withJson(presenceOptions(y, ['amqp', 'prefix']));
 }
 
-function withJson(y: Argv): Argv {
-  return y.option('json', { type: 'boolean', describe: 'one JSON object per line' });
-}
-
 async function devices(argv: Arguments): Promise<void> {
   process.title = 'owsla devices';
   process.stdout.on('error', () => process.exit(EXIT.ok));
@@ -250,7 +236,7 @@ async function devices(argv: Arguments): Promise<void> {
   const write = argv.json ? JSON.stringify : columnsOf;
   const device = deviceOf(argv.device);
   process.exitCode = await listDevices(config, device, (row) => {
-    process.stdout.write(`${write(row)}\n`);
+    print(write(row));
   });
 }
 
@@ -275,7 +261,7 @@ async function command(argv: Arguments): Promise<void> {
   const write = argv.json ? JSON.stringify : lineOf;
   const sending = { device, topic, payload, waitMs, isKept: argv.keep === true };
   process.exitCode = await sendCommand(config, sending, (outcome) => {
-    process.stdout.write(`${write(outcome)}\n`);
+    print(write(outcome));
   });
 }
 
@@ -332,13 +318,13 @@ async function check(argv: Arguments): Promise<void> {
   process.title = 'owsla check';
   const config = makeConfig(...layersOf(argv, process.env));
   process.exitCode = await checkConfig(config, ({ what, state, why }) => {
-    process.stdout.write(`${redact([state, what, why].filter(Boolean).join(': '))}\n`);
+    print(redact([state, what, why].filter(Boolean).join(': ')));
   });
 }
 
 function printKey(line: string): void {
   process.title = 'owsla key';
-  process.stdout.write(`${line}\n`);
+  print(line);
 }
 
 function printLimits({ json }: Arguments): void {

@@ -5,6 +5,7 @@
  * Bound: pure; the words of the script are a shell's.
  */
 import type { Argv } from 'yargs';
+import type { Arguments } from './commandParts.ts';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
@@ -46,6 +47,6 @@ export function completionCommand(write: (text: string) => void) {
         .epilog(
           'In ~/.bashrc or ~/.zshrc: eval "$(owsla completion bash)"; in config.fish: owsla completion fish | source',
         ),
-    handler: ({ shell }: Readonly<Record<string, unknown>>) => write(SCRIPTS[shell as Shell]),
+    handler: ({ shell }: Arguments) => write(SCRIPTS[shell as Shell]),
   };
 }

@@ -16,7 +16,7 @@ interface Ruling {
   readonly name: string;
   /** '': none, and none is needed. */
   readonly value: string;
-  readonly source: SourceLayer['source'];
+  readonly source: SourceLayer['source'] | 'default';
   /** As its writer knows it: `--port`, `OWSLA_PORT`, `port in FILE`; '' for a default. */
   readonly where: string;
 }

@@ -5,9 +5,12 @@
  */
 import type { Argv } from 'yargs';
 import type { DrainAnswer } from '../node/linkFacts.ts';
-import { askNode } from './askNode.ts';
-import { BLOCK_EXIT, type BlockCommandsOptions } from './blockCommand.ts';
-import { LINK_EXIT, tellMissing } from './linkCommands.ts';
+import { askOnce } from './askNode.ts';
+import { type Arguments, type NodeCommandOptions, withJson } from './commandParts.ts';
+import { tellMissing } from './linkCommands.ts';
+
+/** Exit codes besides those of EXIT (docs/operations.md); `partly` is that of LINK_EXIT. */
+export const DRAIN_EXIT = { done: 0, already: 3, partly: 3 } as const;
 
 const EPILOG =
   'Exit code: 0 done; 3 it was so already, or an acceptor did not answer (it is told when it does); 69 no node answers.';
@@ -18,29 +21,23 @@ const ABOUT = {
 } as const;
 
 /** For yargs. */
-export function drainCommands(options: BlockCommandsOptions) {
+export function drainCommands(options: NodeCommandOptions) {
   return [drainCommand('drain', options), drainCommand('resume', options)] as const;
 }
 
 function drainCommand(
   what: 'drain' | 'resume',
-  { nodeOptions, configOf, print, exitWith }: BlockCommandsOptions,
+  { nodeOptions, configOf, print, exitWith }: NodeCommandOptions,
 ) {
   return {
     command: what,
     describe: ABOUT[what],
-    builder: (y: Argv) =>
-      nodeOptions(y)
-        .option('json', { type: 'boolean', describe: 'one JSON object per line' })
-        .epilog(EPILOG),
-    handler: async (given: Readonly<Record<string, unknown>>) => {
-      const answer = await askNode(
-        configOf(given),
-        async (ask) => (await ask(what, null)) as DrainAnswer,
-      );
+    builder: (y: Argv) => withJson(nodeOptions(y)).epilog(EPILOG),
+    handler: async (given: Arguments) => {
+      const answer = await askOnce<DrainAnswer>(configOf(given), what, null);
       print(given.json === true ? JSON.stringify(answer) : sentenceOf(answer));
       const code = tellMissing(answer.missing);
-      exitWith(answer.already ? BLOCK_EXIT.already : (code ?? LINK_EXIT.done));
+      exitWith(answer.already ? DRAIN_EXIT.already : code);
     },
   };
 }

@@ -16,11 +16,8 @@ import {
   TOKEN_EXPIRES_MAX,
 } from '../base/deviceKeys.ts';
 import { EXIT, StartError } from '../base/errors.ts';
-import { DEVICE_ID } from '../base/names.ts';
-import { unmarked } from '../base/operands.ts';
 import { parseDuration } from '../base/units.ts';
-
-type Given = Readonly<Record<string, unknown>>;
+import { type Arguments, deviceOf, withDevice, word } from './commandParts.ts';
 
 /** Hands on one line of output. */
 type Print = (line: string) => void;
@@ -48,9 +45,9 @@ function newCommand(print: Print) {
     describe: 'print a new group key, as a line for the key file',
     builder: (y: Argv) =>
       y
-        .option('key-id', text('ID: name of the key; by default the date, such as k20261128'))
+        .option('key-id', word('ID: name of the key; by default the date, such as k20261128'))
         .epilog('Nobody else may read the file: (umask 077; owsla key new >> keys.yaml)'),
-    handler: (given: Given) => {
+    handler: (given: Arguments) => {
       const today = `k${new Date().toISOString().slice(0, 10).replaceAll('-', '')}`;
       print(`${keyIdOf(given) ?? today}: ${newGroupKey()}`);
     },
@@ -66,7 +63,7 @@ function deriveCommand(print: Print) {
         type: 'boolean',
         describe: 'its key for TLS-PSK, not for tokens',
       }),
-    handler: (given: Given) => {
+    handler: (given: Arguments) => {
       const { groupKey, keyId, device } = chosenOf(given);
       const key = (given.psk === true ? devicePskKey : deviceTokenKey)(groupKey, device);
       print(`${keyIdentity(keyId, device)}:${key.toString('hex')}`);
@@ -80,46 +77,38 @@ function tokenCommand(print: Print) {
     describe: 'print a token with which a device can connect',
     builder: (y: Argv) =>
       fromFile(y).option('expires', {
-        ...text('DURATION: from now, such as 30d; 0: never'),
+        ...word('DURATION: from now, such as 30d; 0: never'),
         default: '0',
       }),
-    handler: (given: Given) => {
+    handler: (given: Arguments) => {
       const { groupKey, keyId, device } = chosenOf(given);
       print(makeToken(groupKey, keyId, device, expiresOf(String(given.expires))));
     },
   };
 }
 
-function text(describe: string) {
-  return { type: 'string', requiresArg: true, describe } as const;
-}
-
 function fromFile(y: Argv): Argv {
-  return y
-    .positional('device', { type: 'string', describe: 'a device id' })
-    .option('keys', text('FILE: group keys, YAML of key id and base64, mode 0600'))
-    .option('key-id', text('ID: which of the group keys, if there are several'))
+  return withDevice(y)
+    .option('keys', word('FILE: group keys, YAML of key id and base64, mode 0600'))
+    .option('key-id', word('ID: which of the group keys, if there are several'))
     .epilog('Write -- before a device id that begins with -.');
 }
 
-function keyIdOf(given: Given): string | undefined {
+function keyIdOf(given: Arguments): string | undefined {
   const keyId = once(given, 'key-id');
   if (keyId === undefined || KEY_ID.test(keyId)) return keyId;
   throw new StartError(EXIT.usage, '--key-id takes 1 to 32 of A-Z a-z 0-9 _ -');
 }
 
-function once(given: Given, name: string): string | undefined {
+function once(given: Arguments, name: string): string | undefined {
   const value = given[name];
   if (value === undefined || typeof value === 'string') return value;
   throw new StartError(EXIT.usage, `--${name} is given more than once`);
 }
 
 /** The group key and the device that are meant. */
-function chosenOf(given: Given): { groupKey: KeyObject; keyId: string; device: string } {
-  const device = unmarked(String(given.device));
-  if (!DEVICE_ID.test(device)) {
-    throw new StartError(EXIT.usage, 'a device id is 1 to 64 of A-Z a-z 0-9 _ -');
-  }
+function chosenOf(given: Arguments): { groupKey: KeyObject; keyId: string; device: string } {
+  const device = deviceOf(given);
   const wanted = keyIdOf(given);
   const path = once(given, 'keys') ?? '';
   if (path === '') {

@@ -6,17 +6,16 @@
 import type { Layer, Options } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { FOREIGN_VARIABLES, OPTION_NAMES } from '../base/options.ts';
-import { redact } from '../base/redact.ts';
+import type { Arguments } from './commandParts.ts';
 import { LISTS, optionsOfFile } from './configFile.ts';
-
-export type Arguments = Readonly<Record<string, unknown>>;
+import { quote } from './usage.ts';
 
 const VARIABLE_PREFIX = 'OWSLA_';
 export const CLI_FLAGS = [...OPTION_NAMES, 'config', 'set'] as const;
 
 /** A layer that knows what it is. */
 export interface SourceLayer extends Layer {
-  readonly source: 'command line' | 'environment' | 'file' | 'default';
+  readonly source: 'command line' | 'environment' | 'file';
 }
 
 /** Flags, variables, file: the first one that has an option wins. */
@@ -60,11 +59,7 @@ function pairsOf(pairs: readonly string[], label: string): Record<string, string
   const set: Record<string, string> = Object.create(null);
   for (const pair of pairs) {
     const at = pair.indexOf('=');
-    if (at < 1)
-      throw new StartError(
-        EXIT.usage,
-        `${label} takes NAME=VALUE, not ${JSON.stringify(redact(pair))}`,
-      );
+    if (at < 1) throw new StartError(EXIT.usage, `${label} takes NAME=VALUE, not ${quote(pair)}`);
     set[pair.slice(0, at)] = pair.slice(at + 1);
   }
   return set;

@@ -5,8 +5,6 @@
  */
 import type { Argv } from 'yargs';
 import { EXIT, StartError } from '../base/errors.ts';
-import { DEVICE_ID } from '../base/names.ts';
-import { unmarked } from '../base/operands.ts';
 import { parseDuration, parseWhole } from '../base/units.ts';
 import type {
   ClosedAnswer,
@@ -16,14 +14,20 @@ import type {
   MissingAnswer,
 } from '../node/linkFacts.ts';
 import { CLOSED_FIELDS, CLOSED_GROUPS, LINK_FIELDS, SORT_FIELDS } from '../node/linkQuery.ts';
-import { type Ask, askNode } from './askNode.ts';
-import type { BlockCommandsOptions } from './blockCommand.ts';
+import { type Ask, askNode, askOnce } from './askNode.ts';
+import {
+  type Arguments,
+  deviceOf,
+  type NodeCommandOptions,
+  withDevice,
+  withJson,
+  word,
+} from './commandParts.ts';
 import { closedTable, groupsTable, linksTable, linkText } from './linkText.ts';
 
 /** Exit codes besides those of EXIT (docs/operations.md). */
 export const LINK_EXIT = { done: 0, partly: 3, none: 4 } as const;
-
-type Given = Readonly<Record<string, unknown>>;
+type MissingExit = (typeof LINK_EXIT)['done' | 'partly'];
 
 const ROWS = 100;
 const MORE = 'owsla: there are more; --all prints all of them\n';
@@ -33,7 +37,7 @@ const EXITS = exitsOf('');
 const EXITS_OF_ONE = exitsOf('4 not connected; ');
 
 /** For yargs. `print` takes one line. */
-export function linkCommands(options: BlockCommandsOptions) {
+export function linkCommands(options: NodeCommandOptions) {
   return [
     linksCommand(options),
     linkCommand(options),
@@ -42,17 +46,17 @@ export function linkCommands(options: BlockCommandsOptions) {
   ] as const;
 }
 
-function linksCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsOptions) {
+function linksCommand({ nodeOptions, configOf, print, exitWith }: NodeCommandOptions) {
   return {
     command: 'links',
     describe: 'print the links of a node: the first by connection id, or by what is most',
     builder: (y: Argv) =>
-      withWhere(withLimit(nodeOptions(y)), Object.keys(LINK_FIELDS))
-        .option('sort', word(`most first: ${SORT_FIELDS.join(', ')}`))
-        .option('all', { type: 'boolean', describe: 'all of them, a page after the other' })
-        .option('json', JSON_OPTION)
-        .epilog(EXITS),
-    handler: async (given: Given) => {
+      withJson(
+        withWhere(withLimit(nodeOptions(y)), Object.keys(LINK_FIELDS))
+          .option('sort', word(`most first: ${SORT_FIELDS.join(', ')}`))
+          .option('all', { type: 'boolean', describe: 'all of them, a page after the other' }),
+      ).epilog(EXITS),
+    handler: async (given: Arguments) => {
       const { sort, where } = given;
       const limit = limitOf(given);
       if (given.all === true && sort !== undefined) {
@@ -60,13 +64,15 @@ function linksCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsO
       }
       await askNode(configOf(given), async (ask) => {
         const asked = { limit, ...(where ? { where } : {}), ...(sort ? { sort } : {}) };
+        let code: MissingExit = LINK_EXIT.done;
         for (let after: string | undefined = ''; after !== undefined; ) {
           const page = (await ask('links', { ...asked, after })) as LinksAnswer;
           printRows(given, page.rows, linksTable, after === '', print);
-          exitWith(tellMissing(page.missing));
+          code = tellMissing(page.missing) || code;
           after = given.all === true || isShort(page.rows, page.next) ? page.next : undefined;
           if (after === undefined && page.next !== undefined) process.stderr.write(MORE);
         }
+        exitWith(code);
       });
     },
   };
@@ -77,17 +83,14 @@ function isShort(rows: readonly unknown[], next: string | undefined): boolean {
   return rows.length === 0 && next !== undefined;
 }
 
-function linkCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsOptions) {
+function linkCommand({ nodeOptions, configOf, print, exitWith }: NodeCommandOptions) {
   return {
     command: 'link <device>',
     describe: 'print all that a node knows of the link of a device, and its last ends',
-    builder: (y: Argv) =>
-      withDevice(nodeOptions(y)).option('json', JSON_OPTION).epilog(EXITS_OF_ONE),
-    handler: async (given: Given) => {
-      const answer = await askNode(
-        configOf(given),
-        async (ask) => (await ask('link', { device: deviceOf(given) })) as LinkAnswer,
-      );
+    builder: (y: Argv) => withJson(withDevice(nodeOptions(y))).epilog(EXITS_OF_ONE),
+    handler: async (given: Arguments) => {
+      const device = deviceOf(given);
+      const answer = await askOnce<LinkAnswer>(configOf(given), 'link', { device });
       print(given.json === true ? JSON.stringify(answer) : linkText(answer).trimEnd());
       const code = tellMissing(answer.missing);
       exitWith(answer.links.length > 0 ? code : code || LINK_EXIT.none);
@@ -95,17 +98,17 @@ function linkCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsOp
   };
 }
 
-function closedCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsOptions) {
+function closedCommand({ nodeOptions, configOf, print, exitWith }: NodeCommandOptions) {
   return {
     command: 'closed [device]',
     describe: 'print the links that have ended, and why: the newest first',
     builder: (y: Argv) =>
-      withWhere(withLimit(withDevice(nodeOptions(y))), Object.keys(CLOSED_FIELDS))
-        .option('by', word(`count them: ${CLOSED_GROUPS.join(', ')}`))
-        .option('all', { type: 'boolean', describe: 'all that are remembered' })
-        .option('json', JSON_OPTION)
-        .epilog(EXITS),
-    handler: async (given: Given) => {
+      withJson(
+        withWhere(withLimit(withDevice(nodeOptions(y))), Object.keys(CLOSED_FIELDS))
+          .option('by', word(`count them: ${CLOSED_GROUPS.join(', ')}`))
+          .option('all', { type: 'boolean', describe: 'all that are remembered' }),
+      ).epilog(EXITS),
+    handler: async (given: Arguments) => {
       const { by, where } = given;
       const device = given.device === undefined ? {} : { device: deviceOf(given) };
       const asked = { limit: limitOf(given), ...device, ...(where ? { where } : {}) };
@@ -118,42 +121,43 @@ function closedCommand({ nodeOptions, configOf, print, exitWith }: BlockCommands
   };
 }
 
-type Out = Pick<BlockCommandsOptions, 'print' | 'exitWith'>;
+type Out = Pick<NodeCommandOptions, 'print' | 'exitWith'>;
 
-async function closedPages(ask: Ask, asked: object, given: Given, out: Out): Promise<void> {
+async function closedPages(ask: Ask, asked: object, given: Arguments, out: Out): Promise<void> {
   const { print, exitWith } = out;
+  let code: MissingExit = LINK_EXIT.done;
   let before: { readonly before?: number } | undefined = {};
   for (let isFirst = true; before !== undefined; isFirst = false) {
     const page = (await ask('closed', { ...asked, ...before })) as ClosedAnswer;
     printRows(given, page.rows, closedTable, isFirst, print);
-    exitWith(tellMissing(page.missing));
+    code = tellMissing(page.missing) || code;
     const isMore: boolean = given.all === true && page.next !== undefined;
     before = isMore ? { before: Number(page.next) } : undefined;
   }
+  exitWith(code);
 }
 
-async function closedGroups(ask: Ask, asked: object, given: Given, out: Out): Promise<void> {
+async function closedGroups(ask: Ask, asked: object, given: Arguments, out: Out): Promise<void> {
   const { groups = [], missing } = (await ask('closed', asked)) as ClosedAnswer;
   printRows(given, groups, groupsTable, true, out.print);
   out.exitWith(tellMissing(missing));
 }
 
-function disconnectCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsOptions) {
+function disconnectCommand({ nodeOptions, configOf, print, exitWith }: NodeCommandOptions) {
   return {
     command: 'disconnect <device>',
     describe: 'end the link of a device, which may come back; block keeps it out',
     builder: (y: Argv) =>
-      withDevice(nodeOptions(y))
-        .option('retry-after', word('TIME such as 1m: when it may come back; else it decides'))
-        .option('json', JSON_OPTION)
-        .epilog(EXITS_OF_ONE),
-    handler: async (given: Given) => {
+      withJson(
+        withDevice(nodeOptions(y)).option(
+          'retry-after',
+          word('TIME such as 1m: when it may come back; else it decides'),
+        ),
+      ).epilog(EXITS_OF_ONE),
+    handler: async (given: Arguments) => {
       const device = deviceOf(given);
       const asked = { device, ...retryAfterOf(given) };
-      const answer = await askNode(
-        configOf(given),
-        async (ask) => (await ask('disconnect', asked)) as DisconnectAnswer,
-      );
+      const answer = await askOnce<DisconnectAnswer>(configOf(given), 'disconnect', asked);
       const { disconnected } = answer;
       const sentence = disconnected > 0 ? 'is disconnected' : 'is not connected';
       print(given.json === true ? JSON.stringify(answer) : `${device} ${sentence}`);
@@ -161,16 +165,6 @@ function disconnectCommand({ nodeOptions, configOf, print, exitWith }: BlockComm
       exitWith(disconnected > 0 ? code : code || LINK_EXIT.none);
     },
   };
-}
-
-const JSON_OPTION = { type: 'boolean', describe: 'one JSON object per line' } as const;
-
-function word(describe: string) {
-  return { type: 'string', requiresArg: true, describe } as const;
-}
-
-function withDevice(y: Argv): Argv {
-  return y.positional('device', { type: 'string', describe: 'a device id' });
 }
 
 function withLimit(y: Argv): Argv {
@@ -182,20 +176,14 @@ function withWhere(y: Argv, fields: readonly string[]): Argv {
   return y.option('where', { type: 'string', array: true, requiresArg: true, describe });
 }
 
-function deviceOf(given: Given): string {
-  const device = unmarked(String(given.device));
-  if (DEVICE_ID.test(device)) return device;
-  throw new StartError(EXIT.usage, 'a device id is 1 to 64 of A-Z a-z 0-9 _ -');
-}
-
-function limitOf({ limit }: Given): number {
+function limitOf({ limit }: Arguments): number {
   if (limit === undefined) return ROWS;
   const rows = typeof limit === 'string' ? parseWhole(limit) : undefined;
   if (rows !== undefined && rows > 0) return rows;
   throw new StartError(EXIT.usage, '--limit takes a whole number from 1 up');
 }
 
-function retryAfterOf(given: Given): { readonly retryAfterMs?: number } {
+function retryAfterOf(given: Arguments): { readonly retryAfterMs?: number } {
   const text = given['retry-after'];
   if (text === undefined) return {};
   const retryAfterMs = typeof text === 'string' ? parseDuration(text) : undefined;
@@ -204,7 +192,7 @@ function retryAfterOf(given: Given): { readonly retryAfterMs?: number } {
 }
 
 function printRows<T>(
-  { json }: Given,
+  { json }: Arguments,
   rows: readonly T[],
   tableFor: (rows: readonly T[], hasHead: boolean) => string,
   hasHead: boolean,
@@ -215,7 +203,7 @@ function printRows<T>(
 }
 
 /** On stderr: what is on stdout is rows. */
-export function tellMissing(missing: readonly MissingAnswer[]): 0 | 3 {
+export function tellMissing(missing: readonly MissingAnswer[]): MissingExit {
   for (const { acceptor, why } of missing) {
     process.stderr.write(`owsla: acceptor ${acceptor} does not answer: ${why}\n`);
   }

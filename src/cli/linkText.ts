@@ -1,6 +1,6 @@
 /**
  * LinkText: links and ended ones as text for a terminal. Pure.
- * From: linkCommands.ts.  To: a terminal; what others wrote has no control characters then.
+ * From: linkCommands.ts.  To: a terminal.
  * Bound: a line a row.
  */
 import type {
@@ -10,7 +10,7 @@ import type {
   LinkDetail,
   LinkFacts,
 } from '../node/linkFacts.ts';
-import { ageOf } from './askStatus.ts';
+import { ageOf } from './statusWords.ts';
 import { tableOf } from './table.ts';
 
 const LINK_HEAD = [
@@ -78,7 +78,7 @@ export function linkText({ device, links, closed, missing }: LinkAnswer): string
   const none = `${device} is not connected${silent}\n`;
   const now = links.length === 0 ? none : links.map(detailText).join('\n');
   const ends = closed.length === 0 ? '' : `\n${closedTable(closed, true)}`;
-  return `${now}${ends}`.replaceAll(/(?!\n)\p{Cc}/gu, '?');
+  return `${now}${ends}`;
 }
 
 function detailText(link: LinkDetail): string {
@@ -109,6 +109,5 @@ function detailText(link: LinkDetail): string {
 }
 
 function table(head: readonly string[], rows: readonly string[][], hasHead: boolean): string {
-  const all = hasHead ? [[...head], ...rows] : rows;
-  return tableOf(all).replaceAll(/(?!\n)\p{Cc}/gu, '?');
+  return tableOf(hasHead ? [head, ...rows] : rows);
 }

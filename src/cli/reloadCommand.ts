@@ -10,8 +10,8 @@ import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { hasReloadEnded, type ReloadFacts, reloadStep } from '../node/reloadFacts.ts';
 import type { StatusAnswer } from '../node/statusAnswer.ts';
-import { askNode } from './askNode.ts';
-import type { BlockCommandsOptions } from './blockCommand.ts';
+import { askOnce } from './askNode.ts';
+import { type Arguments, type NodeCommandOptions, withJson } from './commandParts.ts';
 import { reloadText } from './reloadText.ts';
 
 const LOOK_MS = 200;
@@ -24,15 +24,12 @@ const EPILOG =
   'Exit code: 0 done; 3 refused, with why: the node goes on; 69 no node answers, or one is under way.';
 
 /** For yargs. */
-export function reloadCommand({ nodeOptions, configOf, print, exitWith }: BlockCommandsOptions) {
+export function reloadCommand({ nodeOptions, configOf, print, exitWith }: NodeCommandOptions) {
   return {
     command: 'reload',
     describe: 'replace all processes by new ones, with the code and config of now; links stay',
-    builder: (y: Argv) =>
-      nodeOptions(y)
-        .option('json', { type: 'boolean', describe: 'one JSON object per line' })
-        .epilog(EPILOG),
-    handler: async (given: Readonly<Record<string, unknown>>) => {
+    builder: (y: Argv) => withJson(nodeOptions(y)).epilog(EPILOG),
+    handler: async (given: Arguments) => {
       const isJson = given.json === true;
       const end = await reload(configOf(given), (facts) => {
         if (isJson) print(JSON.stringify(facts));
@@ -45,13 +42,12 @@ export function reloadCommand({ nodeOptions, configOf, print, exitWith }: BlockC
 
 /** Tells each step, the end too; resolves with that. */
 async function reload(config: Config, tell: (facts: ReloadFacts) => void): Promise<ReloadFacts> {
-  const askWith = (kind: string) => askNode(config, (ask) => ask(kind, null));
-  let facts = (await askWith('reload')) as ReloadFacts;
+  let facts = await askOnce<ReloadFacts>(config, 'reload', null);
   tell(facts);
   let heardAt = performance.now();
   while (!hasReloadEnded(facts)) {
     await pause(LOOK_MS);
-    const now = await nowOf(askWith, performance.now() - heardAt);
+    const now = await nowOf(config, performance.now() - heardAt);
     if (now === undefined) continue;
     heardAt = performance.now();
     if (now.number !== facts.number) return lost();
@@ -62,12 +58,9 @@ async function reload(config: Config, tell: (facts: ReloadFacts) => void): Promi
 }
 
 /** Undefined: nobody answers at this moment, and that has not lasted. */
-async function nowOf(
-  ask: (kind: string) => Promise<unknown>,
-  awayMs: number,
-): Promise<ReloadFacts | undefined> {
+async function nowOf(config: Config, awayMs: number): Promise<ReloadFacts | undefined> {
   try {
-    return ((await ask('status')) as StatusAnswer).reload;
+    return (await askOnce<StatusAnswer>(config, 'status', null)).reload;
   } catch (error) {
     if (!(error instanceof StartError) || awayMs > AWAY_MS) throw error;
     return undefined;

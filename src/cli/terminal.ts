@@ -3,6 +3,7 @@
  * From: traceCommand.ts and topCommand.ts, by commandLine.ts.  To: this process's own streams.
  * Bound: what is printed waits as little as it can: a pipe that is full holds this process up.
  */
+import { emitKeypressEvents } from 'node:readline';
 import type { Terminal } from './topCommand.ts';
 
 export const terminal: Terminal = {
@@ -15,12 +16,14 @@ export const terminal: Terminal = {
     process.on('SIGINT', onInterrupt);
     process.on('SIGTERM', onInterrupt);
     if (stdin.isTTY !== true) return () => {};
-    const onData = (keys: Buffer) => {
-      for (const key of String(keys)) handle(key);
+    // An arrow has no text: the letters of its escape sequence were not typed.
+    const onKeypress = (key: string | undefined) => {
+      if (key !== undefined) handle(key);
     };
-    stdin.setRawMode(true).on('data', onData);
+    emitKeypressEvents(stdin);
+    stdin.setRawMode(true).on('keypress', onKeypress);
     return () => {
-      stdin.off('data', onData).setRawMode(false);
+      stdin.off('keypress', onKeypress).setRawMode(false);
       // Else this process would wait for more.
       stdin.pause();
     };

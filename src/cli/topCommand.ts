@@ -5,12 +5,15 @@
  *
  *   drawing --key--> drawing by another column --q, Ctrl-C--> the terminal as it was
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Argv } from 'yargs';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { didYouMean } from '../base/units.ts';
 import type { LiveAnswer } from '../node/liveAnswer.ts';
-import { askNode } from './askNode.ts';
+import { askNode, askOnce } from './askNode.ts';
+import { type Arguments, type NodeCommandOptions, word } from './commandParts.ts';
+import { clockOf } from './statusWords.ts';
 import { TOP_SORTS, type TopSort, type TopView, topLines } from './topScreen.ts';
 
 const DRAW_MS = 1_000;
@@ -34,12 +37,7 @@ export interface Terminal {
   onResize(handle: () => void): () => void;
 }
 
-type Given = Readonly<Record<string, unknown>>;
-
-export interface TopCommandOptions {
-  /** `--run-dir` and `--config`. */
-  readonly nodeOptions: (y: Argv) => Argv;
-  readonly configOf: (given: Given) => Config;
+export interface TopCommandOptions extends Pick<NodeCommandOptions, 'nodeOptions' | 'configOf'> {
   readonly terminal: Terminal;
 }
 
@@ -52,10 +50,8 @@ export function topCommand(options: TopCommandOptions) {
       options
         .nodeOptions(y)
         .option('sort', {
-          type: 'string',
-          requiresArg: true,
+          ...word(`which links: by ${TOP_SORTS.join(', ')}; keys change it`),
           default: 'outbox',
-          describe: `which links: by ${TOP_SORTS.join(', ')}; keys change it`,
         })
         .option('once', {
           type: 'boolean',
@@ -63,14 +59,14 @@ export function topCommand(options: TopCommandOptions) {
         })
         .option('json', { type: 'boolean', describe: 'one JSON object per second and line' })
         .epilog('q leaves. Exit code: 0; 69 no node answers, with --once.'),
-    handler: (given: Given) => top(options, given),
+    handler: (given: Arguments) => top(options, given),
   };
 }
 
-async function top({ configOf, terminal }: TopCommandOptions, given: Given): Promise<void> {
+async function top({ configOf, terminal }: TopCommandOptions, given: Arguments): Promise<void> {
   const config = configOf(given);
   const sort = sortOf(given.sort);
-  const ask = () => askNode(config, async (asking) => (await asking('live', null)) as LiveAnswer);
+  const ask = () => askOnce<LiveAnswer>(config, 'live', null);
   if (given.json === true) {
     await printJson(ask, terminal, given.once === true);
   } else if (given.once === true || !terminal.isScreen) {
@@ -79,7 +75,7 @@ async function top({ configOf, terminal }: TopCommandOptions, given: Given): Pro
     const lines = topLines({ answer, why: undefined, sort, ...size });
     terminal.write(`${lines.join('\n')}\n`);
   } else {
-    await new TopPage(ask, terminal, sort).run();
+    await new TopPage(config, terminal, sort).run();
   }
 }
 
@@ -94,7 +90,7 @@ function sortOf(given: unknown): TopSort {
 async function withRates(ask: () => Promise<LiveAnswer>): Promise<LiveAnswer> {
   let answer = await ask();
   for (let look = 1; answer.intervalMs === 0 && look < LOOKS_MAX; look += 1) {
-    await after(DRAW_MS);
+    await pause(DRAW_MS);
     answer = await ask();
   }
   return answer;
@@ -109,22 +105,23 @@ async function printJson(
   for (;;) {
     write(`${JSON.stringify(answer)}\n`);
     if (isOnce) return;
-    await after(DRAW_MS);
+    await pause(DRAW_MS);
     answer = await ask();
   }
 }
 
 class TopPage {
-  readonly #ask: () => Promise<LiveAnswer>;
+  readonly #config: Config;
   readonly #terminal: Terminal;
   readonly #left = Promise.withResolvers<void>();
   #sort: TopSort;
   #answer: LiveAnswer | undefined;
   #why: string | undefined;
-  #isAsking = false;
+  /** While a question is open: resolved when its answer is not wanted any more. */
+  #unwanted: PromiseWithResolvers<undefined> | undefined;
 
-  constructor(ask: () => Promise<LiveAnswer>, terminal: Terminal, sort: TopSort) {
-    this.#ask = ask;
+  constructor(config: Config, terminal: Terminal, sort: TopSort) {
+    this.#config = config;
     this.#terminal = terminal;
     this.#sort = sort;
   }
@@ -143,6 +140,7 @@ class TopPage {
       clearInterval(ticker);
       noKeys();
       noResize();
+      this.#unwanted?.resolve(undefined);
       write(LEAVE_SCREEN);
     }
   }
@@ -157,22 +155,30 @@ class TopPage {
   }
 
   async #look(): Promise<void> {
-    if (this.#isAsking) return;
-    this.#isAsking = true;
+    if (this.#unwanted !== undefined) return;
+    // One for each question: what outlives a race keeps its result.
+    this.#unwanted = Promise.withResolvers<undefined>();
+    const unwanted = this.#unwanted.promise;
+    const asked = askNode(this.#config, (ask) =>
+      Promise.race([ask('live', null) as Promise<LiveAnswer>, unwanted]),
+    );
     try {
-      this.#answer = await this.#ask();
+      const answer = await Promise.race([asked, unwanted]);
+      // The terminal is the shell's again.
+      if (answer === undefined) return;
+      this.#answer = answer;
       this.#why = undefined;
     } catch (error) {
       this.#why = `${(error as Error).message}; asking again${this.#since()}`;
     } finally {
-      this.#isAsking = false;
+      this.#unwanted = undefined;
     }
     this.#draw();
   }
 
   #since(): string {
     if (this.#answer === undefined) return '';
-    return `; below is what it said at ${new Date(this.#answer.at).toTimeString().slice(0, 8)}`;
+    return `; below is what it said at ${clockOf(this.#answer.at)}`;
   }
 
   #draw(): void {
@@ -190,8 +196,4 @@ class TopPage {
 function withLooks(line: string): string {
   if (line.startsWith('! ')) return `${BOLD}${line}${PLAIN}`;
   return /^(?:PROCESS|DEVICE) /.test(line) ? `${INVERSE}${line}${PLAIN}` : line;
-}
-
-function after(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

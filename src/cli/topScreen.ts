@@ -5,7 +5,7 @@
  */
 import type { ClosedGroup, LinkFacts } from '../node/linkFacts.ts';
 import type { LiveAnswer, LiveProcess } from '../node/liveAnswer.ts';
-import type { ProcessStatus, StatusAnswer } from '../node/statusAnswer.ts';
+import { ageOf, brokerState, clockOf, nameOfProcess } from './statusWords.ts';
 import { tableOf } from './table.ts';
 
 /** What its lists are by; the letter that chooses one is its first. */
@@ -22,9 +22,6 @@ export interface TopView {
 }
 
 const SECOND = 1_000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
 const ENDS_SHOWN = 4;
 const LIST_ROWS_MIN = 3;
 /** A rate, until the second look. */
@@ -56,7 +53,6 @@ function allOf(answer: LiveAnswer, sort: TopSort, rows: number): string[] {
 
 function headOf({ at, status, rates, ends, now, latency, intervalMs }: LiveAnswer): string[] {
   const { node, state, version, uptimeMs, links, linksMax } = status;
-  const time = new Date(at).toTimeString().slice(0, 8);
   const many = Object.entries(ends).toSorted(([, a], [, b]) => b - a);
   const reasons = many.slice(0, ENDS_SHOWN).map(([reason, count]) => `${reason} ${count}`);
   const timed = Object.entries(latency).map(
@@ -65,14 +61,14 @@ function headOf({ at, status, rates, ends, now, latency, intervalMs }: LiveAnswe
   const rate = (perSecond: number) => (intervalMs === 0 ? UNKNOWN : rateOf(perSecond));
   const size = (perSecond: number) => (intervalMs === 0 ? UNKNOWN : `${sizeOf(perSecond)}/s`);
   return [
-    `owsla top  ${time}  ${state.replace('-', ' ')}  node ${node}, ${version}, up ${spanOf(uptimeMs)}`,
+    `owsla top  ${clockOf(at)}  ${state.replace('-', ' ')}  node ${node}, ${version}, up ${ageOf(uptimeMs)}`,
     `links ${links} of ${linksMax}   new ${rate(rates.accepts)}   ended ${rate(rates.ends)}` +
       (reasons.length === 0 ? '' : ` (${reasons.join(', ')} in ${secondsOf(intervalMs)}s)`),
     `in ${rate(rates.messagesIn)} ${size(rates.bytesIn)}   ` +
       `out ${rate(rates.messagesOut)} ${size(rates.bytesOut)}   ` +
       `events ${rate(rates.events)}   requests ${rate(rates.requests)}   ` +
       `commands ${rate(rates.commands)}`,
-    `broker ${brokerOf(status)}   requests open ${now.requestsOpen}   ` +
+    `broker ${brokerState(status)}   requests open ${now.requestsOpen}   ` +
       `confirms waiting ${now.confirmsWaiting}   presence waiting ${now.presenceOutbox}   ` +
       `commands kept ${now.commandsKept}`,
     `paused ${now.paused}   heavy ${now.heavy} (${sizeOf(now.heavyBytes)})   ` +
@@ -81,30 +77,21 @@ function headOf({ at, status, rates, ends, now, latency, intervalMs }: LiveAnswe
   ];
 }
 
-/** The worst that a process says; of one that does not answer it is not known. */
-function brokerOf({ processes }: StatusAnswer): string {
-  const said = new Set(processes.flatMap(({ broker }) => broker ?? []));
-  return (['down', 'blocked', 'up'] as const).find((word) => said.has(word)) ?? 'not known';
-}
-
 /** What is wrong, a line each. */
 function troublesOf({ status, missing }: LiveAnswer): string[] {
-  const { reasons, degraded, processes } = status;
+  const { alarms, reasons, degraded, processes } = status;
   const named = (acceptor: number | undefined) =>
     acceptor === undefined ? '' : `acceptor ${acceptor}: `;
-  const { alarms = [] } = status as { alarms?: readonly { alarm: string; reason: string }[] };
   const lines = [
     ...alarms.map(({ alarm, reason }) => `! ${alarm}: ${reason}`),
     ...reasons.map(({ acceptor, reason }) => `! not ready: ${named(acceptor)}${reason}`),
     ...degraded.map(({ acceptor, part, reason }) => `! ${part}: ${named(acceptor)}${reason}`),
-    ...processes.flatMap((one) => (one.why === undefined ? [] : `! ${nameOf(one)} ${one.why}`)),
+    ...processes.flatMap((one) =>
+      one.why === undefined ? [] : `! ${nameOfProcess(one)} ${one.why}`,
+    ),
     ...missing.map(({ acceptor, why }) => `! links of acceptor ${acceptor} are of before: ${why}`),
   ];
   return [...new Set(lines)];
-}
-
-function nameOf({ role, index }: Pick<ProcessStatus, 'role' | 'index'>): string {
-  return role === 'acceptor' ? `acceptor ${index}` : role;
 }
 
 function processesOf({ status, processes, intervalMs }: LiveAnswer): string[] {
@@ -114,9 +101,9 @@ function processesOf({ status, processes, intervalMs }: LiveAnswer): string[] {
     const figures = processes.find(
       ({ role, index }) => role === one.role && index === one.index && one.pid !== undefined,
     );
-    const age = uptimeMs === undefined ? '' : spanOf(uptimeMs);
+    const age = uptimeMs === undefined ? '' : ageOf(uptimeMs);
     const word = one.why === undefined ? state : `${state}, silent`;
-    return [nameOf(one), word, `${links}`, ...figuresOf(figures, intervalMs), age, ''];
+    return [nameOfProcess(one), word, `${links}`, ...figuresOf(figures, intervalMs), age, ''];
   });
   return linesOf([head, ...rows]);
 }
@@ -153,9 +140,9 @@ const NONE: Readonly<Record<'outbox' | 'paused' | 'rate', string>> = {
 
 function linkOf(link: LinkFacts): string[] {
   const { device, acceptor, ageMs, outboxBytes, paused, pausedMs = 0, inFlight, peer } = link;
-  const pause = paused === undefined ? '' : `${paused} ${spanOf(pausedMs)}`;
+  const pause = paused === undefined ? '' : `${paused} ${ageOf(pausedMs)}`;
   const rate = rateOf(link.ratePerSecond);
-  const figures = [spanOf(ageMs), sizeOf(outboxBytes), pause, rate, `${inFlight}`, peer, ''];
+  const figures = [ageOf(ageMs), sizeOf(outboxBytes), pause, rate, `${inFlight}`, peer, ''];
   return [device || '(not known yet)', `${acceptor}`, ...figures];
 }
 
@@ -163,8 +150,7 @@ function linkOf(link: LinkFacts): string[] {
 function groupsOf(groups: readonly ClosedGroup[], none: string): string[] {
   if (groups.length === 0) return [none];
   const rows = groups.map(({ key, ends, at, reason }) => {
-    const time = new Date(at).toTimeString().slice(0, 8);
-    return [key || '(unknown devices)', `${ends}`, time, reason, ''];
+    return [key || '(unknown devices)', `${ends}`, clockOf(at), reason, ''];
   });
   return linesOf([['DEVICE', 'ENDS', 'LAST', 'REASON', ''], ...rows]);
 }
@@ -190,13 +176,4 @@ function sizeOf(bytes: number): string {
   const at = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
   const value = bytes / 1024 ** at;
   return `${value >= 10 || at === 0 ? Math.round(value) : value.toFixed(1)} ${units[at]}`;
-}
-
-/** `4s`, `12m 4s`, `3h 12m`, `9d 3h`. */
-function spanOf(ms: number): string {
-  const [days, hours] = [Math.floor(ms / DAY), Math.floor((ms % DAY) / HOUR)];
-  const [minutes, seconds] = [Math.floor((ms % HOUR) / MINUTE), Math.floor((ms % MINUTE) / SECOND)];
-  if (days > 0) return `${days}d ${hours}h`;
-  if (hours > 0) return `${hours}h ${minutes}m`;
-  return minutes > 0 ? `${minutes}m ${seconds}s` : `${seconds}s`;
 }

@@ -5,32 +5,29 @@
  * says so, what is not printed in time. Whatever ends this process ends the trace.
  */
 import type { Argv } from 'yargs';
-import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
-import { DEVICE_ID } from '../base/names.ts';
-import { unmarked } from '../base/operands.ts';
 import { parseDuration, parseWhole, writeDuration } from '../base/units.ts';
-import type {
-  TraceAnswer,
-  TraceBatch,
-  TraceEnd,
-  TraceEntry,
-  TraceQuestion,
+import {
+  TRACE_DEFAULTS,
+  type TraceAnswer,
+  type TraceBatch,
+  type TraceEnd,
+  type TraceEntry,
+  type TraceQuestion,
 } from '../node/traceEntry.ts';
-import { askNode } from './askNode.ts';
+import { type Ask, askNode } from './askNode.ts';
+import {
+  type Arguments,
+  deviceOf,
+  type NodeCommandOptions,
+  withDevice,
+  withJson,
+  word,
+} from './commandParts.ts';
 import { TraceText } from './traceText.ts';
 
-const FOR = '5m';
-const MAX = '10000';
-
-type Given = Readonly<Record<string, unknown>>;
-
-export interface TraceCommandOptions {
-  /** `--run-dir` and `--config`. */
-  readonly nodeOptions: (y: Argv) => Argv;
-  readonly configOf: (given: Given) => Config;
-  /** A line of output; one for people beside it. */
-  readonly print: (line: string) => void;
+export interface TraceCommandOptions extends Omit<NodeCommandOptions, 'exitWith'> {
+  /** A line for people, beside the output. */
   readonly tell: (line: string) => void;
   /** Resolves when the person has enough: Ctrl-C. */
   readonly enough: () => Promise<void>;
@@ -42,26 +39,19 @@ export function traceCommand(options: TraceCommandOptions) {
     command: 'trace <device>',
     describe: 'print what a device says and hears as it passes, also if it is not connected yet',
     builder: (y: Argv) =>
-      options
-        .nodeOptions(y)
-        .positional('device', { type: 'string', describe: 'a device id' })
-        .option('payloads', { type: 'boolean', describe: 'show payloads, the beginning of each' })
-        .option('for', { type: 'string', requiresArg: true, default: FOR, describe: 'how long' })
-        .option('max', {
-          type: 'string',
-          requiresArg: true,
-          default: MAX,
-          describe: 'entries at most',
-        })
-        .option('json', { type: 'boolean', describe: 'one JSON object per line' })
-        .epilog(
-          'Ctrl-C ends it. Tokens are never shown. Write -- before a device id that begins with -. Exit code: 0 it ended as asked, 69 no node answers, or it refuses or stops.',
-        ),
-    handler: (given: Given) => trace(options, given),
+      withJson(
+        withDevice(options.nodeOptions(y))
+          .option('payloads', { type: 'boolean', describe: 'show payloads, the beginning of each' })
+          .option('for', { ...word('how long'), default: TRACE_DEFAULTS.for })
+          .option('max', { ...word('entries at most'), default: TRACE_DEFAULTS.max }),
+      ).epilog(
+        'Ctrl-C ends it. Tokens are never shown. Write -- before a device id that begins with -. Exit code: 0 it ended as asked, 69 no node answers, or it refuses or stops.',
+      ),
+    handler: (given: Arguments) => trace(options, given),
   };
 }
 
-async function trace(options: TraceCommandOptions, given: Given): Promise<void> {
+async function trace(options: TraceCommandOptions, given: Arguments): Promise<void> {
   const { configOf, print, tell, enough } = options;
   const question = questionOf(given);
   const text = new TraceText();
@@ -76,12 +66,9 @@ async function trace(options: TraceCommandOptions, given: Given): Promise<void> 
     },
     traced: (end: unknown) => ended.resolve(end as TraceEnd),
   };
-  const work = async (
-    ask: (kind: string, body: unknown) => Promise<unknown>,
-    closed: Promise<void>,
-  ) => {
-    for (const line of beginning(question, (await ask('trace', question)) as TraceAnswer))
-      tell(line);
+  const work = async (ask: Ask, closed: Promise<void>) => {
+    const answer = (await ask('trace', question)) as TraceAnswer;
+    for (const line of beginning(question, answer)) tell(line);
     return Promise.race([
       ended.promise,
       closed.then(() => 'closed' as const),
@@ -100,11 +87,8 @@ async function trace(options: TraceCommandOptions, given: Given): Promise<void> 
   }
 }
 
-function questionOf(given: Given): TraceQuestion {
-  const device = unmarked(String(given.device));
-  if (!DEVICE_ID.test(device)) {
-    throw new StartError(EXIT.usage, 'a device id is 1 to 64 of A-Z a-z 0-9 _ -');
-  }
+function questionOf(given: Arguments): TraceQuestion {
+  const device = deviceOf(given);
   const forMs = parseDuration(String(given.for));
   if (forMs === undefined) throw new StartError(EXIT.usage, '--for takes a duration, such as 5m');
   const max = parseWhole(String(given.max));

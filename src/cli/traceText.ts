@@ -6,6 +6,7 @@
  */
 import { STATUS } from '../base/errors.ts';
 import type { TraceEntry } from '../node/traceEntry.ts';
+import { clockOf } from './statusWords.ts';
 
 const SINCE_MAX = 1_000;
 const SINCE_COLUMN = 76;
@@ -28,11 +29,11 @@ export class TraceText {
     const { at, link, kind } = entry;
     const lines: string[] = [];
     if (link !== '' && link !== this.#link) {
-      lines.push(`${clockOf(at)}  == link ${link}, acceptor ${entry.acceptor}`);
+      lines.push(`${exactClock(at)}  == link ${link}, acceptor ${entry.acceptor}`);
       this.#link = link;
     }
     const arrow = ARROWS[kind] ?? '  ';
-    const head = `${clockOf(at)}  ${arrow} ${wordsOf(entry)}`;
+    const head = `${exactClock(at)}  ${arrow} ${wordsOf(entry)}`;
     const since = this.#sinceOf(entry);
     lines.push(since === '' ? head : `${head.padEnd(SINCE_COLUMN)} ${since}`);
     if (entry.payload !== undefined) lines.push(`${' '.repeat(17)}= ${payloadOf(entry)}`);
@@ -56,11 +57,8 @@ export class TraceText {
 }
 
 /** The time of day here, with ms. */
-function clockOf(at: number): string {
-  const time = new Date(at);
-  const two = (value: number) => String(value).padStart(2, '0');
-  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':');
-  return `${clock}.${String(time.getMilliseconds()).padStart(3, '0')}`;
+function exactClock(at: number): string {
+  return `${clockOf(at)}.${String(new Date(at).getMilliseconds()).padStart(3, '0')}`;
 }
 
 function wordsOf(entry: TraceEntry): string {

@@ -80,6 +80,8 @@ export class Channel {
   #lastId = 0;
   /** Questions of the other end that are being answered. */
   #answering = 0;
+  /** Kinds of `keepTelling` of which one has not left. */
+  readonly #leaving = new Set<string>();
   /** Are told of the end of the stream. */
   readonly #waiting = new Set<() => void>();
 
@@ -101,14 +103,14 @@ export class Channel {
 
   /** Ask the other end. Rejects with a ChannelError within `ms`. */
   async ask(kind: string, body: unknown, ms = this.#options.limits.questionMs): Promise<unknown> {
-    const { questionsMax, answersUnreadBytes } = this.#options.limits;
+    const { questionsMax } = this.#options.limits;
     const id = this.#lastId + 1;
     if (!this.#stream.writable) throw new ChannelError('closed', 'the channel is closed');
     if (this.#asked.size >= questionsMax) {
       throw new ChannelError('busy', `${questionsMax} questions are open`);
     }
     const frame = this.#encode(id, kind, body);
-    if (this.#unread + frame.length > answersUnreadBytes) {
+    if (this.#isFullWith(frame)) {
       throw new ChannelError('busy', 'the other end does not read');
     }
     const asked = Promise.withResolvers<unknown>();
@@ -135,9 +137,20 @@ export class Channel {
   /** The same behind what has not left, up to `answersUnreadBytes`; false, and skipped, beyond. */
   say(kind: string, body: unknown): boolean {
     const frame = this.#encode(0, kind, body);
-    const isFull = this.#unread + frame.length > this.#options.limits.answersUnreadBytes;
-    if (!this.#stream.writable || isFull) return false;
+    if (!this.#stream.writable || this.#isFullWith(frame)) return false;
     this.#stream.write(frame);
+    return true;
+  }
+
+  /**
+   * The same, whatever has not left, but one of a kind at a time: false, and skipped, while the one
+   * before has not left. Answers that somebody reads slowly do not keep it back.
+   */
+  keepTelling(kind: string, body: unknown): boolean {
+    if (!this.#stream.writable || this.#leaving.has(kind)) return false;
+    const frame = this.#encode(0, kind, body);
+    this.#leaving.add(kind);
+    this.#stream.write(frame, () => this.#leaving.delete(kind));
     return true;
   }
 
@@ -162,6 +175,10 @@ export class Channel {
 
   get #unread(): number {
     return this.#stream.writableLength;
+  }
+
+  #isFullWith(frame: Buffer): boolean {
+    return this.#unread + frame.length > this.#options.limits.answersUnreadBytes;
   }
 
   /** Throws a ChannelError when it is too long. */
@@ -231,9 +248,7 @@ export class Channel {
 
   #reply(id: number, body: unknown): void {
     const frame = this.#encode(-id, '', body);
-    if (this.#unread + frame.length > this.#options.limits.answersUnreadBytes) {
-      throw new ChannelError('busy', 'too much is not read yet');
-    }
+    if (this.#isFullWith(frame)) throw new ChannelError('busy', 'too much is not read yet');
     if (this.#stream.writable) this.#stream.write(frame);
   }
 
@@ -243,7 +258,7 @@ export class Channel {
     const { message = String(error) } = error as Error;
     const why = error instanceof ChannelError ? error.why : 'failed';
     const frame = frameOf(pack([-id, why, message.slice(0, SENTENCE_MAX)]));
-    if (this.#unread + frame.length > this.#options.limits.answersUnreadBytes) {
+    if (this.#isFullWith(frame)) {
       this.#cut(new ChannelError('busy', 'it asks, and does not read'));
     } else {
       this.#stream.write(frame);

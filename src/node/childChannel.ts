@@ -57,6 +57,11 @@ export class ChildChannel {
     return this.#channel?.notify(kind, body) ?? false;
   }
 
+  /** The same behind what has not been read; skipped while the one before of its kind has not. */
+  keepTelling(kind: string, body: unknown): boolean {
+    return this.#channel?.keepTelling(kind, body) ?? false;
+  }
+
   /** A last notice, and the end; resolves after `ms` at the latest. */
   async endWith(kind: string, body: unknown, ms: number): Promise<void> {
     this.#isEnding = true;

@@ -89,6 +89,19 @@ export interface NodeMessage {
   readonly reload?: ReloadFacts;
 }
 
+/** A process that there is now, by what it is asked by. */
+export interface LiveChild {
+  readonly index: number;
+  readonly incarnation: string;
+}
+
+/** Those of one role. */
+export function liveChildren(node: NodeMessage | undefined, role: ChildRole): LiveChild[] {
+  return (node?.children ?? []).flatMap(({ role: own, index, incarnation }) =>
+    own === role && incarnation !== undefined ? [{ index, incarnation }] : [],
+  );
+}
+
 /**
  * The Unix socket of a listener comes with it: bound, not listened on. Before `start`. Or, to an
  * observer before `begin`, the listening socket of its predecessor, as ADMIN_SOCKET.

@@ -23,6 +23,9 @@ export interface Degraded {
   readonly cause?: AlarmName;
 }
 
+/** A broker that confirms nothing for so long is not merely slow. */
+export const OWED_MS = 3_000;
+
 /** Not ready: an operator wants it so. */
 export const DRAINED = 'drained by an operator';
 
@@ -118,7 +121,7 @@ export class Report {
   /** Write one report now, or skip it while the one before has not left. */
   send(): void {
     this.#measure();
-    this.#channel.notify('report', this.#message());
+    this.#channel.keepTelling('report', this.#message());
   }
 
   /** Send the last figures and end; never longer than LAST_MS, and never an error. */

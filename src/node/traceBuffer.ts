@@ -6,6 +6,11 @@
  * from each gap to the next.
  */
 
+/** How often what waits is handed on. */
+export const TRACE_FLUSH_MS = 50;
+/** Of a piece of it. */
+export const TRACE_BATCH_CHARS = 32 * 1024;
+
 export class TraceBuffer {
   readonly #charsMax: number;
   readonly #gapOf: (lost: number) => string;

@@ -38,6 +38,9 @@ export interface TraceEntry {
   readonly facts?: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** How long a trace is, and how many entries, where people do not say: as they would say it. */
+export const TRACE_DEFAULTS = { for: '5m', max: '10000' } as const;
+
 /** What `trace` is asked with. */
 export interface TraceQuestion {
   readonly device: string;

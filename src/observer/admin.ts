@@ -5,7 +5,7 @@
  * Bound: guests.ts's, for connections; slow requests end after REQUEST_MS, within LOOK_MS.
  */
 import { createServer } from 'node:http';
-import { type FastifyInstance, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import type { Limits } from '../base/limits.ts';
 import type { AdminGuard } from './adminGuard.ts';
 import type { Exposition } from './exposition.ts';
@@ -40,6 +40,8 @@ export function makeAdmin(
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
     forceCloseConnections: true,
+    frameworkErrors: ({ statusCode = 400, message }, _, reply) =>
+      void (reply as FastifyReply).code(statusCode).send({ error: message }),
     serverFactory: (serve) => {
       const server = createServer(
         {
@@ -65,6 +67,7 @@ export function makeAdmin(
     if (code === 401) reply.header('www-authenticate', 'Bearer');
     await reply.code(code).send({ error });
   });
+  admin.setNotFoundHandler((_, reply) => reply.code(404).send({ error: 'there is no such path' }));
   addPage(admin);
   admin.get('/health/live', (_, reply) => {
     const isLive = status.isLive(clock(), limits.childSilenceMs);

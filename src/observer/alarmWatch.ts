@@ -45,10 +45,11 @@ export class AlarmWatch {
   }
 
   look(): void {
-    const { status, log, now, wall, machine } = this.#options;
-    const facts = this.#facts.at(now(), wall(), machine());
+    const { status, log, machine } = this.#options;
+    const [now, wall] = [this.#options.now(), this.#options.wall()];
+    const facts = this.#facts.at(now, wall, machine());
     if (facts === undefined) return;
-    for (const { alarm, what, reason, afterMs } of this.#alarms.look(facts, now(), wall())) {
+    for (const { alarm, what, reason, afterMs } of this.#alarms.look(facts, now, wall)) {
       if (what === 'raised') log.warn({ alarm, reason }, 'alarm raised');
       else log.info({ alarm, reason, afterMs: Math.round(afterMs) }, 'alarm cleared');
     }

@@ -6,7 +6,7 @@
  * one sentence: 400; a device that is not connected: 404; somebody who had to answer did not: 503.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { DEVICE_ID } from '../base/names.ts';
+import { DEVICE_ID, DEVICE_ID_RULE } from '../base/names.ts';
 import { ChannelError } from '../node/channel.ts';
 import type { DisconnectAnswer, LinkAnswer } from '../node/linkFacts.ts';
 import type { NodeAnswers } from './nodeQuestions.ts';
@@ -24,7 +24,7 @@ type Asks = FastifyRequest<{ Params: { device: string }; Querystring: Query }>;
 export function addApi(admin: FastifyInstance, answers: NodeAnswers): void {
   void admin.register(
     async (api) => {
-      api.setErrorHandler(onError);
+      api.setErrorHandler(onApiError);
       api.setNotFoundHandler((_, reply) =>
         reply.code(404).send({ error: 'there is no such path' }),
       );
@@ -86,9 +86,13 @@ function addChanges(api: FastifyInstance, answers: NodeAnswers): void {
 
 function askerOf(answers: NodeAnswers) {
   return async (request: Asks, kind: string, body: unknown): Promise<unknown> => {
-    const { remoteAddress, remotePort } = request.socket;
-    return answers[kind]?.(body, `http ${remoteAddress} ${remotePort}`);
+    return answers[kind]?.(body, guestOf(request));
   };
+}
+
+/** Who asks, for the log. */
+export function guestOf({ socket }: Pick<FastifyRequest, 'socket'>): string {
+  return `http ${socket.remoteAddress} ${socket.remotePort}`;
 }
 
 /** Not there; or, as long as somebody is silent, perhaps there. */
@@ -101,7 +105,7 @@ function found(answer: LinkAnswer | DisconnectAnswer, links: number, reply: Fast
 
 function deviceIn({ params }: Asks): string {
   if (DEVICE_ID.test(params.device)) return params.device;
-  throw new ChannelError('bad', 'a device id is 1 to 64 of A-Z a-z 0-9 _ -');
+  throw new ChannelError('bad', DEVICE_ID_RULE);
 }
 
 function wholeIn(text: Query[string], name: string): number | undefined {
@@ -124,7 +128,8 @@ function given(fields: Readonly<Record<string, unknown>>): Record<string, unknow
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
-function onError(error: unknown, _: FastifyRequest, reply: FastifyReply): FastifyReply {
+/** Answers with what went wrong. */
+export function onApiError(error: unknown, _: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof ChannelError) {
     return reply.code(CODES[error.why] ?? SILENT).send({ error: error.message });
   }

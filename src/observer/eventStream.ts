@@ -38,7 +38,7 @@ export class EventStream {
     this.#request = request;
     this.#response = response;
     this.#guests = guests;
-    this.#beat = setInterval(() => this.#onBeat(), guests.beatMs).unref();
+    this.#beat = setInterval(() => this.write(BEAT), guests.beatMs).unref();
     const isGone = request.socket.destroyed;
     this.ended = new Promise((resolve) => {
       response.once('finish', resolve).once('close', resolve);
@@ -58,18 +58,9 @@ export class EventStream {
     response.flushHeaders();
   }
 
-  /** All that was written has been taken. */
-  get isRead(): boolean {
-    return this.#response.writableLength === 0;
-  }
-
-  #onBeat(): void {
-    this.write(BEAT);
-  }
-
   /** False, and skipped, while what was written before is not taken. */
   write(events: string | Uint8Array): boolean {
-    if (!this.isRead || this.#response.writableEnded) return false;
+    if (this.#response.writableLength > 0 || this.#response.writableEnded) return false;
     this.#guests.progressed(this.#request.socket);
     this.#response.write(events);
     return true;

@@ -1,13 +1,15 @@
 /**
  * Live: how the node is now, put together once for all who look.
  * From: reports, by nodeStatus.ts; processes and acceptors, by their channels.
- * To: nodeQuestions.ts, liveStream.ts: the same answer for all who ask within LIVE_MS.
+ * To: watchQuestions.ts, liveStream.ts: the same answer for all who ask within LIVE_MS.
  * Bound: one rendering at a time, and none while nobody looks: rates are of two looks, IDLE_MS
- * apart at most. Links are looked at the less often
- * the longer that takes: HOT_SHARE of an acceptor's time; ended ones each CLOSED_MS.
+ * apart at most. Links are looked at the less often the longer that takes: HOT_SHARE of an
+ * acceptor's time; ended ones each CLOSED_MS.
  */
 import { between, cumulative, type Histogram, quantileMs } from '../base/histogram.ts';
+import { SHARDS } from '../base/limits.ts';
 import type { Counters, RegistrarCounters } from '../base/metrics.ts';
+import { type LiveChild, liveChildren } from '../node/ipc.ts';
 import type { ClosedGroup, LinkFacts, MissingAnswer } from '../node/linkFacts.ts';
 import {
   HOT_MAX,
@@ -20,6 +22,7 @@ import {
 } from '../node/liveAnswer.ts';
 import type { StatusAnswer } from '../node/statusAnswer.ts';
 import type { ChildChannels } from './childChannels.ts';
+import { type GroupPart, type GroupsPart, mergedGroups } from './nodeLinks.ts';
 import type { NodeStatus } from './nodeStatus.ts';
 
 export const LIVE_MS = 1_000;
@@ -27,7 +30,6 @@ export const LIVE_MS = 1_000;
 const IDLE_MS = 3 * LIVE_MS;
 const HOT_SHARE = 1 / 100;
 const CLOSED_MS = 5_000;
-const SHARDS = 256;
 const MS_PER_SECOND = 1_000;
 /** Ends that are no fault of the device's; as many as a question may have conditions. */
 const BLAMELESS = [
@@ -45,8 +47,8 @@ export interface LiveOptions {
 /** An acceptor's last answers. */
 interface Looked {
   hot: HotPart | undefined;
-  reconnects: readonly ClosedGroup[];
-  errors: readonly ClosedGroup[];
+  reconnects: readonly GroupPart[];
+  errors: readonly GroupPart[];
   /** When it may be asked again. */
   hotDue: number;
   closedDue: number;
@@ -63,7 +65,7 @@ interface Totals {
 export class Live {
   readonly #options: LiveOptions;
   readonly #now: () => number;
-  /** By acceptor's index and incarnation. */
+  /** By an acceptor's incarnation. */
   readonly #looked = new Map<string, Looked>();
   #last: Totals | undefined;
   #answer: Promise<LiveAnswer> | undefined;
@@ -86,13 +88,14 @@ export class Live {
 
   async #render(begun: number): Promise<LiveAnswer> {
     const { status } = this.#options;
-    const acceptors = this.#acceptors();
+    const acceptors = liveChildren(status.node, 'acceptor');
     const [answer] = await Promise.all([
       this.#options.statusOf(),
-      ...acceptors.map(({ key, incarnation }) => this.#look(key, incarnation)),
+      ...acceptors.map(({ incarnation }) => this.#look(incarnation)),
     ]);
-    for (const key of this.#looked.keys()) {
-      if (!acceptors.some((one) => one.key === key)) this.#looked.delete(key);
+    const live = new Set(acceptors.map(({ incarnation }) => incarnation));
+    for (const incarnation of this.#looked.keys()) {
+      if (!live.has(incarnation)) this.#looked.delete(incarnation);
     }
     const at = this.#now();
     const totals = { at, acceptors: status.acceptors(), registrar: status.registrar(at) };
@@ -102,19 +105,11 @@ export class Live {
     return { ...figuresOf(totals, before), ...this.#lists(acceptors), status: answer };
   }
 
-  #acceptors(): { key: string; index: number; incarnation: string }[] {
-    const children = this.#options.status.node?.children ?? [];
-    return children.flatMap(({ role, index, incarnation }) => {
-      if (role !== 'acceptor' || incarnation === undefined) return [];
-      return [{ key: `${index} ${incarnation}`, index, incarnation }];
-    });
-  }
-
   /** Never rejects. */
-  async #look(key: string, incarnation: string): Promise<void> {
+  async #look(incarnation: string): Promise<void> {
     const none = { hot: undefined, reconnects: [], errors: [], why: undefined };
-    const looked: Looked = this.#looked.get(key) ?? { ...none, hotDue: 0, closedDue: 0 };
-    this.#looked.set(key, looked);
+    const looked: Looked = this.#looked.get(incarnation) ?? { ...none, hotDue: 0, closedDue: 0 };
+    this.#looked.set(incarnation, looked);
     const ask = (kind: string, body: unknown) =>
       this.#options.children.ask(incarnation, kind, body);
     try {
@@ -125,7 +120,7 @@ export class Live {
       if (this.#now() >= looked.closedDue) {
         const groups = async (where: readonly string[]) => {
           const body = { by: 'device', limit: HOT_MAX, where };
-          return ((await ask('closed-groups', body)) as { groups: readonly ClosedGroup[] }).groups;
+          return ((await ask('closed-groups', body)) as GroupsPart).groups;
         };
         // All of them: a device may have ended once in each acceptor.
         looked.reconnects = await groups([]);
@@ -139,11 +134,11 @@ export class Live {
   }
 
   #lists(
-    acceptors: readonly { readonly key: string; readonly index: number }[],
+    acceptors: readonly LiveChild[],
   ): Pick<LiveAnswer, 'shards' | 'hot' | 'reconnects' | 'errors' | 'missing'> {
-    const parts = acceptors.flatMap(({ key }) => this.#looked.get(key) ?? []);
-    const missing: MissingAnswer[] = acceptors.flatMap(({ key, index }) => {
-      const { why } = this.#looked.get(key) ?? {};
+    const parts = acceptors.flatMap(({ incarnation }) => this.#looked.get(incarnation) ?? []);
+    const missing: MissingAnswer[] = acceptors.flatMap(({ incarnation, index }) => {
+      const { why } = this.#looked.get(incarnation) ?? {};
       return why === undefined ? [] : [{ acceptor: index, why }];
     });
     const worst = (field: HotField, value: (row: LinkFacts) => number) =>
@@ -160,10 +155,10 @@ export class Live {
         paused: worst('paused', ({ pausedMs = 0 }) => pausedMs),
         rate: worst('rate', ({ ratePerSecond }) => ratePerSecond),
       },
-      reconnects: merged(parts.map(({ reconnects }) => reconnects))
+      reconnects: mergedGroups(parts.flatMap(({ reconnects }) => reconnects))
         .filter(isFlapping)
         .slice(0, HOT_MAX),
-      errors: merged(parts.map(({ errors }) => errors)).slice(0, HOT_MAX),
+      errors: mergedGroups(parts.flatMap(({ errors }) => errors)).slice(0, HOT_MAX),
       missing,
     };
   }
@@ -174,32 +169,21 @@ function isFlapping({ ends, key }: ClosedGroup): boolean {
   return ends > 1 && key !== '';
 }
 
-/** A device may have been in all of them. */
-function merged(parts: readonly (readonly ClosedGroup[])[]): ClosedGroup[] {
-  const groups = new Map<string, ClosedGroup>();
-  for (const { key, ends, at, reason } of parts.flat()) {
-    const one = groups.get(key) ?? { key, ends: 0, at: 0, reason };
-    const last = at > one.at ? { at, reason } : { at: one.at, reason: one.reason };
-    groups.set(key, { key, ends: one.ends + ends, ...last });
-  }
-  return [...groups.values()].toSorted((a, b) => b.ends - a.ends);
-}
-
 type Figures = Pick<
   LiveAnswer,
   'at' | 'intervalMs' | 'processes' | 'rates' | 'ends' | 'now' | 'latency'
 >;
 
-function figuresOf({ at, acceptors, registrar }: Totals, before: Totals | undefined): Figures {
-  const intervalMs = before === undefined ? 0 : Math.max(1, Math.round(at - before.at));
-  const perSecond = (now = 0, then = now) =>
-    intervalMs === 0 ? 0 : (Math.max(0, now - then) * MS_PER_SECOND) / intervalMs;
+/** A first look is compared with itself: nothing has happened since. */
+function figuresOf(totals: Totals, before = totals): Figures {
+  const { at, acceptors, registrar } = totals;
+  const sinceMs = Math.max(1, Math.round(at - before.at));
+  const perSecond = (now = 0, then = now) => (Math.max(0, now - then) * MS_PER_SECOND) / sinceMs;
   const all = [...acceptors.values()];
-  const old = [...(before?.acceptors.values() ?? [])];
-  const rate = (of: (counters: Counters) => number) =>
-    before === undefined ? 0 : perSecond(sumOf(all, of), sumOf(old, of));
+  const old = [...before.acceptors.values()];
+  const rate = (of: (counters: Counters) => number) => perSecond(sumOf(all, of), sumOf(old, of));
   const processes: LiveProcess[] = [...acceptors].map(([index, counters]) => {
-    const then = before?.acceptors.get(index);
+    const then = before.acceptors.get(index);
     return {
       ...processOf('acceptor', index, counters),
       cpuShare: perSecond(counters.cpuSeconds, then?.cpuSeconds),
@@ -207,13 +191,13 @@ function figuresOf({ at, acceptors, registrar }: Totals, before: Totals | undefi
       outPerSecond: perSecond(totalOf(counters.messagesOut), totalOf(then?.messagesOut)),
     };
   });
-  const cpuShare = perSecond(registrar.cpuSeconds, before?.registrar.cpuSeconds);
+  const cpuShare = perSecond(registrar.cpuSeconds, before.registrar.cpuSeconds);
   return {
     at: Date.now(),
-    intervalMs,
+    intervalMs: before === totals ? 0 : sinceMs,
     processes: [...processes, { ...processOf('registrar', 0, registrar), cpuShare }],
     rates: ratesOf(rate),
-    ends: before === undefined ? {} : endsOf(all, old),
+    ends: endsOf(all, old),
     now: {
       paused: sumOf(all, ({ pausedLinks }) => pausedLinks),
       heavy: sumOf(all, ({ heavyLinks }) => heavyLinks),
@@ -224,7 +208,7 @@ function figuresOf({ at, acceptors, registrar }: Totals, before: Totals | undefi
       presenceOutbox: registrar.outbox,
       commandsKept: registrar.kept,
     },
-    latency: before === undefined ? {} : latencyOf(all, old),
+    latency: latencyOf(all, old),
   };
 }
 

@@ -20,10 +20,6 @@ export class LiveStream {
     this.#guests = guests;
   }
 
-  get size(): number {
-    return this.#readers.size;
-  }
-
   /** Takes over the answer. */
   begin(request: IncomingMessage, response: ServerResponse): void {
     const stream: EventStream = new EventStream(request, response, this.#guests, () =>

@@ -30,7 +30,6 @@ export class NodeDrain {
     if (this.#isWanted === undefined && isDrained) this.#isWanted = true;
     if (this.#isWanted === undefined || this.#isWanted === isDrained) return;
     // Another reason hides whether it is drained: it is told again, which changes nothing then.
-    if (!this.#isWanted && notReady !== DRAINED) return;
     this.#children.ask(incarnation, this.#isWanted ? 'drain' : 'resume', null).catch(() => {});
   }
 }

@@ -7,6 +7,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from '../base/log.ts';
 import { ChannelError } from '../node/channel.ts';
+import { liveChildren } from '../node/ipc.ts';
 import type {
   ClosedAnswer,
   ClosedFacts,
@@ -47,9 +48,11 @@ interface LinksPart {
   readonly rows: readonly LinkFacts[];
   readonly upTo?: string;
 }
-interface GroupsPart {
-  readonly groups: readonly (ClosedGroup & { readonly order: number })[];
+export interface GroupsPart {
+  readonly groups: readonly GroupPart[];
 }
+/** With the order of its last end: see ClosedFacts. */
+export type GroupPart = ClosedGroup & Pick<ClosedFacts, 'order'>;
 
 export function nodeLinks(options: NodeLinksOptions): Readonly<Record<string, NodeAnswer>> {
   return {
@@ -162,8 +165,8 @@ async function whereItIs(
   { status, children }: NodeLinksOptions,
   device: unknown,
 ): Promise<readonly LinkDetail[] | undefined> {
-  const registrar = status.node?.children.find(({ role }) => role === 'registrar');
-  if (registrar?.incarnation === undefined) return undefined;
+  const [registrar] = liveChildren(status.node, 'registrar');
+  if (registrar === undefined) return undefined;
   const told = children.ask(registrar.incarnation, 'where', { device }).catch(() => undefined);
   const late = pause(HINT_MS, undefined, { ref: false });
   const where = (await Promise.race([told, late])) as
@@ -194,17 +197,21 @@ async function closedOf(options: NodeLinksOptions, body: Body): Promise<ClosedAn
 
 async function groupsOf(options: NodeLinksOptions, body: Body): Promise<ClosedAnswer> {
   const { parts, missing } = await someParts<GroupsPart>(options, 'closed-groups', body);
-  const sums = new Map<string, GroupsPart['groups'][number]>();
-  for (const group of parts.flatMap(({ groups }) => groups)) {
+  const groups = mergedGroups(parts.flatMap((part) => part.groups));
+  return { rows: [], groups: groups.slice(0, limitOf(body, GROUPS_SHOWN)), missing };
+}
+
+/** The most first; a device may have ended in each acceptor. */
+export function mergedGroups(parts: readonly GroupPart[]): ClosedGroup[] {
+  const sums = new Map<string, GroupPart>();
+  for (const group of parts) {
     const known = sums.get(group.key);
     const newest = known === undefined || group.order > known.order ? group : known;
     sums.set(group.key, { ...newest, ends: group.ends + (known?.ends ?? 0) });
   }
-  const sorted = [...sums.values()].toSorted((a, b) => b.ends - a.ends || b.order - a.order);
-  const groups = sorted
-    .slice(0, limitOf(body, GROUPS_SHOWN))
+  return [...sums.values()]
+    .toSorted((a, b) => b.ends - a.ends || b.order - a.order)
     .map(({ key, ends, at, reason }) => ({ key, ends, at, reason }));
-  return { rows: [], groups, missing };
 }
 
 async function disconnect(

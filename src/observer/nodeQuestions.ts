@@ -9,7 +9,7 @@ import type { Logger } from '../base/log.ts';
 import type { Counters } from '../base/metrics.ts';
 import { brokerAddress } from '../broker/brokerErrors.ts';
 import { type AnswersByKind, type AnswerTo, ChannelError } from '../node/channel.ts';
-import type { ChildFacts, NodeMessage, StartMessage } from '../node/ipc.ts';
+import { type ChildFacts, liveChildren, type NodeMessage, type StartMessage } from '../node/ipc.ts';
 import type { ProcessAnswer } from '../node/report.ts';
 import type {
   BrokerState,
@@ -59,8 +59,8 @@ export function askedBy(who: string, answers: NodeAnswers): AnswersByKind {
 
 function toRegistrar({ status, children }: NodeQuestionsOptions, kind: string): NodeAnswer {
   return async (body, who) => {
-    const registrar = status.node?.children.find(({ role }) => role === 'registrar');
-    if (registrar?.incarnation === undefined) {
+    const [registrar] = liveChildren(status.node, 'registrar');
+    if (registrar === undefined) {
       throw new ChannelError('failed', 'the registrar is not running; try again in a moment');
     }
     try {

@@ -2,7 +2,7 @@
  * NodeStatus: the last figures of each acceptor and of the registrar, and of their ended processes.
  * Pure.
  * From: observer.ts, with reports and the supervisor's list of live processes.
- * To: exposition.ts (totals that never fall) and the health answers.
+ * To: exposition.ts and live.ts (totals that never fall), health and status answers, alarmFacts.ts.
  * Bound: one entry per process of the node, whatever the number of restarts; in a reload one more.
  */
 import type { Histogram } from '../base/histogram.ts';

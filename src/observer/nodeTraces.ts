@@ -12,11 +12,11 @@
 import { systemClock } from '../base/clock.ts';
 import type { Limits } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { DEVICE_ID } from '../base/names.ts';
+import { DEVICE_ID, DEVICE_ID_RULE } from '../base/names.ts';
 import { writeDuration } from '../base/units.ts';
 import { ChannelError } from '../node/channel.ts';
-import type { NodeMessage } from '../node/ipc.ts';
-import { TraceBuffer } from '../node/traceBuffer.ts';
+import { type LiveChild, liveChildren, type NodeMessage } from '../node/ipc.ts';
+import { TRACE_BATCH_CHARS, TRACE_FLUSH_MS, TraceBuffer } from '../node/traceBuffer.ts';
 import {
   type Armed,
   type ArmedAnswer,
@@ -30,8 +30,6 @@ import {
 import type { ChildChannels } from './childChannels.ts';
 
 const ARM_MS = 500;
-const FLUSH_MS = 50;
-const BATCH_CHARS = 32 * 1024;
 
 /** Who reads a trace. */
 export interface TraceSink {
@@ -121,16 +119,16 @@ export class NodeTraces {
     };
     this.#traces.set(trace.id, trace);
     this.#version += 1;
-    this.#ticker ??= setInterval(() => this.#tick(), FLUSH_MS);
+    this.#ticker ??= setInterval(() => this.#tick(), TRACE_FLUSH_MS);
     this.#armer ??= setInterval(() => void this.#arm(), ARM_MS);
     return trace;
   }
 
   #answer(device: string): TraceAnswer {
     const live = this.#live();
-    const isArmed = ({ incarnation }: { incarnation: string }) =>
+    const isArmed = ({ incarnation }: LiveChild) =>
       this.#told.get(incarnation)?.version === this.#version;
-    const whyNot = ({ index, incarnation }: (typeof live)[number]) => {
+    const whyNot = ({ index, incarnation }: LiveChild) => {
       const why = this.#told.get(incarnation)?.why ?? 'it has not answered yet';
       return { acceptor: index, why };
     };
@@ -143,13 +141,8 @@ export class NodeTraces {
     };
   }
 
-  /** Acceptors that there are now. */
-  #live(): { readonly index: number; readonly incarnation: string }[] {
-    const children = this.#options.node()?.children ?? [];
-    return children.flatMap(({ role, index, incarnation, state }) => {
-      const isThere = role === 'acceptor' && incarnation !== undefined && state !== 'ended';
-      return isThere ? [{ index, incarnation }] : [];
-    });
+  #live(): LiveChild[] {
+    return liveChildren(this.#options.node(), 'acceptor');
   }
 
   /** Tell those that do not know yet what is to be watched, each at most once at a time. */
@@ -216,7 +209,7 @@ export class NodeTraces {
   /** Hand on what its reader takes. */
   #read(trace: NodeTrace): void {
     while (!trace.buffer.isEmpty && this.#traces.has(trace.id)) {
-      const entries = trace.buffer.next(BATCH_CHARS, trace.max - trace.entries);
+      const entries = trace.buffer.next(TRACE_BATCH_CHARS, trace.max - trace.entries);
       if (!trace.sink.take(entries)) return;
       trace.buffer.taken(entries.length);
       trace.entries += entries.length;
@@ -260,7 +253,7 @@ function traceQuestionOf(body: unknown, limits: Limits): TraceQuestion {
   const { device, payloads = false, forMs, max } = Object(body) as Partial<TraceQuestion>;
   const fail = (sentence: string) => new ChannelError('bad', sentence);
   if (typeof device !== 'string' || !DEVICE_ID.test(device)) {
-    throw fail('a device id is 1 to 64 of A-Z a-z 0-9 _ -');
+    throw fail(DEVICE_ID_RULE);
   }
   if (typeof payloads !== 'boolean') throw fail('payloads is true or false');
   if (!isWithin(forMs, limits.traceMs)) {

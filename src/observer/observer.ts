@@ -79,7 +79,7 @@ export async function startObserver(
   const answers = nodeQuestions(asked);
   const watches = { traces, live: new Live({ status, children, statusOf: () => statusOf(asked) }) };
   const path = controlSocket(runDir || start.folder);
-  const all = { ...askedBy(WHO, answers), ...watchQuestions(watches) };
+  const all = { ...askedBy(WHO, answers), ...watchQuestions(watches, WHO) };
   const control = new Control({ path, limits, log, answers: all });
   const guests = new Guests(limits);
   const exposition = new Exposition(status, limits.scrapeMs, guests.ends);

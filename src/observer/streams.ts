@@ -4,22 +4,20 @@
  * Bound: theirs. A trace shows what devices say: it needs the token, whoever may read the rest.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { parseDuration, parseWhole } from '../base/units.ts';
 import { ChannelError } from '../node/channel.ts';
-import type { TraceEnd } from '../node/traceEntry.ts';
+import { TRACE_DEFAULTS, type TraceEnd } from '../node/traceEntry.ts';
+import { guestOf, onApiError } from './api.ts';
 import { EventStream, type StreamGuests, sentEvent } from './eventStream.ts';
 import { LiveStream } from './liveStream.ts';
 import type { Watches } from './watchQuestions.ts';
 
-const FOR = '5m';
-const MAX = '10000';
-/** Why a trace is refused, as HTTP says it. */
-const CODES: Readonly<Record<string, number>> = { bad: 400, busy: 429 };
+const TOO_MANY = 429;
 
 interface Asked {
   readonly Params: { readonly device: string };
-  readonly Querystring: Readonly<Record<string, string>>;
+  readonly Querystring: Readonly<Record<string, string | readonly string[]>>;
 }
 
 export interface Streams {
@@ -35,29 +33,22 @@ export function addStreams(
 ): Streams {
   const feed = new LiveStream(live, guests);
   const tracing = new Set<EventStream>();
-  admin.get('/api/v1/stream', (request, reply) => {
+  // No HEAD: what goes on has no end without its body.
+  admin.get('/api/v1/stream', { exposeHeadRoute: false }, (request, reply) => {
     reply.hijack();
     feed.begin(request.raw, reply.raw);
   });
   admin.get<Asked>(
     '/api/v1/links/:device/trace',
-    { config: { needsToken: true } },
-    async ({ raw, params, query, socket }, reply) => {
-      const sink = new StreamSink(raw, reply.raw, guests);
-      try {
-        const [answer, leave] = await traces.begin(
-          questionOf(params.device, query),
-          sink,
-          `http ${socket.remoteAddress} ${socket.remotePort}`,
-        );
-        reply.hijack();
-        const stream = sink.begin(answer, leave);
-        tracing.add(stream);
-        void stream.ended.then(() => tracing.delete(stream));
-      } catch (error) {
-        if (!(error instanceof ChannelError)) throw error;
-        return reply.code(CODES[error.why] ?? 503).send({ error: error.message });
-      }
+    { config: { needsToken: true }, exposeHeadRoute: false, errorHandler: onRefused },
+    async (request, reply) => {
+      const sink = new StreamSink(request.raw, reply.raw, guests);
+      const question = questionOf(request.params.device, request.query);
+      const [answer, leave] = await traces.begin(question, sink, guestOf(request));
+      reply.hijack();
+      const stream = sink.begin(answer, leave);
+      tracing.add(stream);
+      void stream.ended.then(() => tracing.delete(stream));
     },
   );
   return {
@@ -67,10 +58,21 @@ export function addStreams(
   };
 }
 
-/** NodeTraces checks it. */
+/** As all questions; but that there are enough traces is for who asks to mend. */
+function onRefused(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (!(error instanceof ChannelError) || error.why !== 'busy') {
+    return onApiError(error, request, reply);
+  }
+  return reply.code(TOO_MANY).send({ error: error.message });
+}
+
+/** NodeTraces checks it. Throws a ChannelError. */
 function questionOf(device: string, query: Asked['Querystring']): unknown {
-  const { payloads = '', for: forText = FOR, max = MAX } = query;
-  const isAsked = ['1', 'true', ''].includes(payloads) && 'payloads' in query;
+  const { payloads = '', for: forText, max } = { ...TRACE_DEFAULTS, ...query };
+  if (typeof forText !== 'string' || typeof max !== 'string') {
+    throw new ChannelError('bad', 'for and max are each given once');
+  }
+  const isAsked = 'payloads' in query && ['1', 'true', ''].some((one) => one === payloads);
   return { device, payloads: isAsked, forMs: parseDuration(forText), max: parseWhole(max) };
 }
 

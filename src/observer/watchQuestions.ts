@@ -13,19 +13,22 @@ export interface Watches {
   readonly live: Pick<Live, 'read'>;
 }
 
-/** Node does not say which process is at the other end; its user or root, by the file's mode. */
-const WHO = 'control.sock';
-
-export function watchQuestions({ traces, live }: Watches): AnswersByKind {
+/** All asked by the same one. */
+export function watchQuestions({ traces, live }: Watches, who: string): AnswersByKind {
   return {
     live: () => live.read(),
     trace: async (body: unknown, asker: Asker) => {
+      const ended = Promise.withResolvers<void>();
       const sink = {
         take: (entries: readonly string[]) => asker.notify('trace', { entries }),
-        end: (end: TraceEnd) => asker.say('traced', end),
+        end: (end: TraceEnd) => {
+          asker.say('traced', end);
+          ended.resolve();
+        },
       };
-      const [answer, leave] = await traces.begin(body, sink, WHO);
-      asker.whenClosed(leave);
+      const [answer, leave] = await traces.begin(body, sink, who);
+      // It may have ended before all acceptors were told.
+      void ended.promise.then(asker.whenClosed(leave));
       return answer;
     },
   };

@@ -5,13 +5,10 @@
  */
 import type { Answers } from '../broker/answers.ts';
 import type { Publisher } from '../broker/publisher.ts';
-import type { Degraded, Reported } from '../node/report.ts';
+import { type Degraded, OWED_MS, type Reported } from '../node/report.ts';
 import type { AuthServer } from './auth/authServer.ts';
 import type { BatchLoop } from './batchLoop.ts';
 import type { RegistrarBroker } from './registrarBroker.ts';
-
-/** A broker that confirms nothing for so long is not merely slow. */
-const OWED_MS = 3_000;
 
 export interface RegistrarHealthParts {
   readonly loop: BatchLoop;

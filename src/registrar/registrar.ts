@@ -19,6 +19,7 @@ import { Publisher } from '../broker/publisher.ts';
 import { names } from '../broker/topology.ts';
 import { within } from '../node/drain.ts';
 import {
+  liveChildren,
   type NodeMessage,
   type RunningChild,
   registrarSocket,
@@ -274,11 +275,12 @@ class Registrar implements RunningChild {
 
   // The child.
 
-  onNode({ children, successions }: NodeMessage): void {
-    const live = children.flatMap(({ role, incarnation }) =>
-      role === 'acceptor' && incarnation !== undefined ? [incarnation] : [],
+  onNode(node: NodeMessage): void {
+    const live = liveChildren(node, 'acceptor');
+    this.#recorder.onNode(
+      live.map(({ incarnation }) => incarnation),
+      node.successions,
     );
-    this.#recorder.onNode(live, successions);
     this.#server.makeRoom();
     this.#loop.wake();
   }

@@ -2,9 +2,9 @@
  * CrashReports: tells --on-crash of each crash: one JSON object on the standard input of a command
  * of the operator's, for an exception tracker.
  * From: supervisor.ts, with each crash that it has seen.  To: `sh -c COMMAND`; the log.
- * Bound: `crashReportsMax` commands at once, `crashReportMs` each, then SIGKILL. A crash beyond
- * that is counted, and the next report has the count. Nothing waits for a command but the end of
- * the node, which is what the last report is about.
+ * Bound: `crashReportsMax` commands at once, `crashReportMs` each, then SIGKILL, also to what they
+ * have left behind. A crash beyond that is counted, and the next report has the count. Nothing
+ * waits for a command but the end of the node, which is what the last report is about.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { hostname } from 'node:os';
@@ -112,38 +112,56 @@ export class CrashReports {
   }
 
   #run(text: string, child: string): void {
-    // In a group of its own: Ctrl-C is not for it, and what it starts ends with it.
-    const command = spawn('/bin/sh', ['-c', this.#command], {
+    const failed = (fields: object) =>
+      this.#log.warn({ child, ...fields }, 'crash not reported: the command failed');
+    let command: ChildProcess;
+    try {
+      command = this.#spawn();
+    } catch (err) {
+      // Most of what can be wrong comes as an event; no memory, and too long a command, do not.
+      failed({ err });
+      return;
+    }
+    const { stdin, stderr } = command;
+    let errors = '';
+    stderr?.on('data', (chunk) => {
+      if (errors.length < STDERR_CHARS_MAX) errors += String(chunk).slice(0, STDERR_CHARS_MAX);
+    });
+    // It need not read; and without a file left there is no pipe.
+    stdin?.on('error', () => {});
+    stderr?.on('error', () => {});
+    stdin?.end(text);
+    const timer = setTimeout(() => this.#kill(command), this.#ms);
+    this.#running.set(command, timer);
+    command.on('error', (err) => {
+      failed({ err });
+      this.#forget(command);
+    });
+    command.on('exit', (code, signal) => {
+      if (code === 0) this.#log.info({ child }, 'crash reported');
+      else failed({ code, signal, ...(errors === '' ? {} : { stderr: errors.trim() }) });
+    });
+    // What it has started may hold its stderr still: it has a place until that has ended too.
+    command.on('close', () => this.#forget(command));
+  }
+
+  /** In a group of its own: Ctrl-C is not for it, and what it starts ends with it. */
+  #spawn(): ChildProcess {
+    return spawn('/bin/sh', ['-c', this.#command], {
       stdio: ['pipe', 'ignore', 'pipe'],
       detached: true,
       env: childEnvironment(),
     });
-    let errors = '';
-    command.stderr.on('data', (chunk) => {
-      if (errors.length < STDERR_CHARS_MAX) errors += String(chunk).slice(0, STDERR_CHARS_MAX);
-    });
-    // It need not read.
-    command.stdin.on('error', () => {});
-    command.stderr.on('error', () => {});
-    command.stdin.end(text);
-    this.#running.set(
-      command,
-      setTimeout(() => this.#kill(command), this.#ms),
-    );
-    const onEnd = (fields: object, isDone: boolean) => {
-      clearTimeout(this.#running.get(command));
-      if (!this.#running.delete(command)) return;
-      const stderr = errors === '' ? {} : { stderr: errors.trim() };
-      if (isDone) this.#log.info({ child }, 'crash reported');
-      else
-        this.#log.warn({ child, ...fields, ...stderr }, 'crash not reported: the command failed');
-      if (this.#running.size === 0) this.#onIdle?.();
-    };
-    command.on('error', (error) => onEnd({ err: error }, false));
-    command.on('exit', (code, signal) => onEnd({ code, signal }, code === 0));
   }
 
-  #kill({ pid }: ChildProcess): void {
+  #forget(command: ChildProcess): void {
+    clearTimeout(this.#running.get(command));
+    if (this.#running.delete(command) && this.#running.size === 0) this.#onIdle?.();
+  }
+
+  #kill({ pid, stderr }: ChildProcess): void {
+    // Whoever has left the group is no longer waited for.
+    stderr?.destroy();
     try {
       if (pid !== undefined) process.kill(-pid, 'SIGKILL');
     } catch {

@@ -37,13 +37,17 @@ export class KeptFiles {
 
   #keep(listener: ListenerConfig): string | undefined {
     const now = this.#wall();
+    const before = this.#good.get(listener.name)?.texts;
     const texts: Record<string, string> = {};
+    let isKnown = before !== undefined;
     const remember = (path: string, read: () => string): string => {
-      texts[path] = read();
-      return texts[path];
+      const text = read();
+      texts[path] = text;
+      isKnown &&= before?.[path] === text;
+      return text;
     };
     try {
-      readFiles(listener, now, { via: remember });
+      readFiles(listener, now, { via: remember, isProved: () => isKnown });
     } catch (error) {
       if (error instanceof StartError) return error.message;
       throw error;

@@ -67,12 +67,18 @@ export class Systemd {
   #tell(...words: readonly string[]): ChildProcess | undefined {
     if (!this.#isThere) return undefined;
     const options = { timeout: NOTIFY_MS, killSignal: 'SIGKILL' } as const;
-    const child = execFile('systemd-notify', words, options, (error) => {
-      if (error) this.#complain(error);
-    });
-    // It ends by itself: the node's end does not wait for it.
-    child.unref();
-    return child;
+    try {
+      const child = execFile('systemd-notify', words, options, (error) => {
+        if (error) this.#complain(error);
+      });
+      // It ends by itself: the node's end does not wait for it.
+      child.unref();
+      return child;
+    } catch (error) {
+      // No memory: the next word may find some.
+      this.#complain(error as Error);
+      return undefined;
+    }
   }
 
   /** Once: the same would be said again and again. */

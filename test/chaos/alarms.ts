@@ -26,6 +26,8 @@ const OWED_MS = 3_000;
 /** Due to the machine and to what else it does, never to a fault; and they take their time. */
 export const ANYWHERE: readonly string[] = ['loop-lagging', 'memory-high'];
 const LOST: Expected = { must: ['broker-away'], afterMs: 1_000, may: ['broker-blocking'] };
+/** First it owes confirms, and after some heartbeats it is away. */
+const SILENT: Expected = { must: ['broker-blocking', 'broker-away'], afterMs: OWED_MS, may: [] };
 const OF_NODE: Expected = { must: [], afterMs: 0, may: ['broker-away', 'broker-blocking'] };
 const NONE: Expected = { must: [], afterMs: 0, may: [] };
 
@@ -35,11 +37,8 @@ function expectedOf(name: string, limits: AlarmLimits): Expected {
   const silent = 3 * limits.reportMs + limits.alarmRaiseMs;
   const table: Readonly<Record<string, Expected>> = {
     'kill -9 the broker, start it again': LOST,
-    // First it owes confirms, and after some heartbeats it is away.
-    'SIGSTOP the broker': { must: ['broker-blocking', 'broker-away'], afterMs: OWED_MS, may: [] },
-    'TCP to the broker cut without FIN': {
-      ...{ must: ['broker-blocking', 'broker-away'], afterMs: OWED_MS, may: [] },
-    },
+    'SIGSTOP the broker': SILENT,
+    'TCP to the broker cut without FIN': SILENT,
     'memory alarm at the broker': { must: ['broker-blocking'], afterMs: 1_000, may: [] },
     'SIGSTOP the registrar': { must: ['process-failing'], afterMs: silent, may: [] },
     // Several within two minutes; and who starts has no broker yet.

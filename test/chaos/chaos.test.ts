@@ -5,12 +5,20 @@
  */
 import { randomInt } from 'node:crypto';
 import t from 'tap';
-import { chaos } from './chaos.ts';
+import { Random } from '../../loadgen/plan/random.ts';
+import { chaos, inRandomOrder } from './chaos.ts';
 import { FAULTS } from './faults.ts';
 import { writeTable } from './table.ts';
 
 const LONG = ['kill -9 the broker, start it again', 'memory alarm at the broker'];
 const seed = Number(process.env.SEED || randomInt(2 ** 31));
+
+t.test('chaos: what comes first takes no other’s place', async (t) => {
+  const order = inRandomOrder(['a', 'b', 'c'], new Random(seed), ['b', 'b']);
+  const names = Array.from({ length: 5 }, () => order.next().value);
+  t.same(names.slice(0, 2), ['b', 'b']);
+  t.same(names.slice(2).toSorted(), ['a', 'b', 'c']);
+});
 
 t.test(`chaos: every promise is kept through faults (SEED=${seed})`, async (t) => {
   const faults = Object.fromEntries(

@@ -63,8 +63,13 @@ export interface Outcome {
 
 const HEAL_MS = 60_000;
 
-/** The names of `faults`, all of them before one comes again, in an order that `random` makes. */
-export function* inRandomOrder(names: readonly string[], random: Random): Generator<string> {
+/** `first`, then `names`, all of them before one comes again, in an order that `random` makes. */
+export function* inRandomOrder(
+  names: readonly string[],
+  random: Random,
+  first: readonly string[] = [],
+): Generator<string> {
+  yield* first;
   for (;;) {
     const left = [...names];
     while (left.length > 0) yield left.splice(random.below(left.length), 1)[0] as string;
@@ -148,9 +153,7 @@ async function runFaults(
 ): Promise<Named[]> {
   const random = new Random(plan.seed);
   const spans: Named[] = [];
-  const first = [...(plan.first ?? [])];
-  for (const chance of inRandomOrder(Object.keys(plan.faults), random)) {
-    const name = first.shift() ?? chance;
+  for (const name of inRandomOrder(Object.keys(plan.faults), random, plan.first)) {
     const from = Date.now();
     if (from - begin >= plan.durationMs) break;
     const at = ((from - begin) / 1_000).toFixed(0).padStart(4);

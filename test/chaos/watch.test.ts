@@ -22,13 +22,14 @@ function watching(t: Test): Watch {
 t.test('watch: a gauge at its limit is within it, one above is a breach, told once', async (t) => {
   const watch = watching(t);
 
-  watch.judge(page({ confirms_waiting: 100 }));
+  watch.judge(page({ confirms_waiting: 200 }));
   t.same(watch.breaches, []);
-  watch.judge(page({ confirms_waiting: 101 }));
-  watch.judge(page({ confirms_waiting: 102 }));
+  watch.judge(page({ confirms_waiting: 201 }));
+  watch.judge(page({ confirms_waiting: 202 }));
 
-  t.same(watch.breaches, ['confirms_waiting was 101, above publishWindowMax (100)']);
-  t.match(watch.highest, [{ gauge: 'confirms_waiting', value: 102, most: 100 }]);
+  const limit = 'publishWindowMax of EVENTs and of REQUESTs';
+  t.same(watch.breaches, [`confirms_waiting was 201, above ${limit} (200)`]);
+  t.match(watch.highest, [{ gauge: 'confirms_waiting', value: 202, most: 200 }]);
 });
 
 t.test('watch: what is bounded per link is judged by the links there are', async (t) => {

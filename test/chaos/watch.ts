@@ -18,17 +18,20 @@ interface Rule {
 
 const links = (gauges: Gauges) => gauges.get('links') ?? 0;
 
+/** EVENTs and REQUESTs have a window each, and one gauge. */
+const KINDS = 2;
+
 /** Of one acceptor each. */
 const RULES: readonly Rule[] = [
   {
     gauge: 'confirms_waiting',
-    limit: 'publishWindowMax',
-    most: (limits) => limits.publishWindowMax,
+    limit: 'publishWindowMax of EVENTs and of REQUESTs',
+    most: (limits) => KINDS * limits.publishWindowMax,
   },
   {
     gauge: 'confirms_waiting_bytes',
-    limit: 'publishWindowBytes and one frame',
-    most: (limits) => limits.publishWindowBytes + limits.frameBytesMax,
+    limit: 'publishWindowBytes and one frame of each',
+    most: (limits) => KINDS * (limits.publishWindowBytes + limits.frameBytesMax),
   },
   {
     gauge: 'requests_open',

@@ -252,6 +252,34 @@ t.test(
   },
 );
 
+t.test(
+  'channel: answers that are not read keep back no report, and reports not each other',
+  async (t) => {
+    const limits = { questionBytesMax: 65_536, answersUnreadBytes: 131_072, questionMs: 50 };
+    const { peer, socket, channel } = await overSocket(t, {}, { ...limits, questionsMax: 10_000 });
+    const reports: unknown[] = [];
+    channelOn(peer, { notices: { report: (body) => reports.push(body) } });
+    peer.pause();
+    await Promise.all(
+      Array.from({ length: 200 }, () => whyOf(channel.ask('q', 'x'.repeat(10_000)))),
+    );
+    t.notOk(channel.notify('n', 1), 'much is not read');
+
+    const told = [1, 2, 3].map((count) => channel.keepTelling('report', count));
+
+    t.same(told, [true, false, false], 'one waits, of each kind');
+    t.ok(channel.keepTelling('other', 1));
+    t.ok(socket.writableLength <= 131_072 + 100);
+    peer.resume();
+    await waitFor('the report', () => reports.length > 0);
+    await waitFor('room for the next', () => channel.keepTelling('report', 4));
+    await waitFor('the next', () => reports.length > 1);
+    t.same(reports, [1, 4]);
+    channel.close();
+    t.notOk(channel.keepTelling('report', 5));
+  },
+);
+
 t.test('channel: the end of the stream ends what is open, and later questions', async (t) => {
   const never = Promise.withResolvers<void>();
   const { peer, channel } = await overSocket(t, { answers: { never: () => never.promise } }, {});

@@ -129,7 +129,8 @@ on('TCP', 'questions that are none are refused, each by one sentence', {}, async
 t.test('ended links: two rings, newest first, none twice over pages', async (t) => {
   let us = 1_000_000;
   const clock = { now: () => us / 1_000, us: () => us, wall: () => us / 1_000 };
-  const ended = new EndedLinks({ acceptor: 1, size: 8, clock });
+  const walk = new LinkWalk({ lateMs: 500 });
+  const ended = new EndedLinks({ acceptor: 1, size: 8, clock, walk });
   const end = (deviceId: string, origin: object | undefined = { listener: { name: 'in' } }) => {
     const link = { id: `c${us}`, deviceId, origin, peer: '192.0.2.1:4', acceptedUs: us - 5_000 };
     ended.onEnd(link as unknown as Endpoint, 'peer-fin', undefined);
@@ -143,7 +144,7 @@ t.test('ended links: two rings, newest first, none twice over pages', async (t) 
 
   const rows = [];
   for (let before: number | undefined; ; ) {
-    const page: ClosedFacts[] = ended.page({ before, limit: 3, conditions: [] });
+    const page: ClosedFacts[] = await ended.page({ before, limit: 3, conditions: [] });
     rows.push(...page);
     if (page.length < 3) break;
     before = page.at(-1)?.order;
@@ -155,10 +156,44 @@ t.test('ended links: two rings, newest first, none twice over pages', async (t) 
   );
   t.match(rows[2], { durationMs: 5, isProved: true, acceptor: 1, listener: 'in' });
   const all = { before: undefined, limit: 9, conditions: [] };
-  t.match(ended.groups('peer', all), [
+  t.match(await ended.groups('peer', all), [
     { key: '192.0.2.1', ends: 8 },
     { key: '[2001:db8::1]', ends: 2, reason: 'tls-handshake' },
   ]);
+});
+
+t.test('ended links are looked at in turns, while others end', async (t) => {
+  let us = 0;
+  const clock = { now: () => us / 1_000, us: () => us, wall: () => us / 1_000 };
+  let now = 0;
+  const walk = new LinkWalk({ lateMs: 500, now: () => (now += 0.6) });
+  const ended = new EndedLinks({ acceptor: 1, size: 1_000, clock, walk });
+  const end = () => {
+    us += 1;
+    const link = { id: `c${us}`, deviceId: `d${us}`, origin: { listener: { name: 'in' } } };
+    const rest = { peer: '192.0.2.1:4', acceptedUs: us };
+    ended.onEnd({ ...link, ...rest } as unknown as Endpoint, 'peer-fin', undefined);
+  };
+  for (let count = 0; count < 1_500; count += 1) end();
+
+  let turns = 0;
+  const others = setInterval(() => {
+    turns += 1;
+    for (let count = 0; count < 100; count += 1) end();
+  }, 0);
+  t.teardown(() => clearInterval(others));
+  const rows = await ended.page({ before: undefined, limit: 10_000, conditions: [] });
+  clearInterval(others);
+
+  const orders = rows.map(({ order }) => order);
+  t.ok(turns > 0, 'others had turns meanwhile');
+  t.equal(orders[0], 1_500, 'as it was when asked');
+  t.same(
+    orders,
+    [...new Set(orders)].sort((a, b) => b - a),
+    'none twice, the newest first',
+  );
+  t.ok(orders.length >= 64 && Math.min(...orders) > 500, 'what was pushed out meanwhile is not');
 });
 
 t.test('walks: one at a time, in turns, and no more wait than are useful', async (t) => {
@@ -179,13 +214,11 @@ t.test('walks: one at a time, in turns, and no more wait than are useful', async
   t.same(turns.slice(-2), ['b254', 'b255']);
   t.same(turns.slice(0, 6), ['a250', 'a251', 'a252', 'a253', 'a254', 'a255']);
 
-  const gate = Promise.withResolvers<void>();
   const stuck = walk.shards(255, () => {
     now += 600;
     return true;
   });
   t.match(await noAnswer(walk.shards(255, () => true)), /^late/);
-  gate.resolve();
   await stuck;
 });
 

@@ -2,10 +2,11 @@
 import { pino } from 'pino';
 import t from 'tap';
 import { type LimitName, makeLimits } from '../../src/base/limits.ts';
-import { ChannelError } from '../../src/node/channel.ts';
+import { type Asker, ChannelError } from '../../src/node/channel.ts';
 import type { NodeMessage } from '../../src/node/ipc.ts';
 import type { Armed, TraceEnd } from '../../src/node/traceEntry.ts';
 import { NodeTraces } from '../../src/observer/nodeTraces.ts';
+import { watchQuestions } from '../../src/observer/watchQuestions.ts';
 import { whyOf } from '../helpers/noAnswer.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
@@ -126,4 +127,30 @@ t.test('tracesMax, bad questions and bad batches are refused, and nothing else i
   ]) {
     t.throws(() => traces.onBatch(body), ChannelError);
   }
+});
+
+t.test('an asker that stays keeps nothing of traces that are over', async (t) => {
+  const { traces, told } = node();
+  const waiting = new Set<() => void>();
+  const ends: unknown[] = [];
+  const asker: Asker = {
+    notify: () => true,
+    say: (_, end) => ends.push(end) > 0,
+    whenClosed: (done) => {
+      waiting.add(done);
+      return () => waiting.delete(done);
+    },
+  };
+  const live = { read: () => Promise.reject(new Error('nobody looks')) };
+  const { trace } = watchQuestions({ traces, live }, 'me');
+
+  await trace?.({ ...QUESTION, max: 1 }, asker);
+  t.equal(waiting.size, 1);
+  traces.onBatch({ id: idOf(told), entries: ['{}'], lost: 0 }, 'a');
+  await waitFor('it forgets', () => waiting.size === 0);
+  t.match(ends, [{ why: 'count' }]);
+
+  await trace?.(QUESTION, asker);
+  for (const done of waiting) done();
+  t.equal(traces.size, 0, 'the other one ends with its asker');
 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { makeConfig } from '../../src/base/config.ts';
 import { makeLimits } from '../../src/base/limits.ts';
+import { ChannelError } from '../../src/node/channel.ts';
 import type { LinkFacts } from '../../src/node/linkFacts.ts';
 import type { LiveAnswer } from '../../src/node/liveAnswer.ts';
 import { makeAdmin } from '../../src/observer/admin.ts';
@@ -34,7 +35,11 @@ t.teardown(() => rmSync(folder, { recursive: true }));
 const file = join(folder, 'token');
 writeFileSync(file, TOKEN, { mode: 0o600 });
 
-const made = { answer: fleet() };
+/** `begin`: what becomes of a trace. */
+const made = {
+  answer: fleet(),
+  begin: (): Promise<unknown> => Promise.reject(new Error('none')),
+};
 
 /** An observer's pages on loopback; `adminHost` is what its guard believes. */
 async function pages(t: Test, adminHost: string): Promise<string> {
@@ -51,9 +56,13 @@ async function pages(t: Test, adminHost: string): Promise<string> {
     guard,
     limits,
   );
-  addApi(admin, { status: () => ({ secret: 'figures' }), blocked: () => ({ rows: [] }) });
+  addApi(admin, {
+    status: () => ({ secret: 'figures' }),
+    blocked: () => ({ rows: [] }),
+    link: () => ({ links: made.answer.hot.rate.slice(0, 1), closed: [], missing: [] }),
+  });
   const live = { read: async () => ({ ...made.answer, at: Date.now() }) };
-  const traces = { begin: () => Promise.reject(new Error('none')) } as unknown as NodeTraces;
+  const traces = { begin: () => made.begin() } as unknown as NodeTraces;
   const streams = addStreams(admin, { live, traces } as never, guests);
   await admin.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(async () => {
@@ -170,6 +179,38 @@ t.test('outside loopback its files are there for all, and no figure is', async (
   t.equal((await fetch(`${root}/api/v1/token`, { headers })).status, 204);
 });
 
+t.test('a trace that does not begin is refused as every question is', async (t) => {
+  const root = await pages(t, '127.0.0.1');
+  const headers = { authorization: `Bearer ${TOKEN}` };
+  const refused = async (refusal: Error) => {
+    made.begin = () => Promise.reject(refusal);
+    const answer = await fetch(`${root}/api/v1/links/a/trace`, { headers });
+    return [answer.status, await answer.json()];
+  };
+
+  t.same(await refused(new ChannelError('bad', 'no id')), [400, { error: 'no id' }]);
+  t.same(await refused(new ChannelError('busy', '8 are on')), [429, { error: '8 are on' }]);
+  t.same(await refused(new ChannelError('late', 'no answer')), [503, { error: 'no answer' }]);
+  t.same(await refused(new Error('a secret')), [500, { error: 'it failed' }]);
+});
+
+t.test('a stream that is asked for wrongly begins none, and is told why', async (t) => {
+  const root = await pages(t, '127.0.0.1');
+  const headers = { authorization: `Bearer ${TOKEN}` };
+
+  for (const query of ['for=1s&for=2s', 'max=1&max=2']) {
+    const answer = await fetch(`${root}/api/v1/links/a/trace?${query}`, { headers });
+    t.equal(answer.status, 400);
+    t.match(await answer.json(), { error: /^for and max are each given once$/ });
+  }
+  // Whoever asks for the head alone would hold a stream that nobody reads.
+  for (const path of ['/api/v1/stream', '/api/v1/links/a/trace']) {
+    t.equal((await fetch(root + path, { method: 'HEAD', headers })).status, 404, path);
+  }
+  t.match(await (await fetch(`${root}/api/v1/links/%zz`)).json(), { error: /is not a valid url/ });
+  t.match(await (await fetch(`${root}/none`)).json(), { error: 'there is no such path' });
+});
+
 /** Contrast of each text with what is behind it: those below what WCAG AA asks for. */
 const PALE = `(() => {
   const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
@@ -256,6 +297,29 @@ t.test('in a browser: locked, then all it shows is text', { skip: noBrowser }, a
       t.same(await browser.evaluate(PALE), [], `${width} ${scroll}: all can be read`);
     }
   }
+
+  const armed = Promise.withResolvers<unknown>();
+  const traces = { begun: 0, left: 0 };
+  made.begin = () => {
+    traces.begun += 1;
+    return armed.promise;
+  };
+  const click = (words: string) =>
+    browser.evaluate(`[...document.querySelectorAll('#device button')]
+      .find((one) => one.textContent === '${words}').click()`);
+  await browser.evaluate(`document.dispatchEvent(new CustomEvent('open-device', { detail: 'a' }))`);
+  await click('Start');
+  await waitFor('that it is asked for', () => traces.begun === 1);
+  await click('Stop');
+  await waitFor('its end', async () => /Stopped\./.test(await text('device')));
+  await click('Start');
+  await waitFor('another one', () => traces.begun === 2);
+  await click('Close');
+  const leave = () => {
+    traces.left += 1;
+  };
+  armed.resolve([{ armed: [1], unarmed: [], connected: [] }, leave]);
+  await waitFor('that nobody reads them', () => traces.left === 2);
 
   await browser.evaluate(`document.getElementById('token').click()`);
   await waitFor('that it is locked again', () => seen('locked'));

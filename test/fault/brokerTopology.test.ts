@@ -1,22 +1,20 @@
 /** The topology is deleted under a serving node: each part comes back by itself. */
-import { randomUUID } from 'node:crypto';
 import t, { type Test } from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Backend, echo } from '../helpers/fakes/backend.ts';
 import { Device, event, request } from '../helpers/fakes/device.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const EXPIRES_MS = 1_000;
 
-const broker = await findBroker();
-const prefix = `test-${randomUUID()}`;
-const at = names(prefix);
-const server = await Server.start({
-  amqp: broker.url,
+const {
+  broker,
   prefix,
+  server,
+  backend: operator,
+} = await startNode(t, {
   acceptors: 1,
   limits: {
     topologyMs: 1_000,
@@ -27,13 +25,7 @@ const server = await Server.start({
     childSilenceMs: 60_000,
   },
 });
-const operator = await Backend.connect(broker.url);
-t.teardown(async () => {
-  await server.stop();
-  await operator.close();
-  await forgetTopology(broker.url, prefix);
-  await broker.stop();
-});
+const at = names(prefix);
 
 async function open(t: Test, deviceId: string): Promise<Device> {
   const device = await Device.open(server.port, deviceId);

@@ -2,34 +2,21 @@
  * Greedy devices beside a healthy one, in a real node whose links may hold little together: who
  * holds most is closed with `memory-full`, the process goes on, and the healthy link feels nothing.
  */
-import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
+import { echo } from '../helpers/fakes/backend.ts';
 import { Device, event, request } from '../helpers/fakes/device.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { startNode } from '../helpers/processes/node.ts';
 
 const KiB = 1_024;
 const MiB = 1_024 * KiB;
 const GREEDY = 24;
 
-const broker = await findBroker();
-const prefix = `test-${randomUUID()}`;
-const backend = await Backend.connect(broker.url);
-const server = await Server.start({
-  amqp: broker.url,
-  prefix,
+const { prefix, server, backend } = await startNode(t, {
   acceptors: 1,
   limits: { linksBytesMax: MiB },
-});
-t.teardown(async () => {
-  await server.stop();
-  await backend.close();
-  await forgetTopology(broker.url, prefix);
-  await broker.stop();
 });
 await backend.on(names(prefix).requests, '#', echo);
 const healthy = await Device.open(server.port, 'healthy');

@@ -1,5 +1,4 @@
 /** Devices that are kept out of a real node: at once, over every restart, and let in again. */
-import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,19 +6,21 @@ import { DatabaseSync } from 'node:sqlite';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import t, { type Test } from 'tap';
 import { makeToken, newGroupKey, readGroupKeys } from '../../src/base/deviceKeys.ts';
-import { makeLimits } from '../../src/base/limits.ts';
-import { askNode } from '../../src/cli/askNode.ts';
 import { SqliteFile } from '../../src/registrar/store/sqliteFile.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Commander } from '../helpers/fakes/commander.ts';
 import { Device, END, hello } from '../helpers/fakes/device.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { Authority } from '../helpers/processes/authority.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
-import { Cli } from '../helpers/processes/cli.ts';
+import { type Printed, runOwsla } from '../helpers/processes/cli.ts';
+import {
+  askOnce,
+  type NodeOptions,
+  type StartedNode,
+  startNode,
+} from '../helpers/processes/node.ts';
 import { serve } from '../helpers/processes/serve.ts';
-import { Server, type ServerOptions } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** What the contract promises. */
@@ -34,47 +35,23 @@ function folder(t: Test): string {
   return made;
 }
 
-interface Node {
-  readonly server: Server;
-  readonly prefix: string;
-  readonly runDir: string;
-}
+const start = (t: Test, options: NodeOptions = {}): Promise<StartedNode> =>
+  startNode(t, { broker, ...options });
 
-async function start(t: Test, more: Partial<ServerOptions> = {}): Promise<Node> {
-  const prefix = more.prefix ?? `test-${randomUUID()}`;
-  const runDir = join(folder(t), 'run');
-  const flags = ['--run-dir', runDir, ...(more.flags ?? [])];
-  const server = await Server.start({ amqp: broker.url, acceptors: 2, ...more, prefix, flags });
-  t.teardown(async () => {
-    await server.stop();
-    await forgetTopology(broker.url, prefix);
-  });
-  return { server, prefix, runDir };
-}
-
-async function subscribe(t: Test, { prefix }: Node): Promise<Subscriber> {
+async function subscribe(t: Test, { prefix }: StartedNode): Promise<Subscriber> {
   const subscriber = await Subscriber.start(broker.url, prefix);
   t.teardown(() => subscriber.close());
   return subscriber;
 }
 
 /** Ask as the command does, without the start of a process. */
-function ask({ runDir }: Node, kind: string, device?: string): Promise<unknown> {
+function ask({ runDir }: StartedNode, kind: string, device?: string): Promise<unknown> {
   const question = { device, note: '', after: '' };
-  return askNode({ runDir, limits: makeLimits() }, (asking) => asking(kind, question));
+  return askOnce(runDir, kind, question);
 }
 
-interface Told {
-  readonly code: number | null;
-  readonly lines: readonly string[];
-  readonly err: string;
-}
-
-async function owsla(runDir: string, command: string, ...args: string[]): Promise<Told> {
-  const cli = new Cli([command, '--run-dir', runDir, ...args]);
-  const { code } = await cli.exited;
-  const lines = cli.lines.map((line) => line.msg ?? JSON.stringify(line));
-  return { code, lines, err: cli.stderr };
+function owsla(runDir: string, command: string, ...args: string[]): Promise<Printed> {
+  return runOwsla([command, '--run-dir', runDir, ...args]);
 }
 
 /** What a device hears first, or that its link ended without a word. */
@@ -106,7 +83,7 @@ t.test('owsla block, blocked, unblock: what they do, print, log, and their codes
   const other = await Device.open(server.port, 'other');
 
   const done = await owsla(runDir, 'block', '--note', 'stolen\nin Pune', '--', '-17');
-  t.same([done.code, done.lines], [0, ['-17 is blocked']], done.err);
+  t.same([done.code, done.lines], [0, ['-17 is blocked']], done.stderr);
   t.match(await device.expect(TYPE.BYE), { reason: 'blocked', retryAfter: undefined });
   t.equal(await device.next(), END);
   t.same(await tries(server.port, '-17'), ['blocked']);
@@ -147,14 +124,16 @@ t.test('what owsla block cannot do is one sentence, and nothing is blocked', asy
     [['not a device'], 64, /a device id is 1 to 64/],
     [['a', '--note', 'x'.repeat(201)], 64, /--note takes at most 200 characters/],
   ] as const) {
-    t.match(await owsla(runDir, 'block', ...args), { code, err: sentence, lines: [] });
+    t.match(await owsla(runDir, 'block', ...args), { code, stderr: sentence, lines: [] });
   }
   for (const question of [null, 7, {}, { device: 'a b' }, { device: 'a', note: 7 }]) {
-    const asked = askNode({ runDir, limits: makeLimits() }, (asking) => asking('block', question));
-    await t.rejects(asked, { exitCode: 69, message: / refuses: / });
+    await t.rejects(askOnce(runDir, 'block', question), { exitCode: 69, message: / refuses: / });
   }
   t.match(await ask(node, 'blocked'), { rows: [{ device: 'first' }], isMore: false });
-  t.match(await owsla(join(runDir, 'not'), 'block', 'a'), { code: 69, err: /no node answers at/ });
+  t.match(await owsla(join(runDir, 'not'), 'block', 'a'), {
+    code: 69,
+    stderr: /no node answers at/,
+  });
 });
 
 t.test('a device that reads nothing is out as quickly, its outbox full', async (t) => {
@@ -275,7 +254,7 @@ t.test('who is late is said: an acceptor without a list, or stopped; the registr
 
   const acceptor = server.childPid('acceptor 2');
   process.kill(acceptor, 'SIGSTOP');
-  let told: Told | undefined;
+  let told: Printed | undefined;
   await waitFor('an answer in time', async () => {
     told = await owsla(node.runDir, 'block', 'door-20');
     return told.code !== 69;
@@ -313,7 +292,7 @@ function blockedFolder(t: Test, count: number): string {
 t.test('a list of 100,000 devices is printed whole, and slows no WELCOME', async (t) => {
   const many = await start(t, { flags: ['--data-dir', blockedFolder(t, 100_000)] });
   const none = await start(t);
-  const tookMs = async ({ server }: Node, at: number) => {
+  const tookMs = async ({ server }: StartedNode, at: number) => {
     const since = performance.now();
     const device = await Device.open(server.port, `door-${at}`);
     device.close();
@@ -332,8 +311,8 @@ t.test('a list of 100,000 devices is printed whole, and slows no WELCOME', async
   for (const at of [0, 5_000, 99_999]) {
     t.same(await tries(many.server.port, `stolen-${at}`), ['blocked']);
   }
-  const { lines, err } = await owsla(many.runDir, 'blocked');
-  t.equal(new Set(lines).size, 100_000, err);
+  const { lines, stderr } = await owsla(many.runDir, 'blocked');
+  t.equal(new Set(lines).size, 100_000, stderr);
   const refused = owsla(many.runDir, 'block', 'one-more');
-  t.match(await refused, { code: 69, err: /the block list is full/ });
+  t.match(await refused, { code: 69, stderr: /the block list is full/ });
 });

@@ -4,26 +4,13 @@ import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
+import { echo } from '../helpers/fakes/backend.ts';
 import { Device, event, hello, request } from '../helpers/fakes/device.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
-import { Server } from '../helpers/processes/server.ts';
-import { addUsers } from '../helpers/processes/users.ts';
+import { startNode } from '../helpers/processes/node.ts';
 
-const broker = await findBroker();
-const prefix = `test-${randomUUID()}`;
+const limits = { requestMs: 1_500 };
+const { prefix, server, backend } = await startNode(t, { hasUsers: true, limits });
 const at = names(prefix);
-// Both sides have the permissions of docs/amqp.md and no more.
-const users = await addUsers(broker, prefix);
-const server = await Server.start({ amqp: users.owsla, prefix, limits: { requestMs: 1_500 } });
-const backend = await Backend.connect(users.backend);
-t.teardown(async () => {
-  await server.stop();
-  await backend.close();
-  await forgetTopology(broker.url, prefix);
-  await users.remove();
-  await broker.stop();
-});
 
 t.test('an EVENT reaches the events exchange with the properties of the contract', async (t) => {
   const got = Promise.withResolvers<ConsumeMessage>();

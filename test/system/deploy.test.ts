@@ -17,12 +17,10 @@ import { makeConfig } from '../../src/base/config.ts';
 import type { Logger } from '../../src/base/log.ts';
 import { isNewEnough } from '../../src/base/runtime.ts';
 import { Systemd } from '../../src/supervisor/systemd.ts';
-import { forgetTopology } from '../helpers/fakes/backend.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
 import { cleanEnvironment } from '../helpers/processes/environment.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { NotifySocket } from '../helpers/processes/notifySocket.ts';
 import { at, noSystemd } from '../helpers/processes/programs.ts';
-import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ot-'));
@@ -63,18 +61,11 @@ t.test(
   'what systemd hears: ready, then again and again well, then stopping',
   { skip: noSystemd },
   async (t) => {
-    const broker = await findBroker();
-    const prefix = `deploy-${process.pid}`;
     const socket = await NotifySocket.open(folder);
+    t.teardown(() => socket.close());
     const env = { NOTIFY_SOCKET: socket.path, WATCHDOG_USEC: '600000' };
     const limits = { heartbeatChildMs: 100 };
-    const server = await Server.start({ amqp: broker.url, prefix, acceptors: 1, limits, env });
-    t.teardown(async () => {
-      await server.stop();
-      await socket.close();
-      await forgetTopology(broker.url, prefix);
-      await broker.stop();
-    });
+    const { server } = await startNode(t, { acceptors: 1, limits, env });
 
     await socket.hears(/^READY=1$/m);
     await socket.hears(/WATCHDOG=1 STATUS=owsla supervisor :\d+ up=1\/1.*\n(?:.*\n)*WATCHDOG=1/);

@@ -1,15 +1,12 @@
 /** examples/device-tls.c, by mbed TLS, against a real node: certificate, pre-shared key, token. */
 import { execFileSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import t from 'tap';
 import { devicePskKey, newGroupKey, readGroupKeys } from '../../src/base/deviceKeys.ts';
-import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Authority } from '../helpers/processes/authority.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
 import { Command } from '../helpers/processes/command.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { at, noMbedtls, noOpenssl } from '../helpers/processes/programs.ts';
-import { Server } from '../helpers/processes/server.ts';
 
 const LIBRARIES = ['-lmbedtls', '-lmbedx509', '-lmbedcrypto'];
 const STRICT = [
@@ -22,9 +19,8 @@ const STRICT = [
 ];
 
 t.test('device-tls.c', { skip: noMbedtls || noOpenssl }, async (t) => {
-  const broker = await findBroker();
-  const prefix = `test-${randomUUID()}`;
   const authority = new Authority();
+  t.teardown(() => authority.remove());
   const served = authority.issue('localhost', { san: 'DNS:localhost' });
   const own = authority.issue('door-1', { san: 'URI:urn:device:door-1' });
   const keys = authority.at('keys.yaml');
@@ -38,13 +34,7 @@ t.test('device-tls.c', { skip: noMbedtls || noOpenssl }, async (t) => {
   const listener = { name: 'tls', port: 0, auth: ['cert', 'psk', 'key'], keys, tls };
   const files = { 'tls-cert': served.certFile, 'tls-key': served.keyFile };
   writeFileSync(config, JSON.stringify({ ...files, listeners: [listener] }));
-  const server = await Server.start({ amqp: broker.url, prefix, flags: ['--config', config] });
-  t.teardown(async () => {
-    await server.stop();
-    await forgetTopology(broker.url, prefix);
-    await broker.stop();
-    authority.remove();
-  });
+  const { server } = await startNode(t, { flags: ['--config', config] });
   const program = authority.at('device-tls');
   execFileSync('cc', [...STRICT, '-o', program, at('examples/device-tls.c'), ...LIBRARIES]);
   const port = String(server.portOf('tls'));

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
+import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Command } from '../helpers/processes/command.ts';
 import { at, noBunny, noCompiler } from '../helpers/processes/programs.ts';
@@ -25,8 +25,6 @@ const env = { OWSLA_AMQP: users.backend, OWSLA_PREFIX: prefix };
 
 t.teardown(async () => {
   await server.stop();
-  const cleaner = await Backend.connect(broker.url);
-  await cleaner.close();
   await forgetTopology(broker.url, prefix);
   await users.remove();
   await broker.stop();

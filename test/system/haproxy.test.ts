@@ -1,5 +1,4 @@
 /** A real HAProxy in front of a real node, as examples/deploy/haproxy.cfg has it. */
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
@@ -7,14 +6,12 @@ import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { makeToken, newGroupKey, readGroupKeys } from '../../src/base/deviceKeys.ts';
 import { names } from '../../src/broker/topology.ts';
-import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device, event, hello } from '../helpers/fakes/device.ts';
 import { loopbackNet } from '../helpers/loopback.ts';
 import { Authority } from '../helpers/processes/authority.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
 import { Haproxy, noHaproxy } from '../helpers/processes/haproxy.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { at, noOpenssl } from '../helpers/processes/programs.ts';
-import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const NET = loopbackNet();
@@ -22,9 +19,8 @@ const [PROXY, DEVICE] = [`${NET}.1`, `${NET}.7`];
 const [TLS_PORT, MTLS_PORT] = [17_001, 17_002];
 
 t.test('HAProxy in front', { skip: noHaproxy || noOpenssl }, async (t) => {
-  const broker = await findBroker();
-  const prefix = `test-${randomUUID()}`;
   const ca = new Authority();
+  t.teardown(() => ca.remove());
   const served = ca.issue('localhost', { san: 'DNS:localhost' });
   ca.save('server.pem', served.cert + served.key);
   ca.save('fleet-ca.pem', ca.ca);
@@ -33,7 +29,7 @@ t.test('HAProxy in front', { skip: noHaproxy || noOpenssl }, async (t) => {
   const unix = `${ca.folder}/devices.sock`;
   const listener = { name: 'behind-haproxy', unix, auth: ['cert', 'key'], 'cert-id': 'cn', keys };
   const config = ca.save('owsla.json', JSON.stringify({ listeners: [listener] }));
-  const server = await Server.start({ amqp: broker.url, prefix, flags: ['--config', config] });
+  const { prefix, server, backend } = await startNode(t, { flags: ['--config', config] });
   const haproxy = await Haproxy.start(
     readFileSync(at('examples/deploy/haproxy.cfg'), 'utf8')
       .replaceAll(/\/etc\/owsla\/tls|\/run\/(?:owsla|haproxy)/g, ca.folder)
@@ -42,15 +38,7 @@ t.test('HAProxy in front', { skip: noHaproxy || noOpenssl }, async (t) => {
       .replace('maxconn 100000', 'maxconn 100')
       .replace('check inter 5s', 'check inter 100ms'),
   );
-  const backend = await Backend.connect(broker.url);
-  t.teardown(async () => {
-    await haproxy.stop();
-    await server.stop();
-    await backend.close();
-    await forgetTopology(broker.url, prefix);
-    await broker.stop();
-    ca.remove();
-  });
+  t.teardown(() => haproxy.stop());
 
   async function secured(port: number, options: ConnectionOptions = {}): Promise<TLSSocket> {
     const to = { port, host: PROXY, localAddress: DEVICE, servername: 'localhost', ca: ca.ca };

@@ -9,13 +9,12 @@ import type { ConnectionOptions } from 'node:tls';
 import t, { type Test } from 'tap';
 import { devicePskKey, deviceTokenKey, makeToken, newGroupKey } from '../../src/base/deviceKeys.ts';
 import type { AuthReason } from '../../src/base/errors.ts';
-import { makeLimits } from '../../src/base/limits.ts';
-import { askNode } from '../../src/cli/askNode.ts';
 import type { BlockAnswer } from '../../src/registrar/blockedDevices.ts';
 import type { Message } from '../../src/wire/message.ts';
 import { Device, event, hello, request } from '../helpers/fakes/device.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { Authority, type Issued } from '../helpers/processes/authority.ts';
+import { askOnce } from '../helpers/processes/node.ts';
 import { noOpenssl } from '../helpers/processes/programs.ts';
 import {
   binary,
@@ -478,13 +477,8 @@ t.test('hostile clients', { skip }, async (t) => {
   t.ok(cases.length >= 60, `${cases.length} cases`);
   await waitFor('the revocation list to be read', () => readAgain(at, 'by-any') === 2);
 
-  const ask = { runDir: at.runDir, limits: makeLimits() };
-  const { late } = (await askNode(ask, (ask) =>
-    ask('block', { device: KEPT_OUT }),
-  )) as BlockAnswer & {
-    readonly late: readonly string[];
-  };
-  t.same(late, [], 'all acceptors know whom they keep out');
+  const blocked = await askOnce<BlockAnswer>(at.runDir, 'block', { device: KEPT_OUT });
+  t.strictSame('late' in blocked && blocked.late, [], 'all acceptors know whom they keep out');
   for (const one of cases) await meet(t, one);
 
   t.test('hostile clients: a PROXY header that is cut at every byte', async (t) => {

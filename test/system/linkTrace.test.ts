@@ -1,8 +1,4 @@
 /** A trace of one device of a real node: frames and their way at the broker, over all acceptors. */
-import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { askNode } from '../../src/cli/askNode.ts';
@@ -14,32 +10,13 @@ import type {
   TraceQuestion,
 } from '../../src/node/traceEntry.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
 import { Commander } from '../helpers/fakes/commander.ts';
 import { Device, END, event, hello, request } from '../helpers/fakes/device.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
 import { Cli } from '../helpers/processes/cli.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
-const broker = await findBroker();
-const folder = mkdtempSync(join(tmpdir(), 'ot-'));
-const prefix = `test-${randomUUID()}`;
-const runDir = join(folder, 'run');
-const server = await Server.start({
-  amqp: broker.url,
-  prefix,
-  acceptors: 2,
-  flags: ['--run-dir', runDir],
-});
-const backend = await Backend.connect(broker.url);
-t.teardown(async () => {
-  await backend.close();
-  await server.stop();
-  await forgetTopology(broker.url, prefix);
-  await broker.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+const { broker, prefix, server, backend, runDir } = await startNode(t);
 
 interface Tracing {
   readonly entries: TraceEntry[];

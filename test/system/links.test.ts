@@ -1,12 +1,7 @@
 /** A real node's links as people see and touch them: command line, control.sock, HTTP. */
-import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { makeLimits } from '../../src/base/limits.ts';
-import { askNode } from '../../src/cli/askNode.ts';
 import type {
   ClosedAnswer,
   DisconnectAnswer,
@@ -15,50 +10,28 @@ import type {
   LinksAnswer,
 } from '../../src/node/linkFacts.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device, END, hello } from '../helpers/fakes/device.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
-import { Cli } from '../helpers/processes/cli.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { type Printed, runOwsla } from '../helpers/processes/cli.ts';
+import { askOnce, startNode } from '../helpers/processes/node.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const DEVICES = 12;
 const TOKEN = 'a-token-that-is-long-enough-for-all';
 
-const broker = await findBroker();
-const folder = mkdtempSync(join(tmpdir(), 'ot-'));
-const runDir = join(folder, 'run');
-const tokenFile = join(folder, 'token');
-writeFileSync(tokenFile, TOKEN, { mode: 0o600 });
-const prefix = `test-${randomUUID()}`;
-const server = await Server.start({
-  ...{ amqp: broker.url, prefix, acceptors: 2 },
-  flags: ['--run-dir', runDir, '--admin-token-file', tokenFile],
+const { server, folder, runDir } = await startNode(t, {
+  adminToken: TOKEN,
   limits: { drainPaceMs: 100, drainMs: 2_000, childSilenceMs: 60_000 },
-});
-t.teardown(async () => {
-  await server.stop();
-  await forgetTopology(broker.url, prefix);
-  await broker.stop();
-  rmSync(folder, { recursive: true, force: true });
 });
 const devices = new Map<string, Device>();
 for (let at = 0; at < DEVICES; at += 1) {
   devices.set(`door-${at}`, await Device.open(server.port, `door-${at}`));
 }
 
-async function owsla(command: string, ...args: string[]) {
-  const cli = new Cli([command, '--run-dir', runDir, ...args]);
-  const { code } = await cli.exited;
-  const lines = cli.lines.map((line) => line.msg ?? JSON.stringify(line));
-  return { code, lines, text: lines.join('\n'), err: cli.stderr };
+function owsla(command: string, ...args: string[]): Promise<Printed> {
+  return runOwsla([command, '--run-dir', runDir, ...args]);
 }
 
-/** As a command does, without the start of a process. */
-async function ask<T>(kind: string, body: object): Promise<T> {
-  const work = (asking: (kind: string, body: unknown) => Promise<unknown>) => asking(kind, body);
-  return (await askNode({ runDir, limits: makeLimits() }, work)) as T;
-}
+const ask = <T>(kind: string, body: object) => askOnce<T>(runDir, kind, body);
 
 interface Answered {
   readonly status: number;
@@ -119,9 +92,9 @@ t.test('all links, page by page, each once; the same over HTTP', async (t) => {
 
 t.test('owsla links: what it prints, conditions, and what it does not understand', async (t) => {
   const all = await owsla('links', '--json', '--all', '--limit', '5');
-  t.same([all.code, all.lines.length], [0, DEVICES], all.err);
+  t.same([all.code, all.lines.length], [0, DEVICES], all.stderr);
   const one = await owsla('links', '--where', 'device=door-1*', '--where', 'age<1h', '--sort=age');
-  t.equal(one.code, 0, one.err);
+  t.equal(one.code, 0, one.stderr);
   t.match(one.text, /^device +acceptor +listener/);
   t.equal(one.lines.length, 1 + 3, 'door-1, door-10, door-11');
 
@@ -133,7 +106,7 @@ t.test('owsla links: what it prints, conditions, and what it does not understand
   ] as const) {
     const bad = await owsla('links', ...args);
     t.equal(bad.code, code);
-    t.match(bad.err, sentence);
+    t.match(bad.stderr, sentence);
   }
   for (const [query, sentence] of [
     ['where=device%3Ex', /device is a text/],
@@ -152,7 +125,7 @@ t.test('owsla links: what it prints, conditions, and what it does not understand
 
 t.test('one device: all that is known of it; one that is not there is 404, exit 4', async (t) => {
   const shown = await owsla('link', 'door-3');
-  t.equal(shown.code, 0, shown.err);
+  t.equal(shown.code, 0, shown.stderr);
   for (const word of ['connection', 'keepalive 1m 0s', 'identity', 'none', 'devices']) {
     t.match(shown.text, word);
   }
@@ -192,7 +165,7 @@ t.test(
       'reason=bad-frame',
       '--json',
     );
-    t.equal(counted.code, 0, counted.err);
+    t.equal(counted.code, 0, counted.stderr);
     t.match(
       counted.lines.map((line) => JSON.parse(line)),
       [
@@ -225,7 +198,7 @@ t.test(
   'disconnect: BYE with its time; who, what, whom in the log; nothing without a link',
   async (t) => {
     const done = await owsla('disconnect', 'door-0', '--retry-after', '1m');
-    t.match(done, { code: 0, text: 'door-0 is disconnected' }, done.err);
+    t.match(done, { code: 0, text: 'door-0 is disconnected' }, done.stderr);
     const device = devices.get('door-0');
     t.match(await device?.expect(TYPE.BYE), { reason: 'disconnected', retryAfter: 60_000 });
     t.equal(await device?.next(), END);
@@ -321,7 +294,7 @@ t.test(
     try {
       const part = await owsla('links', '--json');
       t.equal(part.code, 3);
-      t.match(part.err, /^owsla: acceptor 2 does not answer: no answer within 1000 ms$/m);
+      t.match(part.stderr, /^owsla: acceptor 2 does not answer: no answer within 1000 ms$/m);
       t.ok(part.lines.every((line) => JSON.parse(line).acceptor === 1));
       t.match(await ask('link', { device: mine?.device }), {
         links: [{ acceptor: 1 }],
@@ -347,7 +320,7 @@ t.test(
 
 t.test('drain and resume: no link, readiness says so, a restarted acceptor too', async (t) => {
   const done = await owsla('drain');
-  t.match(done, { code: 0, text: /takes no links; \d+ are told to come back later/ }, done.err);
+  t.match(done, { code: 0, text: /takes no links; \d+ are told to come back later/ }, done.stderr);
   for (const device of devices.values()) {
     t.match(await device.expect(TYPE.BYE), { reason: 'draining', retryAfter: Number });
     device.close();
@@ -383,10 +356,9 @@ t.test('drain and resume: no link, readiness says so, a restarted acceptor too',
 t.test('without a node each command says so in one sentence', async (t) => {
   const commands = [['link', 'x'], ['disconnect', 'x'], ['drain']];
   const asked = commands.map(async ([command = '', ...rest]) => {
-    const cli = new Cli([command, '--run-dir', join(folder, 'none'), ...rest]);
-    const { code } = await cli.exited;
+    const { code, stderr } = await runOwsla([command, '--run-dir', join(folder, 'none'), ...rest]);
     t.equal(code, 69);
-    t.match(cli.stderr, /^owsla: no node answers at .*\n$/);
+    t.match(stderr, /^owsla: no node answers at .*\n$/);
   });
   await Promise.all(asked);
   const none = await ask<DisconnectAnswer>('disconnect', { device: 'nobody' });

@@ -1,19 +1,16 @@
 /** A real node that listens in every way there is: who shows what it has to is let in by each. */
-import { type KeyObject, randomUUID } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { statSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import t from 'tap';
 import { devicePskKey, makeToken, newGroupKey, readGroupKeys } from '../../src/base/deviceKeys.ts';
-import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device, hello } from '../helpers/fakes/device.ts';
 import { Authority } from '../helpers/processes/authority.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { startNode } from '../helpers/processes/node.ts';
 
-const broker = await findBroker();
-const prefix = `test-${randomUUID()}`;
 const authority = new Authority();
+t.teardown(() => authority.remove());
 const served = authority.issue('localhost', { san: 'DNS:localhost' });
 const door1 = authority.issue('door-1', { san: 'URI:urn:device:door-1' });
 const keysFile = authority.at('keys.yaml');
@@ -38,16 +35,7 @@ writeFileSync(
     ],
   }),
 );
-const server = await Server.start({
-  ...{ amqp: broker.url, prefix, acceptors: 2 },
-  flags: ['--config', config],
-});
-t.teardown(async () => {
-  await server.stop();
-  await forgetTopology(broker.url, prefix);
-  await broker.stop();
-  authority.remove();
-});
+const { server } = await startNode(t, { flags: ['--config', config] });
 
 async function secured(name: string, options: ConnectionOptions): Promise<TLSSocket> {
   const base = { host: '127.0.0.1', servername: 'localhost', ca: authority.ca };

@@ -3,22 +3,19 @@
  * board's queries through a real Prometheus.
  */
 import { spawnSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ALARMS } from '../../src/node/alarmNames.ts';
 import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
 import { Commander } from '../helpers/fakes/commander.ts';
 import { Device, event, request } from '../helpers/fakes/device.ts';
 import { Authority } from '../helpers/processes/authority.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
-import { Cli } from '../helpers/processes/cli.ts';
+import { runOwsla } from '../helpers/processes/cli.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { at, noOpenssl, noPrometheus, noPromtool } from '../helpers/processes/programs.ts';
 import { Prometheus } from '../helpers/processes/prometheus.ts';
-import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const DEPLOY = at('examples/deploy');
@@ -70,34 +67,24 @@ t.test('the alert rules: 8 to 12, each with what to do; each alarm is in one', a
 });
 
 t.test('a node and its alarms', { skip: noOpenssl || noPrometheus }, async (t) => {
-  const broker = await findBroker();
-  const prefix = `test-${randomUUID()}`;
   const authority = new Authority();
+  t.teardown(() => authority.remove());
   const soon = authority.issue('localhost', { san: 'DNS:localhost', to: dayIn(5) });
   const late = authority.issue('localhost', { san: 'DNS:localhost', to: dayIn(25) });
-  const runDir = join(authority.folder, 'run');
-  const server = await Server.start({
-    ...{ amqp: broker.url, prefix, acceptors: 1 },
+  const { broker, prefix, server, backend, runDir } = await startNode(t, {
+    acceptors: 1,
     limits: {
       ...{ alarmRaiseMs: 200, alarmClearMs: 300, takeoversMax: 2, takeoverWindowMs: 1_500 },
       ...{ takeoverDampMs: 0, deviceFlapsMax: 4, deviceFlapWindowMs: 2_000 },
     },
     flags: [
       ...['--tls-port', '0', '--auth', 'none', '--max-links', String(LINKS)],
-      ...['--tls-cert', soon.certFile, '--tls-key', soon.keyFile, '--run-dir', runDir],
+      ...['--tls-cert', soon.certFile, '--tls-key', soon.keyFile],
     ],
   });
   const port = server.portOf('devices');
-  const backend = await Backend.connect(broker.url);
   const prometheus = await startPrometheus();
-  t.teardown(async () => {
-    await prometheus.stop();
-    await server.stop();
-    await backend.close();
-    await forgetTopology(broker.url, prefix);
-    await broker.stop();
-    authority.remove();
-  });
+  t.teardown(() => prometheus.stop());
 
   async function startPrometheus(): Promise<Prometheus> {
     const folder = join(authority.folder, 'prometheus');
@@ -116,9 +103,8 @@ t.test('a node and its alarms', { skip: noOpenssl || noPrometheus }, async (t) =
   const lines = (msg: string, alarm: string) =>
     server.log.filter((line) => line.msg === msg && line.alarm === alarm);
   async function status(): Promise<StatusAnswer> {
-    const asked = new Cli(['status', '--run-dir', runDir, '--json'], {});
-    await asked.exited;
-    return JSON.parse(JSON.stringify(asked.lines[0])) as StatusAnswer;
+    const { text } = await runOwsla(['status', '--run-dir', runDir, '--json']);
+    return JSON.parse(text) as StatusAnswer;
   }
 
   await t.test('a certificate that ends soon, until there is another', async (t) => {
@@ -152,10 +138,9 @@ t.test('a node and its alarms', { skip: noOpenssl || noPrometheus }, async (t) =
       degraded: [{ part: 'links', reason: 'acceptor 1 has 6 of 6 links', cause: 'acceptor-full' }],
     });
     t.match((await status()).state, 'degraded');
-    const text = new Cli(['status', '--run-dir', runDir], {});
-    t.match(await text.exited, { code: 3 });
-    const shown = text.lines.map(({ msg }) => msg).join('\n');
-    t.match(shown, /^alarms +acceptor-full, for \d+s: acceptor 1 has 6 of 6 links$/m);
+    const shown = await runOwsla(['status', '--run-dir', runDir]);
+    t.equal(shown.code, 3);
+    t.match(shown.text, /^alarms +acceptor-full, for \d+s: acceptor 1 has 6 of 6 links$/m);
     t.equal(await server.metric('owsla_presence_degraded'), 0, 'presence is recorded');
     for (const device of devices.slice(2)) device.close();
     await waitFor('its end', async () => !(await isRaised('acceptor-full')));

@@ -1,5 +1,5 @@
 /** --on-crash with real crashes of a real node's processes, and with commands that go wrong. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -9,9 +9,8 @@ import type { Logger } from '../../src/base/log.ts';
 import { makeSlot } from '../../src/supervisor/childSlot.ts';
 import { type CrashReport, CrashReports } from '../../src/supervisor/crashReports.ts';
 import { makeEdition } from '../../src/supervisor/edition.ts';
-import { forgetTopology } from '../helpers/fakes/backend.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { isThere } from '../helpers/processes/cli.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'owsla-crash-'));
@@ -33,13 +32,9 @@ async function reported(file: string, count: number): Promise<CrashReport[]> {
 }
 
 t.test('a process that is killed, breaks, or throws is reported, and comes back', async (t) => {
-  const broker = await findBroker();
-  const prefix = `crash-${process.pid}`;
   const error = `new Error('planted: amqp://owsla:s3cret@broker/')`;
   const planted = `process.on('SIGUSR2', () => { throw ${error}; })`;
-  const server = await Server.start({
-    amqp: broker.url,
-    prefix,
+  const { server } = await startNode(t, {
     acceptors: 1,
     flags: [
       '--on-crash',
@@ -48,11 +43,6 @@ t.test('a process that is killed, breaks, or throws is reported, and comes back'
     env: {
       NODE_OPTIONS: `--import=data:text/javascript;base64,${Buffer.from(planted).toString('base64')}`,
     },
-  });
-  t.teardown(async () => {
-    await server.stop();
-    await forgetTopology(broker.url, prefix);
-    await broker.stop();
   });
   const crash = async (child: string, signal: NodeJS.Signals) => {
     const pid = server.childPid(child);
@@ -103,7 +93,11 @@ function make(
 t.test('a command that hangs is killed with what it started; others are counted', async (t) => {
   const file = join(folder, 'hangs');
   const limits = { crashReportsMax: 1, crashReportMs: 300 };
-  const { said, crashes, report } = make(t, `cat >> ${file}; sleep 1000 & wait`, limits);
+  const { said, crashes, report } = make(
+    t,
+    `cat >> ${file}; sleep 1000 & echo $! >> ${file}.pids; wait`,
+    limits,
+  );
 
   report();
   report();
@@ -116,6 +110,9 @@ t.test('a command that hangs is killed with what it started; others are counted'
   const failed = 'crash not reported: the command failed';
   const many = 'crash not reported: too many';
   t.same(said, [many, many, failed, failed]);
+  const pids = readFileSync(`${file}.pids`, 'utf8').trim().split('\n').map(Number);
+  t.equal(pids.length, 2);
+  await waitFor('what they had started to end', () => !pids.some(isThere));
 });
 
 t.test('a command that reads nothing, or is not there, costs nothing', async (t) => {
@@ -134,3 +131,47 @@ t.test('a command that reads nothing, or is not there, costs nothing', async (t)
   await none.crashes.settled();
   t.same(none.said, []);
 });
+
+t.test('what a command leaves behind ends with it, and has its place until then', async (t) => {
+  const file = join(folder, 'left');
+  const limits = { crashReportsMax: 1, crashReportMs: 500 };
+  const { said, crashes, report } = make(t, `sleep 1000 & echo $! >> ${file}`, limits);
+  const isThere = (pid: number) => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  };
+
+  report();
+  await waitFor('its end', async () => said.length > 0);
+  report();
+  await crashes.settled();
+
+  const [left] = readFileSync(file, 'utf8').split('\n').map(Number);
+  await waitFor('the end of what it left', async () => !isThere(left ?? 0));
+  t.same(said, ['crash reported', 'crash not reported: too many']);
+});
+
+t.test(
+  'a command that cannot be started costs nothing: too long, or no file is left',
+  async (t) => {
+    const long = make(t, `: ${'x'.repeat(200_000)}`, {});
+    long.report();
+    await long.crashes.settled();
+    t.same(long.said, ['crash not reported: the command failed']);
+
+    const files: number[] = [];
+    try {
+      for (;;) files.push(openSync('/dev/null', 'r'));
+    } catch {
+      // It is as it should be.
+    }
+    const none = make(t, 'exec true', {});
+    none.report();
+    await none.crashes.settled();
+    for (const one of files) closeSync(one);
+    t.same(none.said, ['crash not reported: the command failed']);
+  },
+);

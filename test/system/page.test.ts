@@ -1,45 +1,27 @@
 /** The page of a real node, in a real browser: looked at, and used, as by a person. */
-import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import t from 'tap';
 import { TYPE } from '../../src/wire/message.ts';
-import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device, event } from '../helpers/fakes/device.ts';
 import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Browser, noBrowser } from '../helpers/processes/browser.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const TOKEN = 'a-token-of-more-than-22-letters';
 const skip = noBrowser;
 
 const broker = await findBroker();
+t.teardown(() => broker.stop());
 const proxy = await ToxicProxy.start(broker.port);
-const folder = mkdtempSync(join(tmpdir(), 'ot-'));
-const tokenFile = join(folder, 'token');
-writeFileSync(tokenFile, TOKEN, { mode: 0o600 });
-const prefix = `test-${randomUUID()}`;
-const server = await Server.start({
-  ...{
-    amqp: proxy.urlFor(broker.url),
-    prefix,
-    limits: { childSilenceMs: 120_000, reconnectMaxMs: 200 },
-  },
-  flags: ['--admin-token-file', tokenFile],
+const { server } = await startNode(t, {
+  ...{ broker, amqp: proxy.urlFor(broker.url), adminToken: TOKEN },
+  limits: { childSilenceMs: 120_000, reconnectMaxMs: 200 },
 });
+t.teardown(() => proxy.stop());
 const root = `http://127.0.0.1:${server.adminPort}/`;
 const browser = skip === false ? await Browser.start() : undefined;
-t.teardown(async () => {
-  await browser?.stop();
-  await proxy.stop();
-  await server.stop();
-  await forgetTopology(broker.url, prefix);
-  await broker.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+t.teardown(() => browser?.stop());
 
 const evaluate = <T>(expression: string) => (browser as Browser).evaluate<T>(expression);
 const text = (id: string) => evaluate<string>(`document.getElementById('${id}').innerText`);

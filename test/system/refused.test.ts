@@ -1,31 +1,17 @@
 /** A real node on a dual-stack address: its log names the devices that err, and only so many. */
-import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { CODE } from '../../src/wire/v1Types.ts';
-import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device, event, hello } from '../helpers/fakes/device.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const LOOPBACK = /^127\.0\.0\.1:\d+$/;
-const broker = await findBroker();
-const prefix = `test-${randomUUID()}`;
-const server = await Server.start({
-  amqp: broker.url,
-  prefix,
+const { prefix, server, backend } = await startNode(t, {
   acceptors: 1,
   limits: { refusalLinesMax: 2, refusalLinesMs: 3_600_000 },
   flags: ['--host', '::', '--auth', 'none'],
-});
-const backend = await Backend.connect(broker.url);
-t.teardown(async () => {
-  await server.stop();
-  await backend.close();
-  await forgetTopology(broker.url, prefix);
-  await broker.stop();
 });
 
 const leftOut = () => server.log.filter(({ msg }) => msg === 'more devices refused');

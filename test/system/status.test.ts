@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { Device } from '../helpers/fakes/device.ts';
 import { startBroker } from '../helpers/processes/broker.ts';
-import { Cli, type LogLine } from '../helpers/processes/cli.ts';
+import { type LogLine, type Printed, runOwsla } from '../helpers/processes/cli.ts';
 import { at } from '../helpers/processes/programs.ts';
 import { endBroker, isReady, refuses, serve, testPrefix } from '../helpers/processes/serve.ts';
 import { waitFor } from '../helpers/waitFor.ts';
@@ -18,18 +18,9 @@ const QUICK = ['--set', 'reconnectMaxMs=100ms'];
 const broker = await startBroker();
 t.teardown(() => endBroker(broker));
 
-interface Told {
-  readonly code: number | null;
-  readonly text: string;
-  readonly stderr: string;
-}
-
 /** What the command prints and how it ends; of the node of all tests if not told otherwise. */
-async function status(args: readonly string[] = ASK, env = {}): Promise<Told> {
-  const cli = new Cli(['status', ...args], { env });
-  const { code } = await cli.exited;
-  const text = cli.lines.map((line) => line.msg ?? JSON.stringify(line)).join('\n');
-  return { code, text, stderr: cli.stderr };
+function status(args: readonly string[] = ASK, env = {}): Promise<Printed> {
+  return runOwsla(['status', ...args], { env });
 }
 
 /** The same as JSON: exit code and answer. */

@@ -1,12 +1,9 @@
 /** TLS tickets of a real node: a device resumes wherever it comes back, until the CRL changes. */
-import { randomUUID } from 'node:crypto';
 import { connect, type TLSSocket } from 'node:tls';
 import t from 'tap';
-import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device, hello } from '../helpers/fakes/device.ts';
 import { Authority } from '../helpers/processes/authority.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const ACCEPTORS = 4;
@@ -14,27 +11,19 @@ const DEVICES = 60;
 /** The goal of every hundred reconnects. */
 const SHARE = 0.95;
 
-const broker = await findBroker();
-const prefix = `test-${randomUUID()}`;
 const authority = new Authority();
+t.teardown(() => authority.remove());
 const served = authority.issue('localhost', { san: 'DNS:localhost' });
 const device = authority.issue('any');
 const revoked = authority.issue('revoked');
-const server = await Server.start({
-  ...{ amqp: broker.url, prefix, acceptors: ACCEPTORS },
+const { server } = await startNode(t, {
+  acceptors: ACCEPTORS,
   flags: [
     ...['--tls-port', '0', '--auth', 'none', '--tls-client-cert', 'request'],
     ...['--tls-cert', served.certFile, '--tls-key', served.keyFile],
     ...['--tls-client-ca', authority.caFile, '--tls-crl', authority.crlFile],
   ],
 });
-t.teardown(async () => {
-  await server.stop();
-  await forgetTopology(broker.url, prefix);
-  await broker.stop();
-  authority.remove();
-});
-
 const port = server.portOf('devices-tls');
 
 interface Visit {

@@ -1,56 +1,31 @@
 /** `owsla top` and the streams of the HTTP API, of a real node, whatever of it is away. */
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { makeLimits } from '../../src/base/limits.ts';
-import { askNode } from '../../src/cli/askNode.ts';
 import type { LiveAnswer } from '../../src/node/liveAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device, event } from '../helpers/fakes/device.ts';
 import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
-import { Cli } from '../helpers/processes/cli.ts';
+import { runOwsla } from '../helpers/processes/cli.ts';
 import { cleanEnvironment } from '../helpers/processes/environment.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { askOnce, startNode } from '../helpers/processes/node.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const CLI = join(import.meta.dirname, '../../src/cli/cli.ts');
 const TOKEN = 'a-token-of-more-than-22-letters';
 
 const broker = await findBroker();
+t.teardown(() => broker.stop());
 const proxy = await ToxicProxy.start(broker.port);
-const folder = mkdtempSync(join(tmpdir(), 'ot-'));
-const tokenFile = join(folder, 'token');
-writeFileSync(tokenFile, TOKEN, { mode: 0o600 });
-const prefix = `test-${randomUUID()}`;
-const runDir = join(folder, 'run');
-const server = await Server.start({
-  amqp: proxy.urlFor(broker.url),
-  prefix,
+const { server, runDir } = await startNode(t, {
+  ...{ broker, amqp: proxy.urlFor(broker.url), adminToken: TOKEN },
   limits: { adminStallMs: 2_000, childSilenceMs: 120_000, drainMs: 0, drainPaceMs: 0 },
-  flags: ['--run-dir', runDir, '--admin-token-file', tokenFile],
 });
-t.teardown(async () => {
-  await proxy.stop();
-  await server.stop();
-  await forgetTopology(broker.url, prefix);
-  await broker.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+t.teardown(() => proxy.stop());
 
-const live = (): Promise<LiveAnswer> =>
-  askNode({ runDir, limits: makeLimits() }, async (ask) => (await ask('live', null)) as LiveAnswer);
-
-async function top(...args: string[]) {
-  const cli = new Cli(['top', '--run-dir', runDir, ...args]);
-  const { code } = await cli.exited;
-  const text = cli.lines.map((line) => line.msg ?? JSON.stringify(line)).join('\n');
-  return { code, text, stderr: cli.stderr };
-}
+const live = () => askOnce<LiveAnswer>(runDir, 'live');
+const top = (...args: string[]) => runOwsla(['top', '--run-dir', runDir, ...args]);
 
 interface Stream {
   text: string;
@@ -133,11 +108,14 @@ t.test('what is live: links, rates, ends, shards, who hurts; once for all who as
     const isOne = shards.reduce((sum, links) => sum + links, 0) === 1;
     return isOne && errors.length === 1 && reconnects[0]?.ends === 3;
   });
-  const { errors, reconnects, hot, missing } = await live();
+  const { errors, reconnects, missing } = await live();
   t.match(errors, [{ key: 'bad', ends: 1, reason: 'bad-frame' }]);
   t.match(reconnects, [{ key: 'flapping', ends: 3 }]);
-  t.match(hot.rate[0] ?? { device: 'door-17' }, { device: 'door-17' });
   t.same(missing, []);
+  await waitFor('who sends', async () => {
+    device.send(event(0, 'a.b'));
+    return (await live()).hot.rate[0]?.device === 'door-17';
+  });
 });
 
 t.test('20 readers of the stream share it; with a heartbeat, and none is late', async (t) => {
@@ -201,6 +179,10 @@ t.test('owsla top on a terminal: drawn again, a key chooses, q leaves it as it w
   t.match(made.drawn, /^ESC\[\?1049hESC\[\?25l/);
   t.match(made.drawn, /ESC\[7mPROCESS /);
 
+  type('\u001b[C');
+  type('p');
+  await waitFor('a list', () => /\[PAUSED\]/.test(made.drawn));
+  t.notMatch(made.drawn, /\[COMINGS\]/, 'an arrow is no letter');
   type('c');
   await waitFor('the other list', () => /\[COMINGS\].*flapping +3/s.test(made.drawn));
   made.drawn = '';

@@ -7,6 +7,7 @@ import {
   makeHistogram,
   observeSince,
   observeUs,
+  quantileMs,
   ticks,
 } from '../../src/base/histogram.ts';
 import { makeCommandCounters } from '../../src/base/metrics.ts';
@@ -36,6 +37,18 @@ t.test('histogram: ticks may begin anew between the two', async (t) => {
   observeSince(histogram, ticks(wrap - 5), ticks(wrap + 7));
   t.match(cumulative(histogram), { count: 1, sum: 0.012 });
 });
+
+t.test(
+  'histogram: a quantile is between the bounds around it, and never beyond the last',
+  async (t) => {
+    const times = makeHistogram();
+    observeUs(times, 400_000_000);
+    t.equal(quantileMs(times, 0.5), 300_000);
+    for (let at = 0; at < 9; at += 1) observeUs(times, 40_000);
+    t.equal(quantileMs(times, 0.9), 50);
+    t.equal(quantileMs(times, 0.99), 300_000);
+  },
+);
 
 t.test('commands: observed when a device answered, or should have; never twice', async (t) => {
   const counters = makeCommandCounters();

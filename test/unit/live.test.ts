@@ -1,6 +1,6 @@
 /** The node live: rates and latencies are of two looks close together; and how `top` says them. */
 import t from 'tap';
-import { observeUs, quantileMs } from '../../src/base/histogram.ts';
+import { observeUs } from '../../src/base/histogram.ts';
 import { type Counters, makeCounters } from '../../src/base/metrics.ts';
 import { topLines } from '../../src/cli/topScreen.ts';
 import type { ChildFacts, NodeMessage } from '../../src/node/ipc.ts';
@@ -85,16 +85,3 @@ t.test('live: latencies of what happened between the two looks, and a line of th
   t.match(line, /^took: request 1\.8 ms \(p99 1\.8 s\) {3}confirm 0\.5 ms \(p99 1\.0 ms\)$/);
   t.same((await look(1_000)).latency, {}, 'nothing since');
 });
-
-t.test(
-  'histogram: a quantile is between the bounds around it, and never beyond the last',
-  async (t) => {
-    const counters = makeCounters(MESSAGE_TYPES);
-    const { connectSeconds } = counters;
-    observeUs(connectSeconds, 400_000_000);
-    t.equal(quantileMs(connectSeconds, 0.5), 300_000);
-    for (let at = 0; at < 9; at += 1) observeUs(connectSeconds, 40_000);
-    t.equal(quantileMs(connectSeconds, 0.9), 50);
-    t.equal(quantileMs(connectSeconds, 0.99), 300_000);
-  },
-);

@@ -13,6 +13,8 @@ import {
 } from '../../src/base/signals.ts';
 import { STATUS_EXIT } from '../../src/cli/askStatus.ts';
 import { BLOCK_EXIT } from '../../src/cli/blockCommand.ts';
+import { DRAIN_EXIT } from '../../src/cli/drainCommands.ts';
+import { LINK_EXIT } from '../../src/cli/linkCommands.ts';
 import { DEVICES_EXIT } from '../../src/cli/listDevices.ts';
 import { COMMAND_EXIT } from '../../src/cli/sendCommand.ts';
 import { Exposition } from '../../src/observer/exposition.ts';
@@ -60,12 +62,31 @@ t.test('every exit code of owsla block and owsla unblock has its line', async (t
     t.match(table, new RegExp(`^\\| ${code} \\| \\S`, 'm'));
 });
 
+t.test(
+  'every exit code of owsla links, drain and the commands beside them has its line',
+  async (t) => {
+    const [, table = ''] = page.split('| of `links`, `link`, `closed`, `disconnect` |');
+    const others = [EXIT.usage, EXIT.unavailable, EXIT.config];
+    for (const code of [...Object.values(LINK_EXIT), ...others])
+      t.match(table, new RegExp(`^\\| ${code} \\| \\S`, 'm'));
+    for (const code of [...Object.values(DRAIN_EXIT), ...others])
+      t.match(table, new RegExp(`^\\| ${code} \\|[^|]+\\| \\S`, 'm'));
+  },
+);
+
 t.test('every metric has its line, with its label, and no line is about none', async (t) => {
   const families = String(await new Exposition(new NodeStatus(1, 1_000), 1_000).page(0));
-  const names = [...families.matchAll(/^# HELP (\w+)/gm)].map(([, name]) => name ?? '');
+  const names = [...families.matchAll(/^# HELP (\w+)/gm)].map(([, name = '']) => name);
   const known = names.filter((name) => !name.startsWith('owsla_acceptor_'));
-  const told = [...page.matchAll(/^\| `(owsla_\w+)`/gm)].map(([, name]) => name ?? '');
-  t.same(told.toSorted(), known.toSorted());
+  const labelsOf = (name: string) => {
+    const [, pairs = ''] = new RegExp(`^${name}(?:_bucket)?\\{(.*)\\}`, 'm').exec(families) ?? [];
+    return [...pairs.matchAll(/(\w+)="/g)].map(([, label]) => label).join(', ');
+  };
+  const told = [...page.matchAll(/^\| (`owsla_\w+` \|[^|]*\|) \w/gm)].map(
+    ([, cells = '']) => cells,
+  );
+  const wanted = known.map((name) => `\`${name}\` | ${labelsOf(name)} |`);
+  t.same(told.toSorted(), wanted.toSorted());
 });
 
 t.test('every limit that is named exists', async (t) => {

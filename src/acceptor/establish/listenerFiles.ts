@@ -75,7 +75,8 @@ export class ListenerFiles {
     kept: Readonly<Record<string, Kept>> = {},
   ) {
     this.#wall = wall;
-    const isProved = true;
+    // By the supervisor, just now.
+    const isProved = () => true;
     this.#files = new Map(
       listeners.map((one) => {
         const old = kept[one.name];

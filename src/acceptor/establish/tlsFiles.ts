@@ -28,8 +28,11 @@ export interface TlsFiles {
 
 export interface ReadHow {
   readonly via?: ReadVia;
-  /** Another process has just tried them: a context, which is dear, is not made for that again. */
-  readonly isProved?: boolean;
+  /**
+   * Is asked once all of them are read. True: they were tried before, and a context, which is dear,
+   * is not made for that again.
+   */
+  readonly isProved?: () => boolean;
 }
 
 /** A CRL of a large fleet has some 40 bytes for each certificate. */
@@ -51,7 +54,7 @@ export function readTlsFiles(config: TlsConfig, now: number, how: ReadHow = {}):
   if (leaf !== undefined && endsAt !== undefined) checkDates(config.cert, leaf, now);
   const revoked = crl === undefined ? undefined : revokedOf(config.crl, crl);
   try {
-    if (!how.isProved) createSecureContext(contextOf({ cert, key, clientCa, crl }));
+    if (!how.isProved?.()) createSecureContext(contextOf({ cert, key, clientCa, crl }));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw fault(config.cert, `cannot be used for TLS (${code ?? 'OpenSSL refuses it'})`);

@@ -5,7 +5,7 @@
  * falls through to a weaker one. No word of what was sent is in a reason or sentence.
  */
 import { timingSafeEqual } from 'node:crypto';
-import { type GroupKey, type GroupKeys, verifyToken } from '../../base/deviceKeys.ts';
+import { type GroupKeys, verifyToken } from '../../base/deviceKeys.ts';
 import type { AuthReason } from '../../base/errors.ts';
 import type { AuthMethod, ListenerConfig } from '../../base/listeners.ts';
 import type { AuthQuestion, BackendVerdict } from '../../node/verdicts.ts';
@@ -36,7 +36,7 @@ interface Grounds {
   readonly groupKey?: Proof['groupKey'] | undefined;
   readonly topics?: TopicFilter | undefined;
 }
-/** Methods, and ids of keys. */
+/** Methods, each with ids of keys. */
 const SHARED_MAX = 64;
 /** Undefined: it does not apply. */
 type Method = (origin: Origin, greeting: Greeting, now: number, from: At) => Answer | undefined;
@@ -75,7 +75,7 @@ export class Identity {
   readonly #methods: readonly Method[];
   readonly #topics: TopicFilter | undefined;
   /** Links keep their proof: one that says the same of many is one object. */
-  readonly #shared = new Map<string | GroupKey, Proof>();
+  readonly #shared = new Map<string, Proof>();
   /** ms since 1970. */
   readonly #wall: () => number;
 
@@ -121,9 +121,10 @@ export class Identity {
   #proof(method: AuthMethod, grounds: Grounds = {}): Proof {
     const { expiresAt, by, groupKey, topics = this.#topics } = grounds;
     const isShared = expiresAt === undefined && topics === this.#topics;
-    const ground = groupKey ?? by ?? method;
+    const ground = by === undefined ? method : `${method} ${by}`;
     const shared = isShared ? this.#shared.get(ground) : undefined;
-    if (shared?.method === method) return shared;
+    // Whenever files are read again, there is another key of this id.
+    if (shared !== undefined && shared.groupKey === groupKey) return shared;
     const proof = {
       method,
       ...(by === undefined ? {} : { by }),
@@ -131,7 +132,8 @@ export class Identity {
       ...(expiresAt === undefined ? {} : { expiresAt }),
       ...(topics === undefined ? {} : { topics }),
     };
-    if (isShared && this.#shared.size < SHARED_MAX) this.#shared.set(ground, proof);
+    if (isShared && this.#shared.size >= SHARED_MAX) this.#shared.clear();
+    if (isShared) this.#shared.set(ground, proof);
     return proof;
   }
 
@@ -207,12 +209,14 @@ export class Identity {
   }
 }
 
-/** The key's own text: one cut out of the token would keep all of it in memory. */
-/** Of `<keyId>.` and more. */
+/**
+ * Of `<keyId>.` and more. The id is the file's own text: each link keeps it, and one that is cut
+ * out of a token keeps all of that in memory.
+ */
 function keyIn(text: string, keys: GroupKeys): Pick<Grounds, 'by' | 'groupKey'> | undefined {
-  const by = text.slice(0, text.indexOf('.'));
-  const groupKey = keys.get(by);
-  return groupKey && { by, groupKey };
+  const id = text.slice(0, text.indexOf('.'));
+  for (const [by, groupKey] of keys) if (by === id) return { by, groupKey };
+  return undefined;
 }
 
 function isSame(proved: string, claimed: string): boolean {

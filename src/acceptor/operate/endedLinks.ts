@@ -4,7 +4,8 @@
  * From: endpoints.ts, establish.ts.  To: linkQuestions.ts, the newest first.
  * Bound: this acceptor's share of `closedLinksMax`, and a fourth of it for links that never opened,
  * so that strangers push out no device's. Devices that are refused because the node is full, or
- * drains, are not in it: that is no word about them, and there may be very many.
+ * drains, are not in it: that is no word about them, and there may be very many. All of them are
+ * looked at for a question, as all links are: by linkWalk.ts, STEP in a step.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { CloseReason, EstablishFailure } from '../../base/errors.ts';
@@ -17,6 +18,7 @@ import {
 } from '../../node/linkQuery.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { EndCause, Ends } from '../endpoint/routes.ts';
+import type { LinkWalk } from './linkWalk.ts';
 
 /** As it is kept: `order` is the monotonic clock's µs, and rises strictly. */
 type Ended = Omit<ClosedFacts, 'acceptor' | 'at'>;
@@ -39,6 +41,8 @@ export interface EndedAsked {
 
 const STRANGERS_SHARE = 1 / 4;
 const US_PER_MS = 1_000;
+/** Looked at without asking whether the turn is over. */
+const STEP = 64;
 
 /** The last `size` of what is put into it. */
 class Ring {
@@ -55,11 +59,16 @@ class Ring {
     this.#next = (this.#next + 1) % this.#size;
   }
 
+  /** As it is now; what is put into it meanwhile takes the place of the oldest. */
   *newest(): Generator<Ended> {
     const { length } = this.#ends;
+    const next = this.#next;
+    let order = Number.POSITIVE_INFINITY;
     for (let back = 1; back <= length; back += 1) {
-      const end = this.#ends[(this.#next - back + length) % length];
-      if (end !== undefined) yield end;
+      const end = this.#ends[(next - back + length) % length];
+      if (end === undefined || end.order >= order) return;
+      order = end.order;
+      yield end;
     }
   }
 }
@@ -68,6 +77,7 @@ export interface EndedLinksOptions {
   readonly acceptor: number;
   readonly size: number;
   readonly clock: Clock;
+  readonly walk: LinkWalk;
 }
 
 export class EndedLinks implements Ends {
@@ -123,38 +133,50 @@ export class EndedLinks implements Ends {
   }
 
   /** The newest first. */
-  page({ before = Number.POSITIVE_INFINITY, limit, conditions }: EndedAsked): ClosedFacts[] {
+  async page({ before = Number.POSITIVE_INFINITY, ...asked }: EndedAsked): Promise<ClosedFacts[]> {
     const rows: ClosedFacts[] = [];
-    for (const end of this.#newest()) {
-      if (end.order >= before) continue;
-      const row = this.#rowOf(end);
-      if (!this.#isMeant(row, conditions)) continue;
-      rows.push(row);
-      if (rows.length === limit) break;
-    }
+    await this.#each(asked.conditions, (end, row) => {
+      if (end.order < before) rows.push(row());
+      return rows.length === asked.limit;
+    });
     return rows;
   }
 
   /** How many there are of each, the most first. */
-  groups(by: ClosedGroupField, { limit, conditions }: EndedAsked): EndedGroup[] {
-    const groups = new Map<string, { ends: number; readonly last: ClosedFacts }>();
-    for (const end of this.#newest()) {
-      const row = this.#rowOf(end);
-      if (!this.#isMeant(row, conditions)) continue;
-      const key = by === 'peer' ? addressOf(row.peer) : (row[by] ?? '');
+  async groups(by: ClosedGroupField, { limit, conditions }: EndedAsked): Promise<EndedGroup[]> {
+    const groups = new Map<string, { ends: number; readonly last: Ended }>();
+    await this.#each(conditions, (end) => {
+      const key = by === 'peer' ? addressOf(end.peer) : (end[by] ?? '');
       const group = groups.get(key);
-      if (group === undefined) groups.set(key, { ends: 1, last: row });
+      if (group === undefined) groups.set(key, { ends: 1, last: end });
       else group.ends += 1;
-    }
+      return false;
+    });
     const counted = [...groups].map(([key, { ends, last }]) => {
-      const { order, at, reason } = last;
-      return { key, ends, order, at, reason };
+      const { order, reason } = last;
+      return { key, ends, order, at: this.#wallOf(last), reason };
     });
     return counted.sort((a, b) => b.ends - a.ends || b.order - a.order).slice(0, limit);
   }
 
+  /** Those that are meant, the newest first, until `visit` has enough. */
+  #each(
+    conditions: readonly Condition[],
+    visit: (end: Ended, row: () => ClosedFacts) => boolean,
+  ): Promise<void> {
+    const ends = this.#newest();
+    return this.#options.walk.steps(() => {
+      for (let count = 0; count < STEP; count += 1) {
+        const { value: end } = ends.next();
+        if (!end) return true;
+        if (this.#isMeant(end, conditions) && visit(end, () => this.#rowOf(end))) return true;
+      }
+      return false;
+    });
+  }
+
   /** Of both rings. */
-  *#newest(): Generator<Ended> {
+  *#newest(): Generator<Ended, undefined> {
     const [known, strangers] = [this.#known.newest(), this.#strangers.newest()];
     let [one, other] = [known.next(), strangers.next()];
     while (!one.done || !other.done) {
@@ -167,39 +189,40 @@ export class EndedLinks implements Ends {
         other = strangers.next();
       }
     }
+    return undefined;
   }
 
   #rowOf(end: Ended): ClosedFacts {
+    return { ...end, acceptor: this.#options.acceptor, at: this.#wallOf(end) };
+  }
+
+  #wallOf({ order }: Ended): number {
+    const { clock } = this.#options;
+    return Math.round(clock.wall() - (clock.us() - order) / US_PER_MS);
+  }
+
+  #isMeant(end: Ended, conditions: readonly Condition[]): boolean {
+    return conditions.every((one) => meets(one, this.#figureOf(end, one.field as ClosedField)));
+  }
+
+  #figureOf(end: Ended, field: ClosedField): string | number {
     const { acceptor, clock } = this.#options;
-    const at = Math.round(clock.wall() - (clock.us() - end.order) / US_PER_MS);
-    return { ...end, acceptor, at };
-  }
-
-  #isMeant(row: ClosedFacts, conditions: readonly Condition[]): boolean {
-    return conditions.every((one) =>
-      meets(one, figureOf(row, one.field as ClosedField, this.#now)),
-    );
-  }
-
-  get #now(): number {
-    return this.#options.clock.wall();
-  }
-}
-
-function figureOf(row: ClosedFacts, field: ClosedField, now: number): string | number {
-  switch (field) {
-    case 'proved':
-      return row.isProved ? 'yes' : 'no';
-    case 'age':
-      return now - row.at;
-    case 'duration':
-      return row.durationMs;
-    case 'messages':
-      return row.messagesIn + row.messagesOut;
-    case 'bytes':
-      return row.bytesIn + row.bytesOut;
-    default:
-      return row[field] ?? '';
+    switch (field) {
+      case 'acceptor':
+        return acceptor;
+      case 'proved':
+        return end.isProved ? 'yes' : 'no';
+      case 'age':
+        return (clock.us() - end.order) / US_PER_MS;
+      case 'duration':
+        return end.durationMs;
+      case 'messages':
+        return end.messagesIn + end.messagesOut;
+      case 'bytes':
+        return end.bytesIn + end.bytesOut;
+      default:
+        return end[field] ?? '';
+    }
   }
 }
 

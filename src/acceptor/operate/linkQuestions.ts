@@ -4,7 +4,7 @@
  * Bound: `linksPageMax` rows, and as many as surely fit into an answer. Whatever the question says
  * is checked here too: it is of people, and may come from a process of another version.
  */
-import { type Limits, SHARDS } from '../../base/limits.ts';
+import type { Limits } from '../../base/limits.ts';
 import { DEVICE_ID } from '../../base/names.ts';
 import { type AnswersByKind, ChannelError } from '../../node/channel.ts';
 import type { LinkDetail } from '../../node/linkFacts.ts';
@@ -70,13 +70,13 @@ export function linkQuestions(options: LinkQuestionsOptions): AnswersByKind {
       return pages.top(field, asked).then((rows) => ({ rows }));
     },
     link: async (body) => (await linksOf(options, body)).map((one) => detailOf(options, one)),
-    closed: (body) => ({ rows: ended.page(endedIn(body, rowsMax)) }),
-    'closed-groups': (body) => {
+    closed: async (body) => ({ rows: await ended.page(endedIn(body, rowsMax)) }),
+    'closed-groups': async (body) => {
       const { by } = Object(body) as Body;
       const group = CLOSED_GROUPS.find((one) => one === by);
       if (group === undefined) throw bad(`by is one of ${CLOSED_GROUPS.join(' ')}`);
       const asked = endedIn(body, rowsMax);
-      return { groups: ended.groups(group as ClosedGroupField, groupsIn(asked, rowsMax)) };
+      return { groups: await ended.groups(group as ClosedGroupField, groupsIn(asked, rowsMax)) };
     },
     disconnect: async (body) => {
       const { retryAfterMs } = Object(body) as Body;
@@ -110,7 +110,7 @@ async function linksOf(
   const links: Endpoint[] = [];
   await walk.shards(0, (shard) => {
     for (const link of registry.shard(shard)) if (link.deviceId === device) links.push(link);
-    return shard === SHARDS;
+    return false;
   });
   return links.filter(({ isLive }) => isLive);
 }

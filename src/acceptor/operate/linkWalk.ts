@@ -1,6 +1,7 @@
 /**
- * LinkWalk: every link of an acceptor is looked at for a question of people, some shards in a turn.
- * From: linkPages.ts and linkQuestions.ts.  To: `visit`, a shard at a time.
+ * LinkWalk: every link of an acceptor, or every ended one, is looked at for a question of people,
+ * some in a turn.
+ * From: linkPages.ts, linkQuestions.ts, endedLinks.ts.  To: `visit`, a shard at a time; `step`.
  * Bound: TURN_MS of each turn of the event loop, whatever the number of links; one walk at a time,
  * and WAITING_MAX that wait for it: more are refused as `busy`, as nobody waits for them for long.
  */
@@ -30,7 +31,17 @@ export class LinkWalk {
   }
 
   /** From shard `from` until `visit` says that it has enough. Rejects with a ChannelError. */
-  async shards(from: number, visit: (shard: number) => boolean): Promise<void> {
+  shards(from: number, visit: (shard: number) => boolean): Promise<void> {
+    let shard = from;
+    return this.steps(() => {
+      if (shard >= SHARDS || visit(shard)) return true;
+      shard += 1;
+      return false;
+    });
+  }
+
+  /** The same of anything: until `step`, which is to be short, says that it has enough. */
+  async steps(step: () => boolean): Promise<void> {
     if (this.#waiting >= WAITING_MAX) {
       throw new ChannelError('busy', 'too many look at all links at once');
     }
@@ -42,17 +53,16 @@ export class LinkWalk {
     try {
       await before;
       if (this.#now() - asked > this.#lateMs) throw new ChannelError('late', 'others came first');
-      await this.#walk(from, visit);
+      await this.#walk(step);
     } finally {
       this.#waiting -= 1;
       walked.resolve();
     }
   }
 
-  async #walk(from: number, visit: (shard: number) => boolean): Promise<void> {
+  async #walk(step: () => boolean): Promise<void> {
     let begun = this.#now();
-    for (let shard = from; shard < SHARDS; shard += 1) {
-      if (visit(shard)) return;
+    while (!step()) {
       if (this.#now() - begun < TURN_MS) continue;
       await turn();
       begun = this.#now();

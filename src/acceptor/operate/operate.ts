@@ -47,7 +47,7 @@ export function makeOperate(options: OperateOptions): Operate {
   const walk = new LinkWalk({ lateMs: limits.questionMs });
   const pages = new LinkPages({ registry, walk, look });
   const size = Math.ceil(limits.closedLinksMax / acceptors);
-  const ended = new EndedLinks({ acceptor: index, size, clock });
+  const ended = new EndedLinks({ acceptor: index, size, clock, walk });
   const drain = new OperatorDrain({ registry, limits, clock, spread });
   const traces = new LinkTraces({ registry, walk, limits, clock, acceptor: index, makeProtocol });
   const parts = { registry, look, walk, pages, ended, drain, open };

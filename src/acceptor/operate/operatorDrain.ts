@@ -2,13 +2,14 @@
  * OperatorDrain: an operator wants this acceptor empty for a while; the process stays.
  * From: linkQuestions.ts: drain and resume.  To: its links, BYE `draining`, shard by shard.
  * Bound: links with nothing under way first, over `drainPaceMs`; those with something as it is
- * done, and all that are left when `drainMs` are over. New ones are refused by acceptor.ts.
+ * done, and all that are left `drainMs` later. New ones are refused by devices.ts.
  *
  *   taking links --drain--> draining --resume--> taking links
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../../base/clock.ts';
 import { type Limits, SHARDS } from '../../base/limits.ts';
+import { pacedShards } from '../drainLinks.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { Spread } from '../endpoint/spread.ts';
@@ -20,8 +21,6 @@ export interface OperatorDrainOptions {
   readonly spread: Spread;
 }
 
-/** BYEs take at least so long per link, so that few links do not wait long. */
-const MS_PER_LINK = 1;
 /** How often it looks which links have nothing under way any more. */
 const LOOK_MS = 50;
 
@@ -56,16 +55,11 @@ export class OperatorDrain {
 
   async #sayBye(drain: object): Promise<void> {
     const { registry, limits, clock } = this.#options;
-    const paceMs = Math.min(limits.drainPaceMs, registry.size * MS_PER_LINK);
-    const begun = clock.now();
     const isOver = () => this.#drain !== drain;
-    for (let shard = 0; shard < SHARDS && !isOver(); shard += 1) {
-      this.#close(shard, isQuiet);
-      const early = begun + (paceMs * (shard + 1)) / SHARDS - clock.now();
-      await pause(early > 1 ? early : 0, undefined, { ref: false });
-    }
+    await pacedShards(registry, limits.drainPaceMs, (shard) => this.#close(shard, isQuiet), isOver);
+    const told = clock.now();
     while (!isOver() && registry.size > 0) {
-      const isLate = clock.now() - begun >= limits.drainMs + paceMs;
+      const isLate = clock.now() - told >= limits.drainMs;
       for (let shard = 0; shard < SHARDS && !isOver(); shard += 1) {
         this.#close(shard, isLate ? () => true : isQuiet);
       }

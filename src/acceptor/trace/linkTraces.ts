@@ -1,14 +1,14 @@
 /**
  * LinkTraces: the devices that somebody looks at, in this acceptor; also while they are away.
  * From: the observer's question `traces`: all that are to be watched, each time; endpoints.ts, each
- * HELLO.  To: a DeviceTap on each of their links; the observer, by notices, FLUSH_MS later at most.
+ * HELLO.  To: a DeviceTap on each of their links; the observer, by notices, each TRACE_FLUSH_MS.
  * Bound: `tracesMax` traces, for as long as each was asked for, or until the observer is gone.
  * A batch that cannot leave waits in its TraceBuffer.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Limits } from '../../base/limits.ts';
 import { type AnswersByKind, ChannelError } from '../../node/channel.ts';
-import { TraceBuffer } from '../../node/traceBuffer.ts';
+import { TRACE_BATCH_CHARS, TRACE_FLUSH_MS, TraceBuffer } from '../../node/traceBuffer.ts';
 import {
   type AcceptorBatch,
   type Armed,
@@ -21,9 +21,6 @@ import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { LinkWalk } from '../operate/linkWalk.ts';
 import { DeviceTap, type Looking } from './deviceTap.ts';
-
-const FLUSH_MS = 50;
-const BATCH_CHARS = 32 * 1024;
 
 export interface LinkTracesOptions {
   readonly registry: Registry<Endpoint>;
@@ -109,7 +106,7 @@ export class LinkTraces {
     const trace = { id, device, payloads, buffer, due: clock.now() + forMs };
     this.#traces.set(id, trace);
     this.#tapOf(device).look(trace);
-    this.#flusher ??= setInterval(() => this.flush(), FLUSH_MS);
+    this.#flusher ??= setInterval(() => this.flush(), TRACE_FLUSH_MS);
   }
 
   #tapOf(device: string): DeviceTap {
@@ -164,7 +161,7 @@ export class LinkTraces {
 
   #send(trace: LinkTrace): boolean {
     const { id, buffer } = trace;
-    const entries = buffer.next(BATCH_CHARS);
+    const entries = buffer.next(TRACE_BATCH_CHARS);
     const batch: AcceptorBatch = { id, entries, lost: buffer.lost };
     if (!this.#notify('trace', batch)) return false;
     buffer.taken(entries.length);

@@ -5,6 +5,7 @@
  * address, nor in storage, nor in the document.
  */
 const TIMEOUT_MS = 15_000;
+const NEEDS_TOKEN = 401;
 
 let token = '';
 
@@ -50,6 +51,16 @@ export async function ask(path, options = {}) {
 /** Rejects with a RefusedError unless the node accepts the token. */
 export async function checkToken() {
   await send('token', { signal: AbortSignal.timeout(TIMEOUT_MS) });
+}
+
+/** It was refused for want of the right token. */
+export function needsToken(error) {
+  return error instanceof RefusedError && error.status === NEEDS_TOKEN;
+}
+
+/** Instead of an answer. */
+export function notSaid(error) {
+  return `It cannot be said now: ${whyOf(error)}.`;
 }
 
 /** Why it failed, as a sentence. */

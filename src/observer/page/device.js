@@ -4,7 +4,7 @@
  * question.
  * Bound: one device at a time; the links and ends that the node gives, at most some tens.
  */
-import { ask, RefusedError, whyOf } from './ask.js';
+import { ask, notSaid, RefusedError, whyOf } from './ask.js';
 import { byId, fillFacts, make, makeTable, setText } from './dom.js';
 import { END_COLUMNS, endCells } from './ends.js';
 import { showBeginning } from './links.js';
@@ -49,7 +49,7 @@ function find(text) {
   leave();
   if (text.endsWith('*')) {
     showBeginning(byId('found'), text.slice(0, -1)).catch((error) => {
-      setText(byId('found'), `It cannot be said now: ${whyOf(error)}.`);
+      setText(byId('found'), notSaid(error));
     });
     return;
   }

@@ -29,7 +29,7 @@ export function setText(element, text) {
 }
 
 /** A button that looks like what it says: it opens that device. */
-export function deviceButton(device) {
+function deviceButton(device) {
   if (device === '') return make('span', { class: 'quiet' }, 'not known yet');
   const open = () => document.dispatchEvent(new CustomEvent('open-device', { detail: device }));
   return make('button', { type: 'button', class: 'device', onclick: open }, device);

@@ -48,7 +48,7 @@ function showBars(rows) {
 
 function emptyBar() {
   const bar = make('progress', { max: '1', 'aria-hidden': 'true' });
-  return make('li', {}, make('span'), make('code'), make('b', { class: 'figure' }), bar);
+  return make('li', {}, make('span'), make('code'), make('b'), bar);
 }
 
 /** A row of END_COLUMNS. */

@@ -4,14 +4,13 @@
  * Bound: one request at a time; after a loss a pause of RETRY_MS, up to RETRY_MAX_MS. A node that
  * says nothing for SILENT_MS counts as lost.
  */
-import { RefusedError, send, whyOf } from './ask.js';
+import { needsToken, send, whyOf } from './ask.js';
 import { readEvents } from './events.js';
 
 const RETRY_MS = 1_000;
 const RETRY_MAX_MS = 10_000;
 const SILENT_MS = 8_000;
 const LOOK_MS = 1_000;
-const NEEDS_TOKEN = 401;
 
 export class Feed {
   #onAnswer;
@@ -68,7 +67,7 @@ export class Feed {
       const response = await send('stream', { signal: this.#aborter.signal });
       await readEvents(response, (name, data) => this.#onEvent(name, data));
     } catch (error) {
-      if (error instanceof RefusedError && error.status === NEEDS_TOKEN) return true;
+      if (needsToken(error)) return true;
       this.#why = error.name === 'AbortError' ? 'the node has gone silent' : whyOf(error);
     }
     return false;

@@ -3,7 +3,7 @@
  * From: page.js, each answer of the stream; /api/v1/links.  To: the document.
  * Bound: the lists of the stream, or one page of PAGE links: never all.
  */
-import { ask, whyOf } from './ask.js';
+import { ask, notSaid } from './ask.js';
 import { byId, make, makeTable, setText } from './dom.js';
 import { END_COLUMNS, endCells } from './ends.js';
 import {
@@ -124,7 +124,7 @@ async function turn(after) {
     setText(byId('links-note'), [words, ...missingOf(answer.missing)].join(' '));
     byId('links-more').hidden = next === undefined;
   } catch (error) {
-    setText(byId('links-note'), `It cannot be said now: ${whyOf(error)}.`);
+    setText(byId('links-note'), notSaid(error));
   }
 }
 
@@ -133,7 +133,7 @@ function isPaged({ key }) {
   return key === 'all' || key === 'ended';
 }
 
-export function linkRow(link) {
+function linkRow(link) {
   const { device, acceptor, ageMs, outboxBytes, ratePerSecond, inFlight, peer, paused } = link;
   return [
     ...[device, String(acceptor), spanOf(ageMs), sizeOf(outboxBytes), rateOf(ratePerSecond)],

@@ -3,7 +3,7 @@
  * From: buttons; /api/v1/blocked.  To: the node, after a question.
  * Bound: a page of blocked devices.
  */
-import { ask, whyOf } from './ask.js';
+import { ask, notSaid } from './ask.js';
 import { byId, make, makeTable, setText } from './dom.js';
 import { question } from './question.js';
 import { countOf, missingOf, momentOf } from './words.js';
@@ -32,11 +32,8 @@ async function drain() {
 
 async function resume() {
   const answer = await question({
-    ...{
-      title: 'Take links again?',
-      yes: 'Resume',
-      text: 'Devices can connect to this node again.',
-    },
+    ...{ title: 'Take links again?', yes: 'Resume' },
+    text: 'Devices can connect to this node again.',
     run: () => ask('node/resume', { method: 'POST', body: {} }),
   });
   say(answer, 'takes links again');
@@ -62,7 +59,6 @@ async function showBlocked() {
     setText(button, isMore ? 'Show the next' : 'Show them again');
   } catch (error) {
     fill = undefined;
-    const text = `It cannot be said now: ${whyOf(error)}.`;
-    list.replaceChildren(make('p', { class: 'quiet', role: 'status' }, text));
+    list.replaceChildren(make('p', { class: 'quiet', role: 'status' }, notSaid(error)));
   }
 }

@@ -31,7 +31,8 @@ const BROKERS = {
 const PROCESS_COLUMNS = [
   ...[{ name: 'Process' }, { name: 'State' }, { name: 'Broker' }],
   ...['Links', 'CPU', 'Memory', 'Delay', 'From devices', 'To devices', 'Up for'].map((name) => ({
-    ...{ name, isFigure: true },
+    name,
+    isFigure: true,
   })),
 ];
 const LISTENER_COLUMNS = ['Name', 'Address', 'Encrypted', 'Who a device is'].map((name) => ({
@@ -64,20 +65,18 @@ function troublesOf({ status, missing }) {
   const named = (acceptor, reason) =>
     acceptor === undefined ? reason : `acceptor ${acceptor}: ${reason}`;
   const silent = processes.filter(({ why }) => why !== undefined);
+  const worse = [
+    ...alarms.map((one) => `${one.reason} (${one.alarm}, since ${momentOf(one.raisedAt)})`),
+    ...reasons.map(({ acceptor, reason }) => `Takes no links: ${named(acceptor, reason)}`),
+    ...silent.map((one) => `${processName(one)} ${one.why}`),
+  ];
+  const others = [
+    ...degraded.map((one) => `Does not work: ${one.part}: ${named(one.acceptor, one.reason)}`),
+    ...missingOf(missing).map((text) => `Its links are shown as they were before: ${text}`),
+  ];
   return [
-    ...alarms.map(({ alarm, reason, raisedAt }) => ({
-      ...{ kind: 'bad', text: `${reason} (${alarm}, since ${momentOf(raisedAt)})` },
-    })),
-    ...reasons.map(({ acceptor, reason }) => ({
-      ...{ kind: 'bad', text: `Takes no links: ${named(acceptor, reason)}` },
-    })),
-    ...silent.map((one) => ({ kind: 'bad', text: `${processName(one)} ${one.why}` })),
-    ...degraded.map(({ acceptor, part, reason }) => ({
-      ...{ kind: 'warn', text: `Does not work: ${part}: ${named(acceptor, reason)}` },
-    })),
-    ...missingOf(missing).map((text) => ({
-      ...{ kind: 'warn', text: `Its links are shown as they were before: ${text}` },
-    })),
+    ...worse.map((text) => ({ kind: 'bad', text })),
+    ...others.map((text) => ({ kind: 'warn', text })),
   ];
 }
 

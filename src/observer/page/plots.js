@@ -4,7 +4,7 @@
  * Bound: POINTS points of each line, at most one a second; drawn only while the page is seen.
  */
 import { byId, make, setText } from './dom.js';
-import { countOf, msOf, rateOf } from './words.js';
+import { clockTimeOf, countOf, msOf, rateOf } from './words.js';
 
 const POINTS = 300;
 const SPAN_S = 300;
@@ -13,9 +13,7 @@ const MS_PER_SECOND = 1_000;
 const NARROW = 6;
 
 const PLOTS = [
-  {
-    ...{ title: 'Links', say: countOf, lines: [['links', ({ status }) => status.links]] },
-  },
+  { title: 'Links', say: countOf, lines: [['links', ({ status }) => status.links]] },
   {
     title: 'Messages a second',
     say: rateOf,
@@ -159,7 +157,7 @@ function makeChart({ spec, series, canvas }) {
 }
 
 function clockOf(seconds) {
-  return new Date(seconds * MS_PER_SECOND).toTimeString().slice(0, 5);
+  return clockTimeOf(seconds * MS_PER_SECOND).slice(0, 5);
 }
 
 function shortOf(value) {

@@ -3,10 +3,8 @@
  * From: the parts of the page.  To: what is done, once the person has said so.
  * Bound: one at a time. It stays open until it is done, or left.
  */
-import { hasToken, RefusedError, setToken, whyOf } from './ask.js';
+import { hasToken, needsToken, setToken, whyOf } from './ask.js';
 import { byId, setText } from './dom.js';
-
-const NEEDS_TOKEN = 401;
 
 let current;
 
@@ -14,15 +12,7 @@ let current;
  * `run` is called when the person says yes, and may throw: its sentence is shown, and the person
  * can try again or leave. Resolves with what it gave; undefined: left.
  */
-export function question({
-  title,
-  text,
-  yes,
-  fields = [],
-  isGrave = false,
-  needsToken = true,
-  run,
-}) {
+export function question({ title, text, yes, fields = [], isGrave = false, run }) {
   const dialog = byId('question');
   setText(byId('question-title'), title);
   setText(byId('question-text'), text);
@@ -31,7 +21,7 @@ export function question({
   byId('question-yes').classList.toggle('grave', isGrave);
   byId('question-fields').replaceChildren(...fields);
   byId('question-secret').value = '';
-  byId('question-token').hidden = !needsToken || hasToken();
+  byId('question-token').hidden = hasToken();
   dialog.showModal();
   return new Promise((resolve) => {
     current = { resolve, run, given: undefined, isBusy: false };
@@ -64,7 +54,7 @@ async function onYes(event) {
 }
 
 function sayRefusal(error) {
-  if (!(error instanceof RefusedError) || error.status !== NEEDS_TOKEN) {
+  if (!needsToken(error)) {
     setText(byId('question-error'), `It was not done: ${whyOf(error)}.`);
     return;
   }

@@ -59,6 +59,9 @@ export class Tracing {
     if (this.#payloads.checked) query.set('payloads', '1');
     const path = `links/${this.#device}/trace?${query}`;
     const aborter = new AbortController();
+    // From now on it can be left: acceptors may take a while to be told.
+    this.#aborter = aborter;
+    setText(this.#start, 'Stop');
     const open = () => send(path, { signal: aborter.signal });
     try {
       const response = hasToken()
@@ -68,7 +71,6 @@ export class Tracing {
             text: 'What a device says is shown only to those who have the token.',
           });
       if (response === undefined) return;
-      this.#aborter = aborter;
       this.#onBegun();
       await readEvents(response, (name, data) => this.#onEvent(name, data));
     } catch (error) {
@@ -83,7 +85,6 @@ export class Tracing {
     this.#list.replaceChildren();
     this.#list.hidden = false;
     this.#payloads.disabled = true;
-    setText(this.#start, 'Stop');
     setText(this.#note, 'Waiting for the next message …');
   }
 

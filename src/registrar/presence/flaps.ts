@@ -26,6 +26,8 @@ export class Flaps {
   readonly #perMs: number;
   /** The one that began a link last stands last. */
   readonly #pulses = new Map<string, Pulse>();
+  /** All before it are deleted: V8 would step over them again from a new one on, at each link. */
+  readonly #oldest = this.#pulses.keys();
   /** Those that were at half of the level or above when last seen. */
   readonly #suspects = new Set<string>();
 
@@ -39,20 +41,13 @@ export class Flaps {
     const level = this.#levelOf(this.#pulses.get(device), now) + 1;
     this.#pulses.delete(device);
     this.#pulses.set(device, { level, at: now });
-    if (this.#pulses.size > TRACKED_MAX) this.#forgetOldest();
+    if (this.#pulses.size > TRACKED_MAX) this.#pulses.delete(this.#oldest.next().value as string);
     if (level >= this.#max / 2 && this.#suspects.size < SUSPECTS_MAX) this.#suspects.add(device);
   }
 
   #levelOf(pulse: Pulse | undefined, now: number): number {
     if (pulse === undefined) return 0;
     return Math.max(0, pulse.level - (now - pulse.at) * this.#perMs);
-  }
-
-  #forgetOldest(): void {
-    for (const device of this.#pulses.keys()) {
-      this.#pulses.delete(device);
-      return;
-    }
   }
 
   /** The worst, each with its level; 1 is `deviceFlapsMax`. */

@@ -6,7 +6,7 @@
  * Bound: START_DEADLINE_MS to answer an AMQP login; then one sentence with the log's last lines.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +18,7 @@ import { type Tied, tie } from './tied.ts';
 /** Generous: it only tells a hang from a wait. */
 const START_DEADLINE_MS = 120_000;
 const LOGIN_DEADLINE_MS = 2_000;
+const STOP_DEADLINE_MS = 5_000;
 const POLL_MS = 50;
 const DEFAULT_URL = 'amqp://guest:guest@127.0.0.1:5672';
 const SCRIPT_FOLDERS = ['/usr/lib/rabbitmq/bin', '/opt/homebrew/sbin', '/usr/local/sbin'];
@@ -173,7 +174,13 @@ class PrivateBroker implements Broker {
   }
 
   pause(): void {
-    process.kill(this.#running().pid, 'SIGSTOP');
+    const { pid } = this.#running();
+    process.kill(pid, 'SIGSTOP');
+    // The signal is under way when `kill` returns: a thread may still answer somebody.
+    const giveUpAt = Date.now() + STOP_DEADLINE_MS;
+    while (!isStopped(pid)) {
+      if (Date.now() > giveUpAt) throw new Error('the broker does not stop');
+    }
   }
 
   resume(): void {
@@ -192,6 +199,18 @@ class PrivateBroker implements Broker {
     if (this.#node === undefined || this.#node.hasEnded()) throw new Error('the broker is down');
     return this.#node;
   }
+}
+
+/** All of its threads; Linux shows that. */
+function isStopped(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  if (!existsSync(tasks)) return true;
+  return readdirSync(tasks).every((task) => {
+    // One that has just ended has no more than its folder's name.
+    const file = `${tasks}/${task}/stat`;
+    const stat = existsSync(file) ? readFileSync(file, 'utf8') : '';
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+  });
 }
 
 /** A broker that somebody else started. With OWSLA_TEST_BROKER, rabbitmqctl reaches it too. */

@@ -120,6 +120,22 @@ export class Cli {
   }
 }
 
+export interface Printed {
+  readonly code: number | null;
+  readonly lines: readonly string[];
+  /** The same in one. */
+  readonly text: string;
+  readonly stderr: string;
+}
+
+/** Runs a command of `owsla` to its end. */
+export async function runOwsla(args: readonly string[], options?: CliOptions): Promise<Printed> {
+  const cli = new Cli(args, options);
+  const { code } = await cli.exited;
+  const lines = cli.lines.map((line) => line.msg ?? JSON.stringify(line));
+  return { code, lines, text: lines.join('\n'), stderr: cli.stderr };
+}
+
 /** A shell that reads our pipe: when we end, however we end, it closes, and `pid` is killed. */
 function tieTo(pid: number, folder: string): ChildProcess {
   const command = 'read -r _; kill -9 "$0"; rm -rf "$1"';

@@ -5,14 +5,12 @@
  */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { waitFor } from '../waitFor.ts';
-import { cleanEnvironment } from './environment.ts';
-import { type Tied, tie } from './tied.ts';
+import { type Tied, tieServer } from './tied.ts';
 
 const PROGRAM = ['/usr/sbin/haproxy', '/usr/local/sbin/haproxy', '/opt/homebrew/bin/haproxy'].find(
   existsSync,
@@ -25,6 +23,14 @@ export const noHaproxy: string | false =
 export function faultsOfConfig(file: string): string {
   const { status, stderr } = spawnSync(PROGRAM ?? '', ['-c', '-f', file], { encoding: 'utf8' });
   return status === 0 && !/\[(?:WARNING|ALERT)\]/.test(stderr) ? '' : stderr;
+}
+
+async function askRuntime(folder: string, command: string, payload?: string): Promise<string> {
+  const socket = createConnection(join(folder, 'runtime'));
+  await once(socket, 'connect');
+  const pem = payload?.replaceAll(/^\s*\n/gm, '').trimEnd();
+  socket.write(pem === undefined ? `${command}\n` : `${command} <<\n${pem}\n\n`);
+  return (await text(socket)).trim();
 }
 
 export class Haproxy {
@@ -40,22 +46,12 @@ export class Haproxy {
   static async start(config: string): Promise<Haproxy> {
     const folder = mkdtempSync(join(tmpdir(), 'owsla-haproxy-'));
     const file = join(folder, 'haproxy.cfg');
-    const log = join(folder, 'log');
     writeFileSync(file, `${config}\nglobal\n  stats socket ${folder}/runtime level admin\n`);
     const command = [PROGRAM ?? 'haproxy', '-db', '-f', file];
-    const tied = await tie(command, { env: cleanEnvironment(), log, folder });
-    const haproxy = new Haproxy(tied, folder);
-    const isUp = async () => {
-      if (tied.hasEnded()) throw new Error(`HAProxy ended: ${readFileSync(log, 'utf8')}`);
-      return (await haproxy.ask('show version').catch(() => '')) !== '';
-    };
-    try {
-      await waitFor('HAProxy', isUp);
-    } catch (error) {
-      await haproxy.stop();
-      throw error;
-    }
-    return haproxy;
+    const tied = await tieServer(command, folder, async () => {
+      return (await askRuntime(folder, 'show version').catch(() => '')) !== '';
+    });
+    return new Haproxy(tied, folder);
   }
 
   get pid(): number {
@@ -63,12 +59,8 @@ export class Haproxy {
   }
 
   /** The answer of its runtime API. `payload`: PEM, as `set ssl` takes it. */
-  async ask(command: string, payload?: string): Promise<string> {
-    const socket = createConnection(join(this.#folder, 'runtime'));
-    await once(socket, 'connect');
-    const pem = payload?.replaceAll(/^\s*\n/gm, '').trimEnd();
-    socket.write(pem === undefined ? `${command}\n` : `${command} <<\n${pem}\n\n`);
-    return (await text(socket)).trim();
+  ask(command: string, payload?: string): Promise<string> {
+    return askRuntime(this.#folder, command, payload);
   }
 
   async stop(): Promise<void> {

@@ -3,12 +3,9 @@
  * From: a folder with its configuration.  To: its HTTP API, on loopback.
  * Bound: it ends with `stop`, at the latest with this process.
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { quietPort } from '../loopback.ts';
-import { waitFor } from '../waitFor.ts';
-import { cleanEnvironment } from './environment.ts';
-import { type Tied, tie } from './tied.ts';
+import { type Tied, tieServer } from './tied.ts';
 
 /** One series of an answer. */
 export interface Sample {
@@ -28,17 +25,14 @@ export class Prometheus {
   /** `folder` has prometheus.yml, and gets what it stores. Resolves when it answers. */
   static async start(folder: string): Promise<Prometheus> {
     const port = await quietPort();
-    const log = join(folder, 'log');
     const command = [
       'prometheus',
       `--config.file=${join(folder, 'prometheus.yml')}`,
       `--storage.tsdb.path=${join(folder, 'data')}`,
       `--web.listen-address=127.0.0.1:${port}`,
     ];
-    const tied = await tie(command, { env: cleanEnvironment(), log, folder });
     const url = `http://127.0.0.1:${port}`;
-    await waitFor('Prometheus', async () => {
-      if (tied.hasEnded()) throw new Error(`Prometheus ended: ${readFileSync(log, 'utf8')}`);
+    const tied = await tieServer(command, folder, async () => {
       const response = await fetch(`${url}/-/ready`).catch(() => undefined);
       return response?.ok === true;
     });

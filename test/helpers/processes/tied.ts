@@ -8,6 +8,10 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { waitFor } from '../waitFor.ts';
+import { cleanEnvironment } from './environment.ts';
 
 const TIE = `
 exec 3<&0
@@ -68,4 +72,29 @@ export async function tie(command: readonly string[], options: TieOptions): Prom
     await ended;
   };
   return { pid, hasEnded: () => isOver, end };
+}
+
+/**
+ * The same for a program that serves, until `isUp`; it logs into its folder. Rejects with what it
+ * printed if it ends before; then it is gone, and its folder too.
+ */
+export async function tieServer(
+  command: readonly string[],
+  folder: string,
+  isUp: () => Promise<boolean>,
+): Promise<Tied> {
+  const log = join(folder, 'log');
+  const [program = ''] = command;
+  const tied = await tie(command, { env: cleanEnvironment(), log, folder });
+  try {
+    await waitFor(program, () => {
+      if (tied.hasEnded()) throw new Error(`${program} ended: ${readFileSync(log, 'utf8')}`);
+      return isUp();
+    });
+  } catch (error) {
+    await tied.end('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+  return tied;
 }

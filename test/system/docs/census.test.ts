@@ -13,8 +13,13 @@ import { leashFolder } from '../../helpers/processes/leash.ts';
 import { at } from '../../helpers/processes/programs.ts';
 import { LOOKED_UP, scriptOf } from '../../helpers/worlds/docsWorld.ts';
 
-const OURS =
-  'owsla (?:serve|status|devices|command|block|unblock|blocked|key|limits|presence)|owsla-loadgen (?:run|backend|compare)';
+/** Not `top`, with whose name what it draws begins. */
+const OF_OWSLA = [
+  ...['serve', 'check', 'config', 'limits', 'status', 'trace', 'links?', 'closed', 'disconnect'],
+  ...['drain', 'resume', 'block(?:ed)?', 'unblock', 'devices', 'command', 'presence', 'key'],
+  'completion',
+];
+const OURS = `owsla (?:${OF_OWSLA.join('|')})|owsla-loadgen (?:run|backend|compare)`;
 const TOOLS = 'make|npm|npx|node|ruby|python3?|rabbitmqctl|sqlite3|cc|curl|gem|apt|pip|git|sudo';
 const OTHERS = 'owsla|owsla-loadgen|head|systemctl|journalctl|sysctl|ulimit|export|kill|\\./\\w+';
 

@@ -85,7 +85,8 @@ commands=$!
 while read -r topic text; do
   rest=${topic#command/}
   key=${rest%%/*}
-  if grep -q "^$key " "$keys"; then echo "again ${rest#*/}"; else act "$key" "${rest#*/}" "$text"; fi
+  name=${rest#*/}
+  if grep -q "^$key " "$keys"; then echo "again $name"; else act "$key" "$name" "$text"; fi
   line=$(grep "^$key " "$keys")
   answer=${line#* }
   publish "result/$key/${answer%% *}" "${answer#* }"

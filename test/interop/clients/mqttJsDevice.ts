@@ -3,7 +3,7 @@
  * header of driven.ts.
  */
 import { createInterface } from 'node:readline';
-import { type ErrorWithReasonCode, type IClientOptions, MqttClient, connect } from 'mqtt';
+import { connect, type ErrorWithReasonCode, type IClientOptions, type MqttClient } from 'mqtt';
 import type { Order } from '../lib/driven.ts';
 
 let client: MqttClient | undefined;
@@ -24,7 +24,9 @@ function make(order: Extract<Order, { do: 'connect' }>): MqttClient {
     ...(order.password === undefined ? {} : { username: order.id, password: order.password }),
     ...(order.will === undefined
       ? {}
-      : { will: { ...order.will, payload: Buffer.from(order.will.payload), qos: 1, retain: false } }),
+      : {
+          will: { ...order.will, payload: Buffer.from(order.will.payload), qos: 1, retain: false },
+        }),
   };
   const made = connect(options);
   let isIn = false;

@@ -1,10 +1,10 @@
 /**
  * Driven: a device by somebody else's MQTT library, as a process that takes orders.
- * From: a test: one order, a JSON object, a line on its stdin.  To: what the library said of it, one
- * JSON object a line on its stdout, its word in `is`. Every program of clients/ and go/device/
+ * From: a test: one order, a JSON object, a line on its stdin.  To: what the library said of it,
+ * one JSON object a line on its stdout, its word in `is`. Every program of clients/ and go/device/
  * speaks so:
  *
- *   connect      connected, or refused with CONNACK's `code`; later `lost`, with DISCONNECT's `code`
+ *   connect      connected, or refused with CONNACK's `code`; later lost, with DISCONNECT's `code`
  *   subscribe    subscribed, with SUBACK's `code`
  *   publish      published, with PUBACK's `code`; QoS 0: written
  *   drop         cuts its socket without a DISCONNECT

@@ -47,11 +47,13 @@ async function asks(t: Test, one: Case, driven: Driven): Promise<void> {
   const request = { do: 'publish', qos: 1, payload: 'where' } as const;
   driven.order({ ...request, topic: '$owsla/request/7/room/name' });
   t.match(await driven.next('message'), { topic: '$owsla/reply/7/0', payload: 'where' });
+  t.match(await driven.next('published'), { code: 0 });
   if (one.version !== 5) return;
   const response = '$owsla/reply/mine';
   driven.order({ ...request, topic: 'room/name', response, correlation: 'abc' });
   const answer = { topic: response, payload: 'where', correlation: 'abc', user: { status: '0' } };
   t.match(await driven.next('message'), answer);
+  t.match(await driven.next('published'), { code: 0 });
 }
 
 async function isCommanded(t: Test, one: Case, driven: Driven): Promise<void> {
@@ -61,7 +63,9 @@ async function isCommanded(t: Test, one: Case, driven: Driven): Promise<void> {
   t.match(topic, /^\$owsla\/command\/[0-9a-f]{32}\/door\/open$/);
   t.equal(payload, 'now');
   const [, , key] = topic.split('/');
-  driven.order({ do: 'publish', topic: `$owsla/result/${key}/0`, payload: 'opened', qos: 1 });
+  const name = `$owsla/result/${key}/0`;
+  const result = { do: 'publish', topic: name, payload: 'opened', qos: 1 } as const;
+  t.match(await driven.ask(result, 'published'), { code: 0 });
   t.match(await world.commander.final(id), { type: 'result', status: 0, text: 'opened' });
 }
 

@@ -64,8 +64,8 @@ export class Driven {
   readonly said: Said[] = [];
   readonly #process: ChildProcess;
   #isOver = false;
-  /** How much of `said` was taken. */
-  #taken = 0;
+  /** What of `said` was taken. */
+  readonly #taken = new Set<Said>();
 
   constructor(t: Test, [file = '', ...args]: readonly string[]) {
     this.#process = spawn(file, args, {
@@ -89,16 +89,18 @@ export class Driven {
     this.#process.stdin?.write(`${JSON.stringify(order)}\n`);
   }
 
-  /** The next that it says with this word; what it said before that is passed over. */
+  /** The next that it says with this word, whatever other words come between. */
   async next(is: string): Promise<Said> {
-    let found = -1;
+    let found: Said | undefined;
     await waitFor(`${is}, after ${JSON.stringify(this.said)}`, () => {
-      found = this.said.findIndex((one, at) => at >= this.#taken && one.is === is);
-      if (found < 0 && this.#isOver) throw new Error(`it ended: ${JSON.stringify(this.said)}`);
-      return found >= 0;
+      found = this.said.find((one) => one.is === is && !this.#taken.has(one));
+      if (found === undefined && this.#isOver) {
+        throw new Error(`it ended: ${JSON.stringify(this.said)}`);
+      }
+      return found !== undefined;
     });
-    this.#taken = found + 1;
-    return this.said[found] as Said;
+    this.#taken.add(found as Said);
+    return found as Said;
   }
 
   /** Give an order, and wait for the word that answers it. */

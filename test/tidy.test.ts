@@ -278,6 +278,7 @@ const LAYERS: readonly Layer[] = [
       'node:',
       'amqplib',
       'hdr-histogram-js',
+      'mqtt-packet',
       'prom-client',
       'yaml',
       'yargs',

@@ -11,6 +11,7 @@ import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device, END, hello, request } from '../helpers/fakes/device.ts';
+import { connectPacket, MqttDevice, publishOf } from '../helpers/fakes/mqttDevice.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Cli } from '../helpers/processes/cli.ts';
 import { Server } from '../helpers/processes/server.ts';
@@ -33,7 +34,7 @@ const limits = {
   reportMs: 500,
   reloadQuietMs: 500,
 };
-const flags = ['--config', file, '--run-dir', runDir];
+const flags = ['--config', file, '--run-dir', runDir, '--mqtt-port', '0'];
 const node = await Server.start({ amqp: users.owsla, prefix, limits, flags });
 t.teardown(async () => {
   await node.stop();
@@ -81,6 +82,9 @@ t.test('every process is replaced, in order; health and connects never fail', as
   const before = pids();
   const { node: name } = await status();
   const faults: unknown[] = [];
+  const mqtt = new MqttDevice(connect(node.portOf('mqtt'), '127.0.0.1'), 5);
+  mqtt.sendBytes(connectPacket(5, 'by-mqtt'));
+  await mqtt.expect('connack');
   let isOver = false;
   const asking = (async () => {
     while (!isOver) {
@@ -100,6 +104,9 @@ t.test('every process is replaced, in order; health and connects never fail', as
   t.equal(code, 0, stderr);
   t.match(end, { phase: 'done', number: 1 });
   t.same(faults, []);
+  mqtt.send(publishOf('still/here', 1));
+  t.match(await mqtt.next(), { cmd: 'puback', messageId: 1 }, 'a link of MQTT has moved');
+  mqtt.close();
   t.ok(
     pids().every((pid, at) => pid !== before[at]),
     'all of them',
@@ -152,11 +159,11 @@ t.test('a listener more: it listens; a listener less: it does not', async (t) =>
   const device = new Device(connect(unix));
   device.send(hello('more'));
   await device.expect(TYPE.WELCOME);
-  t.equal((await status()).listeners.length, 2);
+  t.equal((await status()).listeners.length, 3);
 
   write('');
   t.equal((await reload()).code, 0);
-  t.equal((await status()).listeners.length, 1);
+  t.equal((await status()).listeners.length, 2);
   const socket = connect(unix);
   const error = await new Promise((resolve) => socket.once('error', resolve));
   t.match(error, { code: 'ENOENT' });

@@ -377,8 +377,8 @@ export class MqttProtocol extends PacketReader implements Protocol {
     protocol.#subscribed = Number(subscribed);
     protocol.#pongsAhead = Number(pongsAhead);
     try {
-      const known = JSON.parse(String(aliases)) as [number, string][];
-      if (known.length > 0) protocol.#aliases = new Map(known.slice(0, TOPIC_ALIASES_MAX));
+      const known = new Map(JSON.parse(String(aliases)) as [number, string][]);
+      if (known.size > 0) protocol.#aliases = known;
       if (commands !== '') protocol.#commands = MqttCommands.restore(String(commands));
     } catch {
       return undefined;

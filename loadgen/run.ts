@@ -171,6 +171,8 @@ export async function run(wanted: Plan, output: Output): Promise<Report> {
   live?.end();
   process.stdout.write(writeTable(report));
   await writeFiles(report, output);
+  // A worker that was given up may still speak.
+  totals.onPoint = () => {};
   await hdr?.close();
   scraped?.close();
   scraped?.closeAllConnections();

@@ -92,7 +92,11 @@ try {
     ],
     YIELDING,
   );
-  await untilLinks(node, links);
+  const early = sleepers.report.then(({ failures }) => {
+    throw new Error(`the idle fleet ended early: ${failures.join('; ')}`);
+  });
+  early.catch(() => {});
+  await Promise.race([early, untilLinks(node, links)]);
   const before = await watch.rowsOnline(links, 120_000);
   await pause(SETTLE_MS);
   const samples: Sample[] = [];
@@ -105,7 +109,7 @@ try {
     ...['--duration', `${around}s`, '--run-dir', runDir, '--reloads', String(reloads)],
     ...['--amqp', broker.url, '--prefix', prefix],
   ]);
-  const talked = await talkers.report;
+  const talked = await Promise.race([early, talkers.report]);
   const idle = watch.changes(before, await watch.rows());
   clearInterval(looking);
   const slept = await sleepers.end();

@@ -9,6 +9,7 @@ import type { Limits } from '../base/limits.ts';
 import type { Counters, RegistrarCounters } from '../base/metrics.ts';
 import type { Concern } from '../node/alarmNames.ts';
 import type { ChildFacts, NodeMessage } from '../node/ipc.ts';
+import { hasReloadEnded } from '../node/reloadFacts.ts';
 import type { Degraded, ReportMessage } from '../node/report.ts';
 import type { MachineFacts } from './machine.ts';
 import type { NodeStatus } from './nodeStatus.ts';
@@ -73,6 +74,8 @@ export class FactsOfNode {
   readonly #status: Sources;
   readonly #limits: Pick<Limits, 'storeWalBytesMax' | 'linksBytesMax'>;
   readonly #lives = new Map<string, Life>();
+  /** The last reload whose end was seen. */
+  #reload = 0;
 
   constructor(status: Sources, limits: Pick<Limits, 'storeWalBytesMax' | 'linksBytesMax'>) {
     this.#status = status;
@@ -100,12 +103,23 @@ export class FactsOfNode {
 
   #children(node: NodeMessage, reports: readonly ReportMessage[], now: number): ChildHealth[] {
     const known = new Set(reports.map(({ incarnation }) => incarnation));
+    const isReloaded = this.#isReloaded(node);
     return node.children
-      .filter(({ role }) => role !== 'observer')
-      .map((child) => this.#childOf(child, known.has(child.incarnation ?? ''), now));
+      .filter(({ role, isBeside }) => role !== 'observer' && isBeside !== true)
+      .map((child) => {
+        const isHeard = known.has(child.incarnation ?? '');
+        return this.#childOf(child, isHeard, isReloaded, now);
+      });
   }
 
-  #childOf(child: ChildFacts, isHeard: boolean, now: number): ChildHealth {
+  /** Now, or since the last look: another process is no sign of a crash. */
+  #isReloaded({ reload }: NodeMessage): boolean {
+    if (reload === undefined || reload.number === this.#reload) return false;
+    if (hasReloadEnded(reload)) this.#reload = reload.number;
+    return true;
+  }
+
+  #childOf(child: ChildFacts, isHeard: boolean, isReloaded: boolean, now: number): ChildHealth {
     const name = nameOf(child);
     const life = this.#lives.get(name) ?? {
       incarnation: undefined,
@@ -115,7 +129,7 @@ export class FactsOfNode {
     this.#lives.set(name, life);
     const { incarnation, state } = child;
     if (incarnation !== undefined && incarnation !== life.incarnation) {
-      if (life.incarnation !== undefined) life.restarts.push(now);
+      if (life.incarnation !== undefined && !isReloaded) life.restarts.push(now);
       life.incarnation = incarnation;
       if (life.restarts.length > RESTARTS_KEPT) life.restarts.shift();
     }

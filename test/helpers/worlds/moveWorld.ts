@@ -115,7 +115,10 @@ class MovingLink {
     this.state = 'moving';
     this.isHushed = false;
     this.kernel.readers.delete(this.process);
-    return { handle: { kernel: this.kernel, close: () => {} }, snapshot: { id: this.id } };
+    return {
+      handle: { kernel: this.kernel, close: () => {} },
+      snapshot: { id: this.id, deviceId: '', peer: '' },
+    };
   }
 
   thaw(): void {

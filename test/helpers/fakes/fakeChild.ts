@@ -92,16 +92,20 @@ function onMessage(message: ToChild): void {
   if (message.type === 'give') send({ type: 'given' });
   if (message.type === 'gone')
     tell({ msg: 'fake gone', index: start?.index, of: message.acceptor });
+  if (message.type === 'follow')
+    tell({ msg: 'fake follows', index: start?.index, of: message.of });
   if (message.type === 'move') onMove(message.to);
   if (message.type === 'pass') onPass(message);
   if (message.type === 'drain') process.exit(0);
 }
 
 /** The handles and links of a real one take their way through the supervisor, as this does. */
-function onMove(to: string): void {
+function onMove(successors: readonly string[]): void {
   if (deed === 'crash-leaving') process.exit(3);
   const from = start?.incarnation ?? '';
-  send({ type: 'pass', from, to, word: { what: 'listeners-end' } });
+  for (const to of successors) {
+    send({ type: 'pass', from, to, word: { what: 'listeners-end' } });
+  }
 }
 
 function onPass({ from, to, word }: PassMessage): void {

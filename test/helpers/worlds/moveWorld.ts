@@ -201,16 +201,17 @@ export class Process {
     this.giver = new Giver({
       ...{ ...shared, registry: this.registry, clock, commands: this.commands },
       ...{ spread: () => 0, drainPaceMs: 0, recordMs: 0, mayCome: () => false },
-      send: line.toSuccessor,
+      send: line.pass,
       onMoved: (figures) => {
         this.figures = figures;
       },
     });
     this.taker = new Taker({
-      ...{ ...shared, onTaken: () => {}, retryAfter: () => 0, send: line.toPredecessor },
+      ...{ ...shared, onTaken: () => {}, retryAfter: () => 0, send: line.pass },
       endpoints: { adopt: (_, handle) => this.#adopt(handle) },
     });
-    this.moves = new Moves({ giver: this.giver, taker: this.taker, line, log: LOG });
+    const onFollow = (of: string) => this.changes.follows(of);
+    this.moves = new Moves({ giver: this.giver, taker: this.taker, line, log: LOG, onFollow });
   }
 
   /** Of links that this one does not take. */
@@ -275,7 +276,7 @@ export class MoveWorld {
   begin(): void {
     if (!this.before.isAlive) return;
     const order = { window: WINDOW, quietMs: QUIET_MS, moveMs: MOVE_MS, retryMs: 0 };
-    this.before.moves.begin({ type: 'move', to: 'after', ...order });
+    this.before.moves.begin({ type: 'move', to: ['after'], ...order });
     this.#noteHeld();
   }
 

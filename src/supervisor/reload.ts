@@ -127,7 +127,7 @@ export class Reload {
       else await this.#replace.acceptor(index, next);
     }
     const surplus = children.acceptors.filter(({ index }) => index > acceptors);
-    for (const slot of surplus) await this.#replace.surplus(slot);
+    for (const slot of surplus) await this.#replace.surplus(slot, next);
   }
 
   #note(facts: Partial<ReloadFacts>): void {

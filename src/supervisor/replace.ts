@@ -168,11 +168,11 @@ export class Replace {
   }
 
   /** One that the config does not ask for any more: those that stay share its links. */
-  async surplus(slot: ChildSlot): Promise<void> {
+  async surplus(slot: ChildSlot, { config }: Edition): Promise<void> {
     const { children, onSuccession } = this.#options;
+    const stays = ({ index, state }: ChildSlot) => index <= config.acceptors && state === 'ready';
     // Links move only to processes that started later.
-    const isHeir = (one: ChildSlot) =>
-      one !== slot && one.state === 'ready' && one.startedAt > slot.startedAt;
+    const isHeir = (one: ChildSlot) => stays(one) && one.startedAt > slot.startedAt;
     const heirs = children.acceptors.filter(isHeir);
     const of = slot.incarnation;
     if (slot.state !== 'ready' || of === undefined || heirs.length === 0) {

@@ -89,7 +89,10 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
     endpoints.tick();
     process.send?.({ type: 'links', open: [...registry.all()].filter(isOpen).length });
   }, TICK_MS);
-  return { moves: new Moves({ giver, taker, line, log, onFollow: (of) => changes.follows(of) }), endpoints };
+  return {
+    moves: new Moves({ giver, taker, line, log, onFollow: (of) => changes.follows(of) }),
+    endpoints,
+  };
 }
 
 function isOpen({ state }: Endpoint): boolean {

@@ -42,7 +42,7 @@ export interface Around {
 
 export function buildDevices(shared: Operated, around: Around) {
   const known = buildIdentity(shared, around.backend);
-  const endpoints = buildEndpoints(shared, around, known);
+  const endpoints = buildEndpoints(shared, around, known, () => entry.places.extra);
   const lossPolicy = lossPolicyOf(shared);
   const entry = buildEntry(shared, known, endpoints, lossPolicy);
   const { refusals, files, identities } = known;
@@ -66,7 +66,12 @@ function buildIdentity({ start, counters, registry, blockList }: Operated, backe
 
 type Known = ReturnType<typeof buildIdentity>;
 
-function buildEndpoints(shared: Operated, around: Around, known: Known): Endpoints {
+function buildEndpoints(
+  shared: Operated,
+  around: Around,
+  known: Known,
+  filesTaken: () => number,
+): Endpoints {
   const { start, counters, registry, room, operate } = shared;
   const { limits, listeners } = start.config;
   const { files, addresses, identities: prover, refusals } = known;
@@ -80,7 +85,7 @@ function buildEndpoints(shared: Operated, around: Around, known: Known): Endpoin
   const { ended: ends, traces } = operate;
   const told = { refusals, ends, onGreeting: traces.onGreeting };
   const parts = { registry, room, prover, restorer, ...told, ...around };
-  const links = { makeProtocol: v1Protocol, spread, busyShare: watchBusy() };
+  const links = { makeProtocol: v1Protocol, spread, busyShare: watchBusy(), filesTaken };
   return new Endpoints({ limits, counters, clock, ...links, ...parts });
 }
 

@@ -170,7 +170,8 @@ class Acceptor implements RunningAcceptor {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.listenerMove = listenerMoveOf(parts.out, parts.places, (given) => this.#listenOn(given));
+    const listen = (given: GivenHandles) => this.#listenOn(given);
+    this.listenerMove = listenerMoveOf(parts.out, parts, parts.places, listen);
     this.#ticker = new Ticker(parts.start.config.limits.sweepTickMs, () => this.#tick());
   }
 

@@ -41,7 +41,7 @@ export interface Around {
 
 export function buildDevices(shared: Operated, around: Around) {
   const known = buildIdentity(shared, around.backend);
-  const endpoints = buildEndpoints(shared, around, known);
+  const endpoints = buildEndpoints(shared, around, known, () => entry.places.extra);
   const lossPolicy = lossPolicyOf(shared);
   const entry = buildEntry(shared, known, endpoints, lossPolicy);
   const { refusals, files, identities } = known;
@@ -65,7 +65,12 @@ function buildIdentity({ start, counters, registry, blockList }: Operated, backe
 
 type Known = ReturnType<typeof buildIdentity>;
 
-function buildEndpoints(shared: Operated, around: Around, known: Known): Endpoints {
+function buildEndpoints(
+  shared: Operated,
+  around: Around,
+  known: Known,
+  filesTaken: () => number,
+): Endpoints {
   const { start, protocols, counters, registry, room, operate } = shared;
   const { limits, listeners } = start.config;
   const { files, addresses, identities: prover, refusals } = known;
@@ -79,7 +84,7 @@ function buildEndpoints(shared: Operated, around: Around, known: Known): Endpoin
   const { ended: ends, traces } = operate;
   const told = { refusals, ends, onGreeting: traces.onGreeting };
   const parts = { registry, room, prover, restorer, ...told, ...around };
-  const links = { protocols, spread, busyShare: watchBusy() };
+  const links = { protocols, spread, busyShare: watchBusy(), filesTaken };
   return new Endpoints({ limits, counters, clock, ...links, ...parts });
 }
 

@@ -2,8 +2,8 @@
  * Message: the meaning of what a device says or hears, whatever format carried it.
  * From: a link's protocol (protocol.ts).  To: the endpoint, the routes, and back to a protocol.
  * Bound: plain values; `payload` is a view into the received bytes and must not be written to. An
- * `id` is Owsla's own number of the message: from 1 up, and never twice on a link for what the device
- * sends. A format with other ids of its own knows which is whose.
+ * `id` is Owsla's own number of the message: from 1 up, and never twice on a link for what the
+ * device sends. A format with other ids of its own knows which is whose.
  */
 
 /** Types of messages, each by the word that figures have for it. */

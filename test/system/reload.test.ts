@@ -1,16 +1,19 @@
 /** `owsla reload` on a real node: what goes on, what is refused, and what each asker is told. */
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { get } from 'node:http';
+import { Agent, get } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { makeLimits } from '../../src/base/limits.ts';
+import { askOnce } from '../../src/cli/askNode.ts';
 import type { ReloadFacts } from '../../src/node/reloadFacts.ts';
 import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Device, END, hello, request } from '../helpers/fakes/device.ts';
+import { connectPacket, MqttDevice, publishOf } from '../helpers/fakes/mqttDevice.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Cli } from '../helpers/processes/cli.ts';
 import { Server } from '../helpers/processes/server.ts';
@@ -33,7 +36,7 @@ const limits = {
   reportMs: 500,
   reloadQuietMs: 500,
 };
-const flags = ['--config', file, '--run-dir', runDir];
+const flags = ['--config', file, '--run-dir', runDir, '--mqtt-port', '0'];
 const node = await Server.start({ amqp: users.owsla, prefix, limits, flags });
 t.teardown(async () => {
   await node.stop();
@@ -61,15 +64,12 @@ async function status(): Promise<StatusAnswer> {
   return JSON.parse(await node.page('/api/v1/status')) as StatusAnswer;
 }
 
-/** On a connection of its own, as load balancers ask; what went wrong when there is no answer. */
-function healthAt(port: number): Promise<string> {
+/** On a connection of its own, or the agent's; what went wrong when there is no answer. */
+function healthAt(port: number, agent: Agent | false = false): Promise<string> {
   return new Promise((resolve) => {
-    const asked = get(
-      { port, host: '127.0.0.1', path: '/health/ready', agent: false },
-      (answer) => {
-        answer.setEncoding('utf8').once('data', resolve);
-      },
-    );
+    const asked = get({ port, host: '127.0.0.1', path: '/health/ready', agent }, (answer) => {
+      answer.setEncoding('utf8').once('data', resolve);
+    });
     asked.once('error', (error) => resolve(String(error)));
   });
 }
@@ -77,29 +77,71 @@ function healthAt(port: number): Promise<string> {
 const CHILDREN = ['observer', 'registrar', 'acceptor 1', 'acceptor 2'];
 const pids = () => CHILDREN.map((child) => node.childPid(child));
 
+/** Asks health without a pause, by new connections and by one that is kept; connects; and asks. */
+function whatFails(): { stop(): Promise<string[]> } {
+  const faults: string[] = [];
+  let isOver = false;
+  const again = async (work: () => Promise<string | undefined>) => {
+    while (!isOver) {
+      const fault = await work();
+      if (fault !== undefined) faults.push(fault);
+    }
+  };
+  const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+  const health = async (agent: Agent | false) => {
+    const said = await healthAt(node.adminPort, agent);
+    return said.startsWith('{"ready":true') ? undefined : said;
+  };
+  const connects = async () => {
+    const socket = connect(node.port, '127.0.0.1');
+    const fault = await new Promise<string | undefined>((resolve) =>
+      socket.once('connect', () => resolve(undefined)).once('error', (e) => resolve(String(e))),
+    );
+    socket.destroy();
+    return fault;
+  };
+  const asks = () =>
+    askOnce({ runDir, limits: makeLimits() }, 'status', null).then(
+      () => undefined,
+      (error) => String(error),
+    );
+  const all = [
+    again(() => health(false)),
+    again(() => health(false)),
+    again(() => health(kept)),
+    again(connects),
+    again(asks),
+  ];
+  return {
+    stop: async () => {
+      isOver = true;
+      await Promise.all(all);
+      kept.destroy();
+      return faults;
+    },
+  };
+}
+
 t.test('every process is replaced, in order; health and connects never fail', async (t) => {
   const before = pids();
   const { node: name } = await status();
-  const faults: unknown[] = [];
-  let isOver = false;
-  const asking = (async () => {
-    while (!isOver) {
-      const health = await healthAt(node.adminPort);
-      if (!health.startsWith('{"ready":true')) faults.push(health);
-      const socket = connect(node.port, '127.0.0.1');
-      socket.on('error', (error) => faults.push(error.message));
-      await new Promise((resolve) => socket.once('connect', resolve).once('error', resolve));
-      socket.destroy();
-    }
-  })();
+  const mqtt = new MqttDevice(connect(node.portOf('mqtt'), '127.0.0.1'), 5);
+  mqtt.sendBytes(connectPacket(5, 'by-mqtt'));
+  await mqtt.expect('connack');
+  const stream = await fetch(`http://127.0.0.1:${node.adminPort}/api/v1/stream`);
+  const streamed = stream.text();
+  const failing = whatFails();
 
   const { code, end, stderr } = await reload();
-  isOver = true;
-  await asking;
+  const faults = await failing.stop();
 
   t.equal(code, 0, stderr);
   t.match(end, { phase: 'done', number: 1 });
   t.same(faults, []);
+  mqtt.send(publishOf('still/here', 1));
+  t.match(await mqtt.next(), { cmd: 'puback', messageId: 1 }, 'a link of MQTT has moved');
+  mqtt.close();
+  t.match(await streamed, /event: end\ndata: {"why":"the node stops or reloads"}\n\n$/);
   t.ok(
     pids().every((pid, at) => pid !== before[at]),
     'all of them',
@@ -152,11 +194,11 @@ t.test('a listener more: it listens; a listener less: it does not', async (t) =>
   const device = new Device(connect(unix));
   device.send(hello('more'));
   await device.expect(TYPE.WELCOME);
-  t.equal((await status()).listeners.length, 2);
+  t.equal((await status()).listeners.length, 3);
 
   write('');
   t.equal((await reload()).code, 0);
-  t.equal((await status()).listeners.length, 1);
+  t.equal((await status()).listeners.length, 2);
   const socket = connect(unix);
   const error = await new Promise((resolve) => socket.once('error', resolve));
   t.match(error, { code: 'ENOENT' });

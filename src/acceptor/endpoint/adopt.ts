@@ -40,7 +40,8 @@ export function adoptLink(
   endpoint.messagesIn = figures.messagesIn;
   endpoint.messagesOut = figures.messagesOut;
   endpoint.notAllowed = figures.notAllowed;
-  endpoint.before = figures;
+  const { bytesIn, bytesOut } = figures;
+  endpoint.before = { bytesIn, bytesOut };
   host.gate.rest(endpoint);
   return endpoint;
 }

@@ -42,6 +42,8 @@ export interface EndpointsOptions {
   readonly clock: Clock;
   readonly spread: Spread;
   readonly linksMax: number;
+  /** Open files that count as links: they were not known when `linksMax` was. */
+  readonly filesTaken?: () => number;
   /** The share of its time that the event loop has been at work, since this was last asked. */
   readonly busyShare: () => number;
   /** Where the links are found by others. */
@@ -90,6 +92,7 @@ export class Endpoints implements EndpointHost {
 
   constructor(options: EndpointsOptions) {
     const { limits, counters, clock, registry, routes, refusals, spread, linksMax } = options;
+    const { filesTaken = () => 0 } = options;
     const rooms = new RoomQueues<Endpoint>(options.room, (type) => routes.isFull(type));
     const deadlines = new LinkDeadlines(limits, clock, counters);
     const heavy = new Heavy<Endpoint>({
@@ -122,7 +125,7 @@ export class Endpoints implements EndpointHost {
     this.#sweep = new LinkSweep(registry);
     const { restorer, protocols } = options;
     const around = { registry, deadlines, refusals, restorer, protocols };
-    this.#intake = new Intake({ host: this, ...around, linksMax, spread });
+    this.#intake = new Intake({ host: this, ...around, linksMax, filesTaken, spread });
     counters.linksMax = linksMax;
   }
 

@@ -25,7 +25,7 @@ import type {
   Received,
 } from '../protocol.ts';
 import { kept } from '../room.ts';
-import { checkPacket, type Level, VersionError } from './check.ts';
+import { checkPacket, type MqttLevel, VersionError } from './check.ts';
 import {
   type Connected,
   connackOf,
@@ -37,7 +37,7 @@ import { describePacket } from './describe.ts';
 import { metaOf } from './meta.ts';
 import { COMMANDS_MAX, commandOverhead, MqttCommands } from './mqttCommands.ts';
 import { MqttRequests } from './mqttRequests.ts';
-import { bodyOf, KIND, PacketReader } from './packetReader.ts';
+import { headerBytesOf, KIND, PacketReader } from './packetReader.ts';
 import { encodePacket, encodePuback, PINGRESP } from './packets.ts';
 import { parseConnect, parsePacket } from './parser.ts';
 import { endCodesOf, MqttError, malformed, protocolError, REASON } from './reasons.ts';
@@ -86,14 +86,14 @@ export class MqttProtocol extends PacketReader implements Protocol {
     this.bytes = packet.length;
     if (this.#connected === undefined) return this.#connect(packet);
     const { level } = this.#connected;
-    this.elements = checkPacket(level, packet, bodyOf(packet));
+    this.elements = checkPacket(level, packet, headerBytesOf(packet));
     // Nothing of it is left to parse.
     if ((packet[0] as number) >> 4 === KIND.pingreq) return this.#pinged();
     return this.#read(level, parsePacket(level, packet));
   }
 
   #connect(packet: Buffer): Received {
-    const body = bodyOf(packet);
+    const body = headerBytesOf(packet);
     if ((packet[0] as number) >> 4 !== KIND.connect) {
       throw protocolError('the first packet must be CONNECT');
     }
@@ -119,7 +119,7 @@ export class MqttProtocol extends PacketReader implements Protocol {
     this.#phase = 'connecting';
   }
 
-  #read(level: Level, packet: Packet): Received {
+  #read(level: MqttLevel, packet: Packet): Received {
     switch (packet.cmd) {
       case 'publish':
         return this.#publish(level, packet);
@@ -156,7 +156,7 @@ export class MqttProtocol extends PacketReader implements Protocol {
     return { type: 'aside', what: 'PINGREQ', answer: undefined };
   }
 
-  #publish(level: Level, packet: IPublishPacket): Received {
+  #publish(level: MqttLevel, packet: IPublishPacket): Received {
     const { qos, messageId = 0, properties } = packet;
     if (qos === 2) throw new MqttError('unexpected', REASON.qos, 'a PUBLISH of QoS 2');
     const addressed = addressedBy(this.#nameOf(packet));
@@ -232,7 +232,7 @@ export class MqttProtocol extends PacketReader implements Protocol {
 
   // To the device.
 
-  get #level(): Level {
+  get #level(): MqttLevel {
     return this.#connected?.level ?? 4;
   }
 
@@ -377,8 +377,8 @@ export class MqttProtocol extends PacketReader implements Protocol {
     protocol.#subscribed = Number(subscribed);
     protocol.#pongsAhead = Number(pongsAhead);
     try {
-      const known = JSON.parse(String(aliases)) as [number, string][];
-      if (known.length > 0) protocol.#aliases = new Map(known.slice(0, TOPIC_ALIASES_MAX));
+      const known = new Map(JSON.parse(String(aliases)) as [number, string][]);
+      if (known.size > 0) protocol.#aliases = known;
       if (commands !== '') protocol.#commands = MqttCommands.restore(String(commands));
     } catch {
       return undefined;

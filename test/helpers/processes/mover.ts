@@ -48,7 +48,7 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
   const giver = new Giver({
     ...{ ...shared, changes, commands, spread: () => 0, drainPaceMs: 0, recordMs: 0 },
     mayCome: () => false,
-    send: line.toSuccessor,
+    send: line.pass,
     onMoved: (figures) => send({ type: 'moved', figures }),
   });
   const endpoints = new Endpoints({
@@ -81,7 +81,7 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
       changes,
       onTaken: () => {},
       retryAfter: () => 0,
-      send: line.toPredecessor,
+      send: line.pass,
     },
   });
   const log = makeLogger('silent', { role: 'acceptor' });
@@ -90,7 +90,10 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
     endpoints.tick();
     process.send?.({ type: 'links', open: [...registry.all()].filter(isOpen).length });
   }, TICK_MS);
-  return { moves: new Moves({ giver, taker, line, log }), endpoints };
+  return {
+    moves: new Moves({ giver, taker, line, log, onFollow: (of) => changes.follows(of) }),
+    endpoints,
+  };
 }
 
 function isOpen({ state }: Endpoint): boolean {

@@ -16,7 +16,9 @@ t.jobs = 4;
 
 /** One of them, as a device. */
 function run(t: Test, program: string, device: string, ...args: string[]): Command {
-  const command = new Command([program, '-p', String(world.port), '-i', device, ...args]);
+  // What it says by -d is written line by line, though we are no terminal.
+  const line = ['stdbuf', '-oL', program, '-p', String(world.port), '-i', device, ...args];
+  const command = new Command(line, {}, { isGroup: true });
   t.teardown(() => command.end('SIGKILL'));
   return command;
 }
@@ -37,7 +39,7 @@ for (const version of ['311', '5']) {
   });
 
   t.test(`${title}: ask`, { skip: noMosquitto }, async (t) => {
-    const byTopic = ['-t', '$owsla/request/1/room/name', '-e', '$owsla/reply/+/+', '-m', 'where'];
+    const byTopic = ['-t', '$owsla/request/1/room/name', '-e', '$owsla/reply/1/0', '-m', 'where'];
     const asked = run(t, 'mosquitto_rr', `rr-${version}`, '-V', '311', ...byTopic, '-v');
     t.equal(await asked.exit, 0);
     t.equal(asked.output, '$owsla/reply/1/0 where\n');
@@ -57,7 +59,9 @@ for (const version of ['311', '5']) {
     const taker = run(t, 'mosquitto_pub', device, ...v, '-t', 'a/b', '-m', 'taken', '-q', '1');
     t.equal(await taker.exit, 0);
     t.match(await world.event(device, 'taken'), { topic: 'a.b' });
-    await takes(device, 'second', sub);
+    // Of MQTT 5 it is told why, and goes; of 3.1.1 it comes back.
+    if (version === '5') t.equal(await sub.exit, 0);
+    else await takes(device, 'second', sub);
   });
 
   t.test(`${title}: a will`, { skip: noMosquitto }, async (t) => {

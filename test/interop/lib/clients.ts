@@ -28,7 +28,7 @@ const noFile = (file: string, what: string): string | false =>
 
 export const goPackets = `${CACHE}/go/packets`;
 export const noGo = noFile(goPackets, 'Go programs');
-export const noMosquitto = missing('mosquitto_pub', 'mosquitto_pub', '--version');
+export const noMosquitto = missing('mosquitto_rr', 'sh', '-c', 'command -v mosquitto_rr');
 export const noPaho = missing('paho-mqtt', debianPython, '-c', 'import paho.mqtt.client');
 /** The folder of mosquitto's sources. */
 export const mosquittoSource = `${CACHE}/mosquitto`;

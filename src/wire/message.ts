@@ -24,6 +24,16 @@ export const TYPE = {
 export type MessageType = (typeof TYPE)[keyof typeof TYPE];
 export const MESSAGE_TYPES: readonly MessageType[] = Object.values(TYPE);
 
+/** What a device wants to be published of it if its link ends without its goodbye. */
+export interface Will {
+  readonly topic: string;
+  readonly payload: Buffer;
+  /** It is published so long after the link's end; 0: at once. */
+  readonly delayMs: number;
+  /** Whose rules say what a takeover and a return do to it; absent: Owsla's own. */
+  readonly rules?: 'mqtt';
+}
+
 export interface Hello {
   readonly type: typeof TYPE.HELLO;
   readonly version: 1;
@@ -33,6 +43,10 @@ export interface Hello {
   readonly keepalive: number | undefined;
   /** Largest frame the device takes, in bytes. */
   readonly frameBytesMax: number | undefined;
+  /** At most `willBytesMax` bytes of topic and payload: its protocol has refused a longer one. */
+  readonly will?: Will;
+  /** MQTT's Clean Start: a will of an earlier link that waits is not cancelled, but due now. */
+  readonly isCleanStart?: true;
 }
 
 export interface Welcome {
@@ -120,6 +134,8 @@ export interface Bye {
   readonly reason: string;
   /** Milliseconds. */
   readonly retryAfter: number | undefined;
+  /** From a device: its will is to be published all the same (MQTT 5: DISCONNECT 0x04). */
+  readonly withWill?: true;
 }
 
 export interface ErrorMessage {

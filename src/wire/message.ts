@@ -43,7 +43,7 @@ export interface Hello {
   readonly keepalive: number | undefined;
   /** Largest frame the device takes, in bytes. */
   readonly frameBytesMax: number | undefined;
-  /** At most `willBytesMax` bytes of topic and payload: its protocol has refused a longer one. */
+  /** As it was said: it may be longer than `willBytesMax`. */
   readonly will?: Will;
   /** MQTT's Clean Start: a will of an earlier link that waits is not cancelled, but due now. */
   readonly isCleanStart?: true;

@@ -67,7 +67,7 @@ function buildIdentity({ start, counters, registry, blockList }: Operated, backe
 type Known = ReturnType<typeof buildIdentity>;
 
 function buildEndpoints(shared: Operated, around: Around, known: Known): Endpoints {
-  const { start, counters, registry, room, operate } = shared;
+  const { start, counters, registry, room, operate, wills } = shared;
   const { limits, listeners } = start.config;
   const { files, addresses, identities: prover, refusals } = known;
   const isCounted = limits.linksPerAddressMax > 0;
@@ -79,7 +79,7 @@ function buildEndpoints(shared: Operated, around: Around, known: Known): Endpoin
   );
   const { ended: ends, traces } = operate;
   const told = { refusals, ends, onGreeting: traces.onGreeting };
-  const parts = { registry, room, prover, restorer, ...told, ...around };
+  const parts = { registry, room, wills, prover, restorer, ...told, ...around };
   const links = { makeProtocol: v1Protocol, spread, busyShare: watchBusy() };
   return new Endpoints({ limits, counters, clock, ...links, ...parts });
 }

@@ -17,6 +17,7 @@ import type { VerdictMessage } from '../../src/node/verdicts.ts';
 import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import { StreamServer } from '../../src/registrar/streamServer.ts';
 import { FakeClock } from '../helpers/fakes/clock.ts';
+import { makeLinkWills } from '../helpers/fakes/linkWills.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
@@ -64,6 +65,7 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
       links: (shard) => (shard === 0 ? links.values() : []),
       clock,
       trace: noTrace,
+      ...makeLinkWills(),
     });
     const onTakeover = (connection: string) => told.push(connection);
     const commands: unknown[][] = [];

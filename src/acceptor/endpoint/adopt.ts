@@ -21,10 +21,11 @@ export interface Adopted {
 
 /** Makes the endpoint of a link that was frozen elsewhere. */
 export function adoptLink(
-  { id, deviceId, acceptedUs, keepaliveMs, silentMs, allowance, figures }: LinkSnapshot,
+  snapshot: LinkSnapshot,
   { socket, origin, protocol, proof }: Adopted,
   host: EndpointHost,
 ): Endpoint {
+  const { id, deviceId, acceptedUs, keepaliveMs, silentMs, allowance, figures } = snapshot;
   const now = host.clock.now();
   const endpoint = new Endpoint(id, { socket, acceptedUs, origin, protocol }, host);
   endpoint.state = 'adopted';
@@ -37,6 +38,7 @@ export function adoptLink(
   endpoint.messagesOut = figures.messagesOut;
   endpoint.notAllowed = figures.notAllowed;
   endpoint.before = figures;
+  if (snapshot.bequest) host.wills.adopt(id, snapshot.bequest);
   host.gate.rest(endpoint);
   return endpoint;
 }

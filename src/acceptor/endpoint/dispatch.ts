@@ -30,7 +30,8 @@ export function dispatch(endpoint: Endpoint, message: FromDevice, host: Endpoint
       host.onAnswer(endpoint, message);
       break;
     case 'bye':
-      endpoint.end('peer-bye');
+      // Not every goodbye takes the will back.
+      endpoint.end(message.withWill ? 'peer-fin' : 'peer-bye');
       break;
     case 'hello':
       greet(endpoint, message, host);

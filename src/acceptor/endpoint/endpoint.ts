@@ -16,7 +16,7 @@ import type { Socket } from 'node:net';
 import { type ByeReason, type CloseReason, ProtocolError } from '../../base/errors.ts';
 import { bump } from '../../base/metrics.ts';
 import type { CommandMessage, Event, MessageType, Request } from '../../wire/message.ts';
-import type { Protocol, Received } from '../../wire/protocol.ts';
+import type { Greeting, Protocol, Received } from '../../wire/protocol.ts';
 import { Allowance } from './allowance.ts';
 import { dispatch, refuse } from './dispatch.ts';
 import { HEAVY_BYTES } from './heavy.ts';
@@ -224,7 +224,7 @@ export class Endpoint extends LinkState {
   }
 
   /** Its device may not publish to that topic. */
-  sayNotAllowed(message: Event | Request): void {
+  sayNotAllowed(message: Event | Request | Greeting): void {
     const told = this.#protocol.notAllowed(message);
     if (told) this.#send(message.type === 'request' ? 'reply' : 'error', told);
   }

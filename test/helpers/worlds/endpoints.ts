@@ -12,6 +12,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Endpoint } from '../../../src/acceptor/endpoint/endpoint.ts';
 import { Endpoints, type EndpointsOptions } from '../../../src/acceptor/endpoint/endpoints.ts';
+import { LinkWills } from '../../../src/acceptor/endpoint/linkWills.ts';
 import { Listener } from '../../../src/acceptor/endpoint/listener.ts';
 import { Registry } from '../../../src/acceptor/endpoint/registry.ts';
 import { RoomSignal } from '../../../src/acceptor/endpoint/roomSignal.ts';
@@ -66,6 +67,7 @@ export class Served {
   /** Our ends of the links, in the order of accepting. */
   readonly sockets: Socket[] = [];
   readonly limits: Limits;
+  readonly wills: LinkWills;
   readonly endpoints: Endpoints;
   readonly #transport: Transport;
   readonly #host: string;
@@ -76,6 +78,7 @@ export class Served {
     this.#transport = transport;
     this.#host = options.host ?? '127.0.0.1';
     this.limits = makeLimits(options.limits);
+    this.wills = new LinkWills({ limits: this.limits, counters: this.counters });
     this.endpoints = new Endpoints({
       makeProtocol: v1Protocol,
       limits: this.limits,
@@ -86,6 +89,7 @@ export class Served {
       linksMax: options.linksMax ?? Number.POSITIVE_INFINITY,
       registry: this.registry,
       room: this.room,
+      wills: this.wills,
       routes: this.routes,
       prover: options.prover ?? ANY_DEVICE,
       restorer: ANY_LINK,

@@ -52,7 +52,14 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
   const greeting = () => told.values();
   const onVerdicts = (message: readonly unknown[]) => heard.push([...message]);
   const toAcceptors = { onAsk, onVerdicts, greeting, onAnswer };
-  const server = new StreamServer({ recorder, limits, log, ...toAcceptors, onMessages: () => {} });
+  const server = new StreamServer({
+    recorder,
+    limits,
+    log,
+    ...toAcceptors,
+    onStream: () => {},
+    onMessages: () => {},
+  });
   await server.listen(path);
   const work = async () => {
     while (await recorder.work()) server.makeRoom();

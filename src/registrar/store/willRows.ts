@@ -21,11 +21,14 @@ export interface WillHead {
   readonly isWaiting: boolean;
 }
 
-/** A will as it is kept with its link's row. */
-export interface StoredWill extends Omit<WillHead, 'isWaiting'> {
+/** A will, as its device has said it. */
+export interface SaidWill extends Pick<WillHead, 'hash' | 'delayMs' | 'rules'> {
   readonly topic: string;
   readonly payload: Buffer;
 }
+
+/** The same, as it is kept with its link's row. */
+export interface StoredWill extends SaidWill, Pick<WillHead, 'device' | 'connection'> {}
 
 /** Why and when its link ended; `at` in ms since 1970, for people. */
 export interface WillEnding {

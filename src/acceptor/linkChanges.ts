@@ -140,7 +140,7 @@ export class LinkChanges {
     } else if (!isUntold) this.#pending.set(id, ended);
   }
 
-  /** Who asks later is told again: a registrar that ends may have read this, and not recorded it. */
+  /** Who asks later is told again: a registrar that ends may have read it, and not recorded it. */
   #keepGoodbye(id: string, ended: Ended): void {
     this.#goodbyes.set(id, ended);
     if (this.#goodbyes.size <= this.#options.limits.goodbyesMax) return;

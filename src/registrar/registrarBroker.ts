@@ -1,7 +1,7 @@
 /**
  * RegistrarBroker: the registrar's AMQP connection, and its claim on the prefix.
- * From: registrar.ts.  To: publishers (events and wills out), queries (questions in), and the consumer of
- * commands. Answers to both have connections of their own: answers.ts.
+ * From: registrar.ts.  To: publishers (events and wills out), queries (questions in), and the
+ * consumer of commands. Answers to both have connections of their own: answers.ts.
  * Bound: only the holder of the claim publishes. If another registrar has the same prefix, it waits
  * `presenceClaimMs`: it may be our own old connection that the broker still keeps. Then it ends.
  */

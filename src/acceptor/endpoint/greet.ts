@@ -9,7 +9,7 @@ import type { Greeting } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { EndpointHost } from './host.ts';
 import { ruleKeepalive } from './keepalive.ts';
-import { bytesOf } from './linkWills.ts';
+import { willBytesOf } from './linkWills.ts';
 import type { AuthFailure, AuthVerdict, Proof } from './proof.ts';
 
 /** Throws ProtocolError for a will that is too long. */
@@ -37,7 +37,7 @@ function onVerdict(
 }
 
 function checkWill({ will }: Greeting, { limits }: EndpointHost): void {
-  if (will === undefined || bytesOf(will) <= limits.willBytesMax) return;
+  if (will === undefined || willBytesOf(will) <= limits.willBytesMax) return;
   const what = `topic and payload of the will are longer than ${limits.willBytesMax} bytes`;
   throw new ProtocolError('frame-too-long', what);
 }

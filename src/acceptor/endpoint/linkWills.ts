@@ -45,11 +45,11 @@ export class LinkWills {
   /** Keep it for a link that another process had. False: its will does not fit. */
   adopt(connection: string, { will, isCleanStart }: Bequest): boolean {
     const { limits, counters } = this.#options;
-    const fits = this.#bytes + bytesOf(will) <= limits.willsBytesMax;
+    const fits = this.#bytes + willBytesOf(will) <= limits.willsBytesMax;
     if (!fits) bump(counters.wills, 'full');
     const kept = will && fits ? { will: copyOf(will, limits.willDelayMaxMs) } : {};
     this.#byLink.set(connection, { ...kept, ...(isCleanStart && { isCleanStart }) });
-    this.#bytes += bytesOf(kept.will);
+    this.#bytes += willBytesOf(kept.will);
     return fits;
   }
 
@@ -61,7 +61,7 @@ export class LinkWills {
   forget(connection: string): void {
     const kept = this.of(connection);
     if (kept === undefined) return;
-    this.#bytes -= bytesOf(kept.will);
+    this.#bytes -= willBytesOf(kept.will);
     this.#byLink.delete(connection);
   }
 }
@@ -74,6 +74,6 @@ function copyOf({ payload, delayMs, ...will }: Will, delayMaxMs: number): Will {
 }
 
 /** Of topic and payload; a topic has a byte for each character. */
-export function bytesOf(will: Will | undefined): number {
+export function willBytesOf(will: Will | undefined): number {
   return will === undefined ? 0 : will.topic.length + will.payload.length;
 }

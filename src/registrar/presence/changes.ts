@@ -49,7 +49,7 @@ export function isChange(step: Step): step is Change {
 }
 
 /** The device whose row, or will, it may change. */
-export function deviceOf(step: Step): string | undefined {
+export function changedDevice(step: Step): string | undefined {
   return 'device' in step ? step.device : undefined;
 }
 

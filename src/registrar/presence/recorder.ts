@@ -15,7 +15,7 @@ import type { Opened, OutboxEvent, Store } from '../store/store.ts';
 import type { Wills } from '../will/wills.ts';
 import {
   Changes,
-  deviceOf,
+  changedDevice,
   type HeirStep,
   overOf,
   type Step,
@@ -278,7 +278,7 @@ export class Recorder {
   async #batch(steps: readonly Step[], taken: readonly Step[], start: number): Promise<void> {
     const { store, onCommit, onTakeover, settledTo, trace, counters } = this.#options;
     const { transactionPart, wills } = this.#options;
-    const devices = [...new Set(steps.flatMap((step) => deviceOf(step) ?? []))];
+    const devices = [...new Set(steps.flatMap((step) => changedDevice(step) ?? []))];
     const known = devices.length > 0 ? await store.read(devices) : [];
     const rows = new Map(known.map((row) => [row.device, row]));
     const none = { events: [], reasons: [], closes: [], sweeps: [], shown: [], heirs: [] };

@@ -35,7 +35,7 @@ export interface Up {
   readonly at: number;
   /** A hash: its acceptor has it whole. */
   readonly will?: SaidWill | string;
-  /** What the device's earlier link left is due, not cancelled, where its rules have such a word. */
+  /** What the device's earlier link left is due, not cancelled, where its rules know of that. */
   readonly isCleanStart?: boolean;
 }
 

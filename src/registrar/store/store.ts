@@ -1,6 +1,6 @@
 /**
- * Store: what keeps presence, kept commands and wills over the end of every process; the interface and
- * its faults.
+ * Store: what keeps presence, kept commands and wills over the end of every process; the interface
+ * and its faults.
  * From: recorder.ts, notifier.ts and queries.ts; durable.ts and outcomes.ts; wills.ts.
  * To: sqlite.ts; a server for several nodes later.
  * Bound: one owner at a time: a second `open` fails with 'locked'. Every read has a limit.

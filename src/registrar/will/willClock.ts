@@ -1,6 +1,6 @@
 /**
  * WillClock: when wills are due whose links have ended, and that no acceptor knows of a later link.
- * From: the registrar's tick; wills.ts, of those that begin to wait; acceptors, what they have told.
+ * From: the registrar's tick; wills.ts, when one begins to wait; acceptors, what they have told.
  * To: the store, which counts the time (livedTime.ts); acceptors, which are asked to tell all;
  * recorder.ts, which then publishes those that still wait.
  * Bound: one page of wills at a time, DUE_MAX; while an acceptor does not answer they wait. That

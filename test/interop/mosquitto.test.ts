@@ -3,6 +3,9 @@
  * The doors of examples/ are here too, as one of them is a mosquitto.
  */
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Command } from '../helpers/processes/command.ts';
 import { at, debianPython } from '../helpers/processes/programs.ts';
@@ -108,8 +111,13 @@ const place = (device: string) => ['127.0.0.1', String(world.port), device];
 for (const { name, skip, command, ready } of doors) {
   t.test(`${name}: opens once for a command that comes twice`, { skip }, async (t) => {
     const device = name.replace('.', '-');
-    const door = new Command(command(device, t.testdir()), {}, { isGroup: true });
-    t.teardown(() => door.end());
+    // A short path: a Unix socket lies within.
+    const folder = mkdtempSync(join(tmpdir(), 'door-'));
+    const door = new Command(command(device, folder), {}, { isGroup: true });
+    t.teardown(async () => {
+      await door.end();
+      rmSync(folder, { recursive: true, force: true });
+    });
     await door.prints(ready);
     t.match(await world.event(device, 'here'), { topic: 'door.state' });
 

@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
 import { names } from '../../../src/broker/topology.ts';
+import type { LinkAnswer } from '../../../src/node/linkFacts.ts';
 import { Backend, echo, forgetTopology } from '../../helpers/fakes/backend.ts';
 import { Commander } from '../../helpers/fakes/commander.ts';
 import { findBroker } from '../../helpers/processes/broker.ts';
@@ -85,6 +86,12 @@ export class MqttWorld {
       return found !== undefined;
     });
     return found as Heard;
+  }
+
+  /** Messages that came on its link, as the node counts them. */
+  async messagesOf(device: string): Promise<number> {
+    const { links } = JSON.parse(await this.server.page(`/api/v1/links/${device}`)) as LinkAnswer;
+    return links[0]?.messagesIn ?? 0;
   }
 
   stop(): Promise<void> {

@@ -20,7 +20,11 @@ t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 const file = join(folder, 'owsla.yaml');
 writeFileSync(file, 'listeners: [{ name: web, port: 0, protocol: mqtt-ws }]');
 const flags = ['--mqtt-port', '0', '--config', file];
-const { prefix, server, backend, broker } = await startNode(t, { hasUsers: true, flags });
+const { prefix, server, backend, broker } = await startNode(t, {
+  ...{ hasUsers: true, flags },
+  // For modules that write what they do; mqtt-packet would write passwords.
+  env: { DEBUG: '*' },
+});
 const at = names(prefix);
 const commander = await Commander.connect(broker.url, prefix);
 t.teardown(() => commander.close());
@@ -176,4 +180,11 @@ t.test('MQTT over WebSocket: the same, in its messages', async (t) => {
   t.equal(answer.status, 426);
   await client.endAsync();
   await server.untilMetric('owsla_closes_total', 'reason="peer-bye"', (count) => count >= 1);
+});
+
+t.test('nothing that was said is on stderr', async (t) => {
+  t.same(
+    server.errors.filter((line) => /mqtt/i.test(line)),
+    [],
+  );
 });

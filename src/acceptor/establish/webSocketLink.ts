@@ -10,8 +10,8 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 
-/** A text is no packet of MQTT (3.1.1 and 5, section 6.0.0): this is none, too, and ends the link. */
-const NO_PACKET = Buffer.from([0]);
+/** MQTT takes no text (3.1.1 and 5, section 6): it counts as a byte that MQTT does not take. */
+const NO_BYTE = Buffer.from([0]);
 const NORMAL = 1_000;
 
 export class WebSocketLink extends Duplex {
@@ -24,7 +24,7 @@ export class WebSocketLink extends Duplex {
     this.#socket = socket;
     this.#webSocket = webSocket;
     webSocket.on('message', (data, isBinary) => {
-      if (!this.push(isBinary ? data : NO_PACKET)) webSocket.pause();
+      if (!this.push(isBinary ? data : NO_BYTE)) webSocket.pause();
     });
     webSocket.on('ping', (data) => {
       if (socket.writableLength === 0) webSocket.pong(data);

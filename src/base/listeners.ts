@@ -20,7 +20,7 @@ export const CLIENT_CERTS = ['none', 'request', 'require'] as const;
 export const TLS_VERSIONS = ['1.2', '1.3'] as const;
 
 /** What devices may speak there. */
-export const PROTOCOL_WORDS = ['owsla', 'mqtt'] as const;
+export const PROTOCOL_WORDS = ['owsla', 'mqtt', 'mqtt-ws'] as const;
 export type ProtocolWord = (typeof PROTOCOL_WORDS)[number];
 
 export interface TlsConfig {

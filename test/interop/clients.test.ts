@@ -5,11 +5,10 @@
  */
 import t, { type Test } from 'tap';
 import { waitFor } from '../helpers/waitFor.ts';
-import { CLIENTS, type Client } from './lib/clients.ts';
+import { CLIENTS, type Client, IS_ALL } from './lib/clients.ts';
 import { type Connect, Driven } from './lib/driven.ts';
 import { MqttWorld } from './lib/mqttWorld.ts';
 
-const IS_ALL = process.env.OWSLA_INTEROP !== undefined;
 const TAKEN_OVER = 0x8e;
 /** Half of it is left to a busy machine before the link would end. */
 const KEEPALIVE_S = 3;

@@ -24,7 +24,8 @@ t.test("mosquitto's tests: each is on one list", { skip }, async (t) => {
 });
 
 t.test("mosquitto's tests: these pass", { skip, timeout: 300_000 }, async (t) => {
-  if (!IS_ALL) return t.ok(PASSES.length > 0, 'make interop runs them');
+  t.ok(PASSES.length > 0, 'make interop runs them');
+  if (!IS_ALL) return;
   const world = await MqttWorld.start();
   t.teardown(() => world.stop());
   for (const name of PASSES) {

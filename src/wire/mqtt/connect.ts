@@ -85,6 +85,7 @@ export function greetingOf(packet: IConnectPacket, limits: ProtocolLimits): Gree
     keepalive,
     frameBytesMax: properties?.maximumPacketSize,
     ...(isFixed ? { isKeepaliveFixed: true } : {}),
+    ...(packet.clean === true ? { isCleanStart: true } : {}),
     ...(will === undefined ? {} : { will }),
     // Of 3.1.1 no will waits.
     ...(!isFixed && packet.clean === true ? { isCleanStart: true } : {}),
@@ -106,7 +107,7 @@ function willOf({ will, properties, protocolVersion }: IConnectPacket): Will | u
   const delay = will.properties?.willDelayInterval ?? 0;
   const expiry = protocolVersion === 5 ? (properties?.sessionExpiryInterval ?? 0) : 0;
   const delayMs = Math.min(delay, expiry) * MS_PER_SECOND;
-  return { topic, payload: Buffer.from(will.payload), delayMs };
+  return { topic, payload: Buffer.from(will.payload), delayMs, rules: 'mqtt' };
 }
 
 /** Told to every device of MQTT 5: what it can rely on. */

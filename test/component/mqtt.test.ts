@@ -373,7 +373,10 @@ t.test('mqtt: a will waits no longer than its session', async (t) => {
     return protocol.next();
   };
 
-  t.match(willOf(4, 0, 0), { will: { topic: 'state.now', payload, delayMs: 0 } });
+  t.match(willOf(4, 0, 0), {
+    isCleanStart: true,
+    will: { topic: 'state.now', payload, delayMs: 0 },
+  });
   t.match(willOf(5, 30, 60, { clean: false }), { will: { delayMs: 30_000 } });
   t.match(willOf(5, 30, 10), { will: { delayMs: 10_000 }, isCleanStart: true });
   t.match(willOf(5, 30, 0), { will: { delayMs: 0 } });

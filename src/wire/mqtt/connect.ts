@@ -87,8 +87,6 @@ export function greetingOf(packet: IConnectPacket, limits: ProtocolLimits): Gree
     ...(isFixed ? { isKeepaliveFixed: true } : {}),
     ...(packet.clean === true ? { isCleanStart: true } : {}),
     ...(will === undefined ? {} : { will }),
-    // Of 3.1.1 no will waits.
-    ...(!isFixed && packet.clean === true ? { isCleanStart: true } : {}),
   };
 }
 

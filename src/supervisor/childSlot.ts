@@ -110,11 +110,10 @@ export function makeSlot(
 
 /** systemd's words to the supervisor alone. */
 const SERVICE_VARIABLES = /^(?:NOTIFY_SOCKET|WATCHDOG_USEC|WATCHDOG_PID)$/;
-
-/** A child has its config from us: the variables, a broker's password among them, stay here. */
 /** By it the parser of MQTT would write to stderr all that it reads, passwords too. */
 const TELLTALE = 'DEBUG';
 
+/** A child has its config from us: the variables, a broker's password among them, stay here. */
 export function childEnvironment(): NodeJS.ProcessEnv {
   const isForeign = (name: string) => !name.startsWith('OWSLA_') || FOREIGN_VARIABLES.test(name);
   const isOurs = (name: string) => SERVICE_VARIABLES.test(name) || name === TELLTALE;

@@ -1,9 +1,11 @@
 /** Links of MQTT on live endpoints, packet by packet: what is handed on, what is said, when. */
-import type { Test } from 'tap';
+import t, { type Test } from 'tap';
 import { DeviceCommands } from '../../src/acceptor/route/deviceCommands.ts';
+import { makeLimits } from '../../src/base/limits.ts';
 import type { FromLink } from '../../src/node/messages.ts';
 import type { Event, Request } from '../../src/wire/message.ts';
 import type { MqttLevel } from '../../src/wire/mqtt/check.ts';
+import { MqttProtocol } from '../../src/wire/mqtt/mqttProtocol.ts';
 import {
   bytesOf,
   connectPacket,
@@ -358,6 +360,27 @@ both('a password is the proof, and its topics bound', STRICT, async (t, served, 
     messages(served).map(({ topic }) => topic),
     ['mine'],
   );
+});
+
+t.test('mqtt: a will waits no longer than its session', async (t) => {
+  const payload = Buffer.from('off');
+  const willOf = (level: MqttLevel, delay: number, expiry: number, more: object = {}) => {
+    const protocol = new MqttProtocol(makeLimits());
+    const properties = { willDelayInterval: delay };
+    const will = { topic: 'state/now', payload, qos: 1, retain: false, properties } as const;
+    const session = { properties: { sessionExpiryInterval: expiry } };
+    protocol.push(connectPacket(level, 'door-17', { will, ...session, ...more }));
+    return protocol.next();
+  };
+
+  t.match(willOf(4, 0, 0), {
+    isCleanStart: true,
+    will: { topic: 'state.now', payload, delayMs: 0 },
+  });
+  t.match(willOf(5, 30, 60, { clean: false }), { will: { delayMs: 30_000 } });
+  t.match(willOf(5, 30, 10), { will: { delayMs: 10_000 }, isCleanStart: true });
+  t.match(willOf(5, 30, 0), { will: { delayMs: 0 } });
+  t.notOk('isCleanStart' in (willOf(5, 30, 60, { clean: false }) ?? {}));
 });
 
 both('its end: DISCONNECT, or none', {}, async (t, served, level) => {

@@ -159,6 +159,25 @@ t.test('MQTT 5: what Owsla does is in its CONNACK; the rest has its reason code'
   t.match(granted, { status: 'rejected' });
 });
 
+t.test('MQTT: the will of a device that is cut off is an EVENT', async (t) => {
+  const got = Promise.withResolvers<ConsumeMessage>();
+  await backend.on(at.events, 'cut-off.#', got.resolve);
+  const will = { topic: 'state/now', payload: Buffer.from('gone'), qos: 1 as const, retain: false };
+  const client = mqtt.connect(url, { clientId: 'cut-off', protocolVersion: 5, will });
+  t.teardown(() => client.endAsync(true));
+  await next(client, 'connect');
+  await waitFor('its link on record', async () => {
+    const asked = await commander.send('cut-off');
+    return (await commander.final(asked)).reason === 'unready';
+  });
+  client.options.reconnectPeriod = 0;
+  client.stream.destroy();
+
+  const { properties, content } = await got.promise;
+  t.equal(content.toString(), 'gone');
+  t.match(properties.headers, { topic: 'state.now', will: /^peer-/ });
+});
+
 t.test('MQTT over WebSocket: the same, in its messages', async (t) => {
   const { client, heard } = await open(
     t,

@@ -107,6 +107,7 @@ const LATER: readonly Bad[] = [
   ['a Response Topic of commands', V5, toCommands(), 'bad-topic 90'],
   ['too long correlation data', V5, longCorrelation(), 'unexpected 97'],
   ['a DISCONNECT with a server’s code', V5, raw(0xe0, '8e'), protocolError],
+  ['a DISCONNECT that begins an expiry', V5, raw(0xe0, '00 05 1100000001'), protocolError],
   ['a PUBACK with an unknown code', V5, raw(0x40, '0001 7f'), malformed],
 ];
 

@@ -128,7 +128,7 @@ export const NOT_FOR_US: Readonly<Record<string, string>> = {
   12-prop-response-topic-correlation-data 12-prop-subpub-content-type
   12-prop-subpub-payload-format
   `,
-  'wants 0x81 for a packet identifier of 0, where Owsla says 0x82 (as mosquitto does for PUBLISH)': `
+  'wants 0x81 for a packet identifier of 0, where Owsla says 0x82, as for a PUBLISH': `
   13-malformed-subscribe-v5 13-malformed-unsubscribe-v5
   `,
   'wants a client id to be made up: refused, 2 or 0x85': `

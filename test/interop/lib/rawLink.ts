@@ -11,6 +11,11 @@ import { waitFor } from '../../helpers/waitFor.ts';
 const PINGREQ = Buffer.from('c000', 'hex');
 const PINGRESP = Buffer.from('d000', 'hex');
 
+/** Of a PUBLISH's first byte: its type and its QoS. */
+const QOS_BITS = 0xf6;
+const QOS1 = 0x32;
+const isPuback = (packet: Buffer) => packet[0] === 0x40;
+
 export interface Exchange {
   /** What the server said, without the PINGRESP to ours. */
   readonly packets: readonly Packet[];
@@ -73,11 +78,16 @@ export async function exchange(
   socket.on('close', () => {
     isOver = true;
   });
-  const pings = () => cut(bytes).filter((packet) => packet.equals(PINGRESP)).length;
+  const count = (isIt: (packet: Buffer) => boolean) => cut(bytes).filter(isIt).length;
+  let acks = 0;
+  const isHandled = (pings: number) =>
+    count((packet) => packet.equals(PINGRESP)) >= pings && count(isPuback) >= acks;
   try {
     for (const [index, send] of sends.entries()) {
       socket.write(Buffer.concat([send, PINGREQ]));
-      await waitFor(`an answer to ${send.toString('hex')}`, () => isOver || pings() > index);
+      // A PUBACK waits for the broker, which the PINGRESP does not.
+      if (((send[0] as number) & QOS_BITS) === QOS1) acks += 1;
+      await waitFor(`an answer to ${send.toString('hex')}`, () => isOver || isHandled(index + 1));
       if (isOver) break;
     }
   } finally {

@@ -89,6 +89,7 @@ export class Reload {
     this.#facts = { number, refusals, phase: 'proving', by, ...figures, startedAt: Date.now() };
     log.info({ by, reload: number }, 'reload: proving what is on disk');
     this.#options.onChange();
+    this.#replace.begin();
     void this.#run();
     return true;
   }
@@ -103,8 +104,10 @@ export class Reload {
       this.#note({ phase: 'registrar' });
       await this.#replace.helper('registrar', next);
       await this.#acceptors(next);
+      this.#replace.goOn();
       this.#note({ phase: 'observer' });
       await this.#replace.helper('observer', next);
+      this.#replace.goOn();
       this.#edition = next;
       this.#end({ phase: 'done' });
     } catch (error) {
@@ -119,6 +122,7 @@ export class Reload {
     const { acceptors } = next.config;
     const before = this.#options.children.acceptors.length;
     for (let index = 1; index <= acceptors; index += 1) {
+      this.#replace.goOn();
       this.#note({ phase: 'acceptors', acceptor: index, step: 'starting' });
       if (index > before) await this.#replace.oneMore(index, next);
       else await this.#replace.acceptor(index, next);
@@ -201,6 +205,11 @@ export class Reload {
 
   #isPredecessor(of: string, by: string): boolean {
     return this.#successions.some((one) => one.of === of && one.by === by);
+  }
+
+  /** A child that it has put there does not work. */
+  onWentBack(slot: ChildSlot): void {
+    if (this.isRunning) this.#replace.onWentBack(slot);
   }
 
   /** A child is ready, or time has gone by. */

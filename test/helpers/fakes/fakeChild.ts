@@ -24,6 +24,10 @@ export const DEEDS = [
   'stubborn',
   /** A successor that ends as soon as links come. */
   'crash-moving',
+  /** A successor that ends as soon as it has all links; and soon, when it is started again. */
+  'crash-moved',
+  /** Ends soon after it has begun. */
+  'crash-soon',
   /** A predecessor that ends as soon as links go. */
   'crash-leaving',
 ] as const;
@@ -80,6 +84,8 @@ function serve(start: StartMessage): void {
   if (deed !== 'waits') send({ type: 'ready' });
   if (deed === 'fatal-serving-later' && isLater) send(fatal);
   if (deed === 'silent') return;
+  const isAgain = deed === 'crash-moved' && start.successorOf === undefined;
+  if (deed === 'crash-soon' || isAgain) setTimeout(() => process.exit(3), BEAT_MS);
   const alive = () => send({ type: 'alive', figures: { links: index } });
   alive();
   setInterval(alive, BEAT_MS);
@@ -90,11 +96,15 @@ function onMessage(message: ToChild): void {
   if (message.type === 'start') onStart(message);
   if (message.type === 'begin' && start) serve(start);
   if (message.type === 'give') send({ type: 'given' });
-  if (message.type === 'gone')
-    tell({ msg: 'fake gone', index: start?.index, of: message.acceptor });
+  if (message.type === 'gone') onGone(message.acceptor);
   if (message.type === 'move') onMove(message.to);
   if (message.type === 'pass') onPass(message);
   if (message.type === 'drain') process.exit(0);
+}
+
+function onGone(of: string): void {
+  tell({ msg: 'fake gone', index: start?.index, of });
+  if (deed === 'crash-moved') process.exit(3);
 }
 
 /** The handles and links of a real one take their way through the supervisor, as this does. */

@@ -1,0 +1,21 @@
+/**
+ * kill -9 of predecessor, successor and registrar at random points of reloads: 20 kills; `make
+ * chaos PART=reload` has 200.
+ */
+import { randomInt } from 'node:crypto';
+import t from 'tap';
+import { Random } from '../../loadgen/plan/random.ts';
+import { RELOAD_LIMITS, runReloadKills } from '../chaos/reloadRun.ts';
+import { startNode } from '../helpers/processes/node.ts';
+
+const seed = Number(process.env.SEED || randomInt(2 ** 31));
+const PLAN = { kills: 20, links: 100, busy: 20, hangMs: 20_000 };
+
+t.test(`20 kills in the middle of reloads cost what they may (SEED=${seed})`, async (t) => {
+  const node = await startNode(t, { acceptors: 2, limits: RELOAD_LIMITS });
+
+  const outcome = await runReloadKills(PLAN, node, new Random(seed), (line) => t.comment(line));
+
+  t.same(outcome.failures, []);
+  t.ok(outcome.lost > 0, 'some links are lost with those that held them');
+});

@@ -3,7 +3,7 @@
  * kill costs must be what docs/operations.md says.
  * From: a plan; a node with links, some of them busy, and a backend that echoes.
  * To: figures, and every promise that was broken.
- * Bound: `kills`; a reload has two acceptors, and at most one kill in each phase.
+ * Bound: `kills` and `forMs`; a reload has two acceptors, and at most one kill in each phase.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Random } from '../../loadgen/plan/random.ts';
@@ -16,6 +16,8 @@ import { Talker } from './talker.ts';
 
 export interface KillPlan {
   readonly kills: number;
+  /** Fewer of them when it takes longer. */
+  readonly forMs: number;
   readonly links: number;
   /** Of these. */
   readonly busy: number;
@@ -71,7 +73,9 @@ export class ReloadKills {
 
   async run(): Promise<KillOutcome> {
     await this.#fill();
-    while (this.#killed < this.#plan.kills && this.outcome.failures.length === 0) {
+    const until = performance.now() + this.#plan.forMs;
+    const isOver = () => this.#killed >= this.#plan.kills || performance.now() > until;
+    while (!isOver() && this.outcome.failures.length === 0) {
       await this.#reload();
     }
     await this.#balance();

@@ -1,10 +1,9 @@
 /**
  * Run: the chaos suite at full size: `make chaos`.
  * From: DURATION (as 600s, or plain seconds) and SEED; PART (broker, cluster, neighbours, reload or
- * alone),
- * for one of its parts only.  To: stdout; exit code 1 when a promise was broken.
+ * alone), for one of its parts only.  To: stdout; exit code 1 when a promise was broken.
  * Bound: DURATION, of which the cluster has a fifth, and bad neighbours another, plus starts and
- * ends.
+ * ends; and 200 kills in reloads, which take some minutes, DURATION at most.
  */
 import { Random } from '../../loadgen/plan/random.ts';
 import { parseDuration } from '../../src/base/units.ts';
@@ -109,7 +108,7 @@ async function runBeside(name: string, plan: BesidePlan): Promise<readonly strin
 const HANG_MS = 2_000;
 
 async function runReloads(): Promise<readonly string[]> {
-  const plan = { kills: 200, links: 100, busy: 20, hangMs: HANG_MS };
+  const plan = { kills: 200, forMs: durationMs, links: 100, busy: 20, hangMs: HANG_MS };
   tell(`Reloads with kills: ${plan.kills} kills, ${plan.links} links, SEED=${seed}`);
   const { failures } = await reloadKillsAlone(plan, new Random(seed), tell);
   for (const failure of failures) tell(`BROKEN  ${failure}`);

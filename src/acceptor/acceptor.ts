@@ -216,7 +216,9 @@ class Acceptor implements RunningAcceptor {
   }
 
   async #listenOn(given: GivenHandles): Promise<void> {
-    const { start, places } = this.#parts;
+    const { start, places, blockList } = this.#parts;
+    // Its predecessor may end before it knows.
+    await blockList.known;
     if (this.#isDraining) return;
     await places.listen(start.sockets, given);
     if (this.#isDraining) places.suspend();

@@ -46,6 +46,8 @@ class Child {
   #isReady = false;
   /** The last word that files are to be read again. */
   #renewal: RenewMessage | undefined;
+  /** A predecessor that has ended while this was starting. */
+  #gone: string | undefined;
   #isDraining = false;
   #begin: () => void = () => {};
   /** A heartbeat is still in the channel: none is queued for a supervisor that is stopped. */
@@ -60,7 +62,7 @@ class Child {
     else if (message.type === 'give') this.#give();
     else if (message.type === 'move') this.#running?.onMove?.(message);
     else if (message.type === 'follow') this.#running?.onFollow?.(message);
-    else if (message.type === 'gone') this.#running?.onGone?.(message.acceptor);
+    else if (message.type === 'gone') this.#onGone(message.acceptor);
     else if (message.type === 'pass') this.#onPass(message, handle);
     else void this.drain(false);
   }
@@ -73,6 +75,11 @@ class Child {
   #onRenew(message: RenewMessage): void {
     this.#renewal = message;
     this.#running?.onRenew?.(message);
+  }
+
+  #onGone(acceptor: string): void {
+    if (this.#running) this.#running.onGone?.(acceptor);
+    else this.#gone = acceptor;
   }
 
   #onPass(message: PassMessage, handle: unknown): void {
@@ -94,6 +101,7 @@ class Child {
       if (this.#node) running.onNode(this.#node);
       // It came while this was starting, which may have read the files before.
       if (this.#renewal) running.onRenew?.(this.#renewal);
+      if (this.#gone !== undefined) running.onGone?.(this.#gone);
       this.#beat();
       setInterval(() => this.#beat(), config.limits.heartbeatChildMs).unref();
       await running.isServing?.();

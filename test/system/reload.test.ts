@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { askOnce } from '../../src/cli/askNode.ts';
-import type { ReloadFacts } from '../../src/node/reloadFacts.ts';
 import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
@@ -16,7 +15,7 @@ import { Commander } from '../helpers/fakes/commander.ts';
 import { Device, END, hello, request } from '../helpers/fakes/device.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
-import { Cli } from '../helpers/processes/cli.ts';
+import { reloadNode } from '../helpers/processes/reloads.ts';
 import { Server } from '../helpers/processes/server.ts';
 import { addUsers } from '../helpers/processes/users.ts';
 import { waitFor } from '../helpers/waitFor.ts';
@@ -47,19 +46,7 @@ t.teardown(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Told {
-  readonly code: number | null;
-  readonly steps: readonly ReloadFacts[];
-  readonly end: ReloadFacts | undefined;
-  readonly stderr: string;
-}
-
-async function reload(): Promise<Told> {
-  const cli = new Cli(['reload', '--json', '--run-dir', runDir]);
-  const { code } = await cli.exited;
-  const steps = cli.lines as unknown as readonly ReloadFacts[];
-  return { code, steps, end: steps.at(-1), stderr: cli.stderr };
-}
+const reload = () => reloadNode(runDir);
 
 async function status(): Promise<StatusAnswer> {
   return JSON.parse(await node.page('/api/v1/status')) as StatusAnswer;

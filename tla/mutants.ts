@@ -231,6 +231,12 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     spec: 'Presence',
+    rule: 'heirLater',
+    says: '6: of acceptors that run, links move only to one that started later',
+    constants: { ...MOVES, Acceptors: '2', Reloads: '0', Fewer: '1', ...kinds() },
+  },
+  {
+    spec: 'Presence',
     rule: 'ownWord',
     says: '6: but not because the predecessor says so',
     constants: { ...MOVES, ...kinds('registrar') },

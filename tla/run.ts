@@ -12,6 +12,7 @@ export const QUICK = [
   'Presence',
   'PresenceMoves',
   'PresenceMovesLive',
+  'PresenceFewer',
   'PresenceLive',
   'PresenceEvents',
   'Routing',

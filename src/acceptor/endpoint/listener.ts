@@ -29,8 +29,15 @@ export interface ListeningHandle extends SocketHandle {
   getsockname(out: { port?: number }): number;
 }
 
-/** `node:net` takes such a handle, too; its types do not say so. */
-type ListenOn = (handle: ListeningHandle, backlog: number, onListening: () => void) => void;
+/**
+ * `node:net` takes such a handle, too; its types do not say so. Of handles and files it reads the
+ * backlog from here alone.
+ */
+type ListenOn = (
+  on: ListeningHandle | BoundSocket,
+  backlog: number,
+  onListening: () => void,
+) => void;
 
 interface Handled {
   readonly _handle?: ListeningHandle | null;
@@ -92,10 +99,10 @@ export class Listener {
     return Math.max(0, this.#servers.length - this.#own);
   }
 
-  #adopt(server: Server, handle: ListeningHandle): Promise<void> {
+  #adopt(server: Server, on: ListeningHandle | BoundSocket): Promise<void> {
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      (server.listen as ListenOn).call(server, handle, this.#backlog, () => {
+      (server.listen as ListenOn).call(server, on, this.#backlog, () => {
         server.off('error', reject);
         server.on('error', () => {});
         resolve();
@@ -110,10 +117,10 @@ export class Listener {
 
   /** The same on a Unix socket that the supervisor has bound. */
   async listenOn({ fd }: BoundSocket): Promise<void> {
-    await this.#listen(this.#servers[0], { fd });
+    await this.#adopt(this.#servers[0], { fd });
   }
 
-  #listen(server: Server, at: ListenOptions | BoundSocket): Promise<void> {
+  #listen(server: Server, at: ListenOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen({ ...at, backlog: this.#backlog }, () => {

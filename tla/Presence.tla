@@ -585,9 +585,11 @@ Retire(i) ==
   /\ Dies(i) /\ UNCHANGED faults
 
 \* On each of its streams the successor says, once it has told all its links, that this was all of i's.
+\* Not while one that it gave on itself is not on record: that may be one of i's, and not told since.
 TellHeir(j, i) ==
   /\ <<j, i>> \in bereft \ declared /\ j \in alive /\ state[j] = "handed"
   /\ Has("heirLast") => \A c \in LinksOf(j) : untold[c] = "nothing"
+  /\ Has("heirKeeps") => \A c \in Connections : <<j, c>> \notin given
   /\ declared' = declared \union {<<j, i>>}
   /\ Told(j, [kind |-> "heir", connection |-> 0, of |-> i])
   /\ UNCHANGED <<truth, moves, node, state, untold, notices, memory, store, flight, subscribers, faults>>

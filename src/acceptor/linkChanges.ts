@@ -125,6 +125,7 @@ export class LinkChanges {
   /** The registrar knows who has them. */
   onRecorded(connections: readonly string[]): void {
     for (const id of connections) this.#given.delete(id);
+    this.#tellHeir();
   }
 
   hasGiven(connection: string): boolean {
@@ -145,6 +146,7 @@ export class LinkChanges {
       if (!this.#isConnected) continue;
       this.#pending.set(id, { what: 'ended', device, reason: 'acceptor-ended', at });
     }
+    this.#tellHeir();
   }
 
   /** Links come from this incarnation, too, from now on. */
@@ -166,7 +168,17 @@ export class LinkChanges {
     if (this.#predecessors.get(predecessor) !== 'here') return;
     this.#predecessors.set(predecessor, 'gone');
     if (!this.#hasPredecessor) this.#over.clear();
-    if (this.#isConnected && this.#shard === SHARDS) this.#pending.set(HEIR, { what: 'heir' });
+    this.#tellHeir();
+  }
+
+  /**
+   * Not while a link that was given on is not on record: it may be one of theirs, of which nobody
+   * has told since.
+   */
+  #tellHeir(): void {
+    const isHandedOver = this.#isConnected && this.#shard === SHARDS;
+    if (!isHandedOver || this.#given.size > 0 || this.#gone.length === 0) return;
+    this.#pending.set(HEIR, { what: 'heir' });
   }
 
   // The stream.
@@ -237,7 +249,7 @@ export class LinkChanges {
         this.#pending.set(id, { what: 'both', link, ended });
       }
       this.#pending.set(HAND_OVER_END, { what: 'handed-over' });
-      if (this.#gone.length > 0) this.#pending.set(HEIR, { what: 'heir' });
+      this.#tellHeir();
     }
   }
 
@@ -266,6 +278,7 @@ export class LinkChanges {
 
   /** Of which predecessors all has been told, on this stream. */
   #heirs(): ToRegistrar[] {
+    if (this.#given.size > 0) return [];
     return this.#gone.map((of) => {
       this.#predecessors.set(of, 'told');
       // tla: Presence!TellHeir

@@ -272,6 +272,12 @@ export const MUTANTS: readonly Mutant[] = [
     constants: { ...MOVES, ...kinds('acceptor') },
   },
   {
+    spec: 'Presence',
+    rule: 'heirKeeps',
+    says: '6: not while a link that it gave on itself is not on record',
+    constants: { ...MOVES, Reloads: '2', ...kinds() },
+  },
+  {
     spec: 'Routing',
     rule: 'byConnection',
     says: 'a reply goes to the connection id that it names, not to the device',

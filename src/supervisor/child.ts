@@ -52,7 +52,7 @@ class Child {
   #isSending = false;
 
   onMessage(message: ToChild, handle: unknown): void {
-    if (message.type === 'socket') this.#sockets.set(message.name, handle as BoundSocket);
+    if (message.type === 'socket') this.#onSocket(message.name, handle as BoundSocket);
     else if (message.type === 'start') void this.#onStart(message);
     else if (message.type === 'node') this.#onNode(message);
     else if (message.type === 'renew') this.#onRenew(message);
@@ -63,6 +63,11 @@ class Child {
     else if (message.type === 'gone') this.#running?.onGone?.(message.acceptor);
     else if (message.type === 'pass') this.#onPass(message, handle);
     else void this.drain(false);
+  }
+
+  #onSocket(name: string, handle: BoundSocket): void {
+    this.#sockets.set(name, handle);
+    this.#running?.onSocket?.(name, handle);
   }
 
   #onNode(node: NodeMessage): void {
@@ -172,6 +177,9 @@ class Child {
       },
       onNode: () => {},
       onRenew: ({ ticketKey }) => acceptor.renewFiles(ticketKey),
+      onSocket: (listener, handle) => {
+        acceptor.unixRoom.onSocket(listener, handle as BoundSocket).catch(onFatal);
+      },
       onMove: (message) => {
         acceptor.moves.begin(message);
         listenerMove.give(message.to);

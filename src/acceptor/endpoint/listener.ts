@@ -132,6 +132,10 @@ export class Listener {
     });
   }
 
+  get isOpen(): boolean {
+    return this.#servers[0].listening;
+  }
+
   /** The port it listens on: the kernel's choice when `listen` was given 0. */
   get port(): number {
     return (this.#servers[0].address() as AddressInfo).port;

@@ -104,6 +104,10 @@ const LAYERS: readonly Layer[] = [
     types: ['src/base/'],
   },
   { holds: 'src/base/trace.ts', values: ['node:fs', 'node:path'] },
+  {
+    holds: 'src/wire/mqtt/',
+    values: [...BASE, 'src/base/traceContext.ts', 'src/wire/', 'mqtt-packet', 'node:buffer'],
+  },
   { holds: 'src/wire/', values: [...BASE, 'src/base/traceContext.ts', 'msgpackr'] },
   { holds: AMQP, values: ['amqplib'], types: ['src/broker/content.ts'] },
   {
@@ -212,7 +216,14 @@ const LAYERS: readonly Layer[] = [
       ...['src/base/', 'src/node/alarmNames.ts', 'src/broker/', 'src/registrar/store/'],
       'node:crypto',
     ],
-    types: ['pino', 'src/node/ipc.ts'],
+    types: ['pino', 'src/node/ipc.ts', 'src/registrar/will/'],
+  },
+  {
+    holds: 'src/registrar/will/',
+    values: [
+      ...['src/base/', 'src/broker/', 'src/registrar/store/'],
+      'src/registrar/presence/outboxReader.ts',
+    ],
   },
   {
     holds: 'src/registrar/',

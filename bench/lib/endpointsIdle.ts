@@ -7,6 +7,7 @@ import { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
 import { Endpoints } from '../../src/acceptor/endpoint/endpoints.ts';
+import { LinkWills } from '../../src/acceptor/endpoint/linkWills.ts';
 import { Registry } from '../../src/acceptor/endpoint/registry.ts';
 import { RoomSignal } from '../../src/acceptor/endpoint/roomSignal.ts';
 import { spreadBy } from '../../src/acceptor/endpoint/spread.ts';
@@ -14,8 +15,8 @@ import { systemClock } from '../../src/base/clock.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCounters } from '../../src/base/metrics.ts';
 import { MESSAGE_TYPES } from '../../src/wire/message.ts';
+import { BUILT_IN } from '../../src/wire/protocols.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { ANY_DEVICE, ANY_LINK, PLAIN_ORIGIN } from '../../test/helpers/fakes/anyDevice.ts';
 import { hello } from '../../test/helpers/fakes/device.ts';
 import { FakeRoutes, NOBODY_TOLD } from '../../test/helpers/fakes/fakeRoutes.ts';
@@ -41,7 +42,7 @@ const limits = makeLimits();
 const counters = makeCounters(MESSAGE_TYPES);
 const linksMax = Number.POSITIVE_INFINITY;
 const endpoints = new Endpoints({
-  makeProtocol: v1Protocol,
+  protocols: BUILT_IN,
   limits,
   counters,
   clock: systemClock,
@@ -49,6 +50,8 @@ const endpoints = new Endpoints({
   busyShare: () => 0,
   linksMax,
   registry: new Registry<Endpoint>(),
+  wills: new LinkWills({ limits, counters }),
+
   room: new RoomSignal(),
   routes: new FakeRoutes(),
   prover: ANY_DEVICE,

@@ -8,7 +8,9 @@ import type { StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counters } from '../base/metrics.ts';
 import type { StartMessage } from '../node/ipc.ts';
+import type { Protocols } from '../wire/protocol.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
+import type { LinkWills } from './endpoint/linkWills.ts';
 import type { BoundSocket } from './endpoint/listener.ts';
 import type { Registry } from './endpoint/registry.ts';
 import type { RoomSignal } from './endpoint/roomSignal.ts';
@@ -43,10 +45,13 @@ export interface AcceptorStart {
 /** The links there are, and word of room for their messages: what more than one way knows of. */
 export interface Shared {
   readonly start: AcceptorStart;
+  /** What links may speak. */
+  readonly protocols: Protocols;
   readonly counters: Counters;
   readonly registry: Registry<Endpoint>;
   readonly room: RoomSignal;
   readonly blockList: BlockList;
+  readonly wills: LinkWills;
 }
 
 /** Shared, and what people ask of the links and do to them. */

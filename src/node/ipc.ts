@@ -62,6 +62,8 @@ export interface ChildFacts {
   readonly startedAt?: number;
   /** Its last words, of one that could not go on and is tried again. */
   readonly why?: string;
+  /** How often it was started again since the node's start; a reload does not count. */
+  readonly restarts?: number;
   /** In a reload: an acceptor beside the one that new links come to, with the same index. */
   readonly isBeside?: boolean;
 }

@@ -207,6 +207,8 @@ class Child {
 
   #beat(): void {
     if (!this.#running) return;
+    // No 'disconnect' comes while a handle that this has sent was not acknowledged.
+    if (!process.connected) void this.drain(true);
     process.title = this.#running.title();
     if (this.#isSending || !process.connected) return;
     this.#isSending = true;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { MoveWorld } from '../helpers/worlds/moveWorld.ts';
+import { Kernel, MoveWorld } from '../helpers/worlds/moveWorld.ts';
 
 const LINKS = 3;
 const link = fc.nat({ max: LINKS - 1 });
@@ -139,6 +139,22 @@ t.test('moves: with nothing in the way all links move, and it is told', async ()
   for (const { readers } of world.kernels) assert.deepEqual([...readers], [world.after]);
   assert.equal(world.before.registry.size, 0);
   assert.deepEqual({ ...world.before.figures, ms: 0 }, { moved: 9, drained: 0, left: 0, ms: 0 });
+});
+
+t.test('moves: every link of the predecessor has moved, left or was drained', async () => {
+  const world = new MoveWorld(9);
+  const [first, second] = [world.kernels[0], world.kernels[1]] as [Kernel, Kernel];
+  world.after.refuses.add(second.id);
+  world.close(8, world.before, 'taken-over');
+  world.begin();
+  // One ends by itself, and one comes, while they move.
+  world.close(0, world.before, 'keepalive-timeout');
+  world.pass(world.before);
+  world.before.accept(new Kernel('aa000000-0000-4000-8000-000000000000'));
+  world.end();
+  assert.ok(first.isOver);
+  const { moved, left, drained } = world.before.figures ?? {};
+  assert.deepEqual({ moved, left, drained }, { moved: 7, left: 1, drained: 1 });
 });
 
 t.test('moves: what the successor does not take is drained at the end', async () => {

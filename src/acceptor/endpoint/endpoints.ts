@@ -9,18 +9,19 @@
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
-import type { ByeReason, CloseReason, ProtocolError } from '../../base/errors.ts';
+import type { CloseReason, ProtocolError } from '../../base/errors.ts';
 import { observeUs } from '../../base/histogram.ts';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
-import type { Greeting, ProtocolFactory } from '../../wire/protocol.ts';
+import type { Greeting, Protocols } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Heavy } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
 import { Intake } from './intake.ts';
 import { LinkDeadlines } from './linkDeadlines.ts';
 import { LinkSweep } from './linkSweep.ts';
+import type { LinkWills } from './linkWills.ts';
 import type { Origin } from './origin.ts';
 import { Flusher } from './outbox.ts';
 import { Overload } from './overload.ts';
@@ -36,7 +37,7 @@ import type { SocketHandle } from './socket.ts';
 import type { Spread } from './spread.ts';
 
 export interface EndpointsOptions {
-  readonly makeProtocol: ProtocolFactory;
+  readonly protocols: Protocols;
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -46,6 +47,8 @@ export interface EndpointsOptions {
   readonly filesTaken?: () => number;
   /** The share of its time that the event loop has been at work, since this was last asked. */
   readonly busyShare: () => number;
+  /** Who else knows of links' wills is handed the same object. */
+  readonly wills: LinkWills;
   /** Where the links are found by others. */
   readonly registry: Registry<Endpoint>;
   /** Says when `routes` have room again. */
@@ -66,11 +69,11 @@ export interface EndpointsOptions {
 const FAULTS: ReadonlySet<CloseReason> = new Set(['greeting-timeout', 'outbox-full']);
 
 export class Endpoints implements EndpointHost {
-  readonly makeProtocol: ProtocolFactory;
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
   readonly flusher = new Flusher();
+  readonly wills: LinkWills;
   readonly gate: ReadGate<Endpoint>;
 
   readonly #registry: Registry<Endpoint>;
@@ -108,10 +111,10 @@ export class Endpoints implements EndpointHost {
     const rate = new Rate(limits);
     const waits = { heavy, deadlines, rooms };
     this.gate = new ReadGate({ limits, counters, clock, rate, overload, ...waits });
-    this.makeProtocol = options.makeProtocol;
     this.limits = limits;
     this.counters = counters;
     this.clock = clock;
+    this.wills = options.wills;
     this.#registry = registry;
     this.#routes = routes;
     this.#prover = options.prover;
@@ -125,8 +128,8 @@ export class Endpoints implements EndpointHost {
     this.#heavy = heavy;
     this.#overload = overload;
     this.#sweep = new LinkSweep(registry);
-    const { restorer } = options;
-    const around = { registry, deadlines, refusals, restorer };
+    const { restorer, protocols } = options;
+    const around = { registry, deadlines, refusals, restorer, protocols };
     this.#intake = new Intake({ host: this, ...around, linksMax, filesTaken, spread });
     counters.linksMax = linksMax;
   }
@@ -150,8 +153,8 @@ export class Endpoints implements EndpointHost {
   }
 
   /** Tell a new device to come back later. */
-  refuse(socket: Socket, reason: ByeReason, spreadMs?: number, isMute?: boolean): void {
-    this.#intake.refuse(socket, reason, spreadMs, isMute);
+  refuse(...refused: Parameters<Intake['refuse']>): void {
+    this.#intake.refuse(...refused);
   }
 
   /** End what is overdue, and look at the next shards, at the memory of links, at the load. */
@@ -221,6 +224,10 @@ export class Endpoints implements EndpointHost {
     this.#routes.onAnswer(endpoint, message);
   }
 
+  onReady(endpoint: Endpoint): void {
+    this.#routes.onReady(endpoint);
+  }
+
   onError(endpoint: Endpoint, error: ProtocolError): void {
     this.#cause = { why: error.message };
     this.#refusals.onRefusal(endpoint, error.code, error);
@@ -235,6 +242,7 @@ export class Endpoints implements EndpointHost {
     this.#deadlines.ended(endpoint);
     this.#forget(endpoint);
     if (endpoint.deviceId !== '') this.#presence.onDown(endpoint, reason);
+    this.wills.forget(endpoint.id);
   }
 
   onLeft(endpoint: Endpoint): void {
@@ -244,6 +252,7 @@ export class Endpoints implements EndpointHost {
     this.#deadlines.moved(endpoint);
     this.gate.unpause(endpoint);
     this.#forget(endpoint);
+    this.wills.forget(endpoint.id);
   }
 
   onOwed(endpoint: Endpoint, reason: OwedClose['reason']): void {

@@ -69,7 +69,8 @@ export class Giver {
   /** When this phase began. */
   #since = 0;
   #begunAt = 0;
-  #links = 0;
+  /** Links that had ended, or gone, before it began. */
+  #before = 0;
   #moved = 0;
   #drained = 0;
   readonly #offers = new Map<string, Offer>();
@@ -92,9 +93,10 @@ export class Giver {
   }
 
   get figures(): MoveFigures {
+    const { size, ever } = this.#options.registry;
     const [moved, drained] = [this.#moved, this.#drained];
-    const here = this.#options.registry.size;
-    const left = Math.max(0, this.#links - moved - drained - here);
+    // All others that were here, or came meanwhile, have ended for reasons of their own.
+    const left = ever - size - this.#before - moved - drained;
     return { moved, drained, left, ms: Math.round(this.#options.clock.now() - this.#begunAt) };
   }
 
@@ -105,7 +107,8 @@ export class Giver {
     this.#heirs = new Heirs(order.to);
     this.#enter('moving');
     this.#begunAt = this.#since;
-    this.#links = this.#options.registry.size;
+    const { size, ever } = this.#options.registry;
+    this.#before = ever - size;
     this.#moved = 0;
     this.#drained = 0;
     this.#pump();

@@ -22,9 +22,10 @@ const NOTHING: ShownMessage = { shown: {} };
 export function shownOf(message: Received): ShownMessage {
   switch (message.type) {
     case 'hello': {
-      const { token, keepalive, frameBytesMax } = message;
+      const { token, keepalive, frameBytesMax, will } = message;
       const proof = token === undefined ? {} : { token: HIDDEN };
-      return { shown: known({ keepalive, frameBytesMax }, proof) };
+      const willed = will && { will: will.topic, willDelay: will.delayMs };
+      return { shown: known({ keepalive, frameBytesMax, ...willed }, proof) };
     }
     case 'welcome': {
       const { keepalive, frameBytesMax } = message;
@@ -57,6 +58,8 @@ export function shownOf(message: Received): ShownMessage {
       const facts = known({ message: sentence.slice(0, WORDS_MAX) });
       return { shown: { ...about, reason: code.slice(0, WORDS_MAX), ...facts } };
     }
+    case 'aside':
+      return { shown: { facts: { what: message.what } } };
     default:
       return NOTHING;
   }

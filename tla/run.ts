@@ -30,6 +30,7 @@ export const DEEP = [
   'PresenceFleetDeep',
   'PresenceMovesDeep',
   'PresenceMovesTwiceDeep',
+  'PresenceFewerDeep',
   'PresenceMovesFaultsDeep',
   'RoutingDeep',
   'LeaseDeep',

@@ -177,20 +177,18 @@ class Child {
       },
       onNode: () => {},
       onRenew: ({ ticketKey }) => acceptor.renewFiles(ticketKey),
-      onSocket: (listener, handle) => {
-        acceptor.unixRoom.onSocket(listener, handle as BoundSocket).catch(onFatal);
-      },
+      onSocket: (place, handle) =>
+        void acceptor.unixRoom.onSocket(place, handle as BoundSocket).catch(onFatal),
       onMove: (message) => {
         acceptor.moves.begin(message);
         listenerMove.give(message.to);
       },
       onFollow: ({ of }) => acceptor.moves.follow(of),
       onPass: (message, handle) => {
-        const { from } = message;
         const word = acceptor.moves.onPass(message, handle as SocketHandle);
         if (word === undefined) return;
         // Health has to know before the other one ends.
-        const done = listenerMove.onWord(from, word, handle as SocketHandle);
+        const done = listenerMove.onWord(message.from, word, handle as SocketHandle);
         done.then(() => report.send()).catch(onFatal);
       },
       onGone: (incarnation) => {

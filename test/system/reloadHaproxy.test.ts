@@ -41,7 +41,7 @@ t.test('links behind HAProxy move', { skip: noHaproxy || noOpenssl }, async (t) 
   // Which device it is, HELLO says: a certificate for each would take longer than all else.
   writeFileSync(config, `listeners: [{ name: behind, unix: ${unix}, auth: none }]\n`);
   const limits = { ...{ drainMs: 200, drainPaceMs: 100, reportMs: 500, reloadMs: 60_000 } };
-  const { server, backend, broker, prefix, runDir } = await startNode(t, {
+  const { backend, broker, prefix, runDir } = await startNode(t, {
     limits: { ...limits, connectsPerSecond: 10_000, connectBurst: 10_000 },
     flags: ['--config', config],
   });

@@ -1,4 +1,4 @@
-/** A full acceptor leaves what comes on a Unix socket to others; when all are full, it waits there. */
+/** A full acceptor leaves what comes on a Unix socket to others; it waits while all are full. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';

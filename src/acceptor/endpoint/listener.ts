@@ -3,7 +3,8 @@
  * From: the kernel, which spreads new connections over the listeners of a port (SO_REUSEPORT), or
  * gives those of a Unix socket to whoever accepts first.
  * To: admission.ts, sockets not yet read from.
- * Bound: `backlog` connections wait in the accept queues; admission.ts and intake.ts have others.
+ * Bound: `backlog` connections wait in the accept queues of its own sockets, SOCKETS_MAX of which
+ * there are, with others; admission.ts and intake.ts have bounds of their own.
  *
  * libuv accepts one connection per listening socket and turn of the event loop. A turn gets long
  * just when many devices come, so with a single socket the accept queue overflows when it matters;
@@ -18,6 +19,12 @@ import {
 } from 'node:net';
 import type { Limits } from '../../base/limits.ts';
 import type { SocketHandle } from './socket.ts';
+
+/**
+ * With those of acceptors that are no more (listenerMove.ts). What waits in the queue of a further
+ * one is reset.
+ */
+const SOCKETS_MAX = 512;
 
 /** A handle that is kept open as long as the process lives: the server closes its file. */
 export interface BoundSocket {
@@ -88,6 +95,10 @@ export class Listener {
   /** These, too: they listen already. */
   async add(given: readonly ListeningHandle[]): Promise<void> {
     for (const handle of given.filter((one) => isAt(one, this.port))) {
+      if (this.#servers.length >= SOCKETS_MAX) {
+        handle.close();
+        continue;
+      }
       const server = this.#makeServer();
       await this.#adopt(server, handle);
       this.#servers.push(server);

@@ -4,8 +4,8 @@
  * From: sockets that were accepted there; ticks; the supervisor's handles.
  * To: listeners.ts; the supervisor, which is asked for handles: closing one is the only way not to
  * accept on it.
- * Bound: one question at a time; it asks when one link of RESUME_SHARE has room, so that who is full
- * does not close and open for each link.
+ * Bound: one question at a time; it asks when one link of RESUME_SHARE has room, so that who is
+ * full does not close and open for each link.
  *
  *   open --full--> closed --room--> asked --handles--> open
  */

@@ -54,7 +54,7 @@ class Child {
   #isSending = false;
 
   onMessage(message: ToChild, handle: unknown): void {
-    if (message.type === 'socket') this.#sockets.set(message.name, handle as BoundSocket);
+    if (message.type === 'socket') this.#onSocket(message.name, handle as BoundSocket);
     else if (message.type === 'start') void this.#onStart(message);
     else if (message.type === 'node') this.#onNode(message);
     else if (message.type === 'renew') this.#onRenew(message);
@@ -65,6 +65,11 @@ class Child {
     else if (message.type === 'gone') this.#onGone(message.acceptor);
     else if (message.type === 'pass') this.#onPass(message, handle);
     else void this.drain(false);
+  }
+
+  #onSocket(name: string, handle: BoundSocket): void {
+    this.#sockets.set(name, handle);
+    this.#running?.onSocket?.(name, handle);
   }
 
   #onNode(node: NodeMessage): void {
@@ -180,17 +185,18 @@ class Child {
       },
       onNode: () => {},
       onRenew: ({ ticketKey }) => acceptor.renewFiles(ticketKey),
+      onSocket: (place, handle) =>
+        void acceptor.unixRoom.onSocket(place, handle as BoundSocket).catch(onFatal),
       onMove: (message) => {
         acceptor.moves.begin(message);
         listenerMove.give(message.to);
       },
       onFollow: ({ of }) => acceptor.moves.follow(of),
       onPass: (message, handle) => {
-        const { from } = message;
         const word = acceptor.moves.onPass(message, handle as SocketHandle);
         if (word === undefined) return;
         // Health has to know before the other one ends.
-        const done = listenerMove.onWord(from, word, handle as SocketHandle);
+        const done = listenerMove.onWord(message.from, word, handle as SocketHandle);
         done.then(() => report.send()).catch(onFatal);
       },
       onGone: (incarnation) => {

@@ -155,6 +155,7 @@ class Supervisor {
     if (message.type === 'alive') slot.figures = message.figures;
     else if (message.type === 'fatal') this.#onFatal(slot, message);
     else if (message.type === 'crashed') slot.lastWords = message;
+    else if (message.type === 'sockets') this.#sockets.give(slot);
     else if (message.type !== 'ready') this.#onWord(slot, message, handle);
     else if (slot.state === 'starting') this.#onReady(slot);
   }

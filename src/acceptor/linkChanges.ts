@@ -191,6 +191,7 @@ export class LinkChanges {
   onRecorded(connections: readonly string[]): void {
     for (const id of connections) this.#given.delete(id);
     this.#markWhenTold();
+    this.#tellHeir();
   }
 
   hasGiven(connection: string): boolean {
@@ -212,6 +213,7 @@ export class LinkChanges {
       this.#pending.set(id, { what: 'ended', device, reason: 'acceptor-ended', at });
     }
     this.#markWhenTold();
+    this.#tellHeir();
   }
 
   /** Links come from this incarnation, too, from now on. */
@@ -233,7 +235,17 @@ export class LinkChanges {
     if (this.#predecessors.get(predecessor) !== 'here') return;
     this.#predecessors.set(predecessor, 'gone');
     if (!this.#hasPredecessor) this.#over.clear();
-    if (this.#isConnected && this.#shard === SHARDS) this.#pending.set(HEIR, { what: 'heir' });
+    this.#tellHeir();
+  }
+
+  /**
+   * Not while a link that was given on is not on record: it may be one of theirs, of which nobody
+   * has told since.
+   */
+  #tellHeir(): void {
+    const isHandedOver = this.#isConnected && this.#shard === SHARDS;
+    if (!isHandedOver || this.#given.size > 0 || this.#gone.length === 0) return;
+    this.#pending.set(HEIR, { what: 'heir' });
   }
 
   // The stream.
@@ -307,7 +319,7 @@ export class LinkChanges {
       }
       this.#pending.set(HAND_OVER_END, { what: 'handed-over' });
       this.#markWhenTold();
-      if (this.#gone.length > 0) this.#pending.set(HEIR, { what: 'heir' });
+      this.#tellHeir();
     }
   }
 
@@ -340,6 +352,7 @@ export class LinkChanges {
 
   /** Of which predecessors all has been told, on this stream. */
   #heirs(): ToRegistrar[] {
+    if (this.#given.size > 0) return [];
     return this.#gone.map((of) => {
       this.#predecessors.set(of, 'told');
       // tla: Presence!TellHeir

@@ -56,6 +56,7 @@ both('a device connects, and is told what it needs', {}, async (t, served, level
   const connack = await device.expect('connack');
 
   t.match(connack, { sessionPresent: false });
+  t.match(served.counters.opens, { owsla: 0, mqtt: 1 });
   t.equal(level === 4 ? connack.returnCode : connack.reasonCode, 0);
   t.equal(served.endpoint().keepaliveMs, 60_000);
   if (level === 4) return;

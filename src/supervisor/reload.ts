@@ -119,7 +119,7 @@ export class Reload {
     const { acceptors } = next.config;
     const before = this.#options.children.acceptors.length;
     for (let index = 1; index <= acceptors; index += 1) {
-      this.#note({ phase: 'acceptors', acceptor: index, step: 'starting' });
+      this.#note({ phase: 'acceptors', acceptor: index, acceptors, step: 'starting' });
       if (index > before) await this.#replace.oneMore(index, next);
       else await this.#replace.acceptor(index, next);
     }

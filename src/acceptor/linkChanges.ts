@@ -62,13 +62,13 @@ export class LinkChanges {
   /** The next shard to be handed over; SHARDS when all are. */
   #shard: number = SHARDS;
   #isConnected = false;
-  /** Links that the successor has, by id, with their device: until the registrar knows. */
-  readonly #given = new Map<string, string>();
+  /** Links that a successor has, by id: until the registrar knows. */
+  readonly #given = new Map<string, { readonly device: string; readonly to: string }>();
   /** Those of them that this hand-over has still to list. */
   #listing: Iterator<string> | undefined;
-  /** The predecessor: its links may be told of by it, too. */
-  #predecessor: { readonly id: string; isGone: boolean } | undefined;
-  /** Links that came from it and have ended: told of by each hand-over, until its end was seen. */
+  /** Predecessors: while one lives, its links may be told of by it, too. */
+  readonly #predecessors = new Map<string, 'here' | 'gone' | 'told'>();
+  /** Links that came from one and have ended: told of by each hand-over, while one lives. */
   readonly #over = new Map<string, { readonly link: Link; readonly ended: Ended }>();
 
   constructor(options: LinkChangesOptions) {
@@ -102,7 +102,7 @@ export class LinkChanges {
     this.#options.trace('End', { connection: link.id, device: link.deviceId, reason });
     const { id, deviceId: device } = link;
     const ended: Ended = { what: 'ended', device, reason, at: this.#options.clock.wall() };
-    const isMovedIn = link.before !== undefined && this.#predecessor?.isGone === false;
+    const isMovedIn = link.before !== undefined && this.#hasPredecessor;
     // A hand-over takes all that it says from the link: it is gone when that comes.
     if (isMovedIn) this.#over.set(id, { link: plainOf(link), ended });
     if (!this.#isConnected) return;
@@ -116,10 +116,10 @@ export class LinkChanges {
 
   // Moves.
 
-  /** The successor has it. */
-  onGiven({ id, deviceId }: Link): void {
+  /** This successor has it. */
+  onGiven({ id, deviceId: device }: Link, to: string): void {
     this.#pending.delete(id);
-    this.#given.set(id, deviceId);
+    this.#given.set(id, { device, to });
   }
 
   /** The registrar knows who has them. */
@@ -136,27 +136,36 @@ export class LinkChanges {
     return this.#given.size;
   }
 
-  /** The successor has ended, and with it all that was given to it. */
-  successorGone(): void {
+  /** This successor has ended, and with it all that was given to it. */
+  successorGone(successor: string): void {
     const at = this.#options.clock.wall();
-    if (this.#isConnected) {
-      for (const [id, device] of this.#given) {
-        this.#pending.set(id, { what: 'ended', device, reason: 'acceptor-ended', at });
-      }
+    for (const [id, { device, to }] of this.#given) {
+      if (to !== successor) continue;
+      this.#given.delete(id);
+      if (!this.#isConnected) continue;
+      this.#pending.set(id, { what: 'ended', device, reason: 'acceptor-ended', at });
     }
-    this.#given.clear();
   }
 
-  /** Links come from this incarnation from now on. */
+  /** Links come from this incarnation, too, from now on. */
   follows(predecessor: string): void {
-    this.#predecessor = { id: predecessor, isGone: false };
+    this.#predecessors.set(predecessor, 'here');
+  }
+
+  get #hasPredecessor(): boolean {
+    return [...this.#predecessors.values()].includes('here');
+  }
+
+  /** Predecessors that have ended, of which this stream has not said that this was all. */
+  get #gone(): string[] {
+    return [...this.#predecessors].flatMap(([of, state]) => (state === 'gone' ? of : []));
   }
 
   /** It has ended, and all that was taken over from it is told of already, or pending. */
-  predecessorGone(): void {
-    if (this.#predecessor === undefined || this.#predecessor.isGone) return;
-    this.#predecessor.isGone = true;
-    this.#over.clear();
+  predecessorGone(predecessor: string): void {
+    if (this.#predecessors.get(predecessor) !== 'here') return;
+    this.#predecessors.set(predecessor, 'gone');
+    if (!this.#hasPredecessor) this.#over.clear();
     if (this.#isConnected && this.#shard === SHARDS) this.#pending.set(HEIR, { what: 'heir' });
   }
 
@@ -170,6 +179,9 @@ export class LinkChanges {
     this.#pending.clear();
     this.#shard = 0;
     this.#listing = this.#given.keys();
+    for (const [id, state] of this.#predecessors) {
+      if (state === 'told') this.#predecessors.set(id, 'gone');
+    }
   }
 
   /** The registrar does not read any more: the next one is sent everything again. */
@@ -225,7 +237,7 @@ export class LinkChanges {
         this.#pending.set(id, { what: 'both', link, ended });
       }
       this.#pending.set(HAND_OVER_END, { what: 'handed-over' });
-      if (this.#predecessor?.isGone) this.#pending.set(HEIR, { what: 'heir' });
+      if (this.#gone.length > 0) this.#pending.set(HEIR, { what: 'heir' });
     }
   }
 
@@ -237,9 +249,7 @@ export class LinkChanges {
         trace('HandOverEnd', {});
         return [['end']];
       case 'heir':
-        // tla: Presence!TellHeir
-        trace('TellHeir', {});
-        return [['heir', this.#predecessor?.id ?? '']];
+        return this.#heirs();
       case 'ended':
         return [this.#down(connection, pending)];
       case 'both':
@@ -252,6 +262,16 @@ export class LinkChanges {
         return [this.#up(pending.link)];
       }
     }
+  }
+
+  /** Of which predecessors all has been told, on this stream. */
+  #heirs(): ToRegistrar[] {
+    return this.#gone.map((of) => {
+      this.#predecessors.set(of, 'told');
+      // tla: Presence!TellHeir
+      this.#options.trace('TellHeir', { of });
+      return ['heir', of];
+    });
   }
 
   #down(connection: string, { device, at, reason }: Ended): ToRegistrar {

@@ -9,7 +9,6 @@ import type { Limits } from '../base/limits.ts';
 import type { Counters, RegistrarCounters } from '../base/metrics.ts';
 import type { Concern } from '../node/alarmNames.ts';
 import type { ChildFacts, NodeMessage } from '../node/ipc.ts';
-import { hasReloadEnded } from '../node/reloadFacts.ts';
 import type { Degraded, ReportMessage } from '../node/report.ts';
 import type { MachineFacts } from './machine.ts';
 import type { NodeStatus } from './nodeStatus.ts';
@@ -61,10 +60,11 @@ const RESTARTS_KEPT = 16;
 
 /** What is remembered of each child. */
 interface Life {
-  incarnation: string | undefined;
+  /** How often it had been started again at the last look; undefined at the first one. */
+  seen: number | undefined;
   /** It has worked once: before that it may take its time to start. */
   hasServed: boolean;
-  /** When later incarnations were first seen, monotonic ms. */
+  /** When it was seen that it had been started again, monotonic ms. */
   readonly restarts: number[];
 }
 
@@ -74,8 +74,6 @@ export class FactsOfNode {
   readonly #status: Sources;
   readonly #limits: Pick<Limits, 'storeWalBytesMax' | 'linksBytesMax'>;
   readonly #lives = new Map<string, Life>();
-  /** The last reload whose end was seen. */
-  #reload = 0;
 
   constructor(status: Sources, limits: Pick<Limits, 'storeWalBytesMax' | 'linksBytesMax'>) {
     this.#status = status;
@@ -103,36 +101,24 @@ export class FactsOfNode {
 
   #children(node: NodeMessage, reports: readonly ReportMessage[], now: number): ChildHealth[] {
     const known = new Set(reports.map(({ incarnation }) => incarnation));
-    const isReloaded = this.#isReloaded(node);
     return node.children
-      .filter(({ role, isBeside }) => role !== 'observer' && isBeside !== true)
-      .map((child) => {
-        const isHeard = known.has(child.incarnation ?? '');
-        return this.#childOf(child, isHeard, isReloaded, now);
-      });
+      .filter(({ role, isBeside }) => role !== 'observer' && !isBeside)
+      .map((child) => this.#childOf(child, known.has(child.incarnation ?? ''), now));
   }
 
-  /** Now, or since the last look: another process is no sign of a crash. */
-  #isReloaded({ reload }: NodeMessage): boolean {
-    if (reload === undefined || reload.number === this.#reload) return false;
-    if (hasReloadEnded(reload)) this.#reload = reload.number;
-    return true;
-  }
-
-  #childOf(child: ChildFacts, isHeard: boolean, isReloaded: boolean, now: number): ChildHealth {
+  #childOf(child: ChildFacts, isHeard: boolean, now: number): ChildHealth {
     const name = nameOf(child);
     const life = this.#lives.get(name) ?? {
-      incarnation: undefined,
+      seen: undefined,
       hasServed: false,
       restarts: [],
     };
     this.#lives.set(name, life);
-    const { incarnation, state } = child;
-    if (incarnation !== undefined && incarnation !== life.incarnation) {
-      if (life.incarnation !== undefined && !isReloaded) life.restarts.push(now);
-      life.incarnation = incarnation;
-      if (life.restarts.length > RESTARTS_KEPT) life.restarts.shift();
-    }
+    const { state, restarts = 0 } = child;
+    for (let more = restarts - (life.seen ?? restarts); more > 0; more -= 1)
+      life.restarts.push(now);
+    life.seen = restarts;
+    life.restarts.splice(0, life.restarts.length - RESTARTS_KEPT);
     while ((life.restarts[0] ?? now) < now - RESTART_WINDOW_MS) life.restarts.shift();
     if (state === 'ready' && isHeard) life.hasServed = true;
     const fault = life.hasServed ? faultOf(child, isHeard) : undefined;

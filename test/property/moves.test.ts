@@ -67,6 +67,69 @@ t.test('moves: whatever happens in whatever order', async (t) => {
   t.ok(seen.moved > 0 && seen.back > 0 && seen.over > 0, JSON.stringify(seen));
 });
 
+/** With `beside`, which takes the place of `after` in some steps. */
+const ofTwo = fc.oneof(
+  { weight: 30, arbitrary: steps },
+  {
+    weight: 6,
+    arbitrary: fc.constant<Step>((world) => {
+      if (world.beside) world.pass(world.beside);
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: link.map<Step>((at) => (world) => {
+      if (world.beside) world.close(at, world.beside, 'taken-over');
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant<Step>((world) => {
+      if (world.beside) world.kill(world.beside);
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: link.map<Step>((at) => (world) => {
+      world.beside?.refuses.add(world.kernel(at).id);
+    }),
+  },
+);
+
+t.test('moves: the same to two successors', async (t) => {
+  const seen = { after: 0, beside: 0, back: 0 };
+  fc.assert(
+    fc.property(fc.array(ofTwo, { maxLength: 80 }), (taken) => {
+      const world = new MoveWorld(LINKS, undefined, 2);
+      world.begin();
+      for (const step of taken) {
+        step(world);
+        world.check();
+      }
+      world.end();
+      world.checkEnd();
+      for (const { readers } of world.kernels) {
+        if (readers.has(world.after)) seen.after += 1;
+        else if (readers.has(world.before)) seen.back += 1;
+        else if (world.beside && readers.has(world.beside)) seen.beside += 1;
+      }
+    }),
+    { numRuns: 1_000 },
+  );
+  t.ok(seen.after > 0 && seen.beside > 0, JSON.stringify(seen));
+  t.equal(seen.back, 0, 'one of them takes what the other has no room for, or had');
+});
+
+t.test('moves: what one of two refuses goes to the other', async () => {
+  const world = new MoveWorld(6, undefined, 2);
+  for (let at = 0; at < 6; at += 1) world.after.refuses.add(world.kernel(at).id);
+  world.begin();
+  world.end();
+  world.checkEnd();
+  for (const { readers } of world.kernels) assert.deepEqual([...readers], [world.beside]);
+  assert.deepEqual({ ...world.before.figures, ms: 0 }, { moved: 6, drained: 0, left: 0, ms: 0 });
+});
+
 t.test('moves: with nothing in the way all links move, and it is told', async () => {
   const world = new MoveWorld(9);
   for (let at = 0; at < 9; at += 1) world.send(at);

@@ -16,7 +16,7 @@ import {
   type Up,
 } from '../store/presenceRules.ts';
 import type { OutboxEvent } from '../store/store.ts';
-import type { Sweep } from './changes.ts';
+import type { HeirStep, Sweep } from './changes.ts';
 import type { Successions } from './successions.ts';
 import type { TakeoverThrottle } from './takeoverThrottle.ts';
 
@@ -31,7 +31,7 @@ export interface BatchOutcome {
   readonly sweeps: Sweep[];
   /** Links that were told of, and predecessors of which all was. */
   readonly shown: HeldLink[];
-  readonly heirs: string[];
+  readonly heirs: Omit<HeirStep, 'kind'>[];
   /** The highest `seq` that was ever forgotten; the store's epoch; the last event before these. */
   readonly floor: number;
   readonly epoch: number;

@@ -4,8 +4,8 @@
  *   [--acceptors N] [--connect-rate 2000] [--around 15] [--set NAME=VALUE]`: --talking links send
  * --rate messages a second, half of them events, and the node is reloaded while they do; newcomers
  * connect meanwhile. --around seconds before the first reload and after the last one.
- * A pause is the longest time that one link waited for an answer, over all reloads. Exit 1 unless no
- * link was closed, no connect refused, nothing lost and no presence changed; pauses were at most
+ * A pause is the longest time that one link waited for an answer, over all reloads. Exit 1 unless
+ * no link was closed, no connect refused, nothing lost and no presence changed; pauses were at most
  * 250 ms (p99) and 2 s; all acceptors together took at most one acceptor's memory more at the peak;
  * and a link takes afterwards at most 1.1 times the memory of before.
  */

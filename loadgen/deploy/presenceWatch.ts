@@ -46,7 +46,7 @@ export class PresenceWatch {
   /** The latest word about each device. */
   readonly #heard = new Map<string, PresenceRow>();
 
-  /** Devices whose ids are longer than `first` and begin with it, and of these those that `isOurs`. */
+  /** Devices whose ids are longer than `first` and begin with it; of these those that `isOurs`. */
   constructor(first: string, isOurs: (device: string) => boolean) {
     this.#first = first;
     this.#isOurs = isOurs;

@@ -31,8 +31,8 @@ export interface Judged {
   readonly crossed: boolean;
 }
 
-const PERCENTILE =
-  /^(?:(?:rt|event|connect)(?:_raw)?|command|outcome|pause(?:_before)?)_(?:p50|p90|p99|p999|p9999|max|mean)$/;
+const TIMES = '(?:(?:rt|event|connect)(?:_raw)?|command|outcome|pause(?:_before)?)';
+const PERCENTILE = new RegExp(`^${TIMES}_(?:p50|p90|p99|p999|p9999|max|mean)$`);
 
 /** Names of figures besides the percentiles; report.ts gives their values. */
 export const FIGURES = [

@@ -26,6 +26,7 @@ import { degradedOf } from './degraded.ts';
 import { buildDevices } from './devices.ts';
 import { sayBye, settled } from './drainLinks.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
+import { LinkWills } from './endpoint/linkWills.ts';
 import { Registry } from './endpoint/registry.ts';
 import { RoomSignal } from './endpoint/roomSignal.ts';
 import type { PublishedType } from './endpoint/routes.ts';
@@ -86,7 +87,8 @@ function build(start: AcceptorStart, linksMax: number) {
   const counters = makeCounters(MESSAGE_TYPES);
   const registry = new Registry<Endpoint>();
   const blockList = new BlockList();
-  const parts = { counters, registry, room: new RoomSignal(), blockList };
+  const wills = new LinkWills({ limits: start.config.limits, counters });
+  const parts = { counters, registry, room: new RoomSignal(), blockList, wills };
   const shared = { start, protocols: BUILT_IN, ...parts };
   const toBroker = buildBroker(shared);
   const toRegistrar = buildRegistrar(shared);
@@ -127,12 +129,12 @@ function buildBroker({ start, counters, registry, room }: Shared) {
 }
 
 /** Every link is reported to the registrar; it sends takeovers and COMMANDs back. */
-function buildRegistrar({ start, counters, registry }: Shared) {
+function buildRegistrar({ start, counters, registry, wills }: Shared) {
   const { config, incarnation, folder } = start;
   const { limits, traceDir } = config;
   const trace = traceDir === '' ? noTrace : traceTo(traceDir, incarnation);
   const links = (shard: number) => openLinks(registry, shard);
-  const changes = new LinkChanges({ links, clock, trace });
+  const changes = new LinkChanges({ links, clock, trace, wills, limits, counters });
   const path = registrarSocket(folder);
   const stream = new StreamClient({ path, incarnation, limits, changes });
   const notify = (message: FromLink) => stream.answer(message);

@@ -71,7 +71,7 @@ function buildEndpoints(
   known: Known,
   filesTaken: () => number,
 ): Endpoints {
-  const { start, protocols, counters, registry, room, operate } = shared;
+  const { start, protocols, counters, registry, room, operate, wills } = shared;
   const { limits, listeners } = start.config;
   const { files, addresses, identities: prover, refusals } = known;
   const isCounted = limits.linksPerAddressMax > 0;
@@ -83,7 +83,7 @@ function buildEndpoints(
   );
   const { ended: ends, traces } = operate;
   const told = { refusals, ends, onGreeting: traces.onGreeting };
-  const parts = { registry, room, prover, restorer, ...told, ...around };
+  const parts = { registry, room, wills, prover, restorer, ...told, ...around };
   const links = { protocols, spread, busyShare: watchBusy(), filesTaken };
   return new Endpoints({ limits, counters, clock, ...links, ...parts });
 }

@@ -4,15 +4,18 @@ import { type Link, LinkChanges } from '../../src/acceptor/linkChanges.ts';
 import { SHARDS } from '../../src/base/limits.ts';
 import { noTrace } from '../../src/base/trace.ts';
 import type { ToRegistrar } from '../../src/node/messages.ts';
+import { makeLinkWills } from '../helpers/fakes/linkWills.ts';
 
 /** An acceptor's links, a shard each in turn. */
 class Links {
   readonly open = new Map<string, Link>();
   readonly clock = { us: () => 5_000, wall: () => 1_700_000_000_000 };
+  readonly bequests = makeLinkWills({ goodbyesMax: 2 });
   readonly changes = new LinkChanges({
     links: (shard) => [...this.open.values()].filter(({ id }) => Number(id) % SHARDS === shard),
     clock: this.clock,
     trace: noTrace,
+    ...this.bequests,
   });
 
   up(id: number): void {

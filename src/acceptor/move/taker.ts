@@ -1,6 +1,6 @@
 /**
  * Taker: the successor's side of a move: it adopts its predecessors' links, and reads them when it
- * is told so, or when the end of their own one was seen. By the rules of docs/presence-spec.md, "Moves".
+ * is told so, or when the end of their own one was seen. By docs/presence-spec.md, "Moves".
  * From: a predecessor's words, by way of the supervisor; the supervisor's `gone`.
  * To: endpoints that do not read yet, and then do; presence; ready and dropped back.
  * Bound: each predecessor's `window` of links that are adopted and not read.

@@ -18,6 +18,7 @@ import type { Aside, CommandMessage, Event, Request, Result } from '../message.t
 import type {
   CommandReadiness,
   FromDevice,
+  Greeting,
   Protocol,
   ProtocolFactory,
   ProtocolLimits,
@@ -296,7 +297,10 @@ export class MqttProtocol extends PacketReader implements Protocol {
   }
 
   /** MQTT 3.1.1 has no word but the usual one (its section 3.3.5). */
-  notAllowed({ type, id }: Event | Request): Buffer | undefined {
+  notAllowed(about: Event | Request | Greeting): Buffer | undefined {
+    // CONNACK has no word for a will that is not taken.
+    if (about.type === 'hello') return undefined;
+    const { type, id } = about;
     if (type === 'request') return this.reply(id, STATUS.refused, NO_BYTES);
     return id === 0 ? undefined : encodePuback(this.#level, id % ID_STEP, REASON.notAuthorized);
   }

@@ -12,6 +12,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Endpoint } from '../../../src/acceptor/endpoint/endpoint.ts';
 import { Endpoints, type EndpointsOptions } from '../../../src/acceptor/endpoint/endpoints.ts';
+import { LinkWills } from '../../../src/acceptor/endpoint/linkWills.ts';
 import { Listener } from '../../../src/acceptor/endpoint/listener.ts';
 import type { Origin } from '../../../src/acceptor/endpoint/origin.ts';
 import { Registry } from '../../../src/acceptor/endpoint/registry.ts';
@@ -70,6 +71,7 @@ export class Served {
   /** Our ends of the links, in the order of accepting. */
   readonly sockets: Socket[] = [];
   readonly limits: Limits;
+  readonly wills: LinkWills;
   readonly endpoints: Endpoints;
   readonly #transport: Transport;
   readonly #host: string;
@@ -83,6 +85,7 @@ export class Served {
     this.#origin = { ...PLAIN_ORIGIN, listener: { ...PLAIN_ORIGIN.listener, protocol } };
     this.#host = options.host ?? '127.0.0.1';
     this.limits = makeLimits(options.limits);
+    this.wills = new LinkWills({ limits: this.limits, counters: this.counters });
     this.endpoints = new Endpoints({
       protocols: BUILT_IN,
       limits: this.limits,
@@ -93,6 +96,7 @@ export class Served {
       linksMax: options.linksMax ?? Number.POSITIVE_INFINITY,
       registry: this.registry,
       room: this.room,
+      wills: this.wills,
       routes: this.routes,
       prover: options.prover ?? ANY_DEVICE,
       restorer: ANY_LINK,

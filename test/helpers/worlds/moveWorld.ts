@@ -25,6 +25,7 @@ import type { FromChild, MoveFigures, PassMessage } from '../../../src/node/ipc.
 import type { FromLink, ToLink } from '../../../src/node/messages.ts';
 import { MESSAGE_TYPES } from '../../../src/wire/message.ts';
 import { FakeClock } from '../fakes/clock.ts';
+import { makeLinkWills } from '../fakes/linkWills.ts';
 
 const LIMITS = makeLimits({});
 const LOG = makeLogger('silent', { role: 'acceptor' });
@@ -186,7 +187,7 @@ export class Process {
   constructor(name: string, clock: FakeClock, trace: Trace, predecessor?: string) {
     this.name = name;
     const shard = (at: number) => openLinks(this.registry, at);
-    this.changes = new LinkChanges({ links: shard, clock, trace });
+    this.changes = new LinkChanges({ links: shard, clock, trace, ...makeLinkWills() });
     if (predecessor !== undefined) this.changes.follows(predecessor);
     this.commands = new DeviceCommands({
       ...{ registry: this.registry, limits: LIMITS, counters: makeCounters(MESSAGE_TYPES) },

@@ -17,6 +17,7 @@ import { Notifier } from '../../../src/registrar/presence/notifier.ts';
 import { Recorder } from '../../../src/registrar/presence/recorder.ts';
 import type { HeldLink, Row } from '../../../src/registrar/store/presenceRules.ts';
 import type { Batch } from '../../../src/registrar/store/store.ts';
+import { makeLinkWills } from '../fakes/linkWills.ts';
 import { MemoryStore } from '../fakes/memoryStore.ts';
 
 const LIMITS = makeLimits({
@@ -114,6 +115,7 @@ export class Acceptor {
       links: (shard) => (shard === 0 ? this.links.values() : []),
       clock: QUIET,
       trace: noTrace,
+      ...makeLinkWills(),
     });
   }
 }

@@ -10,7 +10,7 @@ import { makeLinkWills } from '../helpers/fakes/linkWills.ts';
 class Links {
   readonly open = new Map<string, Link>();
   readonly clock = { us: () => 5_000, wall: () => 1_700_000_000_000 };
-  readonly bequests = makeLinkWills({ goodbyesMax: 2 });
+  readonly bequests = makeLinkWills({ willEndsMax: 2 });
   readonly changes = new LinkChanges({
     links: (shard) => [...this.open.values()].filter(({ id }) => Number(id) % SHARDS === shard),
     clock: this.clock,

@@ -36,6 +36,8 @@ const step = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('goodbye' as const), acceptor }) },
+  // Many steps at once, or an acceptor's word would seldom come through before a will is due.
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('flow' as const), acceptor }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('tick' as const) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('disconnect' as const), acceptor }) },
   { weight: 9, arbitrary: fc.record({ do: fc.constant('send' as const), acceptor }) },
@@ -54,7 +56,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('startNode' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('failStore' as const), times: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('subscribe' as const) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(100) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(100) }) },
 );
 
 /** Two more acceptors at most: a successor, and one that has come back. */
@@ -92,8 +94,13 @@ async function perform(world: World, step: Step): Promise<void> {
   if (step.do === 'connect') world.connect(step.device, step.acceptor, step.will, step.isClean);
   else if (step.do === 'goodbye' && at) {
     for (const id of at.links.keys()) return world.disconnect(at, id, 'peer-bye');
-  } else if (step.do === 'tick') await world.tick();
-  else if (step.do === 'disconnect' && at) {
+  } else if (step.do === 'flow' && at) await world.flow(at);
+  else if (step.do === 'tick') {
+    for (let times = 0; times < 3; times += 1) {
+      await world.tick();
+      await world.work();
+    }
+  } else if (step.do === 'disconnect' && at) {
     for (const id of at.links.keys()) return world.disconnect(at, id);
   } else if (step.do === 'send' && at) world.send(at);
   else if (step.do === 'receive' && at) world.receive(at);

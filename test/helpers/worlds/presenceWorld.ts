@@ -337,6 +337,17 @@ export class World {
     });
   }
 
+  /** All that this acceptor has to tell is told, read and recorded; and the way back. */
+  async flow(acceptor: Acceptor): Promise<void> {
+    this.send(acceptor);
+    for (let sent = 0; sent < 20 && !acceptor.changes.isDone; sent += 1) this.send(acceptor);
+    while (acceptor.stream?.length) this.receive(acceptor);
+    await this.work();
+    while (acceptor.back.length + acceptor.recorded.length + acceptor.words.length > 0) {
+      this.obey(acceptor);
+    }
+  }
+
   /** The registrar looks whether wills are due. */
   async tick(): Promise<void> {
     if (this.#notifier === undefined) return;

@@ -262,6 +262,7 @@ export class World {
       }
       if (predecessor && this.acceptors.includes(predecessor)) {
         predecessor.heir = undefined;
+        this.judge.onKilled(predecessor.given.map(({ id }) => id));
         predecessor.given = [];
         predecessor.changes.successorGone();
       }

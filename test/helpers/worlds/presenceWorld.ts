@@ -243,7 +243,10 @@ export class World {
     const { heir } = acceptor;
     const link = acceptor.given.shift();
     if (heir === undefined || link === undefined) return;
-    if (!this.acceptors.includes(heir)) return;
+    if (!this.acceptors.includes(heir)) {
+      this.judge.onKilled([link.id]);
+      return;
+    }
     const taken = { ...link, acceptor: heir, before: {} };
     heir.links.set(link.id, taken);
     heir.ever.push(link.id);

@@ -104,6 +104,10 @@ const LAYERS: readonly Layer[] = [
     types: ['src/base/'],
   },
   { holds: 'src/base/trace.ts', values: ['node:fs', 'node:path'] },
+  {
+    holds: 'src/wire/mqtt/',
+    values: [...BASE, 'src/base/traceContext.ts', 'src/wire/', 'mqtt-packet', 'node:buffer'],
+  },
   { holds: 'src/wire/', values: [...BASE, 'src/base/traceContext.ts', 'msgpackr'] },
   { holds: AMQP, values: ['amqplib'], types: ['src/broker/content.ts'] },
   {

@@ -77,13 +77,15 @@ export class LinkChanges {
   /** The next shard to be handed over; SHARDS when all are. */
   #shard: number = SHARDS;
   #isConnected = false;
-  /** Links that the successor has, by id, with their device: until the registrar knows. */
-  readonly #given = new Map<string, string>();
+  /** `begin` is the next to be sent. */
+  #mayBegin = false;
+  /** Links that a successor has, by id: until the registrar knows. */
+  readonly #given = new Map<string, { readonly device: string; readonly to: string }>();
   /** Those of them that this hand-over has still to list. */
   #listing: Iterator<string> | undefined;
-  /** The predecessor: its links may be told of by it, too. */
-  #predecessor: { readonly id: string; isGone: boolean } | undefined;
-  /** Links that came from it and have ended: told of by each hand-over, until its end was seen. */
+  /** Predecessors: while one lives, its links may be told of by it, too. */
+  readonly #predecessors = new Map<string, 'here' | 'gone' | 'told'>();
+  /** Links that came from one and have ended: told of by each hand-over, while one lives. */
   readonly #over = new Map<string, { readonly link: Told; readonly ended: Ended }>();
   /** Ends of links with a will: told by each hand-over until they are on record. */
   readonly #willed = new Map<string, Ended>();
@@ -124,7 +126,7 @@ export class LinkChanges {
     const will = bequest?.will && (reason === 'peer-bye' ? true : wordOf(bequest.will));
     const at = this.#options.clock.wall();
     const ended: Ended = { what: 'ended', device, reason, at, ...(will && { will }) };
-    const isMovedIn = link.before !== undefined && this.#predecessor?.isGone === false;
+    const isMovedIn = link.before !== undefined && this.#hasPredecessor;
     // A hand-over takes all that it says from the link: it is gone when that comes.
     if (isMovedIn) this.#over.set(id, { link: plainOf(link, bequest), ended });
     // Nobody was told of one that has just begun here.
@@ -181,10 +183,10 @@ export class LinkChanges {
 
   // Moves.
 
-  /** The successor has it. */
-  onGiven({ id, deviceId }: Link): void {
+  /** This successor has it. */
+  onGiven({ id, deviceId: device }: Link, to: string): void {
     this.#pending.delete(id);
-    this.#given.set(id, deviceId);
+    this.#given.set(id, { device, to });
   }
 
   /** The registrar knows who has them. */
@@ -202,28 +204,37 @@ export class LinkChanges {
     return this.#given.size;
   }
 
-  /** The successor has ended, and with it all that was given to it. */
-  successorGone(): void {
+  /** This successor has ended, and with it all that was given to it. */
+  successorGone(successor: string): void {
     const at = this.#options.clock.wall();
-    if (this.#isConnected) {
-      for (const [id, device] of this.#given) {
-        this.#pending.set(id, { what: 'ended', device, reason: 'acceptor-ended', at });
-      }
+    for (const [id, { device, to }] of this.#given) {
+      if (to !== successor) continue;
+      this.#given.delete(id);
+      if (!this.#isConnected) continue;
+      this.#pending.set(id, { what: 'ended', device, reason: 'acceptor-ended', at });
     }
-    this.#given.clear();
     this.#markWhenTold();
   }
 
-  /** Links come from this incarnation from now on. */
+  /** Links come from this incarnation, too, from now on. */
   follows(predecessor: string): void {
-    this.#predecessor = { id: predecessor, isGone: false };
+    this.#predecessors.set(predecessor, 'here');
+  }
+
+  get #hasPredecessor(): boolean {
+    return [...this.#predecessors.values()].includes('here');
+  }
+
+  /** Predecessors that have ended, of which this stream has not said that this was all. */
+  get #gone(): string[] {
+    return [...this.#predecessors].flatMap(([of, state]) => (state === 'gone' ? of : []));
   }
 
   /** It has ended, and all that was taken over from it is told of already, or pending. */
-  predecessorGone(): void {
-    if (this.#predecessor === undefined || this.#predecessor.isGone) return;
-    this.#predecessor.isGone = true;
-    this.#over.clear();
+  predecessorGone(predecessor: string): void {
+    if (this.#predecessors.get(predecessor) !== 'here') return;
+    this.#predecessors.set(predecessor, 'gone');
+    if (!this.#hasPredecessor) this.#over.clear();
     if (this.#isConnected && this.#shard === SHARDS) this.#pending.set(HEIR, { what: 'heir' });
   }
 
@@ -234,12 +245,16 @@ export class LinkChanges {
     // tla: Presence!Connect
     this.#options.trace('Connect', {});
     this.#isConnected = true;
+    this.#mayBegin = true;
     this.#pending.clear();
     // Before their devices' later links: they are no takeovers.
     for (const [id, ended] of this.#willed) this.#pending.set(id, ended);
     this.#shard = 0;
     this.#mark = undefined;
     this.#listing = this.#given.keys();
+    for (const [id, state] of this.#predecessors) {
+      if (state === 'told') this.#predecessors.set(id, 'gone');
+    }
   }
 
   /** The registrar does not read any more: the next one is sent everything again. */
@@ -247,6 +262,7 @@ export class LinkChanges {
     // tla: Presence!StreamLost
     if (this.#isConnected) this.#options.trace('StreamLost', {});
     this.#isConnected = false;
+    this.#mayBegin = false;
     this.#pending.clear();
     this.#shard = SHARDS;
     this.#listing = undefined;
@@ -254,7 +270,8 @@ export class LinkChanges {
 
   /** The next messages, at most `max` and a `begin`; they count as sent. */
   take(max: number): ToRegistrar[] {
-    const messages: ToRegistrar[] = this.#isConnected && this.#shard === 0 ? [['begin']] : [];
+    const messages: ToRegistrar[] = this.#mayBegin ? [['begin']] : [];
+    this.#mayBegin = false;
     this.#owe(max);
     for (const [id, pending] of this.#pending) {
       if (messages.length >= max) break;
@@ -296,7 +313,7 @@ export class LinkChanges {
       }
       this.#pending.set(HAND_OVER_END, { what: 'handed-over' });
       this.#markWhenTold();
-      if (this.#predecessor?.isGone) this.#pending.set(HEIR, { what: 'heir' });
+      if (this.#gone.length > 0) this.#pending.set(HEIR, { what: 'heir' });
     }
   }
 
@@ -312,9 +329,7 @@ export class LinkChanges {
       case 'will':
         return this.#will(pending.device, pending.connection);
       case 'heir':
-        // tla: Presence!TellHeir
-        trace('TellHeir', {});
-        return [['heir', this.#predecessor?.id ?? '']];
+        return this.#heirs();
       case 'ended':
         return [this.#down(connection, pending)];
       case 'both':
@@ -327,6 +342,16 @@ export class LinkChanges {
         return [this.#up(pending.link, pending.what === 'begun')];
       }
     }
+  }
+
+  /** Of which predecessors all has been told, on this stream. */
+  #heirs(): ToRegistrar[] {
+    return this.#gone.map((of) => {
+      this.#predecessors.set(of, 'told');
+      // tla: Presence!TellHeir
+      this.#options.trace('TellHeir', { of });
+      return ['heir', of];
+    });
   }
 
   #down(connection: string, { device, at, reason, will }: Ended): ToRegistrar {

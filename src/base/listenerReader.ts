@@ -9,6 +9,8 @@ import {
   CERT_IDS,
   CLIENT_CERTS,
   type ListenerConfig,
+  PROTOCOL_WORDS,
+  type ProtocolWord,
   readAuth,
   TLS_VERSIONS,
   type TlsConfig,
@@ -18,7 +20,7 @@ import {
 import { didYouMean } from './units.ts';
 
 /** What is not there yet, so that nobody believes it is. */
-const LATER: readonly string[] = ['mqtt', 'mqtt-ws'];
+const LATER: readonly string[] = ['mqtt-ws'];
 
 /** Takes one entry of the file's list, strictly. */
 export class ListenerReader {
@@ -155,14 +157,15 @@ export class ListenerReader {
     return otherwise;
   }
 
-  #protocol(): 'owsla' {
+  #protocol(): ProtocolWord {
     const word = this.#text('protocol', 'owsla');
-    if (word === 'owsla') return word;
+    const known = PROTOCOL_WORDS.find((one) => one === word);
+    if (known !== undefined) return known;
     const isLater = LATER.includes(word) || word.includes('/');
     this.#fault(
       isLater
         ? `asks for the protocol ${word}, which this version does not speak yet`
-        : `has the unknown protocol ${JSON.stringify(word)}${didYouMean(word, ['owsla'])}`,
+        : `has the unknown protocol ${JSON.stringify(word)}${didYouMean(word, PROTOCOL_WORDS)}`,
     );
     return 'owsla';
   }

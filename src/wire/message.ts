@@ -2,8 +2,8 @@
  * Message: the meaning of what a device says or hears, whatever format carried it.
  * From: a link's protocol (protocol.ts).  To: the endpoint, the routes, and back to a protocol.
  * Bound: plain values; `payload` is a view into the received bytes and must not be written to. An
- * `id` is Owsla's own number of the message: from 1 to ID_MAX, and never twice on a link for what
- * the device sends. A format with other ids of its own remembers which is whose.
+ * `id` is Owsla's own number of the message: from 1 up, and never twice on a link for what the
+ * device sends. A format with other ids of its own knows which is whose.
  */
 
 /** Types of messages, each by the word that figures have for it. */
@@ -20,6 +20,7 @@ export const TYPE = {
   RESULT: 'result',
   BYE: 'bye',
   ERROR: 'error',
+  ASIDE: 'aside',
 } as const;
 export type MessageType = (typeof TYPE)[keyof typeof TYPE];
 export const MESSAGE_TYPES: readonly MessageType[] = Object.values(TYPE);
@@ -43,6 +44,8 @@ export interface Hello {
   readonly keepalive: number | undefined;
   /** Largest frame the device takes, in bytes. */
   readonly frameBytesMax: number | undefined;
+  /** The device cannot be told of another keepalive than it wishes; 0 is none. */
+  readonly isKeepaliveFixed?: boolean;
   /** As it was said: it may be longer than `willBytesMax`. */
   readonly will?: Will;
   /** MQTT's Clean Start: a will of an earlier link that waits is not cancelled, but due now. */
@@ -77,6 +80,8 @@ export interface Meta {
   /** W3C Trace Context, not checked yet; '': what was there is no text, or too long. */
   readonly traceparent?: string;
   readonly tracestate?: string;
+  /** It is the last value of its topic, to be kept by whoever keeps such. */
+  readonly retain?: true;
 }
 
 export interface Event {
@@ -127,6 +132,8 @@ export interface Result {
   readonly id: number;
   readonly status: number;
   readonly payload: Buffer;
+  /** What its protocol says to that at once. */
+  readonly answer?: Buffer;
 }
 
 export interface Bye {
@@ -134,8 +141,19 @@ export interface Bye {
   readonly reason: string;
   /** Milliseconds. */
   readonly retryAfter: number | undefined;
-  /** From a device: its will is to be published all the same (MQTT 5: DISCONNECT 0x04). */
-  readonly withWill?: true;
+  /** The device says goodbye, and wants its will said nevertheless. */
+  readonly keepsWill?: true;
+}
+
+/** Between a device and its protocol: nobody else learns of it. */
+export interface Aside {
+  readonly type: typeof TYPE.ASIDE;
+  /** What it is, in fixed words. */
+  readonly what: string;
+  /** The frame to send, if there is one. */
+  readonly answer: Buffer | undefined;
+  /** It can be sent COMMANDs from now on. */
+  readonly opensCommands?: true;
 }
 
 export interface ErrorMessage {
@@ -162,5 +180,7 @@ export type Message =
   | Bye
   | ErrorMessage;
 
-/** Largest id of a message. */
+/** Largest id of a COMMAND, and of what a device of version 1 sends. */
 export const ID_MAX = 0xffff_ffff;
+/** Largest number of any message. */
+export const NUMBER_MAX = Number.MAX_SAFE_INTEGER;

@@ -7,8 +7,10 @@
  * the bytes not yet read.
  */
 import type { ProtocolError } from '../base/errors.ts';
+import type { Limits } from '../base/limits.ts';
 import type {
   Ack,
+  Aside,
   Bye,
   CommandMessage,
   Event,
@@ -24,10 +26,10 @@ import type {
 export type Greeting = Omit<Hello, 'version'>;
 
 /** What a device may say to an acceptor. */
-export type FromDevice = Greeting | Event | Request | Ack | Result | Ping | Pong | Bye;
+export type FromDevice = Greeting | Event | Request | Ack | Result | Ping | Pong | Bye | Aside;
 
 /** What was read: whole, and not more than that is known. */
-export type Received = Greeting | Exclude<Message, Hello>;
+export type Received = Greeting | Exclude<Message, Hello> | Aside;
 
 export interface Protocol {
   // From the device.
@@ -56,33 +58,45 @@ export interface Protocol {
   /** Of a link that has greeted: all that is needed to go on with it. Changes nothing. */
   state(): ProtocolState;
 
-  // To the device: each gives the bytes to write. Nobody writes to them, and they hold about their
-  // own memory for as long as they wait.
+  // To the device: each gives the bytes to write, or undefined where this protocol has no word for
+  // it. Nobody writes to them, and they hold about their own memory for as long as they wait.
 
   /** The greeting is accepted. `keepaliveMs` rules, in whole seconds; `time`: ms since 1970. */
-  welcome(connectionId: string, keepaliveMs: number, time: number): Buffer;
+  welcome(connectionId: string, keepaliveMs: number, time: number): Buffer | undefined;
   /** An EVENT is safe at the broker. */
-  acknowledge(id: number): Buffer;
-  reply(id: number, status: number, payload: Buffer): Buffer;
-  command(message: CommandMessage): Buffer;
+  acknowledge(id: number): Buffer | undefined;
+  reply(id: number, status: number, payload: Buffer): Buffer | undefined;
+  /** Only while `takesCommands` is `ready`. */
+  command(message: CommandMessage): Buffer | undefined;
   /** Owsla is there, though it does not read. */
-  ping(): Buffer;
-  pong(): Buffer;
+  ping(): Buffer | undefined;
+  pong(): Buffer | undefined;
   /** What was wrong, and with which message; a goodbye follows. */
-  error(error: ProtocolError): Buffer;
+  error(error: ProtocolError): Buffer | undefined;
   /**
    * The device may not say this; of a greeting, its will: it has none. It ends nothing. Nothing to
    * write where that cannot be told.
    */
   notAllowed(message: Event | Request | Greeting): Buffer | undefined;
   /** The last that is said. `retryAfter` in ms. */
-  goodbye(reason: string, retryAfter: number | undefined): Buffer;
+  goodbye(reason: string, retryAfter: number | undefined): Buffer | undefined;
+
+  /** Can the device be sent a COMMAND now? */
+  readonly takesCommands: CommandReadiness;
+
+  // For people.
+
+  /** What one of these frames says; undefined: nothing that can be shown. May throw. */
+  describe(frame: Buffer): Received | undefined;
 
   // Sizes: the largest payload that surely fits into `bytes` bytes, and that the device takes.
 
   replyBytesMax(bytes: number): number;
   commandBytesMax(topic: string, bytes: number): number;
 }
+
+/** busy: a little later. unready: once an Aside says so (`opensCommands`). */
+export type CommandReadiness = 'ready' | 'busy' | 'unready';
 
 /**
  * A link's protocol written down, so that another process goes on with the link: all that it
@@ -95,11 +109,19 @@ export interface ProtocolState {
   readonly unread: Buffer;
 }
 
-/** The protocol object of such a link; undefined when the state is in no form that it knows. */
-export type ProtocolRestorer = (state: ProtocolState) => Protocol | undefined;
+/** What a protocol has to keep to, and tells its devices. */
+export type ProtocolLimits = Pick<
+  Limits,
+  'frameBytesMax' | 'helloBytesMax' | 'inFlightMax' | 'keepaliveMaxMs'
+>;
 
-/**
- * Makes the protocol object of a new link, which takes frames of at most `frameBytesMax` bytes, and
- * a first one of `helloBytesMax`.
- */
-export type ProtocolFactory = (frameBytesMax: number, helloBytesMax?: number) => Protocol;
+/** What the links of a listener speak. One object serves all of them. */
+export interface ProtocolFactory {
+  /** Of a new link. */
+  make(limits: ProtocolLimits): Protocol;
+  /** Of a link that another process had; undefined: the state is in no form that it knows. */
+  restore(state: ProtocolState, limits: ProtocolLimits): Protocol | undefined;
+}
+
+/** By the word that a listener has for it: its `protocol`. */
+export type Protocols = ReadonlyMap<string, ProtocolFactory>;

@@ -1,4 +1,4 @@
-/** Wills on a real node: each way in which a link can end, as the table of docs/protocol.md has it. */
+/** Wills on a real node: each way in which a link can end, by the table of docs/protocol.md. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';

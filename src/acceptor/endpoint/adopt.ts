@@ -27,7 +27,11 @@ export function adoptLink(
 ): Endpoint {
   const { id, deviceId, acceptedUs, keepaliveMs, silentMs, allowance, figures } = snapshot;
   const now = host.clock.now();
-  const endpoint = new Endpoint(id, { socket, acceptedUs, origin, protocol }, host);
+  const endpoint = new Endpoint(
+    id,
+    { socket, acceptedUs, origin, protocol, isAdopted: true },
+    host,
+  );
   endpoint.state = 'adopted';
   endpoint.deviceId = deviceId;
   endpoint.proof = proof;
@@ -37,7 +41,8 @@ export function adoptLink(
   endpoint.messagesIn = figures.messagesIn;
   endpoint.messagesOut = figures.messagesOut;
   endpoint.notAllowed = figures.notAllowed;
-  endpoint.before = figures;
+  const { bytesIn, bytesOut } = figures;
+  endpoint.before = { bytesIn, bytesOut };
   if (snapshot.bequest) host.wills.adopt(id, snapshot.bequest);
   host.gate.rest(endpoint);
   return endpoint;

@@ -25,13 +25,20 @@ export function dispatch(endpoint: Endpoint, message: FromDevice, host: Endpoint
     case 'ping':
       endpoint.pong();
       break;
-    case 'ack':
     case 'result':
+      endpoint.sayAside(message.answer);
       host.onAnswer(endpoint, message);
+      break;
+    case 'ack':
+      host.onAnswer(endpoint, message);
+      break;
+    case 'aside':
+      endpoint.sayAside(message.answer);
+      if (message.opensCommands) host.onReady(endpoint);
       break;
     case 'bye':
       // Not every goodbye takes the will back.
-      endpoint.end(message.withWill ? 'peer-fin' : 'peer-bye');
+      endpoint.end(message.keepsWill ? 'peer-fin' : 'peer-bye');
       break;
     case 'hello':
       greet(endpoint, message, host);

@@ -9,12 +9,12 @@
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
-import type { ByeReason, CloseReason, ProtocolError } from '../../base/errors.ts';
+import type { CloseReason, ProtocolError } from '../../base/errors.ts';
 import { observeUs } from '../../base/histogram.ts';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
-import type { Greeting, ProtocolFactory } from '../../wire/protocol.ts';
+import type { Greeting, Protocols } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Heavy } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
@@ -37,12 +37,14 @@ import type { SocketHandle } from './socket.ts';
 import type { Spread } from './spread.ts';
 
 export interface EndpointsOptions {
-  readonly makeProtocol: ProtocolFactory;
+  readonly protocols: Protocols;
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
   readonly spread: Spread;
   readonly linksMax: number;
+  /** Open files that count as links: they were not known when `linksMax` was. */
+  readonly filesTaken?: () => number;
   /** The share of its time that the event loop has been at work, since this was last asked. */
   readonly busyShare: () => number;
   /** Who else knows of links' wills is handed the same object. */
@@ -67,7 +69,6 @@ export interface EndpointsOptions {
 const FAULTS: ReadonlySet<CloseReason> = new Set(['greeting-timeout', 'outbox-full']);
 
 export class Endpoints implements EndpointHost {
-  readonly makeProtocol: ProtocolFactory;
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -95,6 +96,7 @@ export class Endpoints implements EndpointHost {
 
   constructor(options: EndpointsOptions) {
     const { limits, counters, clock, registry, routes, refusals, spread, linksMax } = options;
+    const { filesTaken = () => 0 } = options;
     const rooms = new RoomQueues<Endpoint>(options.room, (type) => routes.isFull(type));
     const deadlines = new LinkDeadlines(limits, clock, counters);
     const heavy = new Heavy<Endpoint>({
@@ -109,7 +111,6 @@ export class Endpoints implements EndpointHost {
     const rate = new Rate(limits);
     const waits = { heavy, deadlines, rooms };
     this.gate = new ReadGate({ limits, counters, clock, rate, overload, ...waits });
-    this.makeProtocol = options.makeProtocol;
     this.limits = limits;
     this.counters = counters;
     this.clock = clock;
@@ -127,9 +128,9 @@ export class Endpoints implements EndpointHost {
     this.#heavy = heavy;
     this.#overload = overload;
     this.#sweep = new LinkSweep(registry);
-    const { restorer } = options;
-    const around = { registry, deadlines, refusals, restorer };
-    this.#intake = new Intake({ host: this, ...around, linksMax, spread });
+    const { restorer, protocols } = options;
+    const around = { registry, deadlines, refusals, restorer, protocols };
+    this.#intake = new Intake({ host: this, ...around, linksMax, filesTaken, spread });
     counters.linksMax = linksMax;
   }
 
@@ -152,8 +153,8 @@ export class Endpoints implements EndpointHost {
   }
 
   /** Tell a new device to come back later. */
-  refuse(socket: Socket, reason: ByeReason, spreadMs?: number, isMute?: boolean): void {
-    this.#intake.refuse(socket, reason, spreadMs, isMute);
+  refuse(...refused: Parameters<Intake['refuse']>): void {
+    this.#intake.refuse(...refused);
   }
 
   /** End what is overdue, and look at the next shards, at the memory of links, at the load. */
@@ -221,6 +222,10 @@ export class Endpoints implements EndpointHost {
 
   onAnswer(endpoint: Endpoint, message: Ack | Result): void {
     this.#routes.onAnswer(endpoint, message);
+  }
+
+  onReady(endpoint: Endpoint): void {
+    this.#routes.onReady(endpoint);
   }
 
   onError(endpoint: Endpoint, error: ProtocolError): void {

@@ -43,7 +43,7 @@ function checkWill({ will }: Greeting, { limits }: EndpointHost): void {
 }
 
 function open(endpoint: Endpoint, greeting: Greeting, proof: Proof, host: EndpointHost): void {
-  const { deviceId, keepalive, will, isCleanStart } = greeting;
+  const { deviceId, keepalive, isKeepaliveFixed, will, isCleanStart } = greeting;
   const mayWill = will === undefined || proof.topics?.allows(will.topic) !== false;
   host.wills.keep(endpoint.id, {
     ...(will && mayWill && { will }),
@@ -51,7 +51,7 @@ function open(endpoint: Endpoint, greeting: Greeting, proof: Proof, host: Endpoi
   });
   endpoint.deviceId = deviceId;
   endpoint.proof = proof;
-  endpoint.keepaliveMs = ruleKeepalive(keepalive, host.limits);
+  endpoint.keepaliveMs = ruleKeepalive(keepalive, host.limits, isKeepaliveFixed);
   endpoint.state = 'open';
   host.onOpen(endpoint, proof);
   endpoint.welcome();

@@ -8,7 +8,7 @@ import type { CloseReason, ProtocolError } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
-import type { Greeting, ProtocolFactory } from '../../wire/protocol.ts';
+import type { Greeting } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { LinkWills } from './linkWills.ts';
 import type { Flusher } from './outbox.ts';
@@ -18,8 +18,6 @@ import type { OwedClose } from './snapshot.ts';
 
 /** One object serves all endpoints. */
 export interface EndpointHost {
-  /** What a new link speaks. */
-  readonly makeProtocol: ProtocolFactory;
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -41,6 +39,8 @@ export interface EndpointHost {
   onMessage(endpoint: Endpoint, message: Event | Request): void;
   /** An answer to a COMMAND; or to none, for an id is the device's word. */
   onAnswer(endpoint: Endpoint, message: Ack | Result): void;
+  /** It can be sent COMMANDs from now on. */
+  onReady(endpoint: Endpoint): void;
   /** The device broke the protocol; `onEnd` follows. */
   onError(endpoint: Endpoint, error: ProtocolError): void;
   /** The link is over: no message will come, none can be sent. Called once per endpoint. */

@@ -25,6 +25,8 @@ export interface Routes {
   isSlow(): boolean;
   onMessage(endpoint: Endpoint, message: Event | Request): void;
   onAnswer(endpoint: Endpoint, message: Ack | Result): void;
+  /** It can be sent COMMANDs from now on. */
+  onReady(endpoint: Endpoint): void;
   /** The link is over: nothing can be sent to it any more. */
   onEnd(endpoint: Endpoint): void;
 }
@@ -44,7 +46,8 @@ export interface Presence {
 
 /** What the words of a snapshot are in this process. Undefined: nothing that is known here. */
 export interface Restorer {
-  protocol(state: ProtocolState): Protocol | undefined;
+  /** By the protocol of the listener of that name. */
+  protocol(state: ProtocolState, listener: string): Protocol | undefined;
   /** Of a link with such a proof, by the listener of that name, from that address and port. */
   origin(state: ProofState, listener: string, peer: string): Restored | undefined;
   /** Its socket is one of this process now; `peer` as above. */

@@ -21,8 +21,15 @@ export function encodeSnapshot(snapshot: LinkSnapshot): Buffer {
 export function decodeSnapshot(bytes: Buffer): LinkSnapshot | undefined {
   try {
     const [form, snapshot] = unpack(bytes) as [number, LinkSnapshot];
-    return FORMS.includes(form) ? snapshot : undefined;
+    if (!FORMS.includes(form)) return undefined;
+    const { id, deviceId, peer } = snapshot;
+    return { ...snapshot, id: alone(id), deviceId: alone(deviceId), peer: alone(peer) };
   } catch {
     return undefined;
   }
+}
+
+/** A text that a link keeps: as a part of the snapshot's text it would keep all of that. */
+function alone(text: string): string {
+  return Buffer.from(text).toString();
 }

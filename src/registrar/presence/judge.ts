@@ -17,7 +17,7 @@ import {
 } from '../store/presenceRules.ts';
 import type { OutboxEvent } from '../store/store.ts';
 import type { WillBook } from '../will/willBook.ts';
-import type { Sweep } from './changes.ts';
+import type { HeirStep, Sweep } from './changes.ts';
 import type { Successions } from './successions.ts';
 import type { TakeoverThrottle } from './takeoverThrottle.ts';
 
@@ -32,7 +32,7 @@ export interface BatchOutcome {
   readonly sweeps: Sweep[];
   /** Links that were told of, and predecessors of which all was. */
   readonly shown: HeldLink[];
-  readonly heirs: string[];
+  readonly heirs: Omit<HeirStep, 'kind'>[];
   readonly wills?: WillBook | undefined;
   /** The highest `seq` that was ever forgotten; the store's epoch; the last event before these. */
   readonly floor: number;

@@ -308,7 +308,7 @@ export class Recorder {
     if (events.length > 0) onCommit(events);
     transactionPart?.committed(rows.values());
     if (book) wills?.committed(book, willed);
-    for (const of of outcome.heirs) this.#successions.heard(of);
+    for (const { of, acceptor } of outcome.heirs) this.#successions.heard(of, acceptor);
     const due = [...sweeps, ...this.#successions.takeDue()];
     for (const sweep of due) if (this.#isReady(sweep)) this.#sweeps.add(sweep);
     this.#tellShown(outcome.shown);
@@ -356,8 +356,8 @@ export class Recorder {
 
   #heir({ acceptor, of }: HeirStep, { heirs }: BatchOutcome): void {
     // tla: Presence!Heir
-    this.#options.trace('Heir', { acceptor });
-    heirs.push(of);
+    this.#options.trace('Heir', { acceptor, of });
+    heirs.push({ acceptor, of });
   }
 
   #beginSweep(sweep: Sweep, { sweeps }: BatchOutcome): void {

@@ -24,7 +24,7 @@ import { makeLogger } from '../../../src/base/log.ts';
 import { makeCounters } from '../../../src/base/metrics.ts';
 import { noTrace } from '../../../src/base/trace.ts';
 import { MESSAGE_TYPES } from '../../../src/wire/message.ts';
-import { v1Protocol } from '../../../src/wire/v1Protocol.ts';
+import { BUILT_IN } from '../../../src/wire/protocols.ts';
 import { ANY_DEVICE, ANY_LINK, PLAIN_ORIGIN } from '../fakes/anyDevice.ts';
 import { NOBODY_TOLD } from '../fakes/fakeRoutes.ts';
 import { makeLinkWills } from '../fakes/linkWills.ts';
@@ -50,11 +50,11 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
   const giver = new Giver({
     ...{ ...shared, changes, commands, spread: () => 0, drainPaceMs: 0, recordMs: 0 },
     mayCome: () => false,
-    send: line.toSuccessor,
+    send: line.pass,
     onMoved: (figures) => send({ type: 'moved', figures }),
   });
   const endpoints = new Endpoints({
-    ...{ ...shared, makeProtocol: v1Protocol, spread: () => 0, busyShare: () => 0 },
+    ...{ ...shared, protocols: BUILT_IN, spread: () => 0, busyShare: () => 0 },
     ...{ linksMax: 1_000, wills, room: new RoomSignal(), prover: ANY_DEVICE, restorer: ANY_LINK },
     ...{ presence: NOBODY_TOLD, refusals: NOBODY_TOLD, onOwed: giver.onOwed },
     routes: {
@@ -72,6 +72,7 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
         }, ANSWER_MS);
       },
       onAnswer: () => {},
+      onReady: () => {},
       onEnd: () => {},
     },
   });
@@ -82,7 +83,7 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
       changes,
       onTaken: () => {},
       retryAfter: () => 0,
-      send: line.toPredecessor,
+      send: line.pass,
     },
   });
   const log = makeLogger('silent', { role: 'acceptor' });
@@ -91,7 +92,10 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
     endpoints.tick();
     process.send?.({ type: 'links', open: [...registry.all()].filter(isOpen).length });
   }, TICK_MS);
-  return { moves: new Moves({ giver, taker, line, log }), endpoints };
+  return {
+    moves: new Moves({ giver, taker, line, log, onFollow: (of) => changes.follows(of) }),
+    endpoints,
+  };
 }
 
 function isOpen({ state }: Endpoint): boolean {

@@ -136,11 +136,11 @@ export class Acceptor {
   /** What the registrar says of wills, on its way here. */
   words: WillWordBack[] = [];
   readonly bequests = makeLinkWills({ willEndsMax: 1_000 });
-  /** To which its links move, while that lives; and whose come here. */
-  heir: Acceptor | undefined;
-  predecessor: Acceptor | undefined;
+  /** To which its links move, while they live; and whose come here. */
+  readonly heirs = new Set<Acceptor>();
+  readonly predecessors = new Set<Acceptor>();
   /** "go" is said, and has not come there. */
-  given: OpenLink[] = [];
+  given: { readonly link: OpenLink; readonly to: Acceptor }[] = [];
 
   constructor(name: string) {
     this.name = name;
@@ -215,59 +215,73 @@ export class World {
   /** From now on its links may move to a new one. One reload at a time. */
   succeed(at: number): void {
     const acceptor = this.acceptors[at];
-    const isBusy = this.acceptors.some((one) => one.heir || one.predecessor);
+    const isBusy = this.acceptors.some((one) => one.heirs.size + one.predecessors.size > 0);
     if (acceptor === undefined || isBusy || this.#unseen.length > 0) return;
-    const heir = this.#fork();
-    acceptor.heir = heir;
-    heir.predecessor = acceptor;
-    heir.changes.follows(acceptor.name);
-    this.#successions.push({ of: acceptor.name, by: heir.name });
+    this.#follow(acceptor, [this.#fork()]);
+  }
+
+  /** There are to be fewer: its links may move to all that started later. */
+  join(at: number): void {
+    const acceptor = this.acceptors[at];
+    if (acceptor === undefined || this.#unseen.length > 0) return;
+    if (acceptor.heirs.size + acceptor.predecessors.size > 0) return;
+    const later = this.acceptors.slice(at + 1).filter(({ heirs }) => heirs.size === 0);
+    this.#follow(acceptor, later);
+  }
+
+  #follow(acceptor: Acceptor, heirs: readonly Acceptor[]): void {
+    for (const heir of heirs) {
+      acceptor.heirs.add(heir);
+      heir.predecessors.add(acceptor);
+      heir.changes.follows(acceptor.name);
+      this.#successions.push({ of: acceptor.name, by: heir.name });
+    }
     this.tellNode();
   }
 
   /** Go is said. */
   give(acceptor: Acceptor): void {
-    if (acceptor.heir === undefined) return;
-    for (const link of acceptor.links.values()) {
-      acceptor.links.delete(link.id);
-      acceptor.given.push(link);
-      acceptor.changes.onGiven(link);
-      link.bequest = acceptor.bequests.wills.of(link.id);
-      acceptor.bequests.wills.forget(link.id);
-      return;
-    }
+    const [next, ...others] = acceptor.heirs;
+    const [link] = acceptor.links.values();
+    if (next === undefined || link === undefined) return;
+    const to = others.find((other) => other.links.size < next.links.size) ?? next;
+    acceptor.links.delete(link.id);
+    acceptor.given.push({ link, to });
+    acceptor.changes.onGiven(link, to.name);
+    link.bequest = acceptor.bequests.wills.of(link.id);
+    acceptor.bequests.wills.forget(link.id);
   }
 
   /** It comes to the successor, if that lives. */
   take(acceptor: Acceptor): void {
-    const { heir } = acceptor;
-    const link = acceptor.given.shift();
-    if (heir === undefined || link === undefined) return;
-    if (!this.acceptors.includes(heir)) {
+    const given = acceptor.given.shift();
+    if (given === undefined) return;
+    const { link, to } = given;
+    if (!this.acceptors.includes(to)) {
       this.judge.onKilled([link.id]);
       return;
     }
-    const taken = { ...link, acceptor: heir, before: {} };
-    heir.links.set(link.id, taken);
-    heir.ever.push(link.id);
-    if (link.bequest) heir.bequests.wills.adopt(link.id, link.bequest);
-    heir.changes.onTaken(taken);
+    const taken = { ...link, acceptor: to, before: {} };
+    to.links.set(link.id, taken);
+    to.ever.push(link.id);
+    if (link.bequest) to.bequests.wills.adopt(link.id, link.bequest);
+    to.changes.onTaken(taken);
   }
 
   /** Each learns of the other's end, behind all that came from it. */
   seeGone(): void {
     for (const dead of this.#unseen.splice(0)) {
-      const { heir, predecessor } = dead;
-      if (heir && this.acceptors.includes(heir)) {
-        while (dead.given.length > 0) this.take(dead);
-        heir.predecessor = undefined;
-        heir.changes.predecessorGone();
+      while (dead.given.length > 0) this.take(dead);
+      for (const heir of dead.heirs) {
+        heir.predecessors.delete(dead);
+        if (this.acceptors.includes(heir)) heir.changes.predecessorGone(dead.name);
       }
-      if (predecessor && this.acceptors.includes(predecessor)) {
-        predecessor.heir = undefined;
-        this.judge.onKilled(predecessor.given.map(({ id }) => id));
-        predecessor.given = [];
-        predecessor.changes.successorGone();
+      for (const predecessor of dead.predecessors) {
+        predecessor.heirs.delete(dead);
+        const lost = predecessor.given.filter(({ to }) => to === dead);
+        this.judge.onKilled(lost.map(({ link }) => link.id));
+        predecessor.given = predecessor.given.filter(({ to }) => to !== dead);
+        if (this.acceptors.includes(predecessor)) predecessor.changes.successorGone(dead.name);
       }
     }
   }
@@ -275,7 +289,7 @@ export class World {
   /** A predecessor that has no link left ends when the registrar knows of all moves. */
   retire(at: number): void {
     const acceptor = this.acceptors[at];
-    if (acceptor?.heir === undefined || acceptor.changes.given > 0) return;
+    if (acceptor === undefined || acceptor.heirs.size === 0 || acceptor.changes.given > 0) return;
     if (acceptor.links.size + acceptor.given.length === 0) this.killAcceptor(at);
   }
 
@@ -401,8 +415,9 @@ export class World {
     if (dead === undefined) return;
     this.dead.push(dead);
     this.judge.onKilled(dead.ever);
-    if (dead.heir || dead.predecessor) this.#unseen.push(dead);
-    else this.#fork();
+    const isMoving = dead.heirs.size + dead.predecessors.size > 0;
+    if (isMoving) this.#unseen.push(dead);
+    if (!isMoving || this.acceptors.length === 0) this.#fork();
   }
 
   connect(device: string, at: number, will?: Will, isCleanStart = false): void {

@@ -19,9 +19,6 @@ import {
 } from './listeners.ts';
 import { didYouMean } from './units.ts';
 
-/** What is not there yet, so that nobody believes it is. */
-const LATER: readonly string[] = ['mqtt-ws'];
-
 /** Takes one entry of the file's list, strictly. */
 export class ListenerReader {
   readonly #label: string;
@@ -161,7 +158,7 @@ export class ListenerReader {
     const word = this.#text('protocol', 'owsla');
     const known = PROTOCOL_WORDS.find((one) => one === word);
     if (known !== undefined) return known;
-    const isLater = LATER.includes(word) || word.includes('/');
+    const isLater = word.includes('/');
     this.#fault(
       isLater
         ? `asks for the protocol ${word}, which this version does not speak yet`

@@ -65,9 +65,9 @@ export interface OwedClose {
   readonly retryAfter: number | undefined;
 }
 
-/** A TLS socket cannot pass to another process. */
+/** A TLS socket cannot pass to another process, nor can a WebSocket. */
 export function canMove({ origin }: Endpoint): boolean {
-  return origin?.secured === undefined;
+  return origin?.secured === undefined && origin?.isWebSocket !== true;
 }
 
 /** Nothing of it is under way here. */

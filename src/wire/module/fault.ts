@@ -1,0 +1,43 @@
+/**
+ * Fault: what is wrong with a protocol module, or with what it made of a device's bytes.
+ * From: said.ts, moduleProtocol.ts, loadModule.ts.  To: a link's end, and a line of the log.
+ * Bound: of fixed words, numbers, and a place in the author's source: a device's bytes, which an
+ * author may have put into an error's text, reach no log by this.
+ */
+import { ProtocolError } from '../../base/errors.ts';
+
+/** Of a line of a stack: a file's name, line and column. */
+const PLACE = /^\s+at .*?([\w.-]{1,64}:\d{1,7}:\d{1,7})\)?$/m;
+const NAME = /^[A-Za-z]{1,40}$/;
+
+/** A module's function gave what cannot be used: `what` is of fixed words. */
+export class NonsenseError extends Error {}
+
+/** The error of a link whose module threw, or gave nonsense, in that function of its. */
+export function faultOf(fn: string, thrown: unknown): ProtocolError {
+  if (thrown instanceof ProtocolError) return thrown;
+  if (thrown instanceof NonsenseError) {
+    return new ProtocolError('bad-frame', `the protocol module’s ${fn} ${thrown.message}`);
+  }
+  return new ProtocolError('bad-frame', `the protocol module’s ${fn} threw${placeOf(thrown)}`);
+}
+
+/** Whatever was thrown may throw again, when it is looked at. */
+function placeOf(thrown: unknown): string {
+  try {
+    if (!(thrown instanceof Error)) return '';
+    const { name, stack } = thrown;
+    const [, place] = PLACE.exec(String(stack).slice(0, 4_096)) ?? [];
+    const what = NAME.test(name) ? ` ${name}` : '';
+    return place === undefined ? what : `${what} at ${place}`;
+  } catch {
+    return '';
+  }
+}
+
+/** An async function's promise may be rejected with nobody there to hear: that would end us. */
+export function hushPromise(value: unknown): void {
+  if (typeof value !== 'object' || value === null || !('then' in value)) return;
+  Promise.resolve(value).catch(() => {});
+  throw new NonsenseError('gave a promise: it must answer at once');
+}

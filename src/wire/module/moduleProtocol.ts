@@ -1,0 +1,408 @@
+/**
+ * ModuleProtocol: one link that speaks what an operator's own module understands.
+ * From: Endpoint; the module's link (types.ts), whose every answer is checked.  To: the same.
+ * Bound: the module's code is trusted, and may be wrong: what throws, or gives nonsense, costs its
+ * link and never leaves here. Frames have `frameBytesMax` bytes, the first one `helloBytesMax`; a
+ * frame says SAID_MAX things; PENDING answers and COMMANDS_OPEN_MAX commands are remembered. Time
+ * that it takes, and memory that it keeps for itself, nobody can bound from here.
+ *
+ *   greeting --login--> open        either --a throw, or nonsense--> failed: it is asked no more
+ */
+import { ProtocolError, STATUS } from '../../base/errors.ts';
+import { type CommandMessage, type Event, ID_MAX, type Request } from '../message.ts';
+import type { FromDevice, Protocol, ProtocolState, Received } from '../protocol.ts';
+import { room } from '../room.ts';
+import { Unread } from '../unread.ts';
+import { faultOf, hushPromise, NonsenseError } from './fault.ts';
+import { OpenCommands } from './openCommands.ts';
+import { bytesOf, type Taken, takeSaid } from './said.ts';
+import type { DeviceLink, DeviceProtocol, Session } from './types.ts';
+
+const EMPTY = Buffer.alloc(0);
+const NONE: readonly Taken[] = [];
+/** Of its written form. Changed fields make another one. */
+export const MODULE_FORM = 'module/1';
+/** Of what a module saves of a link, as JSON. */
+const SAVED_CHARS_MAX = 4_096;
+/** A link that may be silent for long: as long as the limits allow. */
+const NO_KEEPALIVE_SECONDS = 0xffff_ffff;
+/** What a module gives to be written may be so many times as long as a frame. */
+const OUT_FACTOR = 4;
+
+/** A module that was loaded, and what holds for each of its links. */
+export interface ModuleOfLinks {
+  /** Absolute path. */
+  readonly path: string;
+  readonly protocol: DeviceProtocol;
+  /** Answers that are not due yet: as many messages as may be under way. */
+  readonly pendingMax: number;
+}
+
+/** How a message is answered, once that is known. */
+type Pending = Buffer | NonNullable<Taken['reply']>;
+
+export class ModuleProtocol extends Unread implements Protocol {
+  bytes = 0;
+  elements = 0;
+  readonly #module: ModuleOfLinks;
+  readonly #frameBytesMax: number;
+  readonly #helloBytesMax: number;
+  /** Undefined: nothing has come yet. `over`: it failed, or the link has ended. */
+  #link: DeviceLink | 'over' | undefined;
+  #failure: ProtocolError | undefined;
+  /** Empty: it is greeting. */
+  #deviceId = '';
+  #session: Session | undefined;
+  /** What the last frame said besides the message that is handled now. */
+  #waiting: readonly Taken[] = NONE;
+  #waitingBytes = 0;
+  #current: Taken | undefined;
+  /** Answers that are not due yet, by the message's id; undefined: there was none so far. */
+  #pending: Map<number, Pending> | undefined;
+  #pendingBytes = 0;
+  #commands: OpenCommands | undefined;
+  #lastNumber = 0;
+  #lastId = 0;
+  /** To the PING that was accepted last. */
+  #pong = EMPTY;
+
+  constructor(module: ModuleOfLinks, frameBytesMax: number, helloBytesMax = frameBytesMax) {
+    super();
+    this.#module = module;
+    this.#frameBytesMax = frameBytesMax;
+    this.#helloBytesMax = Math.min(frameBytesMax, helloBytesMax);
+  }
+
+  // From the device.
+
+  override push(chunk: Buffer): void {
+    if (this.#failure === undefined) super.push(chunk);
+  }
+
+  next(): Received | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    let [taken] = this.#waiting;
+    if (taken === undefined) {
+      const frame = this.#nextFrame();
+      if (frame === undefined) return this.settle();
+      this.bytes = frame.length;
+      this.#waiting = this.#read(frame);
+      taken = this.#waiting[0] as Taken;
+    } else this.bytes = 0;
+    this.#waiting = this.#waiting.length > 1 ? this.#waiting.slice(1) : NONE;
+    this.#waitingBytes = this.#waiting.reduce((sum, one) => sum + bytesIn(one), 0);
+    this.elements = 1;
+    this.#current = this.#numbered(taken);
+    return this.#current.message;
+  }
+
+  /** One that is published gets the link's next number. */
+  #numbered(taken: Taken): Taken {
+    const { message } = taken;
+    if (message.type !== 'event' && message.type !== 'request') return taken;
+    if (this.#lastId === ID_MAX) throw new ProtocolError('bad-id', 'the link’s numbers are used up');
+    this.#lastId += 1;
+    return { ...taken, message: { ...message, id: this.#lastId } };
+  }
+
+  /** A whole frame, in memory of its own: the module may keep it, or write to it. */
+  #nextFrame(): Buffer | undefined {
+    const available = this.pendingBytes;
+    if (available === 0) return undefined;
+    const length = this.#guard('frame', (link) => lengthOf(link.frame(this.view)));
+    const limit = this.#deviceId === '' ? this.#helloBytesMax : this.#frameBytesMax;
+    if ((length ?? available) > limit) {
+      const what = length === undefined ? 'no end of a frame' : `a frame of ${length} bytes`;
+      const error = new ProtocolError('frame-too-long', `${what}; the limit is ${limit}`);
+      throw this.#fail(error);
+    }
+    if (length === undefined || length > available) return undefined;
+    const frame = room(length);
+    this.take(0, length).copy(frame);
+    return frame;
+  }
+
+  #read(frame: Buffer): readonly Taken[] {
+    const { keepalive, keepaliveSeconds } = this.#module.protocol.capabilities;
+    const sizes = {
+      bytesMax: this.#frameBytesMax,
+      keepalive: keepalive === 'none' ? NO_KEEPALIVE_SECONDS : keepaliveSeconds,
+    };
+    return this.#guard('read', (link) => takeSaid(link.read(frame), sizes));
+  }
+
+  accept(message: Received): FromDevice {
+    const taken = this.#current;
+    this.#current = undefined;
+    const answer = taken?.message === message ? taken : { message };
+    switch (message.type) {
+      case 'hello':
+        return this.#greet(message);
+      case 'ping':
+        this.#pong = answer.answer ?? EMPTY;
+        return message;
+      case 'pong':
+      case 'bye':
+        return message;
+    }
+    if (this.#deviceId === '') {
+      throw new ProtocolError('unexpected', 'the first message must be a login');
+    }
+    switch (message.type) {
+      case 'event':
+      case 'request':
+        this.#await(message.id, answer.answer ?? answer.reply);
+        return message;
+      case 'ack':
+        return { type: 'ack', id: this.#commands?.taken(message.id) ?? 0 };
+      case 'result':
+        return { ...message, id: this.#commands?.ended(message.id) ?? 0 };
+      default:
+        throw new ProtocolError('unexpected', 'this is not for devices to send');
+    }
+  }
+
+  /** Many devices log in again on the same link, and want to be told so again. */
+  #greet(message: Extract<Received, { type: 'hello' }>): FromDevice {
+    const { deviceId } = message;
+    if (this.#deviceId === '') {
+      this.#deviceId = deviceId;
+      return message;
+    }
+    if (deviceId !== this.#deviceId) {
+      throw new ProtocolError('unexpected', 'a second login, of another device');
+    }
+    const session = this.#session;
+    this.#pong = session ? this.#write('welcome', (link) => link.welcome?.(session)) : EMPTY;
+    return { type: 'ping' };
+  }
+
+  /** More than can be under way are those of messages that were dropped: they get none. */
+  #await(id: number, pending: Pending | undefined): void {
+    if (pending === undefined) return;
+    this.#pending ??= new Map();
+    if (this.#pending.size >= this.#module.pendingMax) {
+      for (const oldest of this.#pending.keys()) {
+        this.#due(oldest);
+        break;
+      }
+    }
+    this.#pending.set(id, pending);
+    if (typeof pending !== 'function') this.#pendingBytes += pending.length;
+  }
+
+  #due(id: number): Pending | undefined {
+    const pending = this.#pending?.get(id);
+    if (pending === undefined) return undefined;
+    this.#pending?.delete(id);
+    if (typeof pending !== 'function') this.#pendingBytes -= pending.length;
+    return pending;
+  }
+
+  get isHolding(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  override get heldBytes(): number {
+    return super.heldBytes + this.#waitingBytes + this.#pendingBytes;
+  }
+
+  get failure(): ProtocolError | undefined {
+    return this.#failure;
+  }
+
+  get pingsIdle(): boolean {
+    return this.#module.protocol.capabilities.keepalive === 'server';
+  }
+
+  override drop(): void {
+    super.drop();
+    this.#link = 'over';
+    this.#waiting = NONE;
+    this.#waitingBytes = 0;
+    this.#pending = undefined;
+    this.#pendingBytes = 0;
+    this.#commands = undefined;
+  }
+
+  // The module's own functions.
+
+  /** Throws ProtocolError, and nothing else: then the module is not asked again. */
+  #guard<T>(fn: string, ask: (link: DeviceLink) => T): T {
+    try {
+      return ask(this.#linked());
+    } catch (thrown) {
+      throw this.#fail(faultOf(fn, thrown));
+    }
+  }
+
+  #linked(): DeviceLink {
+    if (this.#link === 'over') throw new NonsenseError('is not there any more');
+    this.#link ??= linkOf(this.#module.protocol.connect());
+    return this.#link;
+  }
+
+  #fail(error: ProtocolError): ProtocolError {
+    this.drop();
+    this.#failure = error;
+    return error;
+  }
+
+  /** Nothing is written where that fails; `failure` says so then. */
+  #write(fn: string, ask: (link: DeviceLink) => unknown): Buffer {
+    if (this.#link === 'over') return EMPTY;
+    try {
+      return this.#guard(fn, (link) => {
+        const said = ask(link);
+        if (said === undefined || said === null) return EMPTY;
+        return bytesOf(said, this.#frameBytesMax * OUT_FACTOR);
+      });
+    } catch {
+      return EMPTY;
+    }
+  }
+
+  // To the device.
+
+  welcome(connection: string, keepaliveMs: number, time: number): Buffer {
+    const session = { connection, deviceId: this.#deviceId, keepaliveMs, time };
+    this.#session = session;
+    return this.#write('welcome', (link) => link.welcome?.(session));
+  }
+
+  acknowledge(id: number): Buffer {
+    const answer = this.#due(id);
+    return Buffer.isBuffer(answer) ? answer : EMPTY;
+  }
+
+  reply(id: number, status: number, payload: Buffer): Buffer {
+    const answer = this.#due(id);
+    if (typeof answer !== 'function') return EMPTY;
+    // The payload is a backend's, and others may read it.
+    return this.#write('reply', () => answer(status, Buffer.from(payload)));
+  }
+
+  command({ id, topic, payload, key, expiresIn }: CommandMessage): Buffer | undefined {
+    this.#commands ??= new OpenCommands(this.#module.protocol.commandNumberMax);
+    const number = this.#commands.open(id, this.#lastNumber);
+    this.#lastNumber = number;
+    const ours = { number, topic, payload: Buffer.from(payload), key, expiresInMs: expiresIn };
+    const frame = this.#write('command', (link) => link.command?.(ours));
+    if (frame.length > 0) return frame;
+    this.#commands?.ended(number);
+    return undefined;
+  }
+
+  ping(): Buffer {
+    return this.#write('ping', (link) => link.ping?.());
+  }
+
+  pong(): Buffer {
+    return this.#pong;
+  }
+
+  error(_error: ProtocolError): Buffer {
+    return EMPTY;
+  }
+
+  notAllowed({ type, id }: Event | Request): Buffer | undefined {
+    if (type === 'request') return this.reply(id, STATUS.refused, EMPTY);
+    this.#due(id);
+    return undefined;
+  }
+
+  goodbye(reason: string, retryAfter: number | undefined): Buffer {
+    return this.#write('goodbye', (link) => link.goodbye?.(reason, retryAfter));
+  }
+
+  replyBytesMax(bytes: number): number {
+    return Math.min(bytes, this.#payloadBytesMax);
+  }
+
+  commandBytesMax(_topic: string, bytes: number): number {
+    const { commands } = this.#module.protocol.capabilities;
+    return commands === 'none' ? 0 : Math.min(bytes, this.#payloadBytesMax);
+  }
+
+  get #payloadBytesMax(): number {
+    return this.#module.protocol.payloadBytesMax ?? this.#frameBytesMax;
+  }
+
+  // To another process.
+
+  /** It has a `save`: another process can go on with it. */
+  get canMove(): boolean {
+    return typeof this.#link === 'object' && typeof this.#link.save === 'function';
+  }
+
+  /** In a form that nobody knows, where its module does not say what is needed. */
+  state(): ProtocolState {
+    const saved = this.#saved();
+    const { connection = '', keepaliveMs = 0, time = 0 } = this.#session ?? {};
+    const remembered = {
+      ...{ path: this.#module.path, name: this.#module.protocol.name, saved: saved ?? '' },
+      ...{ deviceId: this.#deviceId, connection, keepaliveMs, time },
+      ...{ lastId: this.#lastId, lastNumber: this.#lastNumber },
+      frameBytesMax: this.#frameBytesMax,
+    };
+    return { form: saved === undefined ? '' : MODULE_FORM, remembered, unread: this.rest() };
+  }
+
+  #saved(): string | undefined {
+    try {
+      return this.#guard('save', (link) => {
+        const saved = link.save?.();
+        hushPromise(saved);
+        const text: unknown = JSON.stringify(saved ?? null);
+        const isText = typeof text === 'string' && text.length <= SAVED_CHARS_MAX;
+        if (isText && link.save) return text;
+        throw new NonsenseError(`gave what is no JSON of at most ${SAVED_CHARS_MAX} characters`);
+      });
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Throws nothing: what is in no form of ours, or of the module's, is `undefined`. */
+  static restore(
+    module: ModuleOfLinks,
+    { form, remembered, unread }: ProtocolState,
+  ): ModuleProtocol | undefined {
+    const { path, name, saved, deviceId, connection } = remembered;
+    const { keepaliveMs, time, lastId, lastNumber, frameBytesMax } = remembered;
+    const isOurs = form === MODULE_FORM && path === module.path && name === module.protocol.name;
+    const numbers = [keepaliveMs, time, lastId, lastNumber, frameBytesMax];
+    if (!isOurs || !numbers.every(Number.isSafeInteger)) return undefined;
+    const made = new ModuleProtocol(module, Number(frameBytesMax));
+    try {
+      made.#link = linkOf(module.protocol.connect(JSON.parse(String(saved))));
+    } catch {
+      return undefined;
+    }
+    made.#deviceId = String(deviceId);
+    const times = { keepaliveMs: Number(keepaliveMs), time: Number(time) };
+    made.#session = { connection: String(connection), deviceId: made.#deviceId, ...times };
+    made.#lastId = Number(lastId);
+    made.#lastNumber = Number(lastNumber);
+    if (unread.length > 0) made.push(unread);
+    return made;
+  }
+}
+
+function linkOf(link: unknown): DeviceLink {
+  hushPromise(link);
+  const { frame, read } = (link ?? {}) as Partial<DeviceLink>;
+  if (typeof frame === 'function' && typeof read === 'function') return link as DeviceLink;
+  throw new NonsenseError('gave a link without frame and read');
+}
+
+function lengthOf(length: unknown): number | undefined {
+  if (length === undefined) return undefined;
+  hushPromise(length);
+  if (Number.isSafeInteger(length) && Number(length) >= 1) return Number(length);
+  throw new NonsenseError('gave a length that is no whole number above 0');
+}
+
+function bytesIn({ message }: Taken): number {
+  return 'payload' in message ? message.payload.length : 0;
+}

@@ -14,8 +14,8 @@ import { systemClock } from '../../src/base/clock.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCounters } from '../../src/base/metrics.ts';
 import { MESSAGE_TYPES } from '../../src/wire/message.ts';
+import { BUILT_IN } from '../../src/wire/protocols.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { ANY_DEVICE, ANY_LINK, PLAIN_ORIGIN } from '../../test/helpers/fakes/anyDevice.ts';
 import { hello } from '../../test/helpers/fakes/device.ts';
 import { FakeRoutes, NOBODY_TOLD } from '../../test/helpers/fakes/fakeRoutes.ts';
@@ -41,7 +41,7 @@ const limits = makeLimits();
 const counters = makeCounters(MESSAGE_TYPES);
 const linksMax = Number.POSITIVE_INFINITY;
 const endpoints = new Endpoints({
-  makeProtocol: v1Protocol,
+  protocols: BUILT_IN,
   limits,
   counters,
   clock: systemClock,

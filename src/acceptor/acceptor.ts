@@ -20,7 +20,7 @@ import { registrarSocket } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
 import { type Degraded, DRAINED } from '../node/report.ts';
 import { MESSAGE_TYPES } from '../wire/message.ts';
-import { v1Protocol } from '../wire/v1Protocol.ts';
+import { BUILT_IN } from '../wire/protocols.ts';
 import { AcceptorBroker } from './acceptorBroker.ts';
 import { degradedOf } from './degraded.ts';
 import { buildDevices } from './devices.ts';
@@ -86,7 +86,8 @@ function build(start: AcceptorStart, linksMax: number) {
   const counters = makeCounters(MESSAGE_TYPES);
   const registry = new Registry<Endpoint>();
   const blockList = new BlockList();
-  const shared = { start, counters, registry, room: new RoomSignal(), blockList };
+  const parts = { counters, registry, room: new RoomSignal(), blockList };
+  const shared = { start, protocols: BUILT_IN, ...parts };
   const toBroker = buildBroker(shared);
   const toRegistrar = buildRegistrar(shared);
   const routes = routesOf(toBroker.uplink, toRegistrar.commands);
@@ -156,8 +157,7 @@ function buildOperate(shared: Shared, requests: Requests, commands: DeviceComman
     requests: (endpoint: Endpoint) => requests.openOf(endpoint),
     commands: (endpoint: Endpoint) => commands.openOf(endpoint),
   };
-  const around = { registry, clock, spread, open, makeProtocol: v1Protocol };
-  return makeOperate({ ...start, ...around });
+  return makeOperate({ ...start, registry, clock, spread, open });
 }
 
 type Parts = ReturnType<typeof build>;

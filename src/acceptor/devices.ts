@@ -7,7 +7,6 @@
 import type { Socket } from 'node:net';
 import { systemClock } from '../base/clock.ts';
 import type { ListenerConfig } from '../base/listeners.ts';
-import { restoreV1, v1Protocol } from '../wire/v1Protocol.ts';
 import { BrokerLossPolicy } from './brokerLossPolicy.ts';
 import { Admission } from './endpoint/admission.ts';
 import { Endpoints } from './endpoint/endpoints.ts';
@@ -67,20 +66,20 @@ function buildIdentity({ start, counters, registry, blockList }: Operated, backe
 type Known = ReturnType<typeof buildIdentity>;
 
 function buildEndpoints(shared: Operated, around: Around, known: Known): Endpoints {
-  const { start, counters, registry, room, operate } = shared;
+  const { start, protocols, counters, registry, room, operate } = shared;
   const { limits, listeners } = start.config;
   const { files, addresses, identities: prover, refusals } = known;
   const isCounted = limits.linksPerAddressMax > 0;
   const restorer = restorerOf(
     listeners,
-    restoreV1,
+    { protocols, limits },
     (listener) => files.of(listener).keys,
     isCounted ? (socket, peer) => countLink(addresses, socket, peer) : undefined,
   );
   const { ended: ends, traces } = operate;
   const told = { refusals, ends, onGreeting: traces.onGreeting };
   const parts = { registry, room, prover, restorer, ...told, ...around };
-  const links = { makeProtocol: v1Protocol, spread, busyShare: watchBusy() };
+  const links = { protocols, spread, busyShare: watchBusy() };
   return new Endpoints({ limits, counters, clock, ...links, ...parts });
 }
 
@@ -107,9 +106,10 @@ function buildEntry(
   const { ended, drain } = operate;
   // A link to be refused has waited for its admission too, so refusals are paced as well.
   const onReady = (socket: Socket, acceptedUs: number, origin: Origin) => {
-    if (drain.isOn) endpoints.refuse(socket, 'draining', limits.drainRetryMs);
+    const { listener } = origin;
+    if (drain.isOn) endpoints.refuse(socket, listener, 'draining', limits.drainRetryMs);
     else if (lossPolicy.isRefusing) {
-      endpoints.refuse(socket, 'broker-lost', limits.brokerLossRetryMs);
+      endpoints.refuse(socket, listener, 'broker-lost', limits.brokerLossRetryMs);
     } else endpoints.accept(socket, acceptedUs, origin);
   };
   const onFailure: OnFailure = (peer, failure, why, listener) => {
@@ -126,7 +126,7 @@ function buildEntry(
     room: () => endpoints.room,
     admit: ({ socket, listener }, acceptedUs) => entrance.begin(listener, socket, acceptedUs),
     refuse: ({ socket, listener }, reason) =>
-      endpoints.refuse(socket, reason, undefined, speaksLater(listener)),
+      endpoints.refuse(socket, listener, reason, undefined, speaksLater(listener)),
   });
   const onSocket = (socket: Socket, listener: ListenerConfig) => {
     admission.arrive({ socket, listener });

@@ -8,6 +8,7 @@ import type { StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counters } from '../base/metrics.ts';
 import type { StartMessage } from '../node/ipc.ts';
+import type { Protocols } from '../wire/protocol.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
 import type { BoundSocket } from './endpoint/listener.ts';
 import type { Registry } from './endpoint/registry.ts';
@@ -43,6 +44,8 @@ export interface AcceptorStart {
 /** The links there are, and word of room for their messages: what more than one way knows of. */
 export interface Shared {
   readonly start: AcceptorStart;
+  /** What links may speak. */
+  readonly protocols: Protocols;
   readonly counters: Counters;
   readonly registry: Registry<Endpoint>;
   readonly room: RoomSignal;

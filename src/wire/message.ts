@@ -20,6 +20,7 @@ export const TYPE = {
   RESULT: 'result',
   BYE: 'bye',
   ERROR: 'error',
+  ASIDE: 'aside',
 } as const;
 export type MessageType = (typeof TYPE)[keyof typeof TYPE];
 export const MESSAGE_TYPES: readonly MessageType[] = Object.values(TYPE);
@@ -33,6 +34,17 @@ export interface Hello {
   readonly keepalive: number | undefined;
   /** Largest frame the device takes, in bytes. */
   readonly frameBytesMax: number | undefined;
+  /** The device cannot be told of another keepalive than it wishes; 0 is none. */
+  readonly isKeepaliveFixed?: boolean;
+  /** What is to be said in its name once its link has ended, and not by its own goodbye. */
+  readonly will?: Will;
+}
+
+export interface Will {
+  readonly topic: string;
+  readonly payload: Buffer;
+  /** A return within it takes the will back. */
+  readonly delayMs: number;
 }
 
 export interface Welcome {
@@ -63,6 +75,8 @@ export interface Meta {
   /** W3C Trace Context, not checked yet; '': what was there is no text, or too long. */
   readonly traceparent?: string;
   readonly tracestate?: string;
+  /** It is the last value of its topic, to be kept by whoever keeps such. */
+  readonly retain?: true;
 }
 
 export interface Event {
@@ -120,6 +134,17 @@ export interface Bye {
   readonly reason: string;
   /** Milliseconds. */
   readonly retryAfter: number | undefined;
+  /** The device says goodbye, and wants its will said nevertheless. */
+  readonly keepsWill?: true;
+}
+
+/** Between a device and its protocol: nobody else learns of it. */
+export interface Aside {
+  readonly type: typeof TYPE.ASIDE;
+  /** What it is, in fixed words. */
+  readonly what: string;
+  /** The frame to send, if there is one. */
+  readonly answer: Buffer | undefined;
 }
 
 export interface ErrorMessage {

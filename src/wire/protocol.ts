@@ -7,8 +7,10 @@
  * the bytes not yet read.
  */
 import type { ProtocolError } from '../base/errors.ts';
+import type { Limits } from '../base/limits.ts';
 import type {
   Ack,
+  Aside,
   Bye,
   CommandMessage,
   Event,
@@ -24,10 +26,10 @@ import type {
 export type Greeting = Omit<Hello, 'version'>;
 
 /** What a device may say to an acceptor. */
-export type FromDevice = Greeting | Event | Request | Ack | Result | Ping | Pong | Bye;
+export type FromDevice = Greeting | Event | Request | Ack | Result | Ping | Pong | Bye | Aside;
 
 /** What was read: whole, and not more than that is known. */
-export type Received = Greeting | Exclude<Message, Hello>;
+export type Received = Greeting | Exclude<Message, Hello> | Aside;
 
 export interface Protocol {
   // From the device.
@@ -56,24 +58,33 @@ export interface Protocol {
   /** Of a link that has greeted: all that is needed to go on with it. Changes nothing. */
   state(): ProtocolState;
 
-  // To the device: each gives the bytes to write. Nobody writes to them, and they hold about their
-  // own memory for as long as they wait.
+  // To the device: each gives the bytes to write, or undefined where this protocol has no word for
+  // it. Nobody writes to them, and they hold about their own memory for as long as they wait.
 
   /** The greeting is accepted. `keepaliveMs` rules, in whole seconds; `time`: ms since 1970. */
-  welcome(connectionId: string, keepaliveMs: number, time: number): Buffer;
+  welcome(connectionId: string, keepaliveMs: number, time: number): Buffer | undefined;
   /** An EVENT is safe at the broker. */
-  acknowledge(id: number): Buffer;
-  reply(id: number, status: number, payload: Buffer): Buffer;
-  command(message: CommandMessage): Buffer;
+  acknowledge(id: number): Buffer | undefined;
+  reply(id: number, status: number, payload: Buffer): Buffer | undefined;
+  /** Only while `takesCommands`. */
+  command(message: CommandMessage): Buffer | undefined;
   /** Owsla is there, though it does not read. */
-  ping(): Buffer;
-  pong(): Buffer;
+  ping(): Buffer | undefined;
+  pong(): Buffer | undefined;
   /** What was wrong, and with which message; a goodbye follows. */
-  error(error: ProtocolError): Buffer;
-  /** The device may not say this; it ends nothing. Nothing to write where that cannot be told. */
+  error(error: ProtocolError): Buffer | undefined;
+  /** The device may not say this; it ends nothing. */
   notAllowed(message: Event | Request): Buffer | undefined;
   /** The last that is said. `retryAfter` in ms. */
-  goodbye(reason: string, retryAfter: number | undefined): Buffer;
+  goodbye(reason: string, retryAfter: number | undefined): Buffer | undefined;
+
+  /** The device can be sent a COMMAND now. Where it cannot yet, an Aside says when it can. */
+  readonly takesCommands: boolean;
+
+  // For people.
+
+  /** What one of these frames says; undefined: nothing that can be shown. May throw. */
+  describe(frame: Buffer): Received | undefined;
 
   // Sizes: the largest payload that surely fits into `bytes` bytes, and that the device takes.
 
@@ -92,11 +103,19 @@ export interface ProtocolState {
   readonly unread: Buffer;
 }
 
-/** The protocol object of such a link; undefined when the state is in no form that it knows. */
-export type ProtocolRestorer = (state: ProtocolState) => Protocol | undefined;
+/** What a protocol has to keep to, and tells its devices. */
+export type ProtocolLimits = Pick<
+  Limits,
+  'frameBytesMax' | 'helloBytesMax' | 'inFlightMax' | 'keepaliveMaxMs'
+>;
 
-/**
- * Makes the protocol object of a new link, which takes frames of at most `frameBytesMax` bytes, and
- * a first one of `helloBytesMax`.
- */
-export type ProtocolFactory = (frameBytesMax: number, helloBytesMax?: number) => Protocol;
+/** What the links of a listener speak. One object serves all of them. */
+export interface ProtocolFactory {
+  /** Of a new link. */
+  make(limits: ProtocolLimits): Protocol;
+  /** Of a link that another process had; undefined: the state is in no form that it knows. */
+  restore(state: ProtocolState, limits: ProtocolLimits): Protocol | undefined;
+}
+
+/** By the word that a listener has for it: its `protocol`. */
+export type Protocols = ReadonlyMap<string, ProtocolFactory>;

@@ -6,9 +6,17 @@
  */
 import { type ProtocolError, STATUS } from '../base/errors.ts';
 import { encodeAck, encodeAnswer, PING, PONG } from './busy.ts';
+import { HEADER_BYTES } from './frame.ts';
 import type { CommandMessage, Event, Request } from './message.ts';
-import type { FromDevice, Greeting, Protocol, ProtocolState, Received } from './protocol.ts';
-import { encode, V1Reader } from './v1.ts';
+import type {
+  FromDevice,
+  Greeting,
+  Protocol,
+  ProtocolFactory,
+  ProtocolState,
+  Received,
+} from './protocol.ts';
+import { decode, encode, V1Reader } from './v1.ts';
 import { CODE, errorAbout, toDevice } from './v1Types.ts';
 
 /**
@@ -54,6 +62,8 @@ export class V1Protocol extends V1Reader implements Protocol {
         return message;
       case 'hello':
         throw errorAbout(message, 'unexpected', 'a second HELLO');
+      case 'aside':
+        return message;
       default: {
         const what = `type ${CODE[message.type]} is not for devices to send`;
         throw errorAbout(message, 'unexpected', what);
@@ -158,14 +168,18 @@ export class V1Protocol extends V1Reader implements Protocol {
   commandBytesMax(topic: string, bytes: number): number {
     return Math.min(bytes, this.#deviceFrameBytesMax) - COMMAND_OVERHEAD_BYTES - topic.length;
   }
+
+  get takesCommands(): boolean {
+    return true;
+  }
+
+  describe(frame: Buffer): Received {
+    return decode(frame.subarray(HEADER_BYTES));
+  }
 }
 
-/** A new link of the device protocol, version 1. */
-export function v1Protocol(frameBytesMax: number, helloBytesMax?: number): Protocol {
-  return new V1Protocol(frameBytesMax, helloBytesMax);
-}
-
-/** One that another process had; undefined when it is written in no form of ours. */
-export function restoreV1(state: ProtocolState): Protocol | undefined {
-  return V1Protocol.restore(state);
-}
+/** Links of the device protocol, version 1. */
+export const V1: ProtocolFactory = {
+  make: ({ frameBytesMax, helloBytesMax }) => new V1Protocol(frameBytesMax, helloBytesMax),
+  restore: (state) => V1Protocol.restore(state),
+};

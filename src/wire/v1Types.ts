@@ -5,7 +5,7 @@
  * Bound: pure; docs/protocol.md has the table. Nothing outside wire/ sees these numbers.
  */
 import { type FatalCode, ProtocolError } from '../base/errors.ts';
-import type { ErrorMessage, MessageType } from './message.ts';
+import type { ErrorMessage, Message, MessageType } from './message.ts';
 
 export const CODE = {
   hello: 1,
@@ -20,7 +20,7 @@ export const CODE = {
   result: 10,
   bye: 11,
   error: 12,
-} as const satisfies Readonly<Record<MessageType, number>>;
+} as const satisfies Readonly<Record<Message['type'], number>>;
 
 /** What is wrong with a message that was read whole. The id in an ERROR is not its own. */
 export function errorAbout(
@@ -28,8 +28,9 @@ export function errorAbout(
   code: FatalCode,
   what: string,
 ): ProtocolError {
-  const id = message.type === 'error' ? undefined : message.id;
-  return new ProtocolError(code, what).about(CODE[message.type], id);
+  const { type } = message;
+  const id = type === 'error' ? undefined : message.id;
+  return new ProtocolError(code, what).about(type === 'aside' ? undefined : CODE[type], id);
 }
 
 /** The ERROR that tells a device of this. It names the message if its id is known. */

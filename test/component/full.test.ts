@@ -142,7 +142,7 @@ on('pair', 'admission: a storm beyond it gets BYE rate-limited', {}, async (t, s
     clock,
     room: () => endpoints.room,
     admit: (socket, acceptedUs) => endpoints.accept(socket, acceptedUs, PLAIN_ORIGIN),
-    refuse: (socket, reason) => endpoints.refuse(socket, reason),
+    refuse: (socket, reason) => endpoints.refuse(socket, PLAIN_ORIGIN.listener, reason),
   });
   const devices = Array.from({ length: 3 }, () => {
     const [ours, theirs] = duplexPair();
@@ -163,7 +163,8 @@ on('pair', 'admission: a storm beyond it gets BYE rate-limited', {}, async (t, s
 
 onBoth('endpoints: a refusal has its own spread of retryAfter', {}, async (t, served) => {
   const refuse = served.endpoints.refuse.bind(served.endpoints);
-  served.endpoints.accept = (socket) => refuse(socket, 'broker-lost', 5_000);
+  served.endpoints.accept = (socket, _, { listener }) =>
+    refuse(socket, listener, 'broker-lost', 5_000);
   const refused = await served.connect();
 
   t.match(await refused.rest(), [{ type: TYPE.BYE, reason: 'broker-lost', retryAfter: 2_500 }]);

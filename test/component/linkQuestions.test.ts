@@ -12,7 +12,6 @@ import { DRAINED } from '../../src/node/report.ts';
 import { NodeDrain } from '../../src/observer/nodeDrain.ts';
 import { nodeLinks } from '../../src/observer/nodeLinks.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { aNode } from '../helpers/fakes/aNode.ts';
 import { END } from '../helpers/fakes/device.ts';
 import { NOBODY_ASKS, noAnswer } from '../helpers/noAnswer.ts';
@@ -22,7 +21,7 @@ import { on, type Served } from '../helpers/worlds/endpoints.ts';
 function operateOf({ registry, clock, limits }: Served) {
   const config = { limits: { ...limits, drainPaceMs: 0, drainMs: 0 }, acceptors: 2 };
   const open = { requests: () => 1, commands: () => 2 };
-  const shared = { registry, clock, spread: (ms: number) => ms, open, makeProtocol: v1Protocol };
+  const shared = { registry, clock, spread: (ms: number) => ms, open };
   return makeOperate({ ...{ config, index: 2, incarnation: 'x2' }, ...shared });
 }
 

@@ -6,7 +6,6 @@ import type { LimitName } from '../../src/base/limits.ts';
 import { TraceBuffer } from '../../src/node/traceBuffer.ts';
 import type { AcceptorBatch, Armed, ArmedAnswer, TraceEntry } from '../../src/node/traceEntry.ts';
 import { TYPE } from '../../src/wire/message.ts';
-import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { event, hello } from '../helpers/fakes/device.ts';
 import { NOBODY_ASKS, whyOf } from '../helpers/noAnswer.ts';
 import { Served, settle, until } from '../helpers/worlds/endpoints.ts';
@@ -38,7 +37,7 @@ function traced(
     const { registry, clock } = served;
     const walk = new LinkWalk({ lateMs: 1_000 });
     const options = { registry, limits: served.limits, clock, acceptor: 3, walk };
-    traces = new LinkTraces({ ...options, makeProtocol: v1Protocol });
+    traces = new LinkTraces(options);
     const world = worldOf(served, traces);
     try {
       await body(t, world);

@@ -11,7 +11,7 @@ import { makeLimits } from '../../src/base/limits.ts';
 import { makeCounters } from '../../src/base/metrics.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
 import { type CommandMessage, MESSAGE_TYPES, TYPE } from '../../src/wire/message.ts';
-import { v1Protocol } from '../../src/wire/v1Protocol.ts';
+import { V1Protocol } from '../../src/wire/v1Protocol.ts';
 import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 import { stillParts } from '../helpers/worlds/commandParts.ts';
@@ -70,7 +70,7 @@ class Stage {
     this.#links += 1;
     const id = `connection-${this.#links}`;
     const stage = this;
-    const protocol = v1Protocol(LIMITS.frameBytesMax);
+    const protocol = new V1Protocol(LIMITS.frameBytesMax);
     this.#rows.push(id);
     return {
       id,

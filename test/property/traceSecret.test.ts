@@ -6,7 +6,6 @@ import { LinkWalk } from '../../src/acceptor/operate/linkWalk.ts';
 import { LinkTraces } from '../../src/acceptor/trace/linkTraces.ts';
 import type { AcceptorBatch } from '../../src/node/traceEntry.ts';
 import { frameOf } from '../../src/wire/frame.ts';
-import { v1Protocol } from '../../src/wire/v1Protocol.ts';
 import { NOBODY_ASKS } from '../helpers/noAnswer.ts';
 import { Served, settle } from '../helpers/worlds/endpoints.ts';
 
@@ -53,7 +52,7 @@ t.test('no piece of a token is in any entry', async (t) => {
   await served.begin();
   const walk = new LinkWalk({ lateMs: 1_000 });
   const { registry, limits, clock } = served;
-  traces = new LinkTraces({ registry, limits, clock, acceptor: 1, walk, makeProtocol: v1Protocol });
+  traces = new LinkTraces({ registry, limits, clock, acceptor: 1, walk });
   let text = '';
   let shown = 0;
   traces.attach((_, body) => {

@@ -26,7 +26,11 @@ export function adoptLink(
   host: EndpointHost,
 ): Endpoint {
   const now = host.clock.now();
-  const endpoint = new Endpoint(id, { socket, acceptedUs, origin, protocol }, host);
+  const endpoint = new Endpoint(
+    id,
+    { socket, acceptedUs, origin, protocol, isAdopted: true },
+    host,
+  );
   endpoint.state = 'adopted';
   endpoint.deviceId = deviceId;
   endpoint.proof = proof;

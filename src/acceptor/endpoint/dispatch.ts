@@ -29,8 +29,11 @@ export function dispatch(endpoint: Endpoint, message: FromDevice, host: Endpoint
     case 'result':
       host.onAnswer(endpoint, message);
       break;
+    case 'aside':
+      endpoint.sayAside(message);
+      break;
     case 'bye':
-      endpoint.end('peer-bye');
+      endpoint.end(message.keepsWill ? 'peer-fin' : 'peer-bye');
       break;
     case 'hello':
       greet(endpoint, message, host);

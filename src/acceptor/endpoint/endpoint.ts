@@ -15,14 +15,14 @@
 import type { Socket } from 'node:net';
 import { type ByeReason, type CloseReason, ProtocolError } from '../../base/errors.ts';
 import { bump } from '../../base/metrics.ts';
-import type { CommandMessage, Event, MessageType, Request } from '../../wire/message.ts';
-import type { Protocol, Received } from '../../wire/protocol.ts';
+import type { Event, MessageType, Request } from '../../wire/message.ts';
+import type { Received } from '../../wire/protocol.ts';
 import { Allowance } from './allowance.ts';
 import { dispatch, refuse } from './dispatch.ts';
 import { HEAVY_BYTES } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
 import { keepaliveVerdict } from './keepalive.ts';
-import { LinkState } from './linkState.ts';
+import { LinkVoice } from './linkVoice.ts';
 import type { Came, Origin } from './origin.ts';
 import { Outbox } from './outbox.ts';
 import { peerOf } from './peer.ts';
@@ -30,7 +30,7 @@ import type { Obstacle } from './readGate.ts';
 import { type FrozenLink, freezeLink, isQuiet, type OwedClose } from './snapshot.ts';
 import { listenTo, startReading } from './socket.ts';
 
-export class Endpoint extends LinkState {
+export class Endpoint extends LinkVoice {
   /** The connection id, as UUID text. */
   readonly id: string;
   /** When its socket was accepted, in the clock's µs: of a device's links the latest is its own. */
@@ -44,8 +44,6 @@ export class Endpoint extends LinkState {
   readonly allowance = new Allowance();
 
   readonly #socket: Socket;
-  readonly #host: EndpointHost;
-  readonly #protocol: Protocol;
   readonly #outbox: Outbox;
   /** Read, and waiting for room at the broker: nothing behind it is handled before it. */
   #held: Event | Request | undefined;
@@ -55,21 +53,22 @@ export class Endpoint extends LinkState {
   /** It was to be closed while it was moving. */
   #owed: OwedClose | undefined;
 
-  constructor(id: string, { socket, acceptedUs, origin, protocol }: Came, host: EndpointHost) {
-    super();
+  constructor(
+    id: string,
+    { socket, acceptedUs, origin, protocol, isAdopted }: Came,
+    host: EndpointHost,
+  ) {
+    super(protocol, host);
     this.id = id;
     this.acceptedUs = acceptedUs;
     this.origin = origin;
     this.#peer = origin?.peer ?? '';
-    this.#host = host;
-    const { frameBytesMax, helloBytesMax } = host.limits;
-    this.#protocol = protocol ?? host.makeProtocol(frameBytesMax, helloBytesMax);
     this.#outbox = new Outbox(socket, host.flusher);
     this.heardAt = host.clock.now();
     this.#socket = socket;
     listenTo(socket, this);
     // The listener hands sockets over unread.
-    if (protocol === undefined) socket.resume();
+    if (!isAdopted) socket.resume();
   }
 
   /**
@@ -92,7 +91,7 @@ export class Endpoint extends LinkState {
 
   /** Memory of what the device has not taken, and of what it sent and was not handled, in bytes. */
   get heldBytes(): number {
-    const unread = this.#protocol.heldBytes + this.#socket.readableLength;
+    const unread = this.protocol.heldBytes + this.#socket.readableLength;
     return this.#outbox.heldBytes + unread + (this.#held?.payload.length ?? 0);
   }
 
@@ -107,7 +106,7 @@ export class Endpoint extends LinkState {
 
   /** Why it is paused now, or would be; undefined: its next message is handled. */
   get obstacle(): Obstacle | 'broker' | undefined {
-    return this.#held === undefined ? this.#host.gate.obstacle(this) : 'broker';
+    return this.#held === undefined ? this.host.gate.obstacle(this) : 'broker';
   }
 
   /** A message was read, and waits for room at the broker; or its FIN was, and waits for that. */
@@ -126,18 +125,18 @@ export class Endpoint extends LinkState {
   }
 
   receive(chunk: Buffer): void {
-    this.#host.counters.bytesIn += chunk.length;
+    this.host.counters.bytesIn += chunk.length;
     if (!this.isLive) return;
-    this.#protocol.push(chunk);
+    this.protocol.push(chunk);
     if (this.pausedAt === 0) {
-      this.heardAt = this.#host.clock.now();
+      this.heardAt = this.host.clock.now();
       this.#handle();
     } else {
       // As if it came at the end of the pause, which is when it is handled.
       this.heardAt = this.pausedAt;
       this.readAhead();
     }
-    if (this.#protocol.heldBytes >= HEAVY_BYTES) this.#host.onHeavy(this);
+    if (this.protocol.heldBytes >= HEAVY_BYTES) this.host.onHeavy(this);
   }
 
   /**
@@ -145,7 +144,7 @@ export class Endpoint extends LinkState {
    * puts pieces together: in the socket's own queue each would be a Buffer, were it of one byte.
    */
   readAhead(): void {
-    const isFull = this.#protocol.heldBytes >= this.#host.limits.outboxSoftBytes;
+    const isFull = this.protocol.heldBytes >= this.host.limits.outboxSoftBytes;
     if (this.pausedAt !== 0 && isFull) this.#socket.pause();
     else this.#socket.resume();
   }
@@ -161,16 +160,16 @@ export class Endpoint extends LinkState {
   closed(): void {
     if (this.isLive || this.isMoving) this.#leave('peer-reset');
     this.state = 'closed';
-    this.#host.onClosed(this);
+    this.host.onClosed(this);
   }
 
   /** Handle what has been read, up to the first obstacle. */
   #handle(): void {
-    const { gate } = this.#host;
+    const { gate } = this.host;
     let obstacle = gate.obstacle(this);
     try {
       while (obstacle === undefined) {
-        const message = this.#held ?? this.#protocol.next();
+        const message = this.#held ?? this.protocol.next();
         if (message === undefined) {
           if (this.#isFinished) this.end('peer-fin');
           return;
@@ -181,7 +180,7 @@ export class Endpoint extends LinkState {
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      refuse(this, error, this.#host);
+      refuse(this, error, this.host);
       return;
     }
     if (obstacle !== 'over') gate.pause(this, obstacle);
@@ -192,89 +191,36 @@ export class Endpoint extends LinkState {
     const isPublished = message.type === 'event' || message.type === 'request';
     this.#held = undefined;
     if (!isPublished || this.state !== 'open') return true;
-    if (this.#host.gate.hasRoom(this, message.type)) return true;
+    if (this.host.gate.hasRoom(this, message.type)) return true;
     this.#held = message;
     return false;
   }
 
   #onMessage(message: Received): void {
-    bump(this.#host.counters.messagesIn, message.type);
+    bump(this.host.counters.messagesIn, message.type);
     this.messagesIn += 1;
-    this.tap?.onRead(this, message, this.#protocol.bytes);
-    this.#host.gate.pay(this, this.#protocol);
-    dispatch(this, this.#protocol.accept(message), this.#host);
+    this.tap?.onRead(this, message, this.protocol.bytes);
+    this.host.gate.pay(this, this.protocol);
+    dispatch(this, this.protocol.accept(message), this.host);
   }
 
-  // To the device.
-
-  /** It has said and proved who it is. */
-  welcome(): void {
-    const now = this.#host.clock.wall();
-    this.#send('welcome', this.#protocol.welcome(this.id, this.keepaliveMs, now));
-  }
-
-  /** What was wrong; a goodbye follows. */
-  sayError(error: ProtocolError): void {
-    bump(this.#host.counters.errors, error.code);
-    this.#send('error', this.#protocol.error(error));
-  }
-
-  pong(): void {
-    this.#send('pong', this.#protocol.pong());
-  }
-
-  /** Its device may not publish to that topic. */
-  sayNotAllowed(message: Event | Request): void {
-    const told = this.#protocol.notAllowed(message);
-    if (told) this.#send(message.type === 'request' ? 'reply' : 'error', told);
-  }
-
-  /** An EVENT is safe at the broker. */
-  acknowledge(id: number): void {
-    this.#send('ack', this.#protocol.acknowledge(id));
-  }
-
-  reply(id: number, status: number, payload: Buffer): void {
-    this.#send('reply', this.#protocol.reply(id, status, payload));
-  }
-
-  command(message: CommandMessage): void {
-    this.#send('command', this.#protocol.command(message));
-  }
-
-  // A frame that the outbox cannot hold would close the link, however much the device takes.
-
-  /** Longest payload of a REPLY that the device takes. */
-  get replyBytesMax(): number {
-    return this.#protocol.replyBytesMax(this.#host.limits.outboxHardBytes / 2);
-  }
-
-  /** Longest payload of a COMMAND that the device takes. */
-  commandBytesMax(topic: string): number {
-    return this.#protocol.commandBytesMax(topic, this.#host.limits.outboxHardBytes / 2);
-  }
-
-  /** The same, and that the outbox still has room for. */
-  commandBytesNow(topic: string): number {
-    const { outboxHardBytes } = this.#host.limits;
-    return this.#protocol.commandBytesMax(topic, outboxHardBytes - this.#outbox.bytes);
-  }
+  // To the device: linkVoice.ts has the words.
 
   /** Send a frame. Beyond the outbox's hard bound the link closes instead ('outbox-full'). */
-  #send(type: MessageType, frame: Buffer): void {
-    if (!this.isLive) return;
+  protected send(type: MessageType, frame: Buffer | undefined): void {
+    if (!this.isLive || frame === undefined) return;
     const bytes = this.#outbox.bytes + frame.length;
-    if (bytes >= HEAVY_BYTES) this.#host.onHeavy(this);
-    if (bytes > this.#host.limits.outboxHardBytes) this.close('outbox-full');
+    if (bytes >= HEAVY_BYTES) this.host.onHeavy(this);
+    if (bytes > this.host.limits.outboxHardBytes) this.close('outbox-full');
     else this.#write(type, frame);
   }
 
   #write(type: MessageType, frame: Buffer): void {
-    const { counters } = this.#host;
+    const { counters } = this.host;
     bump(counters.messagesOut, type);
     counters.bytesOut += frame.length;
     this.messagesOut += 1;
-    this.tap?.onWritten(this, type, frame);
+    this.tap?.onWritten(this, type, frame, this.protocol);
     this.#hasWritten = true;
     this.#outbox.write(frame);
   }
@@ -283,13 +229,14 @@ export class Endpoint extends LinkState {
   close(reason: ByeReason | ProtocolError['code'], retryAfter?: number): void {
     if (this.isMoving) this.#owe({ reason, retryAfter });
     if (!this.isLive) return;
-    this.#write('bye', this.#protocol.goodbye(reason, retryAfter));
+    const goodbye = this.protocol.goodbye(reason, retryAfter);
+    if (goodbye) this.#write('bye', goodbye);
     this.end(reason);
   }
 
   #owe(owed: OwedClose): void {
     this.#owed ??= owed;
-    this.#host.onOwed(this, owed.reason);
+    this.host.onOwed(this, owed.reason);
   }
 
   /** Send FIN behind what is queued, then read and discard until the device's FIN or the linger. */
@@ -300,11 +247,11 @@ export class Endpoint extends LinkState {
   }
 
   #leave(reason: CloseReason): void {
-    this.#host.gate.unpause(this);
+    this.host.gate.unpause(this);
     this.#held = undefined;
-    this.#protocol.drop();
+    this.protocol.drop();
     this.state = 'draining';
-    this.#host.onEnd(this, reason);
+    this.host.onEnd(this, reason);
   }
 
   /**
@@ -319,7 +266,7 @@ export class Endpoint extends LinkState {
 
   /** Read no more until woken, if the host still says so by then. */
   rest(): void {
-    if (this.isLive) this.#host.gate.pause(this, 'memory');
+    if (this.isLive) this.host.gate.pause(this, 'memory');
   }
 
   /** Drop the socket now; the linger is over, or the process ends. */
@@ -344,27 +291,27 @@ export class Endpoint extends LinkState {
 
   /** Something gave way: handle what waits, and read on unless that fills the same place again. */
   wake(): void {
-    if (!this.#host.gate.open(this)) return;
+    if (!this.host.gate.open(this)) return;
     this.#handle();
     if (this.isLive) this.readAhead();
   }
 
   /** Handle nothing new of it, so that it gets quiet; or do so again. */
   hush(isHushed = true): void {
-    if (!isHushed) this.#host.gate.unhush(this);
-    else if (this.isLive) this.#host.gate.hush(this);
+    if (!isHushed) this.host.gate.unhush(this);
+    else if (this.isLive) this.host.gate.hush(this);
   }
 
   /** A quiet link: read no more, and write nothing. Undefined: its end has come, or is near. */
   freeze(): FrozenLink | undefined {
-    return isQuiet(this) ? freezeLink(this, this.#socket, this.#protocol, this.#host) : undefined;
+    return isQuiet(this) ? freezeLink(this, this.#socket, this.protocol, this.host) : undefined;
   }
 
   /** It stays here after all, or has come from another process: read on. */
   thaw(): void {
     if (!this.isMoving) return;
     this.state = 'open';
-    this.#host.gate.unpause(this);
+    this.host.gate.unpause(this);
     const owed = this.#owed;
     startReading(this.#socket);
     if (owed) this.close(owed.reason, owed.retryAfter);
@@ -376,8 +323,8 @@ export class Endpoint extends LinkState {
   leave(): void {
     if (!this.isMoving) return;
     this.state = 'closed';
-    this.#host.onLeft(this);
-    this.#protocol.drop();
+    this.host.onLeft(this);
+    this.protocol.drop();
     this.#socket.destroy();
   }
 
@@ -387,14 +334,14 @@ export class Endpoint extends LinkState {
     this.countRate(ms);
     // A fleet's sweep costs the memory that it reads: an idle link's outbox and socket are not.
     if (this.#hasWritten) {
-      if (this.#outbox.isStalled(now, this.#host.limits.stallMs)) this.close('outbox-full');
+      if (this.#outbox.isStalled(now, this.host.limits.stallMs)) this.close('outbox-full');
       this.#hasWritten = this.#outbox.bytes > 0;
     }
     const verdict = keepaliveVerdict(this, now);
     if (verdict === 'dead') this.close('keepalive-timeout');
     else if (verdict === 'ping') {
       this.pingedAt = now;
-      this.#send('ping', this.#protocol.ping());
+      this.send('ping', this.protocol.ping());
     }
   }
 }

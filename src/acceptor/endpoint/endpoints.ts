@@ -9,12 +9,12 @@
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
-import type { ByeReason, CloseReason, ProtocolError } from '../../base/errors.ts';
+import type { CloseReason, ProtocolError } from '../../base/errors.ts';
 import { observeUs } from '../../base/histogram.ts';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
-import type { Greeting, ProtocolFactory } from '../../wire/protocol.ts';
+import type { Greeting, Protocols } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Heavy } from './heavy.ts';
 import type { EndpointHost } from './host.ts';
@@ -36,7 +36,7 @@ import type { SocketHandle } from './socket.ts';
 import type { Spread } from './spread.ts';
 
 export interface EndpointsOptions {
-  readonly makeProtocol: ProtocolFactory;
+  readonly protocols: Protocols;
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -64,7 +64,6 @@ export interface EndpointsOptions {
 const FAULTS: ReadonlySet<CloseReason> = new Set(['greeting-timeout', 'outbox-full']);
 
 export class Endpoints implements EndpointHost {
-  readonly makeProtocol: ProtocolFactory;
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -105,7 +104,6 @@ export class Endpoints implements EndpointHost {
     const rate = new Rate(limits);
     const waits = { heavy, deadlines, rooms };
     this.gate = new ReadGate({ limits, counters, clock, rate, overload, ...waits });
-    this.makeProtocol = options.makeProtocol;
     this.limits = limits;
     this.counters = counters;
     this.clock = clock;
@@ -122,8 +120,8 @@ export class Endpoints implements EndpointHost {
     this.#heavy = heavy;
     this.#overload = overload;
     this.#sweep = new LinkSweep(registry);
-    const { restorer } = options;
-    const around = { registry, deadlines, refusals, restorer };
+    const { restorer, protocols } = options;
+    const around = { registry, deadlines, refusals, restorer, protocols };
     this.#intake = new Intake({ host: this, ...around, linksMax, spread });
     counters.linksMax = linksMax;
   }
@@ -147,8 +145,8 @@ export class Endpoints implements EndpointHost {
   }
 
   /** Tell a new device to come back later. */
-  refuse(socket: Socket, reason: ByeReason, spreadMs?: number, isMute?: boolean): void {
-    this.#intake.refuse(socket, reason, spreadMs, isMute);
+  refuse(...refused: Parameters<Intake['refuse']>): void {
+    this.#intake.refuse(...refused);
   }
 
   /** End what is overdue, and look at the next shards, at the memory of links, at the load. */

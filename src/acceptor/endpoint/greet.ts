@@ -34,13 +34,13 @@ function onVerdict(
 
 function open(
   endpoint: Endpoint,
-  { deviceId, keepalive }: Greeting,
+  { deviceId, keepalive, isKeepaliveFixed }: Greeting,
   proof: Proof,
   host: EndpointHost,
 ): void {
   endpoint.deviceId = deviceId;
   endpoint.proof = proof;
-  endpoint.keepaliveMs = ruleKeepalive(keepalive, host.limits);
+  endpoint.keepaliveMs = ruleKeepalive(keepalive, host.limits, isKeepaliveFixed);
   endpoint.state = 'open';
   host.onOpen(endpoint, proof);
   endpoint.welcome();

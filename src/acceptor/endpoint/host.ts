@@ -8,7 +8,7 @@ import type { CloseReason, ProtocolError } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { Counters } from '../../base/metrics.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
-import type { Greeting, ProtocolFactory } from '../../wire/protocol.ts';
+import type { Greeting } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Flusher } from './outbox.ts';
 import type { AuthFailure, AuthVerdict, Proof } from './proof.ts';
@@ -17,8 +17,6 @@ import type { OwedClose } from './snapshot.ts';
 
 /** One object serves all endpoints. */
 export interface EndpointHost {
-  /** What a new link speaks. */
-  readonly makeProtocol: ProtocolFactory;
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;

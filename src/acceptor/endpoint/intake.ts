@@ -7,7 +7,9 @@
 import type { Socket } from 'node:net';
 import { v4 as uuid } from 'uuid';
 import type { ByeReason } from '../../base/errors.ts';
+import type { ListenerConfig } from '../../base/listeners.ts';
 import { bump } from '../../base/metrics.ts';
+import type { Protocol, Protocols } from '../../wire/protocol.ts';
 import { adoptLink } from './adopt.ts';
 import { Endpoint } from './endpoint.ts';
 import type { EndpointHost } from './host.ts';
@@ -27,6 +29,7 @@ export interface IntakeOptions {
   readonly deadlines: LinkDeadlines;
   readonly refusals: Refusals;
   readonly restorer: Restorer;
+  readonly protocols: Protocols;
   readonly linksMax: number;
   readonly spread: Spread;
 }
@@ -49,13 +52,14 @@ export class Intake {
   /** Own an accepted socket from now on. A full acceptor says so and lets it go. */
   accept(socket: Socket, acceptedUs: number, origin: Origin): void {
     if (this.room <= 0) {
-      this.refuse(socket, 'server-full');
+      this.refuse(socket, origin.listener, 'server-full');
       return;
     }
     const { host, registry, deadlines } = this.#options;
     host.counters.accepts += 1;
     host.counters.sockets += 1;
-    const endpoint = new Endpoint(uuid(), { socket, acceptedUs, origin }, host);
+    const protocol = this.#protocolAt(origin.listener);
+    const endpoint = new Endpoint(uuid(), { socket, acceptedUs, origin, protocol }, host);
     registry.register(endpoint);
     host.counters.links += 1;
     deadlines.accepted(endpoint);
@@ -65,7 +69,7 @@ export class Intake {
   adopt(snapshot: LinkSnapshot, handle: SocketHandle): Endpoint | undefined {
     const { host, registry, deadlines, restorer } = this.#options;
     const { proof, listener, peer } = snapshot;
-    const protocol = restorer.protocol(snapshot.protocol);
+    const protocol = restorer.protocol(snapshot.protocol, listener);
     const restored = restorer.origin(proof, listener, peer);
     if (this.room <= 0 || protocol === undefined || restored === undefined) return undefined;
     const socket = socketOf(handle, host.limits.outboxSoftBytes);
@@ -83,7 +87,13 @@ export class Intake {
    * Tell a new device to come back later. Beyond `refusingMax` at once it is told by a reset. So is
    * one that `isMute`: it waits for TLS, or a proxy does, and not for a frame.
    */
-  refuse(socket: Socket, reason: ByeReason, spreadMs?: number, isMute = false): void {
+  refuse(
+    socket: Socket,
+    listener: ListenerConfig,
+    reason: ByeReason,
+    spreadMs?: number,
+    isMute = false,
+  ): void {
     const { host, refusals, spread } = this.#options;
     const { counters, limits, clock } = host;
     counters.accepts += 1;
@@ -100,11 +110,21 @@ export class Intake {
     });
     const endpoint = new Endpoint(
       uuid(),
-      { socket, acceptedUs: clock.us(), origin: undefined },
+      {
+        ...{ socket, acceptedUs: clock.us(), origin: undefined },
+        protocol: this.#protocolAt(listener),
+      },
       host,
     );
     refusals.onRefusal(endpoint, reason);
     endpoint.close(reason, spread(spreadMs ?? limits.serverFullRetryMs));
+  }
+
+  /** The config has no listener whose protocol is not there. */
+  #protocolAt({ protocol: word }: ListenerConfig): Protocol {
+    const factory = this.#options.protocols.get(word);
+    if (factory === undefined) throw new Error(`nothing speaks ${word}`);
+    return factory.make(this.#options.host.limits);
   }
 }
 

@@ -10,8 +10,14 @@ import { KEEPALIVE_GRACE, type Limits } from '../../base/limits.ts';
  * The keepalive that rules, in ms: the device's wish (seconds) within the limits. Whole seconds,
  * rounded up, as WELCOME tells it in these and what it tells is what the device may rely on.
  */
-export function ruleKeepalive(wishSeconds: number | undefined, limits: Limits): number {
+export function ruleKeepalive(
+  wishSeconds: number | undefined,
+  limits: Limits,
+  isFixed = false,
+): number {
   const { keepaliveMs, keepaliveMinMs, keepaliveMaxMs } = limits;
+  // It cannot be told of another one: what it does not keep to would end its link.
+  if (isFixed) return Math.min((wishSeconds ?? 0) * 1_000 || keepaliveMaxMs, keepaliveMaxMs);
   // 0 is no wish.
   const wishMs = (wishSeconds || keepaliveMs / 1_000) * 1_000;
   return Math.ceil(Math.min(Math.max(wishMs, keepaliveMinMs), keepaliveMaxMs) / 1_000) * 1_000;

@@ -21,8 +21,9 @@ export interface Came {
   /** In the clock's µs. */
   readonly acceptedUs: number;
   readonly origin: Origin | undefined;
-  /** Of a link that another process had until now: it is not read until it is told so. */
-  readonly protocol?: Protocol;
+  readonly protocol: Protocol;
+  /** Another process had the link until now: it is not read until it is told so. */
+  readonly isAdopted?: true;
 }
 
 export interface Origin {

@@ -44,7 +44,8 @@ export interface Presence {
 
 /** What the words of a snapshot are in this process. Undefined: nothing that is known here. */
 export interface Restorer {
-  protocol(state: ProtocolState): Protocol | undefined;
+  /** By the protocol of the listener of that name. */
+  protocol(state: ProtocolState, listener: string): Protocol | undefined;
   /** Of a link with such a proof, by the listener of that name, from that address and port. */
   origin(state: ProofState, listener: string, peer: string): Restored | undefined;
   /** Its socket is one of this process now; `peer` as above. */

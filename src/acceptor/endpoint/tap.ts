@@ -5,7 +5,7 @@
  */
 import type { CloseReason } from '../../base/errors.ts';
 import type { MessageType } from '../../wire/message.ts';
-import type { Received } from '../../wire/protocol.ts';
+import type { Protocol, Received } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
 
 /** What became of a message of the link: at the broker; or of a COMMAND. */
@@ -22,8 +22,13 @@ export interface TapStep {
 export interface Tap {
   /** The device's message, whole, before it is handled: `bytes` with all that frames it. */
   onRead(endpoint: Endpoint, message: Received, bytes: number): void;
-  /** A frame for the device, as it goes into the outbox. */
-  onWritten(endpoint: Endpoint, type: MessageType, frame: Buffer): void;
+  /** A frame for the device, as it goes into the outbox; its protocol knows what it says. */
+  onWritten(
+    endpoint: Endpoint,
+    type: MessageType,
+    frame: Buffer,
+    protocol: Pick<Protocol, 'describe'>,
+  ): void;
   /** Also after the end of the link. */
   onStep(endpoint: Pick<Endpoint, 'id'>, step: TapStep): void;
   onEnd(endpoint: Endpoint, reason: CloseReason): void;

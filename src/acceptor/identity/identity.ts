@@ -36,8 +36,6 @@ interface Grounds {
   readonly groupKey?: Proof['groupKey'] | undefined;
   readonly topics?: TopicFilter | undefined;
 }
-/** Methods, each with ids of keys. */
-const SHARED_MAX = 64;
 /** Undefined: it does not apply. */
 type Method = (origin: Origin, greeting: Greeting, now: number, from: At) => Answer | undefined;
 /** Address and port. */
@@ -74,8 +72,11 @@ export class Identity {
   readonly #sources: IdentitySources;
   readonly #methods: readonly Method[];
   readonly #topics: TopicFilter | undefined;
-  /** Links keep their proof: one that says the same of many is one object. */
-  readonly #shared = new Map<string, Proof>();
+  /**
+   * Links keep their proof: one that says the same of many is one object. By method, and by the
+   * group key, or this where there is none. Files that are read again have other keys.
+   */
+  readonly #shared = new Map<AuthMethod, WeakMap<object, Proof>>();
   /** ms since 1970. */
   readonly #wall: () => number;
 
@@ -121,10 +122,9 @@ export class Identity {
   #proof(method: AuthMethod, grounds: Grounds = {}): Proof {
     const { expiresAt, by, groupKey, topics = this.#topics } = grounds;
     const isShared = expiresAt === undefined && topics === this.#topics;
-    const ground = by === undefined ? method : `${method} ${by}`;
-    const shared = isShared ? this.#shared.get(ground) : undefined;
-    // Whenever files are read again, there is another key of this id.
-    if (shared !== undefined && shared.groupKey === groupKey) return shared;
+    const shared = isShared ? this.#sharedBy(method) : undefined;
+    const known = shared?.get(groupKey ?? this);
+    if (known !== undefined) return known;
     const proof = {
       method,
       ...(by === undefined ? {} : { by }),
@@ -132,9 +132,14 @@ export class Identity {
       ...(expiresAt === undefined ? {} : { expiresAt }),
       ...(topics === undefined ? {} : { topics }),
     };
-    if (isShared && this.#shared.size >= SHARED_MAX) this.#shared.clear();
-    if (isShared) this.#shared.set(ground, proof);
+    shared?.set(groupKey ?? this, proof);
     return proof;
+  }
+
+  #sharedBy(method: AuthMethod): WeakMap<object, Proof> {
+    const shared = this.#shared.get(method) ?? new WeakMap<object, Proof>();
+    this.#shared.set(method, shared);
+    return shared;
   }
 
   // The methods.

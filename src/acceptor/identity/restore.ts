@@ -6,22 +6,31 @@
  */
 import type { GroupKeys } from '../../base/deviceKeys.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
-import type { ProtocolRestorer } from '../../wire/protocol.ts';
+import type { ProtocolLimits, Protocols } from '../../wire/protocol.ts';
 import type { Restorer } from '../endpoint/routes.ts';
 import { filterOf } from './topics.ts';
+
+/** What links may speak, and what they keep to. */
+export interface Spoken {
+  readonly protocols: Protocols;
+  readonly limits: ProtocolLimits;
+}
 
 /** `keys`: of a listener, by their ids. `onAdopted`: where links of an address are limited. */
 export function restorerOf(
   listeners: readonly ListenerConfig[],
-  protocol: ProtocolRestorer,
+  { protocols, limits }: Spoken,
   keys: (listener: ListenerConfig) => GroupKeys | undefined,
   onAdopted: Restorer['onAdopted'] = () => {},
 ): Restorer {
+  const listenerOf = (name: string) => listeners.find((one) => one.name === name);
   return {
-    protocol,
+    // The listener may speak something else since: then the form is none of it.
+    protocol: (state, name) =>
+      protocols.get(listenerOf(name)?.protocol ?? '')?.restore(state, limits),
     onAdopted,
     origin: ({ topics, isByKey, ...rest }, name, peer) => {
-      const listener = listeners.find((one) => one.name === name);
+      const listener = listenerOf(name);
       if (listener === undefined) return undefined;
       const groupKey = isByKey ? keys(listener)?.get(rest.by ?? '') : undefined;
       // It is not there any more: who has the link ends it when it reads its files again.

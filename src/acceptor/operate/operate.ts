@@ -6,7 +6,6 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Config } from '../../base/config.ts';
 import type { AnswersByKind } from '../../node/channel.ts';
-import type { ProtocolFactory } from '../../wire/protocol.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { Spread } from '../endpoint/spread.ts';
@@ -26,8 +25,6 @@ export interface OperateOptions {
   readonly clock: Clock;
   readonly spread: Spread;
   readonly open: LinkQuestionsOptions['open'];
-  /** What links speak. */
-  readonly makeProtocol: ProtocolFactory;
 }
 
 export interface Operate {
@@ -38,7 +35,7 @@ export interface Operate {
 }
 
 export function makeOperate(options: OperateOptions): Operate {
-  const { config, index, incarnation, registry, clock, spread, open, makeProtocol } = options;
+  const { config, index, incarnation, registry, clock, spread, open } = options;
   const { limits, acceptors } = config;
   const look = () => ({
     ...{ now: clock.now(), us: clock.us(), wall: clock.wall() },
@@ -49,7 +46,7 @@ export function makeOperate(options: OperateOptions): Operate {
   const size = Math.ceil(limits.closedLinksMax / acceptors);
   const ended = new EndedLinks({ acceptor: index, size, clock, walk });
   const drain = new OperatorDrain({ registry, limits, clock, spread });
-  const traces = new LinkTraces({ registry, walk, limits, clock, acceptor: index, makeProtocol });
+  const traces = new LinkTraces({ registry, walk, limits, clock, acceptor: index });
   const parts = { registry, look, walk, pages, ended, drain, open };
   const questions = linkQuestions({ incarnation, limits, ...parts });
   return {

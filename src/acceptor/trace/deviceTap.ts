@@ -10,7 +10,7 @@ import type { CloseReason } from '../../base/errors.ts';
 import type { TraceBuffer } from '../../node/traceBuffer.ts';
 import type { TraceEntry } from '../../node/traceEntry.ts';
 import type { MessageType } from '../../wire/message.ts';
-import type { Greeting, Received } from '../../wire/protocol.ts';
+import type { Greeting, Protocol, Received } from '../../wire/protocol.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Tap, TapStep } from '../endpoint/tap.ts';
 import { shownOf } from './traceMessage.ts';
@@ -21,8 +21,6 @@ export interface DeviceTapOptions {
   readonly acceptor: number;
   readonly clock: Pick<Clock, 'wall' | 'us'>;
   readonly payloadBytesMax: number;
-  /** The message of a whole frame; undefined: it is none. */
-  readonly decode: (frame: Buffer) => Received | undefined;
 }
 
 /** One of those who look. */
@@ -87,20 +85,16 @@ export class DeviceTap implements Tap {
     this.#say(endpoint, 'in', message.type.toUpperCase(), { ...shown, bytes }, payload);
   }
 
-  onWritten(endpoint: Endpoint, type: MessageType, frame: Buffer): void {
-    const message = this.#decoded(frame);
+  onWritten(
+    endpoint: Endpoint,
+    type: MessageType,
+    frame: Buffer,
+    protocol: Pick<Protocol, 'describe'>,
+  ): void {
+    const message = described(frame, protocol);
     const { shown, payload } = message === undefined ? { shown: {} } : shownOf(message);
     const bytes = frame.length;
     this.#say(endpoint, 'out', type.toUpperCase(), { ...shown, bytes }, payload);
-  }
-
-  /** Whatever is wrong with it is no reason to end the link. */
-  #decoded(frame: Buffer): Received | undefined {
-    try {
-      return this.#options.decode(frame);
-    } catch {
-      return undefined;
-    }
   }
 
   onStep(endpoint: Endpoint, { of, what, ...told }: TapStep): void {
@@ -147,6 +141,15 @@ export class DeviceTap implements Tap {
 
   #cut(payload: Buffer): string {
     return payload.subarray(0, this.#options.payloadBytesMax).toString('base64');
+  }
+}
+
+/** Whatever is wrong with it is no reason to end the link. */
+function described(frame: Buffer, protocol: Pick<Protocol, 'describe'>): Received | undefined {
+  try {
+    return protocol.describe(frame);
+  } catch {
+    return undefined;
   }
 }
 

@@ -16,7 +16,7 @@ import {
   isArmedList,
   lostEntry,
 } from '../../node/traceEntry.ts';
-import type { Greeting, ProtocolFactory } from '../../wire/protocol.ts';
+import type { Greeting } from '../../wire/protocol.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { LinkWalk } from '../operate/linkWalk.ts';
@@ -28,8 +28,6 @@ export interface LinkTracesOptions {
   readonly clock: Clock;
   readonly acceptor: number;
   readonly walk: LinkWalk;
-  /** What links speak. */
-  readonly makeProtocol: ProtocolFactory;
 }
 
 /** False: it could not leave now. */
@@ -112,14 +110,9 @@ export class LinkTraces {
   #tapOf(device: string): DeviceTap {
     const known = this.#devices.get(device);
     if (known !== undefined) return known;
-    const { limits, clock, acceptor, makeProtocol } = this.#options;
-    const decode = (frame: Buffer) => {
-      const protocol = makeProtocol(frame.length);
-      protocol.push(frame);
-      return protocol.next();
-    };
+    const { limits, clock, acceptor } = this.#options;
     const payloadBytesMax = limits.tracePayloadBytes;
-    const made = new DeviceTap({ acceptor, clock, payloadBytesMax, decode });
+    const made = new DeviceTap({ acceptor, clock, payloadBytesMax });
     this.#devices.set(device, made);
     this.#unsearched.set(device, made);
     return made;

@@ -57,6 +57,8 @@ export function shownOf(message: Received): ShownMessage {
       const facts = known({ message: sentence.slice(0, WORDS_MAX) });
       return { shown: { ...about, reason: code.slice(0, WORDS_MAX), ...facts } };
     }
+    case 'aside':
+      return { shown: { facts: { what: message.what } } };
     default:
       return NOTHING;
   }

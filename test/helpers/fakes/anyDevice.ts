@@ -4,8 +4,9 @@ import type { Origin } from '../../../src/acceptor/endpoint/origin.ts';
 import type { Prover } from '../../../src/acceptor/endpoint/routes.ts';
 import { restorerOf } from '../../../src/acceptor/identity/restore.ts';
 import { makeConfig } from '../../../src/base/config.ts';
+import { makeLimits } from '../../../src/base/limits.ts';
 import type { ListenerConfig } from '../../../src/base/listeners.ts';
-import { restoreV1 } from '../../../src/wire/v1Protocol.ts';
+import { BUILT_IN } from '../../../src/wire/protocols.ts';
 
 export const ANY_DEVICE: Prover = {
   prove: () => ({ method: 'none' }),
@@ -18,4 +19,5 @@ export const PLAIN_ORIGIN: Origin = {
 };
 
 /** Of links that come from another process. */
-export const ANY_LINK = restorerOf([PLAIN_ORIGIN.listener], restoreV1, () => undefined);
+const SPOKEN = { protocols: BUILT_IN, limits: makeLimits() };
+export const ANY_LINK = restorerOf([PLAIN_ORIGIN.listener], SPOKEN, () => undefined);

@@ -24,7 +24,7 @@ import { makeLogger } from '../../../src/base/log.ts';
 import { makeCounters } from '../../../src/base/metrics.ts';
 import { noTrace } from '../../../src/base/trace.ts';
 import { MESSAGE_TYPES } from '../../../src/wire/message.ts';
-import { v1Protocol } from '../../../src/wire/v1Protocol.ts';
+import { BUILT_IN } from '../../../src/wire/protocols.ts';
 import { ANY_DEVICE, ANY_LINK, PLAIN_ORIGIN } from '../fakes/anyDevice.ts';
 import { NOBODY_TOLD } from '../fakes/fakeRoutes.ts';
 import type { MoverOrder, MoverStart } from './moveRelay.ts';
@@ -52,7 +52,7 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
     onMoved: (figures) => send({ type: 'moved', figures }),
   });
   const endpoints = new Endpoints({
-    ...{ ...shared, makeProtocol: v1Protocol, spread: () => 0, busyShare: () => 0 },
+    ...{ ...shared, protocols: BUILT_IN, spread: () => 0, busyShare: () => 0 },
     ...{ linksMax: 1_000, room: new RoomSignal(), prover: ANY_DEVICE, restorer: ANY_LINK },
     ...{ presence: NOBODY_TOLD, refusals: NOBODY_TOLD, onOwed: giver.onOwed },
     routes: {

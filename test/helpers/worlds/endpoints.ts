@@ -26,7 +26,7 @@ import {
 } from '../../../src/base/limits.ts';
 import { type Counters, makeCounters } from '../../../src/base/metrics.ts';
 import { MESSAGE_TYPES, type Message, TYPE } from '../../../src/wire/message.ts';
-import { v1Protocol } from '../../../src/wire/v1Protocol.ts';
+import { BUILT_IN } from '../../../src/wire/protocols.ts';
 import { ANY_DEVICE, ANY_LINK, PLAIN_ORIGIN } from '../fakes/anyDevice.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { Device, hello } from '../fakes/device.ts';
@@ -77,7 +77,7 @@ export class Served {
     this.#host = options.host ?? '127.0.0.1';
     this.limits = makeLimits(options.limits);
     this.endpoints = new Endpoints({
-      makeProtocol: v1Protocol,
+      protocols: BUILT_IN,
       limits: this.limits,
       counters: this.counters,
       clock: this.clock,

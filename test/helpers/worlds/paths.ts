@@ -15,7 +15,7 @@ import { makeCounters } from '../../../src/base/metrics.ts';
 import { Publisher } from '../../../src/broker/publisher.ts';
 import { names } from '../../../src/broker/topology.ts';
 import { MESSAGE_TYPES, type Message, TYPE } from '../../../src/wire/message.ts';
-import { v1Protocol } from '../../../src/wire/v1Protocol.ts';
+import { V1Protocol } from '../../../src/wire/v1Protocol.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { event, request } from '../fakes/device.ts';
 import { type Delivered, delivery, FakeChannel } from '../fakes/fakeChannel.ts';
@@ -44,7 +44,7 @@ export class FakeEndpoint {
   }
 
   get replyBytesMax(): number {
-    return v1Protocol(this.frameBytesMax).replyBytesMax(Number.POSITIVE_INFINITY);
+    return new V1Protocol(this.frameBytesMax).replyBytesMax(Number.POSITIVE_INFINITY);
   }
 
   acknowledge(id: number): void {

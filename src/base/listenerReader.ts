@@ -8,7 +8,9 @@ import {
   type AuthMethod,
   CERT_IDS,
   CLIENT_CERTS,
+  isModule,
   type ListenerConfig,
+  PROTOCOLS,
   readAuth,
   TLS_VERSIONS,
   type TlsConfig,
@@ -19,6 +21,8 @@ import { didYouMean } from './units.ts';
 
 /** What is not there yet, so that nobody believes it is. */
 const LATER: readonly string[] = ['mqtt', 'mqtt-ws'];
+
+const MODULE_NAME = /\.[cm]?[jt]s$/;
 
 /** Takes one entry of the file's list, strictly. */
 export class ListenerReader {
@@ -155,15 +159,18 @@ export class ListenerReader {
     return otherwise;
   }
 
-  #protocol(): 'owsla' {
+  #protocol(): string {
     const word = this.#text('protocol', 'owsla');
-    if (word === 'owsla') return word;
-    const isLater = LATER.includes(word) || word.includes('/');
-    this.#fault(
-      isLater
-        ? `asks for the protocol ${word}, which this version does not speak yet`
-        : `has the unknown protocol ${JSON.stringify(word)}${didYouMean(word, ['owsla'])}`,
-    );
+    if (isModule(word)) return resolve(word);
+    if (PROTOCOLS.some((known) => known === word)) return word;
+    if (LATER.includes(word)) {
+      this.#fault(`asks for the protocol ${word}, which this version does not speak yet`);
+    } else if (MODULE_NAME.test(word)) {
+      this.#fault(`has the protocol ${word}: write a module of your own with its path, ./${word}`);
+    } else {
+      const near = didYouMean(word, PROTOCOLS);
+      this.#fault(`has the unknown protocol ${JSON.stringify(word)}${near}`);
+    }
     return 'owsla';
   }
 

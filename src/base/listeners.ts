@@ -39,7 +39,8 @@ export interface ListenerConfig {
   readonly unix: string;
   /** Mode of the Unix socket. */
   readonly mode: number;
-  readonly protocol: 'owsla';
+  /** A word for what is built in; or, of a module of the operator's own, its absolute path. */
+  readonly protocol: string;
   readonly tls?: TlsConfig;
   readonly proxyProtocol: 'none' | 'require';
   /** CIDRs of those who may send a PROXY header over TCP. */
@@ -53,6 +54,14 @@ export interface ListenerConfig {
   /** AMQP patterns of what its devices may publish; empty: everything. */
   readonly topics: readonly string[];
   readonly tokensInClear: boolean;
+}
+
+/** What is built in. */
+export const PROTOCOLS = ['owsla'] as const;
+
+/** Is it the path of a module? */
+export function isModule(protocol: string): boolean {
+  return protocol.includes('/');
 }
 
 /** The settings that all listeners share unless the file says otherwise for one. */

@@ -63,9 +63,9 @@ export interface OwedClose {
   readonly retryAfter: number | undefined;
 }
 
-/** A TLS socket cannot pass to another process. */
-export function canMove({ origin }: Endpoint): boolean {
-  return origin?.secured === undefined;
+/** A TLS socket cannot pass to another process, nor what a protocol does not write down. */
+export function canMove({ origin, canBeSaved }: Endpoint): boolean {
+  return origin?.secured === undefined && canBeSaved;
 }
 
 /** Nothing of it is under way here. */

@@ -10,12 +10,13 @@
  */
 import { ProtocolError, STATUS } from '../../base/errors.ts';
 import { type CommandMessage, type Event, ID_MAX, type Request } from '../message.ts';
-import type { FromDevice, Protocol, ProtocolState, Received } from '../protocol.ts';
+import type { FromDevice, Protocol, ProtocolLimits, ProtocolState, Received } from '../protocol.ts';
 import { room } from '../room.ts';
 import { Unread } from '../unread.ts';
 import { faultOf, hushPromise, NonsenseError } from './fault.ts';
 import { OpenCommands } from './openCommands.ts';
-import { bytesOf, type Taken, takeSaid } from './said.ts';
+import { PendingAnswers } from './pendingAnswers.ts';
+import { bytesOf, isNothing, type Taken, takeSaid } from './said.ts';
 import type { DeviceLink, DeviceProtocol, Session } from './types.ts';
 
 const EMPTY = Buffer.alloc(0);
@@ -34,12 +35,9 @@ export interface ModuleOfLinks {
   /** Absolute path. */
   readonly path: string;
   readonly protocol: DeviceProtocol;
-  /** Answers that are not due yet: as many messages as may be under way. */
-  readonly pendingMax: number;
 }
 
-/** How a message is answered, once that is known. */
-type Pending = Buffer | NonNullable<Taken['reply']>;
+type Sizes = Pick<ProtocolLimits, 'frameBytesMax' | 'helloBytesMax' | 'inFlightMax'>;
 
 export class ModuleProtocol extends Unread implements Protocol {
   bytes = 0;
@@ -47,6 +45,8 @@ export class ModuleProtocol extends Unread implements Protocol {
   readonly #module: ModuleOfLinks;
   readonly #frameBytesMax: number;
   readonly #helloBytesMax: number;
+  /** Answers that are not due yet: as many as messages may be under way. */
+  readonly #pendingMax: number;
   /** Undefined: nothing has come yet. `over`: it failed, or the link has ended. */
   #link: DeviceLink | 'over' | undefined;
   #failure: ProtocolError | undefined;
@@ -57,20 +57,18 @@ export class ModuleProtocol extends Unread implements Protocol {
   #waiting: readonly Taken[] = NONE;
   #waitingBytes = 0;
   #current: Taken | undefined;
-  /** Answers that are not due yet, by the message's id; undefined: there was none so far. */
-  #pending: Map<number, Pending> | undefined;
-  #pendingBytes = 0;
+  /** Answers that are not due yet; undefined: there was none so far. */
+  #pending: PendingAnswers | undefined;
   #commands: OpenCommands | undefined;
   #lastNumber = 0;
   #lastId = 0;
-  /** To the PING that was accepted last. */
-  #pong = EMPTY;
 
-  constructor(module: ModuleOfLinks, frameBytesMax: number, helloBytesMax = frameBytesMax) {
+  constructor(module: ModuleOfLinks, { frameBytesMax, helloBytesMax, inFlightMax }: Sizes) {
     super();
     this.#module = module;
     this.#frameBytesMax = frameBytesMax;
     this.#helloBytesMax = Math.min(frameBytesMax, helloBytesMax);
+    this.#pendingMax = inFlightMax;
   }
 
   // From the device.
@@ -100,7 +98,8 @@ export class ModuleProtocol extends Unread implements Protocol {
   #numbered(taken: Taken): Taken {
     const { message } = taken;
     if (message.type !== 'event' && message.type !== 'request') return taken;
-    if (this.#lastId === ID_MAX) throw new ProtocolError('bad-id', 'the link’s numbers are used up');
+    if (this.#lastId === ID_MAX)
+      throw new ProtocolError('bad-id', 'the link’s numbers are used up');
     this.#lastId += 1;
     return { ...taken, message: { ...message, id: this.#lastId } };
   }
@@ -138,10 +137,7 @@ export class ModuleProtocol extends Unread implements Protocol {
     switch (message.type) {
       case 'hello':
         return this.#greet(message);
-      case 'ping':
-        this.#pong = answer.answer ?? EMPTY;
-        return message;
-      case 'pong':
+      case 'aside':
       case 'bye':
         return message;
     }
@@ -151,7 +147,7 @@ export class ModuleProtocol extends Unread implements Protocol {
     switch (message.type) {
       case 'event':
       case 'request':
-        this.#await(message.id, answer.answer ?? answer.reply);
+        this.#await(message.id, answer);
         return message;
       case 'ack':
         return { type: 'ack', id: this.#commands?.taken(message.id) ?? 0 };
@@ -173,30 +169,15 @@ export class ModuleProtocol extends Unread implements Protocol {
       throw new ProtocolError('unexpected', 'a second login, of another device');
     }
     const session = this.#session;
-    this.#pong = session ? this.#write('welcome', (link) => link.welcome?.(session)) : EMPTY;
-    return { type: 'ping' };
+    const answer = session && this.#write('welcome', (link) => link.welcome?.(session));
+    return { type: 'aside', what: 'login again', answer };
   }
 
-  /** More than can be under way are those of messages that were dropped: they get none. */
-  #await(id: number, pending: Pending | undefined): void {
+  #await(id: number, { answer, reply }: Pick<Taken, 'answer' | 'reply'>): void {
+    const pending = answer ?? reply;
     if (pending === undefined) return;
-    this.#pending ??= new Map();
-    if (this.#pending.size >= this.#module.pendingMax) {
-      for (const oldest of this.#pending.keys()) {
-        this.#due(oldest);
-        break;
-      }
-    }
-    this.#pending.set(id, pending);
-    if (typeof pending !== 'function') this.#pendingBytes += pending.length;
-  }
-
-  #due(id: number): Pending | undefined {
-    const pending = this.#pending?.get(id);
-    if (pending === undefined) return undefined;
-    this.#pending?.delete(id);
-    if (typeof pending !== 'function') this.#pendingBytes -= pending.length;
-    return pending;
+    this.#pending ??= new PendingAnswers(this.#pendingMax);
+    this.#pending.add(id, pending);
   }
 
   get isHolding(): boolean {
@@ -204,7 +185,7 @@ export class ModuleProtocol extends Unread implements Protocol {
   }
 
   override get heldBytes(): number {
-    return super.heldBytes + this.#waitingBytes + this.#pendingBytes;
+    return super.heldBytes + this.#waitingBytes + (this.#pending?.bytes ?? 0);
   }
 
   get failure(): ProtocolError | undefined {
@@ -221,7 +202,6 @@ export class ModuleProtocol extends Unread implements Protocol {
     this.#waiting = NONE;
     this.#waitingBytes = 0;
     this.#pending = undefined;
-    this.#pendingBytes = 0;
     this.#commands = undefined;
   }
 
@@ -249,79 +229,82 @@ export class ModuleProtocol extends Unread implements Protocol {
   }
 
   /** Nothing is written where that fails; `failure` says so then. */
-  #write(fn: string, ask: (link: DeviceLink) => unknown): Buffer {
-    if (this.#link === 'over') return EMPTY;
+  #write(fn: string, ask: (link: DeviceLink) => unknown): Buffer | undefined {
+    if (this.#link === 'over') return undefined;
     try {
       return this.#guard(fn, (link) => {
         const said = ask(link);
-        if (said === undefined || said === null) return EMPTY;
-        return bytesOf(said, this.#frameBytesMax * OUT_FACTOR);
+        if (isNothing(said)) return undefined;
+        const bytes = bytesOf(said, this.#frameBytesMax * OUT_FACTOR);
+        return bytes.length === 0 ? undefined : bytes;
       });
     } catch {
-      return EMPTY;
+      return undefined;
     }
   }
 
   // To the device.
 
-  welcome(connection: string, keepaliveMs: number, time: number): Buffer {
+  welcome(connection: string, keepaliveMs: number, time: number): Buffer | undefined {
     const session = { connection, deviceId: this.#deviceId, keepaliveMs, time };
     this.#session = session;
     return this.#write('welcome', (link) => link.welcome?.(session));
   }
 
-  acknowledge(id: number): Buffer {
-    const answer = this.#due(id);
-    return Buffer.isBuffer(answer) ? answer : EMPTY;
+  acknowledge(id: number): Buffer | undefined {
+    const answer = this.#pending?.take(id);
+    return Buffer.isBuffer(answer) ? answer : undefined;
   }
 
-  reply(id: number, status: number, payload: Buffer): Buffer {
-    const answer = this.#due(id);
-    if (typeof answer !== 'function') return EMPTY;
+  reply(id: number, status: number, payload: Buffer): Buffer | undefined {
+    const answer = this.#pending?.take(id);
+    if (typeof answer !== 'function') return undefined;
     // The payload is a backend's, and others may read it.
     return this.#write('reply', () => answer(status, Buffer.from(payload)));
   }
 
   command({ id, topic, payload, key, expiresIn }: CommandMessage): Buffer | undefined {
-    this.#commands ??= new OpenCommands(this.#module.protocol.commandNumberMax);
+    const { capabilities, commandNumberMax } = this.#module.protocol;
+    if (capabilities.commands === 'none') return undefined;
+    this.#commands ??= new OpenCommands(commandNumberMax);
     const number = this.#commands.open(id, this.#lastNumber);
     this.#lastNumber = number;
     const ours = { number, topic, payload: Buffer.from(payload), key, expiresInMs: expiresIn };
     const frame = this.#write('command', (link) => link.command?.(ours));
-    if (frame.length > 0) return frame;
-    this.#commands?.ended(number);
-    return undefined;
+    if (frame === undefined) this.#commands?.ended(number);
+    return frame;
   }
 
-  ping(): Buffer {
+  ping(): Buffer | undefined {
     return this.#write('ping', (link) => link.ping?.());
   }
 
-  pong(): Buffer {
-    return this.#pong;
-  }
+  pong(): undefined {}
 
-  error(_error: ProtocolError): Buffer {
-    return EMPTY;
-  }
+  error(_error: ProtocolError): undefined {}
 
   notAllowed({ type, id }: Event | Request): Buffer | undefined {
     if (type === 'request') return this.reply(id, STATUS.refused, EMPTY);
-    this.#due(id);
+    this.#pending?.take(id);
     return undefined;
   }
 
-  goodbye(reason: string, retryAfter: number | undefined): Buffer {
+  goodbye(reason: string, retryAfter: number | undefined): Buffer | undefined {
     return this.#write('goodbye', (link) => link.goodbye?.(reason, retryAfter));
   }
+
+  get takesCommands(): boolean {
+    return true;
+  }
+
+  describe(_frame: Buffer): undefined {}
 
   replyBytesMax(bytes: number): number {
     return Math.min(bytes, this.#payloadBytesMax);
   }
 
   commandBytesMax(_topic: string, bytes: number): number {
-    const { commands } = this.#module.protocol.capabilities;
-    return commands === 'none' ? 0 : Math.min(bytes, this.#payloadBytesMax);
+    return Math.min(bytes, this.#payloadBytesMax);
   }
 
   get #payloadBytesMax(): number {
@@ -367,13 +350,14 @@ export class ModuleProtocol extends Unread implements Protocol {
   static restore(
     module: ModuleOfLinks,
     { form, remembered, unread }: ProtocolState,
+    sizes: Sizes,
   ): ModuleProtocol | undefined {
     const { path, name, saved, deviceId, connection } = remembered;
     const { keepaliveMs, time, lastId, lastNumber, frameBytesMax } = remembered;
     const isOurs = form === MODULE_FORM && path === module.path && name === module.protocol.name;
     const numbers = [keepaliveMs, time, lastId, lastNumber, frameBytesMax];
     if (!isOurs || !numbers.every(Number.isSafeInteger)) return undefined;
-    const made = new ModuleProtocol(module, Number(frameBytesMax));
+    const made = new ModuleProtocol(module, { ...sizes, frameBytesMax: Number(frameBytesMax) });
     try {
       made.#link = linkOf(module.protocol.connect(JSON.parse(String(saved))));
     } catch {

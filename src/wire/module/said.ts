@@ -27,14 +27,16 @@ type Reply = DeviceRequest['reply'];
 /** A message, and how its device is answered. */
 export interface Taken {
   readonly message: Received;
-  /** EVENT: its acknowledgement; PING: its answer. */
+  /** EVENT: its acknowledgement. */
   readonly answer?: Buffer;
   /** REQUEST: what makes the answer. */
   readonly reply?: Reply;
 }
 
 /** Nothing that a frame said: it is still a sign of life, and counts as a message. */
-const NOTHING: Taken = Object.freeze({ message: Object.freeze({ type: 'pong' }) });
+const NOTHING: Taken = Object.freeze({
+  message: Object.freeze({ type: 'aside', what: 'nothing', answer: undefined }),
+});
 
 interface Sizes {
   readonly bytesMax: number;
@@ -83,7 +85,7 @@ function takeOne(said: unknown, sizes: Sizes): Taken {
     case 'result':
       return { message: result(fields, sizes.bytesMax) };
     case 'alive':
-      return answered({ type: 'ping' }, fields.answer, sizes.bytesMax);
+      return { message: alive(fields, sizes.bytesMax) };
     case 'bye':
       return { message: { type: 'bye', reason: '', retryAfter: undefined } };
     default:
@@ -109,7 +111,13 @@ function hello({ deviceId, token, keepaliveSeconds }: Fields, { keepalive }: Siz
 
 function event(fields: Fields, bytesMax: number): Taken {
   const message = { type: 'event', id: 0, ...reported(fields, bytesMax) } as const;
-  return answered(message, fields.ack, bytesMax);
+  const { ack } = fields;
+  return isNothing(ack) ? { message } : { message, answer: bytesOf(ack, bytesMax) };
+}
+
+function alive({ answer }: Fields, bytesMax: number): Received {
+  const bytes = isNothing(answer) ? undefined : bytesOf(answer, bytesMax);
+  return { type: 'aside', what: 'alive', answer: bytes };
 }
 
 function request(fields: Fields, bytesMax: number): Taken {
@@ -158,13 +166,8 @@ function numberOf({ number }: Fields): number {
   return number;
 }
 
-function answered(message: Received, answer: unknown, bytesMax: number): Taken {
-  if (answer === undefined || answer === null) return { message };
-  return { message, answer: bytesOf(answer, bytesMax) };
-}
-
 function contentOf(payload: unknown, bytesMax: number): Buffer {
-  if (payload === undefined || payload === null) return NO_BYTES;
+  if (isNothing(payload)) return NO_BYTES;
   if (typeof payload === 'string' || payload instanceof Uint8Array) {
     return bytesOf(payload, bytesMax);
   }
@@ -173,7 +176,8 @@ function contentOf(payload: unknown, bytesMax: number): Buffer {
     throw new NonsenseError(`gave ${kindOf(payload)} as payload: bytes, text or an object is one`);
   }
   const text: unknown = JSON.stringify(payload);
-  if (typeof text !== 'string') throw new NonsenseError('gave a payload of which JSON makes nothing');
+  if (typeof text !== 'string')
+    throw new NonsenseError('gave a payload of which JSON makes nothing');
   return bytesOf(text, bytesMax);
 }
 
@@ -197,6 +201,10 @@ export function bytesOf(value: unknown, bytesMax: number): Buffer {
 
 function tooLong(bytes: number, bytesMax: number): NonsenseError {
   return new NonsenseError(`gave ${bytes} bytes where at most ${bytesMax} are taken`);
+}
+
+export function isNothing(value: unknown): value is undefined | null {
+  return value === undefined || value === null;
 }
 
 function isWhole(value: unknown, min: number, max: number): value is number {

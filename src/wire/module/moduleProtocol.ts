@@ -323,7 +323,7 @@ export class ModuleProtocol extends Unread implements Protocol {
     const saved = this.#saved();
     const { connection = '', keepaliveMs = 0, time = 0 } = this.#session ?? {};
     const remembered = {
-      ...{ path: this.#module.path, name: this.#module.protocol.name, saved: saved ?? '' },
+      ...{ name: this.#module.protocol.name, saved: saved ?? '' },
       ...{ deviceId: this.#deviceId, connection, keepaliveMs, time },
       ...{ lastId: this.#lastId, lastNumber: this.#lastNumber },
       frameBytesMax: this.#frameBytesMax,
@@ -352,9 +352,9 @@ export class ModuleProtocol extends Unread implements Protocol {
     { form, remembered, unread }: ProtocolState,
     sizes: Sizes,
   ): ModuleProtocol | undefined {
-    const { path, name, saved, deviceId, connection } = remembered;
+    const { name, saved, deviceId, connection } = remembered;
     const { keepaliveMs, time, lastId, lastNumber, frameBytesMax } = remembered;
-    const isOurs = form === MODULE_FORM && path === module.path && name === module.protocol.name;
+    const isOurs = form === MODULE_FORM && name === module.protocol.name;
     const numbers = [keepaliveMs, time, lastId, lastNumber, frameBytesMax];
     if (!isOurs || !numbers.every(Number.isSafeInteger)) return undefined;
     const made = new ModuleProtocol(module, { ...sizes, frameBytesMax: Number(frameBytesMax) });

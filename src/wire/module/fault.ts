@@ -13,13 +13,25 @@ const NAME = /^[A-Za-z]{1,40}$/;
 /** A module's function gave what cannot be used: `what` is of fixed words. */
 export class NonsenseError extends Error {}
 
+/** A link's end by its module's function `fn`. */
+export class ModuleFault extends ProtocolError {
+  readonly fn: string;
+  /** It did not throw, but gave what cannot be used. */
+  readonly isNonsense: boolean;
+
+  constructor(fn: string, thrown: unknown) {
+    const isNonsense = thrown instanceof NonsenseError;
+    const what = isNonsense ? thrown.message : `threw${placeOf(thrown)}`;
+    super('bad-frame', `the protocol module’s ${fn} ${what}`);
+    this.fn = fn;
+    this.isNonsense = isNonsense;
+    this.cause = thrown;
+  }
+}
+
 /** The error of a link whose module threw, or gave nonsense, in that function of its. */
 export function faultOf(fn: string, thrown: unknown): ProtocolError {
-  if (thrown instanceof ProtocolError) return thrown;
-  if (thrown instanceof NonsenseError) {
-    return new ProtocolError('bad-frame', `the protocol module’s ${fn} ${thrown.message}`);
-  }
-  return new ProtocolError('bad-frame', `the protocol module’s ${fn} threw${placeOf(thrown)}`);
+  return thrown instanceof ProtocolError ? thrown : new ModuleFault(fn, thrown);
 }
 
 /** Whatever was thrown may throw again, when it is looked at. */

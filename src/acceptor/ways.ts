@@ -15,6 +15,7 @@ export function routesOf(uplink: Uplink, commands: DeviceCommands): Routes {
     isSlow: () => uplink.isSlow(),
     onMessage: (endpoint, message) => uplink.onMessage(endpoint, message),
     onAnswer: (endpoint, message) => commands.onAnswer(endpoint, message),
+    onReady: (endpoint) => commands.onReady(endpoint),
     onEnd: (endpoint) => {
       uplink.onEnd(endpoint);
       commands.onEnd(endpoint);

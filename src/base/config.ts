@@ -217,6 +217,8 @@ class Reader {
     const asked: AskedFor = {
       port: this.#given('port', () => this.whole('port', 0, 65_535)),
       tlsPort: this.#given('tls-port', () => this.whole('tls-port', 0, 65_535)),
+      mqttPort: this.#given('mqtt-port', () => this.whole('mqtt-port', 0, 65_535)),
+      mqttTlsPort: this.#given('mqtt-tls-port', () => this.whole('mqtt-tls-port', 0, 65_535)),
       unix: this.#given('unix', () => this.path('unix')),
     };
     const raw = this.#layers.find(({ options }) => options.listeners)?.options.listeners;

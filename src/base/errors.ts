@@ -135,6 +135,7 @@ export const REFUSALS = [
   'too-long',
   'unknown-device',
   'busy',
+  'unready',
   'device-full',
   'full',
 ] as const;

@@ -10,7 +10,7 @@ import {
   CLIENT_CERTS,
   isModule,
   type ListenerConfig,
-  PROTOCOLS,
+  PROTOCOL_WORDS,
   readAuth,
   TLS_VERSIONS,
   type TlsConfig,
@@ -20,7 +20,7 @@ import {
 import { didYouMean } from './units.ts';
 
 /** What is not there yet, so that nobody believes it is. */
-const LATER: readonly string[] = ['mqtt', 'mqtt-ws'];
+const LATER: readonly string[] = ['mqtt-ws'];
 
 const MODULE_NAME = /\.[cm]?[jt]s$/;
 
@@ -162,13 +162,13 @@ export class ListenerReader {
   #protocol(): string {
     const word = this.#text('protocol', 'owsla');
     if (isModule(word)) return resolve(word);
-    if (PROTOCOLS.some((known) => known === word)) return word;
+    if (PROTOCOL_WORDS.some((known) => known === word)) return word;
     if (LATER.includes(word)) {
       this.#fault(`asks for the protocol ${word}, which this version does not speak yet`);
     } else if (MODULE_NAME.test(word)) {
       this.#fault(`has the protocol ${word}: write a module of your own with its path, ./${word}`);
     } else {
-      const near = didYouMean(word, PROTOCOLS);
+      const near = didYouMean(word, PROTOCOL_WORDS);
       this.#fault(`has the unknown protocol ${JSON.stringify(word)}${near}`);
     }
     return 'owsla';

@@ -19,6 +19,9 @@ export type CertId = (typeof CERT_IDS)[number];
 export const CLIENT_CERTS = ['none', 'request', 'require'] as const;
 export const TLS_VERSIONS = ['1.2', '1.3'] as const;
 
+/** What devices may speak there. */
+export const PROTOCOL_WORDS = ['owsla', 'mqtt'] as const;
+
 export interface TlsConfig {
   /** Absolute paths of PEM files; '': none. */
   readonly cert: string;
@@ -56,9 +59,6 @@ export interface ListenerConfig {
   readonly tokensInClear: boolean;
 }
 
-/** What is built in. */
-export const PROTOCOLS = ['owsla'] as const;
-
 /** Is it the path of a module? */
 export function isModule(protocol: string): boolean {
   return protocol.includes('/');
@@ -81,6 +81,8 @@ export interface ListenerDefaults {
 export interface AskedFor {
   readonly port: number | undefined;
   readonly tlsPort: number | undefined;
+  readonly mqttPort: number | undefined;
+  readonly mqttTlsPort: number | undefined;
   readonly unix: string | undefined;
 }
 
@@ -132,12 +134,18 @@ export function makeListeners(
   const add = (one: Partial<ListenerConfig> & Pick<ListenerConfig, 'name'>) => {
     found.push({ ...base, ...one });
   };
-  const { port, tlsPort, unix } = asked;
-  const isAlone = tlsPort === undefined && unix === undefined && listed === undefined;
+  const { port, tlsPort, mqttPort, mqttTlsPort, unix } = asked;
+  const others = [tlsPort, mqttPort, mqttTlsPort, unix, listed];
+  const isAlone = others.every((other) => other === undefined);
   if (port !== undefined || isAlone) add({ name: 'devices', port: port ?? DEFAULT_PORT });
   if (tlsPort !== undefined) add({ name: 'devices-tls', port: tlsPort, tls: defaults.tls });
   if (unix !== undefined) {
     add({ name: 'devices-unix', host: '', port: 0, unix, proxyProtocol: 'require' });
+  }
+  const mqtt = { protocol: 'mqtt' } as const;
+  if (mqttPort !== undefined) add({ ...mqtt, name: 'mqtt', port: mqttPort });
+  if (mqttTlsPort !== undefined) {
+    add({ ...mqtt, name: 'mqtt-tls', port: mqttTlsPort, tls: defaults.tls });
   }
   found.push(...(listed ?? []));
   // One that could not be read has its own fault.

@@ -35,6 +35,8 @@ export const OPTION_SPECS = {
     about: 'port that devices connect to without TLS; 0 picks a free one',
   },
   'tls-port': { placeholder: 'PORT', about: 'port that devices connect to with TLS' },
+  'mqtt-port': { placeholder: 'PORT', about: 'port that devices connect to by MQTT without TLS' },
+  'mqtt-tls-port': { placeholder: 'PORT', about: 'port that devices connect to by MQTT with TLS' },
   unix: {
     placeholder: 'PATH',
     about: 'Unix socket that a proxy on this machine connects to, with a PROXY header',

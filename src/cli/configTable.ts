@@ -75,6 +75,8 @@ const MADE_FROM: Readonly<Record<string, readonly OptionName[]>> = {
   devices: ['port', 'host'],
   'devices-tls': ['tls-port'],
   'devices-unix': ['unix'],
+  mqtt: ['mqtt-port'],
+  'mqtt-tls': ['mqtt-tls-port'],
 };
 
 function madeFrom(names: readonly OptionName[], layers: readonly SourceLayer[]) {

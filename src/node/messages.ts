@@ -18,6 +18,7 @@
  *       <---------------------------------------  said; and to all of them: verdict
  *     verdict...  <------------------------------>  all that either knows, at each connect
  *     taken, result, unsent  ------------------>        what became of a command
+ *     ready              ---------------------->        a link takes commands
  */
 import { pack, Unpackr } from 'msgpackr';
 import type { PresenceReason } from '../base/errors.ts';
@@ -32,9 +33,10 @@ export const FRAME_BYTES_MAX = 17 * 1024 * 1024;
 
 /**
  * Why an acceptor did not send: no such link; no room in its outbox, or none for the one before it;
- * too long for its device; too late; the link is the successor's now.
+ * its device takes none yet, and `ready` says when it does; too long for its device; too late; the
+ * link is the successor's now.
  */
-export type Unsent = 'gone' | 'busy' | 'too-long' | 'expired' | 'moved';
+export type Unsent = 'gone' | 'busy' | 'unready' | 'too-long' | 'expired' | 'moved';
 
 export type ToRegistrar =
   | readonly ['hello', incarnation: string]
@@ -48,6 +50,8 @@ export type ToRegistrar =
   | readonly ['heir', of: string]
   | readonly ['taken', key: string]
   | readonly ['result', key: string, status: number, payload: Buffer]
+  /** The link takes COMMANDs from now on. */
+  | readonly ['ready', device: string, connection: string]
   | AskMessage
   | VerdictMessage
   | readonly ['marked', mark: number]
@@ -113,7 +117,10 @@ export type AuthMessage =
 /** A command on its way to a link. */
 export type ToLink = Extract<ToAcceptor, readonly ['command', ...unknown[]]>;
 /** What became of one. */
-export type FromLink = Extract<ToRegistrar, readonly ['taken' | 'result' | 'unsent', ...unknown[]]>;
+export type FromLink = Extract<
+  ToRegistrar,
+  readonly ['taken' | 'result' | 'unsent' | 'ready', ...unknown[]]
+>;
 
 /** A list of messages as frames: usually one; more when they are many, or their payloads long. */
 export function encodeMessages(messages: readonly (ToRegistrar | ToAcceptor)[]): Buffer {

@@ -1,8 +1,7 @@
 /**
  * Frame: a u32 big-endian length and that many bytes; chunks in, whole payloads out.
  * From: socket chunks, cut anywhere.  To: wire/v1.ts, which gives payloads their meaning.
- * Bound: `frameBytesMax` per frame ('frame-too-long'); an incomplete frame's buffer (unread.ts)
- * grows with the bytes that really came, so announcing a large frame costs the server nothing.
+ * Bound: `frameBytesMax` per frame ('frame-too-long'); what of it has come is in unread.ts.
  */
 import { ProtocolError } from '../base/errors.ts';
 import { Unread } from './unread.ts';
@@ -32,9 +31,9 @@ export class FrameReader extends Unread {
    * Throws ProtocolError `bad-frame` (length 0) or `frame-too-long`.
    */
   next(): Buffer | undefined {
-    const available = this.pendingBytes;
-    if (available < HEADER_BYTES) return this.settle();
-    const length = this.firstU32;
+    const available = this.end - this.start;
+    if (available < HEADER_BYTES) return this.incomplete();
+    const length = this.unread.readUInt32BE(this.start);
     if (length === 0) throw new ProtocolError('bad-frame', 'a frame of length 0');
     if (length > this.frameBytesMax) {
       const limit = this.frameBytesMax;
@@ -43,7 +42,12 @@ export class FrameReader extends Unread {
         `a frame of ${length} bytes; the limit is ${limit}`,
       );
     }
-    if (available < HEADER_BYTES + length) return this.settle();
-    return this.take(HEADER_BYTES, length);
+    if (available < HEADER_BYTES + length) return this.incomplete();
+    const start = this.start + HEADER_BYTES;
+    const payload = this.unread.subarray(start, start + length);
+    this.start = start + length;
+    // An idle link holds no bytes.
+    if (this.start === this.end) this.drop();
+    return payload;
   }
 }

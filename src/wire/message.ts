@@ -2,8 +2,8 @@
  * Message: the meaning of what a device says or hears, whatever format carried it.
  * From: a link's protocol (protocol.ts).  To: the endpoint, the routes, and back to a protocol.
  * Bound: plain values; `payload` is a view into the received bytes and must not be written to. An
- * `id` is Owsla's own number of the message: from 1 to ID_MAX, and never twice on a link for what
- * the device sends. A format with other ids of its own remembers which is whose.
+ * `id` is Owsla's own number of the message: from 1 up, and never twice on a link for what the device
+ * sends. A format with other ids of its own knows which is whose.
  */
 
 /** Types of messages, each by the word that figures have for it. */
@@ -127,6 +127,8 @@ export interface Result {
   readonly id: number;
   readonly status: number;
   readonly payload: Buffer;
+  /** What its protocol says to that at once. */
+  readonly answer?: Buffer;
 }
 
 export interface Bye {
@@ -145,6 +147,8 @@ export interface Aside {
   readonly what: string;
   /** The frame to send, if there is one. */
   readonly answer: Buffer | undefined;
+  /** It can be sent COMMANDs from now on. */
+  readonly opensCommands?: true;
 }
 
 export interface ErrorMessage {
@@ -171,5 +175,7 @@ export type Message =
   | Bye
   | ErrorMessage;
 
-/** Largest id of a message. */
+/** Largest id of a COMMAND, and of what a device of version 1 sends. */
 export const ID_MAX = 0xffff_ffff;
+/** Largest number of any message. */
+export const NUMBER_MAX = Number.MAX_SAFE_INTEGER;

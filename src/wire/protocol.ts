@@ -72,7 +72,7 @@ export interface Protocol {
   /** An EVENT is safe at the broker. */
   acknowledge(id: number): Buffer | undefined;
   reply(id: number, status: number, payload: Buffer): Buffer | undefined;
-  /** Only while `takesCommands`. Undefined: its device has no such command. */
+  /** Only while `takesCommands` is `ready`. Undefined: its device has no such command. */
   command(message: CommandMessage): Buffer | undefined;
   /** Owsla is there, though it does not read; or, where it `pingsIdle`: is the device? */
   ping(): Buffer | undefined;
@@ -86,8 +86,8 @@ export interface Protocol {
   /** The last that is said. `retryAfter` in ms. */
   goodbye(reason: string, retryAfter: number | undefined): Buffer | undefined;
 
-  /** The device can be sent a COMMAND now. Where it cannot yet, an Aside says when it can. */
-  readonly takesCommands: boolean;
+  /** Can the device be sent a COMMAND now? */
+  readonly takesCommands: CommandReadiness;
 
   // For people.
 
@@ -99,6 +99,9 @@ export interface Protocol {
   replyBytesMax(bytes: number): number;
   commandBytesMax(topic: string, bytes: number): number;
 }
+
+/** busy: a little later. unready: once an Aside says so (`opensCommands`). */
+export type CommandReadiness = 'ready' | 'busy' | 'unready';
 
 /**
  * A link's protocol written down, so that another process goes on with the link: all that it

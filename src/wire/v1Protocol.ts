@@ -9,6 +9,7 @@ import { encodeAck, encodeAnswer, PING, PONG } from './busy.ts';
 import { HEADER_BYTES } from './frame.ts';
 import type { CommandMessage, Event, Request } from './message.ts';
 import type {
+  CommandReadiness,
   FromDevice,
   Greeting,
   Protocol,
@@ -169,8 +170,8 @@ export class V1Protocol extends V1Reader implements Protocol {
     return Math.min(bytes, this.#deviceFrameBytesMax) - COMMAND_OVERHEAD_BYTES - topic.length;
   }
 
-  get takesCommands(): boolean {
-    return true;
+  get takesCommands(): CommandReadiness {
+    return 'ready';
   }
 
   describe(frame: Buffer): Received {

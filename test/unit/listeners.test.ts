@@ -37,6 +37,7 @@ t.test('listeners: what is well said has no fault', async (t) => {
     { name: 'unix', unix: '/run/o.sock', mode: '0600', auth: ['cert'], 'cert-id': 'cn' },
     named({ auth: ['none'], 'proxy-protocol': 'require', 'proxy-from': ['10.0.0.0/8', '::1'] }),
     named({ topics: ['room.#', '*', 'a.*.b'] }),
+    named({ protocol: 'mqtt' }),
   ];
   for (const one of good) t.same(ofOne(one), [], JSON.stringify(one));
 });
@@ -67,7 +68,7 @@ const FAULTS: readonly (readonly [unknown, RegExp])[] = [
   [named({ auth: '' }), /has auth, which must be a list of cert, psk/],
   [named({ auth: ['keys'] }), /not "keys"; did you mean key\?|not "keys".*key/],
   [named({ auth: ['key', 'key'], keys: '/k' }), /has auth, which names key twice/],
-  [named({ protocol: 'mqtt' }), /protocol mqtt, which this version does not speak yet/],
+  [named({ protocol: 'mqtt-ws' }), /protocol mqtt-ws, which this version does not speak yet/],
   [named({ protocol: './codec.ts' }), /does not speak yet/],
   [named({ protocol: 'owsl' }), /has the unknown protocol "owsl".*owsla/],
   [named({ ports: 7_000 }), /has the unknown key "ports".*port/],

@@ -25,12 +25,16 @@ export function dispatch(endpoint: Endpoint, message: FromDevice, host: Endpoint
     case 'ping':
       endpoint.pong();
       break;
-    case 'ack':
     case 'result':
+      endpoint.sayAside(message.answer);
+      host.onAnswer(endpoint, message);
+      break;
+    case 'ack':
       host.onAnswer(endpoint, message);
       break;
     case 'aside':
-      endpoint.sayAside(message);
+      endpoint.sayAside(message.answer);
+      if (message.opensCommands) host.onReady(endpoint);
       break;
     case 'bye':
       endpoint.end(message.keepsWill ? 'peer-fin' : 'peer-bye');

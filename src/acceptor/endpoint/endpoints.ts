@@ -216,6 +216,10 @@ export class Endpoints implements EndpointHost {
     this.#routes.onAnswer(endpoint, message);
   }
 
+  onReady(endpoint: Endpoint): void {
+    this.#routes.onReady(endpoint);
+  }
+
   onError(endpoint: Endpoint, error: ProtocolError): void {
     this.#cause = { why: error.message };
     this.#refusals.onRefusal(endpoint, error.code, error);

@@ -36,6 +36,8 @@ export interface EndpointHost {
   onMessage(endpoint: Endpoint, message: Event | Request): void;
   /** An answer to a COMMAND; or to none, for an id is the device's word. */
   onAnswer(endpoint: Endpoint, message: Ack | Result): void;
+  /** It can be sent COMMANDs from now on. */
+  onReady(endpoint: Endpoint): void;
   /** The device broke the protocol; `onEnd` follows. */
   onError(endpoint: Endpoint, error: ProtocolError): void;
   /** The link is over: no message will come, none can be sent. Called once per endpoint. */

@@ -6,8 +6,8 @@
  */
 import type { ProtocolError } from '../../base/errors.ts';
 import { bump } from '../../base/metrics.ts';
-import type { Aside, CommandMessage, Event, MessageType, Request } from '../../wire/message.ts';
-import type { Protocol } from '../../wire/protocol.ts';
+import type { CommandMessage, Event, MessageType, Request } from '../../wire/message.ts';
+import type { CommandReadiness, Protocol } from '../../wire/protocol.ts';
 import type { EndpointHost } from './host.ts';
 import { LinkState } from './linkState.ts';
 
@@ -54,7 +54,7 @@ export abstract class LinkVoice extends LinkState {
   }
 
   /** What its protocol has to say of its own accord. */
-  sayAside({ answer }: Aside): void {
+  sayAside(answer: Buffer | undefined): void {
     this.send('aside', answer);
   }
 
@@ -87,7 +87,7 @@ export abstract class LinkVoice extends LinkState {
   }
 
   /** It can be sent a COMMAND now. */
-  get takesCommands(): boolean {
+  get takesCommands(): CommandReadiness {
     return this.protocol.takesCommands;
   }
 

@@ -25,6 +25,8 @@ export interface Routes {
   isSlow(): boolean;
   onMessage(endpoint: Endpoint, message: Event | Request): void;
   onAnswer(endpoint: Endpoint, message: Ack | Result): void;
+  /** It can be sent COMMANDs from now on. */
+  onReady(endpoint: Endpoint): void;
   /** The link is over: nothing can be sent to it any more. */
   onEnd(endpoint: Endpoint): void;
 }

@@ -25,7 +25,7 @@ export type CommandLink = Pick<
   Endpoint,
   'id' | 'state' | 'outboxBytes' | 'commandBytesMax' | 'commandBytesNow' | 'command'
 > &
-  Partial<Pick<Endpoint, 'tap'>>;
+  Partial<Pick<Endpoint, 'tap' | 'deviceId' | 'takesCommands'>>;
 
 export interface DeviceCommandsOptions {
   readonly registry: Pick<Registry<CommandLink>, 'find'>;
@@ -85,9 +85,12 @@ export class DeviceCommands {
     }
     const unsent = this.#send(endpoint, command);
     // It was sent, or never will be: the next one may be.
-    if (after !== undefined && unsent !== 'busy') this.#last.set(endpoint, key);
+    const isLater = unsent === 'busy' || unsent === 'unready';
+    if (after !== undefined && !isLater) this.#last.set(endpoint, key);
     if (unsent === undefined) return;
-    trace('Commands!TakeCommand', { key, connection, as: unsent });
+    // tla: to the registrar it is as one that has no room, but for when it is tried again.
+    const as = unsent === 'unready' ? 'busy' : unsent;
+    trace('Commands!TakeCommand', { key, connection, as });
     this.#say(endpoint, 'not sent', { reason: unsent, facts: { key } });
     notify(['unsent', key, device, unsent, connection, due]);
   }
@@ -104,6 +107,9 @@ export class DeviceCommands {
       if (known.isTaken) notify(['taken', key]);
       return undefined;
     }
+    const { takesCommands = 'ready' } = endpoint;
+    // All of them wait until it says so.
+    if (takesCommands === 'unready') return 'unready';
     // The one before it found no room, or was lost with a stream: it is sent again, and this too.
     if (after && after !== this.#last.get(endpoint)) return 'busy';
     // `due` is a time of day: delays in the stream or in a stopped process are counted.
@@ -112,6 +118,7 @@ export class DeviceCommands {
     const { length } = payload;
     if (length > endpoint.commandBytesMax(topic)) return 'too-long';
     if (endpoint.outboxBytes >= limits.outboxSoftBytes) return 'busy';
+    if (takesCommands === 'busy') return 'busy';
     if (length > endpoint.commandBytesNow(topic)) return 'busy';
     const id = this.#open(endpoint, key);
     const key16 = Buffer.from(key, 'hex');
@@ -214,6 +221,11 @@ export class DeviceCommands {
       this.#say(endpoint, 'stray', { id });
       counters.strayAcks += 1;
     }
+  }
+
+  /** It takes COMMANDs now: those that are kept for it need not wait any longer. */
+  onReady({ id, deviceId = '' }: CommandLink): void {
+    this.#options.notify(['ready', deviceId, id]);
   }
 
   /** For who looks at this link. */

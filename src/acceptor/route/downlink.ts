@@ -7,7 +7,7 @@ import { STATUS } from '../../base/errors.ts';
 import { bump, type Counters, type ReplyFate } from '../../base/metrics.ts';
 import type { AmqpMessage } from '../../broker/amqp.ts';
 import { BROKEN } from '../../broker/content.ts';
-import { ID_MAX } from '../../wire/message.ts';
+import { NUMBER_MAX } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { Requests } from './requests.ts';
@@ -26,7 +26,7 @@ export function parseMessageId(text: unknown): { connectionId: string; id: numbe
   const digits = text.slice(UUID_CHARS + 1);
   const id = Number(digits);
   // Only what we wrote ourselves: '1e3', ' 1' and '0x1' are numbers too.
-  if (!(id >= 1 && id <= ID_MAX) || String(id) !== digits || digits.includes('.')) {
+  if (!(id >= 1 && id <= NUMBER_MAX) || String(id) !== digits || digits.includes('.')) {
     return undefined;
   }
   return { connectionId: text.slice(0, UUID_CHARS), id };

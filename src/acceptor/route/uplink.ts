@@ -47,6 +47,7 @@ type Headers = {
   receivedAt: number;
   seq: number | undefined;
   at: number | undefined;
+  retain: true | undefined;
   deadline: number | undefined;
   resent: true | undefined;
   traceparent: string | undefined;
@@ -66,6 +67,7 @@ const headers: Headers = {
   receivedAt: 0,
   seq: undefined,
   at: undefined,
+  retain: undefined,
   deadline: undefined,
   resent: undefined,
   traceparent: undefined,
@@ -82,6 +84,7 @@ function properties(uplinked: Uplinked, isResend: boolean): PublishOptions {
   headers.receivedAt = receivedAt;
   headers.seq = message.meta.seq;
   headers.at = message.meta.at;
+  headers.retain = message.meta.retain;
   headers.deadline = undefined;
   headers.resent = isResend || undefined;
   headers.traceparent = uplinked.context?.traceparent;

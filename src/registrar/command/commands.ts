@@ -203,7 +203,10 @@ export class Commands implements TransactionPart {
   /** `acceptor`: who says so. */
   onAnswer(message: FromLink, acceptor = ''): void {
     const [what, key] = message;
-    if (what === 'unsent') {
+    if (what === 'ready') {
+      const [, device, connection] = message;
+      if (this.#links.get(device)?.connection === connection) this.#durable.queues.linked(device);
+    } else if (what === 'unsent') {
       const [, , device, why, connection, due, command] = message;
       const link = this.#links.get(device);
       // What went to an earlier link has been settled by that one's end.

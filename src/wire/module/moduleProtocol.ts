@@ -10,17 +10,25 @@
  */
 import { ProtocolError, STATUS } from '../../base/errors.ts';
 import { type CommandMessage, type Event, ID_MAX, type Request } from '../message.ts';
-import type { FromDevice, Protocol, ProtocolLimits, ProtocolState, Received } from '../protocol.ts';
+import type {
+  CommandReadiness,
+  FromDevice,
+  Protocol,
+  ProtocolLimits,
+  ProtocolState,
+  Received,
+} from '../protocol.ts';
 import { room } from '../room.ts';
 import { Unread } from '../unread.ts';
 import { faultOf, hushPromise, NonsenseError } from './fault.ts';
 import { OpenCommands } from './openCommands.ts';
 import { PendingAnswers } from './pendingAnswers.ts';
-import { bytesOf, isNothing, type Taken, takeSaid } from './said.ts';
-import type { DeviceLink, DeviceProtocol, Session } from './types.ts';
+import { bytesOf, isNothing, payloadBytesOf, type SaidMessage, takeSaid } from './said.ts';
+import { lengthOf, linkOf } from './shape.ts';
+import type { Admitted, DeviceLink, DeviceProtocol } from './types.ts';
 
 const EMPTY = Buffer.alloc(0);
-const NONE: readonly Taken[] = [];
+const NONE: readonly SaidMessage[] = [];
 /** Of its written form. Changed fields make another one. */
 export const MODULE_FORM = 'module/1';
 /** Of what a module saves of a link, as JSON. */
@@ -52,11 +60,11 @@ export class ModuleProtocol extends Unread implements Protocol {
   #failure: ProtocolError | undefined;
   /** Empty: it is greeting. */
   #deviceId = '';
-  #session: Session | undefined;
+  #admitted: Admitted | undefined;
   /** What the last frame said besides the message that is handled now. */
-  #waiting: readonly Taken[] = NONE;
+  #waiting: readonly SaidMessage[] = NONE;
   #waitingBytes = 0;
-  #current: Taken | undefined;
+  #current: SaidMessage | undefined;
   /** Answers that are not due yet; undefined: there was none so far. */
   #pending: PendingAnswers | undefined;
   #commands: OpenCommands | undefined;
@@ -82,20 +90,20 @@ export class ModuleProtocol extends Unread implements Protocol {
     let [taken] = this.#waiting;
     if (taken === undefined) {
       const frame = this.#nextFrame();
-      if (frame === undefined) return this.settle();
+      if (frame === undefined) return this.incomplete();
       this.bytes = frame.length;
       this.#waiting = this.#read(frame);
-      taken = this.#waiting[0] as Taken;
+      taken = this.#waiting[0] as SaidMessage;
     } else this.bytes = 0;
     this.#waiting = this.#waiting.length > 1 ? this.#waiting.slice(1) : NONE;
-    this.#waitingBytes = this.#waiting.reduce((sum, one) => sum + bytesIn(one), 0);
+    this.#waitingBytes = this.#waiting.reduce((sum, one) => sum + payloadBytesOf(one), 0);
     this.elements = 1;
     this.#current = this.#numbered(taken);
     return this.#current.message;
   }
 
   /** One that is published gets the link's next number. */
-  #numbered(taken: Taken): Taken {
+  #numbered(taken: SaidMessage): SaidMessage {
     const { message } = taken;
     if (message.type !== 'event' && message.type !== 'request') return taken;
     if (this.#lastId === ID_MAX)
@@ -108,7 +116,7 @@ export class ModuleProtocol extends Unread implements Protocol {
   #nextFrame(): Buffer | undefined {
     const available = this.pendingBytes;
     if (available === 0) return undefined;
-    const length = this.#guard('frame', (link) => lengthOf(link.frame(this.view)));
+    const length = this.#guard('frame', (link) => lengthOf(link.frame(this.#view)));
     const limit = this.#deviceId === '' ? this.#helloBytesMax : this.#frameBytesMax;
     if ((length ?? available) > limit) {
       const what = length === undefined ? 'no end of a frame' : `a frame of ${length} bytes`;
@@ -117,11 +125,18 @@ export class ModuleProtocol extends Unread implements Protocol {
     }
     if (length === undefined || length > available) return undefined;
     const frame = room(length);
-    this.take(0, length).copy(frame);
+    this.unread.copy(frame, 0, this.start, this.start + length);
+    this.start += length;
+    // An idle link holds no bytes.
+    if (this.start === this.end) super.drop();
     return frame;
   }
 
-  #read(frame: Buffer): readonly Taken[] {
+  get #view(): Buffer {
+    return this.unread.subarray(this.start, this.end);
+  }
+
+  #read(frame: Buffer): readonly SaidMessage[] {
     const { keepalive, keepaliveSeconds } = this.#module.protocol.capabilities;
     const sizes = {
       bytesMax: this.#frameBytesMax,
@@ -168,12 +183,12 @@ export class ModuleProtocol extends Unread implements Protocol {
     if (deviceId !== this.#deviceId) {
       throw new ProtocolError('unexpected', 'a second login, of another device');
     }
-    const session = this.#session;
-    const answer = session && this.#write('welcome', (link) => link.welcome?.(session));
+    const admitted = this.#admitted;
+    const answer = admitted && this.#write('welcome', (link) => link.welcome?.(admitted));
     return { type: 'aside', what: 'login again', answer };
   }
 
-  #await(id: number, { answer, reply }: Pick<Taken, 'answer' | 'reply'>): void {
+  #await(id: number, { answer, reply }: Pick<SaidMessage, 'answer' | 'reply'>): void {
     const pending = answer ?? reply;
     if (pending === undefined) return;
     this.#pending ??= new PendingAnswers(this.#pendingMax);
@@ -246,9 +261,9 @@ export class ModuleProtocol extends Unread implements Protocol {
   // To the device.
 
   welcome(connection: string, keepaliveMs: number, time: number): Buffer | undefined {
-    const session = { connection, deviceId: this.#deviceId, keepaliveMs, time };
-    this.#session = session;
-    return this.#write('welcome', (link) => link.welcome?.(session));
+    const admitted = { connection, deviceId: this.#deviceId, keepaliveMs, time };
+    this.#admitted = admitted;
+    return this.#write('welcome', (link) => link.welcome?.(admitted));
   }
 
   acknowledge(id: number): Buffer | undefined {
@@ -293,8 +308,8 @@ export class ModuleProtocol extends Unread implements Protocol {
     return this.#write('goodbye', (link) => link.goodbye?.(reason, retryAfter));
   }
 
-  get takesCommands(): boolean {
-    return true;
+  get takesCommands(): CommandReadiness {
+    return 'ready';
   }
 
   describe(_frame: Buffer): undefined {}
@@ -321,7 +336,7 @@ export class ModuleProtocol extends Unread implements Protocol {
   /** In a form that nobody knows, where its module does not say what is needed. */
   state(): ProtocolState {
     const saved = this.#saved();
-    const { connection = '', keepaliveMs = 0, time = 0 } = this.#session ?? {};
+    const { connection = '', keepaliveMs = 0, time = 0 } = this.#admitted ?? {};
     const remembered = {
       ...{ name: this.#module.protocol.name, saved: saved ?? '' },
       ...{ deviceId: this.#deviceId, connection, keepaliveMs, time },
@@ -365,28 +380,10 @@ export class ModuleProtocol extends Unread implements Protocol {
     }
     made.#deviceId = String(deviceId);
     const times = { keepaliveMs: Number(keepaliveMs), time: Number(time) };
-    made.#session = { connection: String(connection), deviceId: made.#deviceId, ...times };
+    made.#admitted = { connection: String(connection), deviceId: made.#deviceId, ...times };
     made.#lastId = Number(lastId);
     made.#lastNumber = Number(lastNumber);
     if (unread.length > 0) made.push(unread);
     return made;
   }
-}
-
-function linkOf(link: unknown): DeviceLink {
-  hushPromise(link);
-  const { frame, read } = (link ?? {}) as Partial<DeviceLink>;
-  if (typeof frame === 'function' && typeof read === 'function') return link as DeviceLink;
-  throw new NonsenseError('gave a link without frame and read');
-}
-
-function lengthOf(length: unknown): number | undefined {
-  if (length === undefined) return undefined;
-  hushPromise(length);
-  if (Number.isSafeInteger(length) && Number(length) >= 1) return Number(length);
-  throw new NonsenseError('gave a length that is no whole number above 0');
-}
-
-function bytesIn({ message }: Taken): number {
-  return 'payload' in message ? message.payload.length : 0;
 }

@@ -8,7 +8,7 @@ import { ProtocolError, STATUS } from '../../base/errors.ts';
 import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../../base/names.ts';
 import type { Meta } from '../message.ts';
 import type { Received } from '../protocol.ts';
-import { kept } from '../room.ts';
+import { room } from '../room.ts';
 import { hushPromise, NonsenseError } from './fault.ts';
 import type { DeviceRequest } from './types.ts';
 
@@ -25,7 +25,7 @@ const NO_META: Meta = Object.freeze({});
 type Reply = DeviceRequest['reply'];
 
 /** A message, and how its device is answered. */
-export interface Taken {
+export interface SaidMessage {
   readonly message: Received;
   /** EVENT: its acknowledgement. */
   readonly answer?: Buffer;
@@ -34,7 +34,7 @@ export interface Taken {
 }
 
 /** Nothing that a frame said: it is still a sign of life, and counts as a message. */
-const NOTHING: Taken = Object.freeze({
+const NOTHING: SaidMessage = Object.freeze({
   message: Object.freeze({ type: 'aside', what: 'nothing', answer: undefined }),
 });
 
@@ -47,7 +47,7 @@ interface Sizes {
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Throws NonsenseError, ProtocolError (a name that cannot be one), or what a getter throws. */
-export function takeSaid(said: unknown, sizes: Sizes): readonly Taken[] {
+export function takeSaid(said: unknown, sizes: Sizes): readonly SaidMessage[] {
   if (said === undefined || said === null) return [NOTHING];
   if (!Array.isArray(said)) return [takeOne(said, sizes)];
   const { length } = said;
@@ -55,18 +55,22 @@ export function takeSaid(said: unknown, sizes: Sizes): readonly Taken[] {
   if (length > SAID_MAX) {
     throw new NonsenseError(`gave ${length} messages of one frame; at most ${SAID_MAX} are taken`);
   }
-  const taken: Taken[] = [];
+  const taken: SaidMessage[] = [];
   let bytes = 0;
   for (let at = 0; at < length; at += 1) {
     const one = takeOne(said[at], sizes);
-    bytes += 'payload' in one.message ? one.message.payload.length : 0;
+    bytes += payloadBytesOf(one);
     if (bytes > sizes.bytesMax) throw tooLong(bytes, sizes.bytesMax);
     taken.push(one);
   }
   return taken;
 }
 
-function takeOne(said: unknown, sizes: Sizes): Taken {
+export function payloadBytesOf({ message }: SaidMessage): number {
+  return 'payload' in message ? message.payload.length : 0;
+}
+
+function takeOne(said: unknown, sizes: Sizes): SaidMessage {
   hushPromise(said);
   if (typeof said !== 'object' || said === null) {
     throw new NonsenseError(`gave ${kindOf(said)} where a message is expected`);
@@ -109,7 +113,7 @@ function hello({ deviceId, token, keepaliveSeconds }: Fields, { keepalive }: Siz
   return { type: 'hello', deviceId, ...asked, frameBytesMax: undefined };
 }
 
-function event(fields: Fields, bytesMax: number): Taken {
+function event(fields: Fields, bytesMax: number): SaidMessage {
   const message = { type: 'event', id: 0, ...reported(fields, bytesMax) } as const;
   const { ack } = fields;
   return isNothing(ack) ? { message } : { message, answer: bytesOf(ack, bytesMax) };
@@ -120,7 +124,7 @@ function alive({ answer }: Fields, bytesMax: number): Received {
   return { type: 'aside', what: 'alive', answer: bytes };
 }
 
-function request(fields: Fields, bytesMax: number): Taken {
+function request(fields: Fields, bytesMax: number): SaidMessage {
   const { reply } = fields;
   if (typeof reply !== 'function') throw new NonsenseError('gave a request without a reply');
   const message = { type: 'request', id: 0, ...reported(fields, bytesMax) } as const;
@@ -181,12 +185,14 @@ function contentOf(payload: unknown, bytesMax: number): Buffer {
   return bytesOf(text, bytesMax);
 }
 
-/** In memory that nobody else writes to, unless they are a view of the frame's own copy. */
+/** In memory of their own, which about nobody else holds. */
 export function bytesOf(value: unknown, bytesMax: number): Buffer {
   if (typeof value === 'string') {
     const bytes = Buffer.byteLength(value);
     if (bytes > bytesMax) throw tooLong(bytes, bytesMax);
-    return kept(Buffer.from(value));
+    const text = room(bytes);
+    text.write(value);
+    return text;
   }
   if (!(value instanceof Uint8Array)) {
     hushPromise(value);
@@ -194,7 +200,7 @@ export function bytesOf(value: unknown, bytesMax: number): Buffer {
   }
   const { length } = value;
   if (length > bytesMax) throw tooLong(length, bytesMax);
-  const copy = Buffer.allocUnsafeSlow(length);
+  const copy = room(length);
   copy.set(value);
   return copy;
 }

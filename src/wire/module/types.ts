@@ -5,6 +5,8 @@
  * Bound: types only. All sizes, numbers and orders are checked by Owsla, whatever a module does.
  */
 
+/// <reference types="node" preserve="true" />
+
 /** Bytes to write. Text is taken as UTF-8. */
 export type Bytes = Uint8Array | string;
 
@@ -100,7 +102,7 @@ export interface DeviceLink {
   /** What one whole frame says: nothing, one thing, or some. Throw if it is none. It is yours. */
   read(frame: Buffer): Said | readonly Said[] | undefined;
   /** The device is who it says: what it is answered. */
-  welcome?(session: Session): Bytes | undefined;
+  welcome?(admitted: Admitted): Bytes | undefined;
   /** As it is sent to the device; undefined: it has no such command. */
   command?(command: Command): Bytes | undefined;
   /** To learn whether the device is there. */
@@ -114,7 +116,7 @@ export interface DeviceLink {
   save?(): unknown;
 }
 
-export interface Session {
+export interface Admitted {
   /** UUID, as text. */
   readonly connection: string;
   readonly deviceId: string;
@@ -234,3 +236,7 @@ export interface CheckOptions {
 
 /** Checks the module at this path, in a thread of its own that is ended if it does not return. */
 export type CheckProtocol = (path: string, options?: CheckOptions) => Promise<ProtocolReport>;
+
+/** Of `owsla/protocol`, for authors: what the package gives them. */
+export declare const checkProtocol: CheckProtocol;
+export declare const framing: Framing;

@@ -26,6 +26,7 @@ export class FakeRoutes implements Routes {
 
   readonly handed: Handed[] = [];
   readonly answers: (Ack | Result)[] = [];
+  readonly ready: Endpoint[] = [];
   readonly ended: Endpoint[] = [];
   /** Messages with an id that were handed on and not yet released, the oldest first. */
   readonly held: Handed[] = [];
@@ -41,6 +42,10 @@ export class FakeRoutes implements Routes {
     if (message.id === 0) return;
     endpoint.hold();
     this.held.push({ endpoint, message });
+  }
+
+  onReady(endpoint: Endpoint): void {
+    this.ready.push(endpoint);
   }
 
   onAnswer(_endpoint: Endpoint, message: Ack | Result): void {

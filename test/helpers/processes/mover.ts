@@ -70,6 +70,7 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
         }, ANSWER_MS);
       },
       onAnswer: () => {},
+      onReady: () => {},
       onEnd: () => {},
     },
   });

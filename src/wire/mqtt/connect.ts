@@ -1,0 +1,119 @@
+/**
+ * Connect: a CONNECT as a greeting, and what a link has to remember of it; and the CONNACK.
+ * From: mqttProtocol.ts, with a packet that was checked.  To: the same.
+ * Bound: pure. What Owsla does not do is refused here, each with its reason code; its own answer
+ * names what it does.
+ */
+import type { IConnackPacket, IConnectPacket } from 'mqtt-packet';
+import { DEVICE_ID, DEVICE_ID_RULE } from '../../base/names.ts';
+import type { Will } from '../message.ts';
+import type { Greeting, ProtocolLimits } from '../protocol.ts';
+import type { Level } from './check.ts';
+import { MqttError, protocolError, REASON } from './reasons.ts';
+import { dotted, REPLY_PREFIX } from './topics.ts';
+
+/** Names that a device may have for its topics, at once. */
+export const TOPIC_ALIASES_MAX = 16;
+const PACKET_BYTES_MAX = 0xffff_ffff;
+const RECEIVE_MAX = 0xffff;
+const MS_PER_SECOND = 1_000;
+
+/** What a link remembers of its CONNECT. */
+export interface Connected {
+  readonly level: Level;
+  /** Seconds, as asked for. */
+  readonly keepalive: number;
+  /** Longest packet that the device takes, in bytes. */
+  readonly packetBytesMax: number;
+  /** PUBLISHes of QoS 1 that it takes without a PUBACK. */
+  readonly receiveMax: number;
+  /** It asks where answers may go. */
+  readonly wantsInfo: boolean;
+}
+
+export function connectedBy(packet: IConnectPacket): Connected {
+  const { protocolVersion, keepalive = 0, properties } = packet;
+  return {
+    level: protocolVersion === 5 ? 5 : 4,
+    keepalive,
+    packetBytesMax: properties?.maximumPacketSize ?? PACKET_BYTES_MAX,
+    receiveMax: properties?.receiveMaximum ?? RECEIVE_MAX,
+    wantsInfo: properties?.requestResponseInformation === true,
+  };
+}
+
+/** Throws MqttError for what Owsla does not do. */
+export function greetingOf(packet: IConnectPacket, limits: ProtocolLimits): Greeting {
+  const { clientId, password, keepalive = 0, properties, protocolVersion } = packet;
+  if (properties?.authenticationMethod !== undefined) {
+    throw new MqttError('auth-failed', REASON.authMethod, 'no authentication by AUTH');
+  }
+  if (!DEVICE_ID.test(clientId)) {
+    throw new MqttError('bad-device-id', REASON.clientId, DEVICE_ID_RULE);
+  }
+  const isFixed = protocolVersion !== 5;
+  if (isFixed && keepalive * MS_PER_SECOND > limits.keepaliveMaxMs) {
+    const what = `a keepalive of ${keepalive} s; the limit is ${limits.keepaliveMaxMs} ms`;
+    throw protocolError(what);
+  }
+  const will = willOf(packet);
+  return {
+    type: 'hello',
+    deviceId: clientId,
+    token: password?.toString(),
+    keepalive,
+    frameBytesMax: properties?.maximumPacketSize,
+    ...(isFixed ? { isKeepaliveFixed: true } : {}),
+    ...(will === undefined ? {} : { will }),
+  };
+}
+
+/** The will waits as long as it asks to, and not longer than its session would. */
+function willOf({ will, properties, protocolVersion }: IConnectPacket): Will | undefined {
+  if (will === undefined) return undefined;
+  if (will.qos === 2) throw new MqttError('unexpected', REASON.qos, 'a will of QoS 2');
+  const topic = dotted(will.topic);
+  if (topic === undefined) {
+    throw new MqttError(
+      'bad-topic',
+      REASON.topicName,
+      'a will to a topic that Owsla does not take',
+    );
+  }
+  const delay = will.properties?.willDelayInterval ?? 0;
+  const expiry = protocolVersion === 5 ? (properties?.sessionExpiryInterval ?? 0) : 0;
+  const delayMs = Math.min(delay, expiry) * MS_PER_SECOND;
+  return { topic, payload: Buffer.from(will.payload), delayMs };
+}
+
+/** Told to every device of MQTT 5: what it can rely on. */
+export interface Welcomed {
+  readonly connectionId: string;
+  readonly keepaliveMs: number;
+  readonly time: number;
+}
+
+export function connackOf(
+  { level, keepalive, wantsInfo }: Connected,
+  { connectionId, keepaliveMs, time }: Welcomed,
+  { frameBytesMax, inFlightMax }: ProtocolLimits,
+): IConnackPacket {
+  if (level === 4) return { cmd: 'connack', returnCode: 0, sessionPresent: false };
+  const serverKeepAlive = keepaliveMs / MS_PER_SECOND;
+  return {
+    cmd: 'connack',
+    reasonCode: REASON.success,
+    sessionPresent: false,
+    properties: {
+      receiveMaximum: Math.min(inFlightMax, RECEIVE_MAX),
+      maximumQoS: 1,
+      maximumPacketSize: frameBytesMax,
+      topicAliasMaximum: TOPIC_ALIASES_MAX,
+      subscriptionIdentifiersAvailable: false,
+      sharedSubscriptionAvailable: false,
+      ...(serverKeepAlive === keepalive ? {} : { serverKeepAlive }),
+      ...(wantsInfo ? { responseInformation: REPLY_PREFIX } : {}),
+      userProperties: { connection: connectionId, time: String(time) },
+    },
+  };
+}

@@ -1,0 +1,48 @@
+/**
+ * Parser: mqtt-packet, fed with whole packets that were checked.
+ * From: mqttProtocol.ts.  To: the same: a packet's fields.
+ * Bound: one parser for each version in a process, and one more for each CONNECT while it is read,
+ * as that one remembers it: an idle link has none.
+ */
+import mqtt, { type IConnectPacket, type Packet, type Parser } from 'mqtt-packet';
+import type { Level } from './check.ts';
+import { malformed } from './reasons.ts';
+
+class WholePackets {
+  readonly #parser: Parser;
+  #packet: Packet | undefined;
+  #hasFailed = false;
+
+  constructor(level: Level) {
+    this.#parser = mqtt.parser({ protocolVersion: level });
+    this.#parser.on('packet', (packet) => {
+      this.#packet = packet;
+    });
+    this.#parser.on('error', () => {
+      this.#hasFailed = true;
+    });
+  }
+
+  /** Buffers of it are views into `bytes`. Throws MqttError for what it does not read as one. */
+  read(bytes: Buffer): Packet {
+    this.#hasFailed = false;
+    const rest = this.#parser.parse(bytes);
+    const packet = this.#packet;
+    this.#packet = undefined;
+    if (packet === undefined || this.#hasFailed || rest !== 0) throw malformed('no packet of MQTT');
+    return packet;
+  }
+}
+
+const PARSERS = { 4: new WholePackets(4), 5: new WholePackets(5) } as const;
+
+/** The packet, of a link that speaks `level`. */
+export function parsePacket(level: Level, bytes: Buffer): Packet {
+  return PARSERS[level].read(bytes);
+}
+
+export function parseConnect(bytes: Buffer): IConnectPacket {
+  const packet = new WholePackets(4).read(bytes);
+  if (packet.cmd !== 'connect') throw malformed('no CONNECT');
+  return packet;
+}

@@ -116,7 +116,7 @@ const LAYERS: readonly Layer[] = [
     holds: 'src/wire/module/loadModule.ts',
     values: [...BASE, 'src/wire/', 'node:url'],
   },
-  { holds: 'src/wire/module/types.ts', values: [] },
+  { holds: 'src/wire/module/moduleTypes.ts', values: [] },
   { holds: 'src/wire/', values: [...BASE, 'src/base/traceContext.ts', 'msgpackr'] },
   { holds: AMQP, values: ['amqplib'], types: ['src/broker/content.ts'] },
   {
@@ -284,6 +284,7 @@ const LAYERS: readonly Layer[] = [
       'yaml',
       'node:',
     ],
+    types: ['src/wire/module/moduleTypes.ts'],
   },
   {
     holds: 'loadgen/',

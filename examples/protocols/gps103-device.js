@@ -21,10 +21,10 @@ const two = (number) => String(number).padStart(2, '0');
 /** What it says of its place, with a keyword that tells why. */
 function report(keyword) {
   const now = new Date();
-  const date = `${two(now.getUTCFullYear() % 100)}${two(now.getUTCMonth() + 1)}${two(now.getUTCDate())}`;
-  const [hour, minute, second] = [now.getUTCHours(), now.getUTCMinutes(), now.getUTCSeconds()];
-  const local = `${date}${two(hour)}${two(minute)}`;
-  const utc = `${two(hour)}${two(minute)}${two(second)}.000`;
+  const date = [now.getUTCFullYear() % 100, now.getUTCMonth() + 1, now.getUTCDate()];
+  const time = [now.getUTCHours(), now.getUTCMinutes(), now.getUTCSeconds()];
+  const local = [...date, ...time.slice(0, 2)].map(two).join('');
+  const utc = `${time.map(two).join('')}.000`;
   say(`imei:${imei},${keyword},${local},,F,${utc},A,4545.8400,N,00450.1400,E,0.00,;`);
 }
 

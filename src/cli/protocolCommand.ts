@@ -11,7 +11,7 @@ import { EXIT, StartError } from '../base/errors.ts';
 import { parseDuration, parseWhole } from '../base/units.ts';
 import { checkModule } from '../kit/kit.ts';
 import { samplesIn } from '../kit/samples.ts';
-import type { CheckOptions, Finding, Sample } from '../wire/module/types.ts';
+import type { CheckOptions, Finding, Sample } from '../wire/module/moduleTypes.ts';
 import { type Arguments, type NodeCommandOptions, withJson, word } from './commandParts.ts';
 
 /** It does not hold all of it. */
@@ -47,7 +47,6 @@ function checkCommand({ print, exitWith }: Options) {
         .epilog('Exit code: 0 it holds all of it; 2 it does not; 64 or 78 it was not tried.'),
     handler: async (given: Arguments) => {
       process.title = 'owsla protocol check';
-      process.stdout.on('error', () => process.exit(EXIT.ok));
       const path = resolve(String(given.module));
       if (!existsSync(path)) throw new StartError(EXIT.config, `there is no ${path}`);
       const tell = given.json === true ? JSON.stringify : lineOf;

@@ -4,11 +4,11 @@
  * Bound: `rounds` of noise; each check ends at the first thing that is wrong.
  */
 import { type ModuleOfLinks, ModuleProtocol } from '../wire/module/moduleProtocol.ts';
-import type { Finding } from '../wire/module/types.ts';
+import type { Finding } from '../wire/module/moduleTypes.ts';
 import type { ProtocolLimits, ProtocolState } from '../wire/protocol.ts';
 import type { Chance } from './chance.ts';
 import type { KnownSample } from './samples.ts';
-import { explain, isModulesFault, type Story, Telling, tell } from './story.ts';
+import { explain, isModulesFault, type Story, Telling, tellStory } from './story.ts';
 
 export interface Bench {
   readonly module: ModuleOfLinks;
@@ -18,12 +18,12 @@ export interface Bench {
   readonly rounds: number;
 }
 
-export type Outcome = Pick<Finding, 'state' | 'what'>;
-export type Check = (bench: Bench) => Outcome | readonly Outcome[];
+export type CheckOutcome = Pick<Finding, 'state' | 'what'>;
+export type Check = (bench: Bench) => CheckOutcome | readonly CheckOutcome[];
 
-export const ok = (what: string): Outcome => ({ state: 'ok', what });
-export const note = (what: string): Outcome => ({ state: 'note', what });
-export const failed = (what: string): Outcome => ({ state: 'failed', what });
+export const ok = (what: string): CheckOutcome => ({ state: 'ok', what });
+export const note = (what: string): CheckOutcome => ({ state: 'note', what });
+export const failed = (what: string): CheckOutcome => ({ state: 'failed', what });
 
 const SHOWN_BYTES = 64;
 
@@ -38,12 +38,12 @@ export const readsSamples: Check = ({ module, samples, limits }) => {
     return failed('there are no samples: export a list `samples`, or give --samples FOLDER');
   }
   const outcomes = samples.map((sample) => {
-    const story = tell(module, limits, [sample.bytes], sample.commands);
+    const story = tellStory(module, limits, [sample.bytes], sample.commands);
     return sampleFault(module, sample, story) ?? ok(`“${sample.name}”: ${countsOf(story)}`);
   });
   if (outcomes.some(({ state }) => state === 'failed')) return outcomes;
   const seen = samples.flatMap(
-    ({ bytes, commands }) => tell(module, limits, [bytes], commands).types,
+    ({ bytes, commands }) => tellStory(module, limits, [bytes], commands).types,
   );
   return [...outcomes, ...unseen(module, new Set(seen))];
 };
@@ -52,7 +52,7 @@ function sampleFault(
   { protocol: { capabilities } }: ModuleOfLinks,
   { name }: KnownSample,
   { types, error, rest, bare, unsent }: Story,
-): Outcome | undefined {
+): CheckOutcome | undefined {
   const say = (what: string) => failed(`“${name}” ${what}`);
   if (error) return say(`ends after ${types.length} messages: ${explain(error)}`);
   if (rest > 0) return say(`ends with ${rest} bytes that are no whole frame`);
@@ -81,7 +81,7 @@ function countsOf({ types }: Story): string {
 }
 
 /** What the module says that it can, and no sample shows. */
-function unseen({ protocol }: ModuleOfLinks, seen: ReadonlySet<string>): Outcome[] {
+function unseen({ protocol }: ModuleOfLinks, seen: ReadonlySet<string>): CheckOutcome[] {
   const { events, requests, commands } = protocol.capabilities;
   const claims: readonly (readonly [boolean, string, string])[] = [
     [events, 'event', 'an event'],
@@ -97,9 +97,9 @@ function unseen({ protocol }: ModuleOfLinks, seen: ReadonlySet<string>): Outcome
 /** However TCP cuts a stream, it means the same. */
 export const readsAnyCut: Check = ({ module, samples, limits, chance }) => {
   for (const { name, bytes, commands } of samples) {
-    const whole = tell(module, limits, [bytes], commands);
+    const whole = tellStory(module, limits, [bytes], commands);
     for (const chunks of cutsOf(bytes, chance)) {
-      const fault = difference(whole, tell(module, limits, chunks, commands));
+      const fault = difference(whole, tellStory(module, limits, chunks, commands));
       if (fault !== undefined) {
         const sizes = chunks.map(({ length }) => length);
         const [first = 0] = sizes;
@@ -141,11 +141,11 @@ export const bearsNoise: Check = (bench) => {
   for (let round = 0; round < rounds; round += 1) {
     const bytes = noiseOf(bench);
     const commands = chance.pick(samples)?.commands ?? [];
-    const whole = tell(module, limits, [bytes], commands);
+    const whole = tellStory(module, limits, [bytes], commands);
     if (isModulesFault(whole.error)) {
       return failed(`${explain(whole.error)}; the bytes were ${shown(bytes)}`);
     }
-    const fault = difference(whole, tell(module, limits, chance.cut(bytes), commands));
+    const fault = difference(whole, tellStory(module, limits, chance.cut(bytes), commands));
     if (fault !== undefined) {
       return failed(`noise means something else when it is cut: ${fault}; ${shown(bytes)}`);
     }
@@ -198,7 +198,7 @@ export const keepsLinksApart: Check = ({ module, limits, samples }) => {
         [one, first],
         [other, second],
       ] as const) {
-        const alone = tell(module, limits, [sample.bytes], sample.commands);
+        const alone = tellStory(module, limits, [sample.bytes], sample.commands);
         const fault = difference(alone, telling.story);
         if (fault === undefined) continue;
         return failed(`“${sample.name}” means something else beside another link: ${fault}`);
@@ -212,7 +212,7 @@ export const keepsLinksApart: Check = ({ module, limits, samples }) => {
 export const savesLinks: Check = ({ module, limits, samples }) => {
   let states = 0;
   for (const { name, parts, bytes, commands } of samples) {
-    const whole = tell(module, limits, [bytes], commands);
+    const whole = tellStory(module, limits, [bytes], commands);
     for (let at = 1; at < parts.length; at += 1) {
       const before = new Telling(new ModuleProtocol(module, limits), commands);
       for (const part of parts.slice(0, at)) before.hear(part);

@@ -8,7 +8,7 @@
 import { dirname, extname, join, resolve } from 'node:path';
 import { Worker as Thread } from 'node:worker_threads';
 import { LIMIT_SPECS } from '../base/limits.ts';
-import type { CheckOptions, Finding, ProtocolReport, Sample } from '../wire/module/types.ts';
+import type { CheckOptions, Finding, ProtocolReport, Sample } from '../wire/module/moduleTypes.ts';
 import type { ProtocolLimits } from '../wire/protocol.ts';
 import { shown } from './checks.ts';
 import { makeWatchMemory, runningIn } from './watch.ts';

@@ -6,23 +6,23 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { firstLine, loadModule, ModuleError } from '../wire/module/loadModule.ts';
-import type { DeviceProtocol, Finding } from '../wire/module/types.ts';
+import type { DeviceProtocol, Finding } from '../wire/module/moduleTypes.ts';
 import { Chance } from './chance.ts';
 import {
   type Bench,
   bearsNoise,
   boundsFrames,
   type Check,
+  type CheckOutcome,
   failed,
   keepsLinksApart,
-  type Outcome,
   ok,
   readsAnyCut,
   readsSamples,
   savesLinks,
 } from './checks.ts';
 import type { KitOrder } from './kit.ts';
-import { keepsNothing, timeOf, writesAnything } from './moreChecks.ts';
+import { keepsNothing, slowestCall, writesAnything } from './moreChecks.ts';
 import { knownSamples } from './samples.ts';
 import { Watch } from './watch.ts';
 
@@ -40,8 +40,8 @@ const CHECKS: readonly (readonly [string, Check])[] = [
 
 const order = workerData as KitOrder;
 
-function tell(check: string, outcome: Outcome | readonly Outcome[]): boolean {
-  const outcomes = [outcome].flat() as Outcome[];
+function say(check: string, outcome: CheckOutcome | readonly CheckOutcome[]): boolean {
+  const outcomes = [outcome].flat() as CheckOutcome[];
   for (const one of outcomes) {
     const finding: Finding = { check, ...one };
     parentPort?.postMessage(finding);
@@ -52,7 +52,7 @@ function tell(check: string, outcome: Outcome | readonly Outcome[]): boolean {
 async function run(): Promise<void> {
   const { path, bytesMax, memory, seed, rounds } = order;
   const loaded = await loadModule(path, bytesMax);
-  tell('module', ok(described(loaded.protocol)));
+  say('module', ok(described(loaded.protocol)));
   const samples = knownSamples([...loaded.samples, ...order.samples]);
   const watch = new Watch(memory);
   const bench: Bench = {
@@ -60,10 +60,10 @@ async function run(): Promise<void> {
     limits: order.limits,
   };
   for (const [name, check] of CHECKS) {
-    const isGood = tell(name, check(bench));
+    const isGood = say(name, check(bench));
     if (!isGood && name === 'samples') return;
   }
-  tell('time', timeOf(watch.longestMs, watch.longestFn));
+  say('time', slowestCall(watch.longestMs, watch.longestFn));
 }
 
 function described({ name, capabilities }: DeviceProtocol): string {
@@ -79,6 +79,6 @@ function described({ name, capabilities }: DeviceProtocol): string {
 try {
   await run();
 } catch (error) {
-  tell('module', failed(error instanceof ModuleError ? error.message : firstLine(error)));
+  say('module', failed(error instanceof ModuleError ? error.message : firstLine(error)));
 }
 parentPort?.postMessage(undefined);

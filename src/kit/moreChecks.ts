@@ -7,8 +7,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { CLOSE_REASONS } from '../base/errors.ts';
 import { ModuleProtocol } from '../wire/module/moduleProtocol.ts';
-import { type Bench, type Check, failed, note, type Outcome, ok } from './checks.ts';
-import { explain, type Story, Telling, tell } from './story.ts';
+import { type Bench, type Check, type CheckOutcome, failed, note, ok } from './checks.ts';
+import { explain, type Story, Telling, tellStory } from './story.ts';
 
 /** Payloads that nobody has thought of; `bytesMax`: the longest that may be sent. */
 function payloadsOf(bytesMax: number): Buffer[] {
@@ -52,7 +52,7 @@ function loggedIn({ module, limits }: Bench, parts: readonly Buffer[]): Telling 
 }
 
 /** With a device that was let in, and with one of which nothing has come. */
-function goodbyes(bench: Bench): Outcome | undefined {
+function goodbyes(bench: Bench): CheckOutcome | undefined {
   const [sample] = bench.samples;
   for (const reason of CLOSE_REASONS) {
     for (const parts of [[], sample?.parts ?? []]) {
@@ -74,7 +74,7 @@ export const keepsNothing: Check = ({ module, limits, samples }) => {
   const collect = collector();
   const live = (links: number): Story[] => {
     for (let left = links; left > 0; left -= 1) {
-      for (const { bytes, commands } of samples) tell(module, limits, [bytes], commands);
+      for (const { bytes, commands } of samples) tellStory(module, limits, [bytes], commands);
     }
     return [];
   };
@@ -102,7 +102,7 @@ function heldNow(collect: () => void): number {
 const BUSY_MS = 100;
 
 /** How long the slowest call was: it is time in which no other link of its process is served. */
-export function timeOf(longestMs: number, fn: string): Outcome {
+export function slowestCall(longestMs: number, fn: string): CheckOutcome {
   const sentence = `the slowest call, ${fn}, took ${longestMs.toFixed(1)} ms`;
   return longestMs > BUSY_MS ? note(`${sentence}: other links wait for that long`) : ok(sentence);
 }

@@ -6,7 +6,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
-import type { Sample } from '../wire/module/types.ts';
+import type { Sample } from '../wire/module/moduleTypes.ts';
 import type { SampleCommand } from './story.ts';
 
 const SAMPLES_MAX = 200;

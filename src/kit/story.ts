@@ -117,7 +117,7 @@ export class Telling {
   }
 }
 
-export function tell(
+export function tellStory(
   module: ModuleOfLinks,
   limits: ProtocolLimits,
   chunks: readonly Buffer[],

@@ -4,7 +4,7 @@
  * Bound: INPUT_BYTES of what the function was given.
  */
 import type { ModuleOfLinks } from '../wire/module/moduleProtocol.ts';
-import type { DeviceLink, DeviceProtocol } from '../wire/module/types.ts';
+import type { DeviceLink, DeviceProtocol } from '../wire/module/moduleTypes.ts';
 
 const INPUT_BYTES = 64;
 /** Calls so far; which one runs, from 1 on; bytes that it was given. */

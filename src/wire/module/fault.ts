@@ -20,18 +20,29 @@ export class ModuleFault extends ProtocolError {
   readonly isNonsense: boolean;
 
   constructor(fn: string, thrown: unknown) {
-    const isNonsense = thrown instanceof NonsenseError;
+    const isNonsense = isOne(thrown, NonsenseError);
     const what = isNonsense ? thrown.message : `threw${placeOf(thrown)}`;
     super('bad-frame', `the protocol module’s ${fn} ${what}`);
+    // One may be thrown, too.
+    isHushed(thrown, 2);
     this.fn = fn;
     this.isNonsense = isNonsense;
     this.cause = thrown;
   }
 }
 
+/** Of some proxies not even that can be asked. */
+function isOne<E extends Error>(thrown: unknown, kind: new (...given: never[]) => E): thrown is E {
+  try {
+    return thrown instanceof kind;
+  } catch {
+    return false;
+  }
+}
+
 /** The error of a link whose module threw, or gave nonsense, in that function of its. */
 export function faultOf(fn: string, thrown: unknown): ProtocolError {
-  return thrown instanceof ProtocolError ? thrown : new ModuleFault(fn, thrown);
+  return isOne(thrown, ProtocolError) ? thrown : new ModuleFault(fn, thrown);
 }
 
 /** Whatever was thrown may throw again, when it is looked at. */
@@ -47,9 +58,36 @@ function placeOf(thrown: unknown): string {
   }
 }
 
-/** An async function's promise may be rejected with nobody there to hear: that would end us. */
-export function hushPromise(value: unknown): void {
-  if (typeof value !== 'object' || value === null || !('then' in value)) return;
-  Promise.resolve(value).catch(() => {});
-  throw new NonsenseError('gave a promise: it must answer at once');
+/**
+ * An async function's promise may be rejected with nobody there to hear: that would end us. It is
+ * heard here, and is nonsense; what is in the fields or the items of `value` is, too.
+ */
+export function hushPromise(value: unknown, depth = 0): void {
+  if (isHushed(value, depth)) throw new NonsenseError('gave a promise: it must answer at once');
+}
+
+/** Whatever throws when it is looked at is no promise, and hides none of its neighbours. */
+function isHushed(value: unknown, depth: number): boolean {
+  try {
+    if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return false;
+    if ('then' in value && typeof value.then === 'function') {
+      Promise.resolve(value).catch(() => {});
+      return true;
+    }
+    return depth > 0 && areSomeHushed(value as Readonly<Record<string, unknown>>, depth - 1);
+  } catch {
+    return false;
+  }
+}
+
+function areSomeHushed(values: Readonly<Record<string, unknown>>, depth: number): boolean {
+  let isAny = false;
+  for (const name of Object.keys(values)) {
+    try {
+      if (isHushed(values[name], depth)) isAny = true;
+    } catch {
+      // A getter: it has no value to hear.
+    }
+  }
+  return isAny;
 }

@@ -3,7 +3,7 @@
  * From: a module's createProtocol.  To: its links' `frame`.
  * Bound: pure; none of them remembers anything, so that one serves all links.
  */
-import type { Bytes, Framer, Framing, LengthField } from './types.ts';
+import type { Bytes, Framer, Framing, LengthField } from './moduleTypes.ts';
 
 function delimited(end: Bytes): Framer {
   const mark = Buffer.from(end as Uint8Array);

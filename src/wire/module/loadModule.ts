@@ -8,7 +8,13 @@ import { pathToFileURL } from 'node:url';
 import type { Protocol, ProtocolFactory } from '../protocol.ts';
 import { framing } from './framing.ts';
 import { type ModuleOfLinks, ModuleProtocol } from './moduleProtocol.ts';
-import type { Capabilities, DeviceLink, DeviceProtocol, ProtocolModule, Sample } from './types.ts';
+import type {
+  Capabilities,
+  DeviceLink,
+  DeviceProtocol,
+  ProtocolModule,
+  Sample,
+} from './moduleTypes.ts';
 
 /** Why a module cannot be used. Its text may have the author's own words. */
 export class ModuleError extends Error {

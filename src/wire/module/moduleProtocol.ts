@@ -1,6 +1,6 @@
 /**
  * ModuleProtocol: one link that speaks what an operator's own module understands.
- * From: Endpoint; the module's link (types.ts), whose every answer is checked.  To: the same.
+ * From: Endpoint; the module's link (moduleTypes.ts), whose every answer is checked.  To: the same.
  * Bound: the module's code is trusted, and may be wrong: what throws, or gives nonsense, costs its
  * link and never leaves here. Frames have `frameBytesMax` bytes, the first one `helloBytesMax`; a
  * frame says SAID_MAX things; PENDING answers and COMMANDS_OPEN_MAX commands are remembered. Time
@@ -21,11 +21,11 @@ import type {
 import { room } from '../room.ts';
 import { Unread } from '../unread.ts';
 import { faultOf, hushPromise, NonsenseError } from './fault.ts';
-import { OpenCommands } from './openCommands.ts';
+import type { Admitted, DeviceLink, DeviceProtocol } from './moduleTypes.ts';
+import { NumberedCommands } from './numberedCommands.ts';
 import { PendingAnswers } from './pendingAnswers.ts';
-import { bytesOf, isNothing, payloadBytesOf, type SaidMessage, takeSaid } from './said.ts';
+import { isNothing, ownBytes, payloadBytesOf, type SaidMessage, takeSaid } from './said.ts';
 import { lengthOf, linkOf } from './shape.ts';
-import type { Admitted, DeviceLink, DeviceProtocol } from './types.ts';
 
 const EMPTY = Buffer.alloc(0);
 const NONE: readonly SaidMessage[] = [];
@@ -67,7 +67,7 @@ export class ModuleProtocol extends Unread implements Protocol {
   #current: SaidMessage | undefined;
   /** Answers that are not due yet; undefined: there was none so far. */
   #pending: PendingAnswers | undefined;
-  #commands: OpenCommands | undefined;
+  #commands: NumberedCommands | undefined;
   #lastNumber = 0;
   #lastId = 0;
 
@@ -250,7 +250,7 @@ export class ModuleProtocol extends Unread implements Protocol {
       return this.#guard(fn, (link) => {
         const said = ask(link);
         if (isNothing(said)) return undefined;
-        const bytes = bytesOf(said, this.#frameBytesMax * OUT_FACTOR);
+        const bytes = ownBytes(said, this.#frameBytesMax * OUT_FACTOR);
         return bytes.length === 0 ? undefined : bytes;
       });
     } catch {
@@ -281,7 +281,7 @@ export class ModuleProtocol extends Unread implements Protocol {
   command({ id, topic, payload, key, expiresIn }: CommandMessage): Buffer | undefined {
     const { capabilities, commandNumberMax } = this.#module.protocol;
     if (capabilities.commands === 'none') return undefined;
-    this.#commands ??= new OpenCommands(commandNumberMax);
+    this.#commands ??= new NumberedCommands(commandNumberMax);
     const number = this.#commands.open(id, this.#lastNumber);
     this.#lastNumber = number;
     const ours = { number, topic, payload: Buffer.from(payload), key, expiresInMs: expiresIn };

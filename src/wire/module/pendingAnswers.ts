@@ -4,7 +4,7 @@
  * Bound: as many as messages may be under way; beyond that the oldest is of a message that was
  * dropped, and is let go of.
  */
-import type { DeviceRequest } from './types.ts';
+import type { DeviceRequest } from './moduleTypes.ts';
 
 /** An EVENT's: bytes. A REQUEST's: what makes them. */
 export type PendingAnswer = Buffer | DeviceRequest['reply'];

@@ -10,7 +10,7 @@ import type { Meta } from '../message.ts';
 import type { Received } from '../protocol.ts';
 import { room } from '../room.ts';
 import { hushPromise, NonsenseError } from './fault.ts';
-import type { DeviceRequest } from './types.ts';
+import type { DeviceRequest } from './moduleTypes.ts';
 
 /** Of one frame. */
 export const SAID_MAX = 64;
@@ -48,6 +48,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Throws NonsenseError, ProtocolError (a name that cannot be one), or what a getter throws. */
 export function takeSaid(said: unknown, sizes: Sizes): readonly SaidMessage[] {
+  hushPromise(said, 2);
   if (said === undefined || said === null) return [NOTHING];
   if (!Array.isArray(said)) return [takeOne(said, sizes)];
   const { length } = said;
@@ -71,7 +72,6 @@ export function payloadBytesOf({ message }: SaidMessage): number {
 }
 
 function takeOne(said: unknown, sizes: Sizes): SaidMessage {
-  hushPromise(said);
   if (typeof said !== 'object' || said === null) {
     throw new NonsenseError(`gave ${kindOf(said)} where a message is expected`);
   }
@@ -116,11 +116,11 @@ function hello({ deviceId, token, keepaliveSeconds }: Fields, { keepalive }: Siz
 function event(fields: Fields, bytesMax: number): SaidMessage {
   const message = { type: 'event', id: 0, ...reported(fields, bytesMax) } as const;
   const { ack } = fields;
-  return isNothing(ack) ? { message } : { message, answer: bytesOf(ack, bytesMax) };
+  return isNothing(ack) ? { message } : { message, answer: ownBytes(ack, bytesMax) };
 }
 
 function alive({ answer }: Fields, bytesMax: number): Received {
-  const bytes = isNothing(answer) ? undefined : bytesOf(answer, bytesMax);
+  const bytes = isNothing(answer) ? undefined : ownBytes(answer, bytesMax);
   return { type: 'aside', what: 'alive', answer: bytes };
 }
 
@@ -173,20 +173,19 @@ function numberOf({ number }: Fields): number {
 function contentOf(payload: unknown, bytesMax: number): Buffer {
   if (isNothing(payload)) return NO_BYTES;
   if (typeof payload === 'string' || payload instanceof Uint8Array) {
-    return bytesOf(payload, bytesMax);
+    return ownBytes(payload, bytesMax);
   }
-  hushPromise(payload);
   if (typeof payload !== 'object') {
     throw new NonsenseError(`gave ${kindOf(payload)} as payload: bytes, text or an object is one`);
   }
   const text: unknown = JSON.stringify(payload);
   if (typeof text !== 'string')
     throw new NonsenseError('gave a payload of which JSON makes nothing');
-  return bytesOf(text, bytesMax);
+  return ownBytes(text, bytesMax);
 }
 
 /** In memory of their own, which about nobody else holds. */
-export function bytesOf(value: unknown, bytesMax: number): Buffer {
+export function ownBytes(value: unknown, bytesMax: number): Buffer {
   if (typeof value === 'string') {
     const bytes = Buffer.byteLength(value);
     if (bytes > bytesMax) throw tooLong(bytes, bytesMax);

@@ -4,7 +4,7 @@
  * Bound: pure; it looks, and calls nothing.
  */
 import { hushPromise, NonsenseError } from './fault.ts';
-import type { DeviceLink } from './types.ts';
+import type { DeviceLink } from './moduleTypes.ts';
 
 export function linkOf(link: unknown): DeviceLink {
   hushPromise(link);

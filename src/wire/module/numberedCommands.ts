@@ -1,5 +1,5 @@
 /**
- * OpenCommands: which COMMAND a device's answer is about, by the small numbers of its link.
+ * NumberedCommands: which COMMAND a device's answer is about, by the small numbers of its link.
  * From: moduleProtocol.ts: COMMANDs that are sent, answers that came.  To: the same: ids of ours.
  * Bound: COMMANDS_OPEN_MAX, or as many as there are numbers: then the one that is open for longest
  * is dropped, and its answer is stray.
@@ -14,7 +14,7 @@ interface Sent {
   isTaken: boolean;
 }
 
-export class OpenCommands {
+export class NumberedCommands {
   readonly #numberMax: number;
   /** By number, in the order in which they were sent. */
   readonly #open = new Map<number, Sent>();

@@ -1,5 +1,5 @@
 /**
- * Types: what a protocol module is: the part that its author writes, and what Owsla gives to it.
+ * ModuleTypes: what a protocol module is: what its author writes, and what Owsla gives to it.
  * Public: the package exports them as `owsla/protocol`; docs/protocols.md explains them.
  * From: the author's module.  To: moduleProtocol.ts, which makes each link's Protocol of it.
  * Bound: types only. All sizes, numbers and orders are checked by Owsla, whatever a module does.
@@ -100,11 +100,11 @@ export interface DeviceLink {
    */
   frame(bytes: Buffer): number | undefined;
   /** What one whole frame says: nothing, one thing, or some. Throw if it is none. It is yours. */
-  read(frame: Buffer): Said | readonly Said[] | undefined;
+  read(frame: Buffer): DeviceMessage | readonly DeviceMessage[] | undefined;
   /** The device is who it says: what it is answered. */
   welcome?(admitted: Admitted): Bytes | undefined;
   /** As it is sent to the device; undefined: it has no such command. */
-  command?(command: Command): Bytes | undefined;
+  command?(command: DeviceCommand): Bytes | undefined;
   /** To learn whether the device is there. */
   ping?(): Bytes | undefined;
   /** Last words. `reason` as in `owsla closed`; `retryAfterMs`: when it may come again. */
@@ -127,7 +127,14 @@ export interface Admitted {
 }
 
 /** What a device says. */
-export type Said = Login | DeviceEvent | DeviceRequest | Taken | CommandResult | Alive | Farewell;
+export type DeviceMessage =
+  | Login
+  | DeviceEvent
+  | DeviceRequest
+  | Taken
+  | CommandResult
+  | Alive
+  | Farewell;
 
 /** Who it is. Anything else before it ends the link, `alive` apart. */
 export interface Login {
@@ -190,7 +197,7 @@ export interface Farewell {
   readonly type: 'bye';
 }
 
-export interface Command {
+export interface DeviceCommand {
   /** From 1 on, of this link: for a protocol that can carry it. */
   readonly number: number;
   readonly topic: string;

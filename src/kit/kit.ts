@@ -11,6 +11,7 @@ import { LIMIT_SPECS } from '../base/limits.ts';
 import type { CheckOptions, Finding, ProtocolReport, Sample } from '../wire/module/moduleTypes.ts';
 import type { ProtocolLimits } from '../wire/protocol.ts';
 import { shown } from './checks.ts';
+import { LOAD_MS } from './proveModule.ts';
 import { makeWatchMemory, runningIn } from './watch.ts';
 
 /** kitThread.ts beside this file, or kitThread.js where this is compiled. */
@@ -40,17 +41,13 @@ export async function checkModule(
   onFinding: (finding: Finding) => void = () => {},
 ): Promise<ProtocolReport> {
   const findings: Finding[] = [];
-  const isDone = new Set<string>();
   const order = orderOf(path, options);
-  const end = await runThread(order, options.callMs ?? CALL_MS, (finding) => {
-    isDone.add(finding.check);
+  const add = (finding: Finding) => {
     findings.push(finding);
     onFinding(finding);
-  });
-  if (end !== undefined) {
-    findings.push(end);
-    onFinding(end);
-  }
+  };
+  const end = await runThread(order, options.callMs ?? CALL_MS, add);
+  if (end !== undefined) add(end);
   return { isGood: findings.every(({ state }) => state !== 'failed'), findings };
 }
 
@@ -88,7 +85,10 @@ function runThread(
     const looks = lookAt(order.memory, callMs, (what) => end('time', what));
     timers.push(setInterval(looks, callMs / LOOKS_PER_CALL));
     timers.push(setTimeout(() => end('time', `not through after ${TOTAL_MS} ms`), TOTAL_MS));
+    const loading = setTimeout(() => end('module', `not loaded after ${LOAD_MS} ms`), LOAD_MS);
+    timers.push(loading);
     thread.on('message', (finding: Finding | undefined) => {
+      clearTimeout(loading);
       if (finding === undefined) end('');
       else onFinding(finding);
     });

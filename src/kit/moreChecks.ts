@@ -65,7 +65,7 @@ function goodbyes(bench: Bench): CheckOutcome | undefined {
   return undefined;
 }
 
-const LINKS_TRIED = 3_000;
+const LINKS_TRIED = 1_500;
 /** Less than that is the engine's own. */
 const BYTES_PER_LINK = 256;
 

@@ -17,6 +17,8 @@ export type ToWorker =
   /** Begin to connect at `atMs`; intervals count from there. */
   | { readonly type: 'connect'; readonly atMs: number }
   | { readonly type: 'load'; readonly atMs: number }
+  /** The server is reloaded from now on; or no more. */
+  | { readonly type: 'deploy'; readonly isUnderWay: boolean }
   /** Send nothing new; give what is open `graceMs`, then report. */
   | { readonly type: 'stop'; readonly graceMs: number }
   /** Close the links and exit. */

@@ -14,6 +14,7 @@ import { durationOf } from './fleet/load.ts';
 import type { FromWorker, ToWorker } from './ipc.ts';
 import { nowMs } from './measure/clock.ts';
 import { Totals } from './measure/totals.ts';
+import type { DeployPlan } from './plan/deployPlan.ts';
 import { type Plan, targetOf } from './plan/plan.ts';
 import type { Ended, Ending } from './report/report.ts';
 
@@ -50,6 +51,8 @@ export class Manager {
   readonly eventsSent: Map<number, number> = new Map();
   /** Events without an ACK: device index and number, in turn. */
   readonly unacked: number[] = [];
+  /** Called once, when the server is to be reloaded; it is reloaded until this resolves. */
+  onMiddle: (manager: Manager) => Promise<void> = async () => {};
   readonly #plan: Plan;
   readonly #commandBroker: CommandBroker | undefined;
   readonly #seats: Seat[] = [];
@@ -203,6 +206,26 @@ export class Manager {
     this.#phase = 'loading';
     this.#loadMs = atMs;
     this.#tellAll({ type: 'load', atMs });
+    const { deploy } = this.#plan;
+    if (deploy) this.#later(atMs + deploy.aroundMs - nowMs(), () => this.#middle(deploy));
+  }
+
+  async #middle({ aroundMs }: DeployPlan): Promise<void> {
+    await this.onMiddle(this);
+    this.#tellAll({ type: 'deploy', isUnderWay: false });
+    this.#later(aroundMs, () => this.#finish());
+  }
+
+  /** The server is reloaded from now on. */
+  readonly markReload = (): void => this.#tellAll({ type: 'deploy', isUnderWay: true });
+
+  /** The load ends here, and whatever is unanswered after `--timeout` is lost. */
+  #finish(): void {
+    if (this.#phase !== 'loading') return;
+    this.#endMs = nowMs();
+    const { timeoutMs, commands } = this.#plan;
+    const graceMs = timeoutMs + (commands.isOn ? commands.deadlineMs : 0);
+    this.#tellAll({ type: 'stop', graceMs });
   }
 
   /** Stop the workers' sending; they report 'done' after `--timeout` at the latest. */

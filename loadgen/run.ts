@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CommandBroker, checkCommands } from './commands/commandPublisher.ts';
+import { Deploy, type DeployReport } from './deploy/deploy.ts';
 import { Dialer } from './fleet/dialer.ts';
 import { Manager } from './manager.ts';
 import { HdrLog } from './measure/hdrLog.ts';
@@ -91,6 +92,24 @@ async function finishWatch(watch: Watch, manager: Manager, ended: Ended): Promis
   return watched;
 }
 
+/** Undefined when nothing is reloaded. Throws UsageError when presence cannot be watched. */
+async function deployOf(plan: Plan, { amqp, prefix }: Output): Promise<Deploy | undefined> {
+  if (plan.deploy === undefined) return undefined;
+  const deploy = new Deploy(plan, plan.deploy);
+  if (amqp !== undefined) await deploy.watchPresence(amqp, prefix);
+  return deploy;
+}
+
+/** Add devices whose presence changed to the violations. */
+async function finishDeploy(deploy: Deploy, { totals }: Manager): Promise<DeployReport> {
+  deploy.stop();
+  const report = await deploy.finish();
+  const { rows = 0, events = 0, examples = [] } = report.presence ?? {};
+  totals.violations.flickered += Math.max(rows, events);
+  for (const example of examples) totals.addExample({ violation: 'flickered', ...example });
+  return report;
+}
+
 async function writeFiles(report: Report, output: Output): Promise<void> {
   const { jsonFile, htmlFile } = output;
   if (jsonFile !== undefined) {
@@ -129,7 +148,9 @@ export async function run(wanted: Plan, output: Output): Promise<Report> {
   const watch = output.amqp === undefined ? undefined : new Watch(plan);
   await watch?.start(output.amqp ?? '', output.prefix);
   const commandBroker = await commandBrokerOf(plan, output);
+  const deploy = await deployOf(plan, output);
   const manager = new Manager(plan, commandBroker);
+  if (deploy !== undefined) manager.onMiddle = () => deploy.run(manager);
   const { totals } = manager;
   const { prometheusPort: port, hdrFile } = output;
   const scraped = port === undefined ? undefined : await servePrometheus(port, plan, totals);
@@ -141,12 +162,17 @@ export async function run(wanted: Plan, output: Output): Promise<Report> {
 
   const ended = await manager.run();
 
+  // Before the links end: their presence is compared.
+  const deployed = deploy === undefined ? undefined : await finishDeploy(deploy, manager);
   const gone = manager.leave();
   const watched = watch === undefined ? undefined : await finishWatch(watch, manager, ended);
-  const report = makeReport(plan, output, totals, { ended, startedAt, warnings, watched });
+  const facts = { ended, startedAt, warnings, watched, deployed };
+  const report = makeReport(plan, output, totals, facts);
   live?.end();
   process.stdout.write(writeTable(report));
   await writeFiles(report, output);
+  // A worker that was given up may still speak.
+  totals.onPoint = () => {};
   await hdr?.close();
   scraped?.close();
   scraped?.closeAllConnections();

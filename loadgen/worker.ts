@@ -13,6 +13,7 @@ import { Commands, WakeUps } from './commands/commands.ts';
 import { startFaults } from './fleet/faults.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { startLoad } from './fleet/load.ts';
+import { Newcomers } from './fleet/newcomers.ts';
 import { warmUp } from './fleet/warmUp.ts';
 import type { FromWorker, ToWorker } from './ipc.ts';
 import { nowMs } from './measure/clock.ts';
@@ -51,6 +52,7 @@ class Worker {
   readonly #timeoutMs: number;
   readonly #settled: Promise<void>;
   readonly #commands: Commands | undefined;
+  #newcomers: Newcomers | undefined;
   #startMs = 0;
   #interval = 0;
   #cpu = process.cpuUsage();
@@ -94,6 +96,20 @@ class Worker {
     this.#commands?.start(this.#index, atMs);
     this.#fleet.addBackground(new WakeUps(this.#fleet, atMs));
     this.#finishAt(endMs);
+  }
+
+  /** The server is reloaded, for the first time. */
+  deploy(): void {
+    const { plan, pauses, pacer } = this.#fleet;
+    pauses?.reloads(this.#measures);
+    const perSecond = plan.deploy?.newcomers ?? 0;
+    if (perSecond === 0) return;
+    this.#newcomers = new Newcomers(this.#fleet, this.#index, nowMs(), perSecond);
+    pacer.add(this.#newcomers);
+  }
+
+  deployed(): void {
+    if (this.#newcomers !== undefined) this.#fleet.pacer.remove(this.#newcomers);
   }
 
   /** `endMs` may be Infinity. What no timer can wait for, it would not wait for at all. */
@@ -149,6 +165,7 @@ class Worker {
       this.#fleet.expireAll(nowMs());
       this.#commands?.ledger.expire(Number.POSITIVE_INFINITY);
     }
+    this.#fleet.pauses?.finish(this.#measures);
     this.#report();
     const eventsSent = this.#fleet.devices.map((device) => device.eventsSent);
     const { unacked } = this.#fleet;
@@ -222,6 +239,9 @@ function onMessage(message: ToWorker): void {
     worker?.connect(message.atMs);
   } else if (message.type === 'load') {
     worker?.load(message.atMs);
+  } else if (message.type === 'deploy') {
+    if (message.isUnderWay) worker?.deploy();
+    else worker?.deployed();
   } else if (message.type === 'stop') {
     worker?.stop(message.graceMs);
   } else {

@@ -229,7 +229,14 @@ const LAYERS: readonly Layer[] = [
       ...['src/base/', 'src/node/alarmNames.ts', 'src/broker/', 'src/registrar/store/'],
       'node:crypto',
     ],
-    types: ['pino', 'src/node/ipc.ts'],
+    types: ['pino', 'src/node/ipc.ts', 'src/registrar/will/'],
+  },
+  {
+    holds: 'src/registrar/will/',
+    values: [
+      ...['src/base/', 'src/broker/', 'src/registrar/store/'],
+      'src/registrar/presence/outboxReader.ts',
+    ],
   },
   {
     holds: 'src/registrar/',

@@ -7,6 +7,7 @@ import { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Endpoint } from '../../src/acceptor/endpoint/endpoint.ts';
 import { Endpoints } from '../../src/acceptor/endpoint/endpoints.ts';
+import { LinkWills } from '../../src/acceptor/endpoint/linkWills.ts';
 import { Registry } from '../../src/acceptor/endpoint/registry.ts';
 import { RoomSignal } from '../../src/acceptor/endpoint/roomSignal.ts';
 import { spreadBy } from '../../src/acceptor/endpoint/spread.ts';
@@ -49,6 +50,8 @@ const endpoints = new Endpoints({
   busyShare: () => 0,
   linksMax,
   registry: new Registry<Endpoint>(),
+  wills: new LinkWills({ limits, counters }),
+
   room: new RoomSignal(),
   routes: new FakeRoutes(),
   prover: ANY_DEVICE,

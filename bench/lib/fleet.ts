@@ -174,7 +174,7 @@ export function untilLinks({ server }: Node, count: number): Promise<void> {
 }
 
 /** An open-file limit of 20,000, less what a worker of loadgen keeps. */
-const LINKS_PER_WORKER = 19_000;
+export const LINKS_PER_WORKER = 19_000;
 
 /** Many links, of which one in a hundred talks, and the processes that they need. */
 export interface Crowd {

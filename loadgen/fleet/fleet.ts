@@ -8,6 +8,7 @@
 import { nowMs } from '../measure/clock.ts';
 import type { Owner, Pending } from '../measure/ledger.ts';
 import type { Measures } from '../measure/measures.ts';
+import { Pauses } from '../measure/pauses.ts';
 import type { Violations } from '../measure/violations.ts';
 import { KIND, Payloads } from '../plan/payload.ts';
 import { deviceId, LATE_MS, type Plan } from '../plan/plan.ts';
@@ -54,6 +55,8 @@ export class Fleet implements DeviceHost {
   connecting = 0;
   /** Devices whose first try had its WELCOME. */
   welcomes = 0;
+  /** Missing where nothing is reloaded. */
+  readonly pauses: Pauses | undefined;
   readonly #tokens: Tokens | undefined;
   #unsettled: number;
   #isStopping = false;
@@ -68,6 +71,7 @@ export class Fleet implements DeviceHost {
     this.measures = measures;
     this.violations = violations;
     this.#worker = worker;
+    this.pauses = plan.deploy && new Pauses();
     this.#tokens = plan.tokens && new Tokens(plan.tokens);
     this.dialer = new Dialer(plan, this.#tokens, worker);
     this.random = new Random(plan.seed, worker);
@@ -103,6 +107,16 @@ export class Fleet implements DeviceHost {
   addBackground(source: Source): void {
     this.#background.push(source);
     this.pacer.add(source);
+  }
+
+  /** A device that the plan does not count, which has not tried to connect yet. */
+  addNewcomer(): Device {
+    const { plan, devices } = this;
+    const index = this.#worker + devices.length * plan.workers;
+    const device = new Device(index, deviceId(plan, index), this);
+    device.isSettled = true;
+    devices.push(device);
+    return device;
   }
 
   /** First connects and faults that are still to come do not come any more. */
@@ -145,6 +159,8 @@ export class Fleet implements DeviceHost {
     if (!device.isSettled) {
       this.measures.counts.firstWelcomes += 1;
       this.welcomes += 1;
+    } else if (device.index >= this.plan.devices && device.link === 1) {
+      this.measures.counts.newcomers += 1;
     }
     this.#settle(device);
     if (device.isAsleep) {
@@ -211,6 +227,7 @@ export class Fleet implements DeviceHost {
 
   onSettled(device: Owner, pending: Pending, isAnswered: boolean, now: number): void {
     this.pendingCount -= 1;
+    if (isAnswered && !device.isFaulty) this.pauses?.note(device.index, now - pending.sentMs);
     if (!isAnswered && pending.kind === KIND.event && this.unacked.length < UNACKED_MAX) {
       this.unacked.push(device.index, pending.number);
     }

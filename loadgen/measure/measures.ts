@@ -37,6 +37,7 @@ export const COUNTERS = [
   'faults',
   'wakes',
   'ticketsOffered',
+  'newcomers',
 ] as const;
 export type CounterName = (typeof COUNTERS)[number];
 export type Counts = Record<CounterName, number>;
@@ -53,7 +54,10 @@ export const LABELLED = [
 export type LabelledName = (typeof LABELLED)[number];
 export type Labelled = Record<LabelledName, Record<string, number>>;
 
-/** Times: `*Raw` ones count from the real send, the others from the planned one. */
+/**
+ * Times: `*Raw` ones count from the real send, the others from the planned one. Pauses are of
+ * devices: the longest of each.
+ */
 export const TIMES = [
   'request',
   'requestRaw',
@@ -64,6 +68,8 @@ export const TIMES = [
   'sendLag',
   'command',
   'outcome',
+  'pauseBefore',
+  'pause',
 ] as const;
 export type TimeName = (typeof TIMES)[number];
 

@@ -31,8 +31,8 @@ export interface Judged {
   readonly crossed: boolean;
 }
 
-const PERCENTILE =
-  /^(?:(?:rt|event|connect)(?:_raw)?|command|outcome)_(?:p50|p90|p99|p999|p9999|max|mean)$/;
+const TIMES = '(?:(?:rt|event|connect)(?:_raw)?|command|outcome|pause(?:_before)?)';
+const PERCENTILE = new RegExp(`^${TIMES}_(?:p50|p90|p99|p999|p9999|max|mean)$`);
 
 /** Names of figures besides the percentiles; report.ts gives their values. */
 export const FIGURES = [
@@ -51,6 +51,7 @@ export const FIGURES = [
   'contradicted',
   'denied',
   'unacted',
+  'flickered',
   'late',
   'redelivered',
   'reordered',
@@ -60,6 +61,7 @@ export const FIGURES = [
   'late_sends',
   'connect_rate',
   'connect_failures',
+  'newcomers',
   'links',
   'links_lost',
   'handshakes_full',
@@ -126,7 +128,7 @@ export function parseThreshold(text: string): Threshold {
   const [, figure = '', operator = '', limit = ''] = match;
   if (!isFigure(figure)) {
     throw new UsageError(
-      `--fail-if: no figure '${figure}'; there are rt_p99, event_p99, connect_p99, command_p99, outcome_p99 (p50 p90 p99 ` +
+      `--fail-if: no figure '${figure}'; there are rt_p99, event_p99, connect_p99, command_p99, outcome_p99, pause_p99 (p50 p90 p99 ` +
         `p999 p9999 max mean, also rt_raw_p99) and ${FIGURES.join(', ')}`,
     );
   }

@@ -22,6 +22,7 @@ export const VIOLATIONS = {
   contradicted: 'commands with two different final outcomes',
   denied: 'commands acted upon, told as never sent',
   unacted: 'commands told as done that nobody acted upon',
+  flickered: 'devices whose presence changed in a reload',
   late: 'answers that came after their message had been given up',
   redelivered: 'events delivered more than once',
   reordered: 'replies that overtook an earlier one on their link',

@@ -17,6 +17,7 @@ const LOAD = 'Load:';
 const CHECKS = 'Checks:';
 const FAULTS = 'Faults on purpose:';
 const COMMANDS = 'Commands:';
+const DEPLOY = 'A reload in the middle:';
 const OUTPUT = 'Output:';
 const RUN = 'Run:';
 
@@ -37,7 +38,7 @@ export const OPTIONS = {
   workers: text(RUN, 'processes that make the load', '1'),
   seed: text(RUN, 'repeats phases, payloads and choices of a run', '1'),
   duration: text(RUN, 'time of the load; 0: until Ctrl-C', '10s'),
-  scenario: text(RUN, 'YAML or JSON file, or one of: stampede, steady-day, door-rush'),
+  scenario: text(RUN, 'YAML or JSON file, or one of: stampede, steady-day, door-rush, deploy'),
 
   devices: text(LINKS, 'links to hold', '100'),
   devicePrefix: text(LINKS, 'first part of every device id', 'lg-'),
@@ -100,6 +101,11 @@ export const OPTIONS = {
   garbage: text(FAULTS, 'share of links that send garbage frames', '0'),
   faultAfter: text(FAULTS, 'a link behaves for so long, or up to twice that', '5s'),
   reboot: text(FAULTS, 'wave of reboots: SHARE@INTERVAL, e.g. 10%@30s'),
+
+  runDir: text(DEPLOY, 'owsla reload of the node with this run folder, on this machine'),
+  reload: text(DEPLOY, 'or a command of yours, for sh -c: it ends with 0 when the reload is done'),
+  reloads: text(DEPLOY, 'so often, one after another', '1'),
+  newcomers: text(DEPLOY, 'further devices that connect meanwhile, a second', '20'),
 
   json: text(OUTPUT, 'write the report to this file'),
   html: text(OUTPUT, 'write a report with plots to this file'),

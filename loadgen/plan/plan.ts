@@ -3,6 +3,7 @@
  * From: flags.ts and scenario.ts.  To: manager.ts, worker.ts and all that they build.
  * Bound: built once, frozen, never changed during a run.
  */
+import type { DeployPlan } from './deployPlan.ts';
 import type { Bytes } from './payload.ts';
 import type { RampPiece } from './ramp.ts';
 
@@ -142,6 +143,8 @@ export interface Plan extends WayPlan {
   readonly faults: FaultPlan;
   readonly commands: CommandPlan;
   readonly sleep: SleepPlan;
+  /** Undefined: the server is not reloaded. */
+  readonly deploy: DeployPlan | undefined;
 }
 
 /** `127.0.0.1:7000`, or the path of the Unix socket: for people. */

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, freemem, networkInterfaces } from 'node:os';
+import { NEWCOMERS_MAX } from './deployPlan.ts';
 import type { Plan } from './plan.ts';
 
 export interface Preflight {
@@ -75,8 +76,9 @@ export function preflight(plan: Plan, machine: Machine): Preflight {
   const warnings: string[] = [];
   const linksPerWorker = Math.ceil(plan.devices / plan.workers);
   const { openFilesMax, ports, somaxconn, conntrackMax, freeBytes, cores } = machine;
-  if (openFilesMax !== undefined && linksPerWorker + FILES_RESERVED > openFilesMax) {
-    const workers = Math.ceil(plan.devices / (openFilesMax - FILES_RESERVED));
+  const reserved = FILES_RESERVED + (plan.deploy === undefined ? 0 : NEWCOMERS_MAX);
+  if (openFilesMax !== undefined && linksPerWorker + reserved > openFilesMax) {
+    const workers = Math.ceil(plan.devices / (openFilesMax - reserved));
     faults.push(
       `${linksPerWorker} links per worker need more than the ${openFilesMax} open files that ` +
         `'ulimit -Hn' allows: use --workers ${workers}, or raise the limit`,

@@ -35,7 +35,7 @@ function find(wanted: string): string {
   }
   if (!existsSync(wanted)) {
     throw new UsageError(
-      `--scenario: there is no file '${wanted}'; shipped: stampede, steady-day, door-rush`,
+      `--scenario: there is no file '${wanted}'; shipped: stampede, steady-day, door-rush, deploy`,
     );
   }
   return wanted;

@@ -8,6 +8,7 @@
 import { resolve } from 'node:path';
 import { parseThreshold, type Threshold } from '../measure/thresholds.ts';
 import { VIOLATION_NAMES, type Violation } from '../measure/violations.ts';
+import { readDeploy } from './deployPlan.ts';
 import { type Given, Reader } from './options.ts';
 import { PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN } from './payload.ts';
 import type { Expect, Plan, Profile } from './plan.ts';
@@ -43,15 +44,25 @@ export interface Output {
 /** A run of 31 years stands for one without an end: a ramp's sums stay finite. */
 const ENDLESS_MS = 1e12;
 
+interface Load {
+  readonly rate: RampPiece[];
+  readonly speed: RampPiece[];
+  readonly durationMs: number;
+  readonly deploy: Plan['deploy'];
+}
+
 /** Stages as pieces of rate and of speed. */
-function ramps(read: Reader): { rate: RampPiece[]; speed: RampPiece[]; durationMs: number } {
+function ramps(read: Reader): Load {
   const stages = read.list('stage');
   const steady = number('--rate', read.text('rate'));
   if (stages.length === 0) {
-    const durationMs = duration('--duration', read.text('duration'));
+    const around = duration('--duration', read.text('duration'));
+    const deploy = readDeploy(read, around);
+    // Nobody knows how long a reload takes: the manager ends such a load.
+    const durationMs = deploy === undefined ? around : 0;
     const piece = { durationMs: durationMs === 0 ? ENDLESS_MS : durationMs };
     const rate = [{ ...piece, from: steady, to: steady }];
-    return { rate, speed: [{ ...piece, from: 1, to: 1 }], durationMs };
+    return { rate, speed: [{ ...piece, from: 1, to: 1 }], durationMs, deploy };
   }
   if (read.isGiven('duration')) {
     throw new UsageError('--duration and --stage: the stages have their durations');
@@ -70,7 +81,7 @@ function ramps(read: Reader): { rate: RampPiece[]; speed: RampPiece[]; durationM
     speed.push(isSpeed ? { durationMs, from, to } : { durationMs, from: 1, to: 1 });
   }
   const durationMs = rate.reduce((sum, piece) => sum + piece.durationMs, 0);
-  return { rate, speed, durationMs };
+  return { rate, speed, durationMs, deploy: readDeploy(read, durationMs) };
 }
 
 function reconnect(read: Reader): Plan['reconnect'] {

@@ -3,6 +3,7 @@
  * From: totals.ts and how the run ended.  To: table.ts, html.ts, --json, compare.ts.
  * Bound: a Point per second of the run; everything else is of fixed size.
  */
+import type { DeployReport } from '../deploy/deploy.ts';
 import type { Counts, Labelled, TimeName } from '../measure/measures.ts';
 import { type SelfCheck, selfCheckOf } from '../measure/selfCheck.ts';
 import { type Judged, judge } from '../measure/thresholds.ts';
@@ -78,6 +79,8 @@ export interface Report {
   readonly examples: readonly Example[];
   /** What the watch of the events exchange saw; missing without --amqp. */
   readonly watched: Watched | undefined;
+  /** How the reloads of the server went; missing where there was none. */
+  readonly deployed: DeployReport | undefined;
   readonly warnings: readonly string[];
   readonly selfCheck: SelfCheck;
   readonly thresholds: readonly Judged[];
@@ -104,12 +107,15 @@ function rate(count: number, seconds: number): number {
   return seconds > 0 ? Math.round((100 * count) / seconds) / 100 : 0;
 }
 
+const PERCENTILE = /^(rt|event|connect|command|outcome|pause|pause_before)(_raw)?_([a-z0-9]+)$/;
+const BASES: Readonly<Record<string, TimeName>> = { rt: 'request', pause_before: 'pauseBefore' };
+
 /** Names of thresholds and what they mean in a report. */
 function figure(report: Omit<Report, Verdict>, name: string): number | undefined {
   const { counts, violations, notes, links, labelled } = report;
-  const percentile = /^(rt|event|connect|command|outcome)(_raw)?_([a-z0-9]+)$/.exec(name);
+  const percentile = PERCENTILE.exec(name);
   if (percentile !== null && name !== 'connect_rate' && name !== 'connect_failures') {
-    const base = percentile[1] === 'rt' ? 'request' : (percentile[1] as TimeName);
+    const base = BASES[percentile[1] ?? ''] ?? (percentile[1] as TimeName);
     const times = report.times[percentile[2] === undefined ? base : (`${base}Raw` as TimeName)];
     return times.count === 0 ? undefined : times[percentile[3] as keyof Percentiles];
   }
@@ -121,6 +127,7 @@ function figure(report: Omit<Report, Verdict>, name: string): number | undefined
     late_sends: sent === 0 ? 0 : counts.lateSends / sent,
     connect_rate: links.connectRate,
     connect_failures: counts.connectFailures,
+    newcomers: counts.newcomers,
     links: links.openAtEnd,
     links_lost: counts.ends - (labelled.ends.ours ?? 0),
     handshakes_full: labelled.handshakes.full ?? 0,
@@ -167,8 +174,21 @@ function verdict(report: Omit<Report, Verdict>, output: Judging): Pick<Report, V
   for (const { text, shown, crossed } of thresholds) {
     if (crossed) fail(EXIT.threshold, `threshold ${text}: it is ${shown}`);
   }
-  if (ended.how === 'interrupted' && plan.durationMs > 0) fail(EXIT.interrupted, ended.why);
+  for (const sentence of deployFaults(report)) fail(EXIT.threshold, sentence);
+  const isEndPlanned = plan.durationMs > 0 || plan.deploy !== undefined;
+  if (ended.how === 'interrupted' && isEndPlanned) fail(EXIT.interrupted, ended.why);
   return { ok: failures.length === 0, exitCode, failures, thresholds };
+}
+
+/** What of the reloads that were planned was not done, or not looked at. */
+function deployFaults({ deployed, plan, ended }: Omit<Report, Verdict>): string[] {
+  if (deployed === undefined || plan.deploy === undefined || ended.how !== 'complete') return [];
+  const { reloads, presenceFault } = deployed;
+  const faults = reloads.flatMap(({ isDone, why }, at) =>
+    isDone ? [] : [`reload ${at + 1} of ${plan.deploy?.times}: ${why}`],
+  );
+  if (presenceFault !== undefined) faults.push(`presence was not compared: ${presenceFault}`);
+  return faults;
 }
 
 /** What is known of a run besides its totals. */
@@ -178,6 +198,7 @@ export interface RunFacts {
   /** Of the preflight. */
   readonly warnings: readonly string[];
   readonly watched: Watched | undefined;
+  readonly deployed?: DeployReport | undefined;
 }
 
 /** Put a report together and judge it. */
@@ -185,7 +206,7 @@ export function makeReport(
   plan: Plan,
   output: Judging,
   totals: Totals,
-  { ended, startedAt, warnings, watched }: RunFacts,
+  { ended, startedAt, warnings, watched, deployed }: RunFacts,
 ): Report {
   const { counts } = totals;
   const loadS = ended.loadToS - ended.loadFromS;
@@ -203,7 +224,7 @@ export function makeReport(
       openMax: totals.openMax,
       openAtEnd: totals.openNow,
       connectRate: rate(counts.firstWelcomes, ended.connectedS),
-      reconnects: counts.welcomes - counts.firstWelcomes,
+      reconnects: counts.welcomes - counts.firstWelcomes - counts.newcomers,
     },
     rates: {
       requests: rate(counts.requests, loadS),
@@ -224,6 +245,7 @@ export function makeReport(
     notes: pick(totals.violations, NOTES),
     examples: [...totals.examples],
     watched: watched === undefined ? undefined : { ...watched, examples: [] },
+    deployed,
     warnings,
     selfCheck: selfCheckOf(plan, totals),
     points: totals.points,

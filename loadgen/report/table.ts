@@ -54,6 +54,8 @@ function timeRows({ times }: Report): string[] {
     ['connect to WELCOME', times.connect],
     ['command to act', times.command],
     ['command to result', times.outcome],
+    ['longest of a link, before', times.pauseBefore],
+    ['longest of a link, reloading', times.pause],
     ['send lag (ours)', times.sendLag],
   ];
   const shown = rows.filter(([, { count }]) => count > 0);
@@ -83,6 +85,29 @@ function linkRows({ links, counts, labelled, plan }: Report): string[] {
     rows.push(`  failed    ${writeLabels(labelled.connectErrors)}`);
   }
   if (counts.faults > 0) rows.push(`  faults    ${writeLabels(labelled.faults)}, on purpose`);
+  return rows;
+}
+
+function deployRows({ deployed, counts }: Report): string[] {
+  if (deployed === undefined) return [];
+  const { reloads, times, presence } = deployed;
+  const rows = reloads.map(({ isDone, why, ms, moved, left, drained }, at) => {
+    const seconds = `${(ms / 1_000).toFixed(1)} s`;
+    const links =
+      moved === undefined
+        ? ''
+        : `, ${grouped(moved)} links moved, ${left} left, ${drained} drained`;
+    return `reload ${at + 1}/${times}  ${isDone ? 'done' : `FAILED: ${why}`} in ${seconds}${links}`;
+  });
+  if (reloads.length === 0) rows.push('reload      none: the run ended before');
+  rows.push(`  newcomers ${grouped(counts.newcomers)} connected meanwhile`);
+  if (presence !== undefined) {
+    const { devices, rows: changed, events } = presence;
+    rows.push(
+      `  presence  of ${grouped(devices)} devices: ${grouped(changed)} rows changed, ` +
+        `${grouped(events)} with events`,
+    );
+  }
   return rows;
 }
 
@@ -204,6 +229,7 @@ export function writeTable(report: Report): string {
     `owsla-loadgen: ${targetOf(plan)}, ${grouped(plan.devices)} devices, ${plan.workers} ` +
       `worker${plan.workers === 1 ? '' : 's'}, ${seconds} s of load, seed ${plan.seed}`,
     ...linkRows(report),
+    ...deployRows(report),
     ...messageRows(report),
     ...timeRows(report),
     '',

@@ -25,6 +25,7 @@ import { degradedOf } from './degraded.ts';
 import { buildDevices } from './devices.ts';
 import { sayBye, settled } from './drainLinks.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
+import { LinkWills } from './endpoint/linkWills.ts';
 import { Registry } from './endpoint/registry.ts';
 import { RoomSignal } from './endpoint/roomSignal.ts';
 import type { PublishedType } from './endpoint/routes.ts';
@@ -85,7 +86,8 @@ function build(start: AcceptorStart, linksMax: number) {
   const counters = makeCounters(MESSAGE_TYPES);
   const registry = new Registry<Endpoint>();
   const blockList = new BlockList();
-  const parts = { counters, registry, room: new RoomSignal(), blockList };
+  const wills = new LinkWills({ limits: start.config.limits, counters });
+  const parts = { counters, registry, room: new RoomSignal(), blockList, wills };
   const { protocols } = start.own;
   const shared = { start, protocols, ...parts };
   const toBroker = buildBroker(shared);
@@ -127,12 +129,12 @@ function buildBroker({ start, counters, registry, room }: Shared) {
 }
 
 /** Every link is reported to the registrar; it sends takeovers and COMMANDs back. */
-function buildRegistrar({ start, counters, registry }: Shared) {
+function buildRegistrar({ start, counters, registry, wills }: Shared) {
   const { config, incarnation, folder } = start;
   const { limits, traceDir } = config;
   const trace = traceDir === '' ? noTrace : traceTo(traceDir, incarnation);
   const links = (shard: number) => openLinks(registry, shard);
-  const changes = new LinkChanges({ links, clock, trace });
+  const changes = new LinkChanges({ links, clock, trace, wills, limits, counters });
   const path = registrarSocket(folder);
   const stream = new StreamClient({ path, incarnation, limits, changes });
   const notify = (message: FromLink) => stream.answer(message);
@@ -170,7 +172,8 @@ class Acceptor implements RunningAcceptor {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.listenerMove = listenerMoveOf(parts.out, parts.places, (given) => this.#listenOn(given));
+    const listen = (given: GivenHandles) => this.#listenOn(given);
+    this.listenerMove = listenerMoveOf(parts.out, parts, parts.places, listen);
     this.#ticker = new Ticker(parts.start.config.limits.sweepTickMs, () => this.#tick());
   }
 

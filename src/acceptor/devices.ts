@@ -41,7 +41,7 @@ export interface Around {
 
 export function buildDevices(shared: Operated, around: Around) {
   const known = buildIdentity(shared, around.backend);
-  const endpoints = buildEndpoints(shared, around, known);
+  const endpoints = buildEndpoints(shared, around, known, () => entry.places.extra);
   const lossPolicy = lossPolicyOf(shared);
   const entry = buildEntry(shared, known, endpoints, lossPolicy);
   const { refusals, files, identities } = known;
@@ -65,8 +65,13 @@ function buildIdentity({ start, counters, registry, blockList }: Operated, backe
 
 type Known = ReturnType<typeof buildIdentity>;
 
-function buildEndpoints(shared: Operated, around: Around, known: Known): Endpoints {
-  const { start, protocols, counters, registry, room, operate } = shared;
+function buildEndpoints(
+  shared: Operated,
+  around: Around,
+  known: Known,
+  filesTaken: () => number,
+): Endpoints {
+  const { start, protocols, counters, registry, room, operate, wills } = shared;
   const { limits, listeners } = start.config;
   const { files, addresses, identities: prover, refusals } = known;
   const isCounted = limits.linksPerAddressMax > 0;
@@ -78,8 +83,8 @@ function buildEndpoints(shared: Operated, around: Around, known: Known): Endpoin
   );
   const { ended: ends, traces } = operate;
   const told = { refusals, ends, onGreeting: traces.onGreeting };
-  const parts = { registry, room, prover, restorer, ...told, ...around };
-  const links = { protocols, spread, busyShare: watchBusy() };
+  const parts = { registry, room, wills, prover, restorer, ...told, ...around };
+  const links = { protocols, spread, busyShare: watchBusy(), filesTaken };
   return new Endpoints({ limits, counters, clock, ...links, ...parts });
 }
 

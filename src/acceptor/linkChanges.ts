@@ -7,9 +7,12 @@
  * also one per link that has moved away, or has come and ended: docs/presence-spec.md, "Moves".
  */
 import type { CloseReason, PresenceReason } from '../base/errors.ts';
-import { SHARDS } from '../base/limits.ts';
+import { type Limits, SHARDS } from '../base/limits.ts';
+import type { Counters } from '../base/metrics.ts';
 import type { Trace } from '../base/trace.ts';
 import type { ToRegistrar } from '../node/messages.ts';
+import { type WillWord, willHash } from '../node/willWord.ts';
+import type { Bequest, LinkWills } from './endpoint/linkWills.ts';
 
 /** A link, as its endpoint knows it. */
 export interface Link {
@@ -22,12 +25,19 @@ export interface Link {
   readonly before?: object | undefined;
 }
 
+/** A link that is over, or will be when it is told of: all that is to be said of it. */
+type Told = Pick<Link, 'id' | 'deviceId' | 'acceptedUs'> & { readonly bequest?: Bequest };
+
 export interface LinkChangesOptions {
   /** The open links of one registry shard. */
   readonly links: (shard: number) => Iterable<Link>;
   /** µs of the machine's own clock, and ms since 1970. */
   readonly clock: { us(): number; wall(): number };
   readonly trace: Trace;
+  /** What its links have left to be published. */
+  readonly wills: Pick<LinkWills, 'of'>;
+  readonly limits: Pick<Limits, 'goodbyesMax'>;
+  readonly counters: Pick<Counters, 'goodbyeDrops'>;
 }
 
 /** What is not yet reported about one link, or about the hand-over itself. */
@@ -35,8 +45,10 @@ type Pending =
   | { readonly what: 'owed' | 'begun'; readonly link: Link }
   | Ended
   /** It came from a predecessor, and has ended: both are told. */
-  | { readonly what: 'both'; readonly link: Link; readonly ended: Ended }
+  | { readonly what: 'both'; readonly link: Told; readonly ended: Ended }
   | { readonly what: 'handed-over' }
+  | { readonly what: 'all-told'; readonly mark: number }
+  | { readonly what: 'will'; readonly device: string; readonly connection: string }
   | { readonly what: 'heir' };
 
 interface Ended {
@@ -44,11 +56,14 @@ interface Ended {
   readonly device: string;
   readonly reason: PresenceReason;
   readonly at: number;
+  /** Its will; true: its device took that back by its goodbye. */
+  readonly will?: WillWord | true;
 }
 
 /** The keys of what concerns no link, in the order of what is to be sent; no id is so short. */
 const HAND_OVER_END = '';
 const HEIR = 'heir';
+const ALL_TOLD = 'all-told';
 /** Ids in one message: some 40 kB. */
 const MOVED_PIECE = 1_000;
 
@@ -62,14 +77,18 @@ export class LinkChanges {
   /** The next shard to be handed over; SHARDS when all are. */
   #shard: number = SHARDS;
   #isConnected = false;
-  /** Links that the successor has, by id, with their device: until the registrar knows. */
-  readonly #given = new Map<string, string>();
+  /** Links that a successor has, by id: until the registrar knows. */
+  readonly #given = new Map<string, { readonly device: string; readonly to: string }>();
   /** Those of them that this hand-over has still to list. */
   #listing: Iterator<string> | undefined;
-  /** The predecessor: its links may be told of by it, too. */
-  #predecessor: { readonly id: string; isGone: boolean } | undefined;
-  /** Links that came from it and have ended: told of by each hand-over, until its end was seen. */
-  readonly #over = new Map<string, { readonly link: Link; readonly ended: Ended }>();
+  /** Predecessors: while one lives, its links may be told of by it, too. */
+  readonly #predecessors = new Map<string, 'here' | 'gone' | 'told'>();
+  /** Links that came from one and have ended: told of by each hand-over, while one lives. */
+  readonly #over = new Map<string, { readonly link: Told; readonly ended: Ended }>();
+  /** Ends of links with a will by a goodbye: told by each hand-over until they are on record. */
+  readonly #goodbyes = new Map<string, Ended>();
+  /** `all-told` is to be said, and may not be yet. */
+  #mark: number | undefined;
 
   constructor(options: LinkChangesOptions) {
     this.#options = options;
@@ -101,30 +120,77 @@ export class LinkChanges {
     // tla: Presence!End, Presence!TakeOver
     this.#options.trace('End', { connection: link.id, device: link.deviceId, reason });
     const { id, deviceId: device } = link;
-    const ended: Ended = { what: 'ended', device, reason, at: this.#options.clock.wall() };
-    const isMovedIn = link.before !== undefined && this.#predecessor?.isGone === false;
+    const bequest = this.#options.wills.of(id);
+    const will = bequest?.will && (reason === 'peer-bye' ? true : wordOf(bequest.will));
+    const at = this.#options.clock.wall();
+    const ended: Ended = { what: 'ended', device, reason, at, ...(will && { will }) };
+    const isMovedIn = link.before !== undefined && this.#hasPredecessor;
     // A hand-over takes all that it says from the link: it is gone when that comes.
-    if (isMovedIn) this.#over.set(id, { link: plainOf(link), ended });
+    if (isMovedIn) this.#over.set(id, { link: plainOf(link, bequest), ended });
+    // Nobody was told of one that has just begun here.
+    const mayBeKnown = isMovedIn || this.#pending.get(id)?.what !== 'begun';
+    if (will === true && mayBeKnown) this.#keepGoodbye(id, ended);
     if (!this.#isConnected) return;
     const pending = this.#pending.get(id)?.what;
     this.#pending.delete(id);
     const isUntold = pending === 'begun' || (pending === 'owed' && isMovedIn);
-    if (isUntold && isMovedIn) this.#pending.set(id, { what: 'both', link: plainOf(link), ended });
-    // Its begin was not sent: no need to send its end.
-    else if (!isUntold) this.#pending.set(id, ended);
+    if (isUntold && isMovedIn) {
+      this.#pending.set(id, { what: 'both', link: plainOf(link, bequest), ended });
+      // Its begin was not sent: no need to send its end.
+    } else if (!isUntold) this.#pending.set(id, ended);
+  }
+
+  /** Who asks later is told again: a registrar that ends may have read it, and not recorded it. */
+  #keepGoodbye(id: string, ended: Ended): void {
+    this.#goodbyes.set(id, ended);
+    if (this.#goodbyes.size <= this.#options.limits.goodbyesMax) return;
+    for (const oldest of this.#goodbyes.keys()) {
+      this.#goodbyes.delete(oldest);
+      this.#options.counters.goodbyeDrops += 1;
+      return;
+    }
+  }
+
+  /** The registrar has these goodbyes on record. */
+  onGone(connections: readonly string[]): void {
+    for (const id of connections) this.#goodbyes.delete(id);
+  }
+
+  /** Their wills are not known; those that are over by then have told theirs with their end. */
+  onWanted(links: readonly (readonly [device: string, connection: string])[]): void {
+    if (!this.#isConnected) return;
+    for (const [device, connection] of links) {
+      this.#pending.set(`will ${connection}`, { what: 'will', device, connection });
+    }
+  }
+
+  /** `all-told` is to follow all that there is to tell now; the last mark counts. */
+  tellAll(mark: number): void {
+    if (!this.#isConnected) return;
+    this.#mark = mark;
+    this.#markWhenTold();
+  }
+
+  /** Not before the hand-over, nor while the successor may tell of a link later than this does. */
+  #markWhenTold(): void {
+    if (this.#mark === undefined || this.#shard < SHARDS || this.#given.size > 0) return;
+    this.#pending.delete(ALL_TOLD);
+    this.#pending.set(ALL_TOLD, { what: 'all-told', mark: this.#mark });
+    this.#mark = undefined;
   }
 
   // Moves.
 
-  /** The successor has it. */
-  onGiven({ id, deviceId }: Link): void {
+  /** This successor has it. */
+  onGiven({ id, deviceId: device }: Link, to: string): void {
     this.#pending.delete(id);
-    this.#given.set(id, deviceId);
+    this.#given.set(id, { device, to });
   }
 
   /** The registrar knows who has them. */
   onRecorded(connections: readonly string[]): void {
     for (const id of connections) this.#given.delete(id);
+    this.#markWhenTold();
   }
 
   hasGiven(connection: string): boolean {
@@ -136,27 +202,37 @@ export class LinkChanges {
     return this.#given.size;
   }
 
-  /** The successor has ended, and with it all that was given to it. */
-  successorGone(): void {
+  /** This successor has ended, and with it all that was given to it. */
+  successorGone(successor: string): void {
     const at = this.#options.clock.wall();
-    if (this.#isConnected) {
-      for (const [id, device] of this.#given) {
-        this.#pending.set(id, { what: 'ended', device, reason: 'acceptor-ended', at });
-      }
+    for (const [id, { device, to }] of this.#given) {
+      if (to !== successor) continue;
+      this.#given.delete(id);
+      if (!this.#isConnected) continue;
+      this.#pending.set(id, { what: 'ended', device, reason: 'acceptor-ended', at });
     }
-    this.#given.clear();
+    this.#markWhenTold();
   }
 
-  /** Links come from this incarnation from now on. */
+  /** Links come from this incarnation, too, from now on. */
   follows(predecessor: string): void {
-    this.#predecessor = { id: predecessor, isGone: false };
+    this.#predecessors.set(predecessor, 'here');
+  }
+
+  get #hasPredecessor(): boolean {
+    return [...this.#predecessors.values()].includes('here');
+  }
+
+  /** Predecessors that have ended, of which this stream has not said that this was all. */
+  get #gone(): string[] {
+    return [...this.#predecessors].flatMap(([of, state]) => (state === 'gone' ? of : []));
   }
 
   /** It has ended, and all that was taken over from it is told of already, or pending. */
-  predecessorGone(): void {
-    if (this.#predecessor === undefined || this.#predecessor.isGone) return;
-    this.#predecessor.isGone = true;
-    this.#over.clear();
+  predecessorGone(predecessor: string): void {
+    if (this.#predecessors.get(predecessor) !== 'here') return;
+    this.#predecessors.set(predecessor, 'gone');
+    if (!this.#hasPredecessor) this.#over.clear();
     if (this.#isConnected && this.#shard === SHARDS) this.#pending.set(HEIR, { what: 'heir' });
   }
 
@@ -169,7 +245,11 @@ export class LinkChanges {
     this.#isConnected = true;
     this.#pending.clear();
     this.#shard = 0;
+    this.#mark = undefined;
     this.#listing = this.#given.keys();
+    for (const [id, state] of this.#predecessors) {
+      if (state === 'told') this.#predecessors.set(id, 'gone');
+    }
   }
 
   /** The registrar does not read any more: the next one is sent everything again. */
@@ -221,11 +301,13 @@ export class LinkChanges {
       }
       this.#shard += 1;
       if (this.#shard < SHARDS) continue;
+      for (const [id, ended] of this.#goodbyes) this.#pending.set(id, ended);
       for (const [id, { link, ended }] of this.#over) {
         this.#pending.set(id, { what: 'both', link, ended });
       }
       this.#pending.set(HAND_OVER_END, { what: 'handed-over' });
-      if (this.#predecessor?.isGone) this.#pending.set(HEIR, { what: 'heir' });
+      this.#markWhenTold();
+      if (this.#gone.length > 0) this.#pending.set(HEIR, { what: 'heir' });
     }
   }
 
@@ -236,37 +318,66 @@ export class LinkChanges {
         // tla: Presence!HandOverEnd
         trace('HandOverEnd', {});
         return [['end']];
+      case 'all-told':
+        return [['all-told', pending.mark]];
+      case 'will':
+        return this.#will(pending.device, pending.connection);
       case 'heir':
-        // tla: Presence!TellHeir
-        trace('TellHeir', {});
-        return [['heir', this.#predecessor?.id ?? '']];
+        return this.#heirs();
       case 'ended':
         return [this.#down(connection, pending)];
       case 'both':
         trace('WriteUp', { connection, device: pending.ended.device });
-        return [this.#up(pending.link), this.#down(connection, pending.ended)];
+        return [this.#up(pending.link, true), this.#down(connection, pending.ended)];
       default: {
         const device = pending.link.deviceId;
         // tla: Presence!HandOver
         trace(pending.what === 'owed' ? 'HandOver' : 'WriteUp', { connection, device });
-        return [this.#up(pending.link)];
+        return [this.#up(pending.link, pending.what === 'begun')];
       }
     }
   }
 
-  #down(connection: string, { device, at, reason }: Ended): ToRegistrar {
-    this.#options.trace('WriteDown', { connection, device });
-    return ['down', device, connection, at, reason];
+  /** Of which predecessors all has been told, on this stream. */
+  #heirs(): ToRegistrar[] {
+    return this.#gone.map((of) => {
+      this.#predecessors.set(of, 'told');
+      // tla: Presence!TellHeir
+      this.#options.trace('TellHeir', { of });
+      return ['heir', of];
+    });
   }
 
-  #up({ id, deviceId, acceptedUs }: Link): ToRegistrar {
-    const { clock } = this.#options;
+  #down(connection: string, { device, at, reason, will }: Ended): ToRegistrar {
+    this.#options.trace('WriteDown', { connection, device });
+    const down = ['down', device, connection, at, reason] as const;
+    return will === undefined ? down : [...down, will];
+  }
+
+  #will(device: string, connection: string): ToRegistrar[] {
+    const will = this.#options.wills.of(connection)?.will;
+    return will ? [['will', device, connection, wordOf(will)]] : [];
+  }
+
+  /** With its will whole, or with what names it. */
+  #up(link: Told, isWhole: boolean): ToRegistrar {
+    const { id, deviceId, acceptedUs } = link;
+    const { clock, wills } = this.#options;
     const at = Math.round(clock.wall() - (clock.us() - acceptedUs) / 1_000);
-    return ['up', deviceId, id, acceptedUs, at];
+    const up = ['up', deviceId, id, acceptedUs, at] as const;
+    const { will, isCleanStart } = link.bequest ?? wills.of(id) ?? {};
+    const word = will && wordOf(will);
+    const said = word === undefined || isWhole ? (word ?? '') : willHash(word);
+    if (isCleanStart) return [...up, said, true];
+    return said === '' ? up : [...up, said];
   }
 }
 
 /** What is told of it, without what else its endpoint holds. */
-function plainOf({ id, deviceId, acceptedUs }: Link): Link {
-  return { id, deviceId, acceptedUs };
+function plainOf({ id, deviceId, acceptedUs }: Link, bequest: Bequest | undefined): Told {
+  return { id, deviceId, acceptedUs, ...(bequest && { bequest }) };
+}
+
+function wordOf({ topic, payload, delayMs, rules }: NonNullable<Bequest['will']>): WillWord {
+  return [topic, payload, delayMs, rules ?? ''];
 }

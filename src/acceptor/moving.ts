@@ -5,10 +5,8 @@
  */
 import { systemClock } from '../base/clock.ts';
 import type { Trace } from '../base/trace.ts';
-import type { MoveWord } from '../node/ipc.ts';
 import type { Endpoints } from './endpoint/endpoints.ts';
 import type { Listeners } from './endpoint/listeners.ts';
-import type { SocketHandle } from './endpoint/socket.ts';
 import { spreadBy } from './endpoint/spread.ts';
 import type { LinkChanges } from './linkChanges.ts';
 import { Giver } from './move/giver.ts';
@@ -43,7 +41,7 @@ export function giverOf({ start, counters, registry }: Operated, reported: Repor
     spread: spreadBy(Math.random),
     wake: () => stream.wake(),
     mayCome: () => line.isListening || counters.connectsWaiting + counters.establishing > 0,
-    send: line.toSuccessor,
+    send: line.pass,
     onMoved: (figures) => toSupervisor({ type: 'moved', figures }),
   });
   return { giver, line };
@@ -52,20 +50,18 @@ export function giverOf({ start, counters, registry }: Operated, reported: Repor
 /** Listening sockets, in both directions. */
 export function listenerMoveOf(
   { line }: Out,
+  { start: { successorOf } }: Pick<Operated, 'start'>,
   places: Listeners,
   listen: ListenerMoveOptions['listen'],
 ): ListenerMove {
-  const send = (word: MoveWord, handle?: SocketHandle) => {
-    if (word.what === 'listening') line.toPredecessor(word);
-    else line.toSuccessor(word, handle);
-  };
   const suspend = () => {
     line.isListening = false;
     places.suspend();
   };
   return new ListenerMove({
-    places: { handles: () => places.handles(), suspend },
-    send,
+    places: { handles: () => places.handles(), add: (given) => places.add(given), suspend },
+    send: line.pass,
+    isListening: successorOf === undefined,
     listen: async (given) => {
       line.isListening = true;
       await listen(given);
@@ -80,11 +76,12 @@ export function movesOf(
   endpoints: Endpoints,
 ): Moves {
   const taker = new Taker({
-    ...{ endpoints, changes, trace, send: line.toPredecessor },
+    ...{ endpoints, changes, trace, send: line.pass },
     wake: () => stream.wake(),
     retryAfter: () => spreadBy(Math.random)(start.config.limits.drainRetryMs),
     onTaken: (endpoint) => operate.traces.onTaken(endpoint),
   });
-  if (start.successorOf !== undefined) changes.follows(start.successorOf);
-  return new Moves({ giver, taker, line, log: start.log });
+  const onFollow = (predecessor: string) => changes.follows(predecessor);
+  if (start.successorOf !== undefined) onFollow(start.successorOf);
+  return new Moves({ giver, taker, line, log: start.log, onFollow });
 }

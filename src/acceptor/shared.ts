@@ -10,6 +10,7 @@ import type { Counters } from '../base/metrics.ts';
 import type { StartMessage } from '../node/ipc.ts';
 import type { Protocols } from '../wire/protocol.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
+import type { LinkWills } from './endpoint/linkWills.ts';
 import type { BoundSocket } from './endpoint/listener.ts';
 import type { Registry } from './endpoint/registry.ts';
 import type { RoomSignal } from './endpoint/roomSignal.ts';
@@ -53,6 +54,7 @@ export interface Shared {
   readonly registry: Registry<Endpoint>;
   readonly room: RoomSignal;
   readonly blockList: BlockList;
+  readonly wills: LinkWills;
 }
 
 /** Shared, and what people ask of the links and do to them. */

@@ -116,11 +116,22 @@ export class StreamClient {
     try {
       for (const message of reader.push(chunk)) {
         if (message[0] === 'mark') this.answer(['marked', message[1]]);
-        else hear(message, handlers);
+        else if (!this.#onWillWord(message)) hear(message, handlers);
       }
     } catch {
       socket.destroy();
     }
+  }
+
+  /** What the registrar asks of links that have a will. False: this is no such word. */
+  #onWillWord(message: ToAcceptor): boolean {
+    const { changes } = this.#options;
+    if (message[0] === 'wanted') changes.onWanted(message[1]);
+    else if (message[0] === 'gone') changes.onGone(message[1]);
+    else if (message[0] === 'tell-all') changes.tellAll(message[1]);
+    else return false;
+    this.wake();
+    return true;
   }
 
   /**
@@ -191,14 +202,13 @@ export class StreamClient {
   }
 }
 
-function hear(
-  message: Exclude<ToAcceptor, readonly ['mark', number]>,
-  handlers: StreamHandlers,
-): void {
+function hear(message: ToAcceptor, handlers: StreamHandlers): void {
   const [kind] = message;
   if (kind === 'takeover') handlers.onTakeover(message[1]);
   else if (kind === 'recorded') handlers.onRecorded(message[1]);
   else if (kind === 'command') handlers.onCommand(message);
   else if (kind === 'said' || kind === 'verdict') handlers.onAuth(message);
-  else handlers.onBlockList(message);
+  else if (kind.startsWith('list') || kind.endsWith('block')) {
+    handlers.onBlockList(message as BlockListMessage);
+  }
 }

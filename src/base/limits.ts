@@ -50,6 +50,8 @@ export const LIMIT_SPECS = {
   outboxHardBytes: bytes(256 * KiB, 2 * KiB, 256 * MiB, 'outbox size at which a link closes'),
   stallMs: ms(10 * SECOND, 100, HOUR, 'time a device may read nothing while data waits'),
   lingerMs: ms(SECOND, 10, MINUTE, 'time to read and discard after BYE'),
+  willBytesMax: bytes(4 * KiB, 0, 65_536, 'topic and payload of a will; a longer one is refused'),
+  willDelayMaxMs: ms(DAY, 0, 30 * DAY, 'delay of a will; a longer one is shortened to it'),
 
   // One acceptor.
   linksMax: count(0, 0, 1_000_000, 'links per acceptor; 0: open-file limit minus 256'),
@@ -145,6 +147,8 @@ export const LIMIT_SPECS = {
   storeWalBytesMax: bytes(64 * MiB, 256 * KiB, 16_384 * MiB, 'size of the store’s write-ahead log'),
   storeReserveBytes: bytes(8 * MiB, 64 * KiB, 1_024 * MiB, 'disk reserved for merging that log'),
   presenceClaimMs: ms(MINUTE, 0, HOUR, 'time to wait for another registrar to release the prefix'),
+  willsBytesMax: bytes(256 * MiB, KiB, 64 * 1_024 * MiB, 'wills kept, and those not yet published'),
+  goodbyesMax: count(10_000, 1, 1_000_000, 'goodbyes of links with a will, not known as recorded'),
   takeoversMax: count(5, 1, 1_000_000, 'takeovers of one device before they are delayed'),
   takeoverWindowMs: ms(5 * MINUTE, SECOND, DAY, 'time without a takeover that resets this count'),
   deviceFlapsMax: count(20, 1, 1_000_000, 'links of one device in deviceFlapWindowMs: it flaps'),

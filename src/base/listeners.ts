@@ -21,6 +21,7 @@ export const TLS_VERSIONS = ['1.2', '1.3'] as const;
 
 /** What devices may speak there. */
 export const PROTOCOL_WORDS = ['owsla', 'mqtt'] as const;
+export type ProtocolWord = (typeof PROTOCOL_WORDS)[number];
 
 export interface TlsConfig {
   /** Absolute paths of PEM files; '': none. */

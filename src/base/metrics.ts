@@ -66,6 +66,19 @@ export const ASK_FATES = [
 ] as const;
 export type AskFate = (typeof ASK_FATES)[number];
 
+/**
+ * Fates of a will in a greeting; `not-allowed`: its device may not publish to its topic; `full`:
+ * those of all links hold too much.
+ */
+export const WILL_FATES = ['kept', 'not-allowed', 'full'] as const;
+
+/**
+ * What becomes of a will on record; `goodbye`: its device left of itself; `cancelled`: the device
+ * has a new link; `full`: there was no room to keep it.
+ */
+export const WILL_ENDS = ['published', 'goodbye', 'cancelled', 'full'] as const;
+export type WillEnd = (typeof WILL_ENDS)[number];
+
 /** A counter for each of a label's values. */
 function countedBy<Values extends readonly string[]>(label: string, values: Values, help: string) {
   return { kind: 'counter', help, label, values } as const satisfies MetricSpec;
@@ -108,6 +121,11 @@ const METRICS = {
   authFailures: countedBy('reason', AUTH_REASONS, 'Devices that did not, by reason.'),
   traceDrops: countedBy('reason', TRACE_DROPS, 'Parts of trace contexts left out, by reason.'),
   notAllowed: { kind: 'counter', help: 'Messages to topics that their device may not publish.' },
+  wills: countedBy('fate', WILL_FATES, 'Wills in greetings, by what became of them.'),
+  goodbyeDrops: {
+    kind: 'counter',
+    help: 'Goodbyes of links with a will that had to be forgotten before they were recorded.',
+  },
   connectsWaiting: { kind: 'gauge', help: 'New links waiting for admission.' },
   sockets: {
     kind: 'gauge',
@@ -197,6 +215,16 @@ export const PRESENCE_METRICS = {
     'Events dropped, by reason: a subscriber’s queue did not accept them.',
   ),
   queries: countedBy('fate', QUERY_FATES, 'Presence queries, by what became of them.'),
+  willEnds: countedBy('fate', WILL_ENDS, 'Wills on record, by what became of them.'),
+  willDrops: countedBy(
+    'reason',
+    DROP_REASONS,
+    'Wills dropped, by reason: a queue that is bound for them did not accept them.',
+  ),
+  wills: { kind: 'gauge', help: 'Wills of links on record, and those that wait for their delay.' },
+  willsWaiting: { kind: 'gauge', help: 'Those of them whose link has ended.' },
+  willOutbox: { kind: 'gauge', help: 'Wills to be published, not confirmed by the broker yet.' },
+  willBytes: { kind: 'gauge', help: 'What all these wills hold in the store.' },
   blocked: { kind: 'gauge', help: 'Devices that are kept out by `owsla block`.' },
   streams: { kind: 'gauge', help: 'Acceptors connected to the registrar.' },
   brokerUp: { kind: 'gauge', help: '1 while the registrar’s AMQP connection is up.' },

@@ -101,6 +101,11 @@ export class Channel {
     return this.#asked.size;
   }
 
+  /** Questions of the other end that have no answer yet. */
+  get answering(): number {
+    return this.#answering;
+  }
+
   /** Ask the other end. Rejects with a ChannelError within `ms`. */
   async ask(kind: string, body: unknown, ms = this.#options.limits.questionMs): Promise<unknown> {
     const { questionsMax } = this.#options.limits;

@@ -62,6 +62,8 @@ export interface ChildFacts {
   readonly startedAt?: number;
   /** Its last words, of one that could not go on and is tried again. */
   readonly why?: string;
+  /** How often it was started again since the node's start; a reload does not count. */
+  readonly restarts?: number;
   /** In a reload: an acceptor beside the one that new links come to, with the same index. */
   readonly isBeside?: boolean;
 }
@@ -118,11 +120,14 @@ export interface RenewMessage {
   readonly ticketKey: string;
 }
 
-/** To an acceptor: let its listening handles and its links go to its successor. Once. */
+/**
+ * To an acceptor: let its listening handles and its links go to its successors: one, or all
+ * acceptors that stay when there are to be fewer. Once.
+ */
 export interface MoveMessage {
   readonly type: 'move';
-  /** The incarnation of its successor, which is ready. */
-  readonly to: string;
+  /** Incarnations, which are ready. */
+  readonly to: readonly string[];
   /** Offers under way at once. */
   readonly window: number;
   /** So long a link that is busy is read on, and waited for. */
@@ -158,6 +163,12 @@ export interface PassMessage {
   readonly word: MoveWord;
 }
 
+/** To an acceptor that serves: links and listening handles of this one come here, too. */
+export interface FollowMessage {
+  readonly type: 'follow';
+  readonly of: string;
+}
+
 /**
  * To the other one of a predecessor and its successor: the exit of this one was seen, and all that
  * came from it was passed on before.
@@ -190,6 +201,7 @@ export type ToChild =
   | SocketMessage
   | RenewMessage
   | MoveMessage
+  | FollowMessage
   | PassMessage
   | GoneMessage
   /** To one that waits: its predecessor has ended. */
@@ -238,6 +250,7 @@ export interface RunningChild {
   onRenew?(message: RenewMessage): void;
   /** Acceptors: their part in a reload. */
   onMove?(message: MoveMessage): void;
+  onFollow?(message: FollowMessage): void;
   onPass?(message: PassMessage, handle: unknown): void;
   onGone?(acceptor: string): void;
   /** The supervisor is gone; `drain` follows. */

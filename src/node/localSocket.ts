@@ -5,7 +5,7 @@
  * Bound: looks every LOOK_MS whether its file is there, and listens anew when not, for ever; those
  * that are connected notice nothing.
  */
-import { lstatSync, rmSync } from 'node:fs';
+import { linkSync, lstatSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 
 const LOOK_MS = 1_000;
@@ -70,13 +70,32 @@ export class LocalSocket {
     this.#listen().catch(() => {});
   }
 
-  /** Takes no more; resolves when everybody who is connected has ended. */
-  async close(): Promise<void> {
+  /**
+   * Takes no more; resolves when everybody who is connected has ended. `isFileLeft`: who connects
+   * meanwhile sees that somebody is to come.
+   */
+  async close({ isFileLeft = false } = {}): Promise<void> {
     clearInterval(this.#ticker);
-    await new Promise<void>((resolve) => {
-      if (this.#server?.listening) this.#server.close(() => resolve());
-      else resolve();
+    const server = this.#server;
+    if (!server?.listening) return;
+    const kept = `${this.#path}.kept`;
+    const isKept = isFileLeft && isDone(() => linkSync(this.#path, kept));
+    const closed = new Promise<void>((resolve) => {
+      // It removes the file within the call.
+      server.close(() => resolve());
     });
+    if (isKept) isDone(() => renameSync(kept, this.#path));
+    await closed;
+  }
+}
+
+/** False when the folder does not allow it, or is gone. */
+function isDone(work: () => void): boolean {
+  try {
+    work();
+    return true;
+  } catch {
+    return false;
   }
 }
 

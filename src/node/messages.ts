@@ -10,6 +10,10 @@
  *     moved..., heir  ------------------------->        in a reload: whose its links are now
  *       <---------------------------------------  recorded: and that this is on record
  *       <---------------------------------------  takeover, command
+ *       <---------------------------------------  wanted: wills;  gone: goodbyes that are on record
+ *     will  -------------------------------------->     one that was wanted
+ *       <---------------------------------------  tell-all: a will is due unless its device is back
+ *     all-told  ---------------------------------->     in order behind all links that there were
  *       <---------------------------------------  list-begin, block..., list-end, at each connect
  *       <---------------------------------------  then block, unblock: changes, also in between
  *       <---------------------------------------  mark: is all of that read?
@@ -24,6 +28,7 @@ import { pack, Unpackr } from 'msgpackr';
 import type { PresenceReason } from '../base/errors.ts';
 import { FrameReader, frameOf } from '../wire/frame.ts';
 import type { Said, VerdictMessage } from './verdicts.ts';
+import type { WillWord } from './willWord.ts';
 
 export const FRAME_MESSAGES_MAX = 128;
 /** A frame is closed when its payloads have so many bytes: it may have one payload more. */
@@ -42,8 +47,30 @@ export type ToRegistrar =
   | readonly ['hello', incarnation: string]
   | readonly ['begin']
   | readonly ['end']
-  | readonly ['up', device: string, connection: string, acceptedUs: number, at: number]
-  | readonly ['down', device: string, connection: string, at: number, reason: PresenceReason]
+  | readonly [
+      'up',
+      device: string,
+      connection: string,
+      acceptedUs: number,
+      at: number,
+      /** In a hand-over its hash: the registrar says if it wants the whole; ''; there is none. */
+      will?: WillWord | string,
+      /** What its device's earlier link left is due now, not cancelled. */
+      isCleanStart?: boolean,
+    ]
+  | readonly [
+      'down',
+      device: string,
+      connection: string,
+      at: number,
+      reason: PresenceReason,
+      /** After a goodbye: true, and `gone` is to be said when that is on record. */
+      will?: WillWord | true,
+    ]
+  /** One that was wanted. */
+  | readonly ['will', device: string, connection: string, will: WillWord]
+  /** All that there was of links when the registrar asked, it has been told. */
+  | readonly ['all-told', mark: number]
   /** Before `end`: these are the successor's, and not over. */
   | readonly ['moved', connections: readonly string[]]
   /** This was all that there is of the predecessor, which has ended. */
@@ -71,6 +98,12 @@ export type ToAcceptor =
   | readonly ['takeover', connection: string]
   /** Another acceptor has told of them: the predecessor need not list them any more. */
   | readonly ['recorded', connections: readonly string[]]
+  /** The wills of these links are not known. */
+  | readonly ['wanted', links: readonly (readonly [device: string, connection: string])[]]
+  /** That these have said goodbye is on record. */
+  | readonly ['gone', connections: readonly string[]]
+  /** Say `all-told` behind all that there is to tell of links now. */
+  | readonly ['tell-all', mark: number]
   | readonly [
       'command',
       device: string,
@@ -143,7 +176,13 @@ export function encodeMessages(messages: readonly (ToRegistrar | ToAcceptor)[]):
 export function payloadBytes(message: ToRegistrar | ToAcceptor): number {
   if (message[0] === 'command') return message[5].length;
   if (message[0] === 'unsent') return message[6]?.[5].length ?? 0;
-  return message[0] === 'result' ? message[3].length : 0;
+  if (message[0] === 'up' || message[0] === 'down') return willBytes(message[5]);
+  return message[0] === 'result' || message[0] === 'will' ? willBytes(message[3]) : 0;
+}
+
+function willBytes(will: WillWord | Buffer | string | true | undefined): number {
+  if (Buffer.isBuffer(will)) return will.length;
+  return typeof will === 'object' ? will[1].length : 0;
 }
 
 // A RESULT's payload waits for the broker: as a view it would hold a frame of many others.

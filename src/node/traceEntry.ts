@@ -65,7 +65,7 @@ export interface TraceBatch {
   readonly entries: readonly string[];
 }
 
-/** Why a trace ended: `count`, `time`: as it was asked; `node`: the node stops. */
+/** Why a trace ended: `count`, `time`: as it was asked; `node`: it stops or reloads. */
 export type TraceEndWhy = 'count' | 'time' | 'node';
 
 /** The notice `traced`: the last one. */

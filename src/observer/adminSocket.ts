@@ -1,17 +1,25 @@
 /**
- * AdminSocket: the listening socket of the admin pages, from one observer to the next.
+ * AdminSocket: the listening socket of the admin pages, from one observer to the next, and how its
+ * connections end.
  * From: observer.ts; the supervisor, which keeps the handle while nobody listens on it.
  * To: the HTTP server.
- * Bound: one. Whoever connects meanwhile waits in the kernel's queue.
+ * Bound: one. Whoever connects meanwhile waits in the kernel's queue. An end takes LINGER_MS,
+ * LINGER_MS more where somebody has connected and not asked yet, END_MS for answers under way.
+ *
+ *   listening --close--> lingering (answers, and says `connection: close`) --> emptying --> closed
  */
-import type { Server } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import * as net from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { unbound } from '../base/errors.ts';
 import { within } from '../node/drain.ts';
 import type { Heard } from './heard.ts';
 
-/** Whoever has connected asks within this time. */
+/** Whoever asks again and again learns in this time that the connection ends. */
+const LINGER_MS = 250;
+/** For answers under way. */
 const END_MS = 2_000;
+const LOOK_MS = 20;
 
 /** `node:net` takes a handle of libuv, too; its types do not say so. */
 type ListenOn = (handle: unknown, onListening: () => void) => void;
@@ -31,44 +39,92 @@ interface Before {
   readonly heard: Heard;
 }
 
-/** Resolves when it listens; rejects with a StartError. */
-export async function listenAt(
-  admin: FastifyInstance,
-  place: Place,
-  { socket, heard }: Before,
-): Promise<void> {
-  try {
-    // Whoever asks waits in its queue until this knows as much as the one before it.
-    if (socket !== undefined) await heard.all();
-    if (socket === undefined) await admin.listen(place);
-    else await listenOnIt(admin, socket);
-  } catch (error) {
-    throw unbound(`admin port ${place.port}`, place.host, error);
+/** A connection: how many of its requests are not answered; since when that is none. */
+interface Use {
+  open: number;
+  restsAt: number;
+}
+
+export class AdminSocket {
+  readonly #admin: FastifyInstance;
+  readonly #uses = new Map<net.Socket, Use>();
+  #isEnding = false;
+
+  /** Before anybody connects. */
+  constructor(admin: FastifyInstance) {
+    this.#admin = admin;
+    const { server } = admin;
+    server.on('connection', (socket) => {
+      this.#uses.set(socket, { open: 0, restsAt: performance.now() });
+      socket.once('close', () => this.#uses.delete(socket));
+    });
+    server.prependListener('request', (request, response) => this.#onRequest(request, response));
   }
-}
 
-async function listenOnIt(admin: FastifyInstance, socket: unknown): Promise<void> {
-  await admin.ready();
-  const { server } = admin;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    (server.listen as ListenOn).call(server, socket, resolve);
-  });
-}
+  #onRequest({ socket }: IncomingMessage, response: ServerResponse): void {
+    if (this.#isEnding) response.setHeader('connection', 'close');
+    const use = this.#uses.get(socket);
+    if (use === undefined) return;
+    use.open += 1;
+    response.once('close', () => {
+      use.open -= 1;
+      use.restsAt = performance.now();
+    });
+  }
 
-/** Takes no more requests; those that have begun are answered, for END_MS at most. */
-export async function closeAt(admin: FastifyInstance): Promise<void> {
-  const { server } = admin;
-  // Idle connections are closed at once, so that they are not asked on any more.
-  const closed = new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  await within(END_MS, closed);
-  server.closeAllConnections();
-  // It does not listen any more, which is an error there.
-  await admin.close().catch(() => {});
-}
+  /** Resolves when it listens; rejects with a StartError. */
+  async listen(place: Place, { socket, heard }: Before): Promise<void> {
+    try {
+      // Whoever asks waits in its queue until this knows as much as the one before it.
+      if (socket !== undefined) await heard.all();
+      if (socket === undefined) await this.#admin.listen(place);
+      else await this.#listenOn(socket);
+    } catch (error) {
+      throw unbound(`admin port ${place.port}`, place.host, error);
+    }
+  }
 
-export function handleOf({ server }: { readonly server: Server }): unknown {
-  return (server as Handled)._handle;
+  async #listenOn(socket: unknown): Promise<void> {
+    await this.#admin.ready();
+    const { server } = this.#admin;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      (server.listen as ListenOn).call(server, socket, resolve);
+    });
+  }
+
+  get handle(): unknown {
+    return (this.#admin.server as Handled)._handle;
+  }
+
+  /** From now on each answer is the last one of its connection. */
+  async linger(): Promise<void> {
+    this.#isEnding = true;
+    await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
+  }
+
+  /** Takes nobody any more. What was asked is answered. */
+  async close(): Promise<void> {
+    const { server } = this.#admin;
+    this.#isEnding = true;
+    // An HTTP server's own `close` also ends connections that were accepted a moment ago, and whose
+    // request has not been read: they would be reset.
+    const closed = new Promise<void>((resolve) => {
+      net.Server.prototype.close.call(server, () => resolve());
+    });
+    const looking = setInterval(() => this.#endIdle(), LOOK_MS);
+    this.#endIdle();
+    await within(END_MS, closed);
+    clearInterval(looking);
+    server.closeAllConnections();
+    // It does not listen any more, which is an error there.
+    await this.#admin.close().catch(() => {});
+  }
+
+  #endIdle(): void {
+    const before = performance.now() - LINGER_MS;
+    for (const [socket, { open, restsAt }] of this.#uses) {
+      if (open === 0 && restsAt <= before) socket.destroySoon();
+    }
+  }
 }

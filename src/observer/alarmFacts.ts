@@ -60,10 +60,11 @@ const RESTARTS_KEPT = 16;
 
 /** What is remembered of each child. */
 interface Life {
-  incarnation: string | undefined;
+  /** How often it had been started again at the last look; undefined at the first one. */
+  seen: number | undefined;
   /** It has worked once: before that it may take its time to start. */
   hasServed: boolean;
-  /** When later incarnations were first seen, monotonic ms. */
+  /** When it was seen that it had been started again, monotonic ms. */
   readonly restarts: number[];
 }
 
@@ -101,24 +102,23 @@ export class FactsOfNode {
   #children(node: NodeMessage, reports: readonly ReportMessage[], now: number): ChildHealth[] {
     const known = new Set(reports.map(({ incarnation }) => incarnation));
     return node.children
-      .filter(({ role }) => role !== 'observer')
+      .filter(({ role, isBeside }) => role !== 'observer' && !isBeside)
       .map((child) => this.#childOf(child, known.has(child.incarnation ?? ''), now));
   }
 
   #childOf(child: ChildFacts, isHeard: boolean, now: number): ChildHealth {
     const name = nameOf(child);
     const life = this.#lives.get(name) ?? {
-      incarnation: undefined,
+      seen: undefined,
       hasServed: false,
       restarts: [],
     };
     this.#lives.set(name, life);
-    const { incarnation, state } = child;
-    if (incarnation !== undefined && incarnation !== life.incarnation) {
-      if (life.incarnation !== undefined) life.restarts.push(now);
-      life.incarnation = incarnation;
-      if (life.restarts.length > RESTARTS_KEPT) life.restarts.shift();
-    }
+    const { state, restarts = 0 } = child;
+    for (let more = restarts - (life.seen ?? restarts); more > 0; more -= 1)
+      life.restarts.push(now);
+    life.seen = restarts;
+    life.restarts.splice(0, life.restarts.length - RESTARTS_KEPT);
     while ((life.restarts[0] ?? now) < now - RESTART_WINDOW_MS) life.restarts.shift();
     if (state === 'ready' && isHeard) life.hasServed = true;
     const fault = life.hasServed ? faultOf(child, isHeard) : undefined;

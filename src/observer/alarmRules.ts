@@ -167,12 +167,17 @@ function loopLagging({ processes }: AlarmFacts): Level {
   );
 }
 
-/** Only the number of links above the mean makes an acceptor fuller than others. */
+/**
+ * Only the number of links above the mean makes an acceptor fuller than others. In a reload it is
+ * two processes.
+ */
 function linksSkewed({ acceptors }: AlarmFacts): Level {
+  const linksOf = new Map<string, number>();
+  for (const { name, links } of acceptors) linksOf.set(name, (linksOf.get(name) ?? 0) + links);
   const total = acceptors.reduce((sum, { links }) => sum + links, 0);
-  const mean = total / Math.max(1, acceptors.length);
+  const mean = total / Math.max(1, linksOf.size);
   return worst(
-    acceptors.map(({ name, links }) => {
+    [...linksOf].map(([name, links]) => {
       const reason = `${name} has ${links} links, the mean is ${Math.round(mean)}`;
       const levels = [above(links / Math.max(1, mean), SKEW, reason)];
       levels.push(above(links - mean, SKEW_LINKS, reason));

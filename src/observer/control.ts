@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import type { Limits } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { type AnswersByKind, Channel } from '../node/channel.ts';
+import { within } from '../node/drain.ts';
 import { LocalSocket } from '../node/localSocket.ts';
 
 export interface ControlOptions {
@@ -17,11 +18,22 @@ export interface ControlOptions {
   readonly answers: AnswersByKind;
 }
 
+interface Asker {
+  readonly channel: Channel;
+  saidAt: number;
+}
+
+/** Whoever has connected asks within this time. */
+const LINGER_MS = 250;
+/** For answers under way, at the end. */
+const END_MS = 2_000;
+const LOOK_MS = 20;
+
 export class Control {
   readonly #options: ControlOptions;
   readonly #server: LocalSocket;
-  /** The one that has said nothing for longest comes first. */
-  readonly #asking = new Set<Socket>();
+  /** The one that has said nothing for longest comes first; and since when that is. */
+  readonly #asking = new Map<Socket, Asker>();
 
   constructor(options: ControlOptions) {
     this.#options = options;
@@ -49,19 +61,36 @@ export class Control {
     const answerMs = 2 * limits.questionMs;
     const onBad = (err: unknown) => log.warn({ err }, 'closing a connection to control.sock');
     const onClose = () => this.#asking.delete(socket);
-    this.#asking.add(socket);
+    const channel = new Channel(socket, { limits, answers, answerMs, onBad, onClose });
+    this.#asking.set(socket, { channel, saidAt: performance.now() });
     socket.on('data', () => this.#touch(socket));
-    new Channel(socket, { limits, answers, answerMs, onBad, onClose });
-    const [idlest] = this.#asking;
+    const [idlest] = this.#asking.keys();
     if (this.#asking.size > limits.controlConnectionsMax) idlest?.destroy();
   }
 
   #touch(socket: Socket): void {
-    if (this.#asking.delete(socket)) this.#asking.add(socket);
+    const asker = this.#asking.get(socket);
+    if (asker === undefined) return;
+    asker.saidAt = performance.now();
+    this.#asking.delete(socket);
+    this.#asking.set(socket, asker);
   }
 
-  async close(): Promise<void> {
-    for (const socket of this.#asking) socket.destroy();
-    await this.#server.close();
+  /** Takes nobody any more; who has asked is answered. `isFileLeft`: as LocalSocket has it. */
+  async close(file: { readonly isFileLeft?: boolean } = {}): Promise<void> {
+    const looking = setInterval(() => this.#endIdle(), LOOK_MS);
+    const closed = this.#server.close(file);
+    this.#endIdle();
+    await within(END_MS, closed);
+    clearInterval(looking);
+    for (const socket of this.#asking.keys()) socket.destroy();
+    await closed;
+  }
+
+  #endIdle(): void {
+    const before = performance.now() - LINGER_MS;
+    for (const [socket, { channel, saidAt }] of this.#asking) {
+      if (channel.answering === 0 && saidAt <= before) socket.destroySoon();
+    }
   }
 }

@@ -8,12 +8,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { EventStream, type StreamGuests, sentEvent } from './eventStream.ts';
 import { LIVE_MS, type Live } from './live.ts';
 
+const END = sentEvent('end', { why: 'the node stops or reloads' });
+
 export class LiveStream {
   readonly #live: Pick<Live, 'read'>;
   readonly #guests: StreamGuests;
   readonly #readers = new Set<EventStream>();
   #ticker: NodeJS.Timeout | undefined;
   #isRendering = false;
+  #isClosing = false;
 
   constructor(live: Pick<Live, 'read'>, guests: StreamGuests) {
     this.#live = live;
@@ -25,6 +28,10 @@ export class LiveStream {
     const stream: EventStream = new EventStream(request, response, this.#guests, () =>
       this.#leave(stream),
     );
+    if (this.#isClosing) {
+      stream.endWith(END);
+      return;
+    }
     this.#readers.add(stream);
     this.#ticker ??= setInterval(() => this.#tick().catch(() => {}), LIVE_MS).unref();
     this.#first(stream).catch(() => {});
@@ -55,8 +62,9 @@ export class LiveStream {
 
   /** The node stops: said to all; resolves when all have read that. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     const readers = [...this.#readers];
-    for (const stream of readers) stream.endWith(sentEvent('end', { why: 'the node stops' }));
+    for (const stream of readers) stream.endWith(END);
     await Promise.all(readers.map(({ ended }) => ended));
   }
 }

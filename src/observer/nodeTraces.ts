@@ -224,7 +224,7 @@ export class NodeTraces {
     const sentence = {
       count: `it has shown ${entries} entries, as many as were asked for`,
       time: `its time is over: ${writeDuration(forMs)}`,
-      node: 'the node stops',
+      node: 'the node stops or reloads',
     }[why];
     this.#forget(trace);
     sink.end({ why, sentence, entries, lost });

@@ -16,7 +16,7 @@ import {
 } from '../node/ipc.ts';
 import { makeAdmin } from './admin.ts';
 import { AdminGuard } from './adminGuard.ts';
-import { closeAt, handleOf, listenAt } from './adminSocket.ts';
+import { AdminSocket } from './adminSocket.ts';
 import { AlarmWatch } from './alarmWatch.ts';
 import { addApi } from './api.ts';
 import { ChildChannels } from './childChannels.ts';
@@ -30,7 +30,7 @@ import { askedBy, nodeQuestions, statusOf } from './nodeQuestions.ts';
 import { NodeReload } from './nodeReload.ts';
 import { NodeStatus } from './nodeStatus.ts';
 import { NodeTraces } from './nodeTraces.ts';
-import { addStreams } from './streams.ts';
+import { addStreams, type Streams } from './streams.ts';
 import { watchQuestions } from './watchQuestions.ts';
 
 /** Node does not say which process is at the other end; its user or root, by the file's mode. */
@@ -74,12 +74,11 @@ export async function startObserver(
   const drain = new NodeDrain(children);
   const heard = new Heard(status, node());
   await children.listen();
-  const reload = new NodeReload({ status, ask });
-  const asked = { start, status, children, drain, reload, log };
+  const asked = { start, status, children, drain, reload: new NodeReload({ status, ask }), log };
   const answers = nodeQuestions(asked);
   const watches = { traces, live: new Live({ status, children, statusOf: () => statusOf(asked) }) };
-  const path = controlSocket(runDir || start.folder);
   const all = { ...askedBy(WHO, answers), ...watchQuestions(watches, WHO) };
+  const path = controlSocket(runDir || start.folder);
   const control = new Control({ path, limits, log, answers: all });
   const guests = new Guests(limits);
   const exposition = new Exposition(status, limits.scrapeMs, guests.ends);
@@ -88,25 +87,48 @@ export async function startObserver(
   const admin = makeAdmin(status, exposition, guests, guard, limits);
   addApi(admin, answers);
   const streams = addStreams(admin, watches, guests);
-  await listenAt(admin, { host: adminHost, port: adminPort }, { socket, heard });
+  const adminSocket = new AdminSocket(admin);
+  await adminSocket.listen({ host: adminHost, port: adminPort }, { socket, heard });
   await control.listen();
   alarms.start();
+  let isOrphan = false;
   return {
     title: () => `owsla observer :${adminPort}`,
     figures: () => ({ streams: children.size }),
     onNode: (now) => {
       status.onNode(now, performance.now());
-      reload.onNode();
+      asked.reload.onNode();
     },
-    listeningHandle: () => handleOf(admin),
+    listeningHandle: () => adminSocket.handle,
     onRenew: () => guard.renew(log),
+    onOrphaned: () => {
+      isOrphan = true;
+    },
     drain: async () => {
       alarms.stop();
-      traces.close();
-      await within(END_MS, streams.close());
-      await closeAt(admin);
-      await control.close();
-      await children.close();
+      const parts = { adminSocket, traces, streams, control, children };
+      await end(parts, isOrphan || status.node?.isStopping === true);
     },
   };
+}
+
+interface Ending {
+  readonly adminSocket: AdminSocket;
+  readonly traces: NodeTraces;
+  readonly streams: Streams;
+  readonly control: Control;
+  readonly children: ChildChannels;
+}
+
+/** `isLast`: no observer comes after this one. */
+async function end(
+  { adminSocket, traces, streams, control, children }: Ending,
+  isLast: boolean,
+): Promise<void> {
+  if (!isLast) await adminSocket.linger();
+  traces.close();
+  await within(END_MS, streams.close());
+  await adminSocket.close();
+  await control.close({ isFileLeft: !isLast });
+  await children.close();
 }

@@ -5,7 +5,6 @@
  * Bound: those of its parts. While the store fails (batchLoop.ts) nothing is recorded or published,
  * acceptors keep what they have to report, and devices are served as before.
  */
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { EXIT, StartError } from '../base/errors.ts';
@@ -30,11 +29,8 @@ import { type Reported, startReport } from '../node/report.ts';
 import { AuthServer } from './auth/authServer.ts';
 import { BatchLoop } from './batchLoop.ts';
 import { BlockedDevices } from './blockedDevices.ts';
-import { CommandConsumer, type CommandConsumerOptions } from './command/commandConsumer.ts';
-import { CommandEffects, type CommandEffectsOptions } from './command/commandEffects.ts';
-import { Commands, type CommandsOptions } from './command/commands.ts';
-import { Deliveries } from './command/deliveries.ts';
-import { Outcomes, type OutcomesOptions } from './command/outcomes.ts';
+import type { Commands } from './command/commands.ts';
+import { type CommandParts, commandParts } from './commandParts.ts';
 import { Complaints } from './complaints.ts';
 import { RegistrarHealth } from './health.ts';
 import { DeviceConcerns } from './presence/deviceConcerns.ts';
@@ -46,15 +42,16 @@ import { RegistrarBroker } from './registrarBroker.ts';
 import type { BlockStore } from './store/blockRows.ts';
 import { Sqlite } from './store/sqlite.ts';
 import type { Opened, Store, StoreError } from './store/store.ts';
+import type { WillStore } from './store/willRows.ts';
 import { StreamServer } from './streamServer.ts';
 import { WallWatch } from './wallWatch.ts';
+import { type WillParts, willParts } from './willParts.ts';
 
 /** How often it checks what no message announces: confirms, waiting links, a failed store. */
 const TICK_MS = 100;
 /** How long a stop waits for confirms of the last events. What is left waits in the store. */
 const LAST_EVENTS_MS = 2_000;
 const CLOSE_BROKER_MS = 1_000;
-const KEY_BYTES = 16;
 
 class Registrar implements RunningChild {
   readonly #start: StartMessage;
@@ -64,6 +61,7 @@ class Registrar implements RunningChild {
   readonly #trace: Trace;
   readonly #store: Sqlite;
   readonly #commands: CommandParts;
+  readonly #wills: WillParts;
   readonly #recorder: Recorder;
   readonly #notifier: Notifier;
   readonly #health: RegistrarHealth;
@@ -113,12 +111,15 @@ class Registrar implements RunningChild {
     this.#commands = this.#commandsOf(store);
     const { consumer, commands } = this.#commands;
 
+    this.#wills = this.#willsOf(store, at.events);
+
     // Acceptors to store: streams, recorder.
     const recorder = this.#recorderOf(store, notifier, commands);
     const authServer = this.#authServerOf();
     const server = this.#serverOf(recorder, commands, authServer);
     const loop = this.#loopOf(recorder, server);
-    const toBroker = { urls, names: at, queueType, publisher, consumer, queries, onFatal };
+    const publishers = [publisher, this.#wills.publisher];
+    const toBroker = { urls, names: at, queueType, publishers, consumer, queries, onFatal };
     const broker = new RegistrarBroker({ ...toBroker, limits, log });
     this.#health = new RegistrarHealth({ loop, broker, publisher, answers, authServer });
     this.#store = store;
@@ -150,13 +151,25 @@ class Registrar implements RunningChild {
         notifier.onCommit(events);
       },
       onTakeover: (link) => this.#server.takeOver(link),
-      onRecorded: (acceptor, links) => this.#server.tellRecorded(acceptor, links),
+      onRecorded: (acceptor, links) => this.#server.tellLinks(acceptor, ['recorded', links]),
       onClone: (device, takeovers) => {
         this.#counters.clones += 1;
         this.#complaints.clone(device, takeovers);
       },
       settledTo: () => notifier.settledTo(),
       transactionPart: commands,
+      wills: this.#wills.wills,
+    });
+  }
+
+  #willsOf(store: WillStore, exchange: string): WillParts {
+    return willParts({
+      ...{ store, exchange, limits: this.#start.config.limits, clock: systemClock },
+      ...{ counters: this.#counters, trace: this.#trace },
+      live: () => this.#recorder.liveAcceptors,
+      tell: (acceptor, message) => this.#server.tellLinks(acceptor, message),
+      onDue: (due) => this.#recorder.due(due),
+      onFault: (error) => this.#loop.failed(error),
     });
   }
 
@@ -186,6 +199,7 @@ class Registrar implements RunningChild {
       onAsk: (acceptor, message) => void authServer.onAsk(acceptor, message),
       onVerdicts: (message) => authServer.hear(message),
       greeting: () => authServer.told(),
+      onStream: (acceptor) => this.#wills.due.onStream(acceptor),
       onMessages: () => this.#loop.wake(),
     });
   }
@@ -259,6 +273,7 @@ class Registrar implements RunningChild {
     this.#loop.wake();
     void this.#loadBlocked().catch(this.#onFatal);
     this.#publish();
+    if (this.#epoch !== undefined && this.#loop.mayTry()) this.#wills.tick();
     this.#commands.consumer.tick();
   }
 
@@ -270,7 +285,9 @@ class Registrar implements RunningChild {
 
   /** Events that only the store has, unless the store cannot be trusted. */
   #publish(): void {
-    if (this.#loop.mayTry()) void this.#notifier.makeRoom();
+    if (!this.#loop.mayTry()) return;
+    void this.#notifier.makeRoom();
+    void this.#wills.wills.makeRoom();
   }
 
   // The child.
@@ -309,7 +326,7 @@ class Registrar implements RunningChild {
   async drain(): Promise<void> {
     const isBusy = () => {
       const { waiting, outbox, sweeps } = this.#recorder.figures();
-      const pending = outbox + this.#commands.consumer.outcomesWaiting;
+      const pending = outbox + this.#commands.consumer.outcomesWaiting + this.#wills.pending;
       return waiting + sweeps > 0 || (pending > 0 && this.#broker.isUp);
     };
     await within(CLOSE_BROKER_MS, this.#commands.deliveries.suspend());
@@ -328,46 +345,6 @@ class Registrar implements RunningChild {
     const parts = [this.#broker, this.#answers, this.#authServer];
     await Promise.all(parts.map((part) => part.close()));
   }
-}
-
-/** The world around commands. */
-export type CommandPartsOptions = Omit<
-  CommandsOptions & OutcomesOptions & CommandEffectsOptions & CommandConsumerOptions,
-  | keyof CommandParts
-  | 'effects'
-  | 'newKey'
-  | 'onOpen'
-  | 'onCommit'
-  | 'settledTo'
-  | 'seen'
-  | 'onDrop'
->;
-
-export interface CommandParts {
-  readonly deliveries: Deliveries;
-  readonly outcomes: Outcomes;
-  readonly commands: Commands;
-  readonly consumer: CommandConsumer;
-}
-
-/** Commands put together, bottom up; tests have another world around them. */
-export function commandParts(world: CommandPartsOptions): CommandParts {
-  const deliveries = new Deliveries();
-  const outcomes = new Outcomes({
-    ...world,
-    seen: () => deliveries.seen(),
-    onDrop: (reason) => bump(world.counters.outcomeDrops, reason),
-  });
-  const commands = new Commands({
-    ...world,
-    effects: new CommandEffects({ ...world, deliveries, outcomes }),
-    newKey: () => randomBytes(KEY_BYTES).toString('hex'),
-    onOpen: (opened) => outcomes.onOpen(opened),
-    onCommit: (_, stored) => outcomes.onCommit(stored),
-    settledTo: () => outcomes.settledTo(),
-  });
-  const consumer = new CommandConsumer({ ...world, deliveries, outcomes, commands });
-  return { deliveries, outcomes, commands, consumer };
 }
 
 /** Another start of the registrar would fail the same way: the node cannot continue. */

@@ -1,7 +1,7 @@
 /**
  * RegistrarBroker: the registrar's AMQP connection, and its claim on the prefix.
- * From: registrar.ts.  To: publisher (events out), queries (questions in), and the consumer of
- * commands. Answers to both have connections of their own: answers.ts.
+ * From: registrar.ts.  To: publishers (events and wills out), queries (questions in), and the
+ * consumer of commands. Answers to both have connections of their own: answers.ts.
  * Bound: only the holder of the claim publishes. If another registrar has the same prefix, it waits
  * `presenceClaimMs`: it may be our own old connection that the broker still keeps. Then it ends.
  */
@@ -17,6 +17,7 @@ import {
   declareClaim,
   declareCommands,
   declarePresence,
+  declareUplink,
   type Names,
 } from '../broker/topology.ts';
 import type { CommandConsumer } from './command/commandConsumer.ts';
@@ -29,7 +30,8 @@ export interface RegistrarBrokerOptions {
   readonly queueType: QueueType;
   readonly limits: Limits;
   readonly log: Logger;
-  readonly publisher: Publisher;
+  /** Each on a channel of its own. */
+  readonly publishers: readonly Publisher[];
   readonly queries: Queries;
   readonly consumer: Pick<CommandConsumer, 'open'>;
   readonly onFatal: (error: StartError) => void;
@@ -48,7 +50,7 @@ export class RegistrarBroker {
 
   constructor(options: RegistrarBrokerOptions) {
     this.#options = options;
-    const { urls, limits, log, publisher, onFatal } = options;
+    const { urls, limits, log, publishers, onFatal } = options;
     this.#connection = new BrokerConnection({
       name: 'presence',
       urls,
@@ -62,7 +64,9 @@ export class RegistrarBroker {
       onDown: () => {
         this.#isUp = false;
       },
-      onBlocked: (isBlocked) => publisher.block(isBlocked),
+      onBlocked: (isBlocked) => {
+        for (const publisher of publishers) publisher.block(isBlocked);
+      },
       onFatal,
     });
   }
@@ -92,6 +96,11 @@ export class RegistrarBroker {
       declarePresence(channel, names, limits, queueType),
     );
     if (!isWhole) log.warn({ queue: names.presenceQuery }, 'queue is down with its cluster node');
+    // Wills go where devices' EVENTs do, and may be the first of them.
+    const isRouted = await declareApart(model, (channel) =>
+      declareUplink(channel, names, limits, queueType),
+    );
+    if (!isRouted) log.warn({ queue: names.unrouted }, 'queue is down with its cluster node');
     const isThere = await declareApart(model, (channel) =>
       declareCommands(channel, names, limits, queueType),
     );
@@ -111,16 +120,18 @@ export class RegistrarBroker {
   }
 
   async #openAll(model: AmqpModel): Promise<void> {
-    const { queries, names, publisher, log } = this.#options;
+    const { queries, names, publishers, log } = this.#options;
     const questions = await model.createChannel();
     this.#watch(questions);
     await queries.open(questions, names.presenceQuery, () => {
       log.warn({ queue: names.presenceQuery }, 'query queue was deleted');
       this.#connection.reset();
     });
-    const channel = await model.createConfirmChannel();
-    this.#watch(channel, (isForCause) => publisher.down(isForCause));
-    publisher.open(channel);
+    for (const publisher of publishers) {
+      const channel = await model.createConfirmChannel();
+      this.#watch(channel, (isForCause) => publisher.down(isForCause));
+      publisher.open(channel);
+    }
     await this.#openCommands(model);
   }
 
@@ -178,7 +189,7 @@ export class RegistrarBroker {
   }
 
   async close(): Promise<void> {
-    this.#options.publisher.close();
+    for (const publisher of this.#options.publishers) publisher.close();
     await this.#connection.close();
   }
 }

@@ -24,6 +24,7 @@ import {
 } from '../node/messages.ts';
 import type { VerdictMessage } from '../node/verdicts.ts';
 import type { Sent } from './command/effects.ts';
+import { downOf, upOf, willOf } from './linkWords.ts';
 import type { Recorder } from './presence/recorder.ts';
 import type { HeldLink } from './store/presenceRules.ts';
 
@@ -56,6 +57,8 @@ export interface StreamServerOptions {
   readonly onVerdicts: (message: VerdictMessage) => void;
   /** What a new stream is told before anything else, piece by piece. */
   readonly greeting: () => Iterator<ToAcceptor>;
+  /** It has a stream, which may be a new one. */
+  readonly onStream: (acceptor: string) => void;
   /** Something was read: there is work. */
   readonly onMessages: () => void;
 }
@@ -125,11 +128,14 @@ export class StreamServer {
     if (message[0] === 'begin') recorder.begin(acceptor);
     else if (message[0] === 'end') recorder.handedOver(acceptor);
     else if (message[0] === 'up') {
-      const [, device, connection, acceptedUs, at] = message;
-      recorder.up({ acceptor, device, connection, acceptedUs, at });
+      recorder.up({ acceptor, ...upOf(message) });
     } else if (message[0] === 'down') {
-      const [, device, connection, at, reason] = message;
-      recorder.down(acceptor, { device, connection, at, reason });
+      recorder.down(acceptor, downOf(message));
+    } else if (message[0] === 'will') {
+      const [, device, connection, word] = message;
+      recorder.will(acceptor, { kind: 'will', device, connection, will: willOf(word) });
+    } else if (message[0] === 'all-told') {
+      recorder.will(acceptor, { kind: 'all-told', acceptor, mark: message[1] });
     } else if (message[0] === 'moved') {
       recorder.moved(acceptor, message[1]);
     } else if (message[0] === 'heir') {
@@ -156,6 +162,7 @@ export class StreamServer {
     this.#streams.set(acceptor, stream);
     this.#list(stream);
     pour(stream.socket, this.#options.greeting());
+    this.#options.onStream(acceptor);
   }
 
   /** Continue reading after the recorder has made room, except from acceptors that have ended. */
@@ -173,10 +180,13 @@ export class StreamServer {
     if (stream) tell(stream, ['takeover', connection]);
   }
 
-  /** These links of it have moved. Without a stream it lists them again, and is told then. */
-  tellRecorded(acceptor: string, connections: readonly string[]): void {
+  /** What it learns later where it has no stream now: at its hand-over, or when that is asked. */
+  tellLinks(
+    acceptor: string,
+    message: Extract<ToAcceptor, readonly ['recorded' | 'wanted' | 'gone' | 'tell-all', unknown]>,
+  ): void {
     const stream = this.#streams.get(acceptor);
-    if (stream) tell(stream, ['recorded', connections]);
+    if (stream) tell(stream, message);
   }
 
   /** Who is blocked is known now: those in `devices`, as long as this runs. */

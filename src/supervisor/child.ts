@@ -59,6 +59,7 @@ class Child {
     else if (message.type === 'begin') this.#begin();
     else if (message.type === 'give') this.#give();
     else if (message.type === 'move') this.#running?.onMove?.(message);
+    else if (message.type === 'follow') this.#running?.onFollow?.(message);
     else if (message.type === 'gone') this.#running?.onGone?.(message.acceptor);
     else if (message.type === 'pass') this.#onPass(message, handle);
     else void this.drain(false);
@@ -175,19 +176,20 @@ class Child {
       onRenew: ({ ticketKey }) => acceptor.renewFiles(ticketKey),
       onMove: (message) => {
         acceptor.moves.begin(message);
-        listenerMove.give();
+        listenerMove.give(message.to);
       },
+      onFollow: ({ of }) => acceptor.moves.follow(of),
       onPass: (message, handle) => {
+        const { from } = message;
         const word = acceptor.moves.onPass(message, handle as SocketHandle);
         if (word === undefined) return;
         // Health has to know before the other one ends.
-        const told = listenerMove.onWord(word, handle as SocketHandle).then(() => report.send());
-        told.catch(onFatal);
+        const done = listenerMove.onWord(from, word, handle as SocketHandle);
+        done.then(() => report.send()).catch(onFatal);
       },
       onGone: (incarnation) => {
-        const isOver = acceptor.moves.onGone(incarnation);
-        if (isOver === 'predecessor') listenerMove.onPredecessorGone().catch(onFatal);
-        if (isOver === 'successor') listenerMove.onSuccessorGone().catch(onFatal);
+        const gone = acceptor.moves.onGone(incarnation);
+        if (gone) listenerMove.onGone(incarnation, gone).catch(onFatal);
       },
       onOrphaned: () => acceptor.moves.stop(),
       drain: async () => {
@@ -199,6 +201,8 @@ class Child {
 
   #beat(): void {
     if (!this.#running) return;
+    // No 'disconnect' comes while a handle that this has sent was not acknowledged.
+    if (!process.connected) void this.drain(true);
     process.title = this.#running.title();
     if (this.#isSending || !process.connected) return;
     this.#isSending = true;

@@ -168,12 +168,13 @@ export function nameOf({ role, index }: ChildSlot): string {
 
 /** For the other children. */
 export function factsOf(slot: ChildSlot): ChildFacts {
-  const { role, index, state, incarnation, why, forkedAt: startedAt } = slot;
+  const { role, index, state, incarnation, why, restarts, forkedAt: startedAt } = slot;
   const pid = slot.process?.pid;
   return {
     role,
     index,
     state,
+    restarts,
     ...(incarnation === undefined ? {} : { incarnation }),
     ...(pid === undefined ? {} : { pid, startedAt }),
     ...(why === undefined ? {} : { why }),

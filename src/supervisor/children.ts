@@ -101,12 +101,9 @@ export class Children {
       log.error({ ...logFieldsOf(slot), err: error }, 'child channel failed');
       if (child.pid === undefined) this.#onEnded(slot, { child, code: null, signal: null });
     });
-    child.on('exit', (code, signal) => {
-      const onEnded = () => this.#onEnded(slot, { child, code, signal });
-      // Its last messages may still be in the channel: they are read before the channel closes.
-      if (child.connected) child.once('disconnect', onEnded);
-      else onEnded();
-    });
+    // Not 'exit': its last messages may still be in the channel then. And not 'disconnect', which
+    // does not come when it has died without acknowledging a handle.
+    child.on('close', (code, signal) => this.#onEnded(slot, { child, code, signal }));
     const { role, index } = slot;
     onNamed(incarnation);
     sockets.give(slot);

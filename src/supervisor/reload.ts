@@ -5,9 +5,11 @@
  * Bound: one at a time. Each step has an end of its own: childReadyMs for what starts, the drain's
  * time for what ends, reloadMs for links. What has been replaced stays so when a later step fails.
  *
- *   (none) --ask--> proving --> registrar --> acceptors (1 to n) --> observer --> done
- *                      |            |             |                     |
- *                      '------------'-------------'---------------------'--> refused
+ *   (none) --ask--> proving --> registrar --> acceptors --> observer --> done
+ *                      |            |             |             |
+ *                      '------------'-------------'-------------'--> refused
+ *
+ * Acceptors 1 to n one after another; then those that are too many: all that stay share its links.
  */
 import { StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -117,12 +119,15 @@ export class Reload {
 
   async #acceptors(next: Edition): Promise<void> {
     const { acceptors } = next.config;
-    const before = this.#options.children.acceptors.length;
+    const { children } = this.#options;
+    const before = children.acceptors.length;
     for (let index = 1; index <= acceptors; index += 1) {
       this.#note({ phase: 'acceptors', acceptor: index, step: 'starting' });
       if (index > before) await this.#replace.oneMore(index, next);
       else await this.#replace.acceptor(index, next);
     }
+    const surplus = children.acceptors.filter(({ index }) => index > acceptors);
+    for (const slot of surplus) await this.#replace.surplus(slot, next);
   }
 
   #note(facts: Partial<ReloadFacts>): void {
@@ -188,7 +193,7 @@ export class Reload {
       const there = children.find(other);
       if (there?.process?.connected) {
         // A predecessor has closed its Unix sockets by then, and listens again.
-        if (this.#isPredecessor(other, incarnation)) sockets.give(there);
+        if (this.#wasOnlySuccessor(incarnation, other)) sockets.give(there);
         there.process.send({ type: 'gone', acceptor: incarnation }, () => {});
       }
     }
@@ -199,8 +204,11 @@ export class Reload {
     return isOurs;
   }
 
-  #isPredecessor(of: string, by: string): boolean {
-    return this.#successions.some((one) => one.of === of && one.by === by);
+  #wasOnlySuccessor(by: string, of: string): boolean {
+    const successors = this.#successions.filter((one) => one.of === of).map((one) => one.by);
+    const { children } = this.#options;
+    const isLeft = (one: string) => one !== by && children.find(one) !== undefined;
+    return successors.includes(by) && !successors.some(isLeft);
   }
 
   /** A child is ready, or time has gone by. */

@@ -24,10 +24,11 @@ export interface ReplaceOptions {
   readonly onChange: () => void;
 }
 
-/** A predecessor whose links move to a successor that has taken its place. */
+/** A predecessor whose links move: to a successor in its place, or to all that stay. */
 interface Move {
   readonly from: ChildSlot;
-  readonly to: ChildSlot;
+  /** Those that have not ended. */
+  readonly to: Set<ChildSlot>;
 }
 
 const STOPPING = 'the node is stopping';
@@ -140,22 +141,18 @@ export class Replace {
     this.#given = handle;
   }
 
-  /** The acceptor of this index, and those of before whose place in the node it takes. */
+  /** The acceptor of this index. */
   async acceptor(index: number, next: Edition): Promise<void> {
     const { children, onSuccession } = this.#options;
     const old = children.acceptors[index - 1] as ChildSlot;
-    const isSurplus = (one: ChildSlot) =>
-      one.index > next.config.acceptors && (one.index - 1) % next.config.acceptors === index - 1;
-    const others = children.acceptors.filter(isSurplus);
-    for (const one of [old, ...others]) if (one.state !== 'ready') await this.#endFirst(one);
-    const froms = [old].filter(({ state }) => state === 'ready');
+    if (old.state !== 'ready') await this.#endFirst(old);
     const { restarts } = old;
     const slot = this.#beside(makeSlot('acceptor', index, next, { isSuccessor: true, restarts }));
     this.#ours.add(old);
-    const [first] = froms;
-    const special = first?.incarnation === undefined ? {} : { successorOf: first.incarnation };
+    const of = old.state === 'ready' ? old.incarnation : undefined;
+    const special = of === undefined ? {} : { successorOf: of };
     children.fork(slot, special, (by) => {
-      for (const { incarnation: of } of froms) if (of !== undefined) onSuccession({ of, by });
+      if (of !== undefined) onSuccession({ of, by });
     });
     await this.#until(() => slot.state === 'ready' || hasEnded(slot));
     if (hasEnded(slot)) {
@@ -166,9 +163,27 @@ export class Replace {
     this.#ours.delete(slot);
     children.beside.delete(slot);
     this.#put(slot);
-    for (const from of froms) await this.#moveLinks({ from, to: slot });
-    for (const one of others) await this.#endSurplus(one);
-    for (const one of [old, ...others]) this.#forget(one);
+    if (of !== undefined) await this.#moveLinks({ from: old, to: new Set([slot]) });
+    this.#forget(old);
+  }
+
+  /** One that the config does not ask for any more: those that stay share its links. */
+  async surplus(slot: ChildSlot, { config }: Edition): Promise<void> {
+    const { children, onSuccession } = this.#options;
+    const stays = ({ index, state }: ChildSlot) => index <= config.acceptors && state === 'ready';
+    // Links move only to processes that started later.
+    const isHeir = (one: ChildSlot) => stays(one) && one.startedAt > slot.startedAt;
+    const heirs = children.acceptors.filter(isHeir);
+    const of = slot.incarnation;
+    if (slot.state !== 'ready' || of === undefined || heirs.length === 0) {
+      await this.#endFirst(slot);
+    } else {
+      for (const { incarnation: by } of heirs) if (by !== undefined) onSuccession({ of, by });
+      // The registrar was told before any of them can say a word of these links.
+      for (const heir of heirs) notify(heir, { type: 'follow', of });
+      await this.#moveLinks({ from: slot, to: new Set(heirs) });
+    }
+    this.#forget(slot);
   }
 
   /** It has no links and listens nowhere, or not yet. */
@@ -178,29 +193,15 @@ export class Replace {
     await this.#until(() => hasEnded(slot));
   }
 
-  /** An acceptor knows one predecessor: links of others get BYE `draining`, and come back. */
-  async #endSurplus(slot: ChildSlot): Promise<void> {
-    const { links = 0 } = slot.figures;
-    this.#options.onStep({ acceptor: slot.index, step: 'ending', drained: links });
-    this.#setAside(slot);
-    await this.#endFirst(slot);
-  }
-
   async #moveLinks(move: Move): Promise<void> {
     const { from, to } = move;
     const { children, onStep, log } = this.#options;
-    if (hasEnded(from) || to.incarnation === undefined) return;
+    const names = [...to].map(nameOf).join(', ');
+    const isOver = () => hasEnded(from) || to.size === 0;
+    if (isOver()) return;
     this.#move = move;
-    this.#ours.add(from);
-    this.#setAside(from);
-    onStep({ acceptor: from.index, step: 'moving' });
-    const { moveWindow, reloadQuietMs, reloadMs, reloadRetryMs, childReadyMs } =
-      to.edition.config.limits;
-    const times = { quietMs: reloadQuietMs, moveMs: reloadMs, retryMs: reloadRetryMs };
-    notify(from, { type: 'move', to: to.incarnation, window: moveWindow, ...times });
-    const until = performance.now() + reloadMs + reloadRetryMs + childReadyMs;
+    const until = this.#sendMove(move);
     const isLate = () => performance.now() > until;
-    const isOver = () => hasEnded(from) || hasEnded(to) || to.process === undefined;
     await this.#until(() => typeof from.deed === 'object' || isOver() || isLate());
     if (typeof from.deed === 'object') {
       const { moved, left, drained, ms } = from.deed.figures;
@@ -213,11 +214,25 @@ export class Replace {
     if (!hasEnded(from)) {
       throw new StartError(
         EXIT.crashed,
-        `the new ${nameOf(to)} ended while links moved to it: those that it had are lost, all others stay where they are`,
+        `the new ${names} ended while links moved to it: those that it had are lost, all others stay where they are`,
       );
     }
     children.beside.delete(from);
     this.#ours.delete(from);
+  }
+
+  /** Gives the time by which the predecessor has to be done. */
+  #sendMove({ from, to }: Move): number {
+    this.#ours.add(from);
+    this.#setAside(from);
+    this.#options.onStep({ acceptor: from.index, step: 'moving' });
+    const [first] = to;
+    const { limits } = (first ?? from).edition.config;
+    const { moveWindow: window, reloadQuietMs, reloadMs, reloadRetryMs, childReadyMs } = limits;
+    const times = { quietMs: reloadQuietMs, moveMs: reloadMs, retryMs: reloadRetryMs };
+    const names = [...to].flatMap(({ incarnation }) => incarnation ?? []);
+    notify(from, { type: 'move', to: names, window, ...times });
+    return performance.now() + reloadMs + reloadRetryMs + childReadyMs;
   }
 
   /** An acceptor that was not there before. */
@@ -274,7 +289,8 @@ export class Replace {
     const { children } = this.#options;
     const move = this.#move;
     let isOurs = this.#ours.has(slot);
-    if (slot === move?.to && move.from.state === 'ready') {
+    const wasLast = move?.to.delete(slot) === true && move.to.size === 0;
+    if (move && wasLast && move.from.state === 'ready') {
       // The predecessor goes on: of the links that have moved none is left.
       children.beside.delete(move.from);
       this.#ours.delete(move.from);

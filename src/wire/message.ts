@@ -2,8 +2,8 @@
  * Message: the meaning of what a device says or hears, whatever format carried it.
  * From: a link's protocol (protocol.ts).  To: the endpoint, the routes, and back to a protocol.
  * Bound: plain values; `payload` is a view into the received bytes and must not be written to. An
- * `id` is Owsla's own number of the message: from 1 up, and never twice on a link for what the device
- * sends. A format with other ids of its own knows which is whose.
+ * `id` is Owsla's own number of the message: from 1 up, and never twice on a link for what the
+ * device sends. A format with other ids of its own knows which is whose.
  */
 
 /** Types of messages, each by the word that figures have for it. */
@@ -25,6 +25,16 @@ export const TYPE = {
 export type MessageType = (typeof TYPE)[keyof typeof TYPE];
 export const MESSAGE_TYPES: readonly MessageType[] = Object.values(TYPE);
 
+/** What a device wants to be published of it if its link ends without its goodbye. */
+export interface Will {
+  readonly topic: string;
+  readonly payload: Buffer;
+  /** It is published so long after the link's end; 0: at once. */
+  readonly delayMs: number;
+  /** Whose rules say what a takeover and a return do to it; absent: Owsla's own. */
+  readonly rules?: 'mqtt';
+}
+
 export interface Hello {
   readonly type: typeof TYPE.HELLO;
   readonly version: 1;
@@ -36,15 +46,10 @@ export interface Hello {
   readonly frameBytesMax: number | undefined;
   /** The device cannot be told of another keepalive than it wishes; 0 is none. */
   readonly isKeepaliveFixed?: boolean;
-  /** What is to be said in its name once its link has ended, and not by its own goodbye. */
+  /** As it was said: it may be longer than `willBytesMax`. */
   readonly will?: Will;
-}
-
-export interface Will {
-  readonly topic: string;
-  readonly payload: Buffer;
-  /** A return within it takes the will back. */
-  readonly delayMs: number;
+  /** MQTT's Clean Start: a will of an earlier link that waits is not cancelled, but due now. */
+  readonly isCleanStart?: true;
 }
 
 export interface Welcome {

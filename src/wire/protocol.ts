@@ -81,8 +81,11 @@ export interface Protocol {
   pong(): Buffer | undefined;
   /** What was wrong, and with which message; a goodbye follows. */
   error(error: ProtocolError): Buffer | undefined;
-  /** The device may not say this; it ends nothing. */
-  notAllowed(message: Event | Request): Buffer | undefined;
+  /**
+   * The device may not say this; of a greeting, its will: it has none. It ends nothing. Nothing to
+   * write where that cannot be told.
+   */
+  notAllowed(message: Event | Request | Greeting): Buffer | undefined;
   /** The last that is said. `retryAfter` in ms. */
   goodbye(reason: string, retryAfter: number | undefined): Buffer | undefined;
 

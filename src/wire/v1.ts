@@ -10,9 +10,10 @@ import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../base/names.ts';
 import { TRACE_TEXT_BYTES_MAX } from '../base/traceContext.ts';
 import { encodeAck, encodeAnswer, PING, PONG } from './busy.ts';
 import { FrameReader, HEADER_BYTES } from './frame.ts';
-import { ID_MAX, type Message, type Meta } from './message.ts';
+import { ID_MAX, type Message, type Meta, type Will } from './message.ts';
 import { Cursor } from './msgpack.ts';
 import { kept, room, SLAB_BYTES } from './room.ts';
+import { fields } from './v1Fields.ts';
 import { CODE } from './v1Types.ts';
 
 export const VERSION = 1;
@@ -56,6 +57,10 @@ function readId(idMin: number): number {
 
 function readTopic(): string {
   need('topic');
+  return topicHere();
+}
+
+function topicHere(): string {
   const topic = cursor.str('topic', 'latin1');
   if (topic.length > TOPIC_BYTES_MAX || !TOPIC.test(topic)) {
     throw new ProtocolError('bad-topic', 'topic is not 1 to 128 bytes of dotted words');
@@ -75,10 +80,14 @@ function readPayload(): Buffer {
 
 /** Read a map, handing each key to `take`, which returns false for one that it does not know. */
 function readMap(what: string, take: (key: string) => boolean): void {
-  if (!present()) return;
+  if (present()) readPairs(what, 2, take);
+}
+
+/** The same, of the map that stands here, at this level of nesting. */
+function readPairs(what: string, level: number, take: (key: string) => boolean): void {
   for (let pairs = cursor.map(what); pairs > 0; pairs -= 1) {
     const key = cursor.str('map key');
-    if (!take(key)) cursor.skip(3);
+    if (!take(key)) cursor.skip(level + 1);
   }
 }
 
@@ -115,15 +124,36 @@ function readHello(): Message {
   let token: string | undefined;
   let keepalive: number | undefined;
   let frameBytesMax: number | undefined;
+  let will: Will | undefined;
   readMap('options', (key) => {
-    if (key !== 'token' && key !== 'keepalive' && key !== 'frameBytesMax') return false;
+    if (!HELLO_OPTIONS.has(key)) return false;
     if (cursor.nil()) return true;
     if (key === 'token') token = cursor.str('token');
+    else if (key === 'will') will = readWill();
     else if (key === 'keepalive') keepalive = cursor.integerIn(key, 0, U32_MAX);
     else frameBytesMax = Math.max(cursor.integerIn(key, 1, U32_MAX), DEVICE_FRAME_BYTES_MIN);
     return true;
   });
-  return { type: 'hello', version: VERSION, deviceId, token, keepalive, frameBytesMax };
+  const hello = { type: 'hello', version: VERSION, deviceId, token, keepalive } as const;
+  return { ...hello, frameBytesMax, ...(will && { will }) };
+}
+
+const HELLO_OPTIONS: ReadonlySet<string> = new Set(['token', 'keepalive', 'frameBytesMax', 'will']);
+
+function readWill(): Will {
+  let topic: string | undefined;
+  let payload: Buffer = EMPTY;
+  let delayMs = 0;
+  readPairs('will', 3, (key) => {
+    if (key !== 'topic' && key !== 'payload' && key !== 'delay') return false;
+    if (cursor.nil()) return true;
+    if (key === 'topic') topic = topicHere();
+    else if (key === 'payload') payload = cursor.blob('payload');
+    else delayMs = cursor.integerIn('delay', 0, U32_MAX);
+    return true;
+  });
+  if (topic === undefined) throw new ProtocolError('bad-frame', 'topic of the will is missing');
+  return { topic, payload, delayMs };
 }
 
 function readWelcome(): Message {
@@ -243,67 +273,6 @@ export function decode(bytes: Buffer): Message {
 }
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
-
-/** The array of a message as the protocol's table has it; trailing nils are left out. */
-function fields(message: Message): unknown[] {
-  const { type } = message;
-  const number = CODE[type];
-  switch (type) {
-    case 'hello': {
-      const { token, keepalive, frameBytesMax } = message;
-      return [
-        number,
-        message.version,
-        message.deviceId,
-        known({ token, keepalive, frameBytesMax }),
-      ];
-    }
-    case 'welcome': {
-      const { connectionId, keepalive, frameBytesMax, time } = message;
-      // As a plain number it would become a float, which few small devices care to read.
-      return [number, connectionId, { keepalive, frameBytesMax, time: BigInt(time) }];
-    }
-    case 'ping':
-    case 'pong':
-      return [number];
-    case 'event':
-    case 'request': {
-      const { id, topic, payload, meta } = message;
-      const { traceparent, tracestate } = meta;
-      const map = known({ seq: wide(meta.seq), at: wide(meta.at), traceparent, tracestate });
-      if (Object.keys(map).length === 0) return [number, id, topic, payload];
-      return [number, id, topic, payload, map];
-    }
-    case 'ack':
-      return [number, message.id];
-    case 'reply':
-    case 'result':
-      return [number, message.id, message.status, message.payload];
-    case 'command': {
-      const { id, topic, payload, key, expiresIn, traceparent, tracestate } = message;
-      const meta = known({ key, expiresIn: wide(expiresIn), traceparent, tracestate });
-      return [number, id, topic, payload, meta];
-    }
-    case 'bye':
-      return message.retryAfter === undefined
-        ? [number, message.reason]
-        : [number, message.reason, message.retryAfter];
-    case 'error': {
-      const { code, message: text, id, about } = message;
-      if (id === undefined) return [number, code, text];
-      return about === undefined ? [number, code, text, id] : [number, code, text, id, about];
-    }
-  }
-}
-
-/** A copy without the keys that have no value. */
-function known(map: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(map).filter(([, value]) => value !== undefined));
-}
-
-function wide(value: number | undefined): number | bigint | undefined {
-  return value !== undefined && value > U32_MAX ? BigInt(value) : value;
-}
 
 function encodeOther(message: Message): Buffer {
   const frame = packr.pack(fields(message), RESERVE_START_SPACE | HEADER_BYTES);

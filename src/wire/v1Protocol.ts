@@ -151,7 +151,12 @@ export class V1Protocol extends V1Reader implements Protocol {
   }
 
   /** A REQUEST has its answer; an EVENT without an id has no name. */
-  notAllowed({ type, id }: Event | Request): Buffer | undefined {
+  notAllowed(about: Event | Request | Greeting): Buffer | undefined {
+    if (about.type === 'hello') {
+      const message = 'this device may not publish to the topic of its will: it has none';
+      return encode({ type: 'error', code: 'not-allowed', message, id: undefined });
+    }
+    const { type, id } = about;
     if (type === 'request') return encodeAnswer(CODE.reply, id, STATUS.refused, NO_BYTES);
     if (id === 0) return undefined;
     const message = 'this device may not publish to this topic';

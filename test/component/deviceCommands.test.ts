@@ -8,7 +8,7 @@ import {
   type DeviceCommandsOptions,
 } from '../../src/acceptor/route/deviceCommands.ts';
 import type { FromLink, ToLink } from '../../src/node/messages.ts';
-import type { CommandParts } from '../../src/registrar/registrar.ts';
+import type { CommandParts } from '../../src/registrar/commandParts.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { amqpMessage } from '../helpers/fakes/amqpMessage.ts';
 import { type Device, END } from '../helpers/fakes/device.ts';

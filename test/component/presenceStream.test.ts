@@ -17,6 +17,7 @@ import type { VerdictMessage } from '../../src/node/verdicts.ts';
 import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import { StreamServer } from '../../src/registrar/streamServer.ts';
 import { FakeClock } from '../helpers/fakes/clock.ts';
+import { makeLinkWills } from '../helpers/fakes/linkWills.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
@@ -51,7 +52,14 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
   const greeting = () => told.values();
   const onVerdicts = (message: readonly unknown[]) => heard.push([...message]);
   const toAcceptors = { onAsk, onVerdicts, greeting, onAnswer };
-  const server = new StreamServer({ recorder, limits, log, ...toAcceptors, onMessages: () => {} });
+  const server = new StreamServer({
+    recorder,
+    limits,
+    log,
+    ...toAcceptors,
+    onStream: () => {},
+    onMessages: () => {},
+  });
   await server.listen(path);
   const work = async () => {
     while (await recorder.work()) server.makeRoom();
@@ -64,6 +72,7 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
       links: (shard) => (shard === 0 ? links.values() : []),
       clock,
       trace: noTrace,
+      ...makeLinkWills(),
     });
     const onTakeover = (connection: string) => told.push(connection);
     const commands: unknown[][] = [];

@@ -1,4 +1,4 @@
-/** The conformance kit: a module that is right passes, and each way to be wrong is found by name. */
+/** The conformance kit: a right module passes, and each way to be wrong is found by name. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -38,6 +38,8 @@ function row(device: string, given: Partial<Row> = {}): Row {
 
 /** Makes what a file has today what it was with schema 3, and 2. */
 const TO_SCHEMA_3 = `
+  DROP TABLE wills;
+  DROP TABLE willOutbox;
   DROP TABLE blocked;
   ALTER TABLE commands DROP COLUMN traceparent;
   ALTER TABLE commands DROP COLUMN tracestate;

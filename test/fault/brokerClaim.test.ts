@@ -31,7 +31,7 @@ async function start(t: Test, open: () => Promise<void>): Promise<Part> {
     queueType: 'classic',
     limits: makeLimits({ reconnectMinMs: 10, reconnectMaxMs: 50 }),
     log: pino({ level: 'silent' }),
-    publisher: { open: () => {}, down: () => {}, block: () => {}, close: () => {} },
+    publishers: [{ open: () => {}, down: () => {}, block: () => {}, close: () => {} }],
     queries: { open: async () => {} },
     consumer: { open },
     onFatal: () => {},

@@ -175,6 +175,15 @@ t.test('alarms: few links are never skewed, and one acceptor is not', async (t) 
   }
 });
 
+t.test('links-skewed: an acceptor and its successor are one', async (t) => {
+  const acceptors = [
+    { name: 'acceptor 1', links: 8_000 },
+    { name: 'acceptor 2', links: 5_000 },
+    { name: 'acceptor 2', links: 3_000 },
+  ];
+  t.match(RULES['links-skewed'].look(calm({ acceptors })), { mark: 'low' });
+});
+
 t.test('alarms: a reason names five, and has the number of the others', async (t) => {
   const concerns = Array.from({ length: 8 }, (_, at) => {
     return { about: 'cloned' as const, name: `door-${at}`, figure: 5 };

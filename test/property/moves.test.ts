@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { MoveWorld } from '../helpers/worlds/moveWorld.ts';
+import { Kernel, MoveWorld } from '../helpers/worlds/moveWorld.ts';
 
 const LINKS = 3;
 const link = fc.nat({ max: LINKS - 1 });
@@ -67,6 +67,69 @@ t.test('moves: whatever happens in whatever order', async (t) => {
   t.ok(seen.moved > 0 && seen.back > 0 && seen.over > 0, JSON.stringify(seen));
 });
 
+/** With `beside`, which takes the place of `after` in some steps. */
+const ofTwo = fc.oneof(
+  { weight: 30, arbitrary: steps },
+  {
+    weight: 6,
+    arbitrary: fc.constant<Step>((world) => {
+      if (world.beside) world.pass(world.beside);
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: link.map<Step>((at) => (world) => {
+      if (world.beside) world.close(at, world.beside, 'taken-over');
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant<Step>((world) => {
+      if (world.beside) world.kill(world.beside);
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: link.map<Step>((at) => (world) => {
+      world.beside?.refuses.add(world.kernel(at).id);
+    }),
+  },
+);
+
+t.test('moves: the same to two successors', async (t) => {
+  const seen = { after: 0, beside: 0, back: 0 };
+  fc.assert(
+    fc.property(fc.array(ofTwo, { maxLength: 80 }), (taken) => {
+      const world = new MoveWorld(LINKS, undefined, 2);
+      world.begin();
+      for (const step of taken) {
+        step(world);
+        world.check();
+      }
+      world.end();
+      world.checkEnd();
+      for (const { readers } of world.kernels) {
+        if (readers.has(world.after)) seen.after += 1;
+        else if (readers.has(world.before)) seen.back += 1;
+        else if (world.beside && readers.has(world.beside)) seen.beside += 1;
+      }
+    }),
+    { numRuns: 1_000 },
+  );
+  t.ok(seen.after > 0 && seen.beside > 0, JSON.stringify(seen));
+  t.equal(seen.back, 0, 'one of them takes what the other has no room for, or had');
+});
+
+t.test('moves: what one of two refuses goes to the other', async () => {
+  const world = new MoveWorld(6, undefined, 2);
+  for (let at = 0; at < 6; at += 1) world.after.refuses.add(world.kernel(at).id);
+  world.begin();
+  world.end();
+  world.checkEnd();
+  for (const { readers } of world.kernels) assert.deepEqual([...readers], [world.beside]);
+  assert.deepEqual({ ...world.before.figures, ms: 0 }, { moved: 6, drained: 0, left: 0, ms: 0 });
+});
+
 t.test('moves: with nothing in the way all links move, and it is told', async () => {
   const world = new MoveWorld(9);
   for (let at = 0; at < 9; at += 1) world.send(at);
@@ -76,6 +139,22 @@ t.test('moves: with nothing in the way all links move, and it is told', async ()
   for (const { readers } of world.kernels) assert.deepEqual([...readers], [world.after]);
   assert.equal(world.before.registry.size, 0);
   assert.deepEqual({ ...world.before.figures, ms: 0 }, { moved: 9, drained: 0, left: 0, ms: 0 });
+});
+
+t.test('moves: every link of the predecessor has moved, left or was drained', async () => {
+  const world = new MoveWorld(9);
+  const [first, second] = [world.kernels[0], world.kernels[1]] as [Kernel, Kernel];
+  world.after.refuses.add(second.id);
+  world.close(8, world.before, 'taken-over');
+  world.begin();
+  // One ends by itself, and one comes, while they move.
+  world.close(0, world.before, 'keepalive-timeout');
+  world.pass(world.before);
+  world.before.accept(new Kernel('aa000000-0000-4000-8000-000000000000'));
+  world.end();
+  assert.ok(first.isOver);
+  const { moved, left, drained } = world.before.figures ?? {};
+  assert.deepEqual({ moved, left, drained }, { moved: 7, left: 1, drained: 1 });
 });
 
 t.test('moves: what the successor does not take is drained at the end', async () => {

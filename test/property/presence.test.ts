@@ -32,11 +32,12 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(100) }) },
 );
 
-/** Two more acceptors at most: a successor, and one that has come back. */
+/** Two more acceptors at most: a successor, and one that has come back. Or there are fewer. */
 const anyOf4 = fc.nat({ max: ACCEPTORS + 1 });
 const ofMoves = fc.oneof(
   { weight: 12, arbitrary: step },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('succeed' as const), acceptor: anyOf4 }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('join' as const), acceptor: anyOf4 }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('give' as const), acceptor: anyOf4 }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('take' as const), acceptor: anyOf4 }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('seeGone' as const) }) },
@@ -51,6 +52,7 @@ type MoveStep = typeof ofMoves extends fc.Arbitrary<infer S> ? S : never;
 async function performMove(world: World, step: MoveStep): Promise<void> {
   const at = 'acceptor' in step ? world.acceptors[step.acceptor] : undefined;
   if (step.do === 'succeed') world.succeed(step.acceptor);
+  else if (step.do === 'join') world.join(step.acceptor);
   else if (step.do === 'give') {
     if (at) world.give(at);
   } else if (step.do === 'take') {

@@ -23,15 +23,20 @@ const text = fc.string({ unit: 'grapheme', maxLength: 40 });
 const maybe = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined });
 const type = <T extends string>(value: T) => fc.constant(value);
 
+const will = fc.record({ topic, payload, delayMs: fc.nat() });
+
 const message: fc.Arbitrary<Message> = fc.oneof(
-  fc.record({
-    type: type(TYPE.HELLO),
-    version: fc.constant(1 as const),
-    deviceId: fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
-    token: maybe(text),
-    keepalive: maybe(u32),
-    frameBytesMax: maybe(fc.integer({ min: 256, max: 0xffff_ffff })),
-  }),
+  fc
+    .record({
+      type: type(TYPE.HELLO),
+      version: fc.constant(1 as const),
+      deviceId: fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
+      token: maybe(text),
+      keepalive: maybe(u32),
+      frameBytesMax: maybe(fc.integer({ min: 256, max: 0xffff_ffff })),
+      will: maybe(will),
+    })
+    .map(({ will, ...hello }) => (will ? { ...hello, will } : hello)),
   fc.record({
     type: type(TYPE.WELCOME),
     connectionId: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((b) => Buffer.from(b)),

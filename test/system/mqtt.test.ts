@@ -1,6 +1,6 @@
 /**
  * MQTT through a real node, with MQTT.js, unchanged, as the device: events, requests in both forms,
- * commands, takeover, the end of a node; in 3.1.1 and 5. Raw bytes are test/component/mqtt.test.ts's.
+ * commands, takeover; in 3.1.1 and 5. Raw bytes are test/component/mqtt.test.ts's.
  */
 import { type EventEmitter, once } from 'node:events';
 import type { ConsumeMessage } from 'amqplib';

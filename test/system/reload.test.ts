@@ -1,11 +1,13 @@
 /** `owsla reload` on a real node: what goes on, what is refused, and what each asker is told. */
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { get } from 'node:http';
+import { Agent, get } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { makeLimits } from '../../src/base/limits.ts';
+import { askOnce } from '../../src/cli/askNode.ts';
 import type { ReloadFacts } from '../../src/node/reloadFacts.ts';
 import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
@@ -61,15 +63,12 @@ async function status(): Promise<StatusAnswer> {
   return JSON.parse(await node.page('/api/v1/status')) as StatusAnswer;
 }
 
-/** On a connection of its own, as load balancers ask; what went wrong when there is no answer. */
-function healthAt(port: number): Promise<string> {
+/** On a connection of its own, or the agent's; what went wrong when there is no answer. */
+function healthAt(port: number, agent: Agent | false = false): Promise<string> {
   return new Promise((resolve) => {
-    const asked = get(
-      { port, host: '127.0.0.1', path: '/health/ready', agent: false },
-      (answer) => {
-        answer.setEncoding('utf8').once('data', resolve);
-      },
-    );
+    const asked = get({ port, host: '127.0.0.1', path: '/health/ready', agent }, (answer) => {
+      answer.setEncoding('utf8').once('data', resolve);
+    });
     asked.once('error', (error) => resolve(String(error)));
   });
 }
@@ -77,29 +76,65 @@ function healthAt(port: number): Promise<string> {
 const CHILDREN = ['observer', 'registrar', 'acceptor 1', 'acceptor 2'];
 const pids = () => CHILDREN.map((child) => node.childPid(child));
 
+/** Asks health without a pause, by new connections and by one that is kept; connects; and asks. */
+function whatFails(): { stop(): Promise<string[]> } {
+  const faults: string[] = [];
+  let isOver = false;
+  const again = async (work: () => Promise<string | undefined>) => {
+    while (!isOver) {
+      const fault = await work();
+      if (fault !== undefined) faults.push(fault);
+    }
+  };
+  const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+  const health = async (agent: Agent | false) => {
+    const said = await healthAt(node.adminPort, agent);
+    return said.startsWith('{"ready":true') ? undefined : said;
+  };
+  const connects = async () => {
+    const socket = connect(node.port, '127.0.0.1');
+    const fault = await new Promise<string | undefined>((resolve) =>
+      socket.once('connect', () => resolve(undefined)).once('error', (e) => resolve(String(e))),
+    );
+    socket.destroy();
+    return fault;
+  };
+  const asks = () =>
+    askOnce({ runDir, limits: makeLimits() }, 'status', null).then(
+      () => undefined,
+      (error) => String(error),
+    );
+  const all = [
+    again(() => health(false)),
+    again(() => health(false)),
+    again(() => health(kept)),
+    again(connects),
+    again(asks),
+  ];
+  return {
+    stop: async () => {
+      isOver = true;
+      await Promise.all(all);
+      kept.destroy();
+      return faults;
+    },
+  };
+}
+
 t.test('every process is replaced, in order; health and connects never fail', async (t) => {
   const before = pids();
   const { node: name } = await status();
-  const faults: unknown[] = [];
-  let isOver = false;
-  const asking = (async () => {
-    while (!isOver) {
-      const health = await healthAt(node.adminPort);
-      if (!health.startsWith('{"ready":true')) faults.push(health);
-      const socket = connect(node.port, '127.0.0.1');
-      socket.on('error', (error) => faults.push(error.message));
-      await new Promise((resolve) => socket.once('connect', resolve).once('error', resolve));
-      socket.destroy();
-    }
-  })();
+  const stream = await fetch(`http://127.0.0.1:${node.adminPort}/api/v1/stream`);
+  const streamed = stream.text();
+  const failing = whatFails();
 
   const { code, end, stderr } = await reload();
-  isOver = true;
-  await asking;
+  const faults = await failing.stop();
 
   t.equal(code, 0, stderr);
   t.match(end, { phase: 'done', number: 1 });
   t.same(faults, []);
+  t.match(await streamed, /event: end\ndata: {"why":"the node stops or reloads"}\n\n$/);
   t.ok(
     pids().every((pid, at) => pid !== before[at]),
     'all of them',

@@ -149,6 +149,29 @@ t.test('a predecessor that ends while links move: its successor is there', async
   t.same(await cli.end(), { code: 0, signal: null });
 });
 
+t.test('one of those that stay ends while links come to it: the others take them', async (t) => {
+  const cli = await started(t, 3, { proof: '2', deeds: { 2: 'crash-following' } });
+
+  const { end, lines } = await reload(cli);
+
+  t.match(end, { msg: 'reload done' });
+  t.ok(lines.some(isChild('acceptor 3', 'child ended')));
+  t.ok(lines.some(isChild('acceptor 2', 'restarting child')));
+  t.same(await cli.end(), { code: 0, signal: null });
+});
+
+t.test('the only one that stays ends while links come to it', async (t) => {
+  const cli = await started(t, 2, { proof: '1', deeds: { 1: 'crash-following' } });
+  const second = await readyPid(cli, 'acceptor 2');
+
+  const { end, lines } = await reload(cli);
+
+  t.match(end, { msg: 'reload refused', reason: /acceptor 1 ended while links moved to it/ });
+  t.doesNotThrow(() => process.kill(second, 0), 'the other one has them still');
+  t.ok(lines.some(isChild('acceptor 1', 'restarting child')));
+  t.same(await cli.end(), { code: 0, signal: null });
+});
+
 t.test('more acceptors, and fewer', async (t) => {
   const more = await started(t, 1, { proof: '3' });
   const { lines } = await reload(more);
@@ -159,6 +182,8 @@ t.test('more acceptors, and fewer', async (t) => {
   const after = await reload(fewer);
   t.match(after.end, { msg: 'reload done' });
   t.same(begun(after.lines), ['registrar 0', 'acceptor 1', 'observer 0']);
+  t.equal(after.lines.filter(({ msg }) => msg === 'fake follows').length, 2, 'of two more');
+  t.equal(after.lines.filter(({ msg }) => msg === 'fake gone').length, 3);
   t.ok(after.lines.some(isChild('acceptor 3', 'child ended')));
   const seen = fewer.lines.length;
   process.kill(await readyPid(fewer, 'acceptor 1', seen - after.lines.length), 'SIGKILL');

@@ -14,6 +14,7 @@ import type { Batch, OutboxEvent } from '../../src/registrar/store/store.ts';
 import { judge } from '../../tla/judge.ts';
 import { whyNot } from '../../tla/tlc.ts';
 import type { TraceLine } from '../../tla/trace.ts';
+import { makeLinkWills } from '../helpers/fakes/linkWills.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
 const skip = (await whyNot()) ?? false;
@@ -67,6 +68,7 @@ async function traced(isHasty: boolean): Promise<TraceLine[]> {
     links: (at) => (at === 0 ? links : []),
     clock,
     trace: as('a'),
+    ...makeLinkWills(),
   });
 
   recorder.onNode(['a']);

@@ -3,6 +3,7 @@ import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCounters, makeRegistrarCounters } from '../../src/base/metrics.ts';
 import type { ChildFacts, NodeMessage } from '../../src/node/ipc.ts';
+import type { ReloadFacts } from '../../src/node/reloadFacts.ts';
 import { FactsOfNode } from '../../src/observer/alarmFacts.ts';
 import { AlarmWatch } from '../../src/observer/alarmWatch.ts';
 import { lookAtMachine } from '../../src/observer/machine.ts';
@@ -39,15 +40,52 @@ t.test('facts: a child is at fault when it is silent or away, once it has served
   t.match(faultAt(0), { fault: undefined, restarts: 0 });
   t.match(faultAt(3_001), { fault: 'silent' });
   t.same(facts.at(3_001, 0, MACHINE)?.acceptors, [], 'what it said then is not so any more');
-  status.onNode(node([{ state: 'pausing', why: 'no files left' }]), 3_100);
+  status.onNode(node([{ state: 'pausing', why: 'no files left', restarts: 1 }]), 3_100);
   t.match(faultAt(3_100), { fault: 'pausing: no files left' });
-  status.onNode(node([{ incarnation: 'b', state: 'starting' }]), 3_200);
+  status.onNode(node([{ incarnation: 'b', state: 'starting', restarts: 1 }]), 3_200);
   told(status, 'b', 3_200);
   t.match(faultAt(3_200), { fault: undefined, restarts: 1 }, 'it says that it waits for others');
   t.match(faultAt(123_201), { restarts: 0 });
+  const reloaded = [
+    { incarnation: 'c', restarts: 1 },
+    { incarnation: 'b', restarts: 1, isBeside: true, state: 'stopping' },
+  ] as const;
+  status.onNode(node([...reloaded]), 123_202);
+  told(status, 'c', 123_202);
+  t.match(facts.at(123_202, 0, MACHINE)?.children, { length: 1 });
+  t.match(faultAt(123_202), { fault: undefined, restarts: 0 }, 'a reload is no restart');
   status.onNode(node([], { isStopping: true }), 4_000);
   t.equal(facts.at(4_000, 0, MACHINE), undefined, 'nor is one that ends');
 });
+
+t.test(
+  'facts: in a reload other processes are no restarts; those beside are no fault',
+  async (t) => {
+    const status = new NodeStatus(1, 1_000);
+    const facts = new FactsOfNode(status, LIMITS);
+    const childrenAt = (now: number) => facts.at(now, now, MACHINE)?.children;
+    const reload = (number: number, phase: ReloadFacts['phase']) => {
+      const figures = { moved: 0, left: 0, drained: 0, refusals: 0, startedAt: 0, ms: 0 };
+      return { reload: { number, phase, by: 'SIGHUP', ...figures } };
+    };
+    status.onNode(node([{ incarnation: 'a' }]), 0);
+    told(status, 'a', 0);
+    childrenAt(0);
+
+    const both = [{ incarnation: 'b', state: 'starting', isBeside: true }, { incarnation: 'a' }];
+    status.onNode(node(both as Partial<ChildFacts>[], reload(1, 'acceptors')), 100);
+    t.match(childrenAt(100), [{ restarts: 0, fault: undefined }], 'one, and it works');
+    status.onNode(node([{ incarnation: 'b' }], reload(1, 'done')), 200);
+    told(status, 'b', 200);
+    t.match(childrenAt(200), [{ restarts: 0 }]);
+    status.onNode(node([{ incarnation: 'c' }], reload(2, 'done')), 300);
+    told(status, 'c', 300);
+    t.match(childrenAt(300), [{ restarts: 0 }], 'a reload between two looks');
+    status.onNode(node([{ incarnation: 'd', restarts: 1 }], reload(2, 'done')), 400);
+    told(status, 'd', 400);
+    t.match(childrenAt(400), [{ restarts: 1 }], 'a crash after it');
+  },
+);
 
 t.test(
   'watch: one line when it is raised, one when cleared; health has it meanwhile',

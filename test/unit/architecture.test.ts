@@ -20,7 +20,7 @@ const ROOTS = [
   // One root in some files: it would be too long for one.
   ['acceptor', 'devices', 'shared', 'ways'].map((name) => `src/acceptor/${name}.ts`),
   'src/acceptor/acceptorBroker.ts',
-  'src/registrar/registrar.ts',
+  ['registrar', 'commandParts', 'willParts'].map((name) => `src/registrar/${name}.ts`),
   'src/registrar/registrarBroker.ts',
   'src/observer/observer.ts',
 ];

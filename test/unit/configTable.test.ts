@@ -121,6 +121,6 @@ t.test('a limit needs a new queue exactly where a queue is declared with it', as
   );
   t.match(
     lines.find(({ name }) => name === 'prefetch'),
-    { change: 'restart', queue: null },
+    { change: 'reload', queue: null },
   );
 });

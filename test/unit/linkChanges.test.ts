@@ -4,15 +4,18 @@ import { type Link, LinkChanges } from '../../src/acceptor/linkChanges.ts';
 import { SHARDS } from '../../src/base/limits.ts';
 import { noTrace } from '../../src/base/trace.ts';
 import type { ToRegistrar } from '../../src/node/messages.ts';
+import { makeLinkWills } from '../helpers/fakes/linkWills.ts';
 
 /** An acceptor's links, a shard each in turn. */
 class Links {
   readonly open = new Map<string, Link>();
   readonly clock = { us: () => 5_000, wall: () => 1_700_000_000_000 };
+  readonly bequests = makeLinkWills({ goodbyesMax: 2 });
   readonly changes = new LinkChanges({
     links: (shard) => [...this.open.values()].filter(({ id }) => Number(id) % SHARDS === shard),
     clock: this.clock,
     trace: noTrace,
+    ...this.bequests,
   });
 
   up(id: number): void {
@@ -123,7 +126,7 @@ t.test('links that have moved away: listed before the end, until that is on reco
   for (const id of [2, 3]) {
     const link = links.open.get(`${id}`) as Link;
     links.open.delete(link.id);
-    links.changes.onGiven(link);
+    links.changes.onGiven(link, 'successor');
   }
 
   const told = links.all();
@@ -137,14 +140,17 @@ t.test('links that have moved away: listed before the end, until that is on reco
   links.changes.lost();
   links.changes.connected();
   t.same(links.all().find(([kind]) => kind === 'moved')?.[1], ['3']);
-  links.changes.successorGone();
+  links.changes.successorGone('another');
+  t.equal(links.changes.given, 1);
+  links.changes.successorGone('successor');
   t.same(kinds(links.all()), ['down 3'], 'what it had is over');
 });
 
 t.test('many moved links: a piece at a time, and the end behind the last', async (t) => {
   const links = new Links();
   for (let id = 0; id < 2_500; id += 1) {
-    links.changes.onGiven({ id: `${id}`, deviceId: `door-${id}`, acceptedUs: 0 });
+    const link = { id: `${id}`, deviceId: `door-${id}`, acceptedUs: 0 };
+    links.changes.onGiven(link, 'successor');
   }
   links.changes.connected();
   const told = links.all();
@@ -171,7 +177,7 @@ t.test(
     t.same(kinds(links.all()), ['begin ', 'up 1', 'down 1', 'end ']);
 
     links.up(2);
-    links.changes.predecessorGone();
+    links.changes.predecessorGone('predecessor');
     links.up(3);
     t.same(kinds(links.all()), ['up 2', 'up 3', 'heir '], 'heir comes behind all of it');
     links.changes.lost();

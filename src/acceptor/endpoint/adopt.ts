@@ -21,10 +21,11 @@ export interface Adopted {
 
 /** Makes the endpoint of a link that was frozen elsewhere. */
 export function adoptLink(
-  { id, deviceId, acceptedUs, keepaliveMs, silentMs, allowance, figures }: LinkSnapshot,
+  snapshot: LinkSnapshot,
   { socket, origin, protocol, proof }: Adopted,
   host: EndpointHost,
 ): Endpoint {
+  const { id, deviceId, acceptedUs, keepaliveMs, silentMs, allowance, figures } = snapshot;
   const now = host.clock.now();
   const endpoint = new Endpoint(
     id,
@@ -40,7 +41,9 @@ export function adoptLink(
   endpoint.messagesIn = figures.messagesIn;
   endpoint.messagesOut = figures.messagesOut;
   endpoint.notAllowed = figures.notAllowed;
-  endpoint.before = figures;
+  const { bytesIn, bytesOut } = figures;
+  endpoint.before = { bytesIn, bytesOut };
+  if (snapshot.bequest) host.wills.adopt(id, snapshot.bequest);
   host.gate.rest(endpoint);
   return endpoint;
 }

@@ -37,6 +37,7 @@ export function dispatch(endpoint: Endpoint, message: FromDevice, host: Endpoint
       if (message.opensCommands) host.onReady(endpoint);
       break;
     case 'bye':
+      // Not every goodbye takes the will back.
       endpoint.end(message.keepsWill ? 'peer-fin' : 'peer-bye');
       break;
     case 'hello':

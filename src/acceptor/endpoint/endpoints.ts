@@ -21,6 +21,7 @@ import type { EndpointHost } from './host.ts';
 import { Intake } from './intake.ts';
 import { LinkDeadlines } from './linkDeadlines.ts';
 import { LinkSweep } from './linkSweep.ts';
+import type { LinkWills } from './linkWills.ts';
 import type { Origin } from './origin.ts';
 import { Flusher } from './outbox.ts';
 import { Overload } from './overload.ts';
@@ -42,8 +43,12 @@ export interface EndpointsOptions {
   readonly clock: Clock;
   readonly spread: Spread;
   readonly linksMax: number;
+  /** Open files that count as links: they were not known when `linksMax` was. */
+  readonly filesTaken?: () => number;
   /** The share of its time that the event loop has been at work, since this was last asked. */
   readonly busyShare: () => number;
+  /** Who else knows of links' wills is handed the same object. */
+  readonly wills: LinkWills;
   /** Where the links are found by others. */
   readonly registry: Registry<Endpoint>;
   /** Says when `routes` have room again. */
@@ -68,6 +73,7 @@ export class Endpoints implements EndpointHost {
   readonly counters: Counters;
   readonly clock: Clock;
   readonly flusher = new Flusher();
+  readonly wills: LinkWills;
   readonly gate: ReadGate<Endpoint>;
 
   readonly #registry: Registry<Endpoint>;
@@ -90,6 +96,7 @@ export class Endpoints implements EndpointHost {
 
   constructor(options: EndpointsOptions) {
     const { limits, counters, clock, registry, routes, refusals, spread, linksMax } = options;
+    const { filesTaken = () => 0 } = options;
     const rooms = new RoomQueues<Endpoint>(options.room, (type) => routes.isFull(type));
     const deadlines = new LinkDeadlines(limits, clock, counters);
     const heavy = new Heavy<Endpoint>({
@@ -107,6 +114,7 @@ export class Endpoints implements EndpointHost {
     this.limits = limits;
     this.counters = counters;
     this.clock = clock;
+    this.wills = options.wills;
     this.#registry = registry;
     this.#routes = routes;
     this.#prover = options.prover;
@@ -122,7 +130,7 @@ export class Endpoints implements EndpointHost {
     this.#sweep = new LinkSweep(registry);
     const { restorer, protocols } = options;
     const around = { registry, deadlines, refusals, restorer, protocols };
-    this.#intake = new Intake({ host: this, ...around, linksMax, spread });
+    this.#intake = new Intake({ host: this, ...around, linksMax, filesTaken, spread });
     counters.linksMax = linksMax;
   }
 
@@ -234,6 +242,7 @@ export class Endpoints implements EndpointHost {
     this.#deadlines.ended(endpoint);
     this.#forget(endpoint);
     if (endpoint.deviceId !== '') this.#presence.onDown(endpoint, reason);
+    this.wills.forget(endpoint.id);
   }
 
   onLeft(endpoint: Endpoint): void {
@@ -243,6 +252,7 @@ export class Endpoints implements EndpointHost {
     this.#deadlines.moved(endpoint);
     this.gate.unpause(endpoint);
     this.#forget(endpoint);
+    this.wills.forget(endpoint.id);
   }
 
   onOwed(endpoint: Endpoint, reason: OwedClose['reason']): void {

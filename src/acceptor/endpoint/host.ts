@@ -10,6 +10,7 @@ import type { Counters } from '../../base/metrics.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
 import type { Greeting } from '../../wire/protocol.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { LinkWills } from './linkWills.ts';
 import type { Flusher } from './outbox.ts';
 import type { AuthFailure, AuthVerdict, Proof } from './proof.ts';
 import type { ReadGate } from './readGate.ts';
@@ -21,6 +22,8 @@ export interface EndpointHost {
   readonly counters: Counters;
   readonly clock: Clock;
   readonly flusher: Flusher;
+  /** What its links want to be published if they end without a goodbye. */
+  readonly wills: LinkWills;
   /** When it is read. */
   readonly gate: ReadGate<Endpoint>;
   /** It holds HEAVY_BYTES or more: it is to be looked at. */

@@ -31,6 +31,7 @@ export interface IntakeOptions {
   readonly restorer: Restorer;
   readonly protocols: Protocols;
   readonly linksMax: number;
+  readonly filesTaken: () => number;
   readonly spread: Spread;
 }
 
@@ -45,8 +46,8 @@ export class Intake {
 
   /** Sockets that fit below `linksMax`. One that lingers takes up room until it is gone. */
   get room(): number {
-    const { host, linksMax } = this.#options;
-    return linksMax - (host.counters.sockets - this.#refusing);
+    const { host, linksMax, filesTaken } = this.#options;
+    return linksMax - filesTaken() - (host.counters.sockets - this.#refusing);
   }
 
   /** Own an accepted socket from now on. A full acceptor says so and lets it go. */

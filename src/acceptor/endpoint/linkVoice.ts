@@ -7,7 +7,7 @@
 import type { ProtocolError } from '../../base/errors.ts';
 import { bump } from '../../base/metrics.ts';
 import type { CommandMessage, Event, MessageType, Request } from '../../wire/message.ts';
-import type { CommandReadiness, Protocol } from '../../wire/protocol.ts';
+import type { CommandReadiness, Greeting, Protocol } from '../../wire/protocol.ts';
 import type { EndpointHost } from './host.ts';
 import { LinkState } from './linkState.ts';
 
@@ -48,7 +48,7 @@ export abstract class LinkVoice extends LinkState {
   }
 
   /** Its device may not publish to that topic. */
-  sayNotAllowed(message: Event | Request): void {
+  sayNotAllowed(message: Event | Request | Greeting): void {
     const told = this.protocol.notAllowed(message);
     this.send(message.type === 'request' ? 'reply' : 'error', told);
   }

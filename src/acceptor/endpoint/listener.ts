@@ -40,6 +40,7 @@ export class Listener {
   readonly #servers: [Server, ...Server[]];
   readonly #makeServer: () => Server;
   readonly #backlog: number;
+  readonly #own: number;
 
   /** A Unix socket has one queue, however many listen on it: `socketsMax` is 1 then. */
   constructor(
@@ -50,6 +51,7 @@ export class Listener {
     const { backlog } = limits;
     const listenSockets = Math.min(limits.listenSockets, socketsMax);
     this.#backlog = Math.ceil(backlog / listenSockets);
+    this.#own = listenSockets;
     const options = {
       // A device's FIN must not close our side before its last frames are handled.
       allowHalfOpen: true,
@@ -74,6 +76,20 @@ export class Listener {
       if (handle === undefined) await this.#listen(server, at);
       else await this.#adopt(server, handle);
     }
+  }
+
+  /** These, too: they listen already. */
+  async add(given: readonly ListeningHandle[]): Promise<void> {
+    for (const handle of given.filter((one) => isAt(one, this.port))) {
+      const server = this.#makeServer();
+      await this.#adopt(server, handle);
+      this.#servers.push(server);
+    }
+  }
+
+  /** Sockets beyond those that it makes of its own. */
+  get extra(): number {
+    return Math.max(0, this.#servers.length - this.#own);
   }
 
   #adopt(server: Server, handle: ListeningHandle): Promise<void> {

@@ -49,6 +49,20 @@ export class Listeners {
     }
   }
 
+  /** Sockets of a port that listen already, beside those that are here. */
+  async add(given: ReadonlyMap<string, readonly ListeningHandle[]>): Promise<void> {
+    for (const [name, handles] of given) {
+      const place = this.#places.find(({ config }) => config.name === name && config.unix === '');
+      if (place) await place.listener.add(handles);
+      else for (const handle of handles) handle.close();
+    }
+  }
+
+  /** Listening sockets beyond those that each listener makes of its own: open files. */
+  get extra(): number {
+    return this.#places.reduce((sum, { listener }) => sum + listener.extra, 0);
+  }
+
   /** TCP sockets that listen, by name. */
   handles(): Map<string, readonly ListeningHandle[]> {
     const tcp = this.#places.filter(({ config }) => config.unix === '');

@@ -30,9 +30,15 @@ export function shardOf(id: string): number {
 export class Registry<E extends Registered> {
   readonly #shards: readonly Map<string, E>[] = Array.from({ length: SHARDS }, () => new Map());
   #size = 0;
+  #ever = 0;
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Links that were registered so far. */
+  get ever(): number {
+    return this.#ever;
   }
 
   /** Put `endpoint` under its id. Throws RangeError for an id that is no UUID or is taken. */
@@ -43,6 +49,7 @@ export class Registry<E extends Registered> {
     }
     shard.set(endpoint.id, endpoint);
     this.#size += 1;
+    this.#ever += 1;
   }
 
   find(id: string): E | undefined {

@@ -8,12 +8,12 @@
  * Times of a process's own clock are written as ages, for its successor's clock has another zero.
  */
 import type { Socket } from 'node:net';
-import type { Clock } from '../../base/clock.ts';
 import type { ByeReason, ProtocolError } from '../../base/errors.ts';
 import type { Protocol, ProtocolState } from '../../wire/protocol.ts';
 import type { AllowanceState } from './allowance.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { EndpointHost } from './host.ts';
+import type { Bequest } from './linkWills.ts';
 import type { Proof, TopicFilter } from './proof.ts';
 import { type SocketHandle, stopReading } from './socket.ts';
 
@@ -33,6 +33,8 @@ export interface LinkSnapshot {
   readonly allowance: AllowanceState;
   readonly figures: LinkFigures;
   readonly protocol: ProtocolState;
+  /** Absent: it has none. */
+  readonly bequest?: Bequest;
 }
 
 /** What people are told of a link, since it was accepted. */
@@ -86,7 +88,7 @@ export function freezeLink(
   if (stopped === undefined) return undefined;
   if (stopped.unread.length > 0) protocol.push(stopped.unread);
   host.gate.unpause(endpoint);
-  const snapshot = snapshotOf(endpoint, protocol.state(), host.clock);
+  const snapshot = snapshotOf(endpoint, protocol.state(), host);
   endpoint.state = 'moving';
   // Nobody hears it until it thaws: that is no silence.
   host.gate.rest(endpoint);
@@ -96,11 +98,12 @@ export function freezeLink(
 function snapshotOf(
   endpoint: Endpoint,
   protocol: ProtocolState,
-  clock: Pick<Clock, 'now'>,
+  { clock, wills }: EndpointHost,
 ): LinkSnapshot {
   const { id, deviceId, acceptedUs, origin, peer, keepaliveMs, heardAt, proof } = endpoint;
   const { messagesIn, messagesOut, notAllowed, bytesIn, bytesOut } = endpoint;
   const now = clock.now();
+  const bequest = wills.of(id);
   return {
     ...{ id, deviceId, acceptedUs, peer, keepaliveMs, protocol },
     listener: origin?.listener.name ?? '',
@@ -108,6 +111,7 @@ function snapshotOf(
     proof: proofState(proof ?? { method: 'none' }),
     allowance: endpoint.allowance.state(now),
     figures: { messagesIn, messagesOut, notAllowed, bytesIn, bytesOut },
+    ...(bequest && { bequest }),
   };
 }
 

@@ -1,7 +1,7 @@
 /**
- * Giver: the predecessor's side of a move: its links go to its successor, one by one, while their
+ * Giver: the predecessor's side of a move: its links go to its successors, one by one, while their
  * devices notice nothing. By the rules of docs/presence-spec.md, "Moves".
- * From: the supervisor's order; the successor's words, by way of the supervisor; the acceptor's
+ * From: the supervisor's order; the successors' words, by way of the supervisor; the acceptor's
  * ticks; endpoints that are to be closed while they are offered.
  * To: offers, go, cancel; endpoints: frozen, read on, let go of; presence and commands.
  * Bound: `window` offers at once; WALK_MAX links are looked at in one turn; after `moveMs` what is
@@ -9,7 +9,7 @@
  *
  *   here --offer--> offered --ready--> go: given
  *                      | --cancel--> cancelled, doomed --dropped--> here, or closed
- *                      '--dropped, or the successor's end is seen--> here
+ *                      '--dropped, or its successor's end is seen--> here
  */
 import type { Clock } from '../../base/clock.ts';
 import { SHARDS } from '../../base/limits.ts';
@@ -22,6 +22,7 @@ import type { SocketHandle } from '../endpoint/socket.ts';
 import type { Spread } from '../endpoint/spread.ts';
 import type { LinkChanges } from '../linkChanges.ts';
 import type { DeviceCommands } from '../route/deviceCommands.ts';
+import { Heirs } from './heirs.ts';
 import { encodeSnapshot } from './snapshotBytes.ts';
 
 /** Some milliseconds' work. */
@@ -29,7 +30,7 @@ const WALK_MAX = 1_000;
 /** BYEs take at least so long per link, so that few links do not wait long. */
 const MS_PER_LINK = 1;
 
-export type MoveOrder = Omit<MoveMessage, 'type' | 'to'>;
+export type MoveOrder = Omit<MoveMessage, 'type'>;
 
 export interface GiverOptions {
   readonly registry: Registry<Endpoint>;
@@ -45,8 +46,8 @@ export interface GiverOptions {
   readonly wake: () => void;
   /** Sockets that are no link yet wait to be one. */
   readonly mayCome: () => boolean;
-  /** By the supervisor to the successor. */
-  readonly send: (word: MoveWord, handle?: SocketHandle) => void;
+  /** By the supervisor to this successor. */
+  readonly send: (to: string, word: MoveWord, handle?: SocketHandle) => void;
   /** None is left, and presence knows it. */
   readonly onMoved: (figures: MoveFigures) => void;
 }
@@ -54,6 +55,7 @@ export interface GiverOptions {
 /** cancelled: it is wanted back. doomed: the same, and closed then. */
 interface Offer {
   readonly endpoint: Endpoint;
+  readonly to: string;
   state: 'offered' | 'cancelled' | 'doomed';
 }
 
@@ -67,14 +69,14 @@ export class Giver {
   /** When this phase began. */
   #since = 0;
   #begunAt = 0;
-  #links = 0;
+  /** Links that had ended, or gone, before it began. */
+  #before = 0;
   #moved = 0;
   #drained = 0;
   readonly #offers = new Map<string, Offer>();
   /** Links that are not quiet, and since when that is known. */
   readonly #busy = new Map<Endpoint, number>();
-  /** The successor does not take them. */
-  readonly #refused = new WeakSet<Endpoint>();
+  #heirs = new Heirs<Endpoint>([]);
   #walk: Iterator<Endpoint> | undefined;
   /** Links that may still move, of this walk. */
   #later = 0;
@@ -91,9 +93,10 @@ export class Giver {
   }
 
   get figures(): MoveFigures {
+    const { size, ever } = this.#options.registry;
     const [moved, drained] = [this.#moved, this.#drained];
-    const here = this.#options.registry.size;
-    const left = Math.max(0, this.#links - moved - drained - here);
+    // All others that were here, or came meanwhile, have ended for reasons of their own.
+    const left = ever - size - this.#before - moved - drained;
     return { moved, drained, left, ms: Math.round(this.#options.clock.now() - this.#begunAt) };
   }
 
@@ -101,9 +104,11 @@ export class Giver {
   begin(order: MoveOrder): boolean {
     if (this.#phase !== 'idle') return false;
     this.#order = order;
+    this.#heirs = new Heirs(order.to);
     this.#enter('moving');
     this.#begunAt = this.#since;
-    this.#links = this.#options.registry.size;
+    const { size, ever } = this.#options.registry;
+    this.#before = ever - size;
     this.#moved = 0;
     this.#drained = 0;
     this.#pump();
@@ -166,14 +171,17 @@ export class Giver {
   }
 
   #look(endpoint: Endpoint): void {
-    if (!canMove(endpoint) || this.#refused.has(endpoint)) return;
+    if (!canMove(endpoint) || !this.#heirs.canTake(endpoint)) return;
     if (endpoint.state === 'open') {
-      if (this.#busy.has(endpoint) || this.#offer(endpoint)) return;
-      this.#busy.set(endpoint, this.#options.clock.now());
+      if (!this.#busy.has(endpoint)) this.#offerNowOrLater(endpoint);
     } else if (endpoint.state !== 'moving') {
       // Its device has still to say who it is.
       this.#later += 1;
     }
+  }
+
+  #offerNowOrLater(endpoint: Endpoint): void {
+    if (!this.#offer(endpoint)) this.#busy.set(endpoint, this.#options.clock.now());
   }
 
   #lookAgain(endpoint: Endpoint, since: number, { quietMs }: MoveOrder): void {
@@ -191,30 +199,34 @@ export class Giver {
   #offer(endpoint: Endpoint): boolean {
     const { commands, send, trace } = this.#options;
     if (!isQuiet(endpoint) || commands.openOf(endpoint) > 0) return false;
-    const frozen = endpoint.freeze();
-    if (frozen === undefined) return false;
+    const to = this.#heirs.next(endpoint);
+    const frozen = to === undefined ? undefined : endpoint.freeze();
+    if (to === undefined || frozen === undefined) return false;
     const { id: connection } = endpoint;
     commands.park(endpoint);
-    this.#offers.set(connection, { endpoint, state: 'offered' });
+    this.#offers.set(connection, { endpoint, to, state: 'offered' });
     // tla: Presence!Offer
     trace('Offer', { connection });
     const snapshot = encodeSnapshot(frozen.snapshot).toString('base64');
-    send({ what: 'offer', connection, snapshot }, frozen.handle);
+    send(to, { what: 'offer', connection, snapshot }, frozen.handle);
     return true;
   }
 
-  // From the successor.
+  // From the successors.
 
-  onWord({ what, connection }: { readonly what: 'ready' | 'dropped'; connection: string }): void {
+  onWord(
+    from: string,
+    { what, connection }: { readonly what: 'ready' | 'dropped'; connection: string },
+  ): void {
     const offer = this.#offers.get(connection);
-    if (offer === undefined) return;
+    if (offer?.to !== from) return;
     if (what === 'ready') this.#onReady(connection, offer);
     else this.#onDropped(connection, offer);
     this.#pump();
   }
 
   /** Its word is too late if the link is wanted back. */
-  #onReady(connection: string, { endpoint, state }: Offer): void {
+  #onReady(connection: string, { endpoint, to, state }: Offer): void {
     if (state !== 'offered') return;
     const { changes, send, wake, trace } = this.#options;
     this.#offers.delete(connection);
@@ -222,18 +234,19 @@ export class Giver {
     // tla: Presence!Go
     trace('Go', { connection });
     // Commands that wait for it are looked at when it leaves: they find it there.
-    changes.onGiven(endpoint);
+    changes.onGiven(endpoint, to);
     endpoint.leave();
-    send({ what: 'go', connection });
+    send(to, { what: 'go', connection });
     wake();
   }
 
-  #onDropped(connection: string, { endpoint, state }: Offer): void {
-    if (state === 'offered') this.#refused.add(endpoint);
+  #onDropped(connection: string, { endpoint, to, state }: Offer): void {
+    if (state === 'offered') this.#heirs.refuse(endpoint, to);
     this.#offers.delete(connection);
     // tla: Presence!ReadOn
     this.#options.trace('ReadOn', { connection });
     this.#readOn(endpoint);
+    if (this.#phase === 'moving' && state === 'offered') this.#look(endpoint);
   }
 
   #readOn(endpoint: Endpoint): void {
@@ -241,14 +254,25 @@ export class Giver {
     this.#options.commands.unpark(endpoint);
   }
 
-  /** The end of the successor was seen: what is here stays here. */
-  onGone(): void {
+  /** The end of this successor was seen: what it has not, stays here, or goes to another one. */
+  onGone(successor: string): void {
     const { trace, changes, wake } = this.#options;
     // tla: Presence!SuccessorGone
-    trace('SuccessorGone', {});
-    changes.successorGone();
+    trace('SuccessorGone', { of: successor });
+    changes.successorGone(successor);
     wake();
-    this.stop();
+    this.#heirs.remove(successor);
+    if (this.#heirs.size === 0) {
+      this.stop();
+      return;
+    }
+    const offered = [...this.#offers].filter(([, { to }]) => to === successor);
+    for (const [connection, { endpoint }] of offered) {
+      this.#offers.delete(connection);
+      this.#readOn(endpoint);
+      if (this.#phase === 'moving') this.#look(endpoint);
+    }
+    this.#pump();
   }
 
   /** This acceptor ends, and so does its successor: what is offered comes back, and ends here. */
@@ -286,14 +310,14 @@ export class Giver {
     if (offer === undefined || offer.state === 'doomed') return;
     // tla: Presence!TakeOver
     if (isTakeover) this.#options.trace('Doom', { connection });
-    if (offer.state === 'offered') this.#cancel(connection, !isTakeover);
+    if (offer.state === 'offered') this.#cancel(connection, offer.to, !isTakeover);
     offer.state = 'doomed';
   };
 
-  #cancel(connection: string, isTraced = true): void {
+  #cancel(connection: string, to: string, isTraced = true): void {
     // tla: Presence!Cancel
     if (isTraced) this.#options.trace('Cancel', { connection });
-    this.#options.send({ what: 'cancel', connection });
+    this.#options.send(to, { what: 'cancel', connection });
   }
 
   // The end.
@@ -313,7 +337,7 @@ export class Giver {
     for (const [connection, offer] of this.#offers) {
       if (offer.state !== 'offered') continue;
       offer.state = 'cancelled';
-      this.#cancel(connection);
+      this.#cancel(connection, offer.to);
     }
   }
 

@@ -1,7 +1,7 @@
 /**
- * MoveLine: the way from this acceptor to its predecessor and its successor, by the supervisor.
- * From: giver.ts and taker.ts.  To: the supervisor, which passes it on.
- * Bound: what giver.ts and taker.ts have under way.
+ * MoveLine: the ways from this acceptor to its predecessors and its successors, by the supervisor.
+ * From: giver.ts, taker.ts and listenerMove.ts.  To: the supervisor, which passes it on.
+ * Bound: what those have under way; acceptors whose end was not seen.
  */
 import type { FromChild, MoveWord } from '../../node/ipc.ts';
 import type { SocketHandle } from '../endpoint/socket.ts';
@@ -12,27 +12,22 @@ export type ToSupervisor = (message: FromChild, handle?: SocketHandle) => void;
 export class MoveLine {
   readonly #from: string;
   readonly #toSupervisor: ToSupervisor;
-  /** Incarnations whose end was not seen; undefined: there is none. */
-  predecessor: string | undefined;
-  successor: string | undefined;
+  /** Incarnations whose end was not seen. */
+  readonly predecessors = new Set<string>();
+  readonly successors = new Set<string>();
   /** This acceptor accepts: links may come. */
   isListening = true;
 
   constructor(from: string, predecessor: string | undefined, toSupervisor: ToSupervisor) {
     this.#from = from;
-    this.predecessor = predecessor;
+    if (predecessor !== undefined) this.predecessors.add(predecessor);
     this.#toSupervisor = toSupervisor;
   }
 
-  readonly toSuccessor = (word: MoveWord, handle?: SocketHandle): void => {
-    this.#pass(this.successor, word, handle);
+  /** To one whose end was not seen. */
+  readonly pass = (to: string, word: MoveWord, handle?: SocketHandle): void => {
+    if (this.predecessors.has(to) || this.successors.has(to)) {
+      this.#toSupervisor({ type: 'pass', from: this.#from, to, word }, handle);
+    }
   };
-
-  readonly toPredecessor = (word: MoveWord): void => {
-    this.#pass(this.predecessor, word);
-  };
-
-  #pass(to: string | undefined, word: MoveWord, handle?: SocketHandle): void {
-    if (to !== undefined) this.#toSupervisor({ type: 'pass', from: this.#from, to, word }, handle);
-  }
 }

@@ -1,9 +1,9 @@
 /**
- * Moves: this acceptor's part in a reload: as a predecessor, as a successor, or first one, then the
+ * Moves: this acceptor's part in a reload: as a successor, as a predecessor, or first one, then the
  * other.
- * From: the supervisor, by acceptor.ts: orders, words of the other acceptor, ends.
+ * From: the supervisor, by acceptor.ts: orders, words of other acceptors, ends.
  * To: giver.ts and taker.ts.
- * Bound: theirs; a word of any acceptor but these two is none.
+ * Bound: theirs; a word of any acceptor but its predecessors and successors is none.
  */
 import type { Logger } from '../../base/log.ts';
 import type { MoveMessage, MoveWord, PassMessage } from '../../node/ipc.ts';
@@ -20,6 +20,14 @@ export interface MovesOptions {
   readonly taker: Taker;
   readonly line: MoveLine;
   readonly log: Logger;
+  /** Presence has to know it before a link comes. */
+  readonly onFollow: (predecessor: string) => void;
+}
+
+/** Whose end was seen; of a successor also whether it was the last. */
+export interface GoneSide {
+  readonly side: 'predecessor' | 'successor';
+  readonly isLast: boolean;
 }
 
 export class Moves {
@@ -30,51 +38,58 @@ export class Moves {
   }
 
   /** Let all links go. */
-  begin({ to, ...order }: MoveMessage): void {
+  begin({ type: _, ...order }: MoveMessage): void {
     const { giver, line, log } = this.#options;
-    line.successor = to;
+    const { to } = order;
+    for (const successor of to) line.successors.add(successor);
     if (giver.begin(order)) log.info({ to }, 'moving links');
+  }
+
+  /** Links of this one come, too. */
+  follow(predecessor: string): void {
+    const { line, onFollow } = this.#options;
+    line.predecessors.add(predecessor);
+    onFollow(predecessor);
   }
 
   /** Gives what is about listening, which is no matter of links. */
   onPass({ from, word }: PassMessage, handle: SocketHandle | undefined): ListenWord | undefined {
     const { giver, taker, line } = this.#options;
-    const isFromHeir = from === line.successor;
-    if (!isFromHeir && from !== line.predecessor) {
+    const isFromHeir = line.successors.has(from);
+    if (!isFromHeir && !line.predecessors.has(from)) {
       handle?.close();
       return undefined;
     }
     switch (word.what) {
       case 'offer':
-        taker.onOffer(word.connection, word.snapshot, handle);
+        taker.onOffer(from, word, handle);
         return undefined;
       case 'go':
       case 'cancel':
-        taker.onWord({ what: word.what, connection: word.connection });
+        taker.onWord(from, { what: word.what, connection: word.connection });
         return undefined;
       case 'ready':
       case 'dropped':
-        if (isFromHeir) giver.onWord({ what: word.what, connection: word.connection });
+        giver.onWord(from, { what: word.what, connection: word.connection });
         return undefined;
       default:
         return word;
     }
   }
 
-  /** Gives who of the two it was. */
-  onGone(acceptor: string): 'successor' | 'predecessor' | undefined {
+  /** Gives who it was. */
+  onGone(acceptor: string): GoneSide | undefined {
     const { giver, taker, line, log } = this.#options;
-    if (acceptor === line.successor) {
+    if (line.successors.delete(acceptor)) {
       const { moved } = giver.figures;
-      log.error({ acceptor, lost: moved }, 'the successor has ended: links stay here');
-      line.successor = undefined;
-      giver.onGone();
-      return 'successor';
+      const isLast = line.successors.size === 0;
+      log.error({ acceptor, moved, isLast }, 'a successor has ended: links that are here stay');
+      giver.onGone(acceptor);
+      return { side: 'successor', isLast };
     }
-    if (acceptor !== line.predecessor) return undefined;
-    line.predecessor = undefined;
-    taker.onGone();
-    return 'predecessor';
+    if (!line.predecessors.delete(acceptor)) return undefined;
+    taker.onGone(acceptor);
+    return { side: 'predecessor', isLast: line.predecessors.size === 0 };
   }
 
   tick(): void {

@@ -1,9 +1,9 @@
 /**
- * Taker: the successor's side of a move: it adopts its predecessor's links, and reads them when it
- * is told so, or when that one's end was seen. By the rules of docs/presence-spec.md, "Moves".
- * From: the predecessor's words, by way of the supervisor; the supervisor's `gone`.
+ * Taker: the successor's side of a move: it adopts its predecessors' links, and reads them when it
+ * is told so, or when the end of their own one was seen. By docs/presence-spec.md, "Moves".
+ * From: a predecessor's words, by way of the supervisor; the supervisor's `gone`.
  * To: endpoints that do not read yet, and then do; presence; ready and dropped back.
- * Bound: the predecessor's `window` of links that are adopted and not read.
+ * Bound: each predecessor's `window` of links that are adopted and not read.
  *
  *   offer --ready--> adopted --go, or the predecessor's end is seen--> read
  *                       '--cancel--> dropped
@@ -26,14 +26,20 @@ export interface TakerOptions {
   readonly onTaken: (endpoint: Endpoint) => void;
   /** Of a link that is taken by an acceptor that ends. */
   readonly retryAfter: () => number;
-  /** By the supervisor to the predecessor. */
-  readonly send: (word: MoveWord) => void;
+  /** By the supervisor to this predecessor. */
+  readonly send: (to: string, word: MoveWord) => void;
+}
+
+interface Adopted {
+  readonly endpoint: Endpoint;
+  /** Its predecessor. */
+  readonly from: string;
 }
 
 export class Taker {
   readonly #options: TakerOptions;
   /** By connection id: a copy that is not read. */
-  readonly #adopted = new Map<string, Endpoint>();
+  readonly #adopted = new Map<string, Adopted>();
   #isSuspended = false;
 
   constructor(options: TakerOptions) {
@@ -45,7 +51,11 @@ export class Taker {
     return this.#adopted.size;
   }
 
-  onOffer(connection: string, snapshot: string, handle: SocketHandle | undefined): void {
+  onOffer(
+    from: string,
+    { connection, snapshot }: { readonly connection: string; readonly snapshot: string },
+    handle: SocketHandle | undefined,
+  ): void {
     const { send, trace } = this.#options;
     const isWanted = handle !== undefined && !this.#isSuspended;
     const endpoint = isWanted ? this.#adopt(connection, snapshot, handle) : undefined;
@@ -53,13 +63,13 @@ export class Taker {
       handle?.close();
       // tla: Presence!Refuse
       trace('Refuse', { connection });
-      send({ what: 'dropped', connection });
+      send(from, { what: 'dropped', connection });
       return;
     }
-    this.#adopted.set(connection, endpoint);
+    this.#adopted.set(connection, { endpoint, from });
     // tla: Presence!Adopt
     trace('Adopt', { connection });
-    send({ what: 'ready', connection });
+    send(from, { what: 'ready', connection });
   }
 
   #adopt(connection: string, base64: string, handle: SocketHandle): Endpoint | undefined {
@@ -68,15 +78,19 @@ export class Taker {
     return this.#options.endpoints.adopt(snapshot, handle);
   }
 
-  onWord({ what, connection }: { readonly what: 'go' | 'cancel'; connection: string }): void {
+  onWord(
+    from: string,
+    { what, connection }: { readonly what: 'go' | 'cancel'; connection: string },
+  ): void {
     const { send, trace } = this.#options;
-    const endpoint = this.#adopted.get(connection);
-    this.#adopted.delete(connection);
+    const adopted = this.#adopted.get(connection);
+    const endpoint = adopted?.from === from ? adopted.endpoint : undefined;
+    if (endpoint) this.#adopted.delete(connection);
     if (what === 'cancel') {
       endpoint?.leave();
       // tla: Presence!Drop
       trace('Drop', { connection });
-      send({ what: 'dropped', connection });
+      send(from, { what: 'dropped', connection });
     } else if (endpoint !== undefined) {
       // tla: Presence!TakeGo
       trace('TakeGo', { connection });
@@ -84,15 +98,17 @@ export class Taker {
     }
   }
 
-  /** The end of the predecessor was seen: nobody else has what is adopted. */
-  onGone(): void {
+  /** The end of this predecessor was seen: nobody else has what is adopted from it. */
+  onGone(predecessor: string): void {
     const { changes, trace, wake } = this.#options;
-    const adopted = [...this.#adopted.values()];
-    this.#adopted.clear();
+    const adopted = [...this.#adopted].filter(([, { from }]) => from === predecessor);
     // tla: Presence!PredecessorGone
-    trace('PredecessorGone', {});
-    for (const endpoint of adopted) this.#read(endpoint);
-    changes.predecessorGone();
+    trace('PredecessorGone', { of: predecessor });
+    for (const [connection, { endpoint }] of adopted) {
+      this.#adopted.delete(connection);
+      this.#read(endpoint);
+    }
+    changes.predecessorGone(predecessor);
     wake();
   }
 
@@ -113,7 +129,7 @@ export class Taker {
 
   /** Nobody passes anything on any more: the predecessor has what was not given. */
   stop(): void {
-    for (const endpoint of this.#adopted.values()) endpoint.leave();
+    for (const { endpoint } of this.#adopted.values()) endpoint.leave();
     this.#adopted.clear();
   }
 }

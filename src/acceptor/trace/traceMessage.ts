@@ -22,9 +22,10 @@ const NOTHING: ShownMessage = { shown: {} };
 export function shownOf(message: Received): ShownMessage {
   switch (message.type) {
     case 'hello': {
-      const { token, keepalive, frameBytesMax } = message;
+      const { token, keepalive, frameBytesMax, will } = message;
       const proof = token === undefined ? {} : { token: HIDDEN };
-      return { shown: known({ keepalive, frameBytesMax }, proof) };
+      const willed = will && { will: will.topic, willDelay: will.delayMs };
+      return { shown: known({ keepalive, frameBytesMax, ...willed }, proof) };
     }
     case 'welcome': {
       const { keepalive, frameBytesMax } = message;

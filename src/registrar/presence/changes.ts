@@ -4,7 +4,8 @@
  * device is among the changes.
  * Bound: its user's, `presenceQueueMax`.
  */
-import type { Change } from '../store/presenceRules.ts';
+import type { Change, Down, Row } from '../store/presenceRules.ts';
+import type { SaidWill } from '../store/willRows.ts';
 
 /** Rows of one acceptor that are to go offline, page by page. */
 export interface Sweep {
@@ -14,6 +15,14 @@ export interface Sweep {
   after: string;
 }
 
+/** The end of a row's link, which nobody has told of, if the sweep says that it is over. */
+export function overOf(row: Row, sweep: Sweep | undefined, start: number, at: number): Down[] {
+  if (sweep?.seen?.has(row.connection)) return [];
+  const { device, connection } = row;
+  const unseen = row.start === start ? 'acceptor-ended' : 'node-ended';
+  return [{ kind: 'down', device, connection, at, reason: sweep?.seen ? 'missed' : unseen }];
+}
+
 /** Its successor has told all that there is of this acceptor. */
 export interface HeirStep {
   readonly kind: 'heir';
@@ -21,11 +30,27 @@ export interface HeirStep {
   readonly of: string;
 }
 
-export type Step = Change | { readonly kind: 'sweep'; readonly sweep: Sweep } | HeirStep;
+/** About wills; links are what they come behind. */
+export type WillStep =
+  | {
+      readonly kind: 'will';
+      readonly device: string;
+      readonly connection: string;
+      readonly will: SaidWill;
+    }
+  | { readonly kind: 'due'; readonly device: string; readonly connection: string }
+  | { readonly kind: 'all-told'; readonly acceptor: string; readonly mark: number };
+
+export type Step = Change | { readonly kind: 'sweep'; readonly sweep: Sweep } | HeirStep | WillStep;
 
 /** Is it about a device? */
 export function isChange(step: Step): step is Change {
   return step.kind === 'up' || step.kind === 'down';
+}
+
+/** The device whose row, or will, it may change. */
+export function changedDevice(step: Step): string | undefined {
+  return 'device' in step ? step.device : undefined;
 }
 
 export class Changes {

@@ -16,7 +16,8 @@ import {
   type Up,
 } from '../store/presenceRules.ts';
 import type { OutboxEvent } from '../store/store.ts';
-import type { Sweep } from './changes.ts';
+import type { WillBook } from '../will/willBook.ts';
+import type { HeirStep, Sweep } from './changes.ts';
 import type { Successions } from './successions.ts';
 import type { TakeoverThrottle } from './takeoverThrottle.ts';
 
@@ -31,7 +32,8 @@ export interface BatchOutcome {
   readonly sweeps: Sweep[];
   /** Links that were told of, and predecessors of which all was. */
   readonly shown: HeldLink[];
-  readonly heirs: string[];
+  readonly heirs: Omit<HeirStep, 'kind'>[];
+  readonly wills?: WillBook | undefined;
   /** The highest `seq` that was ever forgotten; the store's epoch; the last event before these. */
   readonly floor: number;
   readonly epoch: number;
@@ -78,6 +80,8 @@ export class Judge {
     if (close) outcome.closes.push(close);
     if (next && isMove) move(next, outcome);
     else if (next) this.#change(next, outcome);
+    if (next && !isMove) outcome.wills?.began(up);
+    else if (row?.online && row.connection === up.connection) outcome.wills?.shown(up);
   }
 
   /** Of this link and the one that waits with its takeover, the later; the other has to close. */
@@ -97,6 +101,7 @@ export class Judge {
 
   /** A link is over, by its acceptor's word or because that has ended. */
   down(down: Down, outcome: BatchOutcome): void {
+    outcome.wills?.saidGoodbye(down);
     const held = this.#options.throttle.held(down.device);
     if (held?.connection === down.connection) this.#options.throttle.release(down.device);
     const { row } = applyRules(outcome.rows.get(down.device), down, outcome.floor);
@@ -105,6 +110,7 @@ export class Judge {
     this.#options.trace('Down', { connection, device, reason, seq: row?.seq, acceptor });
     if (!row) return;
     this.#change(row, outcome);
+    outcome.wills?.ended(row, down.will);
     const waiting = this.#options.throttle.held(down.device);
     // The link of the row has already ended: no takeover.
     if (waiting) this.up(waiting, outcome);

@@ -5,7 +5,6 @@
  * back to the acceptors. No I/O of its own: `work` does one batch, its caller decides when.
  * Bound: `presenceQueueMax` changes wait; at that `isFull` holds and streams are no longer read.
  */
-import type { PresenceReason } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
 import { bump, type PresenceCounters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
@@ -13,7 +12,16 @@ import type { Succession } from '../../node/ipc.ts';
 import type { CommandWrites } from '../store/commandRows.ts';
 import type { Down, HeldLink, Row, Up } from '../store/presenceRules.ts';
 import type { Opened, OutboxEvent, Store } from '../store/store.ts';
-import { Changes, type HeirStep, isChange, type Step, type Sweep } from './changes.ts';
+import type { Wills } from '../will/wills.ts';
+import {
+  Changes,
+  changedDevice,
+  type HeirStep,
+  overOf,
+  type Step,
+  type Sweep,
+  type WillStep,
+} from './changes.ts';
 import { type BatchOutcome, Judge } from './judge.ts';
 import { Successions } from './successions.ts';
 import { TakeoverThrottle } from './takeoverThrottle.ts';
@@ -49,6 +57,7 @@ export interface RecorderOptions {
   /** Events up to this id are at the broker. */
   readonly settledTo: () => number;
   readonly transactionPart?: TransactionPart;
+  readonly wills?: Pick<Wills, 'open' | 'writes' | 'committed'>;
 }
 
 /** How often it looks for rows old enough to delete. */
@@ -172,6 +181,18 @@ export class Recorder {
     if (this.isLive(acceptor)) this.#changes.push({ kind: 'heir', acceptor, of });
   }
 
+  /** What an acceptor says of wills. */
+  will(acceptor: string, step: WillStep): void {
+    if (this.isLive(acceptor)) this.#changes.push(step);
+  }
+
+  /** Their delay is over: publish those that still wait. */
+  due(wills: readonly { readonly device: string; readonly connection: string }[]): void {
+    for (const { device, connection } of wills) {
+      this.#changes.push({ kind: 'due', device, connection });
+    }
+  }
+
   /** It has handed over: links in its rows that it did not name have ended. */
   handedOver(acceptor: string): void {
     const sweep = this.#live?.get(acceptor);
@@ -199,7 +220,8 @@ export class Recorder {
     const due = this.#throttle.due(clock.now(), limits.presenceBatchMax);
     const taken = this.#changes.take(limits.presenceBatchMax);
     try {
-      const steps = [...page.flatMap((row) => this.#overOf(row, sweep)), ...due, ...taken];
+      const over = page.flatMap((row) => overOf(row, sweep, start, clock.wall()));
+      const steps = [...over, ...due, ...taken];
       await this.#batch(steps, taken, start);
     } catch (error) {
       // What was traced since the last commit has not happened.
@@ -241,18 +263,6 @@ export class Recorder {
     return store.online(sweep.acceptor, sweep.after, limits.presenceBatchMax);
   }
 
-  #overOf(row: Row, sweep: Sweep | undefined): Down[] {
-    if (sweep?.seen?.has(row.connection)) return [];
-    const { device, connection } = row;
-    const at = this.#options.clock.wall();
-    return [{ kind: 'down', device, connection, at, reason: this.#reasonOf(row, sweep) }];
-  }
-
-  #reasonOf(row: Row, sweep: Sweep | undefined): PresenceReason {
-    if (sweep?.seen) return 'missed';
-    return row.start === this.#opened?.start ? 'acceptor-ended' : 'node-ended';
-  }
-
   /** One page of a sweep is done; after the last, the hand-over's set is let go. */
   #swept(sweep: Sweep, page: readonly Row[]): void {
     const last = page.at(-1);
@@ -266,24 +276,28 @@ export class Recorder {
 
   /** `steps`; those of them that were `taken` from the queue are recorded then. */
   async #batch(steps: readonly Step[], taken: readonly Step[], start: number): Promise<void> {
-    const { store, onCommit, onTakeover, settledTo, trace, counters, transactionPart } =
-      this.#options;
-    const devices = steps.flatMap((step) => (isChange(step) ? step.device : []));
-    const known = devices.length > 0 ? await store.read([...new Set(devices)]) : [];
+    const { store, onCommit, onTakeover, settledTo, trace, counters } = this.#options;
+    const { transactionPart, wills } = this.#options;
+    const devices = [...new Set(steps.flatMap((step) => changedDevice(step) ?? []))];
+    const known = devices.length > 0 ? await store.read(devices) : [];
     const rows = new Map(known.map((row) => [row.device, row]));
     const none = { events: [], reasons: [], closes: [], sweeps: [], shown: [], heirs: [] };
-    const outcome: BatchOutcome = { rows, changed: new Set(), ...none, ...this.#at() };
+    const book = await wills?.open(devices);
+    const changes = { rows, changed: new Set<string>(), ...none, wills: book };
+    const outcome: BatchOutcome = { ...changes, ...this.#at() };
     for (const step of steps) this.#step(step, start, outcome);
     const { changed, events, reasons, closes, sweeps } = outcome;
     const settled = settledTo();
     const commands = await transactionPart?.prepare();
-    if (changed.size > 0 || settled > this.#deletedTo || commands) {
+    const willed = book && wills?.writes(book);
+    if (changed.size > 0 || settled > this.#deletedTo || commands || willed) {
       const written = [...changed].map((device) => rows.get(device) as Row);
       this.#outbox = await store.write({
         rows: written,
         events,
         settledTo: settled,
         ...(commands && { commands }),
+        ...(willed && { wills: willed }),
       });
       this.#deletedTo = settled;
       this.#lastEvent += events.length;
@@ -293,7 +307,8 @@ export class Recorder {
     this.#changes.recorded(taken);
     if (events.length > 0) onCommit(events);
     transactionPart?.committed(rows.values());
-    for (const of of outcome.heirs) this.#successions.heard(of);
+    if (book) wills?.committed(book, willed);
+    for (const { of, acceptor } of outcome.heirs) this.#successions.heard(of, acceptor);
     const due = [...sweeps, ...this.#successions.takeDue()];
     for (const sweep of due) if (this.#isReady(sweep)) this.#sweeps.add(sweep);
     this.#tellShown(outcome.shown);
@@ -328,14 +343,21 @@ export class Recorder {
   #step(step: Step, start: number, outcome: BatchOutcome): void {
     if (step.kind === 'sweep') this.#beginSweep(step.sweep, outcome);
     else if (step.kind === 'heir') this.#heir(step, outcome);
+    else if (step.kind === 'due') outcome.wills?.due(step.device, step.connection);
+    else if (step.kind === 'all-told') outcome.wills?.allTold.push(step);
+    else if (step.kind === 'will') this.#will(step, outcome);
     else if (step.kind === 'up') this.#judge.up({ ...step, start }, outcome);
     else this.#judge.down(step, outcome);
   }
 
+  #will({ device, connection, will }: WillStep & { kind: 'will' }, outcome: BatchOutcome): void {
+    outcome.wills?.told(outcome.rows.get(device), device, connection, will);
+  }
+
   #heir({ acceptor, of }: HeirStep, { heirs }: BatchOutcome): void {
     // tla: Presence!Heir
-    this.#options.trace('Heir', { acceptor });
-    heirs.push(of);
+    this.#options.trace('Heir', { acceptor, of });
+    heirs.push({ acceptor, of });
   }
 
   #beginSweep(sweep: Sweep, { sweeps }: BatchOutcome): void {

@@ -4,41 +4,49 @@
  * streams say.  To: recorder.ts: which of two acceptors has a link, and whose rows may go offline.
  * Bound: the supervisor's list; while a predecessor lives, the connections that its successors have
  * told of; one waiting sweep for each predecessor that has ended.
+ *
+ * An acceptor has one successor, or several that share its links; and it may be that of several.
  */
 import type { Succession } from '../../node/ipc.ts';
 import type { Sweep } from './changes.ts';
 
+type ByAcceptor = ReadonlyMap<string, readonly string[]>;
+const NOBODY: readonly string[] = [];
+
 export class Successions {
   /** By predecessor. */
-  #heirs: ReadonlyMap<string, string> = new Map();
-  /** By successor. */
-  #predecessors: ReadonlyMap<string, string> = new Map();
+  #heirs: ByAcceptor = new Map();
+  /** By successor: all before it that live. */
+  #before: ByAcceptor = new Map();
   #live: ReadonlySet<string> = new Set();
-  /** Predecessors of which all has been told. Forgotten with this process: it is told again. */
-  readonly #heard = new Set<string>();
+  /**
+   * By predecessor: successors that have told all of it. Forgotten with this process: it is told
+   * again.
+   */
+  readonly #heard = new Map<string, Set<string>>();
   /** Rows of ended ones, which their successors may still tell of. */
   readonly #waiting = new Set<Sweep>();
   /** By live predecessor: connections that are on record as its successors'. */
   readonly #shown = new Map<string, Set<string>>();
 
   set(successions: readonly Succession[], live: Iterable<string>): void {
-    this.#heirs = new Map(successions.map(({ of, by }) => [of, by]));
-    this.#predecessors = new Map(successions.map(({ of, by }) => [by, of]));
+    this.#heirs = grouped(successions.map(({ of, by }) => [of, by]));
+    const predecessors = grouped(successions.map(({ of, by }) => [by, of]));
     this.#live = new Set(live);
+    const liveBefore = (by: string) =>
+      [...reached(predecessors, by)].filter((of) => this.#live.has(of));
+    this.#before = new Map([...predecessors.keys()].map((by) => [by, liveBefore(by)]));
     for (const acceptor of this.#shown.keys()) {
       if (!this.#live.has(acceptor)) this.#shown.delete(acceptor);
     }
-    for (const acceptor of this.#heard) {
+    for (const acceptor of this.#heard.keys()) {
       if (!this.#heirs.has(acceptor)) this.#heard.delete(acceptor);
     }
   }
 
   /** A link moves only to acceptors that started later: has it moved from `from` to `to`? */
   hasMoved(from: string, to: string): boolean {
-    for (let at = this.#heirs.get(from); at !== undefined; at = this.#heirs.get(at)) {
-      if (at === to) return true;
-    }
-    return false;
+    return reached(this.#heirs, from).has(to);
   }
 
   /** May the rows of this ended acceptor go offline? If not, `takeDue` gives the sweep later. */
@@ -48,19 +56,17 @@ export class Successions {
     return false;
   }
 
+  /** Each of its successors has told all of it, or has ended, and so on for those of that one. */
   #maySweep(acceptor: string): boolean {
-    let at = acceptor;
-    for (;;) {
-      const heir = this.#heirs.get(at);
-      if (heir === undefined || this.#heard.has(at)) return true;
-      if (this.#live.has(heir)) return false;
-      at = heir;
-    }
+    const heard = this.#heard.get(acceptor);
+    return (this.#heirs.get(acceptor) ?? NOBODY).every(
+      (heir) => heard?.has(heir) || (!this.#live.has(heir) && this.#maySweep(heir)),
+    );
   }
 
-  /** All that there is of `of` has been told, and is on record. */
-  heard(of: string): void {
-    this.#heard.add(of);
+  /** All that `by` has of `of` has been told, and is on record. */
+  heard(of: string, by: string): void {
+    this.#heard.set(of, (this.#heard.get(of) ?? new Set()).add(by));
   }
 
   /** What need not wait any longer. */
@@ -75,14 +81,10 @@ export class Successions {
   }
 
   /** It is on record that `acceptor` has told of this link. Gives the predecessors to be told. */
-  shown(acceptor: string, connection: string): string[] {
-    const told: string[] = [];
-    let at = this.#predecessors.get(acceptor);
-    for (; at !== undefined; at = this.#predecessors.get(at)) {
-      if (!this.#live.has(at)) continue;
-      const known = this.#shown.get(at) ?? new Set();
-      this.#shown.set(at, known.add(connection));
-      told.push(at);
+  shown(acceptor: string, connection: string): readonly string[] {
+    const told = this.#before.get(acceptor) ?? NOBODY;
+    for (const at of told) {
+      this.#shown.set(at, (this.#shown.get(at) ?? new Set()).add(connection));
     }
     return told;
   }
@@ -92,4 +94,17 @@ export class Successions {
     const known = this.#shown.get(predecessor);
     return known === undefined ? [] : connections.filter((id) => known.has(id));
   }
+}
+
+function grouped(pairs: readonly (readonly [string, string])[]): ByAcceptor {
+  const groups = new Map<string, readonly string[]>();
+  for (const [key, one] of pairs) groups.set(key, [...(groups.get(key) ?? []), one]);
+  return groups;
+}
+
+/** All that can be come to from `from`, in any number of steps. */
+function reached(ways: ByAcceptor, from: string): ReadonlySet<string> {
+  const found = new Set(ways.get(from));
+  for (const at of found) for (const next of ways.get(at) ?? NOBODY) found.add(next);
+  return found;
 }

@@ -5,6 +5,7 @@
  * Bound: one row per device; a change makes one event or none.
  */
 import type { PresenceReason } from '../../base/errors.ts';
+import type { SaidWill } from './willRows.ts';
 
 /** What is known of one device. `acceptor` is the incarnation that holds, or held, its link. */
 export interface Row {
@@ -32,6 +33,10 @@ export interface Up {
   readonly start: number;
   readonly acceptedUs: number;
   readonly at: number;
+  /** A hash: its acceptor has it whole. */
+  readonly will?: SaidWill | string;
+  /** What the device's earlier link left is due, not cancelled, where its rules know of that. */
+  readonly isCleanStart?: boolean;
 }
 
 /** A link ended. */
@@ -43,6 +48,8 @@ export interface Down {
   readonly reason: PresenceReason;
   /** Who said so; absent: nobody did. */
   readonly acceptor?: string;
+  /** True: its device has said goodbye, and its acceptor waits to hear that this is recorded. */
+  readonly will?: SaidWill | true;
 }
 
 export type Change = Up | Down;
@@ -91,7 +98,7 @@ export function applyRules(
 export type HasMoved = (from: string, to: string) => boolean;
 
 function ruleUp(row: Row | undefined, up: Up, floor: number, hasMoved: HasMoved): Verdict {
-  const { kind: _, ...link } = up;
+  const { kind: _kind, will: _will, isCleanStart: _isCleanStart, ...link } = up;
   if (row === undefined) {
     return { row: { ...link, seq: floor + 1, online: true, reason: 'connected' } };
   }

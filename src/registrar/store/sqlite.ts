@@ -20,6 +20,7 @@ import {
   StoreError,
   type StoreFault,
 } from './store.ts';
+import type { DueWills, WillEvent, WillFigures, WillHead } from './willRows.ts';
 
 /** sqliteThread.ts beside this file, or sqliteThread.js where this is compiled. */
 const ENTRY = join(dirname(import.meta.filename), `sqliteThread${extname(import.meta.filename)}`);
@@ -61,8 +62,9 @@ export class Sqlite implements Store, BlockStore {
 
   /** Nothing is touched before `open`. */
   constructor(folder: string, limits: StoreLimits = makeLimits()) {
-    const { storeWalBytesMax, storeReserveBytes } = limits;
-    const workerData: ThreadData = { folder, limits: { storeWalBytesMax, storeReserveBytes } };
+    const { storeWalBytesMax, storeReserveBytes, willsBytesMax } = limits;
+    const bounds = { storeWalBytesMax, storeReserveBytes, willsBytesMax };
+    const workerData: ThreadData = { folder, limits: bounds };
     this.#thread = new Thread(ENTRY, { workerData });
     this.#thread.on('message', (answer: ThreadAnswer) => this.#onAnswer(answer));
   }
@@ -157,6 +159,22 @@ export class Sqlite implements Store, BlockStore {
 
   async outcomes(after: number, limit: number): Promise<StoredOutcome[]> {
     return withBuffers(await this.#call<StoredOutcome[]>('outcomes', after, limit));
+  }
+
+  willFigures(): Promise<WillFigures> {
+    return this.#call('willFigures');
+  }
+
+  readWills(devices: readonly string[]): Promise<WillHead[]> {
+    return this.#call('readWills', devices);
+  }
+
+  dueWills(limit: number): Promise<DueWills> {
+    return this.#call('dueWills', limit);
+  }
+
+  async willOutbox(after: number, limit: number): Promise<WillEvent[]> {
+    return withBuffers(await this.#call<WillEvent[]>('willOutbox', after, limit));
   }
 
   close(): Promise<void> {

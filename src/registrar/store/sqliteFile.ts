@@ -18,7 +18,9 @@ import { SqliteCommands } from './sqliteCommands.ts';
 import { SqliteFolder } from './sqliteFolder.ts';
 import { SCHEMA, upgrade } from './sqliteSchema.ts';
 import { BUSY_MS, SqliteWal } from './sqliteWal.ts';
+import { SqliteWills } from './sqliteWills.ts';
 import { type Batch, type Opened, type OutboxEvent, StoreError } from './store.ts';
+import type { DueWills, WillEvent, WillFigures, WillHead } from './willRows.ts';
 
 const COLUMNS = 'device, seq, online, connection, acceptor, start, acceptedUs, at, reason';
 
@@ -51,7 +53,7 @@ type Statements = Record<keyof typeof SQL, StatementSync>;
 const RESTORE_ROWS = 1_000;
 
 /** Of the limits, what bounds a store. */
-export type StoreLimits = Pick<Limits, 'storeWalBytesMax' | 'storeReserveBytes'>;
+export type StoreLimits = Pick<Limits, 'storeWalBytesMax' | 'storeReserveBytes' | 'willsBytesMax'>;
 
 export interface SqliteOptions {
   readonly limits?: StoreLimits;
@@ -66,6 +68,7 @@ export class SqliteFile {
   readonly #sql: Statements;
   readonly #commands: SqliteCommands;
   readonly #blocked: SqliteBlocked;
+  readonly #wills: SqliteWills;
   readonly #lived: LivedTime;
   /** The owner of the store: shows when another node has taken it over. */
   #node: string | undefined;
@@ -87,6 +90,7 @@ export class SqliteFile {
       this.#sql = Object.fromEntries(prepared) as Statements;
       this.#commands = this.#guard(() => new SqliteCommands(this.#database));
       this.#blocked = this.#guard(() => new SqliteBlocked(this.#database));
+      this.#wills = this.#guard(() => new SqliteWills(this.#database, limits.willsBytesMax));
       this.#lived = new LivedTime(this.#meta('lived'), now);
       this.#outbox = this.#count().events;
       this.#transaction(() => {});
@@ -143,17 +147,36 @@ export class SqliteFile {
     return this.#guard(() => this.#sql.outbox.all(after, limit).map(asEvent));
   }
 
-  write({ rows, events, settledTo, commands }: Batch): number {
+  write({ rows, events, settledTo, commands, wills }: Batch): number {
+    let willed = this.#wills.figures;
     const left = this.#transaction((lived) => {
       for (const row of rows) this.#sql.write.run(...fieldsOf(row), lived);
       for (const { id, device, online, body } of events) {
         this.#sql.addEvent.run(id, device, Number(online), body);
       }
       if (commands) this.#commands.write(commands, lived);
+      if (wills) willed = this.#wills.write(wills, lived);
       return this.#outbox + events.length - Number(this.#sql.settle.run(settledTo).changes);
     });
     this.#outbox = left;
+    this.#wills.committed(willed);
     return left;
+  }
+
+  willFigures(): WillFigures {
+    return this.#wills.figures;
+  }
+
+  readWills(devices: readonly string[]): WillHead[] {
+    return this.#guard(() => this.#wills.read(devices));
+  }
+
+  dueWills(limit: number): DueWills {
+    return this.#guard(() => this.#wills.due(this.#lived.ms, limit));
+  }
+
+  willOutbox(after: number, limit: number): WillEvent[] {
+    return this.#guard(() => this.#wills.outbox(after, limit));
   }
 
   openCommands(): OpenCommands {
@@ -210,7 +233,7 @@ export class SqliteFile {
 
   /**
    * The file came back from a backup: begin a new epoch, above every event that was sent since, and
-   * publish every device as offline. Its commands are deleted: some may have been acted
+   * publish every device as offline. Its commands and wills are deleted: some may have been acted
    * upon since. Whom the backup says is blocked stays so. Gives the new epoch and the number of
    * devices.
    */
@@ -220,6 +243,7 @@ export class SqliteFile {
       this.#sql.setMeta.run('epoch', epoch);
       this.#sql.settle.run(this.#count().last);
       this.#commands.clear();
+      this.#wills.committed(this.#wills.clear());
       let devices = 0;
       for (let rows = this.page('', RESTORE_ROWS); rows.length > 0; ) {
         for (const { seq, ...row } of rows) {

@@ -6,6 +6,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { CREATE_BLOCKED } from './sqliteBlocked.ts';
 import { ADD_TRACE_CONTEXT, CREATE_COMMANDS } from './sqliteCommands.ts';
+import { CREATE_WILLS } from './sqliteWills.ts';
 
 const CREATE = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
@@ -66,6 +67,7 @@ const UPGRADES: readonly (readonly Step[])[] = [
   [AGE_BY_LIVED_TIME, toBytes],
   [CREATE_BLOCKED],
   [ADD_TRACE_CONTEXT],
+  [CREATE_WILLS],
 ];
 
 /** Rises when an older Owsla could not read the file any more. */

@@ -1,7 +1,7 @@
 /**
- * Store: what keeps presence and kept commands over the end of every process; the interface and
- * its faults.
- * From: recorder.ts, notifier.ts and queries.ts; durable.ts and outcomes.ts.
+ * Store: what keeps presence, kept commands and wills over the end of every process; the interface
+ * and its faults.
+ * From: recorder.ts, notifier.ts and queries.ts; durable.ts and outcomes.ts; wills.ts.
  * To: sqlite.ts; a server for several nodes later.
  * Bound: one owner at a time: a second `open` fails with 'locked'. Every read has a limit.
  *
@@ -9,6 +9,7 @@
  */
 import type { CommandStore, CommandWrites } from './commandRows.ts';
 import type { Row } from './presenceRules.ts';
+import type { WillStore, WillWrites } from './willRows.ts';
 
 /** One event of the presence outbox: recorded, and not yet known to be at the broker. */
 export interface OutboxEvent {
@@ -41,9 +42,10 @@ export interface Batch {
   /** Events up to this id are at the broker and leave the presence outbox. */
   readonly settledTo: number;
   readonly commands?: CommandWrites;
+  readonly wills?: WillWrites;
 }
 
-export interface Store extends CommandStore {
+export interface Store extends CommandStore, WillStore {
   /**
    * Open for the node `node`, a name that each start of a node makes anew. Creates what is not
    * there. `now` in ms since 1970. Rejects with a StoreError, and may then be tried again.

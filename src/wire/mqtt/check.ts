@@ -10,7 +10,7 @@ import { KIND } from './packetReader.ts';
 import { MqttError, malformed, protocolError, REASON } from './reasons.ts';
 
 /** Of MQTT: 4 is 3.1.1. */
-export type Level = 4 | 5;
+export type MqttLevel = 4 | 5;
 
 type Form = 'flag' | 'u16' | 'u32' | 'var' | 'text' | 'bin' | 'pair';
 
@@ -222,7 +222,7 @@ function checkConnect(): void {
 
 /** A version that Owsla does not speak: it is told so in the form of the nearest that it does. */
 export class VersionError extends MqttError {
-  readonly answerAs: Level;
+  readonly answerAs: MqttLevel;
 
   constructor(level: number) {
     super('version', REASON.version, 'this server speaks MQTT 3.1.1 and 5');
@@ -230,20 +230,20 @@ export class VersionError extends MqttError {
   }
 }
 
-function checkPublish(level: Level, flags: number): void {
+function checkPublish(level: MqttLevel, flags: number): void {
   skipText();
   if ((flags & 0b110) !== 0) packetId();
   if (level === 5) properties(IN_PUBLISH);
 }
 
-function checkPuback(level: Level): void {
+function checkPuback(level: MqttLevel): void {
   packetId();
   if (level === 4 || cursor.at === cursor.end) return;
   u8();
   if (cursor.at < cursor.end) properties(IN_PUBACK);
 }
 
-function checkSubscribe(level: Level): void {
+function checkSubscribe(level: MqttLevel): void {
   packetId();
   if (level === 5) properties(IN_SUBSCRIBE);
   if (cursor.at === cursor.end) throw protocolError('a SUBSCRIBE to nothing');
@@ -254,13 +254,13 @@ function checkSubscribe(level: Level): void {
   }
 }
 
-function checkOptions(level: Level, options: number): void {
+function checkOptions(level: MqttLevel, options: number): void {
   if ((options & 0b11) === 3) throw malformed('a subscription of QoS 3');
   if ((options & (level === 4 ? 0xfc : 0xc0)) !== 0) throw malformed('reserved bits of options');
   if (((options >> 4) & 0b11) === 3) throw protocolError('retain handling 3');
 }
 
-function checkUnsubscribe(level: Level): void {
+function checkUnsubscribe(level: MqttLevel): void {
   packetId();
   if (level === 5) properties(IN_UNSUBSCRIBE);
   if (cursor.at === cursor.end) throw protocolError('an UNSUBSCRIBE from nothing');
@@ -270,7 +270,7 @@ function checkUnsubscribe(level: Level): void {
   }
 }
 
-function checkDisconnect(level: Level): void {
+function checkDisconnect(level: MqttLevel): void {
   if (level === 4 || cursor.at === cursor.end) return;
   const code = u8();
   if (!DISCONNECT_CODES.has(code)) throw protocolError(`a DISCONNECT with code ${code}`);
@@ -286,7 +286,7 @@ const DISCONNECT_CODES: ReadonlySet<number> = new Set([
  * Throws MqttError for a packet that is not as the standard has it. `level`: what the link speaks;
  * 0: only a CONNECT says so. Gives how many parts it has.
  */
-export function checkPacket(level: Level | 0, packet: Buffer, bodyAt: number): number {
+export function checkPacket(level: MqttLevel | 0, packet: Buffer, bodyAt: number): number {
   cursor.bytes = packet;
   cursor.at = bodyAt;
   cursor.end = packet.length;
@@ -297,7 +297,7 @@ export function checkPacket(level: Level | 0, packet: Buffer, bodyAt: number): n
   return cursor.items;
 }
 
-function checkBody(level: Level, kind: number, flags: number): void {
+function checkBody(level: MqttLevel, kind: number, flags: number): void {
   switch (kind) {
     case KIND.publish:
       // Its payload is all that follows.

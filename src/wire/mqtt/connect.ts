@@ -8,7 +8,7 @@ import type { IConnackPacket, IConnectPacket } from 'mqtt-packet';
 import { DEVICE_ID, DEVICE_ID_RULE } from '../../base/names.ts';
 import type { Will } from '../message.ts';
 import type { Greeting, ProtocolLimits } from '../protocol.ts';
-import type { Level } from './check.ts';
+import type { MqttLevel } from './check.ts';
 import { MqttError, protocolError, REASON } from './reasons.ts';
 import { dotted, REPLY_PREFIX } from './topics.ts';
 
@@ -20,7 +20,7 @@ const MS_PER_SECOND = 1_000;
 
 /** What a link remembers of its CONNECT. */
 export interface Connected {
-  readonly level: Level;
+  readonly level: MqttLevel;
   /** Seconds, as asked for. */
   readonly keepalive: number;
   /** Longest packet that the device takes, in bytes. */

@@ -5,11 +5,11 @@
  */
 import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet';
 import type { Received } from '../protocol.ts';
-import type { Level } from './check.ts';
+import type { MqttLevel } from './check.ts';
 import { COMMAND_PREFIX, REPLY_PREFIX } from './topics.ts';
 
 /** The last packet of a frame: a PUBACK may go before a PUBLISH. */
-export function describePacket(level: Level, frame: Buffer): Received | undefined {
+export function describePacket(level: MqttLevel, frame: Buffer): Received | undefined {
   let last: Packet | undefined;
   const parser = mqtt.parser({ protocolVersion: level });
   parser.on('packet', (packet) => {

@@ -5,7 +5,7 @@
  * is forgotten. A packet identifier is not used again before its PUBACK.
  */
 import type { CommandMessage } from '../message.ts';
-import type { Level } from './check.ts';
+import type { MqttLevel } from './check.ts';
 import { encodePublish, type PublishProperties, publishOverhead } from './packets.ts';
 import { COMMAND_PREFIX, slashed } from './topics.ts';
 
@@ -19,7 +19,7 @@ const EXPIRY_MAX = 0xffff_ffff;
 const LONGEST: PublishProperties = { expiry: 0, user: [['key', '0'.repeat(KEY_CHARS)]] };
 
 /** What a COMMAND needs besides its payload, in bytes, and without a trace context. */
-export function commandOverhead(level: Level, topic: string): number {
+export function commandOverhead(level: MqttLevel, topic: string): number {
   const topicBytes = COMMAND_PREFIX.length + KEY_CHARS + 1 + topic.length;
   return publishOverhead(topicBytes, level === 4 ? undefined : LONGEST);
 }
@@ -61,7 +61,7 @@ export class MqttCommands {
   }
 
   /** As a PUBLISH. There are less than COMMANDS_MAX without PUBACK. */
-  send(level: Level, message: CommandMessage): Buffer {
+  send(level: MqttLevel, message: CommandMessage): Buffer {
     const key = message.key?.toString('hex') ?? '';
     return encodePublish({
       topic: `${COMMAND_PREFIX}${key}/${slashed(message.topic)}`,

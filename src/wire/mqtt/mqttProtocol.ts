@@ -18,6 +18,7 @@ import type { Aside, CommandMessage, Event, Request, Result } from '../message.t
 import type {
   CommandReadiness,
   FromDevice,
+  Greeting,
   Protocol,
   ProtocolFactory,
   ProtocolLimits,
@@ -25,7 +26,7 @@ import type {
   Received,
 } from '../protocol.ts';
 import { kept } from '../room.ts';
-import { checkPacket, type Level, VersionError } from './check.ts';
+import { checkPacket, type MqttLevel, VersionError } from './check.ts';
 import {
   type Connected,
   connackOf,
@@ -37,7 +38,7 @@ import { describePacket } from './describe.ts';
 import { metaOf } from './meta.ts';
 import { COMMANDS_MAX, commandOverhead, MqttCommands } from './mqttCommands.ts';
 import { MqttRequests } from './mqttRequests.ts';
-import { bodyOf, KIND, PacketReader } from './packetReader.ts';
+import { headerBytesOf, KIND, PacketReader } from './packetReader.ts';
 import { encodePacket, encodePuback, PINGRESP } from './packets.ts';
 import { parseConnect, parsePacket } from './parser.ts';
 import { endCodesOf, MqttError, malformed, protocolError, REASON } from './reasons.ts';
@@ -86,14 +87,14 @@ export class MqttProtocol extends PacketReader implements Protocol {
     this.bytes = packet.length;
     if (this.#connected === undefined) return this.#connect(packet);
     const { level } = this.#connected;
-    this.elements = checkPacket(level, packet, bodyOf(packet));
+    this.elements = checkPacket(level, packet, headerBytesOf(packet));
     // Nothing of it is left to parse.
     if ((packet[0] as number) >> 4 === KIND.pingreq) return this.#pinged();
     return this.#read(level, parsePacket(level, packet));
   }
 
   #connect(packet: Buffer): Received {
-    const body = bodyOf(packet);
+    const body = headerBytesOf(packet);
     if ((packet[0] as number) >> 4 !== KIND.connect) {
       throw protocolError('the first packet must be CONNECT');
     }
@@ -119,7 +120,7 @@ export class MqttProtocol extends PacketReader implements Protocol {
     this.#phase = 'connecting';
   }
 
-  #read(level: Level, packet: Packet): Received {
+  #read(level: MqttLevel, packet: Packet): Received {
     switch (packet.cmd) {
       case 'publish':
         return this.#publish(level, packet);
@@ -156,7 +157,7 @@ export class MqttProtocol extends PacketReader implements Protocol {
     return { type: 'aside', what: 'PINGREQ', answer: undefined };
   }
 
-  #publish(level: Level, packet: IPublishPacket): Received {
+  #publish(level: MqttLevel, packet: IPublishPacket): Received {
     const { qos, messageId = 0, properties } = packet;
     if (qos === 2) throw new MqttError('unexpected', REASON.qos, 'a PUBLISH of QoS 2');
     const addressed = addressedBy(this.#nameOf(packet));
@@ -232,7 +233,7 @@ export class MqttProtocol extends PacketReader implements Protocol {
 
   // To the device.
 
-  get #level(): Level {
+  get #level(): MqttLevel {
     return this.#connected?.level ?? 4;
   }
 
@@ -296,7 +297,10 @@ export class MqttProtocol extends PacketReader implements Protocol {
   }
 
   /** MQTT 3.1.1 has no word but the usual one (its section 3.3.5). */
-  notAllowed({ type, id }: Event | Request): Buffer | undefined {
+  notAllowed(about: Event | Request | Greeting): Buffer | undefined {
+    // CONNACK has no word for a will that is not taken.
+    if (about.type === 'hello') return undefined;
+    const { type, id } = about;
     if (type === 'request') return this.reply(id, STATUS.refused, NO_BYTES);
     return id === 0 ? undefined : encodePuback(this.#level, id % ID_STEP, REASON.notAuthorized);
   }

@@ -4,7 +4,7 @@
  * Bound: each REQUEST is answered, so there are at most `inFlightMax`, of RESPONSE_BYTES_MAX each.
  */
 import type { IPublishPacket } from 'mqtt-packet';
-import type { Level } from './check.ts';
+import type { MqttLevel } from './check.ts';
 import {
   encodePuback,
   encodePublish,
@@ -48,7 +48,7 @@ function askedBy(own: string, { properties }: IPublishPacket): Asked {
 }
 
 function propertiesOf(
-  level: Level,
+  level: MqttLevel,
   { correlation }: Asked,
   status: number,
 ): PublishProperties | undefined {
@@ -72,7 +72,7 @@ export class MqttRequests {
 
   /** The answer, behind the PUBACK of a REQUEST that wants one; undefined: it is not open. */
   answer(
-    level: Level,
+    level: MqttLevel,
     id: number,
     packetId: number,
     said: { readonly status: number; readonly payload: Buffer },
@@ -88,7 +88,7 @@ export class MqttRequests {
   }
 
   /** What the longest of them needs besides its payload, in bytes. */
-  overhead(level: Level): number {
+  overhead(level: MqttLevel): number {
     let most = 0;
     for (const asked of this.#open.values()) {
       const topicBytes = Buffer.byteLength(asked.topic) + String(STATUS_MAX).length;

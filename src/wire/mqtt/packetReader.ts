@@ -56,7 +56,7 @@ function checkFirst(first: number): void {
 }
 
 /** Where the header of a whole packet ends. */
-export function bodyOf(packet: Buffer): number {
+export function headerBytesOf(packet: Buffer): number {
   let at = 1;
   while ((packet[at] as number) >= 0x80) at += 1;
   return at + 1;

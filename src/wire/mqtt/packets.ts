@@ -1,12 +1,12 @@
 /**
- * Packets: what Owsla says in MQTT, as bytes. Those of the busy path are written here, straight into
- * memory of the right size; the others by mqtt-packet.
+ * Packets: what Owsla says in MQTT, as bytes. Those of the busy path are written here, straight
+ * into memory of the right size; the others by mqtt-packet.
  * From: mqttProtocol.ts.  To: frames that hold about their own memory for as long as they wait.
  * Bound: none of its own; a PUBLISH is as long as its topic, properties and payload.
  */
 import mqtt, { type Packet } from 'mqtt-packet';
 import { room } from '../room.ts';
-import type { Level } from './check.ts';
+import type { MqttLevel } from './check.ts';
 import { KIND } from './packetReader.ts';
 import { REASON, type ReasonCode } from './reasons.ts';
 
@@ -14,7 +14,7 @@ import { REASON, type ReasonCode } from './reasons.ts';
 mqtt.writeToStream.cacheNumbers = false;
 
 /** By mqtt-packet: what is said once in a while. */
-export function encodePacket(level: Level, packet: Packet): Buffer {
+export function encodePacket(level: MqttLevel, packet: Packet): Buffer {
   const bytes = mqtt.generate(packet, { protocolVersion: level });
   const own = room(bytes.length);
   bytes.copy(own);
@@ -28,7 +28,7 @@ export const PINGRESP = Buffer.from([KIND.pingresp << 4, 0]);
 export const PUBACK_BYTES_MAX = 5;
 
 /** A PUBACK; one of MQTT 3.1.1 has no reason. */
-export function encodePuback(level: Level, id: number, reason: ReasonCode): Buffer {
+export function encodePuback(level: MqttLevel, id: number, reason: ReasonCode): Buffer {
   const isShort = level === 4 || reason === REASON.success;
   const packet = room(isShort ? 4 : PUBACK_BYTES_MAX);
   packet[0] = KIND.puback << 4;

@@ -5,7 +5,7 @@
  * as that one remembers it: an idle link has none.
  */
 import mqtt, { type IConnectPacket, type Packet, type Parser } from 'mqtt-packet';
-import type { Level } from './check.ts';
+import type { MqttLevel } from './check.ts';
 import { malformed } from './reasons.ts';
 
 class WholePackets {
@@ -13,7 +13,7 @@ class WholePackets {
   #packet: Packet | undefined;
   #hasFailed = false;
 
-  constructor(level: Level) {
+  constructor(level: MqttLevel) {
     this.#parser = mqtt.parser({ protocolVersion: level });
     this.#parser.on('packet', (packet) => {
       this.#packet = packet;
@@ -37,7 +37,7 @@ class WholePackets {
 const PARSERS = { 4: new WholePackets(4), 5: new WholePackets(5) } as const;
 
 /** The packet, of a link that speaks `level`. */
-export function parsePacket(level: Level, bytes: Buffer): Packet {
+export function parsePacket(level: MqttLevel, bytes: Buffer): Packet {
   return PARSERS[level].read(bytes);
 }
 

@@ -10,7 +10,7 @@ import type {
   IUnsubackPacket,
   IUnsubscribePacket,
 } from 'mqtt-packet';
-import type { Level } from './check.ts';
+import type { MqttLevel } from './check.ts';
 import { MqttError, malformed, REASON } from './reasons.ts';
 import { COMMAND_BITS, filterBit, isFilter, isShared } from './topics.ts';
 
@@ -25,7 +25,7 @@ const FAILURE = 0x80;
 
 /** Throws MqttError for what ends a link. */
 export function subscribe(
-  level: Level,
+  level: MqttLevel,
   before: number,
   { messageId = 0, subscriptions, properties }: ISubscribePacket,
 ): Granted<ISubackPacket> {
@@ -48,7 +48,7 @@ export function subscribe(
 }
 
 export function unsubscribe(
-  level: Level,
+  level: MqttLevel,
   before: number,
   { messageId = 0, unsubscriptions }: IUnsubscribePacket,
 ): Granted<IUnsubackPacket> {
@@ -63,7 +63,7 @@ export function unsubscribe(
   return { bits, answer: { cmd: 'unsuback', messageId, granted } };
 }
 
-function checkFilter(level: Level, filter: string): void {
+function checkFilter(level: MqttLevel, filter: string): void {
   if (!isFilter(filter)) throw malformed('a topic filter that is none');
   if (level === 5 && isShared(filter)) {
     throw new MqttError('unexpected', REASON.sharedSubscription, 'no shared subscriptions');

@@ -24,6 +24,8 @@ export const DEEDS = [
   'stubborn',
   /** A successor that ends as soon as links come. */
   'crash-moving',
+  /** One that stays, and ends as soon as those of another one come to it. */
+  'crash-following',
   /** A predecessor that ends as soon as links go. */
   'crash-leaving',
 ] as const;
@@ -92,16 +94,24 @@ function onMessage(message: ToChild): void {
   if (message.type === 'give') send({ type: 'given' });
   if (message.type === 'gone')
     tell({ msg: 'fake gone', index: start?.index, of: message.acceptor });
+  if (message.type === 'follow') onFollow(message.of);
   if (message.type === 'move') onMove(message.to);
   if (message.type === 'pass') onPass(message);
   if (message.type === 'drain') process.exit(0);
 }
 
+function onFollow(of: string): void {
+  tell({ msg: 'fake follows', index: start?.index, of });
+  if (deed === 'crash-following') deed = 'crash-moving';
+}
+
 /** The handles and links of a real one take their way through the supervisor, as this does. */
-function onMove(to: string): void {
+function onMove(successors: readonly string[]): void {
   if (deed === 'crash-leaving') process.exit(3);
   const from = start?.incarnation ?? '';
-  send({ type: 'pass', from, to, word: { what: 'listeners-end' } });
+  for (const to of successors) {
+    send({ type: 'pass', from, to, word: { what: 'listeners-end' } });
+  }
 }
 
 function onPass({ from, to, word }: PassMessage): void {

@@ -12,11 +12,34 @@ import {
 } from '../../../src/registrar/store/commandRows.ts';
 import type { Row } from '../../../src/registrar/store/presenceRules.ts';
 import type { Batch, Opened, OutboxEvent, Store } from '../../../src/registrar/store/store.ts';
+import type {
+  DueWills,
+  StoredWill,
+  WillEvent,
+  WillFigures,
+  WillHead,
+  WillWrites,
+} from '../../../src/registrar/store/willRows.ts';
+
+interface MemoryWill extends StoredWill {
+  readonly due?: number;
+  readonly reason?: WillEvent['reason'];
+  readonly at?: number;
+}
+
+/** As the real one counts. */
+function sizeOf({ topic, payload }: { topic: string; payload: Buffer }): number {
+  return topic.length + payload.length + 256;
+}
 
 export class MemoryStore implements Store {
   readonly rows = new Map<string, Row>();
   events: OutboxEvent[] = [];
   floor = 0;
+  /** By device; `due` in lived time once its link has ended. */
+  readonly wills = new Map<string, MemoryWill>();
+  willEvents: WillEvent[] = [];
+  lastWillEvent = 0;
   readonly commands = new Map<number, CommandRow>();
   toTell: StoredOutcome[] = [];
   /** When each row was written, in lived time. */
@@ -66,8 +89,9 @@ export class MemoryStore implements Store {
     return this.events.filter(({ id }) => id > after).slice(0, limit);
   }
 
-  async write({ rows, events, settledTo, commands }: Batch): Promise<number> {
+  async write({ rows, events, settledTo, commands, wills }: Batch): Promise<number> {
     if (commands) this.#writeCommands(commands);
+    if (wills) this.#writeWills(wills);
     for (const row of rows) {
       this.rows.set(row.device, row);
       this.#rowLived.set(row.device, this.#livedMs());
@@ -75,6 +99,66 @@ export class MemoryStore implements Store {
     this.events.push(...events);
     this.events = this.events.filter(({ id }) => id > settledTo);
     return this.events.length;
+  }
+
+  #writeWills({ changes, settledTo }: WillWrites): void {
+    this.willEvents = this.willEvents.filter(({ id }) => id > settledTo);
+    for (const change of changes) {
+      if (change.what === 'keep') {
+        this.wills.set(change.will.device, change.will);
+        continue;
+      }
+      const { device } = change;
+      const will = this.wills.get(device);
+      if (change.what !== 'wait') this.wills.delete(device);
+      if (change.what === 'publish') this.lastWillEvent = change.id;
+      if (will === undefined || change.what === 'drop') continue;
+      const { reason = change.reason, at = change.at, connection, topic, payload } = will;
+      if (change.what === 'publish') {
+        this.willEvents.push({ id: change.id, device, connection, topic, payload, reason, at });
+      } else {
+        this.wills.set(device, { ...will, reason, at, due: this.#livedMs() + will.delayMs });
+      }
+    }
+  }
+
+  async willFigures(): Promise<WillFigures> {
+    const wills = [...this.wills.values()];
+    const sizes = [...wills, ...this.willEvents].map(sizeOf);
+    return {
+      kept: wills.length,
+      waiting: wills.filter(({ due }) => due !== undefined).length,
+      outbox: this.willEvents.length,
+      lastEvent: this.lastWillEvent,
+      bytes: sizes.reduce((sum, size) => sum + size, 0),
+      full: 0,
+    };
+  }
+
+  async readWills(devices: readonly string[]): Promise<WillHead[]> {
+    return devices.flatMap((device) => {
+      const will = this.wills.get(device);
+      if (will === undefined) return [];
+      const { connection, hash, delayMs, rules, due } = will;
+      return [{ device, connection, hash, delayMs, rules, isWaiting: due !== undefined }];
+    });
+  }
+
+  async dueWills(limit: number): Promise<DueWills> {
+    const now = this.#livedMs();
+    const waiting = [...this.wills.values()]
+      .flatMap(({ device, connection, due }) =>
+        due === undefined ? [] : { device, connection, due },
+      )
+      .sort((a, b) => a.due - b.due);
+    const due = waiting.filter((will) => will.due <= now).slice(0, limit);
+    const next = waiting.find((will) => will.due > now);
+    const named = due.map(({ device, connection }) => ({ device, connection }));
+    return next ? { due: named, nextMs: next.due - now } : { due: named };
+  }
+
+  async willOutbox(after: number, limit: number): Promise<WillEvent[]> {
+    return this.willEvents.filter(({ id }) => id > after).slice(0, limit);
   }
 
   async compact(): Promise<number> {

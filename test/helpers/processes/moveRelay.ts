@@ -135,7 +135,7 @@ export class MoveRelay {
 
   move(order: Partial<MoveMessage> = {}): void {
     const limits = { window: 4, quietMs: 100, moveMs: 20_000, retryMs: 1_000 };
-    this.#tell('before', { type: 'move', to: 'after', ...limits, ...order });
+    this.#tell('before', { type: 'move', to: ['after'], ...limits, ...order });
   }
 
   isGone(side: Side): boolean {

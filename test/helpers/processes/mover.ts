@@ -27,6 +27,7 @@ import { MESSAGE_TYPES } from '../../../src/wire/message.ts';
 import { BUILT_IN } from '../../../src/wire/protocols.ts';
 import { ANY_DEVICE, ANY_LINK, PLAIN_ORIGIN } from '../fakes/anyDevice.ts';
 import { NOBODY_TOLD } from '../fakes/fakeRoutes.ts';
+import { makeLinkWills } from '../fakes/linkWills.ts';
 import type { MoverOrder, MoverStart } from './moveRelay.ts';
 
 const ANSWER_MS = 5;
@@ -38,7 +39,8 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
   const registry = new Registry<Endpoint>();
   const shared = { registry, limits, counters, clock, trace: noTrace, wake: () => {} };
   const links = (shard: number) => openLinks(registry, shard);
-  const changes = new LinkChanges({ links, clock, trace: noTrace });
+  const { wills } = makeLinkWills();
+  const changes = new LinkChanges({ links, clock, trace: noTrace, wills, limits, counters });
   if (predecessor !== undefined) changes.follows(predecessor);
   const commands = new DeviceCommands({ ...shared, wall: clock.wall, notify: () => {} });
   const send: ToSupervisor = (message, handle) => {
@@ -48,12 +50,12 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
   const giver = new Giver({
     ...{ ...shared, changes, commands, spread: () => 0, drainPaceMs: 0, recordMs: 0 },
     mayCome: () => false,
-    send: line.toSuccessor,
+    send: line.pass,
     onMoved: (figures) => send({ type: 'moved', figures }),
   });
   const endpoints = new Endpoints({
     ...{ ...shared, protocols: BUILT_IN, spread: () => 0, busyShare: () => 0 },
-    ...{ linksMax: 1_000, room: new RoomSignal(), prover: ANY_DEVICE, restorer: ANY_LINK },
+    ...{ linksMax: 1_000, wills, room: new RoomSignal(), prover: ANY_DEVICE, restorer: ANY_LINK },
     ...{ presence: NOBODY_TOLD, refusals: NOBODY_TOLD, onOwed: giver.onOwed },
     routes: {
       isFull: () => false,
@@ -81,7 +83,7 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
       changes,
       onTaken: () => {},
       retryAfter: () => 0,
-      send: line.toPredecessor,
+      send: line.pass,
     },
   });
   const log = makeLogger('silent', { role: 'acceptor' });
@@ -90,7 +92,10 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
     endpoints.tick();
     process.send?.({ type: 'links', open: [...registry.all()].filter(isOpen).length });
   }, TICK_MS);
-  return { moves: new Moves({ giver, taker, line, log }), endpoints };
+  return {
+    moves: new Moves({ giver, taker, line, log, onFollow: (of) => changes.follows(of) }),
+    endpoints,
+  };
 }
 
 function isOpen({ state }: Endpoint): boolean {

@@ -31,6 +31,7 @@ export function portIn(place: string): number {
 export interface ServerOptions {
   readonly amqp: string;
   readonly prefix: string;
+  /** 0: what its config file says. */
   readonly acceptors?: number;
   /** Any free one when not given. */
   readonly port?: number;
@@ -87,7 +88,8 @@ export class Server {
       '--set',
       `${name}=${value}`,
     ]);
-    const ports = ['--port', `${port}`, '--admin-port', '0', '--acceptors', String(acceptors)];
+    const pool = acceptors === 0 ? [] : ['--acceptors', `${acceptors}`];
+    const ports = ['--port', `${port}`, '--admin-port', '0', ...pool];
     const store = flags.includes('--data-dir') ? [] : ['--data-dir', join(folder, 'data')];
     const serve = [CLI, 'serve', ...ports, '--prefix', prefix, ...store, ...sets, ...flags];
     const command = [process.execPath, ...serve];

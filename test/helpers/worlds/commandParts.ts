@@ -9,7 +9,7 @@ import {
   type CommandParts,
   type CommandPartsOptions,
   commandParts,
-} from '../../../src/registrar/registrar.ts';
+} from '../../../src/registrar/commandParts.ts';
 import { FakeAnswers } from '../fakes/fakeAnswers.ts';
 
 /** `now` is the clock of day, too. */

@@ -12,7 +12,7 @@ import type { AmqpMessage } from '../../../src/broker/amqp.ts';
 import type { Answer as Outcome } from '../../../src/broker/replyQueues.ts';
 import type { ToAcceptor, ToRegistrar } from '../../../src/node/messages.ts';
 import { KEYS } from '../../../src/registrar/command/deviceQueue.ts';
-import type { CommandParts } from '../../../src/registrar/registrar.ts';
+import type { CommandParts } from '../../../src/registrar/commandParts.ts';
 import type { CommandWrites } from '../../../src/registrar/store/commandRows.ts';
 import type { Row } from '../../../src/registrar/store/presenceRules.ts';
 import { amqpMessage } from '../fakes/amqpMessage.ts';

@@ -12,7 +12,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Endpoint } from '../../../src/acceptor/endpoint/endpoint.ts';
 import { Endpoints, type EndpointsOptions } from '../../../src/acceptor/endpoint/endpoints.ts';
+import { LinkWills } from '../../../src/acceptor/endpoint/linkWills.ts';
 import { Listener } from '../../../src/acceptor/endpoint/listener.ts';
+import type { Origin } from '../../../src/acceptor/endpoint/origin.ts';
 import { Registry } from '../../../src/acceptor/endpoint/registry.ts';
 import { RoomSignal } from '../../../src/acceptor/endpoint/roomSignal.ts';
 import type { Prover, Refusals } from '../../../src/acceptor/endpoint/routes.ts';
@@ -24,6 +26,7 @@ import {
   SHARDS,
   SHARDS_PER_TICK,
 } from '../../../src/base/limits.ts';
+import type { ProtocolWord } from '../../../src/base/listeners.ts';
 import { type Counters, makeCounters } from '../../../src/base/metrics.ts';
 import { MESSAGE_TYPES, type Message, TYPE } from '../../../src/wire/message.ts';
 import { BUILT_IN } from '../../../src/wire/protocols.ts';
@@ -41,6 +44,8 @@ export interface ServedOptions {
   readonly refusals?: Refusals;
   readonly prover?: Prover;
   readonly onGreeting?: EndpointsOptions['onGreeting'];
+  /** What devices speak; `owsla` if not given. */
+  readonly protocol?: ProtocolWord;
   /** Where TCP listens. */
   readonly host?: string;
   readonly random?: () => number;
@@ -66,16 +71,21 @@ export class Served {
   /** Our ends of the links, in the order of accepting. */
   readonly sockets: Socket[] = [];
   readonly limits: Limits;
+  readonly wills: LinkWills;
   readonly endpoints: Endpoints;
   readonly #transport: Transport;
   readonly #host: string;
   readonly #listener: Listener;
-  readonly #devices: Device[] = [];
+  readonly #origin: Origin;
+  readonly #links: Duplex[] = [];
 
   constructor(transport: Transport, options: ServedOptions) {
     this.#transport = transport;
+    const { protocol = 'owsla' } = options;
+    this.#origin = { ...PLAIN_ORIGIN, listener: { ...PLAIN_ORIGIN.listener, protocol } };
     this.#host = options.host ?? '127.0.0.1';
     this.limits = makeLimits(options.limits);
+    this.wills = new LinkWills({ limits: this.limits, counters: this.counters });
     this.endpoints = new Endpoints({
       protocols: BUILT_IN,
       limits: this.limits,
@@ -86,6 +96,7 @@ export class Served {
       linksMax: options.linksMax ?? Number.POSITIVE_INFINITY,
       registry: this.registry,
       room: this.room,
+      wills: this.wills,
       routes: this.routes,
       prover: options.prover ?? ANY_DEVICE,
       restorer: ANY_LINK,
@@ -98,7 +109,7 @@ export class Served {
 
   #accept(socket: Socket): void {
     this.sockets.push(socket);
-    this.endpoints.accept(socket, this.clock.us(), PLAIN_ORIGIN);
+    this.endpoints.accept(socket, this.clock.us(), this.#origin);
   }
 
   async begin(): Promise<void> {
@@ -111,11 +122,16 @@ export class Served {
 
   /** A connected device that has not said HELLO, accepted by its endpoints. */
   async connect(): Promise<Device> {
+    return new Device(await this.link());
+  }
+
+  /** The device's end of a link that was accepted, for devices that speak something else. */
+  async link(): Promise<Duplex> {
     const { accepts } = this.counters;
-    const device = new Device(await this.#socket());
+    const link = await this.#socket();
     await until(() => this.counters.accepts > accepts);
-    this.#devices.push(device);
-    return device;
+    this.#links.push(link);
+    return link;
   }
 
   async #socket(): Promise<Duplex> {
@@ -171,7 +187,7 @@ export class Served {
 
   async end(): Promise<void> {
     this.#listener.suspend();
-    for (const device of this.#devices) device.close();
+    for (const link of this.#links) link.destroy();
     await until(() => {
       this.pass(this.limits.lingerMs);
       return Object.values(this.gauges()).every((gauge) => gauge === 0);

@@ -25,6 +25,7 @@ import type { FromChild, MoveFigures, PassMessage } from '../../../src/node/ipc.
 import type { FromLink, ToLink } from '../../../src/node/messages.ts';
 import { MESSAGE_TYPES } from '../../../src/wire/message.ts';
 import { FakeClock } from '../fakes/clock.ts';
+import { makeLinkWills } from '../fakes/linkWills.ts';
 
 const LIMITS = makeLimits({});
 const LOG = makeLogger('silent', { role: 'acceptor' });
@@ -115,7 +116,10 @@ class MovingLink {
     this.state = 'moving';
     this.isHushed = false;
     this.kernel.readers.delete(this.process);
-    return { handle: { kernel: this.kernel, close: () => {} }, snapshot: { id: this.id } };
+    return {
+      handle: { kernel: this.kernel, close: () => {} },
+      snapshot: { id: this.id, deviceId: '', peer: '' },
+    };
   }
 
   thaw(): void {
@@ -183,7 +187,7 @@ export class Process {
   constructor(name: string, clock: FakeClock, trace: Trace, predecessor?: string) {
     this.name = name;
     const shard = (at: number) => openLinks(this.registry, at);
-    this.changes = new LinkChanges({ links: shard, clock, trace });
+    this.changes = new LinkChanges({ links: shard, clock, trace, ...makeLinkWills() });
     if (predecessor !== undefined) this.changes.follows(predecessor);
     this.commands = new DeviceCommands({
       ...{ registry: this.registry, limits: LIMITS, counters: makeCounters(MESSAGE_TYPES) },
@@ -201,16 +205,17 @@ export class Process {
     this.giver = new Giver({
       ...{ ...shared, registry: this.registry, clock, commands: this.commands },
       ...{ spread: () => 0, drainPaceMs: 0, recordMs: 0, mayCome: () => false },
-      send: line.toSuccessor,
+      send: line.pass,
       onMoved: (figures) => {
         this.figures = figures;
       },
     });
     this.taker = new Taker({
-      ...{ ...shared, onTaken: () => {}, retryAfter: () => 0, send: line.toPredecessor },
+      ...{ ...shared, onTaken: () => {}, retryAfter: () => 0, send: line.pass },
       endpoints: { adopt: (_, handle) => this.#adopt(handle) },
     });
-    this.moves = new Moves({ giver: this.giver, taker: this.taker, line, log: LOG });
+    const onFollow = (of: string) => this.changes.follows(of);
+    this.moves = new Moves({ giver: this.giver, taker: this.taker, line, log: LOG, onFollow });
   }
 
   /** Of links that this one does not take. */
@@ -251,16 +256,20 @@ export class MoveWorld {
   readonly kernels: Kernel[] = [];
   readonly before: Process;
   readonly after: Process;
+  /** Another successor, where there is one: the two share the links. */
+  readonly beside: Process | undefined;
   /** Ends that the other one has not heard of. */
   #unseen: Process[] = [];
   #keys = 0;
   /** Commands that nobody has answered for, by key: of which link. */
   readonly given = new Map<string, string>();
 
-  constructor(links: number, traceOf: (process: string) => Trace = () => noTrace) {
+  constructor(links: number, traceOf: (process: string) => Trace = () => noTrace, heirs = 1) {
     Process.held.clear();
     this.before = new Process('before', this.clock, traceOf('before'));
     this.after = new Process('after', this.clock, traceOf('after'), 'before');
+    this.beside =
+      heirs > 1 ? new Process('beside', this.clock, traceOf('beside'), 'before') : undefined;
     for (let at = 0; at < links; at += 1) {
       const kernel = new Kernel(`${String(at).padStart(2, '0')}000000-0000-4000-8000-000000000000`);
       this.kernels.push(kernel);
@@ -272,10 +281,22 @@ export class MoveWorld {
     return this.kernels[at % this.kernels.length] as Kernel;
   }
 
+  get #processes(): Process[] {
+    return [this.before, this.after, ...(this.beside ? [this.beside] : [])];
+  }
+
+  get #isWhole(): boolean {
+    return this.#processes.every(({ isAlive }) => isAlive);
+  }
+
   begin(): void {
     if (!this.before.isAlive) return;
     const order = { window: WINDOW, quietMs: QUIET_MS, moveMs: MOVE_MS, retryMs: 0 };
-    this.before.moves.begin({ type: 'move', to: 'after', ...order });
+    this.before.moves.begin({
+      type: 'move',
+      to: this.beside ? ['after', 'beside'] : ['after'],
+      ...order,
+    });
     this.#noteHeld();
   }
 
@@ -289,7 +310,7 @@ export class MoveWorld {
 
   tick(ms = 50): void {
     this.clock.advance(ms);
-    for (const one of [this.before, this.after]) if (one.isAlive) one.moves.tick();
+    for (const one of this.#processes) if (one.isAlive) one.moves.tick();
     this.#noteHeld();
   }
 
@@ -297,15 +318,15 @@ export class MoveWorld {
   pass(from: Process): boolean {
     const next = from.outbox.shift();
     if (next === undefined) return false;
-    const to = from === this.before ? this.after : this.before;
+    const to = this.#processes.find(({ name }) => name === next.message.to);
     next.handle?.kernel.copies.delete('under way');
-    if (to.isAlive) to.moves.onPass(next.message, next.handle as unknown as SocketHandle);
+    if (to?.isAlive) to.moves.onPass(next.message, next.handle as unknown as SocketHandle);
     this.#noteHeld();
     return true;
   }
 
   kill(which: Process): void {
-    if (!which.isAlive || !this.before.isAlive || !this.after.isAlive) return;
+    if (!this.#isWhole) return;
     which.kill(this.kernels);
     this.#unseen.push(which);
   }
@@ -314,8 +335,7 @@ export class MoveWorld {
   see(): void {
     for (const dead of this.#unseen) {
       while (this.pass(dead));
-      const other = dead === this.before ? this.after : this.before;
-      if (other.isAlive) other.moves.onGone(dead.name);
+      for (const other of this.#processes) if (other.isAlive) other.moves.onGone(dead.name);
     }
     this.#unseen = [];
     this.#noteHeld();
@@ -329,12 +349,11 @@ export class MoveWorld {
   }
 
   read(at: number): void {
-    for (const one of [this.before, this.after])
-      one.isAlive && one.link(this.kernel(at).id)?.read();
+    for (const one of this.#processes) one.isAlive && one.link(this.kernel(at).id)?.read();
   }
 
   settle(at: number): void {
-    for (const one of [this.before, this.after]) one.link(this.kernel(at).id)?.settle();
+    for (const one of this.#processes) one.link(this.kernel(at).id)?.settle();
   }
 
   close(at: number, of: Process, reason: OwedClose['reason']): void {
@@ -354,7 +373,7 @@ export class MoveWorld {
 
   /** Devices answer all. */
   answer(): void {
-    for (const one of [this.before, this.after]) {
+    for (const one of this.#processes) {
       for (const [link] of one.unanswered.splice(0)) {
         const hasMoved = link.state === 'closed' && one.isAlive;
         assert.ok(!hasMoved || link.kernel.isOver, 'it has moved before its answer came');
@@ -372,7 +391,7 @@ export class MoveWorld {
   end(): void {
     for (let round = 0; round < 400; round += 1) {
       this.see();
-      while (this.pass(this.before) || this.pass(this.after));
+      while (this.#processes.some((one) => this.pass(one)));
       this.answer();
       for (let at = 0; at < this.kernels.length; at += 1) {
         this.read(at);
@@ -397,7 +416,7 @@ export class MoveWorld {
   /** Once nothing changes any more. */
   checkEnd(): void {
     this.check();
-    const isWhole = this.before.isAlive && this.after.isAlive;
+    const isWhole = this.#isWhole;
     for (const { id, isOver, readers, sent, handled, bye } of this.kernels) {
       assert.ok(!isWhole || !isOver || bye !== '', `${id} was dropped without a word`);
       if (isOver) continue;
@@ -415,14 +434,14 @@ export class MoveWorld {
   #checkCommands(): void {
     const reached = new Set(this.kernels.flatMap(({ commands }) => commands));
     const unsent = new Map<string, string>();
-    for (const one of [this.before, this.after]) {
+    for (const one of this.#processes) {
       for (const message of one.told)
         if (message[0] === 'unsent') unsent.set(message[1], message[3]);
     }
     for (const key of this.given.keys()) {
       assert.ok(!(reached.has(key) && unsent.has(key)), `${key}: sent, and said not to be`);
       const isKnown = reached.has(key) || unsent.has(key);
-      if (this.before.isAlive && this.after.isAlive) assert.ok(isKnown, `${key} is lost`);
+      if (this.#isWhole) assert.ok(isKnown, `${key} is lost`);
     }
   }
 }

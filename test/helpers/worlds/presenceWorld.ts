@@ -17,6 +17,7 @@ import { Notifier } from '../../../src/registrar/presence/notifier.ts';
 import { Recorder } from '../../../src/registrar/presence/recorder.ts';
 import type { HeldLink, Row } from '../../../src/registrar/store/presenceRules.ts';
 import type { Batch } from '../../../src/registrar/store/store.ts';
+import { makeLinkWills } from '../fakes/linkWills.ts';
 import { MemoryStore } from '../fakes/memoryStore.ts';
 
 const LIMITS = makeLimits({
@@ -102,11 +103,11 @@ export class Acceptor {
   /** Takeovers on their way here, and what is on record as the successor's. */
   back: string[] = [];
   recorded: string[] = [];
-  /** To which its links move, while that lives; and whose come here. */
-  heir: Acceptor | undefined;
-  predecessor: Acceptor | undefined;
+  /** To which its links move, while they live; and whose come here. */
+  readonly heirs = new Set<Acceptor>();
+  readonly predecessors = new Set<Acceptor>();
   /** "go" is said, and has not come there. */
-  given: OpenLink[] = [];
+  given: { readonly link: OpenLink; readonly to: Acceptor }[] = [];
 
   constructor(name: string) {
     this.name = name;
@@ -114,6 +115,7 @@ export class Acceptor {
       links: (shard) => (shard === 0 ? this.links.values() : []),
       clock: QUIET,
       trace: noTrace,
+      ...makeLinkWills(),
     });
   }
 }
@@ -176,51 +178,63 @@ export class World {
   /** From now on its links may move to a new one. One reload at a time. */
   succeed(at: number): void {
     const acceptor = this.acceptors[at];
-    const isBusy = this.acceptors.some((one) => one.heir || one.predecessor);
+    const isBusy = this.acceptors.some((one) => one.heirs.size + one.predecessors.size > 0);
     if (acceptor === undefined || isBusy || this.#unseen.length > 0) return;
-    const heir = this.#fork();
-    acceptor.heir = heir;
-    heir.predecessor = acceptor;
-    heir.changes.follows(acceptor.name);
-    this.#successions.push({ of: acceptor.name, by: heir.name });
+    this.#follow(acceptor, [this.#fork()]);
+  }
+
+  /** There are to be fewer: its links may move to all that started later. */
+  join(at: number): void {
+    const acceptor = this.acceptors[at];
+    if (acceptor === undefined || this.#unseen.length > 0) return;
+    if (acceptor.heirs.size + acceptor.predecessors.size > 0) return;
+    const later = this.acceptors.slice(at + 1).filter(({ heirs }) => heirs.size === 0);
+    this.#follow(acceptor, later);
+  }
+
+  #follow(acceptor: Acceptor, heirs: readonly Acceptor[]): void {
+    for (const heir of heirs) {
+      acceptor.heirs.add(heir);
+      heir.predecessors.add(acceptor);
+      heir.changes.follows(acceptor.name);
+      this.#successions.push({ of: acceptor.name, by: heir.name });
+    }
     this.tellNode();
   }
 
   /** Go is said. */
   give(acceptor: Acceptor): void {
-    if (acceptor.heir === undefined) return;
-    for (const link of acceptor.links.values()) {
-      acceptor.links.delete(link.id);
-      acceptor.given.push(link);
-      acceptor.changes.onGiven(link);
-      return;
-    }
+    const [next, ...others] = acceptor.heirs;
+    const [link] = acceptor.links.values();
+    if (next === undefined || link === undefined) return;
+    const to = others.find((other) => other.links.size < next.links.size) ?? next;
+    acceptor.links.delete(link.id);
+    acceptor.given.push({ link, to });
+    acceptor.changes.onGiven(link, to.name);
   }
 
   /** It comes to the successor, if that lives. */
   take(acceptor: Acceptor): void {
-    const { heir } = acceptor;
-    const link = acceptor.given.shift();
-    if (heir === undefined || link === undefined) return;
-    if (!this.acceptors.includes(heir)) return;
-    const taken = { ...link, acceptor: heir, before: {} };
-    heir.links.set(link.id, taken);
-    heir.changes.onTaken(taken);
+    const given = acceptor.given.shift();
+    if (given === undefined || !this.acceptors.includes(given.to)) return;
+    const { link, to } = given;
+    const taken = { ...link, acceptor: to, before: {} };
+    to.links.set(link.id, taken);
+    to.changes.onTaken(taken);
   }
 
   /** Each learns of the other's end, behind all that came from it. */
   seeGone(): void {
     for (const dead of this.#unseen.splice(0)) {
-      const { heir, predecessor } = dead;
-      if (heir && this.acceptors.includes(heir)) {
-        while (dead.given.length > 0) this.take(dead);
-        heir.predecessor = undefined;
-        heir.changes.predecessorGone();
+      while (dead.given.length > 0) this.take(dead);
+      for (const heir of dead.heirs) {
+        heir.predecessors.delete(dead);
+        if (this.acceptors.includes(heir)) heir.changes.predecessorGone(dead.name);
       }
-      if (predecessor && this.acceptors.includes(predecessor)) {
-        predecessor.heir = undefined;
-        predecessor.given = [];
-        predecessor.changes.successorGone();
+      for (const predecessor of dead.predecessors) {
+        predecessor.heirs.delete(dead);
+        predecessor.given = predecessor.given.filter(({ to }) => to !== dead);
+        if (this.acceptors.includes(predecessor)) predecessor.changes.successorGone(dead.name);
       }
     }
   }
@@ -228,7 +242,7 @@ export class World {
   /** A predecessor that has no link left ends when the registrar knows of all moves. */
   retire(at: number): void {
     const acceptor = this.acceptors[at];
-    if (acceptor?.heir === undefined || acceptor.changes.given > 0) return;
+    if (acceptor === undefined || acceptor.heirs.size === 0 || acceptor.changes.given > 0) return;
     if (acceptor.links.size + acceptor.given.length === 0) this.killAcceptor(at);
   }
 
@@ -306,8 +320,9 @@ export class World {
     const [dead] = this.acceptors.splice(at, 1);
     if (dead === undefined) return;
     this.dead.push(dead);
-    if (dead.heir || dead.predecessor) this.#unseen.push(dead);
-    else this.#fork();
+    const isMoving = dead.heirs.size + dead.predecessors.size > 0;
+    if (isMoving) this.#unseen.push(dead);
+    if (!isMoving || this.acceptors.length === 0) this.#fork();
   }
 
   connect(device: string, at: number): void {

@@ -1,4 +1,4 @@
-/** docs/protocols.md: a reader writes a module, checks it, and commands a device that speaks by it. */
+/** docs/protocols.md: a reader writes a module, checks it, and commands a device by it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';

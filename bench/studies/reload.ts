@@ -1,0 +1,194 @@
+/**
+ * Reload: what does a reload cost links, messages and memory of a node with many links?
+ * `node bench/studies/reload.ts [--links 100000] [--talking 2000] [--rate 600] [--reloads 3]
+ *   [--acceptors N] [--connect-rate 2000] [--around 15] [--set NAME=VALUE]`: --talking links send
+ * --rate messages a second, half of them events, and the node is reloaded while they do; newcomers
+ * connect meanwhile. --around seconds before the first reload and after the last one.
+ * A pause is the longest time that one link waited for an answer, over all reloads. Exit 1 unless
+ * no link was closed, no connect refused, nothing lost and no presence changed; pauses were at most
+ * 250 ms (p99) and 2 s; all acceptors together took at most one acceptor's memory more at the peak;
+ * and a link takes afterwards at most 1.1 times the memory of before.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { PresenceWatch } from '../../loadgen/deploy/presenceWatch.ts';
+import {
+  Fleet,
+  LINKS_PER_PROCESS,
+  LINKS_PER_WORKER,
+  sourcesFor,
+  startNode,
+  untilLinks,
+  YIELDING,
+} from '../lib/fleet.ts';
+import { loadAverages, rssBytesOf, treeOf } from '../lib/machine.ts';
+import { options } from '../lib/options.ts';
+import { sum } from '../lib/stats.ts';
+
+const { links, talking, rate, reloads, connectRate, around, set, ...sizes } = options({
+  ...{ links: 100_000, talking: 2_000, rate: 600, reloads: 3, acceptors: 0 },
+  ...{ connectRate: 2_000, around: 15, set: [] as readonly string[] },
+});
+const acceptors = sizes.acceptors || Math.max(2, Math.ceil((links + talking) / LINKS_PER_PROCESS));
+const workers = Math.max(1, Math.ceil(links / LINKS_PER_WORKER));
+const MIB = 1_048_576;
+const LOOK_MS = 500;
+/** Until the garbage of the connects has been collected. */
+const SETTLE_MS = 5_000;
+
+interface Sample {
+  readonly at: number;
+  /** Of each acceptor. */
+  readonly rss: readonly number[];
+}
+
+/** The acceptors of a node, by their titles. */
+function acceptorsOf(pid: number): number[] {
+  return treeOf(pid).filter((one) => {
+    try {
+      return readFileSync(`/proc/${one}/cmdline`, 'utf8').startsWith('owsla acceptor');
+    } catch {
+      return false;
+    }
+  });
+}
+
+function rssOf(pid: number): number {
+  try {
+    return rssBytesOf([pid]) || 0;
+  } catch {
+    return 0;
+  }
+}
+
+const figure = (value: number, digits = 0) =>
+  value.toLocaleString('en-US', { maximumFractionDigits: digits });
+const say = (name: string, text: string) => console.log(`${name.padEnd(36)}${text}`);
+
+const faults: string[] = [];
+function must(isMet: boolean, what: string): void {
+  if (!isMet) faults.push(what);
+}
+
+const runDir = mkdtempSync(join(tmpdir(), 'ow-'));
+const flags = ['--run-dir', runDir, ...set.flatMap((one) => ['--set', one])];
+const node = await startNode({ acceptors, flags });
+const { server, broker, prefix } = node;
+const watch = new PresenceWatch('idle-', () => true);
+let looking: NodeJS.Timeout | undefined;
+try {
+  say('acceptors / loadgen workers', `${acceptors} / ${workers + 1}`);
+  const empty = sum(acceptorsOf(server.pid).map(rssOf));
+  await watch.start(broker.url, prefix);
+  const connect = ['--connect-rate', String(connectRate), '--connect-timeout', '900s'];
+  const sleepers = new Fleet(
+    server,
+    [
+      ...['--devices', String(links), '--workers', String(workers), ...connect],
+      ...['--source', sourcesFor(links), '--device-prefix', 'idle-', '--keepalive', '60s'],
+      ...['--duration', '24h'],
+    ],
+    YIELDING,
+  );
+  const early = sleepers.report.then(({ failures }) => {
+    throw new Error(`the idle fleet ended early: ${failures.join('; ')}`);
+  });
+  early.catch(() => {});
+  await Promise.race([early, untilLinks(node, links)]);
+  const before = await watch.rowsOnline(links, 120_000);
+  await pause(SETTLE_MS);
+  const samples: Sample[] = [];
+  looking = setInterval(() => {
+    samples.push({ at: Date.now(), rss: acceptorsOf(server.pid).map(rssOf) });
+  }, LOOK_MS);
+  const talkers = new Fleet(server, [
+    ...['--devices', String(talking), ...connect, '--source', '127.0.1.1'],
+    ...['--device-prefix', 'talk-', '--rate', String(rate), '--event-share', '50%'],
+    ...['--duration', `${around}s`, '--run-dir', runDir, '--reloads', String(reloads)],
+    ...['--amqp', broker.url, '--prefix', prefix],
+  ]);
+  const talked = await Promise.race([early, talkers.report]);
+  const idle = watch.changes(before, await watch.rows());
+  clearInterval(looking);
+  const slept = await sleepers.end();
+  report(empty, samples, talked, slept);
+  say('presence of idle links', `${idle.rows} rows changed, ${idle.events} with events`);
+  must(idle.rows + idle.events === 0, 'presence of idle links changed');
+  for (const { text, device } of idle.examples) say('', `${device}: ${text}`);
+} finally {
+  clearInterval(looking);
+  await watch.stop();
+  await node.stop();
+  rmSync(runDir, { recursive: true, force: true });
+}
+say('load', `${loadAverages()}`);
+for (const fault of faults) console.log(`MISSED: ${fault}`);
+process.exitCode = faults.length === 0 ? 0 : 1;
+
+type Told = Awaited<Fleet['report']>;
+
+function report(empty: number, samples: readonly Sample[], talked: Told, slept: Told): void {
+  const done = talked.deployed?.reloads ?? [];
+  for (const { moved, left, drained, ms, isDone, why } of done) {
+    const how = isDone ? 'done' : why;
+    say(
+      'reload',
+      `${how}: ${moved} moved, ${left} left, ${drained} drained, ${figure(ms / 1_000, 1)} s`,
+    );
+  }
+  must(done.length === reloads && done.every(({ isDone }) => isDone), 'a reload was not done');
+  const lines = server.log.filter(({ msg }) => msg === 'reload: links have moved');
+  const perSecond = lines.map(({ moved, ms }) => (1_000 * Number(moved)) / Number(ms));
+  say(
+    'links moved a second, of one acceptor',
+    `${figure(Math.min(...perSecond))} to ${figure(Math.max(...perSecond))}`,
+  );
+  sayTimes(talked);
+  const lost = (of: Told) => of.counts.ends - (of.labelled.ends.ours ?? 0);
+  say('links closed, talking / idle', `${lost(talked)} / ${lost(slept)}`);
+  must(lost(talked) + lost(slept) === 0, 'links were closed');
+  say(
+    'newcomers / connects refused',
+    `${talked.counts.newcomers} / ${talked.counts.connectFailures}`,
+  );
+  must(talked.counts.connectFailures === 0, 'connects were refused');
+  const wrong = Object.entries(talked.violations).filter(([, n]) => n > 0);
+  say('requests / events', `${talked.counts.requests} / ${talked.counts.events}`);
+  say('violations', wrong.length === 0 ? 'none' : wrong.map(([k, n]) => `${k} ${n}`).join(', '));
+  must(wrong.length === 0, 'wrong answers');
+  for (const { device, text } of talked.examples) say('', `${device}: ${text}`);
+  sayMemory(empty, samples);
+}
+
+function sayTimes({ times: { pause, pauseBefore, request, event } }: Told): void {
+  for (const [name, one] of Object.entries({ pauseBefore, pause, request, event })) {
+    const of = `${figure(one.p50, 1)} / ${figure(one.p99, 1)} / ${figure(one.max, 1)} ms`;
+    say(`${name} p50 / p99 / max`, of);
+  }
+  must(pause.p99 <= 250, 'p99 of pauses is above 250 ms');
+  must(pause.max <= 2_000, 'the longest pause is above 2 s');
+}
+
+function sayMemory(empty: number, samples: readonly Sample[]): void {
+  const timeOf = (msg: string, find: 'find' | 'findLast') =>
+    Date.parse(String(server.log[find]((line) => line.msg === msg)?.time));
+  const from = timeOf('reload: proving what is on disk', 'find');
+  const to = timeOf('reload done', 'findLast');
+  const first = samples.findLast(({ at }) => at < from)?.rss ?? [];
+  const last = samples.findLast(({ rss }) => rss.length === acceptors)?.rss ?? [];
+  const during = samples.filter(({ at }) => at >= from && at <= to);
+  const peak = Math.max(...during.map(({ rss }) => sum(rss)));
+  const all = links + talking;
+  const [before, after] = [first, last].map((rss) => (sum(rss) - empty) / all) as [number, number];
+  say('RSS of all acceptors', `${figure(sum(first) / MIB)} MiB, then ${figure(sum(last) / MIB)}`);
+  say('  of an empty node', `${figure(empty / MIB)} MiB`);
+  say('RSS a link, before / after', `${figure(before)} / ${figure(after)} bytes`);
+  say('  ratio', figure(after / before, 3));
+  must(after <= 1.1 * before, 'a link takes more than 1.1 times of before');
+  const more = peak - sum(first);
+  const one = Math.max(...samples.flatMap(({ rss }) => rss));
+  say('at the peak', `${figure(more / MIB)} MiB more; an acceptor has up to ${figure(one / MIB)}`);
+  must(more <= one, 'more than one acceptor more');
+}

@@ -40,6 +40,7 @@ await everyBlockOf('docs/protocols.md', async (page, t) => {
   const meter = page.take('js', '// meter-device.js');
   const runMeter = page.take('sh', 'node meter-device.js');
   const ask = page.take('sh', 'owsla command meter-7');
+  const recorded = page.take('sh', 'mkdir recorded');
   const test = page.take('js', '// meter.test.js');
   const bothYaml = page.take('yaml', 'gps103.js');
   const both = page.take('sh', 'check examples/protocols/teltonika.js');
@@ -61,6 +62,10 @@ await everyBlockOf('docs/protocols.md', async (page, t) => {
     await running.prints(/^OK 1$/m);
     t.match(await world.ends(t, ask), /^result .*21\.6/m);
     await node.end();
+  });
+
+  t.test('the same check with recorded samples', async (t) => {
+    t.match(await world.ends(t, recorded), /“meter-8\.txt”: 1 login, 1 event\n[^]*can be trusted/);
   });
 
   t.test('the same check in a test of one’s own', async (t) => {

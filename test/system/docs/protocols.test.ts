@@ -65,7 +65,10 @@ await everyBlockOf('docs/protocols.md', async (page, t) => {
   });
 
   t.test('the same check with recorded samples', async (t) => {
-    t.match(await world.ends(t, recorded), /“meter-8\.txt”: 1 login, 1 event\n[^]*can be trusted/);
+    t.match(
+      await world.ends(t, recorded),
+      /“meter-8\.txt”: 1 login, 1 event\n[\s\S]*can be trusted/,
+    );
   });
 
   t.test('the same check in a test of one’s own', async (t) => {

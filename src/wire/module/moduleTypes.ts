@@ -88,7 +88,7 @@ export interface Capabilities {
    */
   readonly keepalive: 'device' | 'server' | 'none';
   /** Without it: Owsla's own limit, `keepaliveMs`. */
-  readonly keepaliveSeconds?: number;
+  readonly keepaliveSeconds?: number | undefined;
 }
 
 /** One link: from its connection to its end. What it remembers, Owsla does not know of. */
@@ -142,25 +142,25 @@ export interface Login {
   /** 1 to 64 of A-Z a-z 0-9 _ -. */
   readonly deviceId: string;
   /** What proves it, for a listener whose `auth` asks for one. */
-  readonly token?: string;
+  readonly token?: string | undefined;
   /** Its own wish. */
-  readonly keepaliveSeconds?: number;
+  readonly keepaliveSeconds?: number | undefined;
 }
 
 interface Reported {
   /** Words of A-Z a-z 0-9 _ - with dots between: the end of the routing key. */
   readonly topic: string;
-  readonly payload?: Payload;
+  readonly payload?: Payload | undefined;
   /** Its own number of the message, kept across links. */
-  readonly seq?: number;
+  readonly seq?: number | undefined;
   /** Its own time, ms since 1970. */
-  readonly at?: number;
+  readonly at?: number | undefined;
 }
 
 export interface DeviceEvent extends Reported {
   readonly type: 'event';
   /** Written once RabbitMQ has it; not before, and not if that never happens. */
-  readonly ack?: Bytes;
+  readonly ack?: Bytes | undefined;
 }
 
 export interface DeviceRequest extends Reported {
@@ -173,23 +173,23 @@ export interface DeviceRequest extends Reported {
 export interface Taken {
   readonly type: 'taken';
   /** Its `number`; without it: the one that has waited longest for this. */
-  readonly number?: number;
+  readonly number?: number | undefined;
 }
 
 export interface CommandResult {
   readonly type: 'result';
   /** As in Taken. */
-  readonly number?: number;
+  readonly number?: number | undefined;
   /** 0: done; 3: refused; 5: failed; 100 to 65535: your own. Without it: 0. */
-  readonly status?: number;
-  readonly payload?: Payload;
+  readonly status?: number | undefined;
+  readonly payload?: Payload | undefined;
 }
 
 /** It is there. */
 export interface Alive {
   readonly type: 'alive';
   /** Written at once. */
-  readonly answer?: Bytes;
+  readonly answer?: Bytes | undefined;
 }
 
 /** It goes. */

@@ -99,7 +99,7 @@ function heldNow(collect: () => void): number {
   return heapUsed + external;
 }
 
-const BUSY_MS = 100;
+const BUSY_MS = 20;
 
 /** How long the slowest call was: it is time in which no other link of its process is served. */
 export function slowestCall(longestMs: number, fn: string): CheckOutcome {

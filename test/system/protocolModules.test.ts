@@ -1,6 +1,6 @@
 /**
  * Protocols of an operator's own on a real node: the two examples with their simulated devices, a
- * module that fails, and a reload.
+ * module that fails, a reload, and a module that never returns.
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -39,6 +39,7 @@ export const createProtocol = ({ framing }) => ({
     read(line) {
       const [word, rest] = line.toString().trim().split(' ');
       if (word === 'login') return { type: 'login', deviceId: rest };
+      if (word === 'loop') for (;;);
       if (word === 'throw') throw new TypeError(rest);
       if (word === 'nonsense') return { type: 42 };
       if (word === 'reject') return Promise.reject(new Error('nobody hears it'));
@@ -59,7 +60,14 @@ const listeners = [
 write('owsla.yaml', JSON.stringify({ listeners }));
 
 const flags = ['--config', config, '--run-dir', runDir];
-const limits = { reloadMs: 3_000, reloadQuietMs: 500, drainPaceMs: 100, lingerMs: 100 };
+const childSilenceMs = 5_000;
+const limits = {
+  childSilenceMs,
+  reloadMs: 3_000,
+  reloadQuietMs: 500,
+  drainPaceMs: 100,
+  lingerMs: 100,
+};
 const server = await Server.start({ amqp: broker.url, prefix, acceptors: 1, limits, flags });
 const commander = await Commander.connect(broker.url, prefix);
 
@@ -192,3 +200,22 @@ t.test('a module that does not load is refused by name, and the node stays', asy
   t.match(checked.text, /^failed: listener text: its protocol .*gps103\.js.*without connect$/m);
   t.match(await commander.command(TRACKER, { topic: 'locate' }), { type: 'result' });
 });
+
+t.test(
+  'one that loops costs its acceptor; the next one goes on with what it can load',
+  async (t) => {
+    const before = server.childPid('acceptor 1');
+    const socket = await line('victim');
+    socket.on('error', () => {});
+    socket.write('loop\n');
+    await waitFor('another acceptor', () => server.childPid('acceptor 1') !== before);
+
+    // What is on disk now for the other listener is what the reload refused.
+    await line('beside');
+    await waitFor('degraded', async () => /gps103\.js/.test(await server.page('/health/ready')));
+    t.match(JSON.parse(await server.page('/health/ready')), {
+      ready: true,
+      degraded: [{ part: 'files', reason: /gps103\.js makes a protocol without connect/ }],
+    });
+  },
+);

@@ -308,6 +308,7 @@ const LAYERS: readonly Layer[] = [
       'node:',
       'amqplib',
       'hdr-histogram-js',
+      'mqtt-packet',
       'prom-client',
       'yaml',
       'yargs',

@@ -29,13 +29,12 @@ import { heading, ratios, row, spread } from '../lib/stats.ts';
 import { Told } from '../lib/told.ts';
 import { serverOf } from '../lib/trees.ts';
 
-const { base, change, turns, warm, links, idle, window, rounds, rate, work, env, reload } = options(
-  {
-    ...{ base: 'bare', change: join(import.meta.dirname, '../..'), turns: 10, warm: 12 },
-    ...{ links: 1_500, idle: 0, window: 64, rounds: 3_000, rate: 1_000 },
-    ...{ work: 'connect,round,event', env: '', reload: '' },
-  },
-);
+const { turns, warm, links, idle, window, rounds, rate, ...asked } = options({
+  ...{ base: 'bare', change: join(import.meta.dirname, '../..'), turns: 10, warm: 12 },
+  ...{ links: 1_500, idle: 0, window: 64, rounds: 3_000, rate: 1_000 },
+  ...{ work: 'connect,round,event', env: '', reload: '' },
+});
+const { base, change, work, env, reload } = asked;
 const TALKERS = 200;
 const RATE = 1_000;
 const EVENT_WINDOW = 5;

@@ -1,11 +1,13 @@
 /** The package as published: what it holds, and that its programs run where it is installed. */
 import {
+  copyFileSync,
   cpSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,6 +32,9 @@ const isInstall = ({ text }: { text: string }) => text.includes('useradd');
 const commands = blocksOf('README.md').find(isInstall)?.text ?? '';
 const programs = install(folder, tarball, commands);
 
+/** What authors of protocol modules get, and nothing else of us. */
+const TYPES = 'dist/src/wire/module/moduleTypes.d.ts';
+
 const run = (...command: string[]) => runPlain('/', ...command);
 
 t.test('package: every source is there, compiled, and nothing that no program reads', async (t) => {
@@ -38,7 +43,7 @@ t.test('package: every source is there, compiled, and nothing that no program re
   const inDist = files.filter((path) => path.startsWith('dist/'));
   const folders = new Set(files.map((path) => path.replace(/\/.*/, '/')));
 
-  t.same(inDist.toSorted(), compiled.toSorted());
+  t.same(inDist.toSorted(), [...compiled, TYPES].toSorted());
   t.same(
     [...folders].toSorted(),
     ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist/', 'docs/', 'examples/', 'loadgen/', 'src/']
@@ -86,6 +91,47 @@ t.test('package: installed, its programs say version and help', async (t) => {
     t.same([stderr, status], ['', 0]);
   }
 });
+
+t.test('package: an author of a protocol module has its kit and its types', async (t) => {
+  const author = join(folder, 'author');
+  const installed = join(programs, '../lib/node_modules/owsla');
+  mkdirSync(join(author, 'node_modules/@types'), { recursive: true });
+  symlinkSync(installed, join(author, 'node_modules/owsla'));
+  symlinkSync(at('node_modules/@types/node'), join(author, 'node_modules/@types/node'));
+  copyFileSync(at('examples/protocols/gps103.js'), join(author, 'gps103.js'));
+  const write = (name: string, text: string) => writeFileSync(join(author, name), text);
+  write('package.json', '{ "type": "module" }');
+  write('check.js', CHECK);
+  write('module.ts', MODULE);
+
+  const checked = runPlain(author, process.execPath, 'check.js');
+  t.same([checked.stdout, checked.status], ['true module samples\n', 0], checked.stderr);
+  const flags = '--noEmit --strict --module nodenext --target es2024 --types node'.split(' ');
+  const compiled = runPlain(author, at('node_modules/.bin/tsc'), ...flags, 'module.ts');
+  t.same([compiled.stdout, compiled.status], ['', 0]);
+});
+
+const CHECK = `
+import { checkProtocol } from 'owsla/protocol';
+const { isGood, findings } = await checkProtocol('gps103.js', { rounds: 10 });
+console.log(isGood, ...findings.slice(0, 2).map(({ check }) => check));
+`;
+const MODULE = `
+import { type CreateProtocol, checkProtocol, framing } from 'owsla/protocol';
+export const createProtocol: CreateProtocol = ({ bytesMax, framing }) => ({
+  name: 'typed',
+  capabilities: {
+    events: true, acknowledgements: false, requests: false, commands: 'none', keepalive: 'none',
+  },
+  payloadBytesMax: bytesMax,
+  connect: () => ({
+    frame: framing.lines(),
+    read: (line) => ({ type: 'event', topic: 'line', payload: line.subarray(0, -1) }),
+  }),
+});
+void checkProtocol;
+void framing.fixed(7);
+`;
 
 t.test('package: installed, it serves a device and its page, and stops', async (t) => {
   const broker = await findBroker();

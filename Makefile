@@ -66,8 +66,8 @@ soak: $(READY)
 	  test/system/commandWake.test.ts test/fault/fuzz.test.ts test/property/proxyHeader.test.ts \
 	  test/property/token.test.ts test/loadgen/freeze.test.ts test/fault/authBackend.test.ts
 
-# DURATION, SEED and PART (broker, cluster or neighbours: that part only; or alone: neighbours, kind
-# by kind) reach it by the environment; without a SEED it prints the one it took.
+# DURATION, SEED and PART (broker, cluster, neighbours or reload: that part only; or alone:
+# neighbours, kind by kind) reach it by the environment; without a SEED it prints the one it took.
 chaos: $(READY)
 	@.ci/setup.sh broker
 	@DURATION=$(DURATION) SEED=$(SEED) PART=$(PART) node test/chaos/run.ts

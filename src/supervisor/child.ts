@@ -10,6 +10,7 @@ import type { SendHandle } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { BoundSocket } from '../acceptor/endpoint/listener.ts';
 import type { SocketHandle } from '../acceptor/endpoint/socket.ts';
+import type { OwnProtocols } from '../acceptor/ownProtocols.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { placesOf } from '../base/listeners.ts';
 import { type Logger, makeLogger, recentLines } from '../base/log.ts';
@@ -46,13 +47,15 @@ class Child {
   #isReady = false;
   /** The last word that files are to be read again. */
   #renewal: RenewMessage | undefined;
+  /** A predecessor that has ended while this was starting. */
+  #gone: string | undefined;
   #isDraining = false;
   #begin: () => void = () => {};
   /** A heartbeat is still in the channel: none is queued for a supervisor that is stopped. */
   #isSending = false;
 
   onMessage(message: ToChild, handle: unknown): void {
-    if (message.type === 'socket') this.#sockets.set(message.name, handle as BoundSocket);
+    if (message.type === 'socket') this.#onSocket(message.name, handle as BoundSocket);
     else if (message.type === 'start') void this.#onStart(message);
     else if (message.type === 'node') this.#onNode(message);
     else if (message.type === 'renew') this.#onRenew(message);
@@ -60,9 +63,14 @@ class Child {
     else if (message.type === 'give') this.#give();
     else if (message.type === 'move') this.#running?.onMove?.(message);
     else if (message.type === 'follow') this.#running?.onFollow?.(message);
-    else if (message.type === 'gone') this.#running?.onGone?.(message.acceptor);
+    else if (message.type === 'gone') this.#onGone(message.acceptor);
     else if (message.type === 'pass') this.#onPass(message, handle);
     else void this.drain(false);
+  }
+
+  #onSocket(name: string, handle: BoundSocket): void {
+    this.#sockets.set(name, handle);
+    this.#running?.onSocket?.(name, handle);
   }
 
   #onNode(node: NodeMessage): void {
@@ -73,6 +81,11 @@ class Child {
   #onRenew(message: RenewMessage): void {
     this.#renewal = message;
     this.#running?.onRenew?.(message);
+  }
+
+  #onGone(acceptor: string): void {
+    if (this.#running) this.#running.onGone?.(acceptor);
+    else this.#gone = acceptor;
   }
 
   #onPass(message: PassMessage, handle: unknown): void {
@@ -94,6 +107,7 @@ class Child {
       if (this.#node) running.onNode(this.#node);
       // It came while this was starting, which may have read the files before.
       if (this.#renewal) running.onRenew?.(this.#renewal);
+      if (this.#gone !== undefined) running.onGone?.(this.#gone);
       this.#beat();
       setInterval(() => this.#beat(), config.limits.heartbeatChildMs).unref();
       await running.isServing?.();
@@ -145,8 +159,7 @@ class Child {
   ): Promise<RunningChild> {
     const { startAcceptor } = await import('../acceptor/acceptor.ts');
     const { startReport } = await import('../node/report.ts');
-    const { loadProtocols } = await import('../acceptor/ownProtocols.ts');
-    const own = await loadProtocols(start.config, log);
+    const own = await ownProtocols(start, log);
     const about = { own, sockets: this.#sockets, log, onFatal, toSupervisor: sendHandle };
     const acceptor = startAcceptor({ ...start, ...about });
     const { answers, traces } = acceptor.operate;
@@ -174,17 +187,18 @@ class Child {
       },
       onNode: () => {},
       onRenew: ({ ticketKey }) => acceptor.renewFiles(ticketKey),
+      onSocket: (place, handle) =>
+        void acceptor.unixRoom.onSocket(place, handle as BoundSocket).catch(onFatal),
       onMove: (message) => {
         acceptor.moves.begin(message);
         listenerMove.give(message.to);
       },
       onFollow: ({ of }) => acceptor.moves.follow(of),
       onPass: (message, handle) => {
-        const { from } = message;
         const word = acceptor.moves.onPass(message, handle as SocketHandle);
         if (word === undefined) return;
         // Health has to know before the other one ends.
-        const done = listenerMove.onWord(from, word, handle as SocketHandle);
+        const done = listenerMove.onWord(message.from, word, handle as SocketHandle);
         done.then(() => report.send()).catch(onFatal);
       },
       onGone: (incarnation) => {
@@ -245,6 +259,11 @@ class Child {
     if (isOrphan) leaveFolder(this.#start.folder, this.#start.role === 'observer');
     process.exit(EXIT.ok);
   }
+}
+
+async function ownProtocols({ config }: StartMessage, log: Logger): Promise<OwnProtocols> {
+  const { loadProtocols } = await import('../acceptor/ownProtocols.ts');
+  return loadProtocols(config, log);
 }
 
 const LOOK_MS = 20;

@@ -75,6 +75,16 @@ export interface ChildSlot {
   restarts: number;
   /** Of registrar and observer. */
   helper: HelperState;
+  /** Until what a reload has put here has proved itself: what ran here before. */
+  before: Before | undefined;
+}
+
+export interface Before {
+  readonly edition: Edition;
+  /** Ends of the new one until this time are its own fault, by performance.now(). */
+  readonly until: number;
+  /** So many ends are left to it. */
+  readonly endsLeft: number;
 }
 
 export function makeSlot(
@@ -105,6 +115,7 @@ export function makeSlot(
     deed: 'none',
     restarts,
     helper: NO_ENDS,
+    before: undefined,
   };
 }
 
@@ -150,11 +161,12 @@ export function servesDevices({ role }: ChildSlot): boolean {
  * Does a child that cannot continue end the node? An acceptor does, unless it crashed. A
  * helper only in its first life, because then the start was wrong. Later the links matter more,
  * and the cause (a store or a prefix that another node has, a port in use, a queue that was
- * created again) may be gone at the next attempt.
+ * created again) may be gone at the next attempt. Nor does what a reload has just put there: what
+ * ran before it comes back.
  */
 export function endsNode(slot: ChildSlot): boolean {
-  const { fatal, restarts, isSuccessor } = slot;
-  if (fatal === undefined || fatal.exitCode === EXIT.crashed) return false;
+  const { fatal, restarts, isSuccessor, before } = slot;
+  if (fatal === undefined || fatal.exitCode === EXIT.crashed || before) return false;
   return servesDevices(slot) || (restarts === 0 && !isSuccessor);
 }
 

@@ -91,6 +91,7 @@ export class Reload {
     this.#facts = { number, refusals, phase: 'proving', by, ...figures, startedAt: Date.now() };
     log.info({ by, reload: number }, 'reload: proving what is on disk');
     this.#options.onChange();
+    this.#replace.begin();
     void this.#run();
     return true;
   }
@@ -105,8 +106,10 @@ export class Reload {
       this.#note({ phase: 'registrar' });
       await this.#replace.helper('registrar', next);
       await this.#acceptors(next);
+      this.#replace.goOn();
       this.#note({ phase: 'observer' });
       await this.#replace.helper('observer', next);
+      this.#replace.goOn();
       this.#edition = next;
       this.#end({ phase: 'done' });
     } catch (error) {
@@ -122,7 +125,8 @@ export class Reload {
     const { children } = this.#options;
     const before = children.acceptors.length;
     for (let index = 1; index <= acceptors; index += 1) {
-      this.#note({ phase: 'acceptors', acceptor: index, step: 'starting' });
+      this.#replace.goOn();
+      this.#note({ phase: 'acceptors', acceptor: index, acceptors, step: 'starting' });
       if (index > before) await this.#replace.oneMore(index, next);
       else await this.#replace.acceptor(index, next);
     }
@@ -209,6 +213,11 @@ export class Reload {
     const { children } = this.#options;
     const isLeft = (one: string) => one !== by && children.find(one) !== undefined;
     return successors.includes(by) && !successors.some(isLeft);
+  }
+
+  /** A child that it has put there does not work. */
+  onWentBack(slot: ChildSlot): void {
+    if (this.isRunning) this.#replace.onWentBack(slot);
   }
 
   /** A child is ready, or time has gone by. */

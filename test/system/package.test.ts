@@ -1,6 +1,7 @@
 /** The package as published: what it holds, and that its programs run where it is installed. */
 import {
   copyFileSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -64,9 +65,9 @@ t.test('package: every example that its pages name is in it', async (t) => {
   );
 });
 
-t.test('package: README’s five commands install it, its unit and its file', async (t) => {
+t.test('package: README’s six commands install it, its unit and its file', async (t) => {
   const { devDependencies, version } = JSON.parse(readFileSync(at('package.json'), 'utf8'));
-  t.equal(commands.trimEnd().split('\n').length, 5);
+  t.equal(commands.trimEnd().split('\n').length, 6);
   t.ok(commands.includes(` node@${devDependencies.node} ./owsla-${version}.tgz\n`));
   const root = join(folder, 'root');
   const done = ['useradd --system --user-group owsla', 'systemctl enable --now owsla', ''];
@@ -153,6 +154,47 @@ t.test('package: installed, it serves a device and its page, and stops', async (
   t.same(await node.end(), { code: 0, signal: null });
   t.equal(node.stderr, '');
 });
+
+t.test(
+  'package: an upgrade by its three commands: the new version, and the old link',
+  async (t) => {
+    const isUpgrade = ({ text }: { text: string }) => text.includes('ln -sfn');
+    const upgrade = blocksOf('docs/operations.md').find(isUpgrade)?.text ?? '';
+    const [installs = '', links = '', reloads] = upgrade.trimEnd().split('\n');
+    // The first command is README's with another version: what that one made is copied.
+    const [first = ''] = commands.split('\n');
+    t.equal(installs, first.replaceAll(version, '0.3.0'));
+    const root = join(folder, 'root');
+    const next = join(root, 'opt/owsla-0.3.0');
+    cpSync(join(root, `opt/owsla-${version}`), next, { recursive: true, verbatimSymlinks: true });
+    const manifest = join(next, 'lib/node_modules/owsla/package.json');
+    writeFileSync(manifest, readFileSync(manifest, 'utf8').replace(`"${version}"`, '"0.3.0"'));
+    t.equal(reloads, 'systemctl reload owsla');
+    const unit = readFileSync(at('examples/deploy/owsla.service'), 'utf8');
+    const [, execReload = ''] = /^ExecReload=(.*)$/m.exec(unit) ?? [];
+    const placed = (line: string) => line.replaceAll(/(?<= |^)(?=\/(?:opt|run)\/)/g, root);
+    const broker = await findBroker();
+    t.teardown(() => endBroker(broker));
+    const folders = ['--data-dir', join(folder, 'data'), '--run-dir', join(root, 'run/owsla')];
+    mkdirSync(join(root, 'run'));
+    const node = serve(t, broker.url, folders, { script: join(programs, 'owsla') });
+    await isReady(node);
+    const device = await Device.open(Number((await node.said('ready')).port), 'door-17');
+
+    const linked = runPlain(folder, '/bin/sh', '-ec', placed(links));
+    t.equal(linked.status, 0, linked.stderr);
+    const reloaded = run('/bin/sh', '-ec', placed(execReload));
+
+    t.equal(reloaded.status, 0, reloaded.stderr);
+    t.match(reloaded.stdout, /done: 1 links moved, 0 left, 0 drained/);
+    const status = run('/bin/sh', '-ec', placed(execReload).replace(' reload ', ' status --json '));
+    t.match(JSON.parse(status.stdout), { version: '0.3.0', state: 'ready' });
+    device.send(event(1));
+    t.match(await device.next(), { type: TYPE.ACK, id: 1 });
+    device.close();
+    t.same(await node.end(), { code: 0, signal: null });
+  },
+);
 
 const skip = oldNode === undefined ? 'no old Node on this machine' : false;
 t.test('package: installed, an old Node is told in one sentence', { skip }, async (t) => {

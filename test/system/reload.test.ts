@@ -8,13 +8,14 @@ import { join } from 'node:path';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { askOnce } from '../../src/cli/askNode.ts';
-import type { ReloadFacts } from '../../src/node/reloadFacts.ts';
 import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { Commander } from '../helpers/fakes/commander.ts';
 import { Device, END, hello, request } from '../helpers/fakes/device.ts';
+import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
-import { Cli } from '../helpers/processes/cli.ts';
+import { reloadNode } from '../helpers/processes/reloads.ts';
 import { Server } from '../helpers/processes/server.ts';
 import { addUsers } from '../helpers/processes/users.ts';
 import { waitFor } from '../helpers/waitFor.ts';
@@ -45,19 +46,7 @@ t.teardown(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Told {
-  readonly code: number | null;
-  readonly steps: readonly ReloadFacts[];
-  readonly end: ReloadFacts | undefined;
-  readonly stderr: string;
-}
-
-async function reload(): Promise<Told> {
-  const cli = new Cli(['reload', '--json', '--run-dir', runDir]);
-  const { code } = await cli.exited;
-  const steps = cli.lines as unknown as readonly ReloadFacts[];
-  return { code, steps, end: steps.at(-1), stderr: cli.stderr };
-}
+const reload = () => reloadNode(runDir);
 
 async function status(): Promise<StatusAnswer> {
   return JSON.parse(await node.page('/api/v1/status')) as StatusAnswer;
@@ -213,6 +202,28 @@ t.test('500 quiet links: none is closed, and each is read afterwards', async (t)
   const answers = await Promise.all(items);
   t.ok(answers.every((answer) => answer !== END && answer.type === TYPE.REPLY));
   for (const device of devices) device.socket.destroy();
+});
+
+t.test('a transient command whose device is about to answer is waited for', async (t) => {
+  const commander = await Commander.connect(users.backend, prefix);
+  const subscriber = await Subscriber.start(broker.url, prefix);
+  t.teardown(() => Promise.all([commander.close(), subscriber.close()]));
+  const device = await Device.open(node.port, 'door-slow');
+  t.teardown(() => device.close());
+  await waitFor('online', async () => subscriber.view.get('door-slow')?.online === true);
+  const id = await commander.send('door-slow');
+  const command = await device.expect(TYPE.COMMAND);
+  device.send({ type: TYPE.ACK, id: command.id });
+  await waitFor('delivered', async () => commander.types(id).includes('delivered'));
+  const seen = node.log.length;
+  node.signal('SIGHUP');
+  await waitFor('no consumer', async () => (await commander.consumers()) === 0);
+  device.send({ type: TYPE.RESULT, id: command.id, status: 0, payload: Buffer.from('open') });
+
+  t.match(await commander.final(id), { type: 'result', text: 'open', reason: undefined });
+  t.same(commander.types(id), ['delivered', 'result']);
+  const isDone = () => node.log.slice(seen).some(({ msg }) => msg === 'reload done');
+  await waitFor('its end', async () => isDone());
 });
 
 t.test('by HTTP it takes the token, and says what has begun', async (t) => {

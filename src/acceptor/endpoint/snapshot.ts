@@ -67,7 +67,7 @@ export interface OwedClose {
 
 /** A TLS socket cannot pass to another process, nor what a protocol does not write down. */
 export function canMove({ origin, canBeSaved }: Endpoint): boolean {
-  return origin?.secured === undefined && canBeSaved;
+  return origin?.secured === undefined && canBeSaved !== false;
 }
 
 /** Nothing of it is under way here. */

@@ -139,6 +139,7 @@ const LAYERS: readonly Layer[] = [
   {
     holds: 'src/acceptor/establish/',
     values: [
+      ...['ws', 'node:http', 'node:stream'],
       'src/base/',
       'src/acceptor/endpoint/',
       'src/acceptor/identity/',

@@ -19,9 +19,6 @@ import {
 } from './listeners.ts';
 import { didYouMean } from './units.ts';
 
-/** What is not there yet, so that nobody believes it is. */
-const LATER: readonly string[] = ['mqtt-ws'];
-
 const MODULE_NAME = /\.[cm]?[jt]s$/;
 
 /** Takes one entry of the file's list, strictly. */
@@ -163,9 +160,7 @@ export class ListenerReader {
     const word = this.#text('protocol', 'owsla');
     if (isModule(word)) return resolve(word);
     if (PROTOCOL_WORDS.some((known) => known === word)) return word;
-    if (LATER.includes(word)) {
-      this.#fault(`asks for the protocol ${word}, which this version does not speak yet`);
-    } else if (MODULE_NAME.test(word)) {
+    if (MODULE_NAME.test(word)) {
       this.#fault(`has the protocol ${word}: write a module of your own with its path, ./${word}`);
     } else {
       const near = didYouMean(word, PROTOCOL_WORDS);

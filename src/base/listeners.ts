@@ -20,8 +20,14 @@ export const CLIENT_CERTS = ['none', 'request', 'require'] as const;
 export const TLS_VERSIONS = ['1.2', '1.3'] as const;
 
 /** What devices may speak there. */
-export const PROTOCOL_WORDS = ['owsla', 'mqtt'] as const;
+export const PROTOCOL_WORDS = ['owsla', 'mqtt', 'mqtt-ws'] as const;
 export type ProtocolWord = (typeof PROTOCOL_WORDS)[number];
+/** The same for figures: all modules are one word. */
+export const SPOKEN = [...PROTOCOL_WORDS, 'module'] as const;
+
+export function spokenAt({ protocol }: { readonly protocol: string }): (typeof SPOKEN)[number] {
+  return PROTOCOL_WORDS.find((word) => word === protocol) ?? 'module';
+}
 
 export interface TlsConfig {
   /** Absolute paths of PEM files; '': none. */

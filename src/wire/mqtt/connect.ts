@@ -7,7 +7,7 @@
 import type { IConnackPacket, IConnectPacket } from 'mqtt-packet';
 import { DEVICE_ID, DEVICE_ID_RULE } from '../../base/names.ts';
 import type { Will } from '../message.ts';
-import type { Greeting, ProtocolLimits } from '../protocol.ts';
+import type { Greeting, ProtocolLimits, ProtocolState } from '../protocol.ts';
 import type { MqttLevel } from './check.ts';
 import { MqttError, protocolError, REASON } from './reasons.ts';
 import { dotted, REPLY_PREFIX } from './topics.ts';
@@ -27,6 +27,8 @@ export interface Connected {
   readonly packetBytesMax: number;
   /** PUBLISHes of QoS 1 that it takes without a PUBACK. */
   readonly receiveMax: number;
+  /** Its session would outlive the link. */
+  readonly hasExpiry: boolean;
   /** It asks where answers may go. */
   readonly wantsInfo: boolean;
 }
@@ -38,7 +40,26 @@ export function connectedBy(packet: IConnectPacket): Connected {
     keepalive,
     packetBytesMax: properties?.maximumPacketSize ?? PACKET_BYTES_MAX,
     receiveMax: properties?.receiveMaximum ?? RECEIVE_MAX,
+    hasExpiry: (properties?.sessionExpiryInterval ?? 0) > 0,
     wantsInfo: properties?.requestResponseInformation === true,
+  };
+}
+
+/** It, written down. */
+export function connectedState(connected: Connected | undefined): ProtocolState['remembered'] {
+  const { level = 4, keepalive = 0, packetBytesMax = 0, receiveMax = 0 } = connected ?? {};
+  const hasExpiry = Number(connected?.hasExpiry ?? false);
+  return { level, keepalive, deviceBytesMax: packetBytesMax, receiveMax, hasExpiry };
+}
+
+/** Undefined: it is in no such form. */
+export function restoreConnected(state: ProtocolState['remembered']): Connected | undefined {
+  const { level, keepalive, deviceBytesMax, receiveMax, hasExpiry } = state;
+  const numbers = [keepalive, deviceBytesMax, receiveMax, hasExpiry];
+  if ((level !== 4 && level !== 5) || !numbers.every(Number.isSafeInteger)) return undefined;
+  return {
+    ...{ level, keepalive: Number(keepalive), receiveMax: Number(receiveMax) },
+    ...{ packetBytesMax: Number(deviceBytesMax), hasExpiry: hasExpiry === 1, wantsInfo: false },
   };
 }
 
@@ -64,6 +85,7 @@ export function greetingOf(packet: IConnectPacket, limits: ProtocolLimits): Gree
     keepalive,
     frameBytesMax: properties?.maximumPacketSize,
     ...(isFixed ? { isKeepaliveFixed: true } : {}),
+    ...(packet.clean === true ? { isCleanStart: true } : {}),
     ...(will === undefined ? {} : { will }),
   };
 }
@@ -83,7 +105,7 @@ function willOf({ will, properties, protocolVersion }: IConnectPacket): Will | u
   const delay = will.properties?.willDelayInterval ?? 0;
   const expiry = protocolVersion === 5 ? (properties?.sessionExpiryInterval ?? 0) : 0;
   const delayMs = Math.min(delay, expiry) * MS_PER_SECOND;
-  return { topic, payload: Buffer.from(will.payload), delayMs };
+  return { topic, payload: Buffer.from(will.payload), delayMs, rules: 'mqtt' };
 }
 
 /** Told to every device of MQTT 5: what it can rely on. */

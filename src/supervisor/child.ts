@@ -11,6 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { RunningAcceptor } from '../acceptor/acceptor.ts';
 import type { BoundSocket } from '../acceptor/endpoint/listener.ts';
 import type { SocketHandle } from '../acceptor/endpoint/socket.ts';
+import type { OwnProtocols } from '../acceptor/ownProtocols.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { placesOf } from '../base/listeners.ts';
 import { type Logger, makeLogger, recentLines } from '../base/log.ts';
@@ -160,8 +161,7 @@ class Child {
   ): Promise<RunningChild> {
     const { startAcceptor } = await import('../acceptor/acceptor.ts');
     const { startReport } = await import('../node/report.ts');
-    const { loadProtocols } = await import('../acceptor/ownProtocols.ts');
-    const own = await loadProtocols(start.config, log);
+    const own = await ownProtocols(start, log);
     const about = { own, sockets: this.#sockets, log, onFatal, toSupervisor: sendHandle };
     const acceptor = startAcceptor({ ...start, ...about });
     const { answers, traces } = acceptor.operate;
@@ -244,6 +244,11 @@ class Child {
     if (isOrphan) leaveFolder(this.#start.folder, this.#start.role === 'observer');
     process.exit(EXIT.ok);
   }
+}
+
+async function ownProtocols({ config }: StartMessage, log: Logger): Promise<OwnProtocols> {
+  const { loadProtocols } = await import('../acceptor/ownProtocols.ts');
+  return loadProtocols(config, log);
 }
 
 const LOOK_MS = 20;

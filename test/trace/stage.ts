@@ -193,6 +193,22 @@ export class Stage {
     await waitFor(`another ${child}`, () => this.pidOf(child) !== pid);
   }
 
+  /** `meanwhile`: at the first line that says so. */
+  async reload(step = '', meanwhile: () => void = () => {}): Promise<void> {
+    const { log } = this.#server;
+    const seen = log.length;
+    const said = (text: RegExp) => log.slice(seen).some(({ msg }) => text.test(msg));
+    this.#server.signal('SIGHUP');
+    if (step !== '') {
+      const isOver = () => said(/^reload (done|refused)$/);
+      const has = () => log.slice(seen).some(({ msg }) => msg === `reload: ${step}`);
+      await waitFor(step, () => has() || isOver());
+      meanwhile();
+    }
+    await waitFor('the end of the reload', () => said(/^reload (done|refused)$/));
+    await waitFor('health', () => this.#server.isReady());
+  }
+
   pidOf(child: string): number {
     return this.#server.childPid(child);
   }

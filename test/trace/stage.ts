@@ -29,6 +29,8 @@ const COMMANDS = { commandWindowMax: 3, commandResultMs: 1_000 };
 const LIMITS = { ...PRESENCE, ...COMMANDS };
 /** How long commands are kept: longer than any scenario. */
 const KEEP_MS = 600_000;
+/** Five processes begin, one after the other: on a busy machine that takes its time. */
+const RELOAD_MS = 120_000;
 let stages = 0;
 
 /** The device that commands are for. */
@@ -202,10 +204,10 @@ export class Stage {
     if (step !== '') {
       const isOver = () => said(/^reload (done|refused)$/);
       const has = () => log.slice(seen).some(({ msg }) => msg === `reload: ${step}`);
-      await waitFor(step, () => has() || isOver());
+      await waitFor(step, () => has() || isOver(), RELOAD_MS);
       meanwhile();
     }
-    await waitFor('the end of the reload', () => said(/^reload (done|refused)$/));
+    await waitFor('its end', () => said(/^reload (done|refused)$/), RELOAD_MS);
     await waitFor('health', () => this.#server.isReady());
   }
 

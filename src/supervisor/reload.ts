@@ -58,8 +58,10 @@ export class Reload {
       ...{ children, log, onChange },
       onStep: (facts) => this.#note(facts),
       onSuccession: (one) => {
+        // One that is there already, and takes a surplus one's links, is in no specification.
+        const isNew = children.find(one.by)?.state === 'starting';
         // tla: Presence!SuccessorStart
-        trace('SuccessorStart', { acceptor: one.by, of: one.of });
+        if (isNew) trace('SuccessorStart', { acceptor: one.by, of: one.of });
         this.#successions = [...this.#successions, one];
         onChange();
       },

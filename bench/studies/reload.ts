@@ -190,5 +190,5 @@ function sayMemory(empty: number, samples: readonly Sample[]): void {
   const more = peak - sum(first);
   const one = Math.max(...samples.flatMap(({ rss }) => rss));
   say('at the peak', `${figure(more / MIB)} MiB more; an acceptor has up to ${figure(one / MIB)}`);
-  must(more <= one, 'more than one acceptor more');
+  must(more <= 1.1 * one, 'more than one acceptor more');
 }

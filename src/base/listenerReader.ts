@@ -8,9 +8,9 @@ import {
   type AuthMethod,
   CERT_IDS,
   CLIENT_CERTS,
+  isModule,
   type ListenerConfig,
   PROTOCOL_WORDS,
-  type ProtocolWord,
   readAuth,
   TLS_VERSIONS,
   type TlsConfig,
@@ -18,6 +18,8 @@ import {
   type Unnamed,
 } from './listeners.ts';
 import { didYouMean } from './units.ts';
+
+const MODULE_NAME = /\.[cm]?[jt]s$/;
 
 /** Takes one entry of the file's list, strictly. */
 export class ListenerReader {
@@ -154,16 +156,16 @@ export class ListenerReader {
     return otherwise;
   }
 
-  #protocol(): ProtocolWord {
+  #protocol(): string {
     const word = this.#text('protocol', 'owsla');
-    const known = PROTOCOL_WORDS.find((one) => one === word);
-    if (known !== undefined) return known;
-    const isLater = word.includes('/');
-    this.#fault(
-      isLater
-        ? `asks for the protocol ${word}, which this version does not speak yet`
-        : `has the unknown protocol ${JSON.stringify(word)}${didYouMean(word, PROTOCOL_WORDS)}`,
-    );
+    if (isModule(word)) return resolve(word);
+    if (PROTOCOL_WORDS.some((known) => known === word)) return word;
+    if (MODULE_NAME.test(word)) {
+      this.#fault(`has the protocol ${word}: write a module of your own with its path, ./${word}`);
+    } else {
+      const near = didYouMean(word, PROTOCOL_WORDS);
+      this.#fault(`has the unknown protocol ${JSON.stringify(word)}${near}`);
+    }
     return 'owsla';
   }
 

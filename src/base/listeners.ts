@@ -49,7 +49,8 @@ export interface ListenerConfig {
   readonly unix: string;
   /** Mode of the Unix socket. */
   readonly mode: number;
-  readonly protocol: ProtocolWord;
+  /** A word for what is built in; or, of a module of the operator's own, its absolute path. */
+  readonly protocol: string;
   readonly tls?: TlsConfig;
   readonly proxyProtocol: 'none' | 'require';
   /** CIDRs of those who may send a PROXY header over TCP. */
@@ -63,6 +64,11 @@ export interface ListenerConfig {
   /** AMQP patterns of what its devices may publish; empty: everything. */
   readonly topics: readonly string[];
   readonly tokensInClear: boolean;
+}
+
+/** Is it the path of a module? */
+export function isModule(protocol: string): boolean {
+  return protocol.includes('/');
 }
 
 /** The settings that all listeners share unless the file says otherwise for one. */

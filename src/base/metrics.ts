@@ -123,9 +123,9 @@ const METRICS = {
   traceDrops: countedBy('reason', TRACE_DROPS, 'Parts of trace contexts left out, by reason.'),
   notAllowed: { kind: 'counter', help: 'Messages to topics that their device may not publish.' },
   wills: countedBy('fate', WILL_FATES, 'Wills in greetings, by what became of them.'),
-  goodbyeDrops: {
+  willEndDrops: {
     kind: 'counter',
-    help: 'Goodbyes of links with a will that had to be forgotten before they were recorded.',
+    help: 'Ends of links with a will that had to be forgotten before they were recorded.',
   },
   connectsWaiting: { kind: 'gauge', help: 'New links waiting for admission.' },
   sockets: {

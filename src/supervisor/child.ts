@@ -158,7 +158,9 @@ class Child {
   ): Promise<RunningChild> {
     const { startAcceptor } = await import('../acceptor/acceptor.ts');
     const { startReport } = await import('../node/report.ts');
-    const about = { sockets: this.#sockets, log, onFatal, toSupervisor: sendHandle };
+    const { loadProtocols } = await import('../acceptor/ownProtocols.ts');
+    const own = await loadProtocols(start.config, log);
+    const about = { own, sockets: this.#sockets, log, onFatal, toSupervisor: sendHandle };
     const acceptor = startAcceptor({ ...start, ...about });
     const { answers, traces } = acceptor.operate;
     const { listenerMove } = acceptor;

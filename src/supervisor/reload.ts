@@ -126,7 +126,7 @@ export class Reload {
     const before = children.acceptors.length;
     for (let index = 1; index <= acceptors; index += 1) {
       this.#replace.goOn();
-      this.#note({ phase: 'acceptors', acceptor: index, step: 'starting' });
+      this.#note({ phase: 'acceptors', acceptor: index, acceptors, step: 'starting' });
       if (index > before) await this.#replace.oneMore(index, next);
       else await this.#replace.acceptor(index, next);
     }

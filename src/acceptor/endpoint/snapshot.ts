@@ -65,9 +65,9 @@ export interface OwedClose {
   readonly retryAfter: number | undefined;
 }
 
-/** A TLS socket cannot pass to another process, nor can a WebSocket. */
-export function canMove({ origin }: Endpoint): boolean {
-  return origin?.secured === undefined && origin?.isWebSocket !== true;
+/** A TLS socket cannot pass on, nor a WebSocket, nor what a protocol does not write down. */
+export function canMove({ origin, canBeSaved }: Endpoint): boolean {
+  return origin?.secured === undefined && origin?.isWebSocket !== true && canBeSaved;
 }
 
 /** Nothing of it is under way here. */

@@ -16,6 +16,8 @@ import { dotted, REPLY_PREFIX } from './topics.ts';
 export const TOPIC_ALIASES_MAX = 16;
 const PACKET_BYTES_MAX = 0xffff_ffff;
 const RECEIVE_MAX = 0xffff;
+/** A CONNACK without what may be left out is shorter. */
+const CONNACK_BYTES_MAX = 64;
 const MS_PER_SECOND = 1_000;
 
 /** What a link remembers of its CONNECT. */
@@ -76,6 +78,10 @@ export function greetingOf(packet: IConnectPacket, limits: ProtocolLimits): Gree
   }
   if (!DEVICE_ID.test(clientId)) {
     throw new MqttError('bad-device-id', REASON.clientId, DEVICE_ID_RULE);
+  }
+  const bytesMax = properties?.maximumPacketSize ?? PACKET_BYTES_MAX;
+  if (bytesMax < CONNACK_BYTES_MAX) {
+    throw new MqttError('unexpected', REASON.tooLarge, `packets of at most ${bytesMax} bytes`);
   }
   const isFixed = protocolVersion !== 5;
   if (isFixed && keepalive * MS_PER_SECOND > limits.keepaliveMaxMs) {

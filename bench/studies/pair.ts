@@ -8,10 +8,11 @@
  *   [--env NAME=VALUE] [--reload base|change]`
  * `bare` or `floor` may stand for a DIR; --env is for the change only. --reload: links of that
  * side move to new processes before the first turn, as `owsla reload` does it; with the same DIR on
- * both sides and `--work round` the ratio is what that costs. A place has a bias: measure both. The --warm turns do not
- * count: V8 compiles for some 15,000 links. --idle links stay and say nothing; --window of links
- * are on their way at once: few are a steady coming and going, many a storm. --rate is of round
- * trips a second; 0: as many as go, for as long as --rounds of them take at RATE.
+ * both sides and `--work round` the ratio is what that costs. A place has a bias: measure both. The
+ * --warm turns do not count: V8 compiles for some 15,000 links. --idle links stay and say
+ * nothing; --window of links are on their way at once: few are a steady coming and going, many a
+ * storm. --rate is of round trips a second; 0: as many as go, for as long as --rounds of them take
+ * at RATE.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,7 +1,7 @@
 /**
- * docs/mqtt.md's table of statements: it has every one of both standards, once; for those with a star
- * a device's bytes go to a real node, and what comes back is what the page says. Wills, takeovers
- * and CONNACK's properties are looked at here, too.
+ * docs/mqtt.md's table of statements: it has every one of both standards, once; for those with a
+ * star a device's bytes go to a real node, and what comes back is what the page says. Wills,
+ * takeovers and CONNACK's properties are looked at here, too.
  */
 import { once } from 'node:events';
 import { connect } from 'node:net';

@@ -160,7 +160,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/acceptor/move/',
-    values: ['src/base/', 'src/acceptor/endpoint/', 'msgpackr'],
+    values: ['src/base/', 'src/acceptor/endpoint/', 'src/node/drain.ts', 'msgpackr'],
     types: [
       'src/node/ipc.ts',
       'src/acceptor/linkChanges.ts',

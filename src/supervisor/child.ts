@@ -11,6 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { RunningAcceptor } from '../acceptor/acceptor.ts';
 import type { BoundSocket } from '../acceptor/endpoint/listener.ts';
 import type { SocketHandle } from '../acceptor/endpoint/socket.ts';
+import type { OwnProtocols } from '../acceptor/ownProtocols.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { placesOf } from '../base/listeners.ts';
 import { type Logger, makeLogger, recentLines } from '../base/log.ts';
@@ -48,8 +49,8 @@ class Child {
   #isReady = false;
   /** The last word that files are to be read again. */
   #renewal: RenewMessage | undefined;
-  /** A predecessor that has ended while this was starting. */
-  #gone: string | undefined;
+  /** Predecessors that have ended while this was starting. */
+  readonly #gone: string[] = [];
   #isDraining = false;
   #begin: () => void = () => {};
   /** A heartbeat is still in the channel: none is queued for a supervisor that is stopped. */
@@ -86,7 +87,7 @@ class Child {
 
   #onGone(acceptor: string): void {
     if (this.#running) this.#running.onGone?.(acceptor);
-    else this.#gone = acceptor;
+    else this.#gone.push(acceptor);
   }
 
   #onPass(message: PassMessage, handle: unknown): void {
@@ -108,7 +109,7 @@ class Child {
       if (this.#node) running.onNode(this.#node);
       // It came while this was starting, which may have read the files before.
       if (this.#renewal) running.onRenew?.(this.#renewal);
-      if (this.#gone !== undefined) running.onGone?.(this.#gone);
+      for (const acceptor of this.#gone) running.onGone?.(acceptor);
       this.#beat();
       setInterval(() => this.#beat(), config.limits.heartbeatChildMs).unref();
       await running.isServing?.();
@@ -160,8 +161,7 @@ class Child {
   ): Promise<RunningChild> {
     const { startAcceptor } = await import('../acceptor/acceptor.ts');
     const { startReport } = await import('../node/report.ts');
-    const { loadProtocols } = await import('../acceptor/ownProtocols.ts');
-    const own = await loadProtocols(start.config, log);
+    const own = await ownProtocols(start, log);
     const about = { own, sockets: this.#sockets, log, onFatal, toSupervisor: sendHandle };
     const acceptor = startAcceptor({ ...start, ...about });
     const { answers, traces } = acceptor.operate;
@@ -244,6 +244,11 @@ class Child {
     if (isOrphan) leaveFolder(this.#start.folder, this.#start.role === 'observer');
     process.exit(EXIT.ok);
   }
+}
+
+async function ownProtocols({ config }: StartMessage, log: Logger): Promise<OwnProtocols> {
+  const { loadProtocols } = await import('../acceptor/ownProtocols.ts');
+  return loadProtocols(config, log);
 }
 
 const LOOK_MS = 20;

@@ -26,7 +26,8 @@ CONSTANTS
   Kinds,      \* which faults may happen: see Fault
   Faults,     \* how many of them, in any mixture
   OutboxMax,  \* above so many events, only the newest of each device is kept
-  Reloads,    \* how many acceptors get a successor, to which their links move
+  Reloads,    \* how many acceptors get a new one as their successor, to which their links move
+  Fewer,      \* how many are too many: links of such a one move to another that runs already
   Damps,      \* may takeovers be put off, as for two boxes that share one id?
   Events,     \* FALSE leaves out all events and subscribers, to look deeper at the rows alone
   Without     \* the rule left out, to see what it is good for; or "nothing"
@@ -294,12 +295,15 @@ StreamLost(i) ==
 \* on its way to one. What it wrote last can still be read, by the registrar and by the supervisor,
 \* which passes it on, and then says that this was all: "gone".
 Dies(i) ==
-  LET isHeir(p) == heir[p] = i /\ p \in alive
-      gone == <<[kind |-> "gone", connection |-> 0]>>
+  LET gone == <<[kind |-> "gone", connection |-> 0]>>
       WithGone(rest) == IF Has("goneLast") THEN rest \o gone ELSE gone \o rest
       Copied(c, pairs) == \E k \in alive' : <<k, c>> \in pairs
       OnItsWay(c, way) == \E p \in Incarnations : \E n \in DOMAIN way[p] :
                             way[p][n].kind = "offer" /\ way[p][n].connection = c
+      preds == {p \in alive \ {i} : heir[p] = i}
+      Longest == CHOOSE n \in {0} \union {Len(toPred[p]) : p \in preds} :
+                   \A p \in preds : Len(toPred[p]) <= n
+      Cuts == {f \in [preds -> 0 .. Longest] : \A p \in preds : f[p] <= Len(toPred[p])}
   IN
   /\ i \in alive /\ alive' = alive \ {i}
   /\ reads' = reads \ PairsOf(i) /\ offered' = offered \ PairsOf(i)
@@ -310,11 +314,10 @@ Dies(i) ==
        toHeir' = [p \in Incarnations |->
          IF p = i THEN (IF heir[i] \in alive THEN WithGone(rest) ELSE <<>>)
          ELSE IF heir[p] = i THEN <<>> ELSE toHeir[p]]
-  /\ IF \E p \in Incarnations : isHeir(p)
-     THEN LET p == CHOOSE p \in Incarnations : isHeir(p) IN
-          \E rest \in Prefixes(toPred[p]) :
-            toPred' = [toPred EXCEPT ![p] = WithGone(rest), ![i] = <<>>]
-     ELSE toPred' = [toPred EXCEPT ![i] = <<>>]
+  /\ \E cut \in Cuts :
+       toPred' = [p \in Incarnations |->
+         IF p \in preds THEN WithGone(SubSeq(toPred[p], 1, cut[p]))
+         ELSE IF p = i THEN <<>> ELSE toPred[p]]
   /\ open' = {c \in open : Copied(c, reads' \union offered' \union adopted') \/ OnItsWay(c, toHeir')}
   /\ state' = [state EXCEPT ![i] = "off"]
   /\ Untold({i})
@@ -348,14 +351,27 @@ Born ==
                  memory, store, flight, subscribers, faults>>
 
 AcceptorStart ==
-  /\ Cardinality({i \in alive : ~HasHeir(i)}) < Acceptors
+  /\ Cardinality({i \in alive : ~HasHeir(i)}) < Acceptors - Fewer
   /\ Born /\ heir' = Append(heir, 0)
+
+\* One that follows another gives nothing away before that one's end was seen.
+IsFollowing(i) == \E p \in alive : heir[p] = i
 
 \* A reload: i gets a successor. The registrar knows of it before either of them can end.
 SuccessorStart(i) ==
-  /\ i \in alive /\ heir[i] = 0
+  /\ i \in alive /\ heir[i] = 0 /\ ~IsFollowing(i)
   /\ Cardinality({k \in Incarnations : heir[k] # 0}) < Reloads
   /\ Born /\ heir' = Append([heir EXCEPT ![i] = born'], 0)
+
+\* There are to be fewer: links of i move to j, which has links of its own, and perhaps those of other
+\* predecessors. (Of several that share what i has, each link is offered to one. Here that is j.)
+Join(i, j) ==
+  /\ Fewer > 0 /\ i \in alive /\ j \in alive \ {i} /\ heir[i] = 0 /\ heir[j] = 0
+  /\ ~IsFollowing(i)
+  /\ i < j \/ ~Has("heirLater")
+  /\ heir' = [heir EXCEPT ![i] = j]
+  /\ UNCHANGED <<truth, holder, copies, toHeir, toPred, bereft, node, streams, memory, store, flight,
+                 subscribers, faults>>
 
 \* The registrar's memory is lost, and with it its streams and its link to the broker.
 RegistrarLost ==
@@ -569,9 +585,11 @@ Retire(i) ==
   /\ Dies(i) /\ UNCHANGED faults
 
 \* On each of its streams the successor says, once it has told all its links, that this was all of i's.
+\* Not while one that it gave on itself is not on record: that may be one of i's, and not told since.
 TellHeir(j, i) ==
   /\ <<j, i>> \in bereft \ declared /\ j \in alive /\ state[j] = "handed"
   /\ Has("heirLast") => \A c \in LinksOf(j) : untold[c] = "nothing"
+  /\ Has("heirKeeps") => \A c \in Connections : <<j, c>> \notin given
   /\ declared' = declared \union {<<j, i>>}
   /\ Told(j, [kind |-> "heir", connection |-> 0, of |-> i])
   /\ UNCHANGED <<truth, moves, node, state, untold, notices, memory, store, flight, subscribers, faults>>
@@ -877,6 +895,7 @@ World ==
   \/ \E i \in AllIncarnations :
        \/ StreamLost(i) \/ AcceptorExit(i) \/ Hold(i)
        \/ SuccessorStart(i) \/ Refuse(i)
+       \/ \E j \in AllIncarnations : Join(i, j)
        \/ \E c \in AllConnections : Cancel(i, c) \/ Impatient(i, c)
   \/ RegistrarCrash \/ NodeStart \/ BrokerLost
   \/ \E d \in Devices : Forget(d)

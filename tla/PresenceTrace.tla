@@ -97,6 +97,8 @@ LateReady ==
 LineSuccessorStart ==
   Is("SuccessorStart") /\ SuccessorStart(Line.of) /\ born' = Line.acceptor
 
+LineJoin == Is("Join") /\ Join(Line.of, Line.acceptor)
+
 LineAcceptorStart == Is("AcceptorStart") /\ AcceptorStart /\ born' = Line.acceptor
 LineAcceptorExit == Is("AcceptorExit") /\ AcceptorExit(Line.acceptor)
 \* A registrar that came later says it again.
@@ -165,7 +167,7 @@ Matched ==
   /\ \/ LineAccept \/ LineEnd \/ LineTakeOver \/ LineConnect
      \/ LineDoom \/ LineOffer \/ LineCancel \/ LineGo \/ LineReadOn \/ LineSuccessorGone
      \/ LineAdopt \/ LineRefuse \/ LineTakeGo \/ LineDrop \/ LinePredecessorGone
-     \/ LineSuccessorStart \/ LineTellHeir \/ LineHeir
+     \/ LineSuccessorStart \/ LineJoin \/ LineTellHeir \/ LineHeir
      \/ LineHandOver \/ LineHandOverEnd \/ LineWriteUp \/ LineWriteDown \/ LineStreamLost
      \/ LineAcceptorStart \/ LineAcceptorExit \/ LineExitSeen
      \/ LineRegistrarCrash \/ LineRegistrarStart \/ LineNodeStart

@@ -233,6 +233,12 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     spec: 'Presence',
+    rule: 'heirLater',
+    says: '6: of acceptors that run, links move only to one that started later',
+    constants: { ...MOVES, Acceptors: '2', Reloads: '0', Fewer: '1', ...kinds() },
+  },
+  {
+    spec: 'Presence',
     rule: 'ownWord',
     says: '6: but not because the predecessor says so',
     constants: { ...MOVES, ...kinds('registrar') },
@@ -266,6 +272,12 @@ export const MUTANTS: readonly Mutant[] = [
     rule: 'heirLast',
     says: '6: it says that this was all after all of them',
     constants: { ...MOVES, ...kinds('acceptor') },
+  },
+  {
+    spec: 'Presence',
+    rule: 'heirKeeps',
+    says: '6: not while a link that it gave on itself is not on record',
+    constants: { ...MOVES, Reloads: '2', ...kinds() },
   },
   {
     spec: 'Routing',

@@ -39,6 +39,7 @@
  *                          is the beginning
  *              AcceptorExit acceptor: it was seen to end
  *              SuccessorStart acceptor, of: a new acceptor, to which the links of that one move
+ *              Join        acceptor, of: one that runs already, to which they move
  *   a test     Rest        at the end, when all is quiet: every row has to be right
  *
  * `Commands!<Action>` is a step of another protocol, and none here: see commandTrace.ts.
@@ -150,6 +151,7 @@ class Generator {
     else if (action === 'End') this.#end(line);
     else if (action === 'AcceptorExit') this.#exit(this.#acceptors.get(text(line.acceptor)));
     else if (action === 'SuccessorStart') this.#successorStart(line);
+    else if (action === 'Join') this.#join(line);
     else if (BY_ACCEPTOR.includes(action) || OF_MOVES.includes(action)) this.#byAcceptor(line);
     else if (IN_BATCH.includes(action)) this.#inBatch(line);
     else if (action === 'Commit') this.#commit(true);
@@ -211,6 +213,11 @@ class Generator {
     this.#acceptors.set(text(line.acceptor), acceptor);
     this.#alive.add(acceptor);
     this.#step('SuccessorStart', { acceptor, of });
+  }
+
+  #join(line: TraceLine): void {
+    const of = this.#acceptor(text(line.of));
+    this.#step('Join', { acceptor: this.#acceptor(text(line.acceptor)), of });
   }
 
   #inBatch(line: TraceLine): void {
@@ -300,11 +307,12 @@ const CONFIG = `CONSTANTS
   Lines <- TheLines
   Early = {}
   Late = {}
-  Acceptors = 1000000
+  Acceptors = 2000000
   Accepts = 0
   Kinds = {"registrar", "acceptor", "stream", "node", "cancel", "refuse"}
   Faults = 1000000
   Reloads = 1000000
+  Fewer = 1000000
   OutboxMax = 0
   Damps = TRUE
   Events = TRUE

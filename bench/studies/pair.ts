@@ -5,16 +5,22 @@
  * the other, so that what else the machine does hits both alike; ratios are of a turn's pair.
  * `node bench/studies/pair.ts --base DIR [--change DIR] [--turns 10] [--warm 12] [--links 1500]
  *   [--idle 0] [--window 64] [--rounds 3000] [--rate 1000] [--work connect,round,event]
- *   [--env NAME=VALUE]`
- * `bare` or `floor` may stand for a DIR; --env is for the change only. The --warm turns do not
- * count: V8 compiles for some 15,000 links. --idle links stay and say nothing; --window of links
- * are on their way at once: few are a steady coming and going, many a storm. --rate is of round
- * trips a second; 0: as many as go, for as long as --rounds of them take at RATE.
+ *   [--env NAME=VALUE] [--reload base|change]`
+ * `bare` or `floor` may stand for a DIR; --env is for the change only. --reload: links of that
+ * side move to new processes before the first turn, as `owsla reload` does it; with the same DIR on
+ * both sides and `--work round` the ratio is what that costs. A place has a bias: measure both.
+ * The --warm turns do not count: V8 compiles for some 15,000 links. --idle links stay and say
+ * nothing; --window of links are on their way at once: few are a steady coming and going, many a
+ * storm. --rate is of round trips a second; 0: as many as go, for as long as --rounds of them take
+ * at RATE.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { loopbackNet } from '../../test/helpers/loopback.ts';
 import { startBroker } from '../../test/helpers/processes/broker.ts';
+import { Cli } from '../../test/helpers/processes/cli.ts';
 import type { Answer, Ask } from '../lib/client.ts';
 import { FIGURES, OPEN_GATE } from '../lib/fleet.ts';
 import { cpuUsOf, treeOf } from '../lib/machine.ts';
@@ -23,11 +29,12 @@ import { heading, ratios, row, spread } from '../lib/stats.ts';
 import { Told } from '../lib/told.ts';
 import { serverOf } from '../lib/trees.ts';
 
-const { base, change, turns, warm, links, idle, window, rounds, rate, work, env } = options({
+const { turns, warm, links, idle, window, rounds, rate, ...asked } = options({
   ...{ base: 'bare', change: join(import.meta.dirname, '../..'), turns: 10, warm: 12 },
   ...{ links: 1_500, idle: 0, window: 64, rounds: 3_000, rate: 1_000 },
-  ...{ work: 'connect,round,event', env: '' },
+  ...{ work: 'connect,round,event', env: '', reload: '' },
 });
+const { base, change, work, env, reload } = asked;
 const TALKERS = 200;
 const RATE = 1_000;
 const EVENT_WINDOW = 5;
@@ -40,11 +47,13 @@ type Pids = Readonly<Record<string, readonly number[]>>;
 type Costs = Readonly<Record<string, number>>;
 
 interface Side {
-  readonly pids: Pids;
+  pids: Pids;
   readonly idle: Told;
   readonly talkers: Told;
   readonly costs: Record<string, Costs[]>;
   stop(): Promise<void>;
+  /** All its processes but one are replaced. */
+  reload?(): Promise<Pids>;
 }
 
 const broker = await startBroker();
@@ -66,12 +75,25 @@ async function startBare(name: string, prefix: string): Promise<Side> {
 async function startNode(dir: string, prefix: string, env: Record<string, string>): Promise<Side> {
   const Server = await serverOf(dir);
   const limits = { ...FIGURES, ...OPEN_GATE };
-  const server = await Server.start({ amqp: broker.url, prefix, acceptors: 1, limits, env });
-  const acceptor = [server.childPid('acceptor 1')];
-  const registrar = [server.childPid('registrar')];
-  const others = treeOf(server.pid).filter((pid) => ![...acceptor, ...registrar].includes(pid));
-  const pids = { acceptor, registrar, others, broker: [broker.pid] };
-  return { pids, ...clients('owsla', server.port), costs: {}, stop: () => server.stop() };
+  const runDir = mkdtempSync(join(tmpdir(), 'ow-'));
+  const flags = ['--run-dir', runDir];
+  const server = await Server.start({ amqp: broker.url, prefix, acceptors: 1, limits, env, flags });
+  const pidsNow = (): Pids => {
+    const acceptor = [server.childPid('acceptor 1')];
+    const registrar = [server.childPid('registrar')];
+    const others = treeOf(server.pid).filter((pid) => ![...acceptor, ...registrar].includes(pid));
+    return { acceptor, registrar, others, broker: [broker.pid] };
+  };
+  const reload = async () => {
+    const { code } = await new Cli(['reload', '--run-dir', runDir]).exited;
+    if (code !== 0) throw new Error(`owsla reload ended with ${code}`);
+    return pidsNow();
+  };
+  const stop = async () => {
+    await server.stop();
+    rmSync(runDir, { recursive: true, force: true });
+  };
+  return { pids: pidsNow(), ...clients('owsla', server.port), costs: {}, stop, reload };
 }
 
 async function start(what: string, name: string, env: Record<string, string>): Promise<Side> {
@@ -127,6 +149,8 @@ const sides: Side[] = [];
 try {
   const ofChange = Object.fromEntries(env === '' ? [] : [env.split(/=(.*)/s)]);
   sides.push(await start(base, 'base', {}), await start(change, 'change', ofChange));
+  const moved = sides[['base', 'change'].indexOf(reload)];
+  if (moved?.reload) moved.pids = await moved.reload();
   for (let turn = -warm; turn < turns; turn += 1) {
     for (const name of work.split(',')) {
       for (const side of turn % 2 === 0 ? sides : sides.toReversed()) await WORK[name]?.(side);

@@ -82,7 +82,11 @@ export class PresenceWatch {
 
   #onEvent(message: ConsumeMessage): void {
     const row = JSON.parse(message.content.toString()) as PresenceRow;
-    if (this.#isOurs(row.device)) this.#heard.set(row.device, row);
+    if (this.#has(row.device)) this.#heard.set(row.device, row);
+  }
+
+  #has(device: string): boolean {
+    return device.startsWith(this.#first) && this.#isOurs(device);
   }
 
   /** All rows of our devices. Rejects when nobody answers in time. */
@@ -92,7 +96,7 @@ export class PresenceWatch {
     for (;;) {
       const place = after === '' ? {} : { after };
       const { devices, next } = await this.#ask({ ...place, limit: PAGE });
-      for (const row of devices) if (this.#isOurs(row.device)) rows.set(row.device, row);
+      for (const row of devices) if (this.#has(row.device)) rows.set(row.device, row);
       if (next === null || !next.startsWith(this.#first)) return rows;
       after = next;
     }

@@ -20,7 +20,6 @@ import { registrarSocket } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
 import { type Degraded, DRAINED } from '../node/report.ts';
 import { MESSAGE_TYPES } from '../wire/message.ts';
-import { BUILT_IN } from '../wire/protocols.ts';
 import { AcceptorBroker } from './acceptorBroker.ts';
 import { degradedOf } from './degraded.ts';
 import { buildDevices } from './devices.ts';
@@ -32,6 +31,7 @@ import { RoomSignal } from './endpoint/roomSignal.ts';
 import type { PublishedType } from './endpoint/routes.ts';
 import { openLinks } from './endpoint/shards.ts';
 import { spreadBy } from './endpoint/spread.ts';
+import type { UnixRoom } from './endpoint/unixRoom.ts';
 import { renewFiles } from './establish/listenerFiles.ts';
 import { AuthClient } from './identity/authClient.ts';
 import { BlockList } from './identity/blockList.ts';
@@ -56,6 +56,8 @@ export interface RunningAcceptor {
   /** Its part in a reload. */
   readonly moves: Moves;
   readonly listenerMove: ListenerMove;
+  /** Of its Unix sockets, when it has asked for them. */
+  readonly unixRoom: UnixRoom;
   /** A successor needs no more than links. */
   readonly isPrepared: boolean;
   /** Resolves when it listens, or is stopped before. Rejects with the listener's error. */
@@ -89,7 +91,8 @@ function build(start: AcceptorStart, linksMax: number) {
   const blockList = new BlockList();
   const wills = new LinkWills({ limits: start.config.limits, counters });
   const parts = { counters, registry, room: new RoomSignal(), blockList, wills };
-  const shared = { start, protocols: BUILT_IN, ...parts };
+  const { protocols } = start.own;
+  const shared = { start, protocols, ...parts };
   const toBroker = buildBroker(shared);
   const toRegistrar = buildRegistrar(shared);
   const routes = routesOf(toBroker.uplink, toRegistrar.commands);
@@ -189,6 +192,10 @@ class Acceptor implements RunningAcceptor {
     return this.#parts.blockList.isKnown && this.#parts.broker.isUp;
   }
 
+  get unixRoom(): UnixRoom {
+    return this.#parts.unixRoom;
+  }
+
   get moves(): Moves {
     return this.#parts.moves;
   }
@@ -216,7 +223,9 @@ class Acceptor implements RunningAcceptor {
   }
 
   async #listenOn(given: GivenHandles): Promise<void> {
-    const { start, places } = this.#parts;
+    const { start, places, blockList } = this.#parts;
+    // Its predecessor may end before it knows.
+    await blockList.known;
     if (this.#isDraining) return;
     await places.listen(start.sockets, given);
     if (this.#isDraining) places.suspend();
@@ -231,6 +240,7 @@ class Acceptor implements RunningAcceptor {
     const { lossPolicy, broker, entrance, endpoints, refusals, requests } = this.#parts;
     this.#parts.identities.tick();
     this.#parts.moves.tick();
+    this.#parts.unixRoom.look();
     // A drain sends its own BYEs.
     if (this.#state === 'serving') lossPolicy.tick(broker.isUp, clock.now());
     entrance.tick(clock.now());
@@ -264,7 +274,9 @@ class Acceptor implements RunningAcceptor {
   }
 
   degraded(): Degraded[] {
-    return degradedOf(this.#parts);
+    const { start, files } = this.#parts;
+    const faults = [...start.own.faults, ...files.faults];
+    return degradedOf({ ...this.#parts, files: { faults } });
   }
 
   async drain(): Promise<void> {

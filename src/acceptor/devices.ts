@@ -17,6 +17,7 @@ import { watchBusy } from './endpoint/overload.ts';
 import type { Presence, Routes } from './endpoint/routes.ts';
 import { closeShard } from './endpoint/shards.ts';
 import { spreadBy } from './endpoint/spread.ts';
+import { UnixRoom } from './endpoint/unixRoom.ts';
 import { addressesOf } from './establish/addresses.ts';
 import { countLink, Entrance } from './establish/entrance.ts';
 import type { OnFailure } from './establish/establish.ts';
@@ -135,9 +136,16 @@ function buildEntry(
   });
   const onSocket = (socket: Socket, listener: ListenerConfig) => {
     admission.arrive({ socket, listener });
+    if (listener.unix !== '') unixRoom.look();
   };
   const places = new Listeners(listeners, limits, onSocket);
-  return { entrance, admission, places };
+  const unixRoom = new UnixRoom({
+    places,
+    room: () => endpoints.room - admission.size,
+    linksMax: counters.linksMax,
+    ask: () => start.toSupervisor({ type: 'sockets' }),
+  });
+  return { entrance, admission, places, unixRoom };
 }
 
 /** A socket, and where it was accepted. */

@@ -7,7 +7,7 @@ import type { Config } from '../base/config.ts';
 import type { RaisedAlarm } from '../node/alarmNames.ts';
 import type { ListenerFacts, ProcessStatus, StatusAnswer } from '../node/statusAnswer.ts';
 import { askOnce } from './askNode.ts';
-import { reloadText } from './reloadText.ts';
+import { lastReloadText } from './reloadText.ts';
 import { ageOf, brokerState, nameOfProcess } from './statusWords.ts';
 import { tableOf } from './table.ts';
 
@@ -37,7 +37,7 @@ export function statusText(answer: StatusAnswer): string {
     ['admin', `${adminHost}:${adminPort}`],
     ['broker', `${answer.brokers.join(', ')}, prefix ${prefix}: ${brokerState(answer)}`],
     ['restarts', restartsOf(answer)],
-    ...(answer.reload === undefined ? [] : [['reload', reloadText(answer.reload)]]),
+    ...(answer.reload === undefined ? [] : [['reload', lastReloadText(answer.reload, ageOf)]]),
   ];
   const head = ['process', 'pid', 'state', 'up', 'links', 'broker', 'incarnation', ''];
   const rows = answer.processes.map((one) => rowOf(one, answer.version));

@@ -5,6 +5,7 @@
  */
 import type { ClosedGroup, LinkFacts } from '../node/linkFacts.ts';
 import type { LiveAnswer, LiveProcess } from '../node/liveAnswer.ts';
+import { lastReloadText } from './reloadText.ts';
 import { ageOf, brokerState, clockOf, nameOfProcess } from './statusWords.ts';
 import { tableOf } from './table.ts';
 
@@ -74,6 +75,7 @@ function headOf({ at, status, rates, ends, now, latency, intervalMs }: LiveAnswe
     `paused ${now.paused}   heavy ${now.heavy} (${sizeOf(now.heavyBytes)})   ` +
       `waiting to connect ${now.connectsWaiting}`,
     ...(timed.length === 0 ? [] : [`took: ${timed.join('   ')}`]),
+    ...(status.reload === undefined ? [] : [`reload ${lastReloadText(status.reload, ageOf)}`]),
   ];
 }
 
@@ -98,8 +100,10 @@ function processesOf({ status, processes, intervalMs }: LiveAnswer): string[] {
   const head = ['PROCESS', 'STATE', 'LINKS', 'CPU', 'MEMORY', 'LAG p99', 'IN', 'OUT', 'UP', ''];
   const rows = status.processes.map((one) => {
     const { state, links = '', uptimeMs } = one;
+    // Of an acceptor that hands its links over they are its successor's.
+    const hasFigures = one.pid !== undefined && !one.isBeside;
     const figures = processes.find(
-      ({ role, index }) => role === one.role && index === one.index && one.pid !== undefined,
+      ({ role, index }) => role === one.role && index === one.index && hasFigures,
     );
     const age = uptimeMs === undefined ? '' : ageOf(uptimeMs);
     const word = one.why === undefined ? state : `${state}, silent`;

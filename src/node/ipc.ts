@@ -219,6 +219,8 @@ export type FromChild =
   | MovedMessage
   /** Of one that waits for `begin`. */
   | { readonly type: 'loaded' }
+  /** Of an acceptor that was full: its Unix sockets are wanted again. */
+  | { readonly type: 'sockets' }
   /** The observer's answer to `give`, with the handle. */
   | { readonly type: 'given' }
   /** Of the observer: somebody asks for a reload. */
@@ -249,6 +251,7 @@ export interface RunningChild {
   /** Acceptors and observer. */
   onRenew?(message: RenewMessage): void;
   /** Acceptors: their part in a reload. */
+  onSocket?(name: string, handle: unknown): void;
   onMove?(message: MoveMessage): void;
   onFollow?(message: FollowMessage): void;
   onPass?(message: PassMessage, handle: unknown): void;

@@ -23,8 +23,9 @@ export interface ReloadFacts {
   readonly phase: ReloadPhase;
   /** Who asked for it. */
   readonly by: string;
-  /** `acceptors`: which one, and what it does. */
+  /** `acceptors`: which one, of how many, and what it does. */
   readonly acceptor?: number;
+  readonly acceptors?: number;
   readonly step?: 'starting' | 'moving' | 'ending';
   /** Links that their successors have; that ended by themselves; that got BYE `draining`. */
   readonly moved: number;

@@ -28,6 +28,8 @@ export interface ProcessStatus {
   readonly linksMax?: number;
   /** Why it does not answer, or could not go on. */
   readonly why?: string;
+  /** In a reload: beside the one that takes new links; it starts, or hands its links over. */
+  readonly isBeside?: boolean;
 }
 
 /** Where devices connect. */

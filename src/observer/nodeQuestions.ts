@@ -142,6 +142,8 @@ async function processOf(
     if (!('links' in snapshot)) return told;
     return { ...told, links: snapshot.links, linksMax: snapshot.linksMax };
   } catch (error) {
+    // It may be about to end, and nobody needs it.
+    if (facts.isBeside) return known;
     return { ...known, why: `does not answer: ${(error as Error).message}` };
   }
 }
@@ -166,7 +168,8 @@ function linksOf(
   const sum = { links: 0, linksMax: 0 };
   for (const [index, reported] of status.acceptors()) {
     const told = processes.filter((one) => one.role === 'acceptor' && one.index === index);
-    const isTold = told.length > 0 && told.every(({ links }) => links !== undefined);
+    const isTold =
+      told.length > 0 && told.every(({ links, isBeside }) => isBeside || links !== undefined);
     const links = told.reduce((some, one) => some + (one.links ?? 0), 0);
     sum.links += isTold ? links : reported.links;
     sum.linksMax += told[0]?.linksMax ?? reported.linksMax;

@@ -49,7 +49,10 @@ import { type WillParts, willParts } from './willParts.ts';
 
 /** How often it checks what no message announces: confirms, waiting links, a failed store. */
 const TICK_MS = 100;
-/** How long a stop waits for confirms of the last events. What is left waits in the store. */
+/**
+ * How long a stop waits for confirms of the last events, which otherwise wait in the store, and for
+ * devices that are about to answer a transient command: to the next registrar it is `unknown`.
+ */
 const LAST_EVENTS_MS = 2_000;
 const CLOSE_BROKER_MS = 1_000;
 
@@ -322,11 +325,11 @@ class Registrar implements RunningChild {
     return { ...this.#recorder.figures(), streams: this.#server.size };
   }
 
-  /** Record what acceptors have reported, and wait a little for the last confirms. */
+  /** Record what acceptors have reported, and wait a little for what is about to come. */
   async drain(): Promise<void> {
     const isBusy = () => {
       const { waiting, outbox, sweeps } = this.#recorder.figures();
-      const pending = outbox + this.#commands.consumer.outcomesWaiting + this.#wills.pending;
+      const pending = outbox + this.#commands.consumer.outcomesOwed + this.#wills.pending;
       return waiting + sweeps > 0 || (pending > 0 && this.#broker.isUp);
     };
     await within(CLOSE_BROKER_MS, this.#commands.deliveries.suspend());

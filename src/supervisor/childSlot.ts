@@ -75,6 +75,16 @@ export interface ChildSlot {
   restarts: number;
   /** Of registrar and observer. */
   helper: HelperState;
+  /** Until what a reload has put here has proved itself: what ran here before. */
+  before: Before | undefined;
+}
+
+export interface Before {
+  readonly edition: Edition;
+  /** Ends of the new one until this time are its own fault, by performance.now(). */
+  readonly until: number;
+  /** So many ends are left to it. */
+  readonly endsLeft: number;
 }
 
 export function makeSlot(
@@ -105,16 +115,20 @@ export function makeSlot(
     deed: 'none',
     restarts,
     helper: NO_ENDS,
+    before: undefined,
   };
 }
 
 /** systemd's words to the supervisor alone. */
 const SERVICE_VARIABLES = /^(?:NOTIFY_SOCKET|WATCHDOG_USEC|WATCHDOG_PID)$/;
+/** By it the parser of MQTT would write to stderr all that it reads, passwords too. */
+const TELLTALE = 'DEBUG';
 
 /** A child has its config from us: the variables, a broker's password among them, stay here. */
 export function childEnvironment(): NodeJS.ProcessEnv {
   const isForeign = (name: string) => !name.startsWith('OWSLA_') || FOREIGN_VARIABLES.test(name);
-  const isOther = (name: string) => isForeign(name) && !SERVICE_VARIABLES.test(name);
+  const isOurs = (name: string) => SERVICE_VARIABLES.test(name) || name === TELLTALE;
+  const isOther = (name: string) => isForeign(name) && !isOurs(name);
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => isOther(name)));
 }
 
@@ -150,11 +164,12 @@ export function servesDevices({ role }: ChildSlot): boolean {
  * Does a child that cannot continue end the node? An acceptor does, unless it crashed. A
  * helper only in its first life, because then the start was wrong. Later the links matter more,
  * and the cause (a store or a prefix that another node has, a port in use, a queue that was
- * created again) may be gone at the next attempt.
+ * created again) may be gone at the next attempt. Nor does what a reload has just put there: what
+ * ran before it comes back.
  */
 export function endsNode(slot: ChildSlot): boolean {
-  const { fatal, restarts, isSuccessor } = slot;
-  if (fatal === undefined || fatal.exitCode === EXIT.crashed) return false;
+  const { fatal, restarts, isSuccessor, before } = slot;
+  if (fatal === undefined || fatal.exitCode === EXIT.crashed || before) return false;
   return servesDevices(slot) || (restarts === 0 && !isSuccessor);
 }
 

@@ -134,7 +134,10 @@ export class Children {
     const lateMs = now - this.#tickAt - everyMs;
     this.#tickAt = now;
     if (lateMs > everyMs) forgive(this.all(), lateMs);
-    for (const slot of this.all()) this.#checkDeadline(slot, now);
+    for (const slot of this.all()) {
+      this.#checkDeadline(slot, now);
+      if (slot.before !== undefined && now > slot.before.until) slot.before = undefined;
+    }
   }
 
   #checkDeadline(slot: ChildSlot, now: number): void {
@@ -143,12 +146,13 @@ export class Children {
     // One with heartbeats waits for others: killing it would not bring them.
     const aliveAt = Math.max(startedAt, seenAt);
     const isBusy = state === 'starting' && slot.deed !== 'loaded';
-    if (isBusy && now - aliveAt > childReadyMs) this.#kill(slot, 'late');
-    if (state === 'ready' && now - seenAt > childSilenceMs) this.#kill(slot, 'silent');
-    if (state === 'stopping' && now > stopBy) this.#kill(slot, 'overrun');
+    if (isBusy && now - aliveAt > childReadyMs) this.kill(slot, 'late');
+    if (state === 'ready' && now - seenAt > childSilenceMs) this.kill(slot, 'silent');
+    if (state === 'stopping' && now > stopBy) this.kill(slot, 'overrun');
   }
 
-  #kill(slot: ChildSlot, reason: 'late' | 'silent' | 'overrun'): void {
+  /** Its end is seen later. */
+  kill(slot: ChildSlot, reason: 'late' | 'silent' | 'overrun'): void {
     const silentMs = Math.round(performance.now() - slot.seenAt);
     this.#options.log.error({ ...logFieldsOf(slot), reason, silentMs }, 'killing child');
     slot.state = 'killed';

@@ -13,6 +13,7 @@
  */
 import { StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import type { Trace } from '../base/trace.ts';
 import type { FromChild, Succession } from '../node/ipc.ts';
 import { hasReloadEnded, type ReloadFacts, reloadStep } from '../node/reloadFacts.ts';
 import type { Children } from './children.ts';
@@ -35,6 +36,7 @@ export interface ReloadOptions {
   readonly onProved: (next: Edition) => void;
   /** It is over: this is what the node runs. */
   readonly onDone: (edition: Edition) => void;
+  readonly trace: Trace;
   /** Something has changed that others are told of. */
   readonly onChange: () => void;
 }
@@ -49,13 +51,17 @@ export class Reload {
   #successions: readonly Succession[] = [];
 
   constructor(options: ReloadOptions) {
-    const { children, log, onChange, edition } = options;
+    const { children, log, onChange, edition, trace } = options;
     this.#options = options;
     this.#edition = edition;
     this.#replace = new Replace({
       ...{ children, log, onChange },
       onStep: (facts) => this.#note(facts),
       onSuccession: (one) => {
+        // One that is there already, and takes a surplus one's links, is in no specification.
+        const isNew = children.find(one.by)?.state === 'starting';
+        // tla: Presence!SuccessorStart
+        if (isNew) trace('SuccessorStart', { acceptor: one.by, of: one.of });
         this.#successions = [...this.#successions, one];
         onChange();
       },
@@ -91,6 +97,7 @@ export class Reload {
     this.#facts = { number, refusals, phase: 'proving', by, ...figures, startedAt: Date.now() };
     log.info({ by, reload: number }, 'reload: proving what is on disk');
     this.#options.onChange();
+    this.#replace.begin();
     void this.#run();
     return true;
   }
@@ -105,8 +112,10 @@ export class Reload {
       this.#note({ phase: 'registrar' });
       await this.#replace.helper('registrar', next);
       await this.#acceptors(next);
+      this.#replace.goOn();
       this.#note({ phase: 'observer' });
       await this.#replace.helper('observer', next);
+      this.#replace.goOn();
       this.#edition = next;
       this.#end({ phase: 'done' });
     } catch (error) {
@@ -122,7 +131,8 @@ export class Reload {
     const { children } = this.#options;
     const before = children.acceptors.length;
     for (let index = 1; index <= acceptors; index += 1) {
-      this.#note({ phase: 'acceptors', acceptor: index, step: 'starting' });
+      this.#replace.goOn();
+      this.#note({ phase: 'acceptors', acceptor: index, acceptors, step: 'starting' });
       if (index > before) await this.#replace.oneMore(index, next);
       else await this.#replace.acceptor(index, next);
     }
@@ -209,6 +219,11 @@ export class Reload {
     const { children } = this.#options;
     const isLeft = (one: string) => one !== by && children.find(one) !== undefined;
     return successors.includes(by) && !successors.some(isLeft);
+  }
+
+  /** A child that it has put there does not work. */
+  onWentBack(slot: ChildSlot): void {
+    if (this.isRunning) this.#replace.onWentBack(slot);
   }
 
   /** A child is ready, or time has gone by. */

@@ -8,12 +8,14 @@
  */
 import { EXIT, StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { MS_PER_MOVE } from '../node/drain.ts';
 import { ADMIN_SOCKET } from '../node/ipc.ts';
 import type { ReloadFacts } from '../node/reloadFacts.ts';
 import type { Children } from './children.ts';
 import { type ChildSlot, hasEnded, makeSlot, nameOf, notify } from './childSlot.ts';
 import type { Edition } from './edition.ts';
 import type { Handle } from './relay.ts';
+import { putOnTrial } from './restarts.ts';
 import { sendSocket } from './unixSockets.ts';
 
 export interface ReplaceOptions {
@@ -31,6 +33,12 @@ interface Move {
   readonly to: Set<ChildSlot>;
 }
 
+/** Of the admin pages. */
+function isSamePlace(before: Edition, next: Edition): boolean {
+  const { adminHost, adminPort } = before.config;
+  return adminHost === next.config.adminHost && adminPort === next.config.adminPort;
+}
+
 const STOPPING = 'the node is stopping';
 
 export class Replace {
@@ -43,6 +51,8 @@ export class Replace {
     | undefined;
   #move: Move | undefined;
   #isStopping = false;
+  /** Why it does not go on. */
+  #failed: StartError | undefined;
   /** The observer's listening socket, while nobody listens on it. */
   #given: Handle | undefined;
 
@@ -50,9 +60,21 @@ export class Replace {
     this.#options = options;
   }
 
+  begin(): void {
+    this.#failed = undefined;
+  }
+
   /** Throws when there is no use in it any more. */
   goOn(): void {
     if (this.#isStopping) throw new StartError(EXIT.unavailable, STOPPING);
+    if (this.#failed !== undefined) throw this.#failed;
+  }
+
+  /** What was put there ended, again and again, and what ran before it is there again. */
+  onWentBack(slot: ChildSlot): void {
+    const sentence = `the new ${nameOf(slot)} ended soon after it had begun: what ran before it is started again`;
+    this.#failed = new StartError(EXIT.crashed, sentence);
+    this.look();
   }
 
   stop(): void {
@@ -77,6 +99,15 @@ export class Replace {
     });
   }
 
+  /** Or ended: one that waits for others has no longer than any. Heartbeats do not help it. */
+  async #untilReady(slot: ChildSlot): Promise<void> {
+    const until = performance.now() + slot.edition.config.limits.childReadyMs;
+    const isLate = () => performance.now() > until || this.#failed !== undefined;
+    await this.#until(() => slot.state !== 'starting' || isLate());
+    if (slot.state === 'starting') this.#options.children.kill(slot, 'late');
+    await this.#until(() => slot.state === 'ready' || hasEnded(slot));
+  }
+
   /** Registrar or observer: the new one is loaded, the old one ends, the new one begins. */
   async helper(role: 'registrar' | 'observer', next: Edition): Promise<void> {
     const { children } = this.#options;
@@ -86,7 +117,7 @@ export class Replace {
     children.fork(slot, { isWaiting: true });
     await this.#until(() => slot.deed === 'loaded' || hasEnded(slot));
     if (hasEnded(slot)) this.#refuse(slot);
-    if (role === 'observer') await this.#take(old);
+    if (role === 'observer' && isSamePlace(old.edition, next)) await this.#take(old);
     this.#ours.add(old);
     children.drain(old);
     await this.#until(() => hasEnded(old));
@@ -94,11 +125,12 @@ export class Replace {
       children[role] = slot;
       children.beside.delete(slot);
       this.#begin(slot);
-      await this.#until(() => slot.state === 'ready' || hasEnded(slot));
+      await this.#untilReady(slot);
     }
     this.#ours.delete(old);
     this.#ours.delete(slot);
     if (hasEnded(slot)) this.#takeBack(role, old, slot);
+    putOnTrial(slot, old.edition);
     this.#given?.close();
     this.#given = undefined;
   }
@@ -154,7 +186,7 @@ export class Replace {
     children.fork(slot, special, (by) => {
       if (of !== undefined) onSuccession({ of, by });
     });
-    await this.#until(() => slot.state === 'ready' || hasEnded(slot));
+    await this.#untilReady(slot);
     if (hasEnded(slot)) {
       this.#ours.delete(old);
       if (hasEnded(old)) children.fork(old);
@@ -163,6 +195,7 @@ export class Replace {
     this.#ours.delete(slot);
     children.beside.delete(slot);
     this.#put(slot);
+    putOnTrial(slot, old.edition);
     if (of !== undefined) await this.#moveLinks({ from: old, to: new Set([slot]) });
     this.#forget(old);
   }
@@ -232,7 +265,9 @@ export class Replace {
     const times = { quietMs: reloadQuietMs, moveMs: reloadMs, retryMs: reloadRetryMs };
     const names = [...to].flatMap(({ incarnation }) => incarnation ?? []);
     notify(from, { type: 'move', to: names, window, ...times });
-    return performance.now() + reloadMs + reloadRetryMs + childReadyMs;
+    // All are looked at once; then busy ones are waited for.
+    const movesMs = (from.figures.links ?? 0) * MS_PER_MOVE + 2 * reloadMs;
+    return performance.now() + movesMs + reloadRetryMs + childReadyMs;
   }
 
   /** An acceptor that was not there before. */
@@ -240,7 +275,7 @@ export class Replace {
     const { children } = this.#options;
     const slot = this.#beside(makeSlot('acceptor', index, next, { isSuccessor: true }));
     children.fork(slot);
-    await this.#until(() => slot.state === 'ready' || hasEnded(slot));
+    await this.#untilReady(slot);
     if (hasEnded(slot)) this.#refuse(slot);
     this.#ours.delete(slot);
     children.beside.delete(slot);
@@ -278,6 +313,7 @@ export class Replace {
   #refuse(slot: ChildSlot): never {
     this.#ours.delete(slot);
     this.#options.children.beside.delete(slot);
+    this.goOn();
     const { fatal, lastWords, killedFor } = slot;
     const killed = killedFor === undefined ? undefined : `it was ${killedFor}`;
     const why = fatal?.message ?? lastWords?.message ?? killed ?? 'the log says why';

@@ -125,10 +125,12 @@ class Supervisor {
     this.#restarts = new Restarts({
       ...{ children: this.#children, log },
       onGaveUp: (why) => this.#stop(why),
+      onWentBack: (slot) => this.#onWentBack(slot),
       onChange: () => this.#notifyNode(),
     });
     this.#reload = new Reload({
       ...{ children: this.#children, sockets: this.#sockets, log, prove, edition },
+      trace: this.#trace,
       onProved: (next) => this.#onProved(next),
       onDone: (now) => this.#onReloaded(now),
       onChange: () => this.#notifyNode(),
@@ -154,6 +156,7 @@ class Supervisor {
     if (message.type === 'alive') slot.figures = message.figures;
     else if (message.type === 'fatal') this.#onFatal(slot, message);
     else if (message.type === 'crashed') slot.lastWords = message;
+    else if (message.type === 'sockets') this.#sockets.give(slot);
     else if (message.type !== 'ready') this.#onWord(slot, message, handle);
     else if (slot.state === 'starting') this.#onReady(slot);
   }
@@ -195,6 +198,15 @@ class Supervisor {
     this.#crashes.follow(config);
     this.#log.level = config.logLevel;
     this.#setTitle();
+  }
+
+  #onWentBack(slot: ChildSlot): void {
+    try {
+      this.#sockets.add(slot.edition.config.listeners);
+    } catch (error) {
+      this.#log.error({ ...logFieldsOf(slot), err: error }, 'a listener cannot come back');
+    }
+    this.#reload.onWentBack(slot);
   }
 
   /** A child that is starting ends by itself. A running one waits for `drain`. */

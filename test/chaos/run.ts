@@ -1,15 +1,17 @@
 /**
  * Run: the chaos suite at full size: `make chaos`.
- * From: DURATION (as 600s, or plain seconds) and SEED; PART (broker, cluster, neighbours or alone),
- * for one of its parts only.  To: stdout; exit code 1 when a promise was broken.
+ * From: DURATION (as 600s, or plain seconds) and SEED; PART (broker, cluster, neighbours, reload or
+ * alone), for one of its parts only.  To: stdout; exit code 1 when a promise was broken.
  * Bound: DURATION, of which the cluster has a fifth, and bad neighbours another, plus starts and
- * ends.
+ * ends; and 200 kills in reloads, which take some minutes, DURATION at most.
  */
+import { Random } from '../../loadgen/plan/random.ts';
 import { parseDuration } from '../../src/base/units.ts';
 import { WHO } from './badDevices.ts';
 import { type BesidePlan, beside } from './beside.ts';
 import { type ChaosPlan, chaos } from './chaos.ts';
 import { CLUSTER_FAULTS, FAULTS } from './faults.ts';
+import { reloadKillsAlone } from './reloadRun.ts';
 import { writeBeside, writeTable } from './table.ts';
 
 const CLUSTER_SHARE = 0.2;
@@ -102,11 +104,23 @@ async function runBeside(name: string, plan: BesidePlan): Promise<readonly strin
   return outcome.failures;
 }
 
+/** A link that hangs for longer than this is a finding. */
+const HANG_MS = 2_000;
+
+async function runReloads(): Promise<readonly string[]> {
+  const plan = { kills: 200, forMs: durationMs, links: 100, busy: 20, hangMs: HANG_MS };
+  tell(`Reloads with kills: ${plan.kills} kills, ${plan.links} links, SEED=${seed}`);
+  const { failures } = await reloadKillsAlone(plan, new Random(seed), tell);
+  for (const failure of failures) tell(`BROKEN  ${failure}`);
+  return failures;
+}
+
 const PARTS = {
   broker: () => runFaults('one broker', one),
   cluster: () => runFaults('a cluster of three', cluster),
   neighbours: () => runBeside('bad neighbours', neighbours),
   alone: () => runBeside('one kind of bad neighbour at a time', alone),
+  reload: runReloads,
 } as const;
 
 /** Only when asked for: which of the kinds it is that costs the innocents time. */

@@ -85,6 +85,7 @@ function fleet(): LiveAnswer {
   const processes = [
     { role: 'acceptor', index: 1, state: 'ready', pid: 1, links: 200_000, broker: 'down' },
     { role: 'acceptor', index: 2, state: 'ready', pid: 2, why: 'does not answer: no answer' },
+    { role: 'acceptor', index: 2, state: 'ready', pid: 3, links: 7, isBeside: true },
     { role: 'registrar', index: 0, state: 'ended', why: HOSTILE },
   ];
   return {
@@ -97,6 +98,11 @@ function fleet(): LiveAnswer {
       listeners: [{ name: 'devices', address: '[::]:7000', isTls: true, auth: ['cert'] }],
       ...{ links: 200_000, linksMax: 400_000, processes },
       restarts: { acceptor: 0, registrar: 0, observer: 0 },
+      reload: {
+        ...{ number: 3, refusals: 1, phase: 'acceptors', by: 'SIGHUP', startedAt: Date.now() },
+        ...{ acceptor: 2, acceptors: 6, step: 'moving', moved: 33_400, left: 3, drained: 0 },
+        ms: 12_000,
+      },
     },
     rates: {
       ...{ messagesIn: 12_345, messagesOut: 1, bytesIn: 1, bytesOut: 1, events: 1, requests: 1 },
@@ -274,6 +280,10 @@ t.test('in a browser: locked, then all it shows is text', { skip: noBrowser }, a
 
   t.match(await text('tiles'), /200,000[\s\S]*of 400,000[\s\S]*12,345\/s[\s\S]*1\.5 ms/);
   t.match(await text('tiles'), /Broker\s+away/);
+  const reload = await text('reload');
+  t.match(reload, /new acceptor 2 of 6 takes the links[\s\S]*by SIGHUP[\s\S]*12 s/);
+  t.match(reload, /Links moved\s+33,400[\s\S]*Links left\s+3[\s\S]*Links drained\s+0/);
+  t.match(await text('processes'), /hands its links over/);
   const troubles = await text('troubles');
   for (const said of ['The broker is away', 'no broker', 'acceptor 2 does not answer', HOSTILE]) {
     t.ok(troubles.includes(said), said);
@@ -297,6 +307,17 @@ t.test('in a browser: locked, then all it shows is text', { skip: noBrowser }, a
       t.same(await browser.evaluate(PALE), [], `${width} ${scroll}: all can be read`);
     }
   }
+
+  const over = { phase: 'refused', why: HOSTILE, moved: 7, drained: 2, ms: 61_000 };
+  const { status } = made.answer;
+  made.answer = {
+    ...made.answer,
+    status: { ...status, reload: { ...status.reload, ...over } },
+  } as never;
+  await waitFor('how it ended', async () => /^refused/m.test(await text('reload')));
+  t.match(await text('reload'), /Took\s+1 min 1 s/);
+  t.ok((await text('reload')).includes(HOSTILE));
+  t.equal(await text('reload-title'), 'The last reload');
 
   const armed = Promise.withResolvers<unknown>();
   const traces = { begun: 0, left: 0 };

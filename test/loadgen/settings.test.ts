@@ -62,6 +62,12 @@ const REFUSED: [Given, RegExp][] = [
   [{ asleep: '20%@' }, /--asleep: '' is no duration/],
   [{ asleep: '100%' }, /--asleep: some devices have to stay awake/],
   [{ commandTo: 'nobody' }, /--command-to: 'nobody' is not all, awake, asleep/],
+  [{ reloads: '3' }, /--reloads: it needs --run-dir DIR, or --reload COMMAND/],
+  [{ newcomers: '3' }, /--newcomers: it needs --run-dir DIR/],
+  [{ reload: 'true', runDir: '/run/owsla' }, /--reload and --run-dir: one of them/],
+  [{ reload: 'true', stage: ['5s@1'] }, /go with --duration, not with --stage/],
+  [{ reload: 'true', duration: '0' }, /--duration: with a reload/],
+  [{ reload: 'true', reloads: '0' }, /--reloads: '0' is no number of at least 1/],
   [{ reboot: '10%' }, /--reboot: '10%' is not SHARE@INTERVAL/],
   [{ devicePrefix: 'a b' }, /--device-prefix/],
   [{ keepalive: '1500ms' }, /--keepalive: whole seconds/],
@@ -250,4 +256,20 @@ t.test('settings: a name of every object is no option, profile, figure or violat
     t.throws(() => makeOutput({ allow: name }), /--allow: /);
     t.throws(() => plan({ timeout: `1${name}` }), /--timeout: /);
   }
+});
+
+t.test('settings: with a reload the load has no end of its own', async (t) => {
+  const { deploy, durationMs, rate } = plan({ reload: 'true', duration: '20s', rate: '7' });
+
+  t.same(deploy, {
+    ...{ runDir: undefined, command: 'true', times: 1, aroundMs: 20_000, newcomers: 20 },
+  });
+  t.equal(durationMs, 0, 'the manager ends it');
+  t.match(rate, [{ from: 7, to: 7 }]);
+  t.equal(plan({ runDir: 'run' }).deploy?.runDir, join(process.cwd(), 'run'));
+  const machine = { ...MACHINE, openFilesMax: 1_000 };
+  t.match(preflight(plan({ devices: '600' }), machine).faults, []);
+  t.match(preflight(plan({ devices: '600', reload: 'x' }), machine).faults, [
+    /600 links per worker/,
+  ]);
 });

@@ -8,13 +8,15 @@ import { join } from 'node:path';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
 import { askOnce } from '../../src/cli/askNode.ts';
-import type { ReloadFacts } from '../../src/node/reloadFacts.ts';
 import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
+import { Commander } from '../helpers/fakes/commander.ts';
 import { Device, END, hello, request } from '../helpers/fakes/device.ts';
+import { connectPacket, MqttDevice, publishOf } from '../helpers/fakes/mqttDevice.ts';
+import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
-import { Cli } from '../helpers/processes/cli.ts';
+import { reloadNode } from '../helpers/processes/reloads.ts';
 import { Server } from '../helpers/processes/server.ts';
 import { addUsers } from '../helpers/processes/users.ts';
 import { waitFor } from '../helpers/waitFor.ts';
@@ -35,7 +37,7 @@ const limits = {
   reportMs: 500,
   reloadQuietMs: 500,
 };
-const flags = ['--config', file, '--run-dir', runDir];
+const flags = ['--config', file, '--run-dir', runDir, '--mqtt-port', '0'];
 const node = await Server.start({ amqp: users.owsla, prefix, limits, flags });
 t.teardown(async () => {
   await node.stop();
@@ -45,19 +47,7 @@ t.teardown(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Told {
-  readonly code: number | null;
-  readonly steps: readonly ReloadFacts[];
-  readonly end: ReloadFacts | undefined;
-  readonly stderr: string;
-}
-
-async function reload(): Promise<Told> {
-  const cli = new Cli(['reload', '--json', '--run-dir', runDir]);
-  const { code } = await cli.exited;
-  const steps = cli.lines as unknown as readonly ReloadFacts[];
-  return { code, steps, end: steps.at(-1), stderr: cli.stderr };
-}
+const reload = () => reloadNode(runDir);
 
 async function status(): Promise<StatusAnswer> {
   return JSON.parse(await node.page('/api/v1/status')) as StatusAnswer;
@@ -124,6 +114,9 @@ function whatFails(): { stop(): Promise<string[]> } {
 t.test('every process is replaced, in order; health and connects never fail', async (t) => {
   const before = pids();
   const { node: name } = await status();
+  const mqtt = new MqttDevice(connect(node.portOf('mqtt'), '127.0.0.1'), 5);
+  mqtt.sendBytes(connectPacket(5, 'by-mqtt'));
+  await mqtt.expect('connack');
   const stream = await fetch(`http://127.0.0.1:${node.adminPort}/api/v1/stream`);
   const streamed = stream.text();
   const failing = whatFails();
@@ -134,6 +127,9 @@ t.test('every process is replaced, in order; health and connects never fail', as
   t.equal(code, 0, stderr);
   t.match(end, { phase: 'done', number: 1 });
   t.same(faults, []);
+  mqtt.send(publishOf('still/here', 1));
+  t.match(await mqtt.next(), { cmd: 'puback', messageId: 1 }, 'a link of MQTT has moved');
+  mqtt.close();
   t.match(await streamed, /event: end\ndata: {"why":"the node stops or reloads"}\n\n$/);
   t.ok(
     pids().every((pid, at) => pid !== before[at]),
@@ -187,11 +183,11 @@ t.test('a listener more: it listens; a listener less: it does not', async (t) =>
   const device = new Device(connect(unix));
   device.send(hello('more'));
   await device.expect(TYPE.WELCOME);
-  t.equal((await status()).listeners.length, 2);
+  t.equal((await status()).listeners.length, 3);
 
   write('');
   t.equal((await reload()).code, 0);
-  t.equal((await status()).listeners.length, 1);
+  t.equal((await status()).listeners.length, 2);
   const socket = connect(unix);
   const error = await new Promise((resolve) => socket.once('error', resolve));
   t.match(error, { code: 'ENOENT' });
@@ -213,6 +209,61 @@ t.test('500 quiet links: none is closed, and each is read afterwards', async (t)
   const answers = await Promise.all(items);
   t.ok(answers.every((answer) => answer !== END && answer.type === TYPE.REPLY));
   for (const device of devices) device.socket.destroy();
+});
+
+t.test('a transient command whose device is about to answer is waited for', async (t) => {
+  const commander = await Commander.connect(users.backend, prefix);
+  const subscriber = await Subscriber.start(broker.url, prefix);
+  t.teardown(() => Promise.all([commander.close(), subscriber.close()]));
+  const device = await Device.open(node.port, 'door-slow');
+  t.teardown(() => device.close());
+  await waitFor('online', async () => subscriber.view.get('door-slow')?.online === true);
+  const id = await commander.send('door-slow');
+  const command = await device.expect(TYPE.COMMAND);
+  device.send({ type: TYPE.ACK, id: command.id });
+  await waitFor('delivered', async () => commander.types(id).includes('delivered'));
+  const seen = node.log.length;
+  node.signal('SIGHUP');
+  await waitFor('no consumer', async () => (await commander.consumers()) === 0);
+  device.send({ type: TYPE.RESULT, id: command.id, status: 0, payload: Buffer.from('open') });
+
+  t.match(await commander.final(id), { type: 'result', text: 'open', reason: undefined });
+  t.same(commander.types(id), ['delivered', 'result']);
+  const isDone = () => node.log.slice(seen).some(({ msg }) => msg === 'reload done');
+  await waitFor('its end', async () => isDone());
+});
+
+t.test('a second one meanwhile is told so, and changes nothing', async (t) => {
+  const seen = node.log.length;
+  const first = reload();
+  await waitFor('it', () => node.log.slice(seen).some(({ msg }) => msg === 'reload: registrar'));
+
+  const second = await reload();
+
+  t.equal(second.code, 69);
+  t.match(second.stderr, /refuses: a reload is under way already, by control\.sock: [^\n]+\n$/);
+  t.match(await first, { code: 0 });
+});
+
+t.test('a drain that begins in the middle is the successors’, too; so is its end', async (t) => {
+  const ask = (kind: string) => askOnce({ runDir, limits: makeLimits() }, kind, null);
+  const isDrained = async () => /"drained by an operator"/.test(await healthAt(node.adminPort));
+  const seen = node.log.length;
+  const reloading = reload();
+  const line = 'reload: acceptor 1 starting';
+  await waitFor(line, () => node.log.slice(seen).some(({ msg }) => msg === line));
+
+  await ask('drain');
+
+  t.match(await reloading, { code: 0 });
+  await waitFor('that all are drained', isDrained);
+  const { processes } = await status();
+  const acceptors = processes.filter(({ role }) => role === 'acceptor');
+  t.equal(acceptors.length, 2);
+  t.equal((await reload()).code, 0, 'a node that is drained is reloaded as any');
+  t.ok(await isDrained(), 'and stays so');
+  await ask('resume');
+  await waitFor('health', async () => (await healthAt(node.adminPort)).startsWith('{"ready":true'));
 });
 
 t.test('by HTTP it takes the token, and says what has begun', async (t) => {
@@ -249,3 +300,18 @@ for (const [what, line] of [
     device.close();
   });
 }
+
+t.test('SIGTERM in the middle: every link gets BYE, and the node ends as ever', async (t) => {
+  const names = Array.from({ length: 50 }, (_, at) => `ends-${at}`);
+  const devices = await Promise.all(names.map((name) => Device.open(node.port, name)));
+  const ends = Promise.all(devices.map((device) => device.rest()));
+  const seen = node.log.length;
+  node.signal('SIGHUP');
+  const line = 'reload: acceptor 1 moving';
+  await waitFor(line, () => node.log.slice(seen).some(({ msg }) => msg === line));
+
+  node.signal('SIGTERM');
+
+  t.equal(await node.ended(), 0);
+  for (const rest of await ends) t.match(rest.at(-1), { type: TYPE.BYE, reason: 'draining' });
+});

@@ -35,6 +35,7 @@ for (const device of devices) device.socket.once('close', () => (closed += 1));
 await waitFor('all to be on record', () => subscriber.online().length === LINKS);
 t.test('from 4 to 2, while devices connect: none is refused, none reset', async (t) => {
   const knocking = await Knocking.start(node.port, 1_000);
+  t.teardown(() => knocking.kill());
   write(2);
 
   const cli = new Cli(['reload', '--json', '--run-dir', runDir]);

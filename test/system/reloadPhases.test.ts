@@ -13,7 +13,8 @@ interface Next {
 }
 
 /** A node that has started, and what a reload of it would find. */
-async function started(t: Test, acceptors: number, { deeds = {}, proof, before = {} }: Next) {
+async function started(t: Test, acceptors: number, next: Next) {
+  const { deeds = {}, proof, before = {} } = next;
   const env = {
     FAKE_NEXT: JSON.stringify(deeds),
     ...(proof === undefined ? {} : { FAKE_PROOF: proof }),
@@ -102,6 +103,7 @@ const WRONG: readonly [string, Record<string, Deed>, RegExp, readonly string[]][
   ['an acceptor that crashes', { 1: 'crash' }, /the new acceptor 1 did not start/, []],
   ['an acceptor that says why it cannot', { 1: 'fatal' }, /acceptor 1 cannot go on/, []],
   ['an acceptor that does not get ready', { 1: 'late' }, /it was late/, []],
+  ['an acceptor that waits too long for others', { 1: 'waits' }, /it was late/, []],
 ];
 for (const [what, deeds, reason, back] of WRONG) {
   t.test(`refused: ${what}; the old code goes on`, async (t) => {
@@ -137,6 +139,31 @@ t.test('a successor that ends while links move: the predecessor goes on', async 
   t.notOk(cli.lines.some(isChild('acceptor 2', 'restarting child')), 'its place is taken');
   t.same(await cli.end(), { code: 0, signal: null });
 });
+
+for (const child of ['acceptor 1', 'registrar', 'observer']) {
+  t.test(`a new ${child} that ends soon: what ran before is there again`, async (t) => {
+    const isAcceptor = child === 'acceptor 1';
+    const deeds = isAcceptor ? { 1: 'crash-moved' } : { [child]: 'crash-soon' };
+    // Acceptor 2 is on its way meanwhile.
+    const waits = child === 'registrar' ? { 2: 'waits' } : {};
+    const cli = await started(t, 2, { deeds: { ...deeds, ...waits } as Record<string, Deed> });
+
+    cli.process.kill('SIGHUP');
+
+    const isBack = ({ msg, role, index, isNext }: LogLine) =>
+      msg === 'fake begun' && isNext === false && `${role} ${index}`.startsWith(child);
+    const back = await cli.line(isBack, cli.lines.length);
+    const said = 'what was reloaded does not work: starting what ran before it';
+    t.ok(cli.lines.some(isChild(child, said)));
+    t.ok(back);
+    if (child !== 'observer') {
+      const reason = new RegExp(`the new ${child} ended soon after it had begun`);
+      t.match(await cli.said('reload refused'), { reason });
+    }
+    t.notOk(cli.lines.some(({ msg }) => msg === 'stopping'));
+    t.same(await cli.end(), { code: 0, signal: null });
+  });
+}
 
 t.test('a predecessor that ends while links move: its successor is there', async (t) => {
   const cli = await started(t, 2, { before: { 1: 'crash-leaving' } });

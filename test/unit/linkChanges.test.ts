@@ -189,6 +189,27 @@ t.test(
   },
 );
 
+t.test('heir waits until what was given on is on record', async (t) => {
+  const links = new Links();
+  links.changes.follows('predecessor');
+  links.changes.follows('another');
+  links.changes.connected();
+  links.all();
+  const link = { id: '1', deviceId: 'door-1', acceptedUs: 3_000, before: {} };
+  links.changes.onTaken(link);
+  links.changes.onGiven(link, 'successor');
+  links.changes.predecessorGone('predecessor');
+  t.same(kinds(links.all()), [], 'nobody has told of it yet');
+  links.changes.onRecorded(['1']);
+  t.same(links.all(), [['heir', 'predecessor']]);
+
+  links.changes.predecessorGone('another');
+  t.same(links.all(), [['heir', 'another']], 'each once on a stream');
+  links.changes.lost();
+  links.changes.connected();
+  t.same(kinds(links.all()), ['begin ', 'end ', 'heir ', 'heir ']);
+});
+
 const WILL = { topic: 'gone', payload: Buffer.from('will'), delayMs: 9 };
 const WORD = ['gone', WILL.payload, 9, ''] as const;
 

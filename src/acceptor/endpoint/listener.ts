@@ -3,7 +3,8 @@
  * From: the kernel, which spreads new connections over the listeners of a port (SO_REUSEPORT), or
  * gives those of a Unix socket to whoever accepts first.
  * To: admission.ts, sockets not yet read from.
- * Bound: `backlog` connections wait in the accept queues; admission.ts and intake.ts have others.
+ * Bound: `backlog` connections wait in the accept queues of its own sockets, SOCKETS_MAX of which
+ * there are, with others; admission.ts and intake.ts have bounds of their own.
  *
  * libuv accepts one connection per listening socket and turn of the event loop. A turn gets long
  * just when many devices come, so with a single socket the accept queue overflows when it matters;
@@ -19,6 +20,12 @@ import {
 import type { Limits } from '../../base/limits.ts';
 import type { SocketHandle } from './socket.ts';
 
+/**
+ * With those of acceptors that are no more (listenerMove.ts). What waits in the queue of a further
+ * one is reset.
+ */
+const SOCKETS_MAX = 512;
+
 /** A handle that is kept open as long as the process lives: the server closes its file. */
 export interface BoundSocket {
   readonly fd: number;
@@ -29,8 +36,15 @@ export interface ListeningHandle extends SocketHandle {
   getsockname(out: { port?: number }): number;
 }
 
-/** `node:net` takes such a handle, too; its types do not say so. */
-type ListenOn = (handle: ListeningHandle, backlog: number, onListening: () => void) => void;
+/**
+ * `node:net` takes such a handle, too; its types do not say so. Of handles and files it reads the
+ * backlog from here alone.
+ */
+type ListenOn = (
+  on: ListeningHandle | BoundSocket,
+  backlog: number,
+  onListening: () => void,
+) => void;
 
 interface Handled {
   readonly _handle?: ListeningHandle | null;
@@ -81,6 +95,10 @@ export class Listener {
   /** These, too: they listen already. */
   async add(given: readonly ListeningHandle[]): Promise<void> {
     for (const handle of given.filter((one) => isAt(one, this.port))) {
+      if (this.#servers.length >= SOCKETS_MAX) {
+        handle.close();
+        continue;
+      }
       const server = this.#makeServer();
       await this.#adopt(server, handle);
       this.#servers.push(server);
@@ -92,10 +110,10 @@ export class Listener {
     return Math.max(0, this.#servers.length - this.#own);
   }
 
-  #adopt(server: Server, handle: ListeningHandle): Promise<void> {
+  #adopt(server: Server, on: ListeningHandle | BoundSocket): Promise<void> {
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      (server.listen as ListenOn).call(server, handle, this.#backlog, () => {
+      (server.listen as ListenOn).call(server, on, this.#backlog, () => {
         server.off('error', reject);
         server.on('error', () => {});
         resolve();
@@ -110,10 +128,10 @@ export class Listener {
 
   /** The same on a Unix socket that the supervisor has bound. */
   async listenOn({ fd }: BoundSocket): Promise<void> {
-    await this.#listen(this.#servers[0], { fd });
+    await this.#adopt(this.#servers[0], { fd });
   }
 
-  #listen(server: Server, at: ListenOptions | BoundSocket): Promise<void> {
+  #listen(server: Server, at: ListenOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen({ ...at, backlog: this.#backlog }, () => {
@@ -123,6 +141,10 @@ export class Listener {
         resolve();
       });
     });
+  }
+
+  get isOpen(): boolean {
+    return this.#servers[0].listening;
   }
 
   /** The port it listens on: the kernel's choice when `listen` was given 0. */

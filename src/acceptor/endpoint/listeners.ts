@@ -16,6 +16,8 @@ interface Place {
 
 export class Listeners {
   readonly #places: readonly Place[];
+  /** Not suspended. */
+  #isOpen = false;
 
   constructor(
     listeners: readonly ListenerConfig[],
@@ -37,6 +39,7 @@ export class Listeners {
     sockets: ReadonlyMap<string, BoundSocket>,
     given: ReadonlyMap<string, readonly ListeningHandle[]> = new Map(),
   ): Promise<void> {
+    this.#isOpen = true;
     for (const { config, listener } of this.#places) {
       const bound = sockets.get(config.name);
       const { host, port } = config;
@@ -69,13 +72,35 @@ export class Listeners {
     return new Map(tcp.map(({ config, listener }) => [config.name, listener.handles()]));
   }
 
+  /** Whether it accepts on Unix sockets; none: there are none, or nothing is listened on. */
+  get unix(): 'none' | 'open' | 'closed' {
+    if (!this.#isOpen || this.#unix.length === 0) return 'none';
+    return this.#unix.every(({ listener }) => listener.isOpen) ? 'open' : 'closed';
+  }
+
+  get #unix(): readonly Place[] {
+    return this.#places.filter(({ config }) => config.unix !== '');
+  }
+
+  /** Leave what comes on Unix sockets to others that accept from them. */
+  closeUnix(): void {
+    for (const { listener } of this.#unix) listener.suspend();
+  }
+
+  /** Another handle of one: accept there, too, if it is not done already. */
+  async openUnix(name: string, bound: BoundSocket): Promise<void> {
+    const place = this.#unix.find(({ config }) => config.name === name);
+    if (this.#isOpen && place?.listener.isOpen === false) await place.listener.listenOn(bound);
+  }
+
   /** Accept no more. Links that are open stay. */
   suspend(): void {
+    this.#isOpen = false;
     for (const { listener } of this.#places) listener.suspend();
   }
 }
 
-/** Whoever connects there waits for TLS, or is a proxy: a frame would tell it nothing. */
-export function speaksLater({ tls, proxyProtocol }: ListenerConfig): boolean {
-  return tls !== undefined || proxyProtocol === 'require';
+/** Whoever connects there waits for TLS or a WebSocket, or is a proxy: a frame tells it nothing. */
+export function speaksLater({ tls, proxyProtocol, protocol }: ListenerConfig): boolean {
+  return tls !== undefined || proxyProtocol === 'require' || protocol === 'mqtt-ws';
 }

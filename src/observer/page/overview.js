@@ -112,15 +112,17 @@ function tilesOf({ status, rates, now, latency }) {
 }
 
 function processRow(one, figures) {
-  const { role, index, state, why, links, uptimeMs, broker } = one;
-  const found = figures.find((other) => other.role === role && other.index === index);
+  const { role, index, state, why, links, uptimeMs, broker, isBeside } = one;
+  // Of an acceptor that hands its links over they are its successor's.
+  const hasFigures = isBeside !== true;
+  const found = figures.find((it) => it.role === role && it.index === index && hasFigures);
   const isFine = state === 'ready' && why === undefined;
   const [word, kind] = BROKERS[broker] ?? ['', ''];
   const up = uptimeMs === undefined ? '' : spanOf(uptimeMs);
   return [
     processName(one),
     {
-      text: why === undefined ? state : `${state}, does not answer`,
+      text: why === undefined ? stateOf(one) : `${state}, does not answer`,
       kind: isFine ? 'good' : 'bad',
     },
     { text: word, kind },
@@ -128,6 +130,12 @@ function processRow(one, figures) {
     ...(isFine ? figuresOf(found) : ['', '', '', '', '']),
     up,
   ];
+}
+
+/** In a reload an acceptor is there twice. */
+function stateOf({ role, state, isBeside }) {
+  const handsOver = isBeside === true && role === 'acceptor' && state === 'ready';
+  return handsOver ? 'hands its links over' : state;
 }
 
 function figuresOf(found) {

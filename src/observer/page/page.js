@@ -13,6 +13,7 @@ import { readyOperate } from './operate.js';
 import { showOverview } from './overview.js';
 import { showPlots } from './plots.js';
 import { question, readyQuestions } from './question.js';
+import { showReload } from './reload.js';
 import { readyShards, showShards } from './shards.js';
 import { clockTimeOf, momentOf } from './words.js';
 
@@ -28,6 +29,7 @@ const feed = new Feed({
     byId('content').hidden = false;
     setText(byId('line'), `as of ${clockTimeOf(answer.at)}`);
     showOverview(answer);
+    showReload(answer);
     showEnds(answer);
     showShards(answer);
     showLinks(answer);

@@ -123,6 +123,11 @@ export class CommandConsumer {
     return this.#options.answers.size + this.#options.outcomes.size;
   }
 
+  /** The same, and those of transient commands whose devices have still to answer. */
+  get outcomesOwed(): number {
+    return this.outcomesWaiting + this.#options.commands.figures().open;
+  }
+
   tick(): void {
     const { commands, outcomes, counters } = this.#options;
     commands.tick();

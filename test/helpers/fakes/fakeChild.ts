@@ -26,6 +26,10 @@ export const DEEDS = [
   'crash-moving',
   /** One that stays, and ends as soon as those of another one come to it. */
   'crash-following',
+  /** A successor that ends as soon as it has all links; and soon, when it is started again. */
+  'crash-moved',
+  /** Ends soon after it has begun. */
+  'crash-soon',
   /** A predecessor that ends as soon as links go. */
   'crash-leaving',
 ] as const;
@@ -82,6 +86,8 @@ function serve(start: StartMessage): void {
   if (deed !== 'waits') send({ type: 'ready' });
   if (deed === 'fatal-serving-later' && isLater) send(fatal);
   if (deed === 'silent') return;
+  const isAgain = deed === 'crash-moved' && start.successorOf === undefined;
+  if (deed === 'crash-soon' || isAgain) setTimeout(() => process.exit(3), BEAT_MS);
   const alive = () => send({ type: 'alive', figures: { links: index } });
   alive();
   setInterval(alive, BEAT_MS);
@@ -92,8 +98,7 @@ function onMessage(message: ToChild): void {
   if (message.type === 'start') onStart(message);
   if (message.type === 'begin' && start) serve(start);
   if (message.type === 'give') send({ type: 'given' });
-  if (message.type === 'gone')
-    tell({ msg: 'fake gone', index: start?.index, of: message.acceptor });
+  if (message.type === 'gone') onGone(message.acceptor);
   if (message.type === 'follow') onFollow(message.of);
   if (message.type === 'move') onMove(message.to);
   if (message.type === 'pass') onPass(message);
@@ -103,6 +108,11 @@ function onMessage(message: ToChild): void {
 function onFollow(of: string): void {
   tell({ msg: 'fake follows', index: start?.index, of });
   if (deed === 'crash-following') deed = 'crash-moving';
+}
+
+function onGone(of: string): void {
+  tell({ msg: 'fake gone', index: start?.index, of });
+  if (deed === 'crash-moved') process.exit(3);
 }
 
 /** The handles and links of a real one take their way through the supervisor, as this does. */

@@ -51,6 +51,10 @@ export class Knocking {
     await once(this.#child, 'exit');
     return knocks;
   }
+
+  kill(): void {
+    this.#child.kill();
+  }
 }
 
 function run(at: string, perSecond: number): void {

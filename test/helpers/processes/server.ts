@@ -39,6 +39,8 @@ export interface ServerOptions {
   readonly flags?: readonly string[];
   /** The limit of open files that the whole node starts with; ours when not given. */
   readonly openFiles?: number;
+  /** Of an installation of its own; ours when not given. */
+  readonly cli?: string;
   /** Further variables of its environment. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -81,7 +83,7 @@ export class Server {
   /** Starts a node and waits until its health says ready. */
   static async start(options: ServerOptions): Promise<Server> {
     const { amqp, prefix, acceptors = 2, port = 0, limits = {}, flags = [] } = options;
-    const { openFiles, env } = options;
+    const { openFiles, env, cli = CLI } = options;
     // A short path: Unix sockets lie in a folder within.
     const folder = mkdtempSync(join(tmpdir(), 'ot-'));
     const sets = Object.entries({ ...QUICK, ...limits }).flatMap(([name, value]) => [
@@ -91,7 +93,7 @@ export class Server {
     const pool = acceptors === 0 ? [] : ['--acceptors', `${acceptors}`];
     const ports = ['--port', `${port}`, '--admin-port', '0', ...pool];
     const store = flags.includes('--data-dir') ? [] : ['--data-dir', join(folder, 'data')];
-    const serve = [CLI, 'serve', ...ports, '--prefix', prefix, ...store, ...sets, ...flags];
+    const serve = [cli, 'serve', ...ports, '--prefix', prefix, ...store, ...sets, ...flags];
     const command = [process.execPath, ...serve];
     const fewer = ['/bin/sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh', ...command];
     const [file = '', ...args] = openFiles === undefined ? command : fewer;

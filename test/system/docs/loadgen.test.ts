@@ -21,8 +21,9 @@ world.save('ca.pem', authority.ca);
 world.save('server.pem', cert);
 world.save('server.key', key);
 const tls = '--tls-port 0 --tls-cert server.pem --tls-key server.key';
-const node = await world.serves(`owsla serve --port 0 ${tls}`);
+const node = await world.serves(`owsla serve --port 0 --mqtt-port 0 --run-dir /run/owsla ${tls}`);
 const tlsPort = /devices-tls 127\.0\.0\.1:(\d+)/.exec(node.output)?.[1];
+const mqttPort = /"mqtt 127\.0\.0\.1:(\d+)/.exec(node.output)?.[1];
 await world.isReady();
 
 /**
@@ -68,8 +69,10 @@ await everyBlockOf('docs/loadgen.md', async (page, t) => {
   const first = page.take('sh', 'owsla-loadgen backend');
   const slow = page.take('sh', '--delay');
   const secured = page.take('sh', '--tls-resume 80%');
+  const byMqtt = page.take('sh', '--protocol mqtt5');
   const plain = page.take('sh', '--duration 10s');
   const commands = page.take('sh', '--command-rate');
+  const deploy = page.take('sh', '--scenario deploy');
   const compare = page.take('sh', 'compare');
   const scenario = page.take('yaml', 'profiles');
   const named = ['stampede', 'steady-day', 'door-rush'].map((name) => page.take('sh', name));
@@ -79,6 +82,7 @@ await everyBlockOf('docs/loadgen.md', async (page, t) => {
   const shown = {
     first: page.shown('1 worker, 10.0 s of load'),
     compared: page.shown('the plans differ'),
+    deployed: page.shown('reload 1/1'),
     scenarios: named.map(() => page.shown('threshold')),
   };
 
@@ -111,10 +115,12 @@ await everyBlockOf('docs/loadgen.md', async (page, t) => {
     await Promise.all([
       compares(t).then(() => scenarios(t)),
       others(t, [recipes[0] ?? '', commands], 'one-'),
-      others(t, recipes.slice(1), 'two-'),
+      others(t, [byMqtt.replace(':1883', `:${mqttPort}`), ...recipes.slice(1)], 'two-'),
     ]);
     // By itself: its handshakes would make the others late.
     await others(t, [secured.replace(':7443', `:${tlsPort}`)], 'three-');
+    const few = `${shortened(deploy).trimEnd()} --devices 100 --device-prefix four-\n`;
+    await runs(t, few, shown.deployed);
     await answering.end();
   });
 

@@ -1,0 +1,98 @@
+/** Listening sockets in a reload: devices connect all the time, over TCP and a Unix socket. */
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { names } from '../../src/broker/topology.ts';
+import { TYPE } from '../../src/wire/message.ts';
+import { Device, hello, request } from '../helpers/fakes/device.ts';
+import { Cli } from '../helpers/processes/cli.ts';
+import { Knocking } from '../helpers/processes/knocker.ts';
+import { startNode } from '../helpers/processes/node.ts';
+import { waitFor } from '../helpers/waitFor.ts';
+
+const PER_SECOND = 1_000;
+const folder = mkdtempSync(join(tmpdir(), 'ot-'));
+t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+const unix = join(folder, 'devices.sock');
+const file = join(folder, 'owsla.yaml');
+const listener = `{ name: behind, unix: ${unix}, auth: none, proxy-protocol: none }`;
+writeFileSync(file, `listeners: [${listener}]\n`);
+const limits = {
+  ...{ drainMs: 200, drainPaceMs: 100, lingerMs: 100, reportMs: 500, reloadQuietMs: 60_000 },
+  ...{ reloadMs: 60_000, connectsPerSecond: 100_000, connectBurst: 100_000 },
+};
+// With one acceptor, nobody else can take what it does not.
+const started = { acceptors: 1, limits, flags: ['--config', file] };
+const { server: node, runDir, backend, prefix } = await startNode(t, started);
+
+async function knockAtBoth(t: Test, perSecond: number): Promise<Knocking[]> {
+  const both = await Promise.all([node.port, unix].map((at) => Knocking.start(at, perSecond)));
+  t.teardown(() => both.map((knocking) => knocking.kill()));
+  return both;
+}
+
+/** Does it have a socket that listens on the node's port? */
+function listens(pid: number): boolean {
+  const port = node.port.toString(16).toUpperCase().padStart(4, '0');
+  const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n');
+  const listening = rows.filter((row) => row.includes(`:${port} 00000000:0000 0A`));
+  const sockets = listening.map((row) => `socket:[${row.trim().split(/\s+/)[9]}]`);
+  const files = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      // Closed meanwhile.
+      return [];
+    }
+  });
+  return files.some((name) => sockets.includes(name));
+}
+
+t.test('2,000 connects a second: none is refused, none reset', async (t) => {
+  const both = await knockAtBoth(t, PER_SECOND);
+
+  const cli = new Cli(['reload', '--json', '--run-dir', runDir]);
+  const { code } = await cli.exited;
+
+  const knocks = await Promise.all(both.map((knocking) => knocking.stop()));
+  t.equal(code, 0, JSON.stringify(cli.lines.at(-1)));
+  for (const { faults, ...others } of knocks) t.same(faults, {}, JSON.stringify(others));
+});
+
+t.test('the successor dies: its predecessor listens again', async (t) => {
+  await backend.on(names(prefix).requests, '#', () => {});
+  const busy = await Device.open(node.port, 'busy');
+  busy.send(request(1, 'slow.one'));
+  const both = await knockAtBoth(t, 100);
+  const seen = node.log.length;
+  const said = (line: string) => node.log.slice(seen).some(({ msg }) => msg === line);
+  const before = node.childPid('acceptor 1');
+  node.signal('SIGHUP');
+  await waitFor('links to move', () => said('reload: acceptor 1 moving'));
+  const after = node.childPid('acceptor 1');
+  await waitFor('the successor alone to listen', () => listens(after) && !listens(before));
+
+  process.kill(after, 'SIGKILL');
+
+  await waitFor('the end', () => said('reload refused'));
+  await waitFor('the predecessor to listen', () => listens(before));
+  for (const at of [{ port: node.port, host: '127.0.0.1' }, { path: unix }]) {
+    const device = new Device(connect(at));
+    device.send(hello('comes'));
+    t.ok(await device.expect(TYPE.WELCOME));
+    device.close();
+  }
+  for (const knocking of both) {
+    const { answered } = await knocking.stop();
+    t.ok(answered > 0);
+  }
+});

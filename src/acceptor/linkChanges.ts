@@ -121,14 +121,15 @@ export class LinkChanges {
   onDown(link: Link, reason: CloseReason): void {
     // tla: Presence!End, Presence!TakeOver
     this.#options.trace('End', { connection: link.id, device: link.deviceId, reason });
-    const { id, deviceId: device } = link;
+    const { id, deviceId: device, acceptedUs } = link;
     const bequest = this.#options.wills.of(id);
     const will = bequest?.will && (reason === 'peer-bye' ? true : wordOf(bequest.will));
     const at = this.#options.clock.wall();
     const ended: Ended = { what: 'ended', device, reason, at, ...(will && { will }) };
     const isMovedIn = link.before !== undefined && this.#hasPredecessor;
     // A hand-over takes all that it says from the link: it is gone when that comes.
-    if (isMovedIn) this.#over.set(id, { link: plainOf(link, bequest), ended });
+    const told = { id, deviceId: device, acceptedUs, ...(bequest && { bequest }) };
+    if (isMovedIn) this.#over.set(id, { link: told, ended });
     // Nobody was told of one that has just begun here.
     const mayBeKnown = isMovedIn || this.#pending.get(id)?.what !== 'begun';
     if (will && mayBeKnown) this.#keepEnd(id, ended);
@@ -137,7 +138,7 @@ export class LinkChanges {
     this.#pending.delete(id);
     const isUntold = pending === 'begun' || (pending === 'owed' && isMovedIn);
     if (isUntold && isMovedIn) {
-      this.#pending.set(id, { what: 'both', link: plainOf(link, bequest), ended });
+      this.#pending.set(id, { what: 'both', link: told, ended });
       // Its begin was not sent: no need to send its end.
     } else if (!isUntold) this.#pending.set(id, ended);
   }
@@ -390,11 +391,6 @@ export class LinkChanges {
     if (isCleanStart) return [...up, said, true];
     return said === '' ? up : [...up, said];
   }
-}
-
-/** What is told of it, without what else its endpoint holds. */
-function plainOf({ id, deviceId, acceptedUs }: Link, bequest: Bequest | undefined): Told {
-  return { id, deviceId, acceptedUs, ...(bequest && { bequest }) };
 }
 
 function wordOf({ topic, payload, delayMs, rules }: NonNullable<Bequest['will']>): WillWord {

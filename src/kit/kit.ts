@@ -19,6 +19,8 @@ const ENTRY = join(dirname(import.meta.filename), `kitThread${extname(import.met
 const TOTAL_MS = 5 * 60_000;
 const CALL_MS = 2_000;
 const LOOKS_PER_CALL = 4;
+const WAITS = 10;
+const US_PER_MS = 1_000;
 const ROUNDS = 2_000;
 const SEED = 1;
 const HEAP_MB = 512;
@@ -82,8 +84,9 @@ function runThread(
       void thread.terminate();
       resolve(what === undefined ? undefined : { check, state: 'failed', what });
     };
-    const looks = lookAt(order.memory, callMs, (what) => end('time', what));
-    timers.push(setInterval(looks, callMs / LOOKS_PER_CALL));
+    const look = lookAt(order.memory, thread, callMs, (what) => end('time', what));
+    // A thread that has ended cannot be asked, and says so itself.
+    timers.push(setInterval(() => void look().catch(() => {}), callMs / LOOKS_PER_CALL));
     timers.push(setTimeout(() => end('time', `not through after ${TOTAL_MS} ms`), TOTAL_MS));
     const loading = setTimeout(() => end('module', `not loaded after ${LOAD_MS} ms`), LOAD_MS);
     timers.push(loading);
@@ -101,14 +104,27 @@ function runThread(
   });
 }
 
-/** Is it still the call that ran at the last looks? */
-function lookAt(memory: SharedArrayBuffer, callMs: number, onSlow: (what: string) => void) {
-  let [call, looks] = [0, 0];
-  return () => {
+/**
+ * Is it still the call that ran at the last look, and has it had so much time since? That is time
+ * of its thread: a machine that is busy with others does not count. A call that waits has none,
+ * and is given WAITS times as long.
+ */
+function lookAt(
+  memory: SharedArrayBuffer,
+  thread: Thread,
+  callMs: number,
+  onSlow: (what: string) => void,
+) {
+  let first: { call: number; ranMs: number; at: number } | undefined;
+  return async () => {
     const running = runningIn(memory);
-    looks = running !== undefined && running.call === call ? looks + 1 : 0;
-    call = running?.call ?? 0;
-    if (running === undefined || looks < LOOKS_PER_CALL) return;
+    const { user, system } = await thread.cpuUsage();
+    const [ranMs, at] = [(user + system) / US_PER_MS, performance.now()];
+    if (running === undefined || running.call !== first?.call) {
+      first = running === undefined ? undefined : { call: running.call, ranMs, at };
+      return;
+    }
+    if (ranMs - first.ranMs < callMs && at - first.at < callMs * WAITS) return;
     const given = running.length > 0 ? `, given ${shown(running.input)}` : '';
     onSlow(`${running.fn} does not return within ${callMs} ms${given}: it would stop all links`);
   };

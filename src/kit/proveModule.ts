@@ -8,7 +8,7 @@ import { Worker as Thread } from 'node:worker_threads';
 
 /** loadThread.ts beside this file, or loadThread.js where this is compiled. */
 const ENTRY = join(dirname(import.meta.filename), `loadThread${extname(import.meta.filename)}`);
-export const LOAD_MS = 10_000;
+export const LOAD_MS = 20_000;
 
 /** To the thread. */
 export interface LoadOrder {

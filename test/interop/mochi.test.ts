@@ -1,6 +1,6 @@
 /**
- * The packet table of mochi-mqtt, a broker in Go: 179 packets, good and malformed, each of them to a
- * real node. What it gets is written down in mochiTable.ts, read against both standards.
+ * The packet table of mochi-mqtt, a broker in Go: 179 packets, good and malformed, each of them to
+ * a real node. What it gets is written down in mochiTable.ts, read against both standards.
  * Only in `make interop`, which builds the program that prints the table.
  */
 import { execFileSync } from 'node:child_process';

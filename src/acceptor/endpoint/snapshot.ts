@@ -65,9 +65,10 @@ export interface OwedClose {
   readonly retryAfter: number | undefined;
 }
 
-/** A TLS socket cannot pass on, nor a WebSocket, nor what a protocol does not write down. */
+/** A TLS socket or a WebSocket cannot pass to another process, nor what no protocol writes down. */
 export function canMove({ origin, canBeSaved }: Endpoint): boolean {
-  return origin?.secured === undefined && origin?.isWebSocket !== true && canBeSaved;
+  const isPlain = origin?.secured === undefined && origin?.isWebSocket !== true;
+  return isPlain && canBeSaved !== false;
 }
 
 /** Nothing of it is under way here. */

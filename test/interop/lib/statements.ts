@@ -2,8 +2,8 @@
  * Statements: packets that show what docs/mqtt.md says of the standards' numbered statements.
  * From: both standards.  To: statements.test.ts, which sends them: each case on a link of its own,
  * behind a CONNECT unless it is one itself.
- * Bound: a closed list; a case names the statements that it shows, of 3.1.1 and of 5. `fate`: is the
- * link still there, and which words were said, with their codes.
+ * Bound: a closed list; a case names the statements that it shows, of 3.1.1 and of 5. `fate`: is
+ * the link still there, and which words were said, with their codes.
  */
 import type { Packet } from 'mqtt-packet';
 import { connectPacket, packetOf } from './rawLink.ts';

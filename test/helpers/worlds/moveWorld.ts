@@ -65,6 +65,7 @@ class MovingLink {
   readonly origin = undefined;
   readonly outboxBytes = 0;
   readonly isHolding = false;
+  readonly canBeSaved = true;
   readonly before: object | undefined;
   state: 'open' | 'moving' | 'adopted' | 'draining' | 'closed' = 'open';
   inFlight = 0;

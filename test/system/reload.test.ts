@@ -159,6 +159,7 @@ t.test('a changed limit counts afterwards; SIGHUP does the same', async (t) => {
 const REFUSED: readonly [string, string, RegExp][] = [
   ['a key that there is not', 'prot: 7\n', /unknown key "prot"/],
   ['a limit that is none', 'set: { linkMax: 7 }\n', /linkMax/],
+  ['another node', `trace-dir: ${folder}\n`, /^trace-dir cannot be changed by a reload: /],
 ];
 for (const [what, text, sentence] of REFUSED) {
   t.test(`refused: ${what}; the node is as it was`, async (t) => {

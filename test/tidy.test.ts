@@ -19,6 +19,9 @@ const ENTRIES = [
   'src/cli/cli.ts',
   'src/supervisor/childMain.ts',
   'src/registrar/store/sqliteThread.ts',
+  'src/kit/kitThread.ts',
+  'src/kit/loadThread.ts',
+  'src/kit/public.ts',
   'src/observer/page/page.js',
   'loadgen/cli.ts',
   'loadgen/worker.ts',
@@ -108,6 +111,12 @@ const LAYERS: readonly Layer[] = [
     holds: 'src/wire/mqtt/',
     values: [...BASE, 'src/base/traceContext.ts', 'src/wire/', 'mqtt-packet', 'node:buffer'],
   },
+  // What an author's own code needs to be loaded; the others are pure.
+  {
+    holds: 'src/wire/module/loadModule.ts',
+    values: [...BASE, 'src/wire/', 'node:url'],
+  },
+  { holds: 'src/wire/module/moduleTypes.ts', values: [] },
   { holds: 'src/wire/', values: [...BASE, 'src/base/traceContext.ts', 'msgpackr'] },
   { holds: AMQP, values: ['amqplib'], types: ['src/broker/content.ts'] },
   {
@@ -130,6 +139,7 @@ const LAYERS: readonly Layer[] = [
   {
     holds: 'src/acceptor/establish/',
     values: [
+      ...['ws', 'node:http', 'node:stream'],
       'src/base/',
       'src/acceptor/endpoint/',
       'src/acceptor/identity/',
@@ -150,7 +160,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/acceptor/move/',
-    values: ['src/base/', 'src/acceptor/endpoint/', 'msgpackr'],
+    values: ['src/base/', 'src/acceptor/endpoint/', 'src/node/drain.ts', 'msgpackr'],
     types: [
       'src/node/ipc.ts',
       'src/acceptor/linkChanges.ts',
@@ -183,6 +193,10 @@ const LAYERS: readonly Layer[] = [
     holds: 'src/acceptor/acceptor.ts',
     values: ['src/base/', 'src/wire/', 'src/acceptor/', 'src/broker/', 'src/node/'],
     types: ['pino', 'node:net'],
+  },
+  {
+    holds: 'src/acceptor/ownProtocols.ts',
+    values: ['src/base/', 'src/wire/'],
   },
   {
     holds: 'src/acceptor/devices.ts',
@@ -254,10 +268,13 @@ const LAYERS: readonly Layer[] = [
       'src/acceptor/',
       'src/registrar/',
       'src/observer/',
+      'src/kit/',
       'uuid',
       'node:',
     ],
   },
+  // Checks of protocol modules, outside of any process of a node.
+  { holds: 'src/kit/', values: ['src/base/', 'src/wire/', 'node:'] },
   {
     holds: 'src/cli/cli.ts',
     values: ['src/base/runtime.ts', 'src/base/signals.ts', 'src/cli/commandLine.ts'],
@@ -270,10 +287,12 @@ const LAYERS: readonly Layer[] = [
       'src/node/',
       'src/registrar/',
       'src/supervisor/',
+      'src/kit/',
       'yargs',
       'yaml',
       'node:',
     ],
+    types: ['src/wire/module/moduleTypes.ts'],
   },
   {
     holds: 'loadgen/',
@@ -289,6 +308,7 @@ const LAYERS: readonly Layer[] = [
       'node:',
       'amqplib',
       'hdr-histogram-js',
+      'mqtt-packet',
       'prom-client',
       'yaml',
       'yargs',
@@ -307,6 +327,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['src/acceptor/', 'src/registrar/', 'src/observer/'],
   ['src/node/'],
   ['src/broker/'],
+  ['src/kit/'],
   ['src/wire/'],
   ['src/base/'],
 ];

@@ -21,6 +21,8 @@ export const QUICK = [
   'CommandsLive',
   'CommandsMoves',
   'CommandsMovesLive',
+  'Will',
+  'WillMqtt',
 ];
 export const DEEP = [
   'PresenceDeep',
@@ -42,7 +44,7 @@ const DEEP_SECONDS = 4 * 3_600;
 
 /** The module that a .cfg is for: the longest of these names that it begins with. */
 const specOf = (name: string) =>
-  ['Presence', 'Routing', 'Lease', 'Commands'].find((spec) => name.startsWith(spec)) ?? name;
+  ['Presence', 'Routing', 'Lease', 'Commands', 'Will'].find((spec) => name.startsWith(spec)) ?? name;
 
 function line(name: string, { verdict, states, distinct, depth, seconds }: Found): string {
   const [all, different] = [states, distinct].map((count) => count.toLocaleString('en'));

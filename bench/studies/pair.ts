@@ -8,10 +8,11 @@
  *   [--env NAME=VALUE] [--reload base|change]`
  * `bare` or `floor` may stand for a DIR; --env is for the change only. --reload: links of that
  * side move to new processes before the first turn, as `owsla reload` does it; with the same DIR on
- * both sides and `--work round` the ratio is what that costs. A place has a bias: measure both. The --warm turns do not
- * count: V8 compiles for some 15,000 links. --idle links stay and say nothing; --window of links
- * are on their way at once: few are a steady coming and going, many a storm. --rate is of round
- * trips a second; 0: as many as go, for as long as --rounds of them take at RATE.
+ * both sides and `--work round` the ratio is what that costs. A place has a bias: measure both.
+ * The --warm turns do not count: V8 compiles for some 15,000 links. --idle links stay and say
+ * nothing; --window of links are on their way at once: few are a steady coming and going, many a
+ * storm. --rate is of round trips a second; 0: as many as go, for as long as --rounds of them take
+ * at RATE.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,13 +29,12 @@ import { heading, ratios, row, spread } from '../lib/stats.ts';
 import { Told } from '../lib/told.ts';
 import { serverOf } from '../lib/trees.ts';
 
-const { base, change, turns, warm, links, idle, window, rounds, rate, work, env, reload } = options(
-  {
-    ...{ base: 'bare', change: join(import.meta.dirname, '../..'), turns: 10, warm: 12 },
-    ...{ links: 1_500, idle: 0, window: 64, rounds: 3_000, rate: 1_000 },
-    ...{ work: 'connect,round,event', env: '', reload: '' },
-  },
-);
+const { turns, warm, links, idle, window, rounds, rate, ...asked } = options({
+  ...{ base: 'bare', change: join(import.meta.dirname, '../..'), turns: 10, warm: 12 },
+  ...{ links: 1_500, idle: 0, window: 64, rounds: 3_000, rate: 1_000 },
+  ...{ work: 'connect,round,event', env: '', reload: '' },
+});
+const { base, change, work, env, reload } = asked;
 const TALKERS = 200;
 const RATE = 1_000;
 const EVENT_WINDOW = 5;

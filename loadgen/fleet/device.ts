@@ -1,26 +1,23 @@
 /**
- * Device: one simulated device: it owns a link, speaks the protocol, and comes back after an end.
- * From: fleet.ts and load.ts (connect, send), the socket.  To: ledger.ts, and its host.
+ * Device: one simulated device: it owns a link, and comes back after an end.
+ * From: fleet.ts and load.ts (connect, send), the socket.  To: speech.ts, which knows what bytes
+ * mean, ledger.ts, and its host.
  * Bound: IN_FLIGHT_MAX messages without an answer; callers ask `canSend` first.
  *
  *   down -> connecting (-> securing) -> greeting -> open -> down -> ...
  *                                          (muted: open, but playing dead)
  *
- * An idle link must stay small: one read buffer (dialer.ts) and one frame reader serve all devices
- * of the process; a device gets a reader of its own only while a frame is incomplete.
+ * An idle link must stay small: one read buffer (dialer.ts) and one cutter of frames serve all
+ * devices of the process; a device gets a cutter of its own only while a frame is incomplete.
  */
 import type { Socket } from 'node:net';
-import { ProtocolError, STATUS } from '../../src/base/errors.ts';
-import { FrameReader } from '../../src/wire/frame.ts';
-import { type CommandMessage, type Message, TYPE } from '../../src/wire/message.ts';
-import { decode, encode, VERSION } from '../../src/wire/v1.ts';
+import { ProtocolError } from '../../src/base/errors.ts';
 import { nowMs } from '../measure/clock.ts';
 import { Ledger, type LedgerHost } from '../measure/ledger.ts';
 import { KIND } from '../plan/payload.ts';
-import { FRAME_BYTES_MAX } from '../plan/plan.ts';
 import { type DialEvents, type Dialer, type Handshake, reset } from './dialer.ts';
 import { KEY_BYTES, Keys } from './keys.ts';
-import type { Template } from './template.ts';
+import type { Commanded, Cutter, Heard, Speech, Template } from './speech.ts';
 
 /** Why a link is over: `bye` and `error` are the server's words, `failed` never got a WELCOME. */
 export interface End {
@@ -35,6 +32,7 @@ export interface DeviceHost extends LedgerHost {
   /** The token with which a device proves itself; undefined: there is none. */
   tokenOf(deviceId: string): string | undefined;
   readonly dialer: Dialer;
+  readonly speech: Speech;
   /** The connection is there, with TLS if the plan wants it: say HELLO. */
   onConnected(device: Device): void;
   onOpen(device: Device): void;
@@ -47,9 +45,7 @@ export interface DeviceHost extends LedgerHost {
 
 export type State = 'down' | 'connecting' | 'securing' | 'greeting' | 'open' | 'muted';
 
-let sharedFrames = new FrameReader(FRAME_BYTES_MAX);
-const PONG = encode({ type: TYPE.PONG });
-const PING = encode({ type: TYPE.PING });
+let sharedFrames: Cutter | undefined;
 
 export class Device implements DialEvents {
   readonly index: number;
@@ -78,7 +74,7 @@ export class Device implements DialEvents {
   #socket: Socket | undefined;
   /** What is below TLS; the socket itself where there is none. */
   #wire: Socket | undefined;
-  #rest: FrameReader | undefined;
+  #rest: Cutter | undefined;
   #queued: Buffer[] | undefined;
   /** Missing until the link's first message: an idle link stays small. */
   #ledger: Ledger | undefined;
@@ -147,16 +143,9 @@ export class Device implements DialEvents {
     this.#host.onConnected(this);
   }
 
-  /** The bytes of HELLO. */
+  /** The bytes of its greeting. */
   hello(): Buffer {
-    return encode({
-      type: TYPE.HELLO,
-      version: VERSION,
-      deviceId: this.id,
-      token: this.#host.tokenOf(this.id),
-      keepalive: this.#host.plan.keepaliveS,
-      frameBytesMax: undefined,
-    });
+    return this.#host.speech.hello(this.id, this.#host.tokenOf(this.id));
   }
 
   /** Write at once, whatever the bytes are. */
@@ -168,7 +157,7 @@ export class Device implements DialEvents {
 
   ping(): void {
     this.#host.measures.counts.pings += 1;
-    this.write(PING);
+    this.write(this.#host.speech.ping);
   }
 
   /** Send a REQUEST or EVENT with the next id; it leaves with the turn's `flush`. */
@@ -183,7 +172,8 @@ export class Device implements DialEvents {
     const id = this.#asked().add({ kind, number, bytes, plannedMs, sentMs: now });
     const length = payloads.lengthOf(this.index, number, bytes);
     const frame = template.make(id, this.#seq, length);
-    payloads.fill(frame, template.payloadAt, length, { device: this.index, number, kind });
+    const mark = { device: this.index, number, kind };
+    payloads.fill(frame, template.payloadAt(length), length, mark);
     measures.counts[isRequest ? 'requests' : 'events'] += 1;
     measures.counts.bytesOut += frame.length;
     if (this.#queued === undefined) {
@@ -214,7 +204,7 @@ export class Device implements DialEvents {
   close(how: 'bye' | 'reset'): void {
     this.#isOurEnd = true;
     if (how === 'reset') reset(this.#wire, this.#host.plan.unix !== undefined);
-    else this.#socket?.end(encode({ type: TYPE.BYE, reason: '', retryAfter: undefined }));
+    else this.#socket?.end(this.#host.speech.bye);
   }
 
   /** The server was too slow: count this try as failed. */
@@ -230,16 +220,18 @@ export class Device implements DialEvents {
 
   onBytes(bytes: Buffer): boolean {
     this.#host.measures.counts.bytesIn += bytes.length;
+    const { speech } = this.#host;
+    sharedFrames ??= speech.cutter();
     const frames = this.#rest ?? sharedFrames;
     // Whatever stays behind must not point into the shared buffer.
     frames.push(this.#rest === undefined ? bytes : Buffer.from(bytes));
     try {
-      for (let payload = frames.next(); payload !== undefined; payload = frames.next()) {
-        this.#onMessage(decode(payload));
+      for (let frame = frames.next(); frame !== undefined; frame = frames.next()) {
+        this.#onHeard(speech.read(frame, this.#ledger?.lastId ?? 0));
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      if (frames === sharedFrames) sharedFrames = new FrameReader(FRAME_BYTES_MAX);
+      if (frames === sharedFrames) sharedFrames = undefined;
       this.#host.violations.add('badFrames', this.id, () => `${error.code}: ${error.message}`);
       this.abandon('bad-frame');
       return true;
@@ -251,59 +243,58 @@ export class Device implements DialEvents {
     return false;
   }
 
-  #keepRest(frames: FrameReader, bytes: Buffer): void {
+  #keepRest(frames: Cutter, bytes: Buffer): void {
     const left = frames.pendingBytes;
     if (frames !== sharedFrames) {
       if (left === 0) this.#rest = undefined;
     } else if (left > 0) {
-      this.#rest = new FrameReader(FRAME_BYTES_MAX);
+      this.#rest = this.#host.speech.cutter();
       this.#rest.push(Buffer.from(bytes.subarray(bytes.length - left)));
-      sharedFrames = new FrameReader(FRAME_BYTES_MAX);
+      sharedFrames = undefined;
     }
   }
 
-  #onMessage(message: Message): void {
-    const { measures } = this.#host;
-    switch (message.type) {
-      case TYPE.REPLY:
+  #onHeard(heard: Heard): void {
+    const { measures, speech, violations } = this.#host;
+    switch (heard.is) {
+      case 'reply':
         measures.counts.replies += 1;
-        this.#asked().onReply(message.id, message.status, message.payload);
+        this.#asked().onReply(heard.id, heard.status, heard.payload);
         return;
-      case TYPE.ACK:
+      case 'ack':
         measures.counts.acks += 1;
-        this.#asked().onAnswer(message.id, KIND.event);
+        this.#asked().onAnswer(heard.id, KIND.event);
         return;
-      case TYPE.WELCOME:
-        this.#onWelcome(message.keepalive);
+      case 'welcome':
+        this.#onWelcome(heard.keepaliveS);
         return;
-      case TYPE.PING:
-        if (this.state !== 'muted') this.write(PONG);
+      case 'ping':
+        if (this.state !== 'muted') this.write(speech.pong);
         return;
-      case TYPE.PONG:
+      case 'pong':
         measures.counts.pongs += 1;
         return;
-      case TYPE.COMMAND:
-        this.#onCommand(message);
+      case 'command':
+        this.#onCommand(heard);
         return;
-      case TYPE.BYE:
-        this.#reason = `bye:${message.reason}`;
-        this.#retryAfterMs = message.retryAfter;
+      case 'bye':
+        this.#reason = `bye:${heard.reason}`;
+        this.#retryAfterMs = heard.retryAfterMs;
         return;
-      case TYPE.ERROR:
-        measures.label('errors', message.code);
+      case 'error':
+        measures.label('errors', heard.code);
         return;
-      default:
-        this.#host.violations.add(
-          'badFrames',
-          this.id,
-          () => `type ${message.type} from the server`,
-        );
+      case 'nonsense':
+        violations.add('badFrames', this.id, () => heard.what);
+        return;
+      case 'aside':
     }
   }
 
   /** Act, unless this command was acted upon before; answer in both cases. */
-  #onCommand({ id, payload, key }: CommandMessage): void {
+  #onCommand(command: Commanded): void {
     const { counts } = this.#host.measures;
+    const { id, payload, key } = command;
     counts.commands += 1;
     if (this.state !== 'open') return;
     if (key?.length !== KEY_BYTES) {
@@ -316,8 +307,7 @@ export class Device implements DialEvents {
       this.close('reset');
       return;
     }
-    const ack = encode({ type: TYPE.ACK, id });
-    this.write(Buffer.concat([ack, encode({ type: TYPE.RESULT, id, status: STATUS.ok, payload })]));
+    this.write(this.#host.speech.answer(command, payload));
   }
 
   #onWelcome(keepaliveS: number): void {

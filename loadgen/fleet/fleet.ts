@@ -18,6 +18,8 @@ import type { Due } from './agenda.ts';
 import { Device, type DeviceHost, type End, type State } from './device.ts';
 import { Dialer } from './dialer.ts';
 import { Pacer, type Source } from './pacer.ts';
+import type { Speech } from './speech.ts';
+import { speechOf } from './speeches.ts';
 
 /** What is on the agenda for a device. */
 export const DUE = { reconnect: 1, greeting: 2, keepalive: 3, think: 4, fault: 5 } as const;
@@ -38,6 +40,7 @@ export class Fleet implements DeviceHost {
   readonly devices: Device[] = [];
   readonly open: Device[] = [];
   readonly dialer: Dialer;
+  readonly speech: Speech;
   readonly pacer: Pacer;
   readonly random: Random;
   /** What load.ts and faults.ts want to know; set once, before `connect`. */
@@ -74,6 +77,7 @@ export class Fleet implements DeviceHost {
     this.pauses = plan.deploy && new Pauses();
     this.#tokens = plan.tokens && new Tokens(plan.tokens);
     this.dialer = new Dialer(plan, this.#tokens, worker);
+    this.speech = speechOf(plan);
     this.random = new Random(plan.seed, worker);
     const bytesMax = Math.max(plan.bytes.max, ...plan.profiles.map(({ bytes }) => bytes.max));
     this.payloads = new Payloads(plan.run, plan.seed, bytesMax);

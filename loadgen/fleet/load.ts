@@ -13,7 +13,7 @@ import type { Device } from './device.ts';
 import type { Fleet } from './fleet.ts';
 import { DUE } from './fleet.ts';
 import type { Source } from './pacer.ts';
-import { Template } from './template.ts';
+import type { Template } from './speech.ts';
 
 /** Send one planned message from `device`, or count it as skipped. */
 function send(
@@ -50,8 +50,8 @@ export class RateSource implements Source {
     this.#fleet = fleet;
     this.#startMs = startMs;
     this.#ramp = new Ramp(rate);
-    this.#request = new Template(KIND.request, topic, bytes);
-    this.#event = new Template(KIND.event, eventTopic, bytes);
+    this.#request = fleet.speech.template(KIND.request, topic, bytes);
+    this.#event = fleet.speech.template(KIND.event, eventTopic, bytes);
     this.#k = worker;
     this.nextMs = startMs + this.#ramp.inverse(this.#k);
   }
@@ -67,8 +67,8 @@ export class RateSource implements Source {
   }
 }
 
-function templateOf({ sends, topic, bytes }: Profile): Template {
-  return new Template(sends === 'event' ? KIND.event : KIND.request, topic, bytes);
+function templateOf({ speech }: Fleet, { sends, topic, bytes }: Profile): Template {
+  return speech.template(sends === 'event' ? KIND.event : KIND.request, topic, bytes);
 }
 
 /** Devices that report at fixed intervals, each with its own phase: nothing is aligned. */
@@ -88,7 +88,7 @@ export class IntervalSource implements Source {
   constructor(fleet: Fleet, profile: Profile, devices: Device[], startMs: number) {
     this.#fleet = fleet;
     this.#profile = profile;
-    this.#template = templateOf(profile);
+    this.#template = templateOf(fleet, profile);
     this.#startMs = startMs;
     this.#speed = new Ramp(fleet.plan.speed);
     const phased = devices
@@ -133,7 +133,7 @@ export class RandomSource implements Source {
   constructor(fleet: Fleet, profile: Profile, devices: Device[], startMs: number) {
     this.#fleet = fleet;
     this.#profile = profile;
-    this.#template = templateOf(profile);
+    this.#template = templateOf(fleet, profile);
     this.#devices = devices;
     this.#startMs = startMs;
     this.#speed = new Ramp(fleet.plan.speed);
@@ -164,7 +164,9 @@ class Thinkers {
   constructor(fleet: Fleet, endMs: number) {
     this.#fleet = fleet;
     this.#profiles = fleet.plan.profiles;
-    this.#templates = new Map(this.#profiles.map((profile) => [profile, templateOf(profile)]));
+    this.#templates = new Map(
+      this.#profiles.map((profile) => [profile, templateOf(fleet, profile)]),
+    );
     this.#endMs = endMs;
   }
 

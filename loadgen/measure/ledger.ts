@@ -57,6 +57,11 @@ export class Ledger {
     return this.#pending.size;
   }
 
+  /** Of the message noted last; 0: none. */
+  get lastId(): number {
+    return this.#nextId - 1;
+  }
+
   get isFull(): boolean {
     return this.#pending.size >= IN_FLIGHT_MAX;
   }

@@ -26,6 +26,10 @@ export interface Profile {
 
 export type Expect = 'echo' | 'ok' | 'any';
 
+/** What devices speak: Owsla's own protocol, MQTT 3.1.1, MQTT 5. */
+export const DEVICE_PROTOCOLS = ['owsla', 'mqtt', 'mqtt5'] as const;
+export type DeviceProtocol = (typeof DEVICE_PROTOCOLS)[number];
+
 export interface ReconnectPlan {
   readonly isOn: boolean;
   /** First and longest pause without `retryAfter`; full jitter below it. */
@@ -112,6 +116,7 @@ export interface Plan extends WayPlan {
   readonly devices: number;
   readonly devicePrefix: string;
   readonly keepaliveS: number | undefined;
+  readonly protocol: DeviceProtocol;
   /** Undefined: HELLO has no token. */
   readonly tokens: TokenPlan | undefined;
   /** Connects a second; 0: all at once. */

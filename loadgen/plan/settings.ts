@@ -11,7 +11,7 @@ import { VIOLATION_NAMES, type Violation } from '../measure/violations.ts';
 import { readDeploy } from './deployPlan.ts';
 import { type Given, Reader } from './options.ts';
 import { PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN } from './payload.ts';
-import type { Expect, Plan, Profile } from './plan.ts';
+import { DEVICE_PROTOCOLS, type Expect, type Plan, type Profile } from './plan.ts';
 import { parseProfiles } from './profiles.ts';
 import type { RampPiece } from './ramp.ts';
 import {
@@ -187,6 +187,7 @@ export function makePlan(given: Given, own: readonly Profile[], run: number): Pl
     devices,
     devicePrefix: read.text('devicePrefix'),
     keepaliveS: keepalive === undefined ? undefined : duration('--keepalive', keepalive) / 1_000,
+    protocol: oneOf('--protocol', read.text('protocol'), DEVICE_PROTOCOLS),
     tokens: tokens(read),
     connectRate: read.flag('storm') ? 0 : number('--connect-rate', read.text('connectRate'), 0.01),
     connectTimeoutMs: duration('--connect-timeout', read.text('connectTimeout')),

@@ -20,7 +20,6 @@ import { registrarSocket } from '../node/ipc.ts';
 import type { FromLink } from '../node/messages.ts';
 import { type Degraded, DRAINED } from '../node/report.ts';
 import { MESSAGE_TYPES } from '../wire/message.ts';
-import { BUILT_IN } from '../wire/protocols.ts';
 import { AcceptorBroker } from './acceptorBroker.ts';
 import { degradedOf } from './degraded.ts';
 import { buildDevices } from './devices.ts';
@@ -92,7 +91,8 @@ function build(start: AcceptorStart, linksMax: number) {
   const blockList = new BlockList();
   const wills = new LinkWills({ limits: start.config.limits, counters });
   const parts = { counters, registry, room: new RoomSignal(), blockList, wills };
-  const shared = { start, protocols: BUILT_IN, ...parts };
+  const { protocols } = start.own;
+  const shared = { start, protocols, ...parts };
   const toBroker = buildBroker(shared);
   const toRegistrar = buildRegistrar(shared);
   const routes = routesOf(toBroker.uplink, toRegistrar.commands);
@@ -274,7 +274,9 @@ class Acceptor implements RunningAcceptor {
   }
 
   degraded(): Degraded[] {
-    return degradedOf(this.#parts);
+    const { start, files } = this.#parts;
+    const faults = [...start.own.faults, ...files.faults];
+    return degradedOf({ ...this.#parts, files: { faults } });
   }
 
   async drain(): Promise<void> {

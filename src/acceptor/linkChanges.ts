@@ -36,8 +36,8 @@ export interface LinkChangesOptions {
   readonly trace: Trace;
   /** What its links have left to be published. */
   readonly wills: Pick<LinkWills, 'of'>;
-  readonly limits: Pick<Limits, 'goodbyesMax'>;
-  readonly counters: Pick<Counters, 'goodbyeDrops'>;
+  readonly limits: Pick<Limits, 'willEndsMax'>;
+  readonly counters: Pick<Counters, 'willEndDrops'>;
 }
 
 /** What is not yet reported about one link, or about the hand-over itself. */
@@ -77,6 +77,8 @@ export class LinkChanges {
   /** The next shard to be handed over; SHARDS when all are. */
   #shard: number = SHARDS;
   #isConnected = false;
+  /** `begin` is the next to be sent. */
+  #mayBegin = false;
   /** Links that a successor has, by id: until the registrar knows. */
   readonly #given = new Map<string, { readonly device: string; readonly to: string }>();
   /** Those of them that this hand-over has still to list. */
@@ -85,8 +87,8 @@ export class LinkChanges {
   readonly #predecessors = new Map<string, 'here' | 'gone' | 'told'>();
   /** Links that came from one and have ended: told of by each hand-over, while one lives. */
   readonly #over = new Map<string, { readonly link: Told; readonly ended: Ended }>();
-  /** Ends of links with a will by a goodbye: told by each hand-over until they are on record. */
-  readonly #goodbyes = new Map<string, Ended>();
+  /** Ends of links with a will: told by each hand-over until they are on record. */
+  readonly #willed = new Map<string, Ended>();
   /** `all-told` is to be said, and may not be yet. */
   #mark: number | undefined;
 
@@ -119,41 +121,42 @@ export class LinkChanges {
   onDown(link: Link, reason: CloseReason): void {
     // tla: Presence!End, Presence!TakeOver
     this.#options.trace('End', { connection: link.id, device: link.deviceId, reason });
-    const { id, deviceId: device } = link;
+    const { id, deviceId: device, acceptedUs } = link;
     const bequest = this.#options.wills.of(id);
     const will = bequest?.will && (reason === 'peer-bye' ? true : wordOf(bequest.will));
     const at = this.#options.clock.wall();
     const ended: Ended = { what: 'ended', device, reason, at, ...(will && { will }) };
     const isMovedIn = link.before !== undefined && this.#hasPredecessor;
     // A hand-over takes all that it says from the link: it is gone when that comes.
-    if (isMovedIn) this.#over.set(id, { link: plainOf(link, bequest), ended });
+    const told = { id, deviceId: device, acceptedUs, ...(bequest && { bequest }) };
+    if (isMovedIn) this.#over.set(id, { link: told, ended });
     // Nobody was told of one that has just begun here.
     const mayBeKnown = isMovedIn || this.#pending.get(id)?.what !== 'begun';
-    if (will === true && mayBeKnown) this.#keepGoodbye(id, ended);
+    if (will && mayBeKnown) this.#keepEnd(id, ended);
     if (!this.#isConnected) return;
     const pending = this.#pending.get(id)?.what;
     this.#pending.delete(id);
     const isUntold = pending === 'begun' || (pending === 'owed' && isMovedIn);
     if (isUntold && isMovedIn) {
-      this.#pending.set(id, { what: 'both', link: plainOf(link, bequest), ended });
+      this.#pending.set(id, { what: 'both', link: told, ended });
       // Its begin was not sent: no need to send its end.
     } else if (!isUntold) this.#pending.set(id, ended);
   }
 
   /** Who asks later is told again: a registrar that ends may have read it, and not recorded it. */
-  #keepGoodbye(id: string, ended: Ended): void {
-    this.#goodbyes.set(id, ended);
-    if (this.#goodbyes.size <= this.#options.limits.goodbyesMax) return;
-    for (const oldest of this.#goodbyes.keys()) {
-      this.#goodbyes.delete(oldest);
-      this.#options.counters.goodbyeDrops += 1;
+  #keepEnd(id: string, ended: Ended): void {
+    this.#willed.set(id, ended);
+    if (this.#willed.size <= this.#options.limits.willEndsMax) return;
+    for (const oldest of this.#willed.keys()) {
+      this.#willed.delete(oldest);
+      this.#options.counters.willEndDrops += 1;
       return;
     }
   }
 
-  /** The registrar has these goodbyes on record. */
+  /** The registrar has these ends on record. */
   onGone(connections: readonly string[]): void {
-    for (const id of connections) this.#goodbyes.delete(id);
+    for (const id of connections) this.#willed.delete(id);
   }
 
   /** Their wills are not known; those that are over by then have told theirs with their end. */
@@ -255,7 +258,10 @@ export class LinkChanges {
     // tla: Presence!Connect
     this.#options.trace('Connect', {});
     this.#isConnected = true;
+    this.#mayBegin = true;
     this.#pending.clear();
+    // Before their devices' later links: they are no takeovers.
+    for (const [id, ended] of this.#willed) this.#pending.set(id, ended);
     this.#shard = 0;
     this.#mark = undefined;
     this.#listing = this.#given.keys();
@@ -269,6 +275,7 @@ export class LinkChanges {
     // tla: Presence!StreamLost
     if (this.#isConnected) this.#options.trace('StreamLost', {});
     this.#isConnected = false;
+    this.#mayBegin = false;
     this.#pending.clear();
     this.#shard = SHARDS;
     this.#listing = undefined;
@@ -276,7 +283,8 @@ export class LinkChanges {
 
   /** The next messages, at most `max` and a `begin`; they count as sent. */
   take(max: number): ToRegistrar[] {
-    const messages: ToRegistrar[] = this.#isConnected && this.#shard === 0 ? [['begin']] : [];
+    const messages: ToRegistrar[] = this.#mayBegin ? [['begin']] : [];
+    this.#mayBegin = false;
     this.#owe(max);
     for (const [id, pending] of this.#pending) {
       if (messages.length >= max) break;
@@ -313,7 +321,6 @@ export class LinkChanges {
       }
       this.#shard += 1;
       if (this.#shard < SHARDS) continue;
-      for (const [id, ended] of this.#goodbyes) this.#pending.set(id, ended);
       for (const [id, { link, ended }] of this.#over) {
         this.#pending.set(id, { what: 'both', link, ended });
       }
@@ -384,11 +391,6 @@ export class LinkChanges {
     if (isCleanStart) return [...up, said, true];
     return said === '' ? up : [...up, said];
   }
-}
-
-/** What is told of it, without what else its endpoint holds. */
-function plainOf({ id, deviceId, acceptedUs }: Link, bequest: Bequest | undefined): Told {
-  return { id, deviceId, acceptedUs, ...(bequest && { bequest }) };
 }
 
 function wordOf({ topic, payload, delayMs, rules }: NonNullable<Bequest['will']>): WillWord {

@@ -38,6 +38,7 @@ export function giverOf({ start, counters, registry }: Operated, reported: Repor
   const line = new MoveLine(incarnation, successorOf, toSupervisor);
   const giver = new Giver({
     ...{ registry, commands, changes, trace, drainPaceMs, recordMs, clock: systemClock },
+    after: (ms, act) => void setTimeout(act, ms).unref(),
     spread: spreadBy(Math.random),
     wake: () => stream.wake(),
     mayCome: () => line.isListening || counters.connectsWaiting + counters.establishing > 0,

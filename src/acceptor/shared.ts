@@ -17,6 +17,7 @@ import type { RoomSignal } from './endpoint/roomSignal.ts';
 import type { BlockList } from './identity/blockList.ts';
 import type { ToSupervisor } from './move/moveLine.ts';
 import type { Operate } from './operate/operate.ts';
+import type { OwnProtocols } from './ownProtocols.ts';
 
 export interface AcceptorStart {
   readonly config: Config;
@@ -37,6 +38,8 @@ export interface AcceptorStart {
   /** The incarnation whose links come here. */
   readonly successorOf?: string;
   readonly toSupervisor: ToSupervisor;
+  /** What listeners may speak, modules of the operator's own with it. */
+  readonly own: OwnProtocols;
   readonly log: Logger;
   /** This process cannot continue: one sentence for the operator. */
   readonly onFatal: (error: StartError) => void;

@@ -62,6 +62,7 @@ export const ESTABLISH_FAILURES = [
   'proxy-header',
   'proxy-source',
   'tls-handshake',
+  'ws-handshake',
   'timeout',
   'peer-gone',
   'address-denied',

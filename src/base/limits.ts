@@ -148,7 +148,7 @@ export const LIMIT_SPECS = {
   storeReserveBytes: bytes(8 * MiB, 64 * KiB, 1_024 * MiB, 'disk reserved for merging that log'),
   presenceClaimMs: ms(MINUTE, 0, HOUR, 'time to wait for another registrar to release the prefix'),
   willsBytesMax: bytes(256 * MiB, KiB, 64 * 1_024 * MiB, 'wills kept, and those not yet published'),
-  goodbyesMax: count(10_000, 1, 1_000_000, 'goodbyes of links with a will, not known as recorded'),
+  willEndsMax: count(10_000, 1, 1_000_000, 'ends of links with a will, not known as recorded'),
   takeoversMax: count(5, 1, 1_000_000, 'takeovers of one device before they are delayed'),
   takeoverWindowMs: ms(5 * MINUTE, SECOND, DAY, 'time without a takeover that resets this count'),
   deviceFlapsMax: count(20, 1, 1_000_000, 'links of one device in deviceFlapWindowMs: it flaps'),

@@ -8,9 +8,9 @@ import {
   type AuthMethod,
   CERT_IDS,
   CLIENT_CERTS,
+  isModule,
   type ListenerConfig,
   PROTOCOL_WORDS,
-  type ProtocolWord,
   readAuth,
   TLS_VERSIONS,
   type TlsConfig,
@@ -19,8 +19,7 @@ import {
 } from './listeners.ts';
 import { didYouMean } from './units.ts';
 
-/** What is not there yet, so that nobody believes it is. */
-const LATER: readonly string[] = ['mqtt-ws'];
+const MODULE_NAME = /\.[cm]?[jt]s$/;
 
 /** Takes one entry of the file's list, strictly. */
 export class ListenerReader {
@@ -157,16 +156,16 @@ export class ListenerReader {
     return otherwise;
   }
 
-  #protocol(): ProtocolWord {
+  #protocol(): string {
     const word = this.#text('protocol', 'owsla');
-    const known = PROTOCOL_WORDS.find((one) => one === word);
-    if (known !== undefined) return known;
-    const isLater = LATER.includes(word) || word.includes('/');
-    this.#fault(
-      isLater
-        ? `asks for the protocol ${word}, which this version does not speak yet`
-        : `has the unknown protocol ${JSON.stringify(word)}${didYouMean(word, PROTOCOL_WORDS)}`,
-    );
+    if (isModule(word)) return resolve(word);
+    if (PROTOCOL_WORDS.some((known) => known === word)) return word;
+    if (MODULE_NAME.test(word)) {
+      this.#fault(`has the protocol ${word}: write a module of your own with its path, ./${word}`);
+    } else {
+      const near = didYouMean(word, PROTOCOL_WORDS);
+      this.#fault(`has the unknown protocol ${JSON.stringify(word)}${near}`);
+    }
     return 'owsla';
   }
 

@@ -20,8 +20,14 @@ export const CLIENT_CERTS = ['none', 'request', 'require'] as const;
 export const TLS_VERSIONS = ['1.2', '1.3'] as const;
 
 /** What devices may speak there. */
-export const PROTOCOL_WORDS = ['owsla', 'mqtt'] as const;
+export const PROTOCOL_WORDS = ['owsla', 'mqtt', 'mqtt-ws'] as const;
 export type ProtocolWord = (typeof PROTOCOL_WORDS)[number];
+/** The same for figures: all modules are one word. */
+export const SPOKEN = [...PROTOCOL_WORDS, 'module'] as const;
+
+export function spokenAt({ protocol }: { readonly protocol: string }): (typeof SPOKEN)[number] {
+  return PROTOCOL_WORDS.find((word) => word === protocol) ?? 'module';
+}
 
 export interface TlsConfig {
   /** Absolute paths of PEM files; '': none. */
@@ -43,7 +49,8 @@ export interface ListenerConfig {
   readonly unix: string;
   /** Mode of the Unix socket. */
   readonly mode: number;
-  readonly protocol: ProtocolWord;
+  /** A word for what is built in; or, of a module of the operator's own, its absolute path. */
+  readonly protocol: string;
   readonly tls?: TlsConfig;
   readonly proxyProtocol: 'none' | 'require';
   /** CIDRs of those who may send a PROXY header over TCP. */
@@ -57,6 +64,11 @@ export interface ListenerConfig {
   /** AMQP patterns of what its devices may publish; empty: everything. */
   readonly topics: readonly string[];
   readonly tokensInClear: boolean;
+}
+
+/** Is it the path of a module? */
+export function isModule(protocol: string): boolean {
+  return protocol.includes('/');
 }
 
 /** The settings that all listeners share unless the file says otherwise for one. */

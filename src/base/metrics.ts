@@ -15,7 +15,7 @@ import {
   STATUS,
 } from './errors.ts';
 import { type Histogram, makeHistogram } from './histogram.ts';
-import { AUTH_METHODS } from './listeners.ts';
+import { AUTH_METHODS, SPOKEN } from './listeners.ts';
 import { TRACE_DROPS } from './traceContext.ts';
 
 export interface MetricSpec {
@@ -117,14 +117,15 @@ const METRICS = {
     'Links that ended before their first frame, by reason.',
   ),
   handshakes: countedBy('kind', ['full', 'resumed', 'psk'], 'TLS handshakes that were done.'),
+  opens: countedBy('protocol', SPOKEN, 'Links that were opened, by what they speak.'),
   proofs: countedBy('method', AUTH_METHODS, 'Devices that proved who they are, by method.'),
   authFailures: countedBy('reason', AUTH_REASONS, 'Devices that did not, by reason.'),
   traceDrops: countedBy('reason', TRACE_DROPS, 'Parts of trace contexts left out, by reason.'),
   notAllowed: { kind: 'counter', help: 'Messages to topics that their device may not publish.' },
   wills: countedBy('fate', WILL_FATES, 'Wills in greetings, by what became of them.'),
-  goodbyeDrops: {
+  willEndDrops: {
     kind: 'counter',
-    help: 'Goodbyes of links with a will that had to be forgotten before they were recorded.',
+    help: 'Ends of links with a will that had to be forgotten before they were recorded.',
   },
   connectsWaiting: { kind: 'gauge', help: 'New links waiting for admission.' },
   sockets: {

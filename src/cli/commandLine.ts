@@ -30,6 +30,7 @@ import { limitsJson, limitsTable } from './limitsTable.ts';
 import { linkCommands } from './linkCommands.ts';
 import { columnsOf, listDevices } from './listDevices.ts';
 import { restorePresence, watchPresence } from './presenceCommand.ts';
+import { protocolCommand } from './protocolCommand.ts';
 import { proveAsked } from './proveCommand.ts';
 import { reloadCommand } from './reloadCommand.ts';
 import { lineOf, sendCommand } from './sendCommand.ts';
@@ -39,7 +40,7 @@ import { type TraceCommandOptions, traceCommand } from './traceCommand.ts';
 import { explainUsage, quote } from './usage.ts';
 
 const COMMANDS =
-  'serve check config status links link closed disconnect drain resume reload presence devices command block unblock blocked top trace key limits completion'.split(
+  'serve check config status links link closed disconnect drain resume reload presence devices command block unblock blocked top trace protocol key limits completion'.split(
     ' ',
   );
 
@@ -86,6 +87,7 @@ function commands(args: readonly string[], run: (argv: Arguments) => Promise<voi
     .command(toListBlocked)
     .command(toTop)
     .command(toTrace)
+    .command(protocolCommand(toNode('owsla protocol')))
     .command(keyCommand(printKey))
     .demandCommand(1, 2, SAY_WHAT, 'only one command at a time')
     .strict()

@@ -4,9 +4,11 @@
  * Bound: an unknown key, or a value of the wrong kind, is one sentence and exit code 64.
  */
 import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import type { Options } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
+import { isModule } from '../base/listeners.ts';
 import { OPTION_NAMES } from '../base/options.ts';
 import { didYouMean } from '../base/units.ts';
 
@@ -23,7 +25,10 @@ export function optionsOfFile(path: string): Options {
       throw new StartError(EXIT.usage, `${path} has the unknown key ${JSON.stringify(key)}${near}`);
     }
     if (key === 'listeners') {
-      if (Array.isArray(value)) continue;
+      if (Array.isArray(value)) {
+        read[key] = value.map((one) => withModule(one, dirname(path)));
+        continue;
+      }
       throw new StartError(EXIT.usage, `listeners in ${path} must be a list`);
     }
     if (LISTS.includes(key) && isListOfText(value)) read[key] = value.join();
@@ -33,6 +38,13 @@ export function optionsOfFile(path: string): Options {
     }
   }
   return read;
+}
+
+/** A module's path is that of a file beside this one: both are installed together. */
+function withModule(listener: unknown, folder: string): unknown {
+  const { protocol } = (listener ?? {}) as { protocol?: unknown };
+  if (typeof protocol !== 'string' || !isModule(protocol)) return listener;
+  return { ...(listener as object), protocol: resolve(folder, protocol) };
 }
 
 function readConfigFile(path: string): Record<string, unknown> {

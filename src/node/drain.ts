@@ -10,6 +10,9 @@ import type { Limits } from '../base/limits.ts';
 /** Time beyond its limits that a drain gets before it is cut off. */
 export const END_MARGIN_MS = 2_000;
 
+/** So slowly quiet links may move, one after another, before nobody waits for the rest. */
+export const MS_PER_MOVE = 2;
+
 /** Wait for `work`, `ms` at most: it goes on, and nobody waits for it. */
 export async function within(ms: number, work: Promise<unknown>): Promise<void> {
   await Promise.race([work, pause(ms, undefined, { ref: false })]);

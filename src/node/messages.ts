@@ -10,7 +10,7 @@
  *     moved..., heir  ------------------------->        in a reload: whose its links are now
  *       <---------------------------------------  recorded: and that this is on record
  *       <---------------------------------------  takeover, command
- *       <---------------------------------------  wanted: wills;  gone: goodbyes that are on record
+ *       <---------------------------------------  wanted: wills;  gone: ends that are on record
  *     will  -------------------------------------->     one that was wanted
  *       <---------------------------------------  tell-all: a will is due unless its device is back
  *     all-told  ---------------------------------->     in order behind all links that there were
@@ -64,7 +64,7 @@ export type ToRegistrar =
       connection: string,
       at: number,
       reason: PresenceReason,
-      /** After a goodbye: true, and `gone` is to be said when that is on record. */
+      /** If it had one, `gone` is to be said when this is on record. True: after a goodbye. */
       will?: WillWord | true,
     ]
   /** One that was wanted. */
@@ -100,7 +100,7 @@ export type ToAcceptor =
   | readonly ['recorded', connections: readonly string[]]
   /** The wills of these links are not known. */
   | readonly ['wanted', links: readonly (readonly [device: string, connection: string])[]]
-  /** That these have said goodbye is on record. */
+  /** It is on record that these, which had a will, have ended. */
   | readonly ['gone', connections: readonly string[]]
   /** Say `all-told` behind all that there is to tell of links now. */
   | readonly ['tell-all', mark: number]

@@ -8,8 +8,10 @@
  */
 import type { SendHandle } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { RunningAcceptor } from '../acceptor/acceptor.ts';
 import type { BoundSocket } from '../acceptor/endpoint/listener.ts';
 import type { SocketHandle } from '../acceptor/endpoint/socket.ts';
+import type { OwnProtocols } from '../acceptor/ownProtocols.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { placesOf } from '../base/listeners.ts';
 import { type Logger, makeLogger, recentLines } from '../base/log.ts';
@@ -29,6 +31,7 @@ import {
   type StartMessage,
   type ToChild,
 } from '../node/ipc.ts';
+import type { Report } from '../node/report.ts';
 
 /**
  * The life of this process: waiting -> starting -> running -> draining -> (exit). Running, it has
@@ -158,10 +161,10 @@ class Child {
   ): Promise<RunningChild> {
     const { startAcceptor } = await import('../acceptor/acceptor.ts');
     const { startReport } = await import('../node/report.ts');
-    const about = { sockets: this.#sockets, log, onFatal, toSupervisor: sendHandle };
+    const own = await ownProtocols(start, log);
+    const about = { own, sockets: this.#sockets, log, onFatal, toSupervisor: sendHandle };
     const acceptor = startAcceptor({ ...start, ...about });
     const { answers, traces } = acceptor.operate;
-    const { listenerMove } = acceptor;
     const report = startReport(start, {
       counters: acceptor.counters,
       notReady: () => acceptor.notReady(),
@@ -187,23 +190,7 @@ class Child {
       onRenew: ({ ticketKey }) => acceptor.renewFiles(ticketKey),
       onSocket: (place, handle) =>
         void acceptor.unixRoom.onSocket(place, handle as BoundSocket).catch(onFatal),
-      onMove: (message) => {
-        acceptor.moves.begin(message);
-        listenerMove.give(message.to);
-      },
-      onFollow: ({ of }) => acceptor.moves.follow(of),
-      onPass: (message, handle) => {
-        const word = acceptor.moves.onPass(message, handle as SocketHandle);
-        if (word === undefined) return;
-        // Health has to know before the other one ends.
-        const done = listenerMove.onWord(message.from, word, handle as SocketHandle);
-        done.then(() => report.send()).catch(onFatal);
-      },
-      onGone: (incarnation) => {
-        const gone = acceptor.moves.onGone(incarnation);
-        if (gone) listenerMove.onGone(incarnation, gone).catch(onFatal);
-      },
-      onOrphaned: () => acceptor.moves.stop(),
+      ...movesOf(acceptor, report, onFatal),
       drain: async () => {
         await acceptor.drain();
         await report.stop();
@@ -259,6 +246,11 @@ class Child {
   }
 }
 
+async function ownProtocols({ config }: StartMessage, log: Logger): Promise<OwnProtocols> {
+  const { loadProtocols } = await import('../acceptor/ownProtocols.ts');
+  return loadProtocols(config, log);
+}
+
 const LOOK_MS = 20;
 
 /** Looks again and again, for `ms` at most. */
@@ -279,6 +271,33 @@ function lastWordsOf(thrown: unknown): CrashedMessage {
   const short = message.slice(0, STACK_CHARS_MAX);
   const lines = recentLines();
   return { type: 'crashed', name, message: short, stack: stack.slice(0, STACK_CHARS_MAX), lines };
+}
+
+/** Links and listening sockets on their way between acceptors. */
+function movesOf(
+  { moves, listenerMove }: RunningAcceptor,
+  report: Report,
+  onFatal: (error: unknown) => void,
+): Pick<RunningChild, 'onMove' | 'onFollow' | 'onPass' | 'onGone' | 'onOrphaned'> {
+  return {
+    onMove: (message) => {
+      moves.begin(message);
+      listenerMove.give(message.to);
+    },
+    onFollow: ({ of }) => moves.follow(of),
+    onPass: (message, handle) => {
+      const word = moves.onPass(message, handle as SocketHandle);
+      if (word === undefined) return;
+      // Health has to know before the other one ends.
+      const done = listenerMove.onWord(message.from, word, handle as SocketHandle);
+      done.then(() => report.send()).catch(onFatal);
+    },
+    onGone: (incarnation) => {
+      const gone = moves.onGone(incarnation);
+      if (gone) listenerMove.onGone(incarnation, gone).catch(onFatal);
+    },
+    onOrphaned: () => moves.stop(),
+  };
 }
 
 function figuresOf({

@@ -121,11 +121,14 @@ export function makeSlot(
 
 /** systemd's words to the supervisor alone. */
 const SERVICE_VARIABLES = /^(?:NOTIFY_SOCKET|WATCHDOG_USEC|WATCHDOG_PID)$/;
+/** By it the parser of MQTT would write to stderr all that it reads, passwords too. */
+const TELLTALE = 'DEBUG';
 
 /** A child has its config from us: the variables, a broker's password among them, stay here. */
 export function childEnvironment(): NodeJS.ProcessEnv {
   const isForeign = (name: string) => !name.startsWith('OWSLA_') || FOREIGN_VARIABLES.test(name);
-  const isOther = (name: string) => isForeign(name) && !SERVICE_VARIABLES.test(name);
+  const isOurs = (name: string) => SERVICE_VARIABLES.test(name) || name === TELLTALE;
+  const isOther = (name: string) => isForeign(name) && !isOurs(name);
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => isOther(name)));
 }
 

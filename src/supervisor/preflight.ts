@@ -5,11 +5,12 @@
  * Bound: `brokerConnectMs` for each step at the brokers, all at once; nothing stays open.
  */
 import { randomInt } from 'node:crypto';
+import { realpathSync } from 'node:fs';
 import { readFiles } from '../acceptor/establish/listenerFiles.ts';
 import type { Config } from '../base/config.ts';
 import { EXIT, exitOfSystem, StartError } from '../base/errors.ts';
 import { FILES_RESERVED } from '../base/limits.ts';
-import { addressOf, asksBackend, type ListenerConfig } from '../base/listeners.ts';
+import { addressOf, asksBackend, isModule, type ListenerConfig } from '../base/listeners.ts';
 import type { Logger } from '../base/log.ts';
 import { connectTo } from '../broker/amqp.ts';
 import { brokerAddress, brokerError } from '../broker/brokerErrors.ts';
@@ -22,6 +23,7 @@ import {
   declareUplink,
   names,
 } from '../broker/topology.ts';
+import { proveModule } from '../kit/proveModule.ts';
 import { type LinksConfig, linksMaxOf, linksThatFit, openFilesMax } from '../node/files.ts';
 import { isShortEnough, makeRunDir } from '../node/folder.ts';
 import { controlSocket } from '../node/ipc.ts';
@@ -60,11 +62,17 @@ export function preflightSteps(config: Config, log: Pick<Logger, 'warn'>, runnin
     ...(adminTokenFile === ''
       ? []
       : [{ what: 'admin token', check: () => readAdminToken(adminTokenFile) }]),
+    ...config.listeners
+      .filter(({ protocol }) => isModule(protocol))
+      .map(({ name, protocol }) => {
+        const what = `listener ${name}: its protocol ${protocol}`;
+        return { what, check: () => checkModule(protocol, config) };
+      }),
     ...config.listeners.map((one) => {
       const held = running?.listeners.find((other) => isSamePlace(one, other));
       const { port = 0 } = held ?? {};
       const check = async () =>
-        listeners.push(held ? Object.freeze({ ...one, port }) : await checkListener(one));
+        listeners.push(placed(held ? Object.freeze({ ...one, port }) : await checkListener(one)));
       return { what: whatOf(one), isHeld: true, check };
     }),
     {
@@ -103,6 +111,20 @@ export async function preflight(config: Config, log: Logger, running?: Config): 
   // Acceptors spread over the brokers, each beginning with another one: so do nodes by this.
   const amqp = Object.freeze(tryOrder(config.amqp, randomInt(config.amqp.length)));
   return Object.freeze({ ...config, amqp, ...found() });
+}
+
+/** A link to a module is followed now: what restarts later has the version that was proved. */
+function placed(listener: ListenerConfig): ListenerConfig {
+  const { protocol } = listener;
+  return isModule(protocol)
+    ? Object.freeze({ ...listener, protocol: realpathSync(protocol) })
+    : listener;
+}
+
+/** In a thread of its own, as it may do anything. */
+async function checkModule(path: string, { limits }: Config): Promise<void> {
+  const sentence = await proveModule({ path, bytesMax: limits.frameBytesMax });
+  if (sentence !== undefined) throw new StartError(EXIT.config, sentence);
 }
 
 /** Certificates, revocation lists, keys; what ends soon is only a warning. */

@@ -8,6 +8,7 @@
  */
 import { EXIT, StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { MS_PER_MOVE } from '../node/drain.ts';
 import { ADMIN_SOCKET } from '../node/ipc.ts';
 import type { ReloadFacts } from '../node/reloadFacts.ts';
 import type { Children } from './children.ts';
@@ -264,7 +265,9 @@ export class Replace {
     const times = { quietMs: reloadQuietMs, moveMs: reloadMs, retryMs: reloadRetryMs };
     const names = [...to].flatMap(({ incarnation }) => incarnation ?? []);
     notify(from, { type: 'move', to: names, window, ...times });
-    return performance.now() + reloadMs + reloadRetryMs + childReadyMs;
+    // All are looked at once; then busy ones are waited for.
+    const movesMs = (from.figures.links ?? 0) * MS_PER_MOVE + 2 * reloadMs;
+    return performance.now() + movesMs + reloadRetryMs + childReadyMs;
   }
 
   /** An acceptor that was not there before. */

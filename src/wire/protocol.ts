@@ -53,8 +53,14 @@ export interface Protocol {
   readonly elements: number;
   /** Memory that bytes not yet read hold, in bytes. */
   readonly heldBytes: number;
+  /** The frame that was read last says more than `next` has given. */
+  readonly isHolding?: boolean;
+  /** It can do no more, as it found when it was to say something. `next` throws the same. */
+  readonly failure?: ProtocolError | undefined;
   /** Let go of these: nobody will read on. */
   drop(): void;
+  /** False: `state` would be in no form, and the link ends where it is. */
+  readonly canMove?: boolean;
   /** Of a link that has greeted: all that is needed to go on with it. Changes nothing. */
   state(): ProtocolState;
 
@@ -66,10 +72,12 @@ export interface Protocol {
   /** An EVENT is safe at the broker. */
   acknowledge(id: number): Buffer | undefined;
   reply(id: number, status: number, payload: Buffer): Buffer | undefined;
-  /** Only while `takesCommands` is `ready`. */
+  /** Only while `takesCommands` is `ready`. Undefined: its device has no such command. */
   command(message: CommandMessage): Buffer | undefined;
-  /** Owsla is there, though it does not read. */
+  /** Owsla is there, though it does not read; or, where it `pingsIdle`: is the device? */
   ping(): Buffer | undefined;
+  /** Its devices show that they are there when they are asked, and not before. */
+  readonly pingsIdle?: boolean;
   pong(): Buffer | undefined;
   /** What was wrong, and with which message; a goodbye follows. */
   error(error: ProtocolError): Buffer | undefined;

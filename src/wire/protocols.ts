@@ -10,4 +10,6 @@ import { V1 } from './v1Protocol.ts';
 export const BUILT_IN: Protocols = new Map([
   ['owsla', V1],
   ['mqtt', MQTT],
+  // The same, in the messages of a WebSocket.
+  ['mqtt-ws', MQTT],
 ]);

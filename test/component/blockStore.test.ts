@@ -77,7 +77,8 @@ t.test('block store: a file of schema 3 gets the list', async (t) => {
     older.exec(`ALTER TABLE ${table} DROP COLUMN traceparent`);
     older.exec(`ALTER TABLE ${table} DROP COLUMN tracestate`);
   }
-  older.exec('DROP TABLE blocked; PRAGMA user_version = 3');
+  older.exec('DROP TABLE wills; DROP TABLE willOutbox; DROP TABLE blocked');
+  older.exec('PRAGMA user_version = 3');
   older.close();
 
   const store = new SqliteFile(at, NOW);

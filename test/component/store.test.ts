@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import t, { type Test } from 'tap';
+import { makeLimits } from '../../src/base/limits.ts';
 import type {
   CommandRow,
   CommandWrites,
@@ -15,7 +16,8 @@ import type {
 import type { Row } from '../../src/registrar/store/presenceRules.ts';
 import { Sqlite } from '../../src/registrar/store/sqlite.ts';
 import { SqliteFile } from '../../src/registrar/store/sqliteFile.ts';
-import type { OutboxEvent, Store } from '../../src/registrar/store/store.ts';
+import type { Batch, OutboxEvent, Store } from '../../src/registrar/store/store.ts';
+import type { StoredWill, WillChange } from '../../src/registrar/store/willRows.ts';
 import { MemoryStore } from '../helpers/fakes/memoryStore.ts';
 
 const NOW = 1_700_000_000_000;
@@ -261,6 +263,46 @@ for (const [name, make] of Object.entries(IMPLEMENTATIONS)) {
     t.same(await store.outcomes(1, 9), [outcome(2)]);
   });
 
+  test('wills are kept by link, and go to an outbox of their own', async (t, store, again) => {
+    const end = { reason: 'peer-fin', at: NOW } as const;
+    const publish = { what: 'publish', id: 1, connection: 'link of b', ...end } as const;
+    const wait = { what: 'wait', connection: 'link of c', delayMs: 5, ...end } as const;
+    const kept = ['a', 'b', 'c', 'd'].map((device) => keep(device));
+    await store.write(ofWills([...kept, publish, wait]));
+    await store.write(ofWills([{ what: 'drop', connection: 'link of d' }]));
+    t.match(await store.willFigures(), { kept: 2, waiting: 1, outbox: 1, lastEvent: 1, full: 0 });
+    await store.close();
+
+    const next = again();
+    await next.open('node-1', NOW);
+    const head = { device: 'a', connection: 'link of a', hash: 'hash-a', delayMs: 0, rules: '' };
+    t.same(await next.readWills(['a', 'b', 'nobody']), [{ ...head, isWaiting: false }]);
+    t.match(await next.readWills(['c']), [{ delayMs: 5, isWaiting: true }]);
+    const [event, ...others] = await next.willOutbox(0, 9);
+    t.same(others, []);
+    t.match(event, { id: 1, device: 'b', connection: 'link of b', topic: 'gone', ...end });
+    t.same(event?.payload, Buffer.from([0, 255, 7]));
+    t.same(await next.willOutbox(1, 9), []);
+    await next.write(ofWills([], 1));
+    t.match(await next.willFigures(), { kept: 2, waiting: 1, outbox: 0 });
+    await next.close();
+  });
+
+  test('what is to be published and is not there is nothing; a will is published once', async (t, store) => {
+    const publish = {
+      what: 'publish',
+      connection: 'link of a',
+      reason: 'missed',
+      at: NOW,
+    } as const;
+    await store.write(ofWills([keep('a'), { ...publish, id: 1 }, { ...publish, id: 2 }]));
+    t.same(
+      (await store.willOutbox(0, 9)).map(({ id }) => id),
+      [1],
+    );
+    t.match(await store.willFigures(), { kept: 0, outbox: 1 });
+  });
+
   test('outcomes leave when they are settled', async (t, store) => {
     const outcomes = [1, 2, 3].map((id) => outcome(id, { type: 'delivered' }));
     await store.write(about({ outcomes }));
@@ -269,6 +311,19 @@ for (const [name, make] of Object.entries(IMPLEMENTATIONS)) {
     t.same(await store.outcomes(0, 9), [outcomes[2], outcome(4)]);
     t.same(await store.outcomes(3, 9), [outcome(4)]);
   });
+}
+
+/** A transaction that is about wills only. */
+function ofWills(changes: readonly WillChange[], settledTo = 0): Batch {
+  return { rows: [], events: [], settledTo: 0, wills: { changes, settledTo } };
+}
+
+function keep(device: string, given: Partial<StoredWill> = {}): WillChange {
+  const will: StoredWill = {
+    ...{ device, connection: `link of ${device}`, hash: `hash-${device}`, topic: 'gone' },
+    ...{ payload: Buffer.from([0, 255, 7]), delayMs: 0, rules: '', ...given },
+  };
+  return { what: 'keep', will };
 }
 
 /** The store's thread has a clock of its own: here the test has it. */
@@ -338,6 +393,29 @@ for (const [name, make] of Object.entries(AGEING)) {
     t.match(await store.open('node-1', NOW), { floor: 70 });
   });
 
+  test('a will is due when its delay is over, and keeps the reason of then', async (t, store, clock) => {
+    const end = { connection: 'link of a', reason: 'peer-fin', at: NOW } as const;
+    const later = { connection: 'link of b', reason: 'peer-reset', at: NOW } as const;
+    await store.write(
+      ofWills([
+        ...[keep('a'), keep('b'), keep('c')],
+        { what: 'wait', delayMs: 50, ...end },
+        { what: 'wait', delayMs: 20, ...later },
+      ]),
+    );
+    clock.now += 19;
+    t.same(await store.dueWills(9), { due: [], nextMs: 1 });
+    clock.now += 1;
+    const due = { device: 'b', connection: 'link of b' };
+    t.same(await store.dueWills(9), { due: [due], nextMs: 30 });
+    clock.now += 30;
+    t.same(await store.dueWills(1), { due: [due] }, 'the earliest first');
+    await store.write(
+      ofWills([{ what: 'publish', id: 1, connection: 'link of a', reason: 'missed', at: NOW + 9 }]),
+    );
+    t.match(await store.willOutbox(0, 9), [{ reason: 'peer-fin', at: NOW }]);
+  });
+
   test('a command that was taken is due when its time for a RESULT is over', async (t, store, clock) => {
     const taken = command(1, 'a', { state: 'taken', due: NOW + HOUR_MS });
     await store.write(about({ rows: [taken, command(2, 'a', { due: NOW + HOUR_MS })] }));
@@ -350,6 +428,32 @@ for (const [name, make] of Object.entries(AGEING)) {
     t.equal((await store.dueCommands(NOW + HOUR_MS, 30, 9)).length, 2, 'none of them twice');
   });
 }
+
+t.test('store: wills that do not fit are not kept, and counted', (t) => {
+  const limits = makeLimits({ willsBytesMax: 1_024 });
+  const store = new SqliteFile(folder(t), NOW, { limits });
+  // 256 bytes of a row, 4 of the topic, 3 of the payload: three fit.
+  store.write(ofWills(['a', 'b', 'c', 'd'].map((device) => keep(device))));
+  t.match(store.willFigures(), { kept: 3, bytes: 3 * 263, full: 1 });
+
+  const publish = { what: 'publish', id: 1, connection: 'link of a', reason: 'missed' } as const;
+  store.write(ofWills([{ ...publish, at: NOW }, keep('e')]));
+  t.match(store.willFigures(), { kept: 2, outbox: 1, full: 2 }, 'until it is at the broker');
+  store.write(ofWills([keep('e')], 1));
+  t.match(store.willFigures(), { kept: 3, outbox: 0, full: 2 });
+  store.close();
+  t.end();
+});
+
+t.test('store: a restore of a backup forgets its wills', (t) => {
+  const store = new SqliteFile(folder(t), NOW);
+  const end = { connection: 'link of b', reason: 'missed', at: NOW } as const;
+  store.write(ofWills([keep('a'), keep('b'), { what: 'publish', id: 1, ...end }]));
+  store.restore(NOW + 1);
+  t.match(store.willFigures(), { kept: 0, outbox: 0, bytes: 0 });
+  store.close();
+  t.end();
+});
 
 t.test('store: the lived time goes on where another process left it', async (t) => {
   const at = folder(t);

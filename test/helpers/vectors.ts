@@ -81,6 +81,14 @@ function typeOf(code: unknown): string | undefined {
   return Object.entries(CODE).find(([, known]) => known === code)?.[0];
 }
 
+/** The will of a HELLO, if its options have one. */
+function willIn(options: unknown): { will?: Record<string, unknown> } {
+  const { will } = (options ?? {}) as { readonly will?: Meaning };
+  if (will === undefined) return {};
+  const { delay = 0, ...rest } = plain(will);
+  return { will: { ...rest, delayMs: delay } };
+}
+
 /** What the line's frame means, as src/wire/message.ts has it. */
 export function messageOf(vector: Vector): Message {
   const { options, meta, ...rest } = vector.meaning;
@@ -89,7 +97,7 @@ export function messageOf(vector: Vector): Message {
   switch (fields.type) {
     case TYPE.HELLO:
       Object.assign(fields, { token: undefined, keepalive: undefined, frameBytesMax: undefined });
-      return Object.assign(fields, inner) as unknown as Message;
+      return Object.assign(fields, inner, willIn(options)) as unknown as Message;
     case TYPE.WELCOME:
     case TYPE.COMMAND:
       return Object.assign(fields, inner) as unknown as Message;

@@ -1,7 +1,7 @@
 /** Payloads and frame templates: an echo proves itself, and every frame is what the codec says. */
 import fc from 'fast-check';
 import t from 'tap';
-import { Template } from '../../loadgen/fleet/template.ts';
+import { OwnTemplate } from '../../loadgen/fleet/ownSpeech.ts';
 import { KIND, Payloads, readMark } from '../../loadgen/plan/payload.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { V1Reader } from '../../src/wire/v1.ts';
@@ -10,10 +10,10 @@ const RUN = 0xdeadbeef;
 const BYTES = { min: 16, max: 400 };
 
 function frameOf(payloads: Payloads, device: number, number: number, topic: string, seq = number) {
-  const template = new Template(KIND.request, topic, BYTES);
+  const template = new OwnTemplate(KIND.request, topic, BYTES);
   const length = payloads.lengthOf(device, number, BYTES);
   const frame = template.make(7, seq, length);
-  payloads.fill(frame, template.payloadAt, length, { device, number, kind: KIND.request });
+  payloads.fill(frame, template.payloadAt(), length, { device, number, kind: KIND.request });
   return frame;
 }
 
@@ -39,7 +39,7 @@ t.test('template: every frame decodes, by the codec, to what was asked for', asy
 });
 
 t.test('template: an EVENT is an EVENT', async (t) => {
-  const template = new Template(KIND.event, 'hvac.reading', BYTES);
+  const template = new OwnTemplate(KIND.event, 'hvac.reading', BYTES);
   const reader = new V1Reader(65_536);
 
   reader.push(template.make(1, 2, 0));
@@ -52,7 +52,7 @@ t.test('payload: one flipped bit, another device, number or kind is not the same
   const payloads = new Payloads(RUN, 3, BYTES.max);
   const frame = frameOf(payloads, 5, 9, 'x');
   const length = payloads.lengthOf(5, 9, BYTES);
-  const at = new Template(KIND.request, 'x', BYTES).payloadAt;
+  const at = new OwnTemplate(KIND.request, 'x', BYTES).payloadAt();
   const payload = frame.subarray(at, at + length);
 
   t.ok(payloads.isSame(payload, 5, 9, KIND.request, BYTES));
@@ -71,7 +71,7 @@ t.test('payload: one flipped bit, another device, number or kind is not the same
 t.test('payload: its mark says whose it is; a short one has none', async (t) => {
   const payloads = new Payloads(RUN, 3, BYTES.max);
   const frame = frameOf(payloads, 5, 9, 'x');
-  const mark = readMark(frame.subarray(new Template(KIND.request, 'x', BYTES).payloadAt));
+  const mark = readMark(frame.subarray(new OwnTemplate(KIND.request, 'x', BYTES).payloadAt()));
 
   t.match(mark, { run: RUN, device: 5, number: 9, kind: KIND.request });
   t.ok(mark !== undefined && payloads.isOurs(mark));

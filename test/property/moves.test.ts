@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { Kernel, MoveWorld } from '../helpers/worlds/moveWorld.ts';
+import { Kernel, MOVE_MS, MoveWorld } from '../helpers/worlds/moveWorld.ts';
 
 const LINKS = 3;
 const link = fc.nat({ max: LINKS - 1 });
@@ -155,6 +155,17 @@ t.test('moves: every link of the predecessor has moved, left or was drained', as
   assert.ok(first.isOver);
   const { moved, left, drained } = world.before.figures ?? {};
   assert.deepEqual({ moved, left, drained }, { moved: 7, left: 1, drained: 1 });
+});
+
+t.test('moves: a slow machine is no reason to drain links that nobody has looked at', async () => {
+  const world = new MoveWorld(99);
+  world.begin();
+  for (let words = 0; words < 40; words += 1) world.pass(world.before) || world.pass(world.after);
+  // 2 ms for each of the 99 are behind MOVE_MS.
+  world.tick(MOVE_MS + 190);
+  world.end();
+  const { moved, left, drained } = world.before.figures ?? {};
+  assert.deepEqual({ moved, left, drained }, { moved: 99, left: 0, drained: 0 });
 });
 
 t.test('moves: what the successor does not take is drained at the end', async () => {

@@ -10,8 +10,35 @@ const ACCEPTORS = 2;
 const acceptor = fc.nat({ max: ACCEPTORS - 1 });
 const device = fc.constantFrom('door-1', 'door-2', 'door-3');
 
+const will = fc.record({
+  topic: fc.constant('gone'),
+  payload: fc.nat(3).map((byte) => Buffer.from([byte])),
+  delayMs: fc.constantFrom(0, 40, 2_000),
+});
+/** Of either protocol, or none. */
+const anyWill = fc.option(
+  fc.oneof(
+    will,
+    will.map((one) => ({ ...one, rules: 'mqtt' as const })),
+  ),
+  { nil: undefined },
+);
+
 const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('connect' as const), device, acceptor }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('connect' as const),
+      device,
+      acceptor,
+      will: anyWill,
+      isClean: fc.boolean(),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('goodbye' as const), acceptor }) },
+  // Many steps at once, or an acceptor's word would seldom come through before a will is due.
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('flow' as const), acceptor }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('tick' as const) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('disconnect' as const), acceptor }) },
   { weight: 9, arbitrary: fc.record({ do: fc.constant('send' as const), acceptor }) },
   { weight: 9, arbitrary: fc.record({ do: fc.constant('receive' as const), acceptor }) },
@@ -29,7 +56,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('startNode' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('failStore' as const), times: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('subscribe' as const) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(100) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(100) }) },
 );
 
 /** Two more acceptors at most: a successor, and one that has come back. Or there are fewer. */
@@ -66,8 +93,16 @@ type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
 async function perform(world: World, step: Step): Promise<void> {
   const at = 'acceptor' in step ? world.acceptors[step.acceptor] : undefined;
-  if (step.do === 'connect') world.connect(step.device, step.acceptor);
-  else if (step.do === 'disconnect' && at) {
+  if (step.do === 'connect') world.connect(step.device, step.acceptor, step.will, step.isClean);
+  else if (step.do === 'goodbye' && at) {
+    for (const id of at.links.keys()) return world.disconnect(at, id, 'peer-bye');
+  } else if (step.do === 'flow' && at) await world.flow(at);
+  else if (step.do === 'tick') {
+    for (let times = 0; times < 3; times += 1) {
+      await world.tick();
+      await world.work();
+    }
+  } else if (step.do === 'disconnect' && at) {
     for (const id of at.links.keys()) return world.disconnect(at, id);
   } else if (step.do === 'send' && at) world.send(at);
   else if (step.do === 'receive' && at) world.receive(at);

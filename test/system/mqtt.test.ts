@@ -3,6 +3,9 @@
  * commands, takeover; in 3.1.1 and 5. Raw bytes are test/component/mqtt.test.ts's.
  */
 import { type EventEmitter, once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { ConsumeMessage } from 'amqplib';
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
@@ -12,8 +15,16 @@ import { Commander } from '../helpers/fakes/commander.ts';
 import { startNode } from '../helpers/processes/node.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
-const flags = ['--mqtt-port', '0'];
-const { prefix, server, backend, broker } = await startNode(t, { hasUsers: true, flags });
+const folder = mkdtempSync(join(tmpdir(), 'ot-'));
+t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+const file = join(folder, 'owsla.yaml');
+writeFileSync(file, 'listeners: [{ name: web, port: 0, protocol: mqtt-ws }]');
+const flags = ['--mqtt-port', '0', '--config', file];
+const { prefix, server, backend, broker } = await startNode(t, {
+  ...{ hasUsers: true, flags },
+  // For modules that write what they do; mqtt-packet would write passwords.
+  env: { DEBUG: '*' },
+});
 const at = names(prefix);
 const commander = await Commander.connect(broker.url, prefix);
 t.teardown(() => commander.close());
@@ -34,9 +45,9 @@ function next(client: MqttClient, event: string): Promise<unknown[]> {
 }
 
 /** A device, and what it hears. */
-async function open(t: Test, id: string, protocolVersion: Version, more: IClientOptions = {}) {
-  const options = { clientId: id, protocolVersion, reconnectPeriod: 0, ...more };
-  const client = mqtt.connect(url, options);
+async function open(t: Test, id: string, protocolVersion: Version, at = url) {
+  const options: IClientOptions = { clientId: id, protocolVersion, reconnectPeriod: 0 };
+  const client = mqtt.connect(at, options);
   t.teardown(() => client.endAsync(true));
   const heard: Heard[] = [];
   client.on('message', (topic, payload, packet) => {
@@ -146,4 +157,53 @@ t.test('MQTT 5: what Owsla does is in its CONNACK; the rest has its reason code'
     properties: { maximumQoS: 1, receiveMaximum: 256, serverKeepAlive: 10 },
   });
   t.match(granted, { status: 'rejected' });
+});
+
+t.test('MQTT: the will of a device that is cut off is an EVENT', async (t) => {
+  const got = Promise.withResolvers<ConsumeMessage>();
+  await backend.on(at.events, 'cut-off.#', got.resolve);
+  const will = { topic: 'state/now', payload: Buffer.from('gone'), qos: 1 as const, retain: false };
+  const client = mqtt.connect(url, { clientId: 'cut-off', protocolVersion: 5, will });
+  t.teardown(() => client.endAsync(true));
+  await next(client, 'connect');
+  await waitFor('its link on record', async () => {
+    const asked = await commander.send('cut-off');
+    return (await commander.final(asked)).reason === 'unready';
+  });
+  client.options.reconnectPeriod = 0;
+  client.stream.destroy();
+
+  const { properties, content } = await got.promise;
+  t.equal(content.toString(), 'gone');
+  t.match(properties.headers, { topic: 'state.now', will: /^peer-/ });
+});
+
+t.test('MQTT over WebSocket: the same, in its messages', async (t) => {
+  const { client, heard } = await open(
+    t,
+    'by-web',
+    5,
+    `ws://127.0.0.1:${server.portOf('web')}/any`,
+  );
+  obey(client);
+  await client.subscribeAsync({ '$owsla/reply/#': { qos: 1 }, '$owsla/command/#': { qos: 1 } });
+  const long = 'x'.repeat(60_000);
+  await client.publishAsync('$owsla/request/1/echo', long, { qos: 1 });
+  await waitFor('its reply', () => heard.length === 1);
+  const command = await commander.send('by-web', { payload: 'now' });
+
+  t.match(await commander.final(command), { type: 'result', text: 'now' });
+  t.equal(heard[0]?.text, long);
+  const { port = '' } = new URL(`ws://127.0.0.1:${server.portOf('web')}`);
+  const answer = await fetch(`http://127.0.0.1:${port}/`);
+  t.equal(answer.status, 426);
+  await client.endAsync();
+  await server.untilMetric('owsla_closes_total', 'reason="peer-bye"', (count) => count >= 1);
+});
+
+t.test('nothing that was said is on stderr', async (t) => {
+  t.same(
+    server.errors.filter((line) => /mqtt/i.test(line)),
+    [],
+  );
 });

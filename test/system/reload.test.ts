@@ -13,6 +13,7 @@ import { TYPE } from '../../src/wire/message.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Commander } from '../helpers/fakes/commander.ts';
 import { Device, END, hello, request } from '../helpers/fakes/device.ts';
+import { connectPacket, MqttDevice, publishOf } from '../helpers/fakes/mqttDevice.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { reloadNode } from '../helpers/processes/reloads.ts';
@@ -36,7 +37,7 @@ const limits = {
   reportMs: 500,
   reloadQuietMs: 500,
 };
-const flags = ['--config', file, '--run-dir', runDir];
+const flags = ['--config', file, '--run-dir', runDir, '--mqtt-port', '0'];
 const node = await Server.start({ amqp: users.owsla, prefix, limits, flags });
 t.teardown(async () => {
   await node.stop();
@@ -113,6 +114,9 @@ function whatFails(): { stop(): Promise<string[]> } {
 t.test('every process is replaced, in order; health and connects never fail', async (t) => {
   const before = pids();
   const { node: name } = await status();
+  const mqtt = new MqttDevice(connect(node.portOf('mqtt'), '127.0.0.1'), 5);
+  mqtt.sendBytes(connectPacket(5, 'by-mqtt'));
+  await mqtt.expect('connack');
   const stream = await fetch(`http://127.0.0.1:${node.adminPort}/api/v1/stream`);
   const streamed = stream.text();
   const failing = whatFails();
@@ -123,6 +127,9 @@ t.test('every process is replaced, in order; health and connects never fail', as
   t.equal(code, 0, stderr);
   t.match(end, { phase: 'done', number: 1 });
   t.same(faults, []);
+  mqtt.send(publishOf('still/here', 1));
+  t.match(await mqtt.next(), { cmd: 'puback', messageId: 1 }, 'a link of MQTT has moved');
+  mqtt.close();
   t.match(await streamed, /event: end\ndata: {"why":"the node stops or reloads"}\n\n$/);
   t.ok(
     pids().every((pid, at) => pid !== before[at]),
@@ -176,11 +183,11 @@ t.test('a listener more: it listens; a listener less: it does not', async (t) =>
   const device = new Device(connect(unix));
   device.send(hello('more'));
   await device.expect(TYPE.WELCOME);
-  t.equal((await status()).listeners.length, 2);
+  t.equal((await status()).listeners.length, 3);
 
   write('');
   t.equal((await reload()).code, 0);
-  t.equal((await status()).listeners.length, 1);
+  t.equal((await status()).listeners.length, 2);
   const socket = connect(unix);
   const error = await new Promise((resolve) => socket.once('error', resolve));
   t.match(error, { code: 'ENOENT' });

@@ -1,5 +1,4 @@
 /** Wills on a real node: each way in which a link can end, by the table of docs/protocol.md. */
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -185,7 +184,6 @@ t.test('wills: ends that nobody sees, and goodbyes that nobody records at once',
   reset(gone);
   said.send({ type: TYPE.BYE, reason: 'off', retryAfter: undefined });
   await said.rest();
-  await once(gone.socket, 'close');
   process.kill(registrar, 'SIGKILL');
   t.match((await wills.until('gone')).reason, /^(?:missed|peer-reset)$/);
   await waitFor('the goodbye to be on record', () => isOver(said.connection));

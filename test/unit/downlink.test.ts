@@ -58,7 +58,7 @@ t.test('downlink: garbage correlation ids are counted and dropped', async (t) =>
     `${ID}:1:1`,
     `${ID}:NaN`,
     `${ID}:Infinity`,
-    `${ID}:4294967296`,
+    `${ID}:9007199254740992`,
     `${ID}:99999999999999999999`,
     `${ID};1`,
     ` ${ID}:1`,

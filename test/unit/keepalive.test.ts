@@ -22,8 +22,15 @@ const reading = { keepaliveMs: 20_000, heardAt: 1_000, pausedAt: 0, pingedAt: 0 
 
 t.test('keepalive: silence of 1.5 keepalives is allowed, more is the end', async (t) => {
   t.equal(keepaliveVerdict(reading, 1_000), 'alive');
-  t.equal(keepaliveVerdict(reading, 31_000), 'alive');
+  t.equal(keepaliveVerdict(reading, 20_999), 'alive');
+  t.equal(keepaliveVerdict(reading, 31_000), 'quiet');
   t.equal(keepaliveVerdict(reading, 31_001), 'dead');
+});
+
+t.test('keepalive: a device that has to be asked is asked once, after one keepalive', async (t) => {
+  t.equal(keepaliveVerdict(reading, 21_000), 'quiet');
+  t.equal(keepaliveVerdict({ ...reading, pingedAt: 21_000 }, 23_000), 'alive');
+  t.equal(keepaliveVerdict({ ...reading, heardAt: 22_000, pingedAt: 21_000 }, 42_000), 'quiet');
 });
 
 t.test('keepalive: while paused no silence ends a link', async (t) => {

@@ -1,16 +1,18 @@
 /** LinkChanges: state, then changes; one entry per link, however often links come and go. */
 import t from 'tap';
 import { type Link, LinkChanges } from '../../src/acceptor/linkChanges.ts';
+import type { CloseReason } from '../../src/base/errors.ts';
 import { SHARDS } from '../../src/base/limits.ts';
 import { noTrace } from '../../src/base/trace.ts';
 import type { ToRegistrar } from '../../src/node/messages.ts';
+import { willHash } from '../../src/node/willWord.ts';
 import { makeLinkWills } from '../helpers/fakes/linkWills.ts';
 
 /** An acceptor's links, a shard each in turn. */
 class Links {
   readonly open = new Map<string, Link>();
   readonly clock = { us: () => 5_000, wall: () => 1_700_000_000_000 };
-  readonly bequests = makeLinkWills({ goodbyesMax: 2 });
+  readonly bequests = makeLinkWills({ willEndsMax: 2 });
   readonly changes = new LinkChanges({
     links: (shard) => [...this.open.values()].filter(({ id }) => Number(id) % SHARDS === shard),
     clock: this.clock,
@@ -24,10 +26,11 @@ class Links {
     this.changes.onUp(link);
   }
 
-  down(id: number): void {
+  down(id: number, reason: CloseReason = 'peer-fin'): void {
     const link = this.open.get(`${id}`);
     this.open.delete(`${id}`);
-    if (link) this.changes.onDown(link, 'peer-fin');
+    if (link) this.changes.onDown(link, reason);
+    this.bequests.wills.forget(`${id}`);
   }
 
   all(max = 10): ToRegistrar[] {
@@ -205,4 +208,97 @@ t.test('heir waits until what was given on is on record', async (t) => {
   links.changes.lost();
   links.changes.connected();
   t.same(kinds(links.all()), ['begin ', 'end ', 'heir ', 'heir ']);
+});
+
+const WILL = { topic: 'gone', payload: Buffer.from('will'), delayMs: 9 };
+const WORD = ['gone', WILL.payload, 9, ''] as const;
+
+/** A link with a will. */
+function willed(links: Links, id: number): void {
+  links.bequests.wills.keep(`${id}`, { will: WILL });
+  links.up(id);
+}
+
+t.test('a new link is told with its will, a hand-over names it by a hash', async (t) => {
+  const links = new Links();
+  willed(links, 1);
+  links.changes.connected();
+  const [, owed] = links.all();
+  willed(links, 2);
+  const [begun] = links.all();
+
+  t.equal(owed?.[5], willHash(WORD));
+  t.same(begun?.[5], WORD);
+  links.changes.onWanted([
+    ['door-1', '1'],
+    ['door-3', '3'],
+  ]);
+  t.same(links.all(), [['will', 'door-1', '1', WORD]], 'one that is not here told its own already');
+});
+
+t.test(
+  'an end of one with a will is told first by each hand-over, until it is recorded',
+  async (t) => {
+    const links = new Links();
+    for (const id of [1, 2, 3]) willed(links, id);
+    links.up(4);
+    links.changes.connected();
+    links.all();
+    links.down(4);
+    links.down(1, 'peer-bye');
+    links.down(2);
+    const ends = [
+      ['down', 'door-1', '1', links.clock.wall(), 'peer-bye', true],
+      ['down', 'door-2', '2', links.clock.wall(), 'peer-fin', WORD],
+    ];
+    t.same(links.all().slice(1), ends);
+    links.changes.lost();
+    links.changes.connected();
+    t.same(links.all().slice(0, 3), [['begin'], ...ends]);
+
+    links.changes.onGone(['1']);
+    links.changes.lost();
+    links.down(3);
+    links.changes.connected();
+    t.same(kinds(links.all()), ['begin ', 'down 2', 'down 3', 'end ']);
+    t.equal(links.bequests.counters.willEndDrops, 0);
+    willed(links, 5);
+    links.all();
+    links.down(5);
+    t.equal(links.bequests.counters.willEndDrops, 1, 'two are remembered here');
+  },
+);
+
+t.test('begin is said once, however many ends stand before the links', async (t) => {
+  const links = new Links();
+  for (const id of [1, 2]) willed(links, id);
+  for (const id of [1, 2]) links.down(id);
+  links.up(3);
+  links.changes.connected();
+  t.same(kinds(links.all(1)), ['begin ', 'down 1', 'down 2', 'up 3', 'end ']);
+});
+
+t.test('all is told behind the hand-over, and what was there before it was asked', async (t) => {
+  const links = new Links();
+  links.up(1);
+  links.changes.connected();
+  links.changes.tellAll(7);
+  t.same(kinds(links.all(1)), ['begin ', 'up 1', 'end ', 'all-told ']);
+  links.up(2);
+  links.changes.tellAll(8);
+  links.changes.tellAll(9);
+  links.up(3);
+  t.same(
+    links.all().map(([kind, of]) => [kind, of]),
+    [
+      ['up', 'door-2'],
+      ['all-told', 9],
+      ['up', 'door-3'],
+    ],
+  );
+  links.changes.onGiven({ id: '3', deviceId: 'door-3', acceptedUs: 0 }, 'heir');
+  links.changes.tellAll(10);
+  t.same(links.all(), [], 'the successor may not have told of its link yet');
+  links.changes.onRecorded(['3']);
+  t.same(links.all(), [['all-told', 10]]);
 });

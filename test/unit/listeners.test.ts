@@ -38,6 +38,7 @@ t.test('listeners: what is well said has no fault', async (t) => {
     named({ auth: ['none'], 'proxy-protocol': 'require', 'proxy-from': ['10.0.0.0/8', '::1'] }),
     named({ topics: ['room.#', '*', 'a.*.b'] }),
     named({ protocol: 'mqtt' }),
+    named({ protocol: 'mqtt-ws' }),
   ];
   for (const one of good) t.same(ofOne(one), [], JSON.stringify(one));
 });
@@ -68,8 +69,7 @@ const FAULTS: readonly (readonly [unknown, RegExp])[] = [
   [named({ auth: '' }), /has auth, which must be a list of cert, psk/],
   [named({ auth: ['keys'] }), /not "keys"; did you mean key\?|not "keys".*key/],
   [named({ auth: ['key', 'key'], keys: '/k' }), /has auth, which names key twice/],
-  [named({ protocol: 'mqtt-ws' }), /protocol mqtt-ws, which this version does not speak yet/],
-  [named({ protocol: './codec.ts' }), /does not speak yet/],
+  [named({ protocol: 'codec.ts' }), /write a module of your own with its path, \.\/codec\.ts/],
   [named({ protocol: 'owsl' }), /has the unknown protocol "owsl".*owsla/],
   [named({ ports: 7_000 }), /has the unknown key "ports".*port/],
   [named({ tls: 7 }), /\.tls must be a map/],
@@ -112,6 +112,11 @@ const FAULTS: readonly (readonly [unknown, RegExp])[] = [
     /tokens would be sent unencrypted/,
   ],
 ];
+
+t.test('listeners: a module of the operator’s own is known by its path', async (t) => {
+  t.same(ofOne(named({ protocol: '/etc/owsla/scp.js' })), []);
+  t.same(ofOne(named({ protocol: './scp.js' })), []);
+});
 
 t.test('listeners: each fault is one sentence', async (t) => {
   for (const [one, sentence] of FAULTS) {

@@ -13,7 +13,7 @@
  * draining: our BYE and FIN are on their way; what still comes is read and discarded.
  */
 import type { Socket } from 'node:net';
-import { type ByeReason, type CloseReason, ProtocolError } from '../../base/errors.ts';
+import { type ByeReason, type CloseReason, ProtocolError, STATUS } from '../../base/errors.ts';
 import { bump } from '../../base/metrics.ts';
 import type { Event, MessageType, Request } from '../../wire/message.ts';
 import type { Received } from '../../wire/protocol.ts';
@@ -29,6 +29,8 @@ import { peerOf } from './peer.ts';
 import type { Obstacle } from './readGate.ts';
 import { type FrozenLink, freezeLink, isQuiet, type OwedClose } from './snapshot.ts';
 import { listenTo, startReading } from './socket.ts';
+
+const NO_BYTES = Buffer.alloc(0);
 
 export class Endpoint extends LinkVoice {
   /** The connection id, as UUID text. */
@@ -111,7 +113,7 @@ export class Endpoint extends LinkVoice {
 
   /** A message was read, and waits for room at the broker; or its FIN was, and waits for that. */
   get isHolding(): boolean {
-    return this.#held !== undefined || this.#isFinished;
+    return this.#held !== undefined || this.#isFinished || this.protocol.isHolding === true;
   }
 
   /** Something may wait for its device: if not, nothing does. */
@@ -208,7 +210,13 @@ export class Endpoint extends LinkVoice {
 
   /** Send a frame. Beyond the outbox's hard bound the link closes instead ('outbox-full'). */
   protected send(type: MessageType, frame: Buffer | undefined): void {
-    if (!this.isLive || frame === undefined) return;
+    if (!this.isLive) return;
+    if (frame === undefined) {
+      // It may have nothing to say because it can do no more.
+      const { failure } = this.protocol;
+      if (failure && type !== 'error') refuse(this, failure, this.host);
+      return;
+    }
     const bytes = this.#outbox.bytes + frame.length;
     if (bytes >= HEAVY_BYTES) this.host.onHeavy(this);
     if (bytes > this.host.limits.outboxHardBytes) this.close('outbox-full');
@@ -223,6 +231,11 @@ export class Endpoint extends LinkVoice {
     this.tap?.onWritten(this, type, frame, this.protocol);
     this.#hasWritten = true;
     this.#outbox.write(frame);
+  }
+
+  protected onNoCommand(id: number): void {
+    if (!this.isLive) return;
+    this.host.onAnswer(this, { type: 'result', id, status: STATUS.refused, payload: NO_BYTES });
   }
 
   /** Say BYE and end the link. `retryAfter` in ms. Does nothing when it is over already. */
@@ -339,7 +352,7 @@ export class Endpoint extends LinkVoice {
     }
     const verdict = keepaliveVerdict(this, now);
     if (verdict === 'dead') this.close('keepalive-timeout');
-    else if (verdict === 'ping') {
+    else if (verdict === 'ping' || (verdict === 'quiet' && this.protocol.pingsIdle)) {
       this.pingedAt = now;
       this.send('ping', this.protocol.ping());
     }

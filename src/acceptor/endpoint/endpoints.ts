@@ -12,6 +12,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { CloseReason, ProtocolError } from '../../base/errors.ts';
 import { observeUs } from '../../base/histogram.ts';
 import type { Limits } from '../../base/limits.ts';
+import { spokenAt } from '../../base/listeners.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
 import type { Ack, Event, Request, Result } from '../../wire/message.ts';
 import type { Greeting, Protocols } from '../../wire/protocol.ts';
@@ -210,6 +211,7 @@ export class Endpoints implements EndpointHost {
 
   onOpen(endpoint: Endpoint, { method, expiresAt }: Proof): void {
     bump(this.counters.proofs, method);
+    if (endpoint.origin) bump(this.counters.opens, spokenAt(endpoint.origin.listener));
     observeUs(this.counters.connectSeconds, this.clock.us() - endpoint.acceptedUs);
     this.#deadlines.opened(endpoint, expiresAt);
     this.#presence.onUp(endpoint);

@@ -33,11 +33,15 @@ export interface KeepaliveTimes {
   readonly pingedAt: number;
 }
 
-export type KeepaliveVerdict = 'alive' | 'ping' | 'dead';
+/** `quiet`: some devices have to be asked whether they are there. */
+export type KeepaliveVerdict = 'alive' | 'quiet' | 'ping' | 'dead';
 
 export function keepaliveVerdict(times: KeepaliveTimes, now: number): KeepaliveVerdict {
   if (times.pausedAt === 0) {
-    return now - times.heardAt > times.keepaliveMs * KEEPALIVE_GRACE ? 'dead' : 'alive';
+    const silentMs = now - times.heardAt;
+    if (silentMs > times.keepaliveMs * KEEPALIVE_GRACE) return 'dead';
+    const isAsked = times.pingedAt > times.heardAt;
+    return silentMs >= times.keepaliveMs && !isAsked ? 'quiet' : 'alive';
   }
   const shownAt = Math.max(times.pausedAt, times.pingedAt);
   return now - shownAt >= times.keepaliveMs / 2 ? 'ping' : 'alive';

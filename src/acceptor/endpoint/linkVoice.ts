@@ -26,6 +26,9 @@ export abstract class LinkVoice extends LinkState {
   /** Bytes sent and not yet taken by the kernel. */
   abstract get outboxBytes(): number;
 
+  /** There is no such COMMAND for its device. */
+  protected abstract onNoCommand(id: number): void;
+
   protected abstract send(type: MessageType, frame: Buffer | undefined): void;
 
   /** It has said and proved who it is. */
@@ -64,8 +67,16 @@ export abstract class LinkVoice extends LinkState {
     this.send('reply', this.protocol.reply(id, status, payload));
   }
 
+  /** What its protocol has no word for, its device would refuse. */
   command(message: CommandMessage): void {
-    this.send('command', this.protocol.command(message));
+    const frame = this.protocol.command(message);
+    this.send('command', frame);
+    if (frame === undefined) this.onNoCommand(message.id);
+  }
+
+  /** Another process could go on with it. */
+  get canBeSaved(): boolean {
+    return this.protocol.canMove !== false;
   }
 
   // A frame that the outbox cannot hold would close the link, however much the device takes.

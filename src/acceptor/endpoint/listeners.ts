@@ -100,7 +100,7 @@ export class Listeners {
   }
 }
 
-/** Whoever connects there waits for TLS, or is a proxy: a frame would tell it nothing. */
-export function speaksLater({ tls, proxyProtocol }: ListenerConfig): boolean {
-  return tls !== undefined || proxyProtocol === 'require';
+/** Whoever connects there waits for TLS or a WebSocket, or is a proxy: a frame tells it nothing. */
+export function speaksLater({ tls, proxyProtocol, protocol }: ListenerConfig): boolean {
+  return tls !== undefined || proxyProtocol === 'require' || protocol === 'mqtt-ws';
 }

@@ -31,6 +31,8 @@ export interface Origin {
   /** Address and port, as a proxy says; '': the socket's own. */
   readonly peer: string;
   readonly secured?: TLSSocket;
+  /** Its bytes come in the messages of a WebSocket. */
+  readonly isWebSocket?: true;
   readonly pskIdentity?: string;
   readonly proxied?: ProxiedTls;
 }

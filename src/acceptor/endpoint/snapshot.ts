@@ -65,9 +65,10 @@ export interface OwedClose {
   readonly retryAfter: number | undefined;
 }
 
-/** A TLS socket cannot pass to another process. */
-export function canMove({ origin }: Endpoint): boolean {
-  return origin?.secured === undefined;
+/** A TLS socket or a WebSocket cannot pass to another process, nor what no protocol writes down. */
+export function canMove({ origin, canBeSaved }: Endpoint): boolean {
+  const isPlain = origin?.secured === undefined && origin?.isWebSocket !== true;
+  return isPlain && canBeSaved !== false;
 }
 
 /** Nothing of it is under way here. */

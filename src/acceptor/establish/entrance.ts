@@ -13,6 +13,7 @@ import type { Addresses } from './addresses.ts';
 import { Establish, type EstablishOptions, type Way } from './establish.ts';
 import type { ListenerFiles } from './listenerFiles.ts';
 import { TlsServer } from './tlsServer.ts';
+import { WebSocketServer } from './webSocketServer.ts';
 
 export interface EntranceOptions extends EstablishOptions {
   readonly limits: Limits;
@@ -30,6 +31,7 @@ interface Door {
 
 export class Entrance {
   readonly #files: ListenerFiles;
+  readonly #limits: Limits;
   readonly #establish: Establish;
   readonly #doors: ReadonlyMap<ListenerConfig, Door>;
 
@@ -37,6 +39,7 @@ export class Entrance {
     const { listeners, files, ticketKey, limits, addresses, onReady } = options;
     const counted = limits.linksPerAddressMax === 0 ? onReady : countedBy(addresses, onReady);
     this.#files = files;
+    this.#limits = limits;
     this.#establish = new Establish({ ...options, onReady: counted });
     this.#doors = new Map(listeners.map((one) => [one, this.#doorOf(one, ticketKey)]));
   }
@@ -49,7 +52,9 @@ export class Entrance {
       tls && read.tls && new TlsServer({ ...listener, tls }, read.tls, secrets, this.#establish);
     // Whoever may open a Unix socket is trusted by its mode.
     const proxies = unix === '' && proxyFrom.length > 0 ? readCidrs(proxyFrom) : undefined;
-    return { way: { listener, tls: server, proxies }, plain: { listener, peer: '' } };
+    const isWeb = listener.protocol === 'mqtt-ws';
+    const web = isWeb ? new WebSocketServer(this.#limits, this.#establish) : undefined;
+    return { way: { listener, tls: server, web, proxies }, plain: { listener, peer: '' } };
   }
 
   /** Own an admitted socket, until it is a link or over. */

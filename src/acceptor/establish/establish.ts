@@ -7,8 +7,8 @@
  * do not feel a storm of them. TLS gets the socket unread: what is read here, for a header, costs
  * each link some KiB that stay.
  *
- *   proxy --header--> queued --turn--> handshake --> (endpoint)
- *      \_______________\________________\--> over, by reason
+ *   proxy --header--> queued --turn--> handshake --> upgrade --WebSocket--> (endpoint)
+ *      \_______________\________________\____________\--> over, by reason
  */
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -20,14 +20,19 @@ import type { ListenerConfig } from '../../base/listeners.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
 import { isListed, type Networks, withPort } from '../../base/networks.ts';
 import type { Origin, ProxiedTls } from '../endpoint/origin.ts';
+import { peerOf } from '../endpoint/peer.ts';
 import type { Addresses } from './addresses.ts';
 import { type ProxyHeader, ProxyHeaderError, readProxyHeader } from './proxyHeader.ts';
 import type { TlsEvents, TlsServer } from './tlsServer.ts';
+import type { WebSocketLink } from './webSocketLink.ts';
+import type { WebSocketEvents, WebSocketServer } from './webSocketServer.ts';
 
 /** How the links of one listener come. */
 export interface Way {
   readonly listener: ListenerConfig;
   readonly tls: TlsServer | undefined;
+  /** What comes then is a WebSocket. */
+  readonly web: WebSocketServer | undefined;
   /** Who may send a PROXY header; undefined: whoever reaches the listener. */
   readonly proxies: Networks | undefined;
 }
@@ -49,7 +54,7 @@ export type OnFailure = (
   listener: string,
 ) => void;
 
-type Step = 'proxy' | 'queued' | 'handshake' | 'over';
+type Step = 'proxy' | 'queued' | 'handshake' | 'upgrade' | 'over';
 
 /** A link on its way. */
 interface Coming {
@@ -62,18 +67,22 @@ interface Coming {
   peer: string;
   address: string;
   proxied: ProxiedTls | undefined;
+  /** What TLS has shown, while its WebSocket is waited for. */
+  shown: Pick<Origin, 'secured' | 'pskIdentity'>;
 }
 
 /** Time of one turn of the event loop in which handshakes begin, in ms. */
 const HANDSHAKES_MS = 4;
 const NO_BYTES = Buffer.alloc(0);
 
-export class Establish implements TlsEvents {
+export class Establish implements TlsEvents, WebSocketEvents {
   readonly #options: EstablishOptions;
   /** By its socket. */
   readonly #coming = new Map<Socket, Coming>();
   readonly #headers: Deadlines<Coming>;
   readonly #handshakes: Deadlines<Coming>;
+  /** By the socket that a WebSocket is asked for on. */
+  readonly #upgrading = new WeakMap<Socket, Coming>();
   /** Oldest first. */
   #queue: Coming[] = [];
   #turn: NodeJS.Immediate | undefined;
@@ -88,14 +97,14 @@ export class Establish implements TlsEvents {
 
   /** Own an admitted socket, until it is handed on or over. */
   begin(way: Way, plain: Origin, socket: Socket, acceptedUs: number): void {
-    const { listener, tls } = way;
+    const { listener, tls, web } = way;
     const isProxied = listener.proxyProtocol === 'require';
-    if (!isProxied && tls === undefined) {
+    if (!isProxied && tls === undefined && web === undefined) {
       this.#beginPlain(plain, socket, acceptedUs);
       return;
     }
     const coming: Coming = {
-      ...{ way, socket, acceptedUs, bytes: NO_BYTES, peer: '', proxied: undefined },
+      ...{ way, socket, acceptedUs, bytes: NO_BYTES, peer: '', proxied: undefined, shown: {} },
       step: isProxied ? 'proxy' : 'queued',
       address: socket.remoteAddress ?? '',
     };
@@ -108,7 +117,7 @@ export class Establish implements TlsEvents {
     } else if (isProxied) {
       this.#headers.add(coming, this.#options.clock.now());
       this.#read(coming);
-    } else if (this.#isAdmitted(coming)) this.#await(coming);
+    } else if (this.#isAdmitted(coming)) this.#afterProxy(coming);
   }
 
   #beginPlain(origin: Origin, socket: Socket, acceptedUs: number): void {
@@ -188,7 +197,11 @@ export class Establish implements TlsEvents {
     coming.proxied = ssl;
     if (!this.#isAdmitted(coming)) return;
     this.#rest(coming, rest);
-    if (coming.way.tls === undefined) this.#ready(coming, coming.socket, {});
+    this.#afterProxy(coming);
+  }
+
+  #afterProxy(coming: Coming): void {
+    if (coming.way.tls === undefined) this.#arrived(coming, coming.socket, {});
     else this.#await(coming);
   }
 
@@ -236,11 +249,8 @@ export class Establish implements TlsEvents {
     bump(this.#options.counters.handshakes, kind);
     // Others of its address may have become links meanwhile.
     if (!this.#isAdmitted(coming)) return;
-    this.#ready(
-      coming,
-      secured,
-      pskIdentity === undefined ? { secured } : { secured, pskIdentity },
-    );
+    const shown = pskIdentity === undefined ? { secured } : { secured, pskIdentity };
+    this.#arrived(coming, secured, shown);
   }
 
   onFailure(socket: Socket, code: string): void {
@@ -248,6 +258,40 @@ export class Establish implements TlsEvents {
     if (coming === undefined) return;
     const isGone = code === 'ECONNRESET' || code === 'EPIPE';
     this.#fail(coming, isGone ? 'peer-gone' : 'tls-handshake', isGone ? 'in handshake' : code);
+  }
+
+  // WebSocketEvents.
+
+  /** Its bytes are a device's, or ask for a WebSocket. */
+  #arrived(coming: Coming, socket: Socket, shown: Coming['shown']): void {
+    const { web } = coming.way;
+    if (web === undefined) {
+      this.#ready(coming, socket, shown);
+      return;
+    }
+    coming.step = 'upgrade';
+    coming.shown = shown;
+    this.#upgrading.set(socket, coming);
+    this.#handshakes.add(coming, this.#options.clock.now());
+    web.accept(socket);
+  }
+
+  onWebSocket(socket: Socket, link: WebSocketLink): void {
+    const coming = this.#upgrading.get(socket);
+    if (coming === undefined || coming.step !== 'upgrade') {
+      link.destroy();
+      return;
+    }
+    const peer = coming.peer || peerOf(coming.socket);
+    // It has all of a socket's that an endpoint asks for.
+    const as = link as unknown as Socket;
+    this.#ready(coming, as, { ...coming.shown, peer, isWebSocket: true });
+  }
+
+  onNoWebSocket(socket: Socket, why: string): void {
+    const coming = this.#upgrading.get(socket);
+    if (coming?.step === 'upgrade') this.#fail(coming, 'ws-handshake', why);
+    else socket.destroy();
   }
 
   // The end of the way.
@@ -269,7 +313,8 @@ export class Establish implements TlsEvents {
     onFailure(peer || address, failure, why, coming.way.listener.name);
     socket.on('error', ignore);
     // What TLS has to say of it is written already; a reset would take it back.
-    if (failure === 'tls-handshake') socket.destroySoon();
+    if (failure === 'ws-handshake') (coming.shown.secured ?? socket).destroySoon();
+    else if (failure === 'tls-handshake') socket.destroySoon();
     else socket.destroy();
   }
 

@@ -7,6 +7,7 @@
 import type { GroupKeys } from '../../base/deviceKeys.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
 import type { ProtocolLimits, Protocols } from '../../wire/protocol.ts';
+import type { Origin } from '../endpoint/origin.ts';
 import type { Restorer } from '../endpoint/routes.ts';
 import { filterOf } from './topics.ts';
 
@@ -24,6 +25,13 @@ export function restorerOf(
   onAdopted: Restorer['onAdopted'] = () => {},
 ): Restorer {
   const listenerOf = (name: string) => listeners.find((one) => one.name === name);
+  // One for all links whose sockets know where they come from, as at the door.
+  const plain = new Map<ListenerConfig, Origin>();
+  for (const listener of listeners) plain.set(listener, { listener, peer: '' });
+  const originOf = (listener: ListenerConfig, peer: string): Origin => {
+    const isShown = listener.unix !== '' || listener.proxyProtocol !== 'none';
+    return (isShown ? undefined : plain.get(listener)) ?? { listener, peer };
+  };
   return {
     // The listener may speak something else since: then the form is none of it.
     protocol: (state, name) =>
@@ -37,7 +45,7 @@ export function restorerOf(
       if (isByKey && groupKey === undefined) return undefined;
       const key = groupKey === undefined ? {} : { groupKey };
       const filter = topics === undefined ? {} : { topics: filterOf(topics) };
-      return { origin: { listener, peer }, proof: { ...rest, ...key, ...filter } };
+      return { origin: originOf(listener, peer), proof: { ...rest, ...key, ...filter } };
     },
   };
 }

@@ -4,8 +4,9 @@
  * From: the supervisor's order; the successors' words, by way of the supervisor; the acceptor's
  * ticks; endpoints that are to be closed while they are offered.
  * To: offers, go, cancel; endpoints: frozen, read on, let go of; presence and commands.
- * Bound: `window` offers at once; WALK_MAX links are looked at in one turn; after `moveMs` what is
- * left is drained over `drainPaceMs`; the registrar is waited for `recordMs` at most.
+ * Bound: `window` offers at once; WALK_MAX links are looked at in one turn. Once all links were
+ * looked at, which takes MS_PER_MOVE each at most, what is left after `moveMs` is drained over
+ * `drainPaceMs`; the registrar is waited for `recordMs` at most.
  *
  *   here --offer--> offered --ready--> go: given
  *                      | --cancel--> cancelled, doomed --dropped--> here, or closed
@@ -14,6 +15,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { SHARDS } from '../../base/limits.ts';
 import type { Trace } from '../../base/trace.ts';
+import { MS_PER_MOVE } from '../../node/drain.ts';
 import type { MoveFigures, MoveMessage, MoveWord } from '../../node/ipc.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
@@ -23,6 +25,7 @@ import type { Spread } from '../endpoint/spread.ts';
 import type { LinkChanges } from '../linkChanges.ts';
 import type { DeviceCommands } from '../route/deviceCommands.ts';
 import { Heirs } from './heirs.ts';
+import { MovePace, type MovePaceOptions } from './movePace.ts';
 import { encodeSnapshot } from './snapshotBytes.ts';
 
 /** Some milliseconds' work. */
@@ -35,6 +38,7 @@ export type MoveOrder = Omit<MoveMessage, 'type'>;
 export interface GiverOptions {
   readonly registry: Registry<Endpoint>;
   readonly clock: Pick<Clock, 'now'>;
+  readonly after: MovePaceOptions['after'];
   readonly spread: Spread;
   readonly trace: Trace;
   readonly drainPaceMs: number;
@@ -77,7 +81,10 @@ export class Giver {
   /** Links that are not quiet, and since when that is known. */
   readonly #busy = new Map<Endpoint, number>();
   #heirs = new Heirs<Endpoint>([]);
+  readonly #pace: MovePace;
   #walk: Iterator<Endpoint> | undefined;
+  /** So long the first walk may take; undefined once it is over, and busy links are waited for. */
+  #walkMs: number | undefined;
   /** Links that may still move, of this walk. */
   #later = 0;
   /** Shards that were told BYE, and over which time. */
@@ -86,6 +93,7 @@ export class Giver {
 
   constructor(options: GiverOptions) {
     this.#options = options;
+    this.#pace = new MovePace(options);
   }
 
   get phase(): Phase {
@@ -109,6 +117,7 @@ export class Giver {
     this.#begunAt = this.#since;
     const { size, ever } = this.#options.registry;
     this.#before = ever - size;
+    this.#walkMs = size * MS_PER_MOVE;
     this.#moved = 0;
     this.#drained = 0;
     this.#pump();
@@ -131,7 +140,7 @@ export class Giver {
 
   #move(order: MoveOrder): void {
     const { clock } = this.#options;
-    if (clock.now() - this.#since >= order.moveMs) {
+    if (clock.now() - this.#since >= order.moveMs + (this.#walkMs ?? 0)) {
       this.#beginDrain();
       return;
     }
@@ -145,7 +154,8 @@ export class Giver {
   /** Go on with the walk, as far as the window allows. */
   #pump(): void {
     const order = this.#order;
-    if (order === undefined || this.#phase !== 'moving') return;
+    if (order === undefined || this.#phase !== 'moving' || !this.#pace.mayOffer) return;
+    const begunAt = this.#options.clock.now();
     for (let left = WALK_MAX; left > 0 && this.#offers.size < order.window; left -= 1) {
       this.#walk ??= this.#allLinks();
       const next = this.#walk.next();
@@ -155,6 +165,7 @@ export class Giver {
       }
       this.#look(next.value);
     }
+    if (this.#offers.size >= order.window) this.#pace.full(begunAt);
   }
 
   *#allLinks(): Generator<Endpoint, void> {
@@ -166,6 +177,8 @@ export class Giver {
   /** The next tick walks again, if any link may still move, or come. */
   #walked(): void {
     this.#walk = undefined;
+    if (this.#walkMs !== undefined) this.#since = this.#options.clock.now();
+    this.#walkMs = undefined;
     const isOver = this.#later + this.#busy.size + this.#offers.size === 0;
     if (isOver && !this.#options.mayCome()) this.#beginDrain();
   }
@@ -222,6 +235,7 @@ export class Giver {
     if (offer?.to !== from) return;
     if (what === 'ready') this.#onReady(connection, offer);
     else this.#onDropped(connection, offer);
+    if (this.#offers.size === 0) this.#pace.answered(() => this.#pump());
     this.#pump();
   }
 

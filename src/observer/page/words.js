@@ -104,6 +104,7 @@ const REASONS = {
   'proxy-header': 'the proxy’s first line was wrong',
   'proxy-source': 'it did not come from a known proxy',
   'tls-handshake': 'encryption could not begin',
+  'ws-handshake': 'no WebSocket was asked for, or not for MQTT',
   timeout: 'it took too long to connect',
   'peer-gone': 'left before it was connected',
   'address-denied': 'its address is not allowed',

@@ -101,7 +101,7 @@ export class Judge {
 
   /** A link is over, by its acceptor's word or because that has ended. */
   down(down: Down, outcome: BatchOutcome): void {
-    outcome.wills?.saidGoodbye(down);
+    outcome.wills?.toldEnd(down);
     const held = this.#options.throttle.held(down.device);
     if (held?.connection === down.connection) this.#options.throttle.release(down.device);
     const { row } = applyRules(outcome.rows.get(down.device), down, outcome.floor);

@@ -48,7 +48,7 @@ export interface Down {
   readonly reason: PresenceReason;
   /** Who said so; absent: nobody did. */
   readonly acceptor?: string;
-  /** True: its device has said goodbye, and its acceptor waits to hear that this is recorded. */
+  /** True: its device has said goodbye. Its acceptor waits to hear that this is recorded. */
   readonly will?: SaidWill | true;
 }
 

@@ -19,8 +19,8 @@ import type {
 /** `due`: in the store's lived time; null: its link is open. */
 export const CREATE_WILLS = `
   CREATE TABLE wills (
-    device TEXT PRIMARY KEY,
-    connection TEXT NOT NULL,
+    connection TEXT PRIMARY KEY,
+    device TEXT NOT NULL,
     hash TEXT NOT NULL,
     topic TEXT NOT NULL,
     payload BLOB NOT NULL,
@@ -31,6 +31,7 @@ export const CREATE_WILLS = `
     reason TEXT,
     at INTEGER
   ) STRICT, WITHOUT ROWID;
+  CREATE INDEX willsOfDevice ON wills (device);
   CREATE INDEX willsDue ON wills (due) WHERE due IS NOT NULL;
   CREATE TABLE willOutbox (
     id INTEGER PRIMARY KEY,
@@ -50,15 +51,16 @@ const SQL = {
     FROM willOutbox`,
   head: `SELECT device, connection, hash, delayMs, rules, due IS NOT NULL AS isWaiting
     FROM wills WHERE device = ?`,
-  find: 'SELECT bytes, due IS NOT NULL AS isWaiting FROM wills WHERE device = ?',
+  find: 'SELECT bytes, due IS NOT NULL AS isWaiting FROM wills WHERE connection = ?',
   keep: `INSERT OR REPLACE INTO wills
-    (device, connection, hash, topic, payload, delayMs, rules, bytes)
+    (connection, device, hash, topic, payload, delayMs, rules, bytes)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-  drop: 'DELETE FROM wills WHERE device = ?',
-  wait: 'UPDATE wills SET due = ? + delayMs, reason = ?, at = ? WHERE device = ?',
+  drop: 'DELETE FROM wills WHERE connection = ?',
+  wait: `UPDATE wills SET due = ? + ?, delayMs = ?, reason = coalesce(reason, ?),
+    at = coalesce(at, ?) WHERE connection = ?`,
   publish: `INSERT INTO willOutbox (id, device, connection, topic, payload, reason, at, bytes)
     SELECT ?, device, connection, topic, payload, coalesce(reason, ?), coalesce(at, ?), bytes
-    FROM wills WHERE device = ?`,
+    FROM wills WHERE connection = ?`,
   due: 'SELECT device, connection FROM wills WHERE due <= ? ORDER BY due LIMIT ?',
   next: 'SELECT min(due) AS due FROM wills WHERE due > ?',
   outbox: `SELECT id, device, connection, topic, payload, reason, at
@@ -105,10 +107,12 @@ export class SqliteWills {
   }
 
   read(devices: readonly string[]): WillHead[] {
-    return devices.flatMap((device) => {
-      const found = this.#sql.head.get(device);
-      return found ? [{ ...(found as unknown as WillHead), isWaiting: found.isWaiting === 1 }] : [];
-    });
+    return devices.flatMap((device) =>
+      this.#sql.head.all(device).map((found) => ({
+        ...(found as unknown as WillHead),
+        isWaiting: found.isWaiting === 1,
+      })),
+    );
   }
 
   due(lived: number, limit: number): DueWills {
@@ -142,36 +146,37 @@ export class SqliteWills {
 
   #change(change: WillChange, lived: number, figures: Figures): void {
     if (change.what === 'keep') this.#keep(change.will, figures);
-    else if (change.what === 'drop') figures.bytes -= this.#drop(change.device, figures);
+    else if (change.what === 'drop') figures.bytes -= this.#drop(change.connection, figures);
     else if (change.what === 'wait') {
-      const { device, reason, at } = change;
-      figures.waiting += Number(this.#sql.wait.run(lived, reason, at, device).changes);
+      const { connection, delayMs, reason, at } = change;
+      figures.waiting += this.#sql.find.get(connection)?.isWaiting === 0 ? 1 : 0;
+      this.#sql.wait.run(lived, delayMs, delayMs, reason, at, connection);
     } else {
-      const { id, device, reason, at } = change;
-      figures.outbox += Number(this.#sql.publish.run(id, reason, at, device).changes);
+      const { id, connection, reason, at } = change;
+      figures.outbox += Number(this.#sql.publish.run(id, reason, at, connection).changes);
       figures.lastEvent = id;
-      this.#drop(device, figures);
+      this.#drop(connection, figures);
     }
   }
 
   #keep(will: StoredWill, figures: Figures): void {
     const { device, connection, hash, topic, payload, delayMs, rules } = will;
-    figures.bytes -= this.#drop(device, figures);
+    figures.bytes -= this.#drop(connection, figures);
     const bytes = topic.length + payload.length + ROW_BYTES;
     if (figures.bytes + bytes > this.#bytesMax) {
       figures.full += 1;
       return;
     }
-    this.#sql.keep.run(device, connection, hash, topic, payload, delayMs, rules, bytes);
+    this.#sql.keep.run(connection, device, hash, topic, payload, delayMs, rules, bytes);
     figures.kept += 1;
     figures.bytes += bytes;
   }
 
   /** Gives the bytes of the one that there was. */
-  #drop(device: string, figures: Figures): number {
-    const found = this.#sql.find.get(device);
+  #drop(connection: string, figures: Figures): number {
+    const found = this.#sql.find.get(connection);
     if (found === undefined) return 0;
-    this.#sql.drop.run(device);
+    this.#sql.drop.run(connection);
     figures.kept -= 1;
     figures.waiting -= Number(found.isWaiting);
     return Number(found.bytes);

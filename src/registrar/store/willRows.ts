@@ -2,7 +2,7 @@
  * Wills in the store: what devices want to be published when their links end without a goodbye,
  * and those that are to be published. The shapes, and nothing else.
  * From: wills.ts, within the transactions of recorder.ts.  To: sqliteWills.ts.
- * Bound: one will a device; `willsBytesMax` bytes of wills, those to be published included.
+ * Bound: one will a link; `willsBytesMax` bytes of wills, those to be published included.
  */
 import type { PresenceReason } from '../../base/errors.ts';
 
@@ -12,12 +12,12 @@ export type WillRules = '' | 'mqtt';
 /** What is known of a will, without its payload. */
 export interface WillHead {
   readonly device: string;
-  /** The link that left it: the last word of the device's row, online or not. */
+  /** The link that left it: that of the device's row; or, while it waits, an earlier one too. */
   readonly connection: string;
   readonly hash: string;
   readonly delayMs: number;
   readonly rules: WillRules;
-  /** Its link has ended, and its delay runs. */
+  /** Its link has ended, or is to end, and the delay runs. */
   readonly isWaiting: boolean;
 }
 
@@ -32,7 +32,7 @@ export interface StoredWill extends SaidWill, Pick<WillHead, 'device' | 'connect
 
 /** Why and when its link ended; `at` in ms since 1970, for people. */
 export interface WillEnding {
-  readonly device: string;
+  readonly connection: string;
   readonly reason: PresenceReason;
   readonly at: number;
 }
@@ -40,17 +40,17 @@ export interface WillEnding {
 /** One change; they are done in order. */
 export type WillChange =
   | { readonly what: 'keep'; readonly will: StoredWill }
-  | { readonly what: 'drop'; readonly device: string }
-  /** Its delay runs from this transaction on. */
-  | ({ readonly what: 'wait' } & WillEnding)
-  /** To the outbox, as the event `id`. One that waited keeps the reason and the time of then. */
+  | { readonly what: 'drop'; readonly connection: string }
+  /** Its delay, which is so long now, runs from this transaction on. */
+  | ({ readonly what: 'wait'; readonly delayMs: number } & WillEnding)
+  /** To the outbox, as the event `id`. One that waits already keeps its reason and time. */
   | ({ readonly what: 'publish'; readonly id: number } & WillEnding);
 
 /** A will to be published: recorded, and not yet known to be at the broker. */
 export interface WillEvent extends WillEnding {
   /** Rises with every one. */
   readonly id: number;
-  readonly connection: string;
+  readonly device: string;
   readonly topic: string;
   readonly payload: Buffer;
 }

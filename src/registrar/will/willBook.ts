@@ -28,17 +28,19 @@ export class WillBook {
   readonly ends: WillEnd[] = [];
   /** Links of which the will is not known. */
   readonly wanted: Told<readonly [device: string, connection: string]> = new Map();
-  /** Links with a will that have said goodbye. */
+  /** Links with a will that have ended. */
   readonly gone: Told<string> = new Map();
   /** Marks behind which acceptors have told all. */
   readonly allTold: { readonly acceptor: string; readonly mark: number }[] = [];
   readonly #options: WillBookOptions;
+  /** By link. */
   readonly #heads: Map<string, WillHead>;
   #lastEvent: number;
+  #soonestMs: number | undefined;
 
   constructor(options: WillBookOptions) {
     this.#options = options;
-    this.#heads = new Map(options.heads.map((head) => [head.device, head]));
+    this.#heads = new Map(options.heads.map((head) => [head.connection, head]));
     this.#lastEvent = options.lastEvent;
   }
 
@@ -50,24 +52,21 @@ export class WillBook {
   get soonestMs(): number | undefined {
     return this.#soonestMs;
   }
-  #soonestMs: number | undefined;
 
   /** The row names this link now, and did not before. */
   began(up: Up): void {
-    const { device } = up;
-    const head = this.#heads.get(device);
-    if (head !== undefined) {
-      const fate = onReturn(head, up.isCleanStart === true);
-      if (fate === 'cancelled') this.#drop(head, fate);
-      // One that waits keeps the reason of its link's end.
-      else this.#publish(head, 'taken-over', this.#options.wall());
+    for (const head of this.#heads.values()) {
+      if (head.device !== up.device || head.connection === up.connection) continue;
+      if (onReturn(head, up.isCleanStart === true) === 'cancelled') this.#drop(head, 'cancelled');
+      // Its acceptor may have to tell of a goodbye yet: the mark of all-told comes behind that.
+      else this.#wait(head, 0, 'taken-over', this.#options.wall());
     }
     this.shown(up);
   }
 
   /** The row names this link. */
   shown({ device, connection, acceptor, will }: Up): void {
-    if (will === undefined || this.#headOf(device, connection)?.hash === hashOf(will)) return;
+    if (will === undefined || this.#heads.get(connection)?.hash === hashOf(will)) return;
     if (typeof will === 'string') add(this.wanted, acceptor, [device, connection]);
     else this.#keep(device, connection, will);
   }
@@ -75,36 +74,34 @@ export class WillBook {
   /** Its acceptor was asked for it. */
   told(row: Row | undefined, device: string, connection: string, will: SaidWill): void {
     if (row?.online !== true || row.connection !== connection) return;
-    if (this.#headOf(device, connection) === undefined) this.#keep(device, connection, will);
+    if (!this.#heads.has(connection)) this.#keep(device, connection, will);
   }
 
-  /** The row names this link, which has ended. */
+  /** The row named this link, which has ended. */
   ended({ device, connection, reason, at }: Row, will: Down['will']): void {
-    if (typeof will === 'object' && this.#headOf(device, connection) === undefined) {
+    if (typeof will === 'object' && !this.#heads.has(connection)) {
       this.#keep(device, connection, will);
     }
-    const head = this.#headOf(device, connection);
+    const head = this.#heads.get(connection);
     if (head === undefined) return;
     const fate = onEnd(head, reason);
     if (fate === 'goodbye') this.#drop(head, fate);
     else if (fate === 'published') this.#publish(head, reason, at);
-    else this.#wait(head, reason, at);
+    else this.#wait(head, head.delayMs, reason, at);
   }
 
-  /** A goodbye was told of, whether the row named its link or not. */
-  saidGoodbye({ acceptor, connection, will }: Down): void {
-    if (will === true && acceptor !== undefined) add(this.gone, acceptor, connection);
+  /** An end was told of, whether the row named its link or not. */
+  toldEnd({ acceptor, connection, will, reason }: Down): void {
+    if (will !== undefined && acceptor !== undefined) add(this.gone, acceptor, connection);
+    // What became of it was open since a takeover.
+    const head = this.#heads.get(connection);
+    if (head?.isWaiting && reason === 'peer-bye') this.#drop(head, 'goodbye');
   }
 
   /** Its delay is over, and every acceptor has told of all links that began before. */
-  due(device: string, connection: string): void {
-    const head = this.#headOf(device, connection);
+  due(connection: string): void {
+    const head = this.#heads.get(connection);
     if (head?.isWaiting) this.#publish(head, 'missed', this.#options.wall());
-  }
-
-  #headOf(device: string, connection: string): WillHead | undefined {
-    const head = this.#heads.get(device);
-    return head?.connection === connection ? head : undefined;
   }
 
   #keep(device: string, connection: string, will: SaidWill): void {
@@ -112,23 +109,23 @@ export class WillBook {
     this.#options.trace('WillKept', { device, connection });
     const { hash, delayMs, rules } = will;
     this.changes.push({ what: 'keep', will: { ...will, device, connection } });
-    this.#heads.set(device, { device, connection, hash, delayMs, rules, isWaiting: false });
+    this.#heads.set(connection, { device, connection, hash, delayMs, rules, isWaiting: false });
   }
 
   #drop({ device, connection }: WillHead, fate: WillEnd): void {
     // tla: Will!Goodbye, Will!Cancel
     this.#options.trace('WillDropped', { device, connection, fate });
-    this.changes.push({ what: 'drop', device });
-    this.#heads.delete(device);
+    this.changes.push({ what: 'drop', connection });
+    this.#heads.delete(connection);
     this.ends.push(fate);
   }
 
-  #wait(head: WillHead, reason: Row['reason'], at: number): void {
-    const { device, connection, delayMs } = head;
+  #wait(head: WillHead, delayMs: number, reason: Row['reason'], at: number): void {
+    const { device, connection } = head;
     // tla: Will!Wait
     this.#options.trace('WillWaits', { device, connection });
-    this.changes.push({ what: 'wait', device, reason, at });
-    this.#heads.set(device, { ...head, isWaiting: true });
+    this.changes.push({ what: 'wait', connection, delayMs, reason, at });
+    this.#heads.set(connection, { ...head, delayMs, isWaiting: true });
     this.#soonestMs = Math.min(this.#soonestMs ?? delayMs, delayMs);
   }
 
@@ -136,8 +133,8 @@ export class WillBook {
     // tla: Will!Due
     this.#options.trace('WillRecorded', { device, connection });
     this.#lastEvent += 1;
-    this.changes.push({ what: 'publish', id: this.#lastEvent, device, reason, at });
-    this.#heads.delete(device);
+    this.changes.push({ what: 'publish', id: this.#lastEvent, connection, reason, at });
+    this.#heads.delete(connection);
     this.ends.push('published');
   }
 }

@@ -17,12 +17,13 @@ export function onEnd(
 
 /**
  * The device has a newer link: by a takeover, or while the delay ran. To MQTT a takeover ends the
- * older link like any other end; and with Clean Start the device does not come back to it.
+ * older link like any other end, and with Clean Start the device does not come back to it: the will
+ * is due, unless the older link turns out to have ended by a goodbye.
  */
 export function onReturn(
   { rules, delayMs }: Pick<WillHead, 'rules' | 'delayMs'>,
   isCleanStart: boolean,
-): 'cancelled' | 'published' {
+): 'cancelled' | 'due' {
   if (rules === '') return 'cancelled';
-  return delayMs === 0 || isCleanStart ? 'published' : 'cancelled';
+  return delayMs === 0 || isCleanStart ? 'due' : 'cancelled';
 }

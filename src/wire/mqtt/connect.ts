@@ -7,7 +7,7 @@
 import type { IConnackPacket, IConnectPacket } from 'mqtt-packet';
 import { DEVICE_ID, DEVICE_ID_RULE } from '../../base/names.ts';
 import type { Will } from '../message.ts';
-import type { Greeting, ProtocolLimits } from '../protocol.ts';
+import type { Greeting, ProtocolLimits, ProtocolState } from '../protocol.ts';
 import type { MqttLevel } from './check.ts';
 import { MqttError, protocolError, REASON } from './reasons.ts';
 import { dotted, REPLY_PREFIX } from './topics.ts';
@@ -16,6 +16,8 @@ import { dotted, REPLY_PREFIX } from './topics.ts';
 export const TOPIC_ALIASES_MAX = 16;
 const PACKET_BYTES_MAX = 0xffff_ffff;
 const RECEIVE_MAX = 0xffff;
+/** A CONNACK without what may be left out is shorter. */
+const CONNACK_BYTES_MAX = 64;
 const MS_PER_SECOND = 1_000;
 
 /** What a link remembers of its CONNECT. */
@@ -27,6 +29,8 @@ export interface Connected {
   readonly packetBytesMax: number;
   /** PUBLISHes of QoS 1 that it takes without a PUBACK. */
   readonly receiveMax: number;
+  /** Its session would outlive the link. */
+  readonly hasExpiry: boolean;
   /** It asks where answers may go. */
   readonly wantsInfo: boolean;
 }
@@ -38,7 +42,26 @@ export function connectedBy(packet: IConnectPacket): Connected {
     keepalive,
     packetBytesMax: properties?.maximumPacketSize ?? PACKET_BYTES_MAX,
     receiveMax: properties?.receiveMaximum ?? RECEIVE_MAX,
+    hasExpiry: (properties?.sessionExpiryInterval ?? 0) > 0,
     wantsInfo: properties?.requestResponseInformation === true,
+  };
+}
+
+/** It, written down. */
+export function connectedState(connected: Connected | undefined): ProtocolState['remembered'] {
+  const { level = 4, keepalive = 0, packetBytesMax = 0, receiveMax = 0 } = connected ?? {};
+  const hasExpiry = Number(connected?.hasExpiry ?? false);
+  return { level, keepalive, deviceBytesMax: packetBytesMax, receiveMax, hasExpiry };
+}
+
+/** Undefined: it is in no such form. */
+export function restoreConnected(state: ProtocolState['remembered']): Connected | undefined {
+  const { level, keepalive, deviceBytesMax, receiveMax, hasExpiry } = state;
+  const numbers = [keepalive, deviceBytesMax, receiveMax, hasExpiry];
+  if ((level !== 4 && level !== 5) || !numbers.every(Number.isSafeInteger)) return undefined;
+  return {
+    ...{ level, keepalive: Number(keepalive), receiveMax: Number(receiveMax) },
+    ...{ packetBytesMax: Number(deviceBytesMax), hasExpiry: hasExpiry === 1, wantsInfo: false },
   };
 }
 
@@ -50,6 +73,10 @@ export function greetingOf(packet: IConnectPacket, limits: ProtocolLimits): Gree
   }
   if (!DEVICE_ID.test(clientId)) {
     throw new MqttError('bad-device-id', REASON.clientId, DEVICE_ID_RULE);
+  }
+  const bytesMax = properties?.maximumPacketSize ?? PACKET_BYTES_MAX;
+  if (bytesMax < CONNACK_BYTES_MAX) {
+    throw new MqttError('unexpected', REASON.tooLarge, `packets of at most ${bytesMax} bytes`);
   }
   const isFixed = protocolVersion !== 5;
   if (isFixed && keepalive * MS_PER_SECOND > limits.keepaliveMaxMs) {
@@ -64,6 +91,7 @@ export function greetingOf(packet: IConnectPacket, limits: ProtocolLimits): Gree
     keepalive,
     frameBytesMax: properties?.maximumPacketSize,
     ...(isFixed ? { isKeepaliveFixed: true } : {}),
+    ...(packet.clean === true ? { isCleanStart: true } : {}),
     ...(will === undefined ? {} : { will }),
   };
 }
@@ -83,7 +111,7 @@ function willOf({ will, properties, protocolVersion }: IConnectPacket): Will | u
   const delay = will.properties?.willDelayInterval ?? 0;
   const expiry = protocolVersion === 5 ? (properties?.sessionExpiryInterval ?? 0) : 0;
   const delayMs = Math.min(delay, expiry) * MS_PER_SECOND;
-  return { topic, payload: Buffer.from(will.payload), delayMs };
+  return { topic, payload: Buffer.from(will.payload), delayMs, rules: 'mqtt' };
 }
 
 /** Told to every device of MQTT 5: what it can rely on. */

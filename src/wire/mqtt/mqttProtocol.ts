@@ -31,7 +31,9 @@ import {
   type Connected,
   connackOf,
   connectedBy,
+  connectedState,
   greetingOf,
+  restoreConnected,
   TOPIC_ALIASES_MAX,
 } from './connect.ts';
 import { describePacket } from './describe.ts';
@@ -143,6 +145,10 @@ export class MqttProtocol extends PacketReader implements Protocol {
         return { type: 'aside', what: 'UNSUBSCRIBE', answer: encodePacket(level, answer) };
       }
       case 'disconnect': {
+        const { sessionExpiryInterval = 0 } = packet.properties ?? {};
+        if (sessionExpiryInterval > 0 && !this.#connected?.hasExpiry) {
+          throw protocolError('a session that began to expire at its end');
+        }
         const bye = { type: 'bye', reason: '', retryAfter: undefined } as const;
         return (packet.reasonCode ?? 0) === REASON.success ? bye : { ...bye, keepsWill: true };
       }
@@ -345,9 +351,8 @@ export class MqttProtocol extends PacketReader implements Protocol {
   }
 
   state(): ProtocolState {
-    const { level = 4, keepalive = 0, packetBytesMax = 0, receiveMax = 0 } = this.#connected ?? {};
     const remembered = {
-      ...{ level, keepalive, deviceBytesMax: packetBytesMax, receiveMax },
+      ...connectedState(this.#connected),
       // The device was told this, and keeps to it, whatever the limit is elsewhere.
       packetBytesMax: this.packetBytesMax,
       lastId: this.#lastId,
@@ -364,25 +369,21 @@ export class MqttProtocol extends PacketReader implements Protocol {
     { form, remembered, unread }: ProtocolState,
     limits: ProtocolLimits,
   ): MqttProtocol | undefined {
-    const { level, keepalive, deviceBytesMax, receiveMax } = remembered;
     const { packetBytesMax, lastId, subscribed, pongsAhead, aliases, commands } = remembered;
-    const numbers = [level, keepalive, deviceBytesMax, receiveMax, packetBytesMax, lastId];
-    const isOurs =
-      form === FORM && [...numbers, subscribed, pongsAhead].every(Number.isSafeInteger);
-    if (!isOurs || (level !== 4 && level !== 5)) return undefined;
+    const numbers = [packetBytesMax, lastId, subscribed, pongsAhead];
+    const connected = restoreConnected(remembered);
+    const isOurs = form === FORM && numbers.every(Number.isSafeInteger);
+    if (!isOurs || connected === undefined) return undefined;
     const protocol = new MqttProtocol(limits);
-    const asked = { keepalive: Number(keepalive), receiveMax: Number(receiveMax) };
-    protocol.#connected = {
-      ...{ level, ...asked, packetBytesMax: Number(deviceBytesMax), wantsInfo: false },
-    };
+    protocol.#connected = connected;
     protocol.#phase = 'open';
     protocol.packetBytesMax = Number(packetBytesMax);
     protocol.#lastId = Number(lastId);
     protocol.#subscribed = Number(subscribed);
     protocol.#pongsAhead = Number(pongsAhead);
     try {
-      const known = JSON.parse(String(aliases)) as [number, string][];
-      if (known.length > 0) protocol.#aliases = new Map(known.slice(0, TOPIC_ALIASES_MAX));
+      const known = new Map(JSON.parse(String(aliases)) as [number, string][]);
+      if (known.size > 0) protocol.#aliases = known;
       if (commands !== '') protocol.#commands = MqttCommands.restore(String(commands));
     } catch {
       return undefined;

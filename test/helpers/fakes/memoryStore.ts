@@ -36,7 +36,7 @@ export class MemoryStore implements Store {
   readonly rows = new Map<string, Row>();
   events: OutboxEvent[] = [];
   floor = 0;
-  /** By device; `due` in lived time once its link has ended. */
+  /** By link; `due` in lived time once that has ended. */
   readonly wills = new Map<string, MemoryWill>();
   willEvents: WillEvent[] = [];
   lastWillEvent = 0;
@@ -105,19 +105,20 @@ export class MemoryStore implements Store {
     this.willEvents = this.willEvents.filter(({ id }) => id > settledTo);
     for (const change of changes) {
       if (change.what === 'keep') {
-        this.wills.set(change.will.device, change.will);
+        this.wills.set(change.will.connection, change.will);
         continue;
       }
-      const { device } = change;
-      const will = this.wills.get(device);
-      if (change.what !== 'wait') this.wills.delete(device);
+      const will = this.wills.get(change.connection);
+      if (change.what !== 'wait') this.wills.delete(change.connection);
       if (change.what === 'publish') this.lastWillEvent = change.id;
       if (will === undefined || change.what === 'drop') continue;
-      const { reason = change.reason, at = change.at, connection, topic, payload } = will;
+      const { reason = change.reason, at = change.at, device, connection, topic, payload } = will;
       if (change.what === 'publish') {
         this.willEvents.push({ id: change.id, device, connection, topic, payload, reason, at });
       } else {
-        this.wills.set(device, { ...will, reason, at, due: this.#livedMs() + will.delayMs });
+        const { delayMs } = change;
+        const due = this.#livedMs() + delayMs;
+        this.wills.set(connection, { ...will, reason, at, delayMs, due });
       }
     }
   }
@@ -136,11 +137,9 @@ export class MemoryStore implements Store {
   }
 
   async readWills(devices: readonly string[]): Promise<WillHead[]> {
-    return devices.flatMap((device) => {
-      const will = this.wills.get(device);
-      if (will === undefined) return [];
-      const { connection, hash, delayMs, rules, due } = will;
-      return [{ device, connection, hash, delayMs, rules, isWaiting: due !== undefined }];
+    const wills = [...this.wills.values()].filter(({ device }) => devices.includes(device));
+    return wills.map(({ topic: _, payload: __, due, reason: ___, at: ____, ...head }) => {
+      return { ...head, isWaiting: due !== undefined };
     });
   }
 

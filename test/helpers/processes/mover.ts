@@ -49,6 +49,7 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
   const line = new MoveLine(name, predecessor, send);
   const giver = new Giver({
     ...{ ...shared, changes, commands, spread: () => 0, drainPaceMs: 0, recordMs: 0 },
+    after: (ms, act) => void setTimeout(act, ms),
     mayCome: () => false,
     send: line.pass,
     onMoved: (figures) => send({ type: 'moved', figures }),

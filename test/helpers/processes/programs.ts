@@ -12,7 +12,7 @@ const ROOT = join(import.meta.dirname, '../../..');
 /** A file of the repository, as in `at('examples/device.c')`. */
 export const at = (path: string): string => join(ROOT, path);
 
-function missing(what: string, file: string, ...args: string[]): string | false {
+export function missing(what: string, file: string, ...args: string[]): string | false {
   try {
     execFileSync(file, args, { stdio: 'ignore' });
     return false;

@@ -29,6 +29,7 @@ import {
 import type { ProtocolWord } from '../../../src/base/listeners.ts';
 import { type Counters, makeCounters } from '../../../src/base/metrics.ts';
 import { MESSAGE_TYPES, type Message, TYPE } from '../../../src/wire/message.ts';
+import type { Protocols } from '../../../src/wire/protocol.ts';
 import { BUILT_IN } from '../../../src/wire/protocols.ts';
 import { ANY_DEVICE, ANY_LINK, PLAIN_ORIGIN } from '../fakes/anyDevice.ts';
 import { FakeClock } from '../fakes/clock.ts';
@@ -45,7 +46,9 @@ export interface ServedOptions {
   readonly prover?: Prover;
   readonly onGreeting?: EndpointsOptions['onGreeting'];
   /** What devices speak; `owsla` if not given. */
-  readonly protocol?: ProtocolWord;
+  readonly protocol?: ProtocolWord | `/${string}`;
+  /** Those that are built in, if not given. */
+  readonly protocols?: Protocols;
   /** Where TCP listens. */
   readonly host?: string;
   readonly random?: () => number;
@@ -87,7 +90,7 @@ export class Served {
     this.limits = makeLimits(options.limits);
     this.wills = new LinkWills({ limits: this.limits, counters: this.counters });
     this.endpoints = new Endpoints({
-      protocols: BUILT_IN,
+      protocols: options.protocols ?? BUILT_IN,
       limits: this.limits,
       counters: this.counters,
       clock: this.clock,

@@ -31,7 +31,7 @@ const LIMITS = makeLimits({});
 const LOG = makeLogger('silent', { role: 'acceptor' });
 const WINDOW = 2;
 const QUIET_MS = 200;
-const MOVE_MS = 5_000;
+export const MOVE_MS = 5_000;
 
 /** What the kernel knows of a link. */
 export class Kernel {
@@ -204,6 +204,7 @@ export class Process {
     const shared = { changes: this.changes, trace, wake: () => {} };
     this.giver = new Giver({
       ...{ ...shared, registry: this.registry, clock, commands: this.commands },
+      after: (_, act) => act(),
       ...{ spread: () => 0, drainPaceMs: 0, recordMs: 0, mayCome: () => false },
       send: line.pass,
       onMoved: (figures) => {

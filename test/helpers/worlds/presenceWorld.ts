@@ -5,6 +5,8 @@
  * Bound: small numbers, so that steps meet each other often.
  */
 import assert from 'node:assert/strict';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Bequest } from '../../../src/acceptor/endpoint/linkWills.ts';
 import { type Link, LinkChanges } from '../../../src/acceptor/linkChanges.ts';
 import type { CloseReason } from '../../../src/base/errors.ts';
 import { makeLimits } from '../../../src/base/limits.ts';
@@ -12,13 +14,18 @@ import { makePresenceCounters } from '../../../src/base/metrics.ts';
 import { noTrace } from '../../../src/base/trace.ts';
 import type { Publishing } from '../../../src/broker/publisher.ts';
 import type { Succession } from '../../../src/node/ipc.ts';
-import type { ToRegistrar } from '../../../src/node/messages.ts';
+import type { ToAcceptor, ToRegistrar } from '../../../src/node/messages.ts';
+import { downOf, upOf, willOf } from '../../../src/registrar/linkWords.ts';
 import { Notifier } from '../../../src/registrar/presence/notifier.ts';
 import { Recorder } from '../../../src/registrar/presence/recorder.ts';
 import type { HeldLink, Row } from '../../../src/registrar/store/presenceRules.ts';
 import type { Batch } from '../../../src/registrar/store/store.ts';
+import { WillClock } from '../../../src/registrar/will/willClock.ts';
+import { Wills, type WillsOptions } from '../../../src/registrar/will/wills.ts';
+import type { Will } from '../../../src/wire/message.ts';
 import { makeLinkWills } from '../fakes/linkWills.ts';
 import { MemoryStore } from '../fakes/memoryStore.ts';
+import { WillJudge } from './willJudge.ts';
 
 const LIMITS = makeLimits({
   presenceBatchMax: 2,
@@ -28,6 +35,8 @@ const LIMITS = makeLimits({
   takeoverDampMs: 50,
 });
 const WINDOW = 3;
+/** Longer than any delay of a will here. */
+const DELAYS_MS = 10_000;
 const QUIET = { wall: () => 0, us: () => 0 };
 
 export interface Event {
@@ -39,8 +48,11 @@ export interface Event {
   readonly reason: string;
 }
 
+type WillWordBack = Extract<ToAcceptor, readonly ['wanted' | 'gone' | 'tell-all', unknown]>;
+
 interface OpenLink extends Link {
   readonly acceptor: Acceptor;
+  bequest?: Bequest | undefined;
 }
 
 /** The store as one registrar process reaches it: what a dead process asked is never answered. */
@@ -85,6 +97,22 @@ class Handle extends MemoryStore {
     return this.#answer((store) => this.#world.write(store, batch));
   }
 
+  override willFigures() {
+    return this.#answer((store) => store.willFigures());
+  }
+
+  override readWills(devices: readonly string[]) {
+    return this.#answer((store) => store.readWills(devices));
+  }
+
+  override dueWills(limit: number) {
+    return this.#answer((store) => store.dueWills(limit));
+  }
+
+  override willOutbox(after: number, limit: number) {
+    return this.#answer((store) => store.willOutbox(after, limit));
+  }
+
   override compact() {
     return this.#answer((store) => store.compact());
   }
@@ -98,11 +126,16 @@ class Handle extends MemoryStore {
 export class Acceptor {
   readonly name: string;
   readonly links = new Map<string, OpenLink>();
+  /** All that it ever had. */
+  readonly ever: string[] = [];
   readonly changes: LinkChanges;
   stream: ToRegistrar[] | undefined;
   /** Takeovers on their way here, and what is on record as the successor's. */
   back: string[] = [];
   recorded: string[] = [];
+  /** What the registrar says of wills, on its way here. */
+  words: WillWordBack[] = [];
+  readonly bequests = makeLinkWills({ willEndsMax: 1_000 });
   /** To which its links move, while they live; and whose come here. */
   readonly heirs = new Set<Acceptor>();
   readonly predecessors = new Set<Acceptor>();
@@ -115,7 +148,7 @@ export class Acceptor {
       links: (shard) => (shard === 0 ? this.links.values() : []),
       clock: QUIET,
       trace: noTrace,
-      ...makeLinkWills(),
+      ...this.bequests,
     });
   }
 }
@@ -140,6 +173,9 @@ export class World {
   /** A batch that is under way. */
   #work: Promise<boolean> | undefined;
   #notifier: Notifier | undefined;
+  #wills: Wills | undefined;
+  #due: WillClock | undefined;
+  readonly judge = new WillJudge();
   #sent: Publishing[] = [];
   #delivered: Publishing[] = [];
   #clock = 1;
@@ -157,6 +193,7 @@ export class World {
   /** Everything of the node before is gone; a new one begins. */
   startNode(acceptors: number): void {
     this.killRegistrar();
+    for (const { ever } of this.acceptors) this.judge.onKilled(ever);
     this.dead.length = 0;
     this.#node += 1;
     this.acceptors.length = 0;
@@ -211,15 +248,23 @@ export class World {
     acceptor.links.delete(link.id);
     acceptor.given.push({ link, to });
     acceptor.changes.onGiven(link, to.name);
+    link.bequest = acceptor.bequests.wills.of(link.id);
+    acceptor.bequests.wills.forget(link.id);
   }
 
   /** It comes to the successor, if that lives. */
   take(acceptor: Acceptor): void {
     const given = acceptor.given.shift();
-    if (given === undefined || !this.acceptors.includes(given.to)) return;
+    if (given === undefined) return;
     const { link, to } = given;
+    if (!this.acceptors.includes(to)) {
+      this.judge.onKilled([link.id]);
+      return;
+    }
     const taken = { ...link, acceptor: to, before: {} };
     to.links.set(link.id, taken);
+    to.ever.push(link.id);
+    if (link.bequest) to.bequests.wills.adopt(link.id, link.bequest);
     to.changes.onTaken(taken);
   }
 
@@ -233,6 +278,8 @@ export class World {
       }
       for (const predecessor of dead.predecessors) {
         predecessor.heirs.delete(dead);
+        const lost = predecessor.given.filter(({ to }) => to === dead);
+        this.judge.onKilled(lost.map(({ link }) => link.id));
         predecessor.given = predecessor.given.filter(({ to }) => to !== dead);
         if (this.acceptors.includes(predecessor)) predecessor.changes.successorGone(dead.name);
       }
@@ -264,6 +311,7 @@ export class World {
       onFault: () => {},
     });
     this.#notifier = notifier;
+    this.#startWills(handle, publisher, clock);
     this.#recorder = new Recorder({
       store: handle,
       node: `node-${this.#node}`,
@@ -280,8 +328,50 @@ export class World {
       onCommit: (events) => notifier.onCommit(events),
       onClone: (device) => this.clones.push(device),
       settledTo: () => notifier.settledTo(),
+      ...(this.#wills && { wills: this.#wills }),
     });
     this.tellNode();
+  }
+
+  #startWills(store: Handle, publisher: WillsOptions['publisher'], clock: WillsOptions['clock']) {
+    const onFault = () => {};
+    const tell = (acceptor: string, word: WillWordBack) => {
+      const to = this.acceptors.find(({ name }) => name === acceptor);
+      if (to?.stream) to.words.push(word);
+    };
+    const due = new WillClock({
+      ...{ store, now: clock.now, onFault },
+      live: () => this.#recorder?.liveAcceptors ?? [],
+      ask: (acceptor, mark) => tell(acceptor, ['tell-all', mark]),
+      onDue: (wills) => this.#recorder?.due(wills),
+    });
+    this.#due = due;
+    this.#wills = new Wills({
+      ...{ store, publisher, clock, due, onFault, limits: LIMITS, trace: noTrace },
+      exchange: 'events',
+      counters: makePresenceCounters(),
+      onWanted: (acceptor, links) => tell(acceptor, ['wanted', links]),
+      onGone: (acceptor, connections) => tell(acceptor, ['gone', connections]),
+    });
+  }
+
+  /** All that this acceptor has to tell is told, read and recorded; and the way back. */
+  async flow(acceptor: Acceptor): Promise<void> {
+    this.send(acceptor);
+    for (let sent = 0; sent < 20 && !acceptor.changes.isDone; sent += 1) this.send(acceptor);
+    while (acceptor.stream?.length) this.receive(acceptor);
+    await this.work();
+    while (acceptor.back.length + acceptor.recorded.length + acceptor.words.length > 0) {
+      this.obey(acceptor);
+    }
+  }
+
+  /** The registrar looks whether wills are due. */
+  async tick(): Promise<void> {
+    if (this.#notifier === undefined) return;
+    this.#due?.tick();
+    await turn();
+    await turn();
   }
 
   /** The supervisor's word. Acceptors that died since are missing in it. */
@@ -296,6 +386,7 @@ export class World {
       throw new Error('the store fails');
     }
     for (const { body } of batch.events) this.changes.push(JSON.parse(body) as Event);
+    this.judge.onWrite(batch, this.#clock);
     return store.write(batch);
   }
 
@@ -304,6 +395,8 @@ export class World {
     this.#work = undefined;
     this.#recorder = undefined;
     this.#notifier = undefined;
+    this.#wills = undefined;
+    this.#due = undefined;
     this.#sent = [];
     this.#delivered = [];
     for (const acceptor of [...this.acceptors, ...this.dead]) this.cut(acceptor);
@@ -313,6 +406,7 @@ export class World {
     acceptor.stream = undefined;
     acceptor.back = [];
     acceptor.recorded = [];
+    acceptor.words = [];
     acceptor.changes.lost();
   }
 
@@ -320,12 +414,13 @@ export class World {
     const [dead] = this.acceptors.splice(at, 1);
     if (dead === undefined) return;
     this.dead.push(dead);
+    this.judge.onKilled(dead.ever);
     const isMoving = dead.heirs.size + dead.predecessors.size > 0;
     if (isMoving) this.#unseen.push(dead);
     if (!isMoving || this.acceptors.length === 0) this.#fork();
   }
 
-  connect(device: string, at: number): void {
+  connect(device: string, at: number, will?: Will, isCleanStart = false): void {
     const acceptor = this.acceptors[at];
     if (acceptor === undefined) return;
     this.#clock += 1;
@@ -334,6 +429,13 @@ export class World {
     const link = { id, deviceId: device, acceptedUs: this.#clock, acceptor };
     this.#accepted.push({ id, device });
     acceptor.links.set(id, link);
+    acceptor.ever.push(id);
+    const clean = isCleanStart && ({ isCleanStart } as const);
+    acceptor.bequests.wills.keep(id, {
+      ...(will && { will }),
+      ...(clean as { isCleanStart: true }),
+    });
+    this.judge.onAccept({ id, device, at: this.#clock, will, isCleanStart });
     acceptor.changes.onUp(link);
   }
 
@@ -342,6 +444,8 @@ export class World {
     if (!link) return;
     acceptor.links.delete(id);
     acceptor.changes.onDown(link, reason);
+    acceptor.bequests.wills.forget(id);
+    if (reason === 'peer-bye') this.judge.onGoodbye(id);
   }
 
   /** The acceptor connects, or sends a little more. */
@@ -350,6 +454,7 @@ export class World {
     if (!acceptor.stream) {
       acceptor.stream = [];
       acceptor.changes.connected();
+      this.#due?.onStream(acceptor.name);
     }
     acceptor.stream.push(...acceptor.changes.take(2));
   }
@@ -365,11 +470,14 @@ export class World {
     else if (message[0] === 'heir') recorder.heir(name, message[1]);
     else if (message[0] === 'end') recorder.handedOver(name);
     else if (message[0] === 'up') {
-      const [, device, connection, acceptedUs, at] = message;
-      recorder.up({ acceptor: name, device, connection, acceptedUs, at });
-    } else if (message[0] === 'down') {
-      const [, device, connection, at, reason] = message;
-      recorder.down(name, { device, connection, at, reason });
+      if (typeof message[5] === 'string') this.judge.onHash(message[2]);
+      recorder.up({ acceptor: name, ...upOf(message) });
+    } else if (message[0] === 'down') recorder.down(name, downOf(message));
+    else if (message[0] === 'will') {
+      const [, device, connection, word] = message;
+      recorder.will(name, { kind: 'will', device, connection, will: willOf(word) });
+    } else if (message[0] === 'all-told') {
+      recorder.will(name, { kind: 'all-told', acceptor: name, mark: message[1] });
     }
   }
 
@@ -381,6 +489,7 @@ export class World {
   /** A takeover reaches its acceptor. Never for the newest link of a device. */
   obey(acceptor: Acceptor): void {
     acceptor.changes.onRecorded(acceptor.recorded.splice(0, 1));
+    this.#hear(acceptor, acceptor.words.shift());
     const connection = acceptor.back.shift();
     if (connection === undefined || !acceptor.links.has(connection)) return;
     const at = this.#accepted.findIndex(({ id }) => id === connection);
@@ -388,6 +497,12 @@ export class World {
     const isOld = this.#accepted.slice(at + 1).some((link) => link.device === device);
     assert.ok(isOld, `${connection} was closed and no newer link of ${device} ever was`);
     this.disconnect(acceptor, connection, 'taken-over');
+  }
+
+  #hear({ changes }: Acceptor, word: WillWordBack | undefined): void {
+    if (word?.[0] === 'wanted') changes.onWanted(word[1]);
+    else if (word?.[0] === 'gone') changes.onGone(word[1]);
+    else if (word) changes.tellAll(word[1]);
   }
 
   /** A batch begins; other steps may come before it is done. */
@@ -418,6 +533,10 @@ export class World {
     const publishing = this.#sent.shift();
     if (!publishing) return;
     this.#delivered.push(publishing);
+    if (publishing.exchange === 'events') {
+      this.judge.onPublished(publishing);
+      return;
+    }
     const event = JSON.parse(publishing.body.toString()) as Event;
     // Some hear it twice.
     for (const view of this.#subscribers) merge(view, event);
@@ -428,6 +547,7 @@ export class World {
     const [publishing] = this.#delivered.splice(at % Math.max(1, this.#delivered.length), 1);
     publishing?.onConfirm();
     await this.#notifier?.makeRoom();
+    await this.#wills?.makeRoom();
   }
 
   /** One more joins late: it hears everything from now on, then asks for all rows. */
@@ -456,6 +576,12 @@ export class World {
       await this.#settleOnce();
       this.pass(LIMITS.takeoverDampMs + 1);
     }
+    // The store's time: no delay is so long.
+    this.pass(DELAYS_MS);
+    while (this.store.wills.size > [...this.store.wills.values()].filter(isKept).length) {
+      await this.#settleOnce();
+    }
+    await this.#settleOnce();
   }
 
   async #settleOnce(): Promise<void> {
@@ -467,9 +593,14 @@ export class World {
       }
       while (await this.work());
       for (const acceptor of this.acceptors) {
-        while (acceptor.back.length + acceptor.recorded.length) this.obey(acceptor);
+        while (acceptor.back.length + acceptor.recorded.length + acceptor.words.length > 0) {
+          this.obey(acceptor);
+        }
       }
+      this.pass(1_000);
+      await this.tick();
       await this.#notifier?.makeRoom();
+      await this.#wills?.makeRoom();
       while (this.#sent.length + this.#delivered.length > 0) {
         this.deliver();
         await this.confirm(0);
@@ -487,6 +618,8 @@ export class World {
       }
     }
     assert.equal(this.outbox, 0, 'the presence outbox is empty');
+    assert.equal(this.store.willEvents.length, 0, 'the outbox of wills is empty');
+    this.judge.check();
     this.#checkSeqs();
   }
 
@@ -513,6 +646,10 @@ export class World {
       seqs.set(device, seq);
     }
   }
+}
+
+function isKept({ due }: { readonly due?: number }): boolean {
+  return due === undefined;
 }
 
 function merge(view: Map<string, Event>, event: Event): void {

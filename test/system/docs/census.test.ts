@@ -235,7 +235,7 @@ t.test('census: every command in a sentence or a table is one', async (t) => {
 const OWSLA = [
   ...['serve', 'status', 'devices', 'command', 'presence restore'],
   ...['links', 'closed', 'disconnect', 'top', 'trace'],
-  ...['key new', 'key derive', 'key token'],
+  ...['key new', 'key derive', 'key token', 'protocol check'],
 ].map((sub) => `owsla ${sub}`);
 const LOADGEN = ['run', 'backend', 'compare'].map((sub) => `owsla-loadgen ${sub}`);
 

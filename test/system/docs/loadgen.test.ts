@@ -21,7 +21,7 @@ world.save('ca.pem', authority.ca);
 world.save('server.pem', cert);
 world.save('server.key', key);
 const tls = '--tls-port 0 --tls-cert server.pem --tls-key server.key';
-const node = await world.serves(`owsla serve --port 0 ${tls}`);
+const node = await world.serves(`owsla serve --port 0 --run-dir /run/owsla ${tls}`);
 const tlsPort = /devices-tls 127\.0\.0\.1:(\d+)/.exec(node.output)?.[1];
 await world.isReady();
 
@@ -70,6 +70,7 @@ await everyBlockOf('docs/loadgen.md', async (page, t) => {
   const secured = page.take('sh', '--tls-resume 80%');
   const plain = page.take('sh', '--duration 10s');
   const commands = page.take('sh', '--command-rate');
+  const deploy = page.take('sh', '--scenario deploy');
   const compare = page.take('sh', 'compare');
   const scenario = page.take('yaml', 'profiles');
   const named = ['stampede', 'steady-day', 'door-rush'].map((name) => page.take('sh', name));
@@ -79,6 +80,7 @@ await everyBlockOf('docs/loadgen.md', async (page, t) => {
   const shown = {
     first: page.shown('1 worker, 10.0 s of load'),
     compared: page.shown('the plans differ'),
+    deployed: page.shown('reload 1/1'),
     scenarios: named.map(() => page.shown('threshold')),
   };
 
@@ -115,6 +117,8 @@ await everyBlockOf('docs/loadgen.md', async (page, t) => {
     ]);
     // By itself: its handshakes would make the others late.
     await others(t, [secured.replace(':7443', `:${tlsPort}`)], 'three-');
+    const few = `${shortened(deploy).trimEnd()} --devices 100 --device-prefix four-\n`;
+    await runs(t, few, shown.deployed);
     await answering.end();
   });
 

@@ -1,0 +1,29 @@
+/**
+ * Speeches: which of them a plan's devices have.
+ * From: the plan.  To: fleet.ts and warmUp.ts.
+ * Bound: a closed list, that of plan.ts.
+ */
+import mqtt from 'mqtt-packet';
+import { TYPE } from '../../src/wire/message.ts';
+import { encode } from '../../src/wire/v1.ts';
+import type { Plan } from '../plan/plan.ts';
+import { MqttSpeech } from './mqttSpeech.ts';
+import { OwnSpeech } from './ownSpeech.ts';
+import type { Speech } from './speech.ts';
+
+export function speechOf({ protocol, keepaliveS, commands }: Plan): Speech {
+  if (protocol === 'owsla') return new OwnSpeech(keepaliveS);
+  return new MqttSpeech(protocol === 'mqtt' ? 4 : 5, keepaliveS, commands.isOn);
+}
+
+/** What a server would answer. */
+export function replyForWarmUp({ protocol }: Plan, id: number, payload: Buffer): Buffer {
+  if (protocol === 'owsla') return encode({ type: TYPE.REPLY, id, status: 0, payload });
+  const publish = { cmd: 'publish', qos: 0, dup: false, retain: false, payload } as const;
+  if (protocol === 'mqtt') return mqtt.generate({ ...publish, topic: `$owsla/reply/${id}/0` });
+  const correlationData = Buffer.alloc(4);
+  correlationData.writeUInt32BE(id);
+  const properties = { correlationData, userProperties: { status: '0' } };
+  const five = { protocolVersion: 5 };
+  return mqtt.generate({ ...publish, topic: '$owsla/reply/lg', properties }, five);
+}

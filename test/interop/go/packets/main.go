@@ -1,0 +1,57 @@
+// Prints the packet table of mochi-mqtt/server as JSON, one case a line, for packets.test.ts.
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"sort"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+type row struct {
+	Kind    byte   `json:"kind"`
+	Case    byte   `json:"case"`
+	Name    string `json:"name"`
+	Group   string `json:"group"`
+	Version byte   `json:"version"`
+	Raw     string `json:"raw"`
+	// What mochi's own decoder and checks say of it: '' is well.
+	FailFirst string `json:"failFirst"`
+	Expect    string `json:"expect"`
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func main() {
+	kinds := []int{}
+	for kind := range packets.TPacketData {
+		kinds = append(kinds, int(kind))
+	}
+	sort.Ints(kinds)
+	out := json.NewEncoder(os.Stdout)
+	for _, kind := range kinds {
+		for _, one := range packets.TPacketData[byte(kind)] {
+			version := byte(4)
+			if one.Packet != nil && one.Packet.ProtocolVersion != 0 {
+				version = one.Packet.ProtocolVersion
+			}
+			err := out.Encode(row{
+				Kind: byte(kind), Case: one.Case, Name: one.Desc, Group: one.Group,
+				Version: version, Raw: hex.EncodeToString(one.RawBytes),
+				FailFirst: text(one.FailFirst), Expect: text(one.Expect),
+			})
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		}
+	}
+}

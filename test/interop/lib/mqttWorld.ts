@@ -1,0 +1,100 @@
+/**
+ * Mqtt world: a real node with an MQTT listener, and a backend that hears all of its events,
+ * answers each request with its own payload, and commands.
+ * From: a test of somebody else's client.  To: what reached the backend, device by device.
+ * Bound: all of it goes with the test file that made it.
+ */
+import { randomUUID } from 'node:crypto';
+import type { ConsumeMessage } from 'amqplib';
+import { names } from '../../../src/broker/topology.ts';
+import type { LinkAnswer } from '../../../src/node/linkFacts.ts';
+import { Backend, echo, forgetTopology } from '../../helpers/fakes/backend.ts';
+import { Commander } from '../../helpers/fakes/commander.ts';
+import { findBroker } from '../../helpers/processes/broker.ts';
+import { Server } from '../../helpers/processes/server.ts';
+import { waitFor } from '../../helpers/waitFor.ts';
+
+/** A keepalive of a second shows its pings soon. */
+const LIMITS = { keepaliveMinMs: 1_000 };
+
+export interface Heard {
+  readonly topic: string;
+  readonly text: string;
+  readonly isWill: boolean;
+}
+
+export class MqttWorld {
+  readonly server: Server;
+  readonly port: number;
+  readonly commander: Commander;
+  readonly amqp: string;
+  readonly prefix: string;
+  readonly #events = new Map<string, Heard[]>();
+  readonly #close: () => Promise<void>;
+
+  private constructor(
+    server: Server,
+    commander: Commander,
+    at: { readonly amqp: string; readonly prefix: string },
+    close: () => Promise<void>,
+  ) {
+    this.server = server;
+    this.port = server.portOf('mqtt');
+    this.commander = commander;
+    this.amqp = at.amqp;
+    this.prefix = at.prefix;
+    this.#close = close;
+  }
+
+  static async start(flags: readonly string[] = []): Promise<MqttWorld> {
+    const prefix = `test-${randomUUID()}`;
+    const broker = await findBroker();
+    const amqp = broker.url;
+    const all = ['--mqtt-port', '0', ...flags];
+    const server = await Server.start({ amqp, prefix, limits: LIMITS, flags: all });
+    const backend = await Backend.connect(amqp);
+    const commander = await Commander.connect(amqp, prefix);
+    const world = new MqttWorld(server, commander, { amqp, prefix }, async () => {
+      await commander.close();
+      await backend.close();
+      await server.stop();
+      await forgetTopology(amqp, prefix);
+      await broker.stop();
+    });
+    await backend.on(names(prefix).events, '#', (message) => world.#hear(message));
+    await backend.on(names(prefix).requests, '#', echo);
+    return world;
+  }
+
+  #hear({ properties, content }: ConsumeMessage): void {
+    const { device, topic, will } = properties.headers ?? {};
+    const heard = { topic: String(topic), text: content.toString(), isWill: will !== undefined };
+    const events = this.#events.get(String(device)) ?? [];
+    this.#events.set(String(device), [...events, heard]);
+  }
+
+  /** All events of a device so far, in order. */
+  eventsOf(device: string): readonly Heard[] {
+    return this.#events.get(device) ?? [];
+  }
+
+  /** The first event of a device with this text. */
+  async event(device: string, text: string): Promise<Heard> {
+    let found: Heard | undefined;
+    await waitFor(`event '${text}' of ${device}`, () => {
+      found = this.eventsOf(device).find((one) => one.text === text);
+      return found !== undefined;
+    });
+    return found as Heard;
+  }
+
+  /** Messages that came on its link, as the node counts them. */
+  async messagesOf(device: string): Promise<number> {
+    const { links } = JSON.parse(await this.server.page(`/api/v1/links/${device}`)) as LinkAnswer;
+    return links[0]?.messagesIn ?? 0;
+  }
+
+  stop(): Promise<void> {
+    return this.#close();
+  }
+}

@@ -44,13 +44,13 @@ def on_connect(door, _, __, code, ___=None):
         door.subscribe('$owsla/command/#', qos=1)  # on every link: Owsla keeps no subscriptions
         door.publish('door/state', 'here', qos=1)
     else:
-        print('refused:', mqtt.connack_string(code), flush=True)
+        print('refused:', code, flush=True)
 
 
 def make(device):
     options = {'client_id': device, 'protocol': mqtt.MQTTv311}
     if hasattr(mqtt, 'CallbackAPIVersion'):
-        options['callback_api_version'] = mqtt.CallbackAPIVersion.VERSION1
+        options['callback_api_version'] = mqtt.CallbackAPIVersion.VERSION2
     door = mqtt.Client(**options)
     if 'DEVICE_TOKEN' in os.environ:
         door.username_pw_set(device, os.environ['DEVICE_TOKEN'])

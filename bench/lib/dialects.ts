@@ -1,7 +1,8 @@
 /**
  * Dialects: what a benched device says and hears, as bytes made beforehand.
  * From: client.ts, which copies a template, puts number and time in, and writes it.
- * To: the server under test: `owsla` our protocol, `mqtt` MQTT 3.1.1, `bare` the floor's.
+ * To: the server under test: `owsla` our protocol, `mqtt` MQTT 3.1.1, `owsla-mqtt` the same as
+ * Owsla has it, `bare` the floor's.
  * Every payload has 32 bytes; its last 8 are the time of sending, which the echo brings back, so
  * that the client keeps nothing per message. Bound: answers of less than 64 KiB.
  */
@@ -10,7 +11,7 @@ import { encode } from '../../src/wire/v1.ts';
 import { CODE } from '../../src/wire/v1Types.ts';
 import { connectPacket, PACKET, packetLength, publishPacket, subscribePacket } from './mqtt.ts';
 
-export type DialectName = 'owsla' | 'mqtt' | 'bare';
+export type DialectName = 'owsla' | 'mqtt' | 'owsla-mqtt' | 'bare';
 
 /** Bytes to copy for each message; the last 8 are for the time of sending. */
 export interface Template {
@@ -101,6 +102,17 @@ const mqtt: Dialect = {
   },
 };
 
+/** Answers come without a subscription; a device that takes commands has one. */
+const owslaMqtt: Dialect = {
+  ...mqtt,
+  subscription: () => subscribePacket([['$owsla/command/#', 1]]),
+  request: () => {
+    const topic = '$owsla/request/1/door/badge';
+    const bytes = publishPacket(topic, payload(BARE.request), undefined);
+    return { bytes, idAt: 0, idBytes: 0 };
+  },
+};
+
 const unnumbered = (bytes: Buffer): Template => ({ bytes, idAt: 0, idBytes: 0 });
 
 const bare: Dialect = {
@@ -113,4 +125,7 @@ const bare: Dialect = {
   kindAt: (bytes, at) => (bytes[at] === BARE.ack ? 'ack' : 'answer'),
 };
 
-export const DIALECTS: Readonly<Record<DialectName, Dialect>> = { owsla, mqtt, bare };
+export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
+  ...{ owsla, mqtt, bare },
+  'owsla-mqtt': owslaMqtt,
+};

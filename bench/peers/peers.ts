@@ -80,15 +80,16 @@ function nextPrefix(): string {
   return `bench-${process.pid}-${starts}`;
 }
 
-function owsla(acceptors: number): Contender['start'] {
+function owsla(acceptors: number, listener?: 'mqtt'): Contender['start'] {
   return async (shared) => {
     const prefix = nextPrefix();
     const limits = { ...FIGURES, ...OPEN_GATE };
-    const server = await Server.start({ amqp: shared.url, prefix, acceptors, limits });
+    const flags = listener === 'mqtt' ? ['--mqtt-port', '0'] : [];
+    const server = await Server.start({ amqp: shared.url, prefix, acceptors, limits, flags });
     const onPath = acceptorPids(server, acceptors);
     const aside = treeOf(server.pid).filter((pid) => !onPath.includes(pid));
     return {
-      port: server.port,
+      port: listener === undefined ? server.port : server.portOf(listener),
       version: versionOf('../../package.json'),
       groups: { server: onPath, aside, broker: [shared.pid] },
       backend: ['amqp', 'owsla', shared.url, prefix],
@@ -243,6 +244,13 @@ export const CONTENDERS: readonly Contender[] = [
     dialect: 'owsla',
     isFullOnly: true,
     start: owsla(4),
+  },
+  {
+    name: 'owsla-mqtt',
+    title: 'Owsla by MQTT, one acceptor',
+    short: 'Owsla by MQTT',
+    dialect: 'owsla-mqtt',
+    start: owsla(1, 'mqtt'),
   },
   {
     name: 'mosquitto',

@@ -32,6 +32,6 @@ export class Heard {
   }
 
   #isAll(): boolean {
-    return this.#status.unready(performance.now()).length === 0;
+    return this.#status.hasHeardAll;
   }
 }

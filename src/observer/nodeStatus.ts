@@ -199,6 +199,13 @@ export class NodeStatus {
     return unready;
   }
 
+  /** Every process that works has said how it is, well or not. */
+  get hasHeardAll(): boolean {
+    const entries = [...this.#entries.values(), this.#registrar];
+    const isHeard = (one: Entry) => one.state !== 'ready' || main(one).last !== undefined;
+    return this.#node !== undefined && entries.every(isHeard);
+  }
+
   #isFresh({ reportedAt }: Life, now: number): boolean {
     return now - reportedAt <= FRESH_INTERVALS * this.#reportMs;
   }

@@ -49,8 +49,8 @@ class Child {
   #isReady = false;
   /** The last word that files are to be read again. */
   #renewal: RenewMessage | undefined;
-  /** A predecessor that has ended while this was starting. */
-  #gone: string | undefined;
+  /** Predecessors that have ended while this was starting. */
+  readonly #gone: string[] = [];
   #isDraining = false;
   #begin: () => void = () => {};
   /** A heartbeat is still in the channel: none is queued for a supervisor that is stopped. */
@@ -87,7 +87,7 @@ class Child {
 
   #onGone(acceptor: string): void {
     if (this.#running) this.#running.onGone?.(acceptor);
-    else this.#gone = acceptor;
+    else this.#gone.push(acceptor);
   }
 
   #onPass(message: PassMessage, handle: unknown): void {
@@ -109,7 +109,7 @@ class Child {
       if (this.#node) running.onNode(this.#node);
       // It came while this was starting, which may have read the files before.
       if (this.#renewal) running.onRenew?.(this.#renewal);
-      if (this.#gone !== undefined) running.onGone?.(this.#gone);
+      for (const acceptor of this.#gone) running.onGone?.(acceptor);
       this.#beat();
       setInterval(() => this.#beat(), config.limits.heartbeatChildMs).unref();
       await running.isServing?.();

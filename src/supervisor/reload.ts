@@ -13,6 +13,7 @@
  */
 import { StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import type { Trace } from '../base/trace.ts';
 import type { FromChild, Succession } from '../node/ipc.ts';
 import { hasReloadEnded, type ReloadFacts, reloadStep } from '../node/reloadFacts.ts';
 import type { Children } from './children.ts';
@@ -35,6 +36,7 @@ export interface ReloadOptions {
   readonly onProved: (next: Edition) => void;
   /** It is over: this is what the node runs. */
   readonly onDone: (edition: Edition) => void;
+  readonly trace: Trace;
   /** Something has changed that others are told of. */
   readonly onChange: () => void;
 }
@@ -49,13 +51,17 @@ export class Reload {
   #successions: readonly Succession[] = [];
 
   constructor(options: ReloadOptions) {
-    const { children, log, onChange, edition } = options;
+    const { children, log, onChange, edition, trace } = options;
     this.#options = options;
     this.#edition = edition;
     this.#replace = new Replace({
       ...{ children, log, onChange },
       onStep: (facts) => this.#note(facts),
       onSuccession: (one) => {
+        // One that is there already, and takes a surplus one's links, is in no specification.
+        const isNew = children.find(one.by)?.state === 'starting';
+        // tla: Presence!SuccessorStart
+        if (isNew) trace('SuccessorStart', { acceptor: one.by, of: one.of });
         this.#successions = [...this.#successions, one];
         onChange();
       },

@@ -130,6 +130,7 @@ class Supervisor {
     });
     this.#reload = new Reload({
       ...{ children: this.#children, sockets: this.#sockets, log, prove, edition },
+      trace: this.#trace,
       onProved: (next) => this.#onProved(next),
       onDone: (now) => this.#onReloaded(now),
       onChange: () => this.#notifyNode(),

@@ -233,6 +233,39 @@ t.test('a transient command whose device is about to answer is waited for', asyn
   await waitFor('its end', async () => isDone());
 });
 
+t.test('a second one meanwhile is told so, and changes nothing', async (t) => {
+  const seen = node.log.length;
+  const first = reload();
+  await waitFor('it', () => node.log.slice(seen).some(({ msg }) => msg === 'reload: registrar'));
+
+  const second = await reload();
+
+  t.equal(second.code, 69);
+  t.match(second.stderr, /refuses: a reload is under way already, by control\.sock: [^\n]+\n$/);
+  t.match(await first, { code: 0 });
+});
+
+t.test('a drain that begins in the middle is the successors’, too; so is its end', async (t) => {
+  const ask = (kind: string) => askOnce({ runDir, limits: makeLimits() }, kind, null);
+  const isDrained = async () => /"drained by an operator"/.test(await healthAt(node.adminPort));
+  const seen = node.log.length;
+  const reloading = reload();
+  const line = 'reload: acceptor 1 starting';
+  await waitFor(line, () => node.log.slice(seen).some(({ msg }) => msg === line));
+
+  await ask('drain');
+
+  t.match(await reloading, { code: 0 });
+  await waitFor('that all are drained', isDrained);
+  const { processes } = await status();
+  const acceptors = processes.filter(({ role }) => role === 'acceptor');
+  t.equal(acceptors.length, 2);
+  t.equal((await reload()).code, 0, 'a node that is drained is reloaded as any');
+  t.ok(await isDrained(), 'and stays so');
+  await ask('resume');
+  await waitFor('health', async () => (await healthAt(node.adminPort)).startsWith('{"ready":true'));
+});
+
 t.test('by HTTP it takes the token, and says what has begun', async (t) => {
   const answer = await fetch(`http://127.0.0.1:${node.adminPort}/api/v1/node/reload`, {
     method: 'POST',
@@ -267,3 +300,18 @@ for (const [what, line] of [
     device.close();
   });
 }
+
+t.test('SIGTERM in the middle: every link gets BYE, and the node ends as ever', async (t) => {
+  const names = Array.from({ length: 50 }, (_, at) => `ends-${at}`);
+  const devices = await Promise.all(names.map((name) => Device.open(node.port, name)));
+  const ends = Promise.all(devices.map((device) => device.rest()));
+  const seen = node.log.length;
+  node.signal('SIGHUP');
+  const line = 'reload: acceptor 1 moving';
+  await waitFor(line, () => node.log.slice(seen).some(({ msg }) => msg === line));
+
+  node.signal('SIGTERM');
+
+  t.equal(await node.ended(), 0);
+  for (const rest of await ends) t.match(rest.at(-1), { type: TYPE.BYE, reason: 'draining' });
+});

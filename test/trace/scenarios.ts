@@ -111,6 +111,48 @@ const allAtOnce: Scenario = async (stage) => {
   await stage.connect('door-1');
 };
 
+/** Twice, and a device comes back in between. */
+const reloaded: Scenario = async (stage) => {
+  await connectAll(stage);
+  await stage.reload();
+  await stage.connect('door-1');
+  await stage.reload();
+  stage.disconnect('door-2');
+};
+
+/** The new one has links, or takes them. */
+const reloadedSuccessorKilled: Scenario = async (stage) => {
+  await connectAll(stage);
+  await stage.reload('acceptor 1 moving', () => stage.signal('acceptor 1', 'SIGKILL'));
+  await stage.reconnectLost();
+  await stage.connect('door-1');
+  await stage.reload('acceptor 2 ending', () => stage.signal('acceptor 2', 'SIGKILL'));
+  await stage.reconnectLost();
+};
+
+/** The old one gives links, and devices come back meanwhile. */
+const reloadedPredecessorKilled: Scenario = async (stage) => {
+  await connectAll(stage);
+  const old = stage.pidOf('acceptor 1');
+  await stage.reload('acceptor 1 moving', () => process.kill(old, 'SIGKILL'));
+  await stage.reconnectLost();
+  stage.disconnect('door-3');
+  const next = stage.pidOf('acceptor 2');
+  await stage.reload('acceptor 2 starting', () => process.kill(next, 'SIGKILL'));
+  await stage.reconnectLost();
+};
+
+/** Nobody records while links move. */
+const reloadedRegistrarKilled: Scenario = async (stage) => {
+  await connectAll(stage);
+  await stage.reload('acceptor 1 moving', () => {
+    stage.signal('registrar', 'SIGKILL');
+    stage.disconnect('door-1');
+  });
+  await stage.connect('door-1');
+  await stage.connect('door-2');
+};
+
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   takeover,
   acceptorKilled,
@@ -120,6 +162,10 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   brokerCut,
   everythingDies,
   allAtOnce,
+  reloaded,
+  reloadedSuccessorKilled,
+  reloadedPredecessorKilled,
+  reloadedRegistrarKilled,
 };
 
 export const NAMES = [...Object.keys(SCENARIOS), ...Object.keys(COMMAND_SCENARIOS)];

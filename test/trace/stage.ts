@@ -29,6 +29,8 @@ const COMMANDS = { commandWindowMax: 3, commandResultMs: 1_000 };
 const LIMITS = { ...PRESENCE, ...COMMANDS };
 /** How long commands are kept: longer than any scenario. */
 const KEEP_MS = 600_000;
+/** Five processes begin, one after the other: on a busy machine that takes its time. */
+const RELOAD_MS = 120_000;
 let stages = 0;
 
 /** The device that commands are for. */
@@ -191,6 +193,22 @@ export class Stage {
   /** The child has been killed, and its successor is ready. */
   async comeBack(child: string, pid: number): Promise<void> {
     await waitFor(`another ${child}`, () => this.pidOf(child) !== pid);
+  }
+
+  /** `meanwhile`: at the first line that says so. */
+  async reload(step = '', meanwhile: () => void = () => {}): Promise<void> {
+    const { log } = this.#server;
+    const seen = log.length;
+    const said = (text: RegExp) => log.slice(seen).some(({ msg }) => text.test(msg));
+    this.#server.signal('SIGHUP');
+    if (step !== '') {
+      const isOver = () => said(/^reload (done|refused)$/);
+      const has = () => log.slice(seen).some(({ msg }) => msg === `reload: ${step}`);
+      await waitFor(step, () => has() || isOver(), RELOAD_MS);
+      meanwhile();
+    }
+    await waitFor('its end', () => said(/^reload (done|refused)$/), RELOAD_MS);
+    await waitFor('health', () => this.#server.isReady());
   }
 
   pidOf(child: string): number {

@@ -39,6 +39,7 @@ export const LOOKED_UP: Readonly<Record<string, string>> = {
   'bench-links': '6 minutes',
   'bench-peers': '15 minutes, and it makes docs/performance.md anew',
   check: 'test/checks.test.ts and test/tidy.test.ts are the same',
+  interop: '5 minutes; test/interop has a cut of it in every run',
   release: 'it builds and packs what is committed, after all tests',
 };
 

@@ -5,11 +5,14 @@ header of test/interop/lib/driven.ts. Takes paho 1.6 (Debian) and 2.x.
 import json
 import socket
 import sys
+import warnings
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+# Of paho 2, about the calls that 1.6 has too.
+warnings.simplefilter('ignore', DeprecationWarning)
 NAME = 'paho %s' % getattr(mqtt, '__version__', '')
 
 

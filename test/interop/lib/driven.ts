@@ -59,6 +59,9 @@ export interface Said {
   readonly user?: Readonly<Record<string, string>>;
 }
 
+/** Each of them listens for this process's end. */
+process.setMaxListeners(100);
+
 export class Driven {
   /** All that it said, in order. */
   readonly said: Said[] = [];

@@ -21,8 +21,9 @@ world.save('ca.pem', authority.ca);
 world.save('server.pem', cert);
 world.save('server.key', key);
 const tls = '--tls-port 0 --tls-cert server.pem --tls-key server.key';
-const node = await world.serves(`owsla serve --port 0 --run-dir /run/owsla ${tls}`);
+const node = await world.serves(`owsla serve --port 0 --mqtt-port 0 --run-dir /run/owsla ${tls}`);
 const tlsPort = /devices-tls 127\.0\.0\.1:(\d+)/.exec(node.output)?.[1];
+const mqttPort = /"mqtt 127\.0\.0\.1:(\d+)/.exec(node.output)?.[1];
 await world.isReady();
 
 /**
@@ -68,6 +69,7 @@ await everyBlockOf('docs/loadgen.md', async (page, t) => {
   const first = page.take('sh', 'owsla-loadgen backend');
   const slow = page.take('sh', '--delay');
   const secured = page.take('sh', '--tls-resume 80%');
+  const byMqtt = page.take('sh', '--protocol mqtt5');
   const plain = page.take('sh', '--duration 10s');
   const commands = page.take('sh', '--command-rate');
   const deploy = page.take('sh', '--scenario deploy');
@@ -113,7 +115,7 @@ await everyBlockOf('docs/loadgen.md', async (page, t) => {
     await Promise.all([
       compares(t).then(() => scenarios(t)),
       others(t, [recipes[0] ?? '', commands], 'one-'),
-      others(t, recipes.slice(1), 'two-'),
+      others(t, [byMqtt.replace(':1883', `:${mqttPort}`), ...recipes.slice(1)], 'two-'),
     ]);
     // By itself: its handshakes would make the others late.
     await others(t, [secured.replace(':7443', `:${tlsPort}`)], 'three-');

@@ -17,7 +17,7 @@ export const WILL_FINDINGS = {
 } as const;
 export type WillFinding = keyof typeof WILL_FINDINGS;
 
-/** A link that lasted so long is on record, where nothing fails; and so is its end so long after. */
+/** A link that lasted so long is on record, where nothing fails; so is its end so long after. */
 const RECORDED_MS = 1_000;
 /** A will is published so long after it is due, where nothing fails. */
 const PUBLISHED_MS = 5_000;

@@ -118,17 +118,16 @@ SayGoodbye(c) ==
 
 Tells(i, messages) == stream' = [stream EXCEPT ![i] = @ \o messages]
 
-\* What one of before may have read and not recorded stands first: the device may be back since.
+\* What a registrar before may have read and not recorded stands first.
 Connect(i) ==
   LET ends == {c \in remembered : HeldBy(c) = i}
       downs == [n \in 1 .. Cardinality(ends) |-> Message("down", InOrder(ends)[n])]
   IN /\ i \in alive /\ registrar /\ state[i] = "off"
      /\ state' = [state EXCEPT ![i] = "handing"]
-     /\ stream' = [stream EXCEPT ![i] = IF Has("endsFirst") THEN downs ELSE <<>>]
+     /\ stream' = [stream EXCEPT ![i] = downs]
      /\ untold' = [c \in Connections |->
                      IF HeldBy(c) # i THEN untold[c]
-                     ELSE IF c \in open THEN "owed"
-                     ELSE IF c \in ends /\ ~Has("endsFirst") THEN "ended" ELSE "nothing"]
+                     ELSE IF c \in open THEN "owed" ELSE "nothing"]
      /\ shown' = shown \ LinksOf(i)
      /\ notices' = {n \in notices : n.to # i}
                      \union (IF i \in asking.untold THEN {Notice("tellAll", i, 0)} ELSE {})

@@ -440,12 +440,6 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     spec: 'Will',
-    rule: 'endsFirst',
-    says: 'they stand before all links of that hand-over',
-    constants: { ...WILLS, Accepts: '2', Mqtt: 'TRUE', ...kinds('registrar') },
-  },
-  {
-    spec: 'Will',
     rule: 'ask',
     says: 'a hand-over names wills, and the registrar asks for one that it lacks',
     constants: { ...WILLS, ...kinds('registrar') },

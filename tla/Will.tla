@@ -27,6 +27,7 @@ VARIABLES
   links,      \* <<[acceptor, delayed], ...>>
   open,
   said,       \* those whose device has said goodbye
+  late,       \* of these, those that a takeover had ended before
   alive,      \* acceptors that run
 
   \* Streams, and notices the other way.
@@ -56,10 +57,10 @@ VARIABLES
   known,      \* links whose wills were ever kept
   cancelled,
   wrong       \* wills that went out and should not have: <<link, why>>
-vars == <<links, open, said, alive, state, untold, remembered, stream, notices, registrar, seen,
-          shown, asking, row, will, passed, outbox, published, faults, recorded, known, cancelled,
-          wrong>>
-truth == <<links, open, said, alive>>
+vars == <<links, open, said, late, alive, state, untold, remembered, stream, notices, registrar,
+          seen, shown, asking, row, will, passed, outbox, published, faults, recorded, known,
+          cancelled, wrong>>
+truth == <<links, open, said, late, alive>>
 told == <<state, untold, remembered, stream, notices>>
 memory == <<registrar, seen, shown, asking>>
 store == <<row, will, passed, outbox>>
@@ -77,7 +78,7 @@ Notice(kind, i, c) == [kind |-> kind, to |-> i, link |-> c]
 InOrder(cs) == CHOOSE s \in [1 .. Cardinality(cs) -> cs] : \A a, b \in DOMAIN s : a < b => s[a] < s[b]
 
 Init ==
-  /\ links = <<>> /\ open = {} /\ said = {} /\ alive = Acceptors
+  /\ links = <<>> /\ open = {} /\ said = {} /\ late = {} /\ alive = Acceptors
   /\ state = [i \in Acceptors |-> "handed"] /\ untold = <<>> /\ remembered = {}
   /\ stream = [i \in Acceptors |-> <<>>] /\ notices = {}
   /\ registrar = TRUE /\ seen = {} /\ shown = {} /\ asking = NotAsking
@@ -94,7 +95,7 @@ Accept(i, delayed) ==
   /\ open' = open \union {Len(links')}
   /\ untold' = Append(untold, IF state[i] = "off" THEN "nothing" ELSE "begun")
   /\ will' = Append(will, "none") /\ passed' = Append(passed, 0)
-  /\ UNCHANGED <<said, alive, state, remembered, stream, notices, memory, row, outbox, published,
+  /\ UNCHANGED <<said, late, alive, state, remembered, stream, notices, memory, row, outbox, published,
                  faults, books>>
 
 \* Of a link that nobody was told of, nobody is told that it has ended.
@@ -107,25 +108,26 @@ Closed(c) ==
 
 End(c) ==
   /\ c \in open /\ Closed(c)
-  /\ UNCHANGED <<links, said, alive, state, stream, notices, memory, store, published, faults, books>>
+  /\ UNCHANGED <<links, said, late, alive, state, stream, notices, memory, store, published, faults,
+                 books>>
 
 SayGoodbye(c) ==
   /\ c \in open /\ Closed(c) /\ said' = said \union {c}
+  /\ late' = IF row.connection > c THEN late \union {c} ELSE late
   /\ UNCHANGED <<links, alive, state, stream, notices, memory, store, published, faults, books>>
 
 Tells(i, messages) == stream' = [stream EXCEPT ![i] = @ \o messages]
 
-\* What one of before may have read and not recorded stands first: the device may be back since.
+\* What a registrar before may have read and not recorded stands first.
 Connect(i) ==
   LET ends == {c \in remembered : HeldBy(c) = i}
       downs == [n \in 1 .. Cardinality(ends) |-> Message("down", InOrder(ends)[n])]
   IN /\ i \in alive /\ registrar /\ state[i] = "off"
      /\ state' = [state EXCEPT ![i] = "handing"]
-     /\ stream' = [stream EXCEPT ![i] = IF Has("endsFirst") THEN downs ELSE <<>>]
+     /\ stream' = [stream EXCEPT ![i] = downs]
      /\ untold' = [c \in Connections |->
                      IF HeldBy(c) # i THEN untold[c]
-                     ELSE IF c \in open THEN "owed"
-                     ELSE IF c \in ends /\ ~Has("endsFirst") THEN "ended" ELSE "nothing"]
+                     ELSE IF c \in open THEN "owed" ELSE "nothing"]
      /\ shown' = shown \ LinksOf(i)
      /\ notices' = {n \in notices : n.to # i}
                      \union (IF i \in asking.untold THEN {Notice("tellAll", i, 0)} ELSE {})
@@ -161,7 +163,7 @@ Forget(i, c) ==
 TakeOver(i, c) ==
   /\ HasNotice("takeOver", i, c) /\ Read("takeOver", i, c)
   /\ IF c \in open THEN Closed(c) ELSE UNCHANGED <<open, untold, remembered>>
-  /\ UNCHANGED <<links, said, alive, state, stream, memory, store, published, faults, books>>
+  /\ UNCHANGED <<links, said, late, alive, state, stream, memory, store, published, faults, books>>
 
 TellAll(i) ==
   /\ HasNotice("tellAll", i, 0) /\ Read("tellAll", i, 0)
@@ -189,7 +191,7 @@ GoOut(cs) ==
   /\ outbox' = outbox \union cs
   /\ wrong' = wrong
        \union {<<c, "twice">> : c \in {d \in cs : will[d] = "out"}}
-       \union {<<c, "goodbye">> : c \in {d \in cs : d \in said /\ HeldBy(d) \in alive}}
+       \union {<<c, "goodbye">> : c \in {d \in cs : d \in said \ late /\ HeldBy(d) \in alive}}
        \union {<<c, "back">> : c \in {d \in cs : IsBack(d)}}
 
 Stays == UNCHANGED <<outbox, wrong>>
@@ -342,7 +344,7 @@ AcceptorExit(i) ==
   /\ i \in alive /\ Fault("acceptor") /\ alive' = alive \ {i} /\ open' = open \ LinksOf(i)
   /\ untold' = [c \in Connections |-> IF HeldBy(c) = i THEN "nothing" ELSE untold[c]]
   /\ remembered' = remembered \ LinksOf(i)
-  /\ UNCHANGED <<links, said, state, stream, notices, memory, store, published, books>>
+  /\ UNCHANGED <<links, said, late, state, stream, notices, memory, store, published, books>>
 
 Next ==
   \/ \E i \in Acceptors :
@@ -374,4 +376,8 @@ AtRest ==
 NoneLost ==
   AtRest => \A c \in recorded \ open :
     c \in published \union cancelled \union said \/ (HeldBy(c) \notin alive /\ c \notin known)
+
+\* The store has the will of each link that is open and on record: no other process has to live on.
+NoneForgotten ==
+  AtRest => \A c \in open : row = [online |-> TRUE, connection |-> c] => will[c] = "kept"
 ==============================================================================

@@ -11,7 +11,7 @@ import { type Constants, check, type Found, fetched, withConstants } from './tlc
 const MUTANT_SECONDS = 900;
 
 export interface Mutant {
-  readonly spec: 'Presence' | 'Routing' | 'Lease' | 'Commands';
+  readonly spec: 'Presence' | 'Routing' | 'Lease' | 'Commands' | 'Will';
   /** The name that `Without` gives it. */
   readonly rule: string;
   /** What the rule says. */
@@ -33,6 +33,8 @@ const KEPT = { Kept: '{"k"}', Transient: '{}', Faults: '1' };
 const TRANSIENT = { Kept: '{}', Transient: '{"t"}', Faults: '1' };
 /** A link moves, and nothing is ever due. */
 const MOVED = { Links: '1', Moves: '1', Horizon: '0', ...kinds() };
+/** One link, which leaves a will without a delay. */
+const WILLS = { Accepts: '1', Delays: '{FALSE}' };
 /** A device that remembers only one key: two commands are enough to make it forget. */
 const FORGETS = { Kept: '{"k"}', Keys: '1', Links: '2' };
 
@@ -430,6 +432,54 @@ export const MUTANTS: readonly Mutant[] = [
     constants: { ...KEPT, ...MOVED },
     also: 'NothingStuck',
   },
+  {
+    spec: 'Will',
+    rule: 'remember',
+    says: 'ends of links with a will are told by each hand-over until they are on record',
+    constants: { ...WILLS, ...kinds('registrar') },
+  },
+  {
+    spec: 'Will',
+    rule: 'ask',
+    says: 'a hand-over names wills, and the registrar asks for one that it lacks',
+    constants: { ...WILLS, ...kinds('registrar') },
+  },
+  {
+    spec: 'Will',
+    rule: 'endBrings',
+    says: 'the end of a link brings its will along',
+    constants: { ...WILLS, ...kinds('registrar') },
+  },
+  {
+    spec: 'Will',
+    rule: 'cancel',
+    says: 'a newer link on record cancels what older ones have left',
+    constants: { ...WILLS, Accepts: '2', ...kinds() },
+  },
+  {
+    spec: 'Will',
+    rule: 'tellAll',
+    says: 'a will that has waited goes out when every acceptor has told all that it had',
+    constants: { ...WILLS, Accepts: '2', Delays: '{TRUE}', ...kinds() },
+  },
+  {
+    spec: 'Will',
+    rule: 'toldLast',
+    says: 'an acceptor says so behind all that it has to tell',
+    constants: { ...WILLS, Accepts: '2', Delays: '{TRUE}', ...kinds() },
+  },
+  {
+    spec: 'Will',
+    rule: 'waitForWord',
+    says: "by MQTT's rules the will of a displaced link waits for what its acceptor tells of it",
+    constants: { ...WILLS, Accepts: '2', Mqtt: 'TRUE', ...kinds() },
+  },
+  {
+    spec: 'Will',
+    rule: 'outbox',
+    says: 'a will goes out by the transaction of the end, into an outbox that survives',
+    constants: { ...WILLS, ...kinds('registrar') },
+  },
 ];
 
 /** The promises that a mutant may break. Those that merely restate a rule would catch too much. */
@@ -440,6 +490,7 @@ const PROMISES: Readonly<Record<Mutant['spec'], string>> = {
   Lease: 'SPECIFICATION Spec\nINVARIANTS RightAtRest NewestKept\n',
   Commands:
     'SPECIFICATION Spec\nINVARIANTS Once TransientOnce OneEnd NotSentIsSure InTime NeverLost\n',
+  Will: 'SPECIFICATION Spec\nINVARIANTS NoneWrong NoneLost NoneForgotten\n',
 };
 
 function test({ spec, rule, constants, also }: Mutant): Promise<Found> {

@@ -38,6 +38,8 @@ export const DEEP = [
   'LeaseDeep',
   'CommandsDeep',
   'CommandsMovesDeep',
+  'WillDeep',
+  'WillMqttDeep',
 ];
 const QUICK_SECONDS = 600;
 const DEEP_SECONDS = 4 * 3_600;

@@ -16,7 +16,7 @@ import { findFolders } from '../node/folder.ts';
 import { controlSocket, registrarSocket } from '../node/ipc.ts';
 
 const ANSWER_MS = 3_000;
-const AWAY_MS = 2_000;
+const AWAY_MS = 5_000;
 /** Between the file of one and that of the next. */
 const NEXT_FILE_MS = 100;
 const AGAIN_MS = 50;

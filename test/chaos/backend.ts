@@ -117,8 +117,16 @@ class Backend {
   }
 
   #onEvent(channel: Channel, message: ConsumeMessage): void {
-    this.#note('event', message);
+    if (message.properties.headers?.will === undefined) this.#note('event', message);
+    else this.#noteWill(message);
     ack(channel, message);
+  }
+
+  #noteWill({ content, properties }: ConsumeMessage): void {
+    const { headers = {}, messageId } = properties;
+    const named = { of: content.toString(), reason: String(headers.will), id: String(messageId) };
+    this.#ledger.note({ what: 'will', ...named, at: Date.now() });
+    this.#ledger.flush();
   }
 
   #onRequest(channel: Channel, message: ConsumeMessage): void {

@@ -14,6 +14,7 @@ import { type Latency, latencies, type Stretch } from './latency.ts';
 import { readLedgers } from './ledger.ts';
 import { NeighboursProcess } from './processes.ts';
 import { Watch } from './watch.ts';
+import { WillBooks } from './willBooks.ts';
 import { PREFIX, World, type WorldPlan } from './world.ts';
 
 export interface BesidePlan extends WorldPlan {
@@ -98,8 +99,10 @@ export async function beside(
     books.close({ requestMs, graceMs, outages: [], endedAt: Date.now() });
     const commands = new CommandBooks(readLedgers(world.folder));
     commands.close({ outages: [] });
+    const wills = new WillBooks(readLedgers(world.folder));
+    wills.close({ outages: [], endedAt: Date.now() });
     const part = {
-      ...{ seed, seconds, books, commands, memory },
+      ...{ seed, seconds, books, commands, wills, memory },
       ...{ suffered: [], highest: watch.highest },
     };
     const compared = latencies(books, commands, plan.devices - plan.visitors, stretches);

@@ -15,6 +15,7 @@ import { readLedgers } from './ledger.ts';
 import { foreignShare, Machine, type Sample } from './machine.ts';
 import { backAfter, isSlow, WATCH_MS } from './recovery.ts';
 import { type Highest, Watch } from './watch.ts';
+import { WILL_FINDINGS, WillBooks } from './willBooks.ts';
 import { World, type WorldPlan } from './world.ts';
 
 export interface ChaosPlan extends WorldPlan {
@@ -53,6 +54,7 @@ export interface Outcome {
   readonly seconds: number;
   readonly books: Books;
   readonly commands: CommandBooks;
+  readonly wills: WillBooks;
   readonly suffered: readonly Suffered[];
   readonly highest: readonly Highest[];
   /** The acceptors' resident memory in bytes, without garbage; and the highest, as it was. */
@@ -100,13 +102,15 @@ export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Prom
     books.close({ requestMs, graceMs, outages, endedAt: Date.now() });
     const commands = new CommandBooks(readLedgers(world.folder));
     commands.close({ outages });
+    const wills = new WillBooks(readLedgers(world.folder));
+    wills.close({ outages, endedAt: end });
     const planned = books.planned();
     const suffered = sufferedOf(world, spans, end, machine.samples, (endedAt) =>
       backAfter(planned, endedAt, plan.promptMs),
     );
     const seconds = Math.round((end - begin) / 1_000);
     const figures = { suffered, highest: watch.highest, memory };
-    const part = { seed: plan.seed, seconds, books, commands, ...figures };
+    const part = { seed: plan.seed, seconds, books, commands, wills, ...figures };
     const failures = [...failuresOf(part, plan), ...watch.breaches];
     isKept = failures.length > 0;
     if (isKept) tell(`the ledgers stay in ${world.folder}`);
@@ -172,7 +176,7 @@ async function runFaults(
 
 /** What the books say, one sentence for each kind of broken promise. */
 export function failuresOf(
-  { books, commands, suffered, memory }: Omit<Outcome, 'failures'>,
+  { books, commands, wills, suffered, memory }: Omit<Outcome, 'failures'>,
   { backMs, graceMs, memoryMax }: Pick<ChaosPlan, 'backMs' | 'graceMs' | 'memoryMax'>,
 ): string[] {
   const failures: string[] = [];
@@ -181,6 +185,9 @@ export function failuresOf(
   }
   for (const [finding, { count, examples }] of commands.findings) {
     failures.push(`${count} ${COMMAND_FINDINGS[finding]}: ${examples.join('; ')}`);
+  }
+  for (const [finding, { count, examples }] of wills.findings) {
+    failures.push(`${count} ${WILL_FINDINGS[finding]}: ${examples.join('; ')}`);
   }
   for (const { name, backMs: took, foreign, detections, alarms } of suffered) {
     failures.push(...lateOf(name, detections, graceMs), ...alarmFailures(name, alarms));

@@ -9,7 +9,7 @@
 import { connect, type Socket } from 'node:net';
 import { stringify } from 'uuid';
 import { STATUS } from '../../src/base/errors.ts';
-import { type Message, TYPE } from '../../src/wire/message.ts';
+import { type Message, TYPE, type Will } from '../../src/wire/message.ts';
 import { encode, V1Reader } from '../../src/wire/v1.ts';
 import { deviceName, type LedgerFile, nameOf } from './ledger.ts';
 import { Obey } from './obey.ts';
@@ -21,6 +21,8 @@ const BACKOFF_MAX_MS = 120_000;
 const VISIT_MIN_MS = 500;
 const VISIT_MAX_MS = 8_000;
 const AWAY_MAX_MS = 3_000;
+/** By a visitor's number: half of the time they are back within the longer one. */
+const WILL_DELAYS_MS = [0, 1_500];
 const PONG = encode({ type: TYPE.PONG });
 
 export interface DeviceOptions {
@@ -45,6 +47,7 @@ export class Device {
   #id = 0;
   #seq = 0;
   #failures = 0;
+  #tries = 0;
   #reason = '';
   #retryAfterMs: number | undefined;
   #isOver = false;
@@ -73,6 +76,7 @@ export class Device {
 
   connect(): void {
     this.state = 'greeting';
+    this.#tries += 1;
     this.#reason = '';
     this.#retryAfterMs = undefined;
     const socket = connect({ host: '127.0.0.1', port: this.#options.port, noDelay: true });
@@ -94,8 +98,19 @@ export class Device {
       token: undefined,
       keepalive: undefined,
       frameBytesMax: undefined,
+      ...(this.isVisitor && { will: this.#will() }),
     };
     socket.write(encode(hello));
+  }
+
+  get #willDelayMs(): number {
+    return WILL_DELAYS_MS[this.number % WILL_DELAYS_MS.length] ?? 0;
+  }
+
+  /** It names the try: a link may be on record, and its device never read WELCOME. */
+  #will(): Will {
+    const payload = Buffer.from(nameOf(this.number, this.#tries, 0));
+    return { topic: 'chaos.will', payload, delayMs: this.#willDelayMs };
   }
 
   /** Send one message whose payload names it. Only while open. */
@@ -140,7 +155,10 @@ export class Device {
         this.state = 'open';
         if (this.#options.isVisitor) this.#stay(socket);
         const connection = stringify(message.connectionId);
-        ledger.note({ what: 'open', device, link: this.#link, at, connection });
+        const will = this.isVisitor && {
+          will: { of: nameOf(device, this.#tries, 0), delayMs: this.#willDelayMs },
+        };
+        ledger.note({ what: 'open', device, link: this.#link, at, connection, ...will });
         return;
       }
       case TYPE.ACK:

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 /** All times in ms since 1970, by the one clock of this machine. */
 export type Entry =
   // Devices.
-  | (Link & { readonly what: 'open'; readonly connection: string })
+  | (Link & { readonly what: 'open'; readonly connection: string; readonly will?: LeftWill })
   | (Link & { readonly what: 'end'; readonly reason: string })
   | (Message & { readonly what: 'event' | 'request' | 'ack' })
   /** `of` is the message that the payload names; empty where there is none. */
@@ -22,11 +22,28 @@ export type Entry =
   | (Commanded & { readonly what: 'act' | 'known'; readonly device: number })
   // Backends.
   | (Message & Got & { readonly what: 'got' })
+  | WillEntry
   // Commanders.
   | (Commanded & Ordered & { readonly what: 'command' })
   /** Published once more, for want of a confirm; confirmed; refused by the broker. */
   | (Commanded & { readonly what: 'again' | 'confirmed' | 'nacked' })
   | (Commanded & Told & { readonly what: 'told' });
+
+/** What a link has left; its payload names the device's try to connect, of which some fail. */
+export interface LeftWill {
+  readonly of: string;
+  readonly delayMs: number;
+}
+
+/** A backend got the will that its payload names. */
+export interface WillEntry {
+  readonly what: 'will';
+  readonly of: string;
+  readonly reason: string;
+  /** Its message_id. */
+  readonly id: string;
+  readonly at: number;
+}
 
 interface Commanded {
   /** Of the command; rises with every one, over the commander's lives too. */

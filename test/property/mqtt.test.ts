@@ -4,14 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import mqtt, { type Packet } from 'mqtt-packet';
+import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet';
 import t from 'tap';
 import { ProtocolError } from '../../src/base/errors.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { DEVICE_ID, TOPIC } from '../../src/base/names.ts';
 import { checkPacket, type MqttLevel } from '../../src/wire/mqtt/check.ts';
 import { MqttProtocol } from '../../src/wire/mqtt/mqttProtocol.ts';
-import { headerBytesOf } from '../../src/wire/mqtt/packetReader.ts';
+import { headerBytesOf, KIND } from '../../src/wire/mqtt/packetReader.ts';
+import { readPublish } from '../../src/wire/mqtt/publish.ts';
 import type { FromDevice } from '../../src/wire/protocol.ts';
 import { bytesOf, connectPacket, publishOf, subscribeOf } from '../helpers/fakes/mqttDevice.ts';
 
@@ -155,8 +156,27 @@ function checkAccepted(version: MqttLevel, packet: Buffer, message: FromDevice):
   parser.on('error', (error) => assert.fail(error));
   assert.equal(parser.parse(packet), 0);
   assert.ok(read !== undefined);
+  if (read.cmd === 'publish') checkRead(read, message);
   if (!ONE_FORM.has(read.cmd) || hasRepeated(read)) return;
   assert.deepEqual(mqtt.generate(read, { protocolVersion: version }), packet);
+}
+
+/** It is read here, and by mqtt-packet: the same. */
+function checkRead(read: IPublishPacket, message: FromDevice): void {
+  const { topic, qos, retain, payload, properties } = read;
+  if (!('payload' in message)) assert.fail(message.type);
+  assert.deepEqual(message.payload, payload);
+  if (message.type === 'event') {
+    if (topic !== '') assert.equal(message.topic, topic.replaceAll('/', '.'));
+    assert.equal(message.id > 0, qos > 0);
+    assert.equal(properties?.responseTopic, undefined);
+  }
+  if (!('meta' in message)) return;
+  const { seq, at } = properties?.userProperties ?? {};
+  const numbered = (text: unknown) => (/^\d{1,15}$/.test(String(text)) ? Number(text) : undefined);
+  assert.equal(message.meta.retain === true, retain);
+  assert.equal(message.meta.seq, Array.isArray(seq) ? undefined : numbered(seq));
+  assert.equal(message.meta.at, Array.isArray(at) ? undefined : numbered(at));
 }
 
 /** User properties of one name are put together by mqtt-packet, wherever they stood. */
@@ -243,7 +263,9 @@ t.test('mqtt: no check of one packet depends on the one before', async (t) => {
 });
 
 function judge(version: MqttLevel, packet: Buffer): unknown {
+  const isPublish = (packet[0] ?? 0) >> 4 === KIND.publish;
   try {
+    if (isPublish) return { ...readPublish(version, packet, headerBytesOf(packet)) };
     return checkPacket(version, packet, headerBytesOf(packet));
   } catch (error) {
     return String(error);

@@ -1,7 +1,7 @@
 /**
  * Links behind a real HAProxy, which ends mutual TLS and passes them on over a Unix socket with
- * PROXY v2: a reload moves them like any other. As many as HAPROXY_LINKS says: 300, or, for a study
- * with `make test FILES=test/system/reloadHaproxy.test.ts`, 5,000.
+ * PROXY v2: a reload moves them like any other. As many as HAPROXY_LINKS says, or 300. A study:
+ *   HAPROXY_LINKS=5000 make test FILES=test/system/reloadHaproxy.test.ts
  */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

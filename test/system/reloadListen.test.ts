@@ -28,7 +28,7 @@ const listener = `{ name: behind, unix: ${unix}, auth: none, proxy-protocol: non
 writeFileSync(file, `listeners: [${listener}]\n`);
 const limits = {
   ...{ drainMs: 200, drainPaceMs: 100, lingerMs: 100, reportMs: 500, reloadQuietMs: 60_000 },
-  ...{ reloadMs: 60_000, connectsPerSecond: 100_000, connectBurst: 100_000 },
+  ...{ reloadMs: 60_000, connectsPerSecond: 100_000, connectBurst: 100_000, requestMs: 600_000 },
 };
 // With one acceptor, nobody else can take what it does not.
 const started = { acceptors: 1, limits, flags: ['--config', file] };

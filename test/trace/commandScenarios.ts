@@ -57,15 +57,6 @@ const commandedTakeover: Scenario = async (stage) => {
   await stage.told();
 };
 
-/** Commands come before, while and after the link moves; the window is full all the time. */
-const commandedReloaded: Scenario = async (stage) => {
-  await stage.obey('both');
-  stage.command(...FEW);
-  await stage.reload('acceptor 1 moving', () => stage.command(...FEW));
-  stage.command('transient', 'kept');
-  await stage.told();
-};
-
 /** What was ACKed is never sent again, whatever becomes of its device. */
 const ackedAndDied: Scenario = async (stage) => {
   await stage.obey('ack');
@@ -109,7 +100,6 @@ export const COMMAND_SCENARIOS: Readonly<Record<string, Scenario>> = {
   commandedRegistrarKilled,
   commandedAcceptorKilled,
   commandedTakeover,
-  commandedReloaded,
   ackedAndDied,
   commandedChannelLost,
   commandedAllAtOnce,

@@ -14,7 +14,7 @@ const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 const sorted = (names: Iterable<string>) => [...new Set(names)].sort();
 
 t.test('tla: each rule of a specification has a mutant, and each mutant a rule', async (t) => {
-  for (const spec of ['Presence', 'Routing', 'Lease', 'Commands'] as const) {
+  for (const spec of ['Presence', 'Routing', 'Lease', 'Commands', 'Will'] as const) {
     const rules = [...read(`tla/${spec}.tla`).matchAll(/\bHas\("(\w+)"\)/g)].map(
       ([, rule]) => rule,
     );

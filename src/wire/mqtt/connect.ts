@@ -47,6 +47,11 @@ export function connectedBy(packet: IConnectPacket): Connected {
   };
 }
 
+/** Of a CONNECT that is wrong: no more than how its device is told so. */
+export function unreadConnect(level: MqttLevel): Connected {
+  return { ...connectedBy({ cmd: 'connect', clientId: '' }), level };
+}
+
 /** It, written down. */
 export function connectedState(connected: Connected | undefined): ProtocolState['remembered'] {
   const { level = 4, keepalive = 0, packetBytesMax = 0, receiveMax = 0 } = connected ?? {};

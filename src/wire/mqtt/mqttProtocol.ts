@@ -12,7 +12,7 @@
  * A message's number rises on its link, whatever the device's packet identifiers do: it is the next
  * one whose low 16 bits are the packet identifier, so that its PUBACK needs no memory.
  */
-import type { IConnectPacket, IPublishPacket, Packet } from 'mqtt-packet';
+import type { ISubackPacket, IUnsubackPacket, Packet } from 'mqtt-packet';
 import { type ProtocolError, STATUS } from '../../base/errors.ts';
 import type { Aside, CommandMessage, Event, Request, Result } from '../message.ts';
 import type {
@@ -35,26 +35,27 @@ import {
   greetingOf,
   restoreConnected,
   TOPIC_ALIASES_MAX,
+  unreadConnect,
 } from './connect.ts';
 import { describePacket } from './describe.ts';
-import { metaOf } from './meta.ts';
+import { fieldCursor } from './fields.ts';
 import { COMMANDS_MAX, commandOverhead, MqttCommands } from './mqttCommands.ts';
 import { MqttRequests } from './mqttRequests.ts';
 import { headerBytesOf, KIND, PacketReader } from './packetReader.ts';
 import { encodePacket, encodePuback, PINGRESP } from './packets.ts';
 import { parseConnect, parsePacket } from './parser.ts';
+import { type PublishRead, readPublish } from './publish.ts';
 import { endCodesOf, MqttError, malformed, protocolError, REASON } from './reasons.ts';
-import { subscribe, unsubscribe } from './subscriptions.ts';
+import { type Granted, subscribe, unsubscribe } from './subscriptions.ts';
 import { addressedBy, COMMAND_BITS } from './topics.ts';
 
 const NO_BYTES = Buffer.alloc(0);
 /** A message's number, less its packet identifier, is a multiple of it. */
 const ID_STEP = 0x1_0000;
+/** In the first byte of a PUBLISH. */
+const QOS2 = 0b100;
 /** Of its written form. Changed fields make another one. */
 const FORM = 'mqtt/1';
-
-/** A CONNECT of which nothing could be read. */
-const NO_CONNECT: IConnectPacket = { cmd: 'connect', clientId: '' };
 
 export class MqttProtocol extends PacketReader implements Protocol {
   bytes = 0;
@@ -89,6 +90,7 @@ export class MqttProtocol extends PacketReader implements Protocol {
     this.bytes = packet.length;
     if (this.#connected === undefined) return this.#connect(packet);
     const { level } = this.#connected;
+    if ((packet[0] as number) >> 4 === KIND.publish) return this.#publish(level, packet);
     this.elements = checkPacket(level, packet, headerBytesOf(packet));
     // Nothing of it is left to parse.
     if ((packet[0] as number) >> 4 === KIND.pingreq) return this.#pinged();
@@ -117,33 +119,18 @@ export class MqttProtocol extends PacketReader implements Protocol {
   /** Of a CONNECT that is wrong: one of MQTT 5 may be told so; of 3.1.1 only its version may. */
   #answerAs(error: unknown, level: number | undefined): void {
     if (!(error instanceof VersionError) && level !== 5) return;
-    const as = error instanceof VersionError ? error.answerAs : 5;
-    this.#connected = { ...connectedBy(NO_CONNECT), level: as };
+    this.#connected = unreadConnect(error instanceof VersionError ? error.answerAs : 5);
     this.#phase = 'connecting';
   }
 
   #read(level: MqttLevel, packet: Packet): Received {
     switch (packet.cmd) {
-      case 'publish':
-        return this.#publish(level, packet);
       case 'puback':
         return this.#puback(packet.messageId ?? 0, packet.reasonCode ?? 0);
-      case 'subscribe': {
-        const { bits, answer } = subscribe(level, this.#subscribed, packet);
-        const opensCommands = !this.#hasCommands && (bits & COMMAND_BITS) !== 0;
-        this.#subscribed = bits;
-        const aside: Aside = {
-          type: 'aside',
-          what: 'SUBSCRIBE',
-          answer: encodePacket(level, answer),
-        };
-        return opensCommands ? { ...aside, opensCommands } : aside;
-      }
-      case 'unsubscribe': {
-        const { bits, answer } = unsubscribe(level, this.#subscribed, packet);
-        this.#subscribed = bits;
-        return { type: 'aside', what: 'UNSUBSCRIBE', answer: encodePacket(level, answer) };
-      }
+      case 'subscribe':
+        return this.#subscribes(level, subscribe(level, this.#subscribed, packet));
+      case 'unsubscribe':
+        return this.#subscribes(level, unsubscribe(level, this.#subscribed, packet));
       case 'disconnect': {
         const { sessionExpiryInterval = 0 } = packet.properties ?? {};
         if (sessionExpiryInterval > 0 && !this.#connected?.hasExpiry) {
@@ -157,34 +144,50 @@ export class MqttProtocol extends PacketReader implements Protocol {
     }
   }
 
+  #subscribes(level: MqttLevel, { bits, answer }: Granted<ISubackPacket | IUnsubackPacket>): Aside {
+    const opensCommands = !this.#hasCommands && (bits & COMMAND_BITS) !== 0;
+    this.#subscribed = bits;
+    const what = answer.cmd === 'suback' ? 'SUBSCRIBE' : 'UNSUBSCRIBE';
+    const aside: Aside = { type: 'aside', what, answer: encodePacket(level, answer) };
+    return opensCommands ? { ...aside, opensCommands } : aside;
+  }
+
   #pinged(): Received {
     if (this.#pongsAhead === 0) return { type: 'ping' };
     this.#pongsAhead -= 1;
     return { type: 'aside', what: 'PINGREQ', answer: undefined };
   }
 
-  #publish(level: MqttLevel, packet: IPublishPacket): Received {
-    const { qos, messageId = 0, properties } = packet;
-    if (qos === 2) throw new MqttError('unexpected', REASON.qos, 'a PUBLISH of QoS 2');
-    const addressed = addressedBy(this.#nameOf(packet));
+  #publish(level: MqttLevel, packet: Buffer): Received {
+    const read = readPublish(level, packet, headerBytesOf(packet));
+    this.elements = fieldCursor.items;
+    const { packetId, meta } = read;
+    if (((packet[0] as number) & QOS2) !== 0) {
+      throw new MqttError('unexpected', REASON.qos, 'a PUBLISH of QoS 2');
+    }
+    const addressed = addressedBy(this.#nameOf(read));
     if (addressed === undefined) {
       throw new MqttError('bad-topic', REASON.topicName, 'a topic that Owsla does not take');
     }
-    const payload = kept(packet.payload as Buffer);
+    const payload = kept(read.payload);
     if (addressed.as === 'result') {
       const { key, status } = addressed;
       const result: Result = { type: 'result', id: this.#answered(key), status, payload };
-      return qos === 0 ? result : { ...result, answer: encodePuback(level, messageId, 0) };
+      return packetId === 0 ? result : { ...result, answer: encodePuback(level, packetId, 0) };
     }
     const { topic } = addressed;
-    const meta = metaOf(packet);
-    const replyTo = properties?.responseTopic;
-    if (addressed.as === 'event' && replyTo === undefined) {
-      return { type: 'event', id: qos === 0 ? 0 : this.#number(messageId), topic, payload, meta };
+    if (addressed.as === 'event' && read.responseTopic === undefined) {
+      return {
+        type: 'event',
+        id: packetId === 0 ? 0 : this.#number(packetId),
+        topic,
+        payload,
+        meta,
+      };
     }
-    const id = this.#number(messageId);
+    const id = this.#number(packetId);
     this.#requests ??= new MqttRequests();
-    this.#requests.open(id, addressed.as === 'request' ? addressed.replyTo : '', packet);
+    this.#requests.open(id, addressed.as === 'request' ? addressed.replyTo : '', read);
     return { type: 'request', id, topic, payload, meta };
   }
 
@@ -196,9 +199,8 @@ export class MqttProtocol extends PacketReader implements Protocol {
   }
 
   /** The topic, which may be said once and then by its alias (MQTT 5, section 3.3.2.3.4). */
-  #nameOf({ topic, properties }: IPublishPacket): string {
-    const alias = properties?.topicAlias;
-    if (alias === undefined) {
+  #nameOf({ topic, alias }: PublishRead): string {
+    if (alias === 0) {
       if (topic === '') throw protocolError('a PUBLISH without a topic');
       return topic;
     }
@@ -245,8 +247,7 @@ export class MqttProtocol extends PacketReader implements Protocol {
 
   /** Nothing longer than its device takes is said. */
   #fitting(packet: Buffer): Buffer | undefined {
-    const max = this.#connected?.packetBytesMax ?? 0;
-    return packet.length <= max ? packet : undefined;
+    return packet.length <= (this.#connected?.packetBytesMax ?? 0) ? packet : undefined;
   }
 
   welcome(connectionId: string, keepaliveMs: number, time: number): Buffer | undefined {
@@ -331,8 +332,6 @@ export class MqttProtocol extends PacketReader implements Protocol {
     const whole = this.#fitting(encodePacket(5, packet));
     return whole ?? this.#fitting(encodePacket(5, { ...packet, properties: {} } as Packet));
   }
-
-  // Sizes.
 
   replyBytesMax(bytes: number): number {
     const overhead = this.#requests?.overhead(this.#level) ?? 0;

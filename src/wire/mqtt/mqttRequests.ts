@@ -3,7 +3,6 @@
  * From: mqttProtocol.ts, of a link that has asked.  To: the same: the answer, as bytes.
  * Bound: each REQUEST is answered, so there are at most `inFlightMax`, of RESPONSE_BYTES_MAX each.
  */
-import type { IPublishPacket } from 'mqtt-packet';
 import type { MqttLevel } from './check.ts';
 import {
   encodePuback,
@@ -12,6 +11,7 @@ import {
   type PublishProperties,
   publishOverhead,
 } from './packets.ts';
+import type { PublishRead } from './publish.ts';
 import { MqttError, REASON } from './reasons.ts';
 import { isName, REPLY_PREFIX } from './topics.ts';
 
@@ -28,9 +28,8 @@ interface Asked {
 }
 
 /** A Response Topic says so; else `own`, of `$owsla/request/`. */
-function askedBy(own: string, { properties }: IPublishPacket): Asked {
-  const { responseTopic, correlationData } = properties ?? {};
-  const bytes = Buffer.byteLength(responseTopic ?? '') + (correlationData?.length ?? 0);
+function askedBy(own: string, { responseTopic, correlation: view }: PublishRead): Asked {
+  const bytes = Buffer.byteLength(responseTopic ?? '') + (view?.length ?? 0);
   if (bytes > RESPONSE_BYTES_MAX) {
     throw new MqttError(
       'unexpected',
@@ -38,7 +37,7 @@ function askedBy(own: string, { properties }: IPublishPacket): Asked {
       'too long a Response Topic, or its correlation',
     );
   }
-  const correlation = correlationData && Buffer.from(correlationData);
+  const correlation = view && Buffer.from(view);
   if (responseTopic === undefined) return { topic: own, correlation, endsWithStatus: true };
   const isOurs = responseTopic.startsWith('$') && !responseTopic.startsWith(REPLY_PREFIX);
   if (isName(responseTopic) && !isOurs) {
@@ -66,8 +65,8 @@ export class MqttRequests {
   }
 
   /** Throws MqttError for a place where no answer can go. */
-  open(id: number, own: string, packet: IPublishPacket): void {
-    this.#open.set(id, askedBy(own, packet));
+  open(id: number, own: string, read: PublishRead): void {
+    this.#open.set(id, askedBy(own, read));
   }
 
   /** The answer, behind the PUBACK of a REQUEST that wants one; undefined: it is not open. */

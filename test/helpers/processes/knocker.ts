@@ -2,8 +2,8 @@
  * Knocker: devices that connect, so many a second, and say something wrong: each has its ERROR, as
  * somebody has taken it, and no registrar or broker has work with it.
  * From: a test, by Knocking.start: where, and how many.  To: a node; what became of all of them.
- * Bound: UNDER_WAY at once; what it could not begin in time it begins later. It ends with its
- * parent.
+ * Bound: UNDER_WAY at once, so that a busy machine is asked less; what could not begin in time
+ * begins later. It ends with its parent.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ import { encode, V1Reader } from '../../../src/wire/v1.ts';
 
 /** There was no HELLO. */
 const WRONG = encode({ type: TYPE.PING });
-const UNDER_WAY = 2_000;
+const UNDER_WAY = 400;
 const TICK_MS = 10;
 
 export interface Knocks {

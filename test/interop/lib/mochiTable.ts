@@ -2,8 +2,7 @@
  * MochiTable: what Owsla makes of each packet of mochi-mqtt's table (v2.7.9): `KIND.CASE`, whether
  * the link stays, what is said in codes of the standard, and the packet's name there.
  * From: both standards, as docs/mqtt.md has them.  To: mochi.test.ts, which sends them.
- * Bound: a closed list. Known to be laxer than MQTT 5: 14.173, a DISCONNECT with a Session Expiry
- * that its CONNECT did not have, is taken as a good one.
+ * Bound: a closed list. 14.165 and 14.166 set a Session Expiry which their CONNECT did not have.
  */
 export const FATES = `
 1.0 closed, connack 1: mqtt v3.1
@@ -172,8 +171,8 @@ export const FATES = `
 14.163 closed: disconnect
 14.164 closed, disconnect 130: takeover
 14.170 closed, disconnect 130: shutting down
-14.165 closed: mqtt5
-14.166 closed: mqtt5 disconnect with will message
+14.165 closed, disconnect 130: mqtt5
+14.166 closed, disconnect 130: mqtt5 disconnect with will message
 14.167 closed: second connect packet mqtt5
 14.173 closed: zero non zero expiry
 14.168 closed: receive maximum mqtt5

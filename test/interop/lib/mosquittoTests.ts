@@ -17,15 +17,13 @@ export const PASSES: readonly string[] = `
   07-will-invalid-utf8 07-will-no-flag 09-auth-bad-method 09-extended-auth-unsupported
   09-plugin-auth-acl-sub-denied 09-plugin-auth-context-params 09-plugin-auth-defer-unpwd-success
   09-plugin-auth-unpwd-success 09-plugin-auth-v2-unpwd-success 12-prop-server-keepalive
+  12-prop-session-expiry-invalid 12-prop-maximum-packet-size-connect
 `
   .trim()
   .split(/\s+/);
 
 /** Why not, and which. */
 export const NOT_FOR_US: Readonly<Record<string, string>> = {
-  'Owsla takes a DISCONNECT with a Session Expiry that its CONNECT did not have': `
-  12-prop-session-expiry-invalid
-  `,
   'QoS 2, which is refused': `
   02-subpub-qos2 02-subpub-qos2-1322 02-subpub-qos2-bad-puback-1 02-subpub-qos2-bad-puback-2
   02-subpub-qos2-bad-pubcomp 02-subpub-qos2-pubrec-error 02-subpub-qos2-receive-maximum-1
@@ -39,9 +37,6 @@ export const NOT_FOR_US: Readonly<Record<string, string>> = {
   `,
   'a CONNECT of 65 kB: longer than helloBytesMax': `
   01-connect-575314
-  `,
-  'a Maximum Packet Size of less than a CONNACK has, which is sent all the same': `
-  12-prop-maximum-packet-size-connect
   `,
   'a server without the retain flag; Owsla takes it': `
   03-publish-qos1-retain-disabled 13-malformed-publish-v5

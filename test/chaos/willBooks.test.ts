@@ -1,0 +1,34 @@
+/** The judge of wills: it finds what is planted, and nothing else. */
+import t from 'tap';
+import type { Entry } from './ledger.ts';
+import { WillBooks } from './willBooks.ts';
+
+const open = (at: number, of: string, delayMs = 0): Entry => {
+  return { what: 'open', device: 1, link: 1, at, connection: of, will: { of, delayMs } };
+};
+const end = (at: number, reason = ''): Entry => ({ what: 'end', device: 1, link: 1, at, reason });
+const will = (of: string, reason = 'peer-fin'): Entry => {
+  return { what: 'will', of, reason, id: `${of}:will`, at: 0 };
+};
+
+function found(...entries: Entry[]): string[] {
+  const books = new WillBooks(entries);
+  books.close({ outages: [{ from: 90_000, to: 99_000 }], endedAt: 200_000 });
+  return [...books.findings].map(([finding]) => finding);
+}
+
+t.test('chaos: wills that should have come, or should not', async (t) => {
+  const later = open(20_000, 'b');
+  t.same(found(open(0, 'a'), end(5_000), will('a'), will('a'), later), []);
+  t.same(found(open(0, 'a'), end(5_000), later), ['lost']);
+  t.same(found(open(0, 'a'), end(5_000), will('a'), will('a', 'missed'), later), ['different']);
+  t.same(found(open(0, 'a'), end(5_000, 'ours'), will('a'), later), ['polite']);
+  t.same(found(open(0, 'a'), end(5_000, 'ours'), later), []);
+  t.same(found(open(0, 'a', 3_000), end(5_000), open(6_000, 'b'), will('a')), ['back']);
+  t.same(found(open(0, 'a', 3_000), end(5_000), open(6_000, 'b')), []);
+  t.same(
+    found(open(80_000, 'a'), end(95_000), open(150_000, 'b')),
+    [],
+    'a fault may have hidden it',
+  );
+});

@@ -1,0 +1,99 @@
+/**
+ * WillBooks: every link with a will, and whether that was published as the table of
+ * docs/protocol.md says. Pure.
+ * From: ledger entries.  To: findings, each a broken promise; figures.
+ * Bound: some 100 bytes for each link. What a fault may have hidden from the device, or from Owsla,
+ * is judged by neither word: of that only what holds whatever happens.
+ */
+import type { Span } from './books.ts';
+import { Findings } from './findings.ts';
+import type { Entry, WillEntry } from './ledger.ts';
+
+export const WILL_FINDINGS = {
+  lost: 'wills of links that ended were not published',
+  polite: 'wills were published though their device had said goodbye',
+  back: 'wills were published though their device was back within the delay',
+  different: 'wills came twice, with different words',
+} as const;
+export type WillFinding = keyof typeof WILL_FINDINGS;
+
+/** A link that lasted so long is on record, where nothing fails; so is its end so long after. */
+const RECORDED_MS = 1_000;
+/** A will is published so long after it is due, where nothing fails. */
+const PUBLISHED_MS = 5_000;
+
+interface Willed {
+  readonly delayMs: number;
+  readonly openedAt: number;
+  endedAt: number;
+  isGoodbye: boolean;
+  readonly words: Set<string>;
+}
+
+export interface WillRules {
+  readonly outages: readonly Span[];
+  readonly endedAt: number;
+}
+
+export class WillBooks {
+  readonly counts = { links: 0, published: 0, copies: 0, judged: 0 };
+  readonly findings = new Findings<WillFinding>();
+  /** By what their payloads name. */
+  readonly #wills = new Map<string, Willed>();
+  /** By device, in order. */
+  readonly #ofDevice = new Map<number, Willed[]>();
+  readonly #got: WillEntry[] = [];
+
+  constructor(entries: Iterable<Entry>) {
+    for (const entry of entries) this.#add(entry);
+  }
+
+  #add(entry: Entry): void {
+    if (entry.what === 'open' && entry.will !== undefined) {
+      const { device, at: openedAt, will } = entry;
+      const end = { endedAt: Number.POSITIVE_INFINITY, isGoodbye: false };
+      const willed = { delayMs: will.delayMs, openedAt, ...end, words: new Set<string>() };
+      this.#wills.set(will.of, willed);
+      this.#ofDevice.set(device, [...(this.#ofDevice.get(device) ?? []), willed]);
+      this.counts.links += 1;
+    } else if (entry.what === 'end') {
+      const willed = this.#ofDevice.get(entry.device)?.at(-1);
+      if (willed === undefined) return;
+      willed.endedAt = entry.at;
+      willed.isGoodbye = entry.reason === 'ours';
+    } else if (entry.what === 'will') this.#got.push(entry);
+  }
+
+  /** Judge them all. Called once. */
+  close(rules: WillRules): void {
+    for (const { of, reason, id } of this.#got) {
+      this.counts.copies += 1;
+      // Of one that is not here the device never knew that it was open.
+      this.#wills.get(of)?.words.add(`${reason} ${id}`);
+    }
+    for (const links of this.#ofDevice.values()) {
+      for (const [at, willed] of links.entries()) this.#judge(willed, links[at + 1], rules);
+    }
+  }
+
+  #judge(willed: Willed, next: Willed | undefined, rules: WillRules): void {
+    const { words, delayMs, openedAt, endedAt, isGoodbye } = willed;
+    const name = `a link from ${openedAt} to ${endedAt}`;
+    if (words.size > 0) this.counts.published += 1;
+    if (words.size > 1) this.findings.find('different', `${name}: ${[...words].join(', ')}`);
+    const backAt = next?.openedAt ?? Number.POSITIVE_INFINITY;
+    const dueAt = endedAt + delayMs;
+    const until = Math.min(backAt, dueAt + PUBLISHED_MS);
+    const isQuiet = !rules.outages.some(({ from, to }) => from < until && to > openedAt);
+    if (!isQuiet || dueAt + PUBLISHED_MS > rules.endedAt) return;
+    this.counts.judged += 1;
+    const isBack = backAt < dueAt;
+    if (isGoodbye) {
+      if (words.size > 0) this.findings.find('polite', name);
+    } else if (isBack) {
+      if (words.size > 0) this.findings.find('back', `${name}, by ${dueAt - backAt} ms`);
+    } else if (backAt > dueAt + RECORDED_MS && endedAt - openedAt > RECORDED_MS) {
+      if (words.size === 0) this.findings.find('lost', name);
+    }
+  }
+}

@@ -110,6 +110,8 @@ function showsTop(t: Test, page: Page, output: string): void {
   t.match(JSON.parse(output.trimEnd().split('\n').at(-1) ?? ''), { status: { state: 'ready' } });
 }
 
+const METRICS = 'http://127.0.0.1:9700/metrics';
+
 await everyBlockOf('docs/operations.md', async (page, t) => {
   const serve = page.take('sh', 'owsla serve\n');
   const config = page.take('yaml', '/etc/owsla/owsla.yaml');
@@ -237,9 +239,9 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       }
       const drained = await world.ends(t, drain);
       t.match(drained, /takes no links; 1 are told[\s\S]*the node takes links/);
-      // The device may still wait for what the drain's BYE told it.
-      const reloaded = await world.ends(t, reload);
-      t.match(reloaded, /registrar[\s\S]*acceptor 2[\s\S]*done: [01] links moved/);
+      const metricsNow = async () => (await fetch(world.placed(METRICS))).text();
+      await waitFor('its device', async () => /^owsla_links 1$/m.test(await metricsNow()));
+      t.match(await world.ends(t, reload), /registrar[\s\S]*acceptor 2[\s\S]*done: 1 links moved/);
       await world.isReady();
       const kept = alike(await world.ends(t, blocks));
       t.equal(kept, alike(page.shown('door-17 is blocked')));

@@ -2,8 +2,10 @@
  * Who may not connect: each hostile client ends before WELCOME and with the right word, changes no
  * presence, and takes nothing from the device that it says it is, which is connected all along.
  */
+
 import { createPublicKey, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import t, { type Test } from 'tap';
@@ -48,6 +50,8 @@ const world = skip
   ? undefined
   : await AuthWorld.begin({ limits: { proxyMs: 400, refusalLinesMax: 1_000, authAskMs: 500 } });
 t.teardown(() => world?.end());
+// SIGHUP reads certificates, lists and keys again, and then no reload takes the links away.
+if (world) writeFileSync(world.configFile, 'no-such-key: 1\n');
 
 const withToken = (token: string) => [hello(VICTIM, { token })];
 const seconds = () => Math.floor(Date.now() / 1_000);

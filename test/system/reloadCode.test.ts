@@ -129,8 +129,8 @@ for (const [what, change, config, why, isOther] of WRONG) {
 t.test('code that crashes when 1,000 links have moved to it: those alone are lost', async (t) => {
   editions.install({
     file: 'acceptor/move/taker.ts',
-    from: '    this.#adopted.set(connection, endpoint);',
-    to: `    this.#adopted.set(connection, endpoint);
+    from: '    this.#adopted.set(connection, { endpoint, from });',
+    to: `    this.#adopted.set(connection, { endpoint, from });
     Object.assign(this, { taken: (this.taken ?? 0) + 1 });
     if (this.taken > ${FATAL_LINKS}) throw new Error('planted');`,
   });

@@ -149,7 +149,7 @@ for (const child of ['acceptor 1', 'registrar', 'observer']) {
     const isAcceptor = child === 'acceptor 1';
     const deeds = isAcceptor ? { 1: 'crash-moved' } : { [child]: 'crash-soon' };
     // Acceptor 2 is on its way meanwhile.
-    const waits = child === 'registrar' ? { 2: 'waits' } : {};
+    const waits = child === 'observer' ? {} : { 2: 'waits' };
     const cli = await started(t, 2, { deeds: { ...deeds, ...waits } as Record<string, Deed> });
 
     cli.process.kill('SIGHUP');

@@ -184,5 +184,5 @@ t.test('an unknown variable is warned about, with the nearest one', async (t) =>
 t.test('owsla limits prints a line for each limit', async (t) => {
   const cli = new Cli(['limits']);
   t.same(await cli.exited, { code: 0, signal: null });
-  t.match(cli.lines[1]?.msg, /^frameBytesMax +64KiB +256B to 16MiB +restart +largest frame/);
+  t.match(cli.lines[1]?.msg, /^frameBytesMax +64KiB +256B to 16MiB +reload +largest frame/);
 });

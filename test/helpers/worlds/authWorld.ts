@@ -56,6 +56,7 @@ export class AuthWorld {
   readonly runDir = this.authority.at('run');
   readonly keysText = `g1: ${newGroupKey()}\n`;
   readonly keysFile = this.authority.save('keys.yaml', this.keysText);
+  readonly configFile = this.authority.at('owsla.yaml');
   readonly jwtFile = this.authority.save(
     'jwt.pem',
     Object.values(ISSUER)
@@ -79,7 +80,8 @@ export class AuthWorld {
     const world = new AuthWorld(await findBroker());
     const { flags = [], ...others } = options;
     const amqp = await login(world.broker);
-    const config = world.authority.save('owsla.yaml', JSON.stringify(world.#config()));
+    const config = world.configFile;
+    world.authority.save('owsla.yaml', JSON.stringify(world.#config()));
     world.server = await Server.start({
       ...{ amqp, prefix: world.prefix, ...others },
       flags: ['--config', config, '--run-dir', world.runDir, ...flags],

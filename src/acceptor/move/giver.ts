@@ -113,6 +113,8 @@ export class Giver {
     if (this.#phase !== 'idle') return false;
     this.#order = order;
     this.#heirs = new Heirs(order.to);
+    // The one before may have ended with offers that nobody answered.
+    this.#pace.reset();
     this.#enter('moving');
     this.#begunAt = this.#since;
     const { size, ever } = this.#options.registry;
@@ -286,6 +288,7 @@ export class Giver {
       this.#readOn(endpoint);
       if (this.#phase === 'moving') this.#look(endpoint);
     }
+    if (this.#offers.size === 0) this.#pace.answered(() => this.#pump());
     this.#pump();
   }
 

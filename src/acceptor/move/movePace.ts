@@ -30,6 +30,11 @@ export class MovePace {
     return this.#state === 'offering';
   }
 
+  /** None is under way: another order begins. */
+  reset(): void {
+    this.#state = 'offering';
+  }
+
   /** Offers have been made, as many as may be under way. */
   full(begunAt: number): void {
     this.#state = 'answering';

@@ -65,7 +65,8 @@ soak: $(READY)
 	  test/fault/stampede.test.ts test/fault/churn.test.ts test/fault/presenceFlap.test.ts \
 	  test/fault/presenceAway.test.ts test/fault/presenceStore.test.ts \
 	  test/system/commandWake.test.ts test/fault/fuzz.test.ts test/property/proxyHeader.test.ts \
-	  test/property/token.test.ts test/loadgen/freeze.test.ts test/fault/authBackend.test.ts
+	  test/property/token.test.ts test/loadgen/freeze.test.ts test/fault/authBackend.test.ts \
+	  test/system/reloadLoad.test.ts
 
 # DURATION, SEED and PART (broker, cluster, neighbours or reload: that part only; or alone:
 # neighbours, kind by kind) reach it by the environment; without a SEED it prints the one it took.

@@ -139,7 +139,7 @@ const LAYERS: readonly Layer[] = [
   {
     holds: 'src/acceptor/establish/',
     values: [
-      ...['ws', 'node:http', 'node:stream'],
+      ...['ws', 'node:http', 'node:module', 'node:stream'],
       'src/base/',
       'src/acceptor/endpoint/',
       'src/acceptor/identity/',

@@ -8,10 +8,11 @@
  *
  * It is a `http.Server` that never listens: sockets are handed to it one by one.
  */
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer as Upgrader } from 'ws';
+import type { WebSocketServer as Upgrader } from 'ws';
 import { WebSocketLink } from './webSocketLink.ts';
 
 export interface WebSocketEvents {
@@ -24,6 +25,8 @@ export interface WebSocketLimits {
   readonly outboxSoftBytes: number;
 }
 
+/** What only a listener of WebSockets needs: it would be a third of an acceptor's start. */
+const load = createRequire(import.meta.url);
 const HEADER_BYTES_MAX = 8 * 1024;
 /** A message in more pieces is not a device's. Its types do not know of these options yet. */
 const PIECES = { maxFragments: 1_024, maxBufferedChunks: 16_384 };
@@ -41,8 +44,10 @@ export class WebSocketServer {
     this.#highWaterMark = outboxSoftBytes;
     // establish.ts has the deadline.
     const timeouts = { headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: 0 };
-    this.#server = createServer({ maxHeaderSize: HEADER_BYTES_MAX, ...timeouts });
-    this.#upgrader = new Upgrader({
+    const http = load('node:http') as typeof import('node:http');
+    const ws = load('ws') as typeof import('ws');
+    this.#server = http.createServer({ maxHeaderSize: HEADER_BYTES_MAX, ...timeouts });
+    this.#upgrader = new ws.WebSocketServer({
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,

@@ -410,8 +410,8 @@ Show ==
                    THEN SelectSeq(order, LAMBDA c : c \in window /\ ~IsDue(c)) ELSE <<>>
          unsent == IF routed \/ Has("movedFirst") THEN parked \intersect open ELSE open
      IN
-     /\ \E rest \in Orders(unsent) :
-          LET all == missed \o rest IN
+     \* Nothing is ordered between the two.
+     /\ \E rest \in Orders(unsent) : \E all \in {missed \o rest, rest \o missed} :
           down' = down \o [n \in DOMAIN all |-> Frame(all[n], known)]
      /\ times' = [c \in Kept |-> IF c \in Range(missed) THEN times[c] + 1 ELSE times[c]]
   /\ UNCHANGED <<now, broker, store, window, begun, between, suspects, memory, stream, up, behind,

@@ -90,7 +90,8 @@ class Generator {
   // Links, lives and deaths.
 
   #life(action: string, line: TraceLine): void {
-    const isHere = line.device === this.#device;
+    // Lines of a move name the link alone.
+    const isHere = line.device === this.#device || this.#links.has(String(line.connection));
     if (action === 'RegistrarStart') this.#registrarStart(Number(line.window));
     else if (action === 'NodeStart') this.#nodeStart();
     else if (action === 'Connect') this.#connect(line.process);

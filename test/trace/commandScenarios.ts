@@ -95,6 +95,15 @@ const commandedAllAtOnce: Scenario = async (stage) => {
   await stage.told();
 };
 
+/** Some come while the link moves: they follow it. */
+const commandedReloaded: Scenario = async (stage) => {
+  await stage.obey('both');
+  stage.command(...FEW);
+  await stage.reload('acceptor 1 moving', () => stage.command(...FEW));
+  stage.command('transient', 'kept');
+  await stage.told();
+};
+
 export const COMMAND_SCENARIOS: Readonly<Record<string, Scenario>> = {
   commanded,
   commandedRegistrarKilled,
@@ -103,4 +112,5 @@ export const COMMAND_SCENARIOS: Readonly<Record<string, Scenario>> = {
   ackedAndDied,
   commandedChannelLost,
   commandedAllAtOnce,
+  commandedReloaded,
 };

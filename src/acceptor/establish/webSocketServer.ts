@@ -13,7 +13,7 @@ import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocketServer as Upgrader } from 'ws';
-import { WebSocketLink } from './webSocketLink.ts';
+import { WebSocketLink, type WebSocketLinkLimits } from './webSocketLink.ts';
 
 export interface WebSocketEvents {
   onWebSocket(socket: Socket, link: WebSocketLink): void;
@@ -23,6 +23,7 @@ export interface WebSocketEvents {
 export interface WebSocketLimits {
   readonly frameBytesMax: number;
   readonly outboxSoftBytes: number;
+  readonly linkMessagesPerSecond: number;
 }
 
 /** What only a listener of WebSockets needs: it would be a third of an acceptor's start. */
@@ -30,6 +31,8 @@ const load = createRequire(import.meta.url);
 const HEADER_BYTES_MAX = 8 * 1024;
 /** A message in more pieces is not a device's. Its types do not know of these options yet. */
 const PIECES = { maxFragments: 1_024, maxBufferedChunks: 16_384 };
+/** Libraries send a message of MQTT by some writes, each of which is a frame here. */
+const FRAMES_PER_MESSAGE = 8;
 /** What both versions of MQTT call it (section 6). */
 const SUBPROTOCOL = 'mqtt';
 
@@ -37,11 +40,14 @@ export class WebSocketServer {
   readonly #server: Server;
   readonly #upgrader: Upgrader;
   readonly #events: WebSocketEvents;
-  readonly #highWaterMark: number;
+  readonly #ofLinks: WebSocketLinkLimits;
 
-  constructor({ frameBytesMax, outboxSoftBytes }: WebSocketLimits, events: WebSocketEvents) {
+  constructor(limits: WebSocketLimits, events: WebSocketEvents) {
     this.#events = events;
-    this.#highWaterMark = outboxSoftBytes;
+    this.#ofLinks = {
+      highWaterMark: limits.outboxSoftBytes,
+      framesPerSecond: limits.linkMessagesPerSecond * FRAMES_PER_MESSAGE,
+    };
     // establish.ts has the deadline.
     const timeouts = { headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: 0 };
     const http = load('node:http') as typeof import('node:http');
@@ -52,7 +58,7 @@ export class WebSocketServer {
       clientTracking: false,
       perMessageDeflate: false,
       autoPong: false,
-      maxPayload: frameBytesMax,
+      maxPayload: limits.frameBytesMax,
       ...PIECES,
       handleProtocols: () => SUBPROTOCOL,
     });
@@ -81,7 +87,7 @@ export class WebSocketServer {
     }
     this.#upgrader.handleUpgrade(request, socket, head, (webSocket) => {
       const raw = socket as Socket;
-      this.#events.onWebSocket(raw, new WebSocketLink(webSocket, raw, this.#highWaterMark));
+      this.#events.onWebSocket(raw, new WebSocketLink(webSocket, raw, this.#ofLinks));
     });
   }
 

@@ -212,6 +212,7 @@ export class Manager {
 
   async #middle({ aroundMs }: DeployPlan): Promise<void> {
     await this.onMiddle(this);
+    if (this.#phase !== 'loading') return;
     this.#tellAll({ type: 'deploy', isUnderWay: false });
     this.#later(aroundMs, () => this.#finish());
   }

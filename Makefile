@@ -100,7 +100,6 @@ bench-peers: $(READY)
 	@node bench/peers/run.ts $(BENCH)
 	@node bench/peers/report.ts
 
-# TLC comes by its Maven coordinates into tla/.cache, or from TLA2TOOLS=/path/to/tla2tools.jar.
 # Clients of PyPI and of Go, mochi's packet table and mosquitto's tests come into
 # test/interop/.cache. `make test` runs what needs none of these.
 interop: $(READY)
@@ -108,6 +107,7 @@ interop: $(READY)
 	@test/interop/fetch.sh
 	@OWSLA_INTEROP=1 node test/run.ts test/interop
 
+# TLC comes by its Maven coordinates into tla/.cache, or from TLA2TOOLS=/path/to/tla2tools.jar.
 # Below everything else: whoever waits for a proof can wait a little longer.
 tla: $(READY)
 	@.ci/setup.sh tlc

@@ -15,7 +15,7 @@ import type { FromWorker, ToWorker } from './ipc.ts';
 import { nowMs } from './measure/clock.ts';
 import { Totals } from './measure/totals.ts';
 import type { DeployPlan } from './plan/deployPlan.ts';
-import { type Plan, targetOf } from './plan/plan.ts';
+import { answersMs, type Plan, targetOf } from './plan/plan.ts';
 import type { Ended, Ending } from './report/report.ts';
 
 /** Time between the order and the first connect or message: every worker has read it by then. */
@@ -212,6 +212,7 @@ export class Manager {
 
   async #middle({ aroundMs }: DeployPlan): Promise<void> {
     await this.onMiddle(this);
+    if (this.#phase !== 'loading') return;
     this.#tellAll({ type: 'deploy', isUnderWay: false });
     this.#later(aroundMs, () => this.#finish());
   }
@@ -223,9 +224,7 @@ export class Manager {
   #finish(): void {
     if (this.#phase !== 'loading') return;
     this.#endMs = nowMs();
-    const { timeoutMs, commands } = this.#plan;
-    const graceMs = timeoutMs + (commands.isOn ? commands.deadlineMs : 0);
-    this.#tellAll({ type: 'stop', graceMs });
+    this.#tellAll({ type: 'stop', graceMs: answersMs(this.#plan) });
   }
 
   /** Stop the workers' sending; they report 'done' after `--timeout` at the latest. */

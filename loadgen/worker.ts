@@ -20,7 +20,7 @@ import { nowMs } from './measure/clock.ts';
 import { type Gauges, INTERVAL_MS } from './measure/interval.ts';
 import { Measures } from './measure/measures.ts';
 import { Violations } from './measure/violations.ts';
-import type { Plan } from './plan/plan.ts';
+import { answersMs, type Plan } from './plan/plan.ts';
 
 const LAG_RESOLUTION_MS = 10;
 /** How often a worker that sends no more looks whether everything is answered. */
@@ -130,8 +130,7 @@ class Worker {
   /** The load's time is over: send what was planned before its end and is late. */
   #finish(): void {
     this.#fleet.stopBackground();
-    const { commands } = this.#fleet.plan;
-    this.#awaitAnswers(this.#timeoutMs + (commands.isOn ? commands.deadlineMs : 0));
+    this.#awaitAnswers(answersMs(this.#fleet.plan));
   }
 
   #awaitAnswers(graceMs: number): void {

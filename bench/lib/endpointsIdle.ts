@@ -51,7 +51,6 @@ const endpoints = new Endpoints({
   linksMax,
   registry: new Registry<Endpoint>(),
   wills: new LinkWills({ limits, counters }),
-
   room: new RoomSignal(),
   routes: new FakeRoutes(),
   prover: ANY_DEVICE,

@@ -174,9 +174,9 @@ export function untilLinks({ server }: Node, count: number): Promise<void> {
 }
 
 /** An open-file limit of 20,000, less what a worker of loadgen keeps. */
-export const LINKS_PER_WORKER = 19_000;
+const LINKS_PER_WORKER = 19_000;
 
-/** Many links, of which one in a hundred talks, and the processes that they need. */
+/** Many links, of which few talk, and the processes that they need. */
 export interface Crowd {
   readonly links: number;
   readonly talking: number;
@@ -187,8 +187,11 @@ export interface Crowd {
 }
 
 /** `acceptors`: as many as it needs, if 0. */
-export function crowdOf(links: number, acceptors: number): Crowd {
-  const talking = Math.ceil(links / 100);
+export function crowdOf(
+  links: number,
+  acceptors: number,
+  talking: number = Math.ceil(links / 100),
+): Crowd {
   const idle = links - talking;
   return {
     ...{ links, talking, idle },
@@ -197,41 +200,67 @@ export function crowdOf(links: number, acceptors: number): Crowd {
   };
 }
 
+const connectFlags = (connectRate: number) => [
+  ...['--connect-rate', String(connectRate), '--connect-timeout', '900s'],
+];
+
+/** Those of a crowd that do not talk; they yield to the rest, until they are ended. */
+export function startSleepers(
+  { server }: Node,
+  { idle, workers }: Crowd,
+  connectRate: number,
+): Fleet {
+  const flags = [
+    ...['--devices', String(idle), '--workers', String(workers), ...connectFlags(connectRate)],
+    ...['--source', sourcesFor(idle), '--device-prefix', 'idle-', '--keepalive', '60s'],
+    ...['--duration', '24h', '--rate', '0'],
+  ];
+  return new Fleet(server, flags, YIELDING);
+}
+
+/** Those of a crowd that talk, as `flags` say. */
+export function startTalkers(
+  { server }: Node,
+  { talking }: Crowd,
+  connectRate: number,
+  flags: readonly string[],
+): Fleet {
+  return new Fleet(server, [
+    ...['--devices', String(talking), ...connectFlags(connectRate), '--source', '127.0.1.1'],
+    ...['--device-prefix', 'talk-', ...flags],
+  ]);
+}
+
+/** Rejects when one of them ends: for a race with whatever goes on. */
+export function endedEarly(...fleets: readonly Fleet[]): Promise<never> {
+  const failed = Promise.race(fleets.map(({ report }) => report)).then(({ failures }) => {
+    throw new Error(`a fleet ended early: ${failures.join('; ')}`);
+  });
+  failed.catch(() => {});
+  return failed;
+}
+
 export interface Gathered {
   readonly sleepers: Fleet;
   readonly talkers: Fleet;
-  /** Rejects when a fleet ends early: for a race with whatever goes on. */
+  /** `endedEarly` of both. */
   readonly failed: Promise<never>;
 }
 
 /**
  * Connects them, `connectRate` a second in each fleet, and resolves when all links are open: those
- * that talk exchange `rate` requests a second in all; those that do not yield to the rest.
+ * that talk exchange `rate` requests a second in all.
  */
 export async function gather(
   node: Node,
-  { links, talking, idle, workers }: Crowd,
+  crowd: Crowd,
   { connectRate, rate }: { readonly connectRate: number; readonly rate: number },
 ): Promise<Gathered> {
-  const connect = ['--connect-rate', String(connectRate), '--connect-timeout', '900s'];
-  const sleepers = new Fleet(
-    node.server,
-    [
-      ...['--devices', String(idle), '--workers', String(workers), ...connect],
-      ...['--source', sourcesFor(idle), '--device-prefix', 'idle-', '--keepalive', '60s'],
-      ...['--duration', '24h', '--rate', '0'],
-    ],
-    YIELDING,
-  );
-  const talkers = new Fleet(node.server, [
-    ...['--devices', String(talking), ...connect, '--source', '127.0.1.1'],
-    ...['--device-prefix', 'talk-', '--duration', '24h', '--rate', String(rate)],
-  ]);
-  const failed = Promise.race([sleepers.report, talkers.report]).then(({ failures }) => {
-    throw new Error(`a fleet ended early: ${failures.join('; ')}`);
-  });
-  failed.catch(() => {});
-  await Promise.race([failed, untilLinks(node, links)]);
+  const sleepers = startSleepers(node, crowd, connectRate);
+  const flags = ['--duration', '24h', '--rate', String(rate)];
+  const talkers = startTalkers(node, crowd, connectRate, flags);
+  const failed = endedEarly(sleepers, talkers);
+  await Promise.race([failed, untilLinks(node, crowd.links)]);
   return { sleepers, talkers, failed };
 }
 

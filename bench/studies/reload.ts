@@ -15,13 +15,13 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { PresenceWatch } from '../../loadgen/deploy/presenceWatch.ts';
 import {
-  Fleet,
-  LINKS_PER_PROCESS,
-  LINKS_PER_WORKER,
-  sourcesFor,
+  crowdOf,
+  endedEarly,
+  type Fleet,
   startNode,
+  startSleepers,
+  startTalkers,
   untilLinks,
-  YIELDING,
 } from '../lib/fleet.ts';
 import { loadAverages, rssBytesOf, treeOf } from '../lib/machine.ts';
 import { options } from '../lib/options.ts';
@@ -31,8 +31,8 @@ const { links, talking, rate, reloads, connectRate, around, set, ...sizes } = op
   ...{ links: 100_000, talking: 2_000, rate: 600, reloads: 3, acceptors: 0 },
   ...{ connectRate: 2_000, around: 15, set: [] as readonly string[] },
 });
-const acceptors = sizes.acceptors || Math.max(2, Math.ceil((links + talking) / LINKS_PER_PROCESS));
-const workers = Math.max(1, Math.ceil(links / LINKS_PER_WORKER));
+const crowd = crowdOf(links + talking, sizes.acceptors, talking);
+const { acceptors, workers } = crowd;
 const MIB = 1_048_576;
 const LOOK_MS = 500;
 /** Until the garbage of the connects has been collected. */
@@ -82,20 +82,8 @@ try {
   say('acceptors / loadgen workers', `${acceptors} / ${workers + 1}`);
   const empty = sum(acceptorsOf(server.pid).map(rssOf));
   await watch.start(broker.url, prefix);
-  const connect = ['--connect-rate', String(connectRate), '--connect-timeout', '900s'];
-  const sleepers = new Fleet(
-    server,
-    [
-      ...['--devices', String(links), '--workers', String(workers), ...connect],
-      ...['--source', sourcesFor(links), '--device-prefix', 'idle-', '--keepalive', '60s'],
-      ...['--duration', '24h'],
-    ],
-    YIELDING,
-  );
-  const early = sleepers.report.then(({ failures }) => {
-    throw new Error(`the idle fleet ended early: ${failures.join('; ')}`);
-  });
-  early.catch(() => {});
+  const sleepers = startSleepers(node, crowd, connectRate);
+  const early = endedEarly(sleepers);
   await Promise.race([early, untilLinks(node, links)]);
   const before = await watch.rowsOnline(links, 120_000);
   await pause(SETTLE_MS);
@@ -103,9 +91,8 @@ try {
   looking = setInterval(() => {
     samples.push({ at: Date.now(), rss: acceptorsOf(server.pid).map(rssOf) });
   }, LOOK_MS);
-  const talkers = new Fleet(server, [
-    ...['--devices', String(talking), ...connect, '--source', '127.0.1.1'],
-    ...['--device-prefix', 'talk-', '--rate', String(rate), '--event-share', '50%'],
+  const talkers = startTalkers(node, crowd, connectRate, [
+    ...['--rate', String(rate), '--event-share', '50%'],
     ...['--duration', `${around}s`, '--run-dir', runDir, '--reloads', String(reloads)],
     ...['--amqp', broker.url, '--prefix', prefix],
   ]);

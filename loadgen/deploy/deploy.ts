@@ -109,6 +109,7 @@ export class Deploy {
     await this.#presence(async (watch) => {
       this.#before = await watch.rowsOnline(totals.openNow, PRESENCE_MS);
     });
+    if (this.#isStopped) return;
     markReload();
     for (let at = 0; at < this.#deploy.times && !this.#isStopped; at += 1) {
       const outcome = await this.#reload();
@@ -148,6 +149,9 @@ export class Deploy {
   stop(): void {
     this.#isStopped = true;
     this.#child?.kill();
+    // What it has started may still hold the other ends.
+    this.#child?.stdout?.destroy();
+    this.#child?.stderr?.destroy();
   }
 
   /** What it came to. */

@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import amqp, { type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib';
 import { names } from '../../src/broker/topology.ts';
+import { ownQueue } from '../measure/ownQueue.ts';
 
 const ANSWER_MS = 30_000;
 const LOOK_MS = 500;
@@ -63,16 +64,8 @@ export class PresenceWatch {
     channel.on('error', () => {});
     this.#channel = channel;
     await channel.checkExchange(at.presence);
-    const own = { exclusive: true, autoDelete: true };
-    // Named by us: a backend's rights end where the broker makes up a name (docs/amqp.md).
-    const events = `backend.loadgen.${randomUUID()}`;
-    await channel.assertQueue(events, own);
-    await channel.bindQueue(events, at.presence, '#');
-    await channel.consume(events, (message) => message && this.#onEvent(message), { noAck: true });
-    this.#answerQueue = `backend.loadgen.${randomUUID()}`;
-    await channel.assertQueue(this.#answerQueue, own);
-    const onAnswer = (message: ConsumeMessage | null) => message && this.#onAnswer(message);
-    await channel.consume(this.#answerQueue, onAnswer, { noAck: true });
+    await ownQueue(channel, (message) => this.#onEvent(message), at.presence);
+    this.#answerQueue = await ownQueue(channel, (message) => this.#onAnswer(message));
   }
 
   async stop(): Promise<void> {

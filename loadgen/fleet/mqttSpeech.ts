@@ -8,11 +8,13 @@
  */
 import mqtt, { type IConnackPacket, type IDisconnectPacket, type Packet } from 'mqtt-packet';
 import { ProtocolError } from '../../src/base/errors.ts';
+import type { MqttLevel } from '../../src/wire/mqtt/check.ts';
+import { headerBytesOf } from '../../src/wire/mqtt/packetReader.ts';
+import { putVarint, varintBytes } from '../../src/wire/mqtt/packets.ts';
+import { COMMAND_PREFIX, REPLY_PREFIX, slashed } from '../../src/wire/mqtt/topics.ts';
 import { type Bytes, KIND, type Kind } from '../plan/payload.ts';
 import { FRAME_BYTES_MAX } from '../plan/plan.ts';
 import type { Commanded, Cutter, Heard, Speech, Template } from './speech.ts';
-
-export type MqttVersion = 4 | 5;
 
 /** First bytes of packets; of PUBLISH the upper half. */
 const FIRST = { connack: 0x20, publish: 0x30, puback: 0x40, suback: 0x90, pingresp: 0xd0 } as const;
@@ -24,10 +26,8 @@ const PACKET_IDS = 0xffff;
 const ID_DIGITS = 10;
 const LENGTH_BYTES_MAX = 4;
 const KEEPALIVE_S = 60;
-const COMMANDS = '$owsla/command/';
-const REPLIES = '$owsla/reply/';
 /** Where answers go in MQTT 5. */
-const REPLIES_HERE = `${REPLIES}lg`;
+const REPLIES_HERE = `${REPLY_PREFIX}lg`;
 const PROPERTY = { responseTopic: 8, correlation: 9, user: 38 } as const;
 /** Correlation Data, as a property: its name, its length, and an id. */
 const CORRELATION_BYTES = 7;
@@ -38,20 +38,6 @@ function text(value: string): Buffer {
   const length = Buffer.alloc(2);
   length.writeUInt16BE(bytes.length);
   return Buffer.concat([length, bytes]);
-}
-
-function lengthBytes(length: number): number {
-  if (length < 0x80) return 1;
-  if (length < 0x4000) return 2;
-  return length < 0x20_0000 ? 3 : 4;
-}
-
-function putLength(into: Buffer, length: number, start: number): number {
-  let at = start;
-  let rest = length;
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80))
-    at = into.writeUInt8((rest % 0x80) | 0x80, at);
-  return into.writeUInt8(rest, at);
 }
 
 /** The packet identifier that an EVENT with this id has. */
@@ -120,14 +106,14 @@ class MqttTemplate implements Template {
 
   payloadAt(length: number): number {
     const rest = this.#head.length + length;
-    return 1 + lengthBytes(rest) + this.#head.length;
+    return 1 + varintBytes(rest) + this.#head.length;
   }
 
   make(id: number, _seq: number, length: number): Buffer {
     const payloadAt = this.payloadAt(length);
     const frame = Buffer.allocUnsafe(payloadAt + length);
     frame[0] = this.kind === KIND.event ? FIRST.publish | QOS1 : FIRST.publish;
-    const headAt = putLength(frame, this.#head.length + length, 1);
+    const headAt = putVarint(frame, this.#head.length + length, 1);
     this.#head.copy(frame, headAt);
     this.#put(frame, id, headAt + this.#idAt);
     return frame;
@@ -139,14 +125,14 @@ export class MqttSpeech implements Speech {
   /** A server of MQTT does not ask. */
   readonly pong = Buffer.alloc(0);
   readonly bye = Buffer.from([DISCONNECT, 0]);
-  readonly #version: MqttVersion;
+  readonly #version: MqttLevel;
   readonly #keepaliveS: number;
   /** It subscribes behind CONNECT, and is open with its SUBACK. */
   readonly #takesCommands: boolean;
   /** Told in CONNACK: the same for all, as all ask for the same. */
   #serverKeepaliveS: number | undefined;
 
-  constructor(version: MqttVersion, keepaliveS: number | undefined, takesCommands: boolean) {
+  constructor(version: MqttLevel, keepaliveS: number | undefined, takesCommands: boolean) {
     this.#version = version;
     this.#keepaliveS = keepaliveS ?? KEEPALIVE_S;
     this.#takesCommands = takesCommands;
@@ -167,7 +153,7 @@ export class MqttSpeech implements Speech {
       ...(token === undefined ? {} : { username: deviceId, password: Buffer.from(token) }),
     });
     if (!this.#takesCommands) return connect;
-    const subscriptions = [{ topic: `${COMMANDS}#`, qos: 1 }] as const;
+    const subscriptions = [{ topic: `${COMMAND_PREFIX}#`, qos: 1 }] as const;
     const subscribe = { cmd: 'subscribe', messageId: PACKET_IDS } as const;
     return Buffer.concat([
       connect,
@@ -181,13 +167,13 @@ export class MqttSpeech implements Speech {
     const topic = text(`$owsla/result/${key?.toString('hex')}/0`);
     const head = this.#version === 5 ? Buffer.concat([topic, Buffer.from([0])]) : topic;
     const rest = head.length + payload.length;
-    const first = Buffer.alloc(1 + lengthBytes(rest), FIRST.publish);
-    putLength(first, rest, 1);
+    const first = Buffer.alloc(1 + varintBytes(rest), FIRST.publish);
+    putVarint(first, rest, 1);
     return Buffer.concat([puback, first, head, payload]);
   }
 
   template(kind: Kind, topic: string, bytes: Bytes): Template {
-    const name = topic.replaceAll('.', '/');
+    const name = slashed(topic);
     const isFive = this.#version === 5;
     if (kind === KIND.event) {
       const head = [text(name), Buffer.alloc(2), Buffer.alloc(isFive ? 1 : 0)];
@@ -253,8 +239,7 @@ export class MqttSpeech implements Speech {
   }
 
   #published(frame: Buffer): Heard {
-    let at = 2;
-    while ((frame[at - 1] as number) >= 0x80) at += 1;
+    let at = headerBytesOf(frame);
     const topicEnd = at + 2 + frame.readUInt16BE(at);
     const topic = frame.toString('latin1', at + 2, topicEnd);
     at = topicEnd;
@@ -265,11 +250,11 @@ export class MqttSpeech implements Speech {
     if (this.#version === 5) at = endOfProperties(frame, at);
     const payload = frame.subarray(at);
     const words = topic.split('/');
-    if (topic.startsWith(COMMANDS)) {
+    if (topic.startsWith(COMMAND_PREFIX)) {
       return { is: 'command', id: packetId, key: Buffer.from(words[2] ?? '', 'hex'), payload };
     }
     if (topic === REPLIES_HERE) return { ...replyBy(frame, propertiesAt, at), payload };
-    if (!topic.startsWith(REPLIES)) return { is: 'nonsense', what: `a PUBLISH to ${topic}` };
+    if (!topic.startsWith(REPLY_PREFIX)) return { is: 'nonsense', what: `a PUBLISH to ${topic}` };
     return { is: 'reply', id: Number(words[2]), status: Number(words[3]), payload };
   }
 }

@@ -15,9 +15,9 @@ export class Pauses {
     if (waitedMs > (this.#longest.get(device) ?? 0)) this.#longest.set(device, waitedMs);
   }
 
-  /** A reload begins. Those of the same deploy that follow are measured with it. */
+  /** The first reload begins: those that follow are measured with it. */
   reloads(measures: Measures): void {
-    if (!this.#isLater) this.finish(measures);
+    this.finish(measures);
     this.#isLater = true;
   }
 

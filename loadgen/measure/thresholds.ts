@@ -4,6 +4,7 @@
  * Bound: a closed list of figure names; an unknown one is refused before the run.
  */
 import { duration, UsageError } from '../plan/units.ts';
+import type { TimeName } from './measures.ts';
 
 const OPERATORS = {
   '>=': (a: number, b: number) => a >= b,
@@ -31,8 +32,30 @@ export interface Judged {
   readonly crossed: boolean;
 }
 
-const TIMES = '(?:(?:rt|event|connect)(?:_raw)?|command|outcome|pause(?:_before)?)';
-const PERCENTILE = new RegExp(`^${TIMES}_(?:p50|p90|p99|p999|p9999|max|mean)$`);
+/** What a percentile's name begins with, and the times that are meant. */
+const TIMES: ReadonlyMap<string, TimeName> = new Map([
+  ['rt', 'request'],
+  ['rt_raw', 'requestRaw'],
+  ['event', 'event'],
+  ['event_raw', 'eventRaw'],
+  ['connect', 'connect'],
+  ['connect_raw', 'connectRaw'],
+  ['command', 'command'],
+  ['outcome', 'outcome'],
+  ['pause', 'pause'],
+  ['pause_before', 'pauseBefore'],
+]);
+const PERCENTILES = ['p50', 'p90', 'p99', 'p999', 'p9999', 'max', 'mean'] as const;
+
+/** Of a figure that is one: which times, and what of them. */
+export function percentileOf(
+  figure: string,
+): { readonly times: TimeName; readonly at: (typeof PERCENTILES)[number] } | undefined {
+  const end = figure.lastIndexOf('_');
+  const times = TIMES.get(figure.slice(0, end));
+  const at = PERCENTILES.find((name) => name === figure.slice(end + 1));
+  return times === undefined || at === undefined ? undefined : { times, at };
+}
 
 /** Names of figures besides the percentiles; report.ts gives their values. */
 export const FIGURES = [
@@ -85,11 +108,11 @@ const SHARES = ['late_sends'];
 const RATES = ['connect_rate', 'request_rate', 'reply_rate', 'ack_rate'];
 
 function isFigure(name: string): boolean {
-  return PERCENTILE.test(name) || FIGURES.some((figure) => figure === name);
+  return percentileOf(name) !== undefined || FIGURES.some((figure) => figure === name);
 }
 
 function kindOf(figure: string): Kind {
-  if (PERCENTILE.test(figure)) return 'time';
+  if (percentileOf(figure) !== undefined) return 'time';
   if (SHARES.includes(figure)) return 'share';
   return RATES.includes(figure) ? 'rate' : 'count';
 }
@@ -128,8 +151,9 @@ export function parseThreshold(text: string): Threshold {
   const [, figure = '', operator = '', limit = ''] = match;
   if (!isFigure(figure)) {
     throw new UsageError(
-      `--fail-if: no figure '${figure}'; there are rt_p99, event_p99, connect_p99, command_p99, outcome_p99, pause_p99 (p50 p90 p99 ` +
-        `p999 p9999 max mean, also rt_raw_p99) and ${FIGURES.join(', ')}`,
+      `--fail-if: no figure '${figure}'; there are rt_p99, event_p99, connect_p99, ` +
+        `command_p99, outcome_p99, pause_p99 (p50 p90 p99 p999 p9999 max mean, ` +
+        `also rt_raw_p99) and ${FIGURES.join(', ')}`,
     );
   }
   return {

@@ -4,13 +4,13 @@
  * To: the violations `vanished` (ACKed, never delivered) and `redelivered` (delivered again).
  * Bound: one bit per event and device. While it watches, no event is unrouted.
  */
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import amqp, { type ChannelModel, type ConsumeMessage } from 'amqplib';
 import { names } from '../../src/broker/topology.ts';
 import { KIND, readMark } from '../plan/payload.ts';
 import { deviceId, type Plan } from '../plan/plan.ts';
 import { UsageError } from '../plan/units.ts';
+import { ownQueue } from './ownQueue.ts';
 import { EXAMPLES_MAX, type Example } from './violations.ts';
 
 const CONNECT_TRIES = 20;
@@ -85,11 +85,7 @@ export class Watch {
     const channel = await connection.createChannel();
     channel.on('error', () => {});
     await channel.checkExchange(exchange);
-    // Named by us: a backend's rights end where the broker makes up a name (docs/amqp.md).
-    const name = `backend.loadgen.${randomUUID()}`;
-    const { queue } = await channel.assertQueue(name, { exclusive: true, autoDelete: true });
-    await channel.bindQueue(queue, exchange, '#');
-    await channel.consume(queue, (message) => this.#onEvent(message), { noAck: true });
+    await ownQueue(channel, (message) => this.#onEvent(message), exchange);
   }
 
   async stop(): Promise<void> {
@@ -97,9 +93,9 @@ export class Watch {
     this.#connection = undefined;
   }
 
-  #onEvent(message: ConsumeMessage | null): void {
-    const mark = message === null ? undefined : readMark(message.content);
-    if (message === null || mark === undefined) return;
+  #onEvent(message: ConsumeMessage): void {
+    const mark = readMark(message.content);
+    if (mark === undefined) return;
     if (mark.run !== this.#plan.run || mark.kind !== KIND.event) return;
     this.#lastMs = performance.now();
     this.#delivered += 1;

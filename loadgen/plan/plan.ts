@@ -152,6 +152,11 @@ export interface Plan extends WayPlan {
   readonly deploy: DeployPlan | undefined;
 }
 
+/** An answer may come so long after the load has ended. */
+export function answersMs({ timeoutMs, commands }: Plan): number {
+  return timeoutMs + (commands.isOn ? commands.deadlineMs : 0);
+}
+
 /** `127.0.0.1:7000`, or the path of the Unix socket: for people. */
 export function targetOf({ unix, host, port }: WayPlan): string {
   return unix ?? `${host}:${port}`;

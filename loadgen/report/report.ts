@@ -6,7 +6,7 @@
 import type { DeployReport } from '../deploy/deploy.ts';
 import type { Counts, Labelled, TimeName } from '../measure/measures.ts';
 import { type SelfCheck, selfCheckOf } from '../measure/selfCheck.ts';
-import { type Judged, judge } from '../measure/thresholds.ts';
+import { type Judged, judge, percentileOf } from '../measure/thresholds.ts';
 import { type Percentiles, type Point, percentilesOf, type Totals } from '../measure/totals.ts';
 import { type Example, NOTES, type Note, pick, WRONGS, type Wrong } from '../measure/violations.ts';
 import type { Watched } from '../measure/watch.ts';
@@ -107,17 +107,13 @@ function rate(count: number, seconds: number): number {
   return seconds > 0 ? Math.round((100 * count) / seconds) / 100 : 0;
 }
 
-const PERCENTILE = /^(rt|event|connect|command|outcome|pause|pause_before)(_raw)?_([a-z0-9]+)$/;
-const BASES: Readonly<Record<string, TimeName>> = { rt: 'request', pause_before: 'pauseBefore' };
-
 /** Names of thresholds and what they mean in a report. */
 function figure(report: Omit<Report, Verdict>, name: string): number | undefined {
   const { counts, violations, notes, links, labelled } = report;
-  const percentile = PERCENTILE.exec(name);
-  if (percentile !== null && name !== 'connect_rate' && name !== 'connect_failures') {
-    const base = BASES[percentile[1] ?? ''] ?? (percentile[1] as TimeName);
-    const times = report.times[percentile[2] === undefined ? base : (`${base}Raw` as TimeName)];
-    return times.count === 0 ? undefined : times[percentile[3] as keyof Percentiles];
+  const percentile = percentileOf(name);
+  if (percentile !== undefined) {
+    const times = report.times[percentile.times];
+    return times.count === 0 ? undefined : times[percentile.at];
   }
   const sent = counts.requests + counts.events + counts.commandsPublished;
   const figures: Record<string, number | undefined> = {
@@ -181,11 +177,11 @@ function verdict(report: Omit<Report, Verdict>, output: Judging): Pick<Report, V
 }
 
 /** What of the reloads that were planned was not done, or not looked at. */
-function deployFaults({ deployed, plan, ended }: Omit<Report, Verdict>): string[] {
-  if (deployed === undefined || plan.deploy === undefined || ended.how !== 'complete') return [];
-  const { reloads, presenceFault } = deployed;
+function deployFaults({ deployed, ended }: Omit<Report, Verdict>): string[] {
+  if (deployed === undefined || ended.how !== 'complete') return [];
+  const { reloads, times, presenceFault } = deployed;
   const faults = reloads.flatMap(({ isDone, why }, at) =>
-    isDone ? [] : [`reload ${at + 1} of ${plan.deploy?.times}: ${why}`],
+    isDone ? [] : [`reload ${at + 1} of ${times}: ${why}`],
   );
   if (presenceFault !== undefined) faults.push(`presence was not compared: ${presenceFault}`);
   return faults;

@@ -10,7 +10,7 @@ import { Findings } from './findings.ts';
 import { type Entry, nameOf } from './ledger.ts';
 
 /** Each is a promise of docs/amqp.md or docs/protocol.md that was not kept. */
-export const FINDINGS = {
+const FINDINGS = {
   lost: 'EVENTs that were ACKed and never reached the backend',
   unacked: 'EVENTs of a link that stayed, never ACKed',
   unanswered: 'REQUESTs of a link that stayed, not answered when they were due',
@@ -120,7 +120,7 @@ export class Books {
   };
   readonly statuses = new Map<number, number>();
   readonly ends = new Map<string, number>();
-  readonly findings = new Findings<Finding>();
+  readonly findings = new Findings(FINDINGS);
   readonly #messages = new Map<string, Message>();
   readonly #links = new Map<string, Link>();
   readonly #skippedAt: number[] = [];

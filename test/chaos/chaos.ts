@@ -7,15 +7,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Random } from '../../loadgen/plan/random.ts';
 import { type AlarmCourse, alarmFailures, alarmsOf, alarmWordsOf } from './alarms.ts';
-import { Books, FINDINGS, type Span } from './books.ts';
-import { COMMAND_FINDINGS, CommandBooks } from './commandBooks.ts';
+import { Books, type Span } from './books.ts';
+import { CommandBooks } from './commandBooks.ts';
 import { type Detection, detectionsOf, failuresOf as lateOf, wordsOf } from './detection.ts';
 import { type Fault, lossBy, type Times } from './faults.ts';
 import { readLedgers } from './ledger.ts';
 import { foreignShare, Machine, type Sample } from './machine.ts';
 import { backAfter, isSlow, WATCH_MS } from './recovery.ts';
 import { type Highest, Watch } from './watch.ts';
-import { WILL_FINDINGS, WillBooks } from './willBooks.ts';
+import { WillBooks } from './willBooks.ts';
 import { World, type WorldPlan } from './world.ts';
 
 export interface ChaosPlan extends WorldPlan {
@@ -179,16 +179,7 @@ export function failuresOf(
   { books, commands, wills, suffered, memory }: Omit<Outcome, 'failures'>,
   { backMs, graceMs, memoryMax }: Pick<ChaosPlan, 'backMs' | 'graceMs' | 'memoryMax'>,
 ): string[] {
-  const failures: string[] = [];
-  for (const [finding, { count, examples }] of books.findings) {
-    failures.push(`${count} ${FINDINGS[finding]}: ${examples.join('; ')}`);
-  }
-  for (const [finding, { count, examples }] of commands.findings) {
-    failures.push(`${count} ${COMMAND_FINDINGS[finding]}: ${examples.join('; ')}`);
-  }
-  for (const [finding, { count, examples }] of wills.findings) {
-    failures.push(`${count} ${WILL_FINDINGS[finding]}: ${examples.join('; ')}`);
-  }
+  const failures = [books, commands, wills].flatMap(({ findings }) => findings.failures());
   for (const { name, backMs: took, foreign, detections, alarms } of suffered) {
     failures.push(...lateOf(name, detections, graceMs), ...alarmFailures(name, alarms));
     if (isSlow(took, foreign, backMs)) {

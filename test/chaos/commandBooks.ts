@@ -10,7 +10,7 @@ import { Findings } from './findings.ts';
 import { commandName, type Entry } from './ledger.ts';
 
 /** Each is a promise of docs/commands.md that was not kept. */
-export const COMMAND_FINDINGS = {
+const FINDINGS = {
   actedTwice: 'commands acted upon twice',
   cameTwice: 'transient commands that came to their device twice',
   elsewhere: 'commands acted upon by another device than theirs',
@@ -23,7 +23,7 @@ export const COMMAND_FINDINGS = {
   untold: 'transient commands without one, though nothing failed meanwhile',
   unsaid: 'acts and outcomes of commands that nobody published',
 } as const;
-export type CommandFinding = keyof typeof COMMAND_FINDINGS;
+export type CommandFinding = keyof typeof FINDINGS;
 
 export interface CommandRules {
   /** Faults, each with the time that everything then takes to come back. */
@@ -82,7 +82,7 @@ export class CommandBooks {
   };
   /** Final outcomes by their words. */
   readonly outcomes = new Map<string, number>();
-  readonly findings = new Findings<CommandFinding>();
+  readonly findings = new Findings(FINDINGS);
   readonly #commands = new Map<number, Command>();
   /** The last kept command that each device acted upon. */
   readonly #lastKept = new Map<number, number>();

@@ -36,9 +36,7 @@ export interface KillWorld {
 
 type Victim = 'predecessor' | 'successor' | 'registrar';
 /** While an acceptor is replaced: the more often it stands here, the more often it is. */
-const VICTIMS: readonly Victim[] = [
-  ...(['predecessor', 'successor', 'predecessor', 'successor', 'registrar'] as const),
-];
+const VICTIMS = ['predecessor', 'successor', 'predecessor', 'successor', 'registrar'] as const;
 const STEPS = ['starting', 'moving', 'moving', 'moving', 'ending'] as const;
 
 export interface KillOutcome {

@@ -1,6 +1,6 @@
 /**
  * ReloadRun: reloadKills.ts on a node, with its backend.
- * From: reloadKills.test.ts and run.ts.  To: its outcome.
+ * From: test/fault/reloadKills.test.ts and run.ts.  To: its outcome.
  * Bound: the plan's.
  */
 import { randomUUID } from 'node:crypto';

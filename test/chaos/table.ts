@@ -5,9 +5,7 @@
  */
 import { STATUS } from '../../src/base/errors.ts';
 import type { BesideOutcome } from './beside.ts';
-import { FINDINGS, type Finding } from './books.ts';
 import type { Outcome, Suffered } from './chaos.ts';
-import { COMMAND_FINDINGS, type CommandFinding } from './commandBooks.ts';
 import type { Latency } from './latency.ts';
 import { isStarved } from './recovery.ts';
 
@@ -75,16 +73,17 @@ function commandRows({ commands }: Outcome): string[] {
   ];
 }
 
-function findingRows({ books, commands }: Outcome): string[] {
-  const ofCommands = Object.keys(COMMAND_FINDINGS).map((finding) => {
-    const found = commands.findings.get(finding as CommandFinding);
-    return row(finding, found?.count ?? 0, COMMAND_FINDINGS[finding as CommandFinding]);
-  });
-  const ofMessages = Object.keys(FINDINGS).map((finding) => {
-    const found = books.findings.get(finding as Finding);
-    return row(finding, found?.count ?? 0, FINDINGS[finding as Finding]);
-  });
-  return [...ofMessages, ...ofCommands];
+function willRows({ wills: { counts } }: Outcome): string[] {
+  return [
+    row('links with a will', counts.links),
+    row('  whose will was published', counts.published, `${counts.copies} copies`),
+    row('  that no fault was near', counts.judged, 'these are judged'),
+  ];
+}
+
+function findingRows({ books, commands, wills }: Outcome): string[] {
+  const all = [books, commands, wills].flatMap(({ findings }) => findings.all());
+  return all.map(([finding, count, sentence]) => row(finding, count, sentence));
 }
 
 function faultRow({ name, from, to, backMs, foreign }: Suffered): string {
@@ -118,6 +117,7 @@ export function writeTable(outcome: Outcome): string {
     `Ledger of ${ran} s, seed ${seed}`,
     ...ledgerRows(outcome),
     ...commandRows(outcome),
+    ...willRows(outcome),
     'Broken promises',
     ...findingRows(outcome),
     'Faults: how long they lasted, and full rate after their end',

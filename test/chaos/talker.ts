@@ -4,6 +4,7 @@
  * From: a port.  To: what was wrong; what was ACKed, for the ledger; how its link ended.
  * Bound: one message under way.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { STATUS } from '../../src/base/errors.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { Device, END, event, request } from '../helpers/fakes/device.ts';
@@ -108,7 +109,7 @@ async function welcomed(port: number, name: string): Promise<Device> {
     try {
       return await Device.open(port, name);
     } catch {
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await pause(RETRY_MS);
     }
   }
 }

@@ -9,13 +9,12 @@ import type { Span } from './books.ts';
 import { Findings } from './findings.ts';
 import type { Entry, WillEntry } from './ledger.ts';
 
-export const WILL_FINDINGS = {
+const FINDINGS = {
   lost: 'wills of links that ended were not published',
   polite: 'wills were published though their device had said goodbye',
   back: 'wills were published though their device was back within the delay',
   different: 'wills came twice, with different words',
 } as const;
-export type WillFinding = keyof typeof WILL_FINDINGS;
 
 /** A link that lasted so long is on record, where nothing fails; so is its end so long after. */
 const RECORDED_MS = 1_000;
@@ -37,7 +36,7 @@ export interface WillRules {
 
 export class WillBooks {
   readonly counts = { links: 0, published: 0, copies: 0, judged: 0 };
-  readonly findings = new Findings<WillFinding>();
+  readonly findings = new Findings(FINDINGS);
   /** By what their payloads name. */
   readonly #wills = new Map<string, Willed>();
   /** By device, in order. */
@@ -54,7 +53,9 @@ export class WillBooks {
       const end = { endedAt: Number.POSITIVE_INFINITY, isGoodbye: false };
       const willed = { delayMs: will.delayMs, openedAt, ...end, words: new Set<string>() };
       this.#wills.set(will.of, willed);
-      this.#ofDevice.set(device, [...(this.#ofDevice.get(device) ?? []), willed]);
+      const links = this.#ofDevice.get(device);
+      if (links === undefined) this.#ofDevice.set(device, [willed]);
+      else links.push(willed);
       this.counts.links += 1;
     } else if (entry.what === 'end') {
       const willed = this.#ofDevice.get(entry.device)?.at(-1);

@@ -14,8 +14,7 @@ const TAKEN_OVER = 0x8e;
 const KEEPALIVE_S = 3;
 const COMMANDS = '$owsla/command/#';
 
-const world = await MqttWorld.start();
-t.teardown(() => world.stop());
+const world = await MqttWorld.start(t);
 // Each has devices of its own; the machine has few processors.
 t.jobs = 4;
 

@@ -16,8 +16,7 @@ t.test("mochi's packets: each gets what the standard says", { skip }, async (t) 
   const wanted = FATES.trim().split('\n');
   t.equal(wanted.length, 179);
   if (!IS_ALL) return;
-  const world = await MqttWorld.start();
-  t.teardown(() => world.stop());
+  const world = await MqttWorld.start(t);
   const table = execFileSync(goPackets, { encoding: 'utf8' }).trim().split('\n');
   const packets = table.map((line) => JSON.parse(line) as MochiPacket);
 

@@ -13,8 +13,7 @@ import { waitFor } from '../helpers/waitFor.ts';
 import { noMosquitto, noPaho } from './lib/clients.ts';
 import { MqttWorld } from './lib/mqttWorld.ts';
 
-const world = await MqttWorld.start();
-t.teardown(() => world.stop());
+const world = await MqttWorld.start(t);
 t.jobs = 4;
 
 /** One of them, as a device. */

@@ -26,8 +26,7 @@ t.test("mosquitto's tests: each is on one list", { skip }, async (t) => {
 t.test("mosquitto's tests: these pass", { skip, timeout: 300_000 }, async (t) => {
   t.ok(PASSES.length > 0, 'make interop runs them');
   if (!IS_ALL) return;
-  const world = await MqttWorld.start();
-  t.teardown(() => world.stop());
+  const world = await MqttWorld.start(t);
   for (const name of PASSES) {
     const file = join(FOLDER, `${name}.py`);
     const runner = at('test/interop/lib/mosquitto_test.py');

@@ -10,7 +10,7 @@ import t from 'tap';
 import { END_CODES } from '../../src/wire/mqtt/reasons.ts';
 import { readPage } from '../helpers/docs.ts';
 import { MqttWorld } from './lib/mqttWorld.ts';
-import { connectPacket, exchange, packetOf } from './lib/rawLink.ts';
+import { connectPacket, exchange, packetOf, wordOf } from './lib/rawLink.ts';
 import { CASES, ELSEWHERE, type Version } from './lib/statements.ts';
 
 /** Sections, each with its last number, as the standards' appendices list them. */
@@ -101,19 +101,13 @@ t.test('the table of ends is that of the code', async (t) => {
   }
 });
 
-const world = await MqttWorld.start();
-t.teardown(() => world.stop());
+const world = await MqttWorld.start(t);
 
+/** With what it answers; UNSUBACK of MQTT 5 with its codes, too. */
 function word(packet: Packet): string {
+  const codes = packet.cmd === 'unsuback' ? ((packet.granted as number[] | undefined) ?? []) : [];
   const of = packet.messageId === undefined ? '' : ` of ${packet.messageId}`;
-  if (packet.cmd === 'connack') return `connack ${packet.reasonCode ?? packet.returnCode ?? 0}`;
-  if (packet.cmd === 'disconnect') return `disconnect ${packet.reasonCode ?? 0}`;
-  if (packet.cmd === 'puback') return `puback ${packet.reasonCode ?? 0}${of}`;
-  if (packet.cmd === 'suback' || packet.cmd === 'unsuback') {
-    const granted = (packet.granted as number[] | undefined) ?? [];
-    return [packet.cmd, ...granted].join(' ') + of;
-  }
-  return packet.cmd;
+  return [wordOf(packet), ...codes].join(' ') + of;
 }
 
 for (const version of VERSIONS) {

@@ -1,5 +1,7 @@
 /** Reloads in the middle of a run, against a scripted server; presence against a broker. */
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { connect } from 'amqplib';
 import t from 'tap';
 import { PresenceWatch } from '../../loadgen/deploy/presenceWatch.ts';
@@ -8,7 +10,7 @@ import { names } from '../../src/broker/topology.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 import { type Script, ScriptedServer } from './scriptedServer.ts';
-import { runToEnd } from './spawn.ts';
+import { runToEnd, spawnRun } from './spawn.ts';
 
 const FEW = ['--devices', '20', '--rate', '100', '--event-share', '50%', '--duration', '300ms'];
 
@@ -74,6 +76,27 @@ t.test('deploy: what a reload cuts is found', async (t) => {
   t.equal(exitCode, 98);
   t.equal(report.violations.cut, 1);
   t.match(report.thresholds, [{ text: 'links_lost > 0', crossed: true }]);
+});
+
+t.test('deploy: Ctrl-C in a reload waits neither for it nor for the load after it', async (t) => {
+  const server = new ScriptedServer({});
+  const port = await server.listen();
+  t.teardown(() => server.close());
+  const begun = join(t.testdir(), 'begun');
+  // Its child keeps the pipes open when the shell is killed.
+  const command = `touch ${begun}; sleep 20; true`;
+  const load = ['--devices', '20', '--rate', '100', '--duration', '4s', '--quiet'];
+  const target = ['--target', `127.0.0.1:${port}`];
+  const { interrupt, ended } = await spawnRun([...target, ...load, '--reload', command]);
+  await waitFor('the reload', () => existsSync(begun));
+
+  interrupt();
+  const from = performance.now();
+  const { report } = await ended;
+
+  t.match(report?.ended.how, 'interrupted');
+  t.same(report?.deployed?.reloads, []);
+  t.ok(performance.now() - from < 4_000, `${performance.now() - from} ms`);
 });
 
 t.test('presence: all pages are asked for; what changed since is told', async (t) => {

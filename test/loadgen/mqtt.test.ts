@@ -1,13 +1,11 @@
 /** loadgen's devices that speak MQTT: against a real node, and their bytes against mqtt-packet. */
-import { randomUUID } from 'node:crypto';
 import mqtt, { type Packet } from 'mqtt-packet';
 import t from 'tap';
 import { MqttSpeech } from '../../loadgen/fleet/mqttSpeech.ts';
 import { KIND } from '../../loadgen/plan/payload.ts';
 import { names } from '../../src/broker/topology.ts';
-import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { echo } from '../helpers/fakes/backend.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { runToEnd } from './spawn.ts';
 
 const BYTES = { min: 16, max: 16_384 };
@@ -80,20 +78,11 @@ for (const version of [4, 5] as const) {
 }
 
 t.test('mqtt: a whole run by each version finds nothing wrong', { timeout: 120_000 }, async (t) => {
-  const prefix = `test-${randomUUID()}`;
-  const broker = await findBroker();
-  const amqp = broker.url;
-  const server = await Server.start({ amqp, prefix, acceptors: 1, flags: ['--mqtt-port', '0'] });
-  const backend = await Backend.connect(amqp);
-  t.teardown(async () => {
-    await backend.close();
-    await server.stop();
-    await forgetTopology(amqp, prefix);
-    await broker.stop();
-  });
+  const flags = ['--mqtt-port', '0'];
+  const { server, backend, broker, prefix } = await startNode(t, { acceptors: 1, flags });
   await backend.on(names(prefix).requests, '#', echo);
   const target = ['--target', `127.0.0.1:${server.portOf('mqtt')}`, '--quiet'];
-  const watch = ['--amqp', amqp, '--prefix', prefix, '--command-rate', '20'];
+  const watch = ['--amqp', broker.url, '--prefix', prefix, '--command-rate', '20'];
   const load = ['--devices', '20', '--rate', '100', '--event-share', '50%', '--duration', '1s'];
 
   const runs = ['mqtt', 'mqtt5'].map((protocol) => {

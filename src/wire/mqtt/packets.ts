@@ -38,13 +38,15 @@ export function encodePuback(level: MqttLevel, id: number, reason: ReasonCode): 
   return packet;
 }
 
-function varintBytes(value: number): number {
+/** Of a variable byte integer. */
+export function varintBytes(value: number): number {
   if (value < 0x80) return 1;
   if (value < 0x4000) return 2;
   return value < 0x20_0000 ? 3 : 4;
 }
 
-function putVarint(packet: Buffer, value: number, start: number): number {
+/** Where it ends. */
+export function putVarint(packet: Buffer, value: number, start: number): number {
   let at = start;
   let rest = value;
   for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) {

@@ -52,9 +52,8 @@ class Device:
         version = aiomqtt.ProtocolVersion.V5 if order.get('version') == 5 else \
             aiomqtt.ProtocolVersion.V311
         return aiomqtt.Client(order['host'], order['port'], identifier=order['id'],
-                              username=order['id'] if order.get('password') else None,
-                              password=order.get('password'), protocol=version,
-                              keepalive=order.get('keepalive', 60), will=self.will or None)
+                              protocol=version, keepalive=order.get('keepalive', 60),
+                              will=self.will or None)
 
     def tell(self, message):
         fields = {'topic': message.topic.value, 'payload': message.payload.decode()}

@@ -21,7 +21,6 @@ function make(order: Extract<Order, { do: 'connect' }>): MqttClient {
     protocolVersion: order.version,
     keepalive: order.keepalive ?? 60,
     reconnectPeriod: order.reconnect ? 500 : 0,
-    ...(order.password === undefined ? {} : { username: order.id, password: order.password }),
     ...(order.will === undefined
       ? {}
       : {

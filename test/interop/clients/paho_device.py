@@ -72,8 +72,6 @@ def make(order):
     will = order.get('will')
     if will:
         client.will_set(will['topic'], will['payload'], 1)
-    if order.get('password'):
-        client.username_pw_set(order['id'], order['password'])
     client.connect(order['host'], order['port'], order.get('keepalive', 60))
     client.loop_start()
     return client

@@ -1,6 +1,6 @@
 /**
  * Clients: somebody else's MQTT libraries, as far as this machine has them.
- * From: Debian's packages, and what `.ci/setup.sh interop` put into test/interop/.cache.
+ * From: Debian's packages, and what test/interop/fetch.sh put into .cache.
  * To: clients.test.ts: how each is started, in which versions, or why it is skipped.
  * Bound: a closed list.
  */
@@ -27,7 +27,7 @@ const python = `${CACHE}/python/bin/python`;
 const goDevice = `${CACHE}/go/device`;
 
 const noFile = (file: string, what: string): string | false =>
-  existsSync(file) ? false : `no ${what} here: .ci/setup.sh interop`;
+  existsSync(file) ? false : `no ${what} here: make interop`;
 
 export const goPackets = `${CACHE}/go/packets`;
 export const noGo = noFile(goPackets, 'Go programs');

@@ -27,7 +27,6 @@ export interface Connect {
   readonly id: string;
   readonly version: 4 | 5;
   readonly keepalive?: number;
-  readonly password?: string;
   /** It comes back by itself. */
   readonly reconnect?: boolean;
   readonly will?: { readonly topic: string; readonly payload: string };

@@ -5,8 +5,7 @@
  * says, as its length was read before: here the length is made to fit, so that the fault is the one
  * that is meant. Those without bytes are values that only mochi's own code can have.
  */
-import type { Packet } from 'mqtt-packet';
-import { connectPacket, exchange, isWhole } from './rawLink.ts';
+import { connectPacket, exchange, isWhole, wordOf } from './rawLink.ts';
 
 export interface MochiPacket {
   readonly kind: number;
@@ -30,14 +29,6 @@ function fitting(raw: Buffer): Buffer {
   if (isWhole(raw)) return raw;
   const body = raw.subarray(2);
   return Buffer.concat([raw.subarray(0, 1), varint(body.length), body]);
-}
-
-function wordOf(packet: Packet): string {
-  if (packet.cmd === 'connack') return `connack ${packet.reasonCode ?? packet.returnCode ?? 0}`;
-  if (packet.cmd === 'disconnect') return `disconnect ${packet.reasonCode ?? 0}`;
-  if (packet.cmd === 'puback') return `puback ${packet.reasonCode ?? 0}`;
-  if (packet.cmd === 'suback') return `suback ${packet.granted.join(' ')}`;
-  return packet.cmd;
 }
 
 /** `KIND.CASE outcome words`, and the packet's name. */

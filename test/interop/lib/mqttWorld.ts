@@ -2,16 +2,16 @@
  * Mqtt world: a real node with an MQTT listener, and a backend that hears all of its events,
  * answers each request with its own payload, and commands.
  * From: a test of somebody else's client.  To: what reached the backend, device by device.
- * Bound: all of it goes with the test file that made it.
+ * Bound: all of it goes with the test, or the file, that made it.
  */
-import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
+import type { Test } from 'tap';
 import { names } from '../../../src/broker/topology.ts';
 import type { LinkAnswer } from '../../../src/node/linkFacts.ts';
-import { Backend, echo, forgetTopology } from '../../helpers/fakes/backend.ts';
+import { echo } from '../../helpers/fakes/backend.ts';
 import { Commander } from '../../helpers/fakes/commander.ts';
-import { findBroker } from '../../helpers/processes/broker.ts';
-import { Server } from '../../helpers/processes/server.ts';
+import { startNode } from '../../helpers/processes/node.ts';
+import type { Server } from '../../helpers/processes/server.ts';
 import { waitFor } from '../../helpers/waitFor.ts';
 
 /** A keepalive of a second shows its pings soon. */
@@ -24,43 +24,23 @@ export interface Heard {
 }
 
 export class MqttWorld {
-  readonly server: Server;
   readonly port: number;
   readonly commander: Commander;
-  readonly amqp: string;
-  readonly prefix: string;
+  readonly #server: Server;
   readonly #events = new Map<string, Heard[]>();
-  readonly #close: () => Promise<void>;
 
-  private constructor(
-    server: Server,
-    commander: Commander,
-    at: { readonly amqp: string; readonly prefix: string },
-    close: () => Promise<void>,
-  ) {
-    this.server = server;
+  private constructor(server: Server, commander: Commander) {
     this.port = server.portOf('mqtt');
     this.commander = commander;
-    this.amqp = at.amqp;
-    this.prefix = at.prefix;
-    this.#close = close;
+    this.#server = server;
   }
 
-  static async start(flags: readonly string[] = []): Promise<MqttWorld> {
-    const prefix = `test-${randomUUID()}`;
-    const broker = await findBroker();
-    const amqp = broker.url;
-    const all = ['--mqtt-port', '0', ...flags];
-    const server = await Server.start({ amqp, prefix, limits: LIMITS, flags: all });
-    const backend = await Backend.connect(amqp);
-    const commander = await Commander.connect(amqp, prefix);
-    const world = new MqttWorld(server, commander, { amqp, prefix }, async () => {
-      await commander.close();
-      await backend.close();
-      await server.stop();
-      await forgetTopology(amqp, prefix);
-      await broker.stop();
-    });
+  static async start(t: Test): Promise<MqttWorld> {
+    const flags = ['--mqtt-port', '0'];
+    const { server, backend, broker, prefix } = await startNode(t, { limits: LIMITS, flags });
+    const commander = await Commander.connect(broker.url, prefix);
+    t.teardown(() => commander.close());
+    const world = new MqttWorld(server, commander);
     await backend.on(names(prefix).events, '#', (message) => world.#hear(message));
     await backend.on(names(prefix).requests, '#', echo);
     return world;
@@ -90,11 +70,7 @@ export class MqttWorld {
 
   /** Messages that came on its link, as the node counts them. */
   async messagesOf(device: string): Promise<number> {
-    const { links } = JSON.parse(await this.server.page(`/api/v1/links/${device}`)) as LinkAnswer;
+    const { links } = JSON.parse(await this.#server.page(`/api/v1/links/${device}`)) as LinkAnswer;
     return links[0]?.messagesIn ?? 0;
-  }
-
-  stop(): Promise<void> {
-    return this.#close();
   }
 }

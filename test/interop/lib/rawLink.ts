@@ -98,6 +98,15 @@ export async function exchange(
   return { packets: parsed(own, version), bytes: own, isOpen: !isOver };
 }
 
+/** What the server said, with its codes. */
+export function wordOf(packet: Packet): string {
+  if (packet.cmd === 'connack') return `connack ${packet.reasonCode ?? packet.returnCode ?? 0}`;
+  if (packet.cmd === 'disconnect') return `disconnect ${packet.reasonCode ?? 0}`;
+  if (packet.cmd === 'puback') return `puback ${packet.reasonCode ?? 0}`;
+  if (packet.cmd === 'suback') return `suback ${packet.granted.join(' ')}`;
+  return packet.cmd;
+}
+
 /** A CONNECT that is as it should be. */
 export function connectPacket(version: 4 | 5, clientId: string, more: object = {}): Buffer {
   const base = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: version } as const;

@@ -63,10 +63,6 @@ func connect5(one order) device {
 			},
 		},
 	}
-	if one.Password != "" {
-		config.ConnectUsername = one.ID
-		config.ConnectPassword = []byte(one.Password)
-	}
 	if one.Will != nil {
 		config.WillMessage = &paho.WillMessage{Topic: one.Will.Topic, Payload: []byte(one.Will.Payload), QoS: 1}
 	}

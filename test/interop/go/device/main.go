@@ -23,7 +23,6 @@ type order struct {
 	ID          string  `json:"id"`
 	Version     int     `json:"version"`
 	Keepalive   uint16  `json:"keepalive"`
-	Password    string  `json:"password"`
 	Reconnect   bool    `json:"reconnect"`
 	Will        *will   `json:"will"`
 	Filter      string  `json:"filter"`

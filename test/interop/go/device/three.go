@@ -37,9 +37,6 @@ func connect3(one order) device {
 			made.socket = socket
 			return socket, err
 		})
-	if one.Password != "" {
-		options.SetUsername(one.ID).SetPassword(one.Password)
-	}
 	if one.Will != nil {
 		options.SetWill(one.Will.Topic, one.Will.Payload, 1, false)
 	}

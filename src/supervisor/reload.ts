@@ -58,8 +58,8 @@ export class Reload {
       ...{ children, log, onChange },
       onStep: (facts) => this.#note(facts),
       onSuccession: (one) => {
-        // One that is there already takes a surplus one's links by Join, of which there is no trace:
-        // here several share them.
+        // One that is there already takes a surplus one's links by Join. No trace has that: there
+        // each has one heir, here several.
         const isNew = children.find(one.by)?.state === 'starting';
         // tla: Presence!SuccessorStart
         if (isNew) trace('SuccessorStart', { acceptor: one.by, of: one.of });

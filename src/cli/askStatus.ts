@@ -37,7 +37,7 @@ export function statusText(answer: StatusAnswer): string {
     ['admin', `${adminHost}:${adminPort}`],
     ['broker', `${answer.brokers.join(', ')}, prefix ${prefix}: ${brokerState(answer)}`],
     ['restarts', restartsOf(answer)],
-    ...(answer.reload === undefined ? [] : [['reload', lastReloadText(answer.reload, ageOf)]]),
+    ...(answer.reload === undefined ? [] : [['reload', lastReloadText(answer.reload)]]),
   ];
   const head = ['process', 'pid', 'state', 'up', 'links', 'broker', 'incarnation', ''];
   const rows = answer.processes.map((one) => rowOf(one, answer.version));

@@ -18,7 +18,7 @@ const LOOK_MS = 200;
 const AWAY_MS = 60_000;
 
 /** Exit codes of `owsla reload`; beside them those of every command (docs/operations.md). */
-export const RELOAD_EXIT = { done: 0, refused: 3 } as const;
+const RELOAD_EXIT = { done: 0, refused: 3 } as const;
 
 const EPILOG =
   'Exit code: 0 done; 3 refused, with why: the node goes on; 69 no node answers, or one is under way.';

@@ -4,6 +4,7 @@
  * Bound: pure.
  */
 import { hasReloadEnded, type ReloadFacts, reloadStep } from '../node/reloadFacts.ts';
+import { ageOf } from './statusWords.ts';
 
 const SECOND = 1_000;
 
@@ -13,8 +14,8 @@ export function reloadText(facts: ReloadFacts): string {
   return phase === 'refused' ? `refused: ${why}; ${figures}` : `${stepOf(facts)}: ${figures}`;
 }
 
-/** Of a node whose last reload may be of long ago. `ageOf`: of a time in ms. */
-export function lastReloadText(facts: ReloadFacts, ageOf: (ms: number) => string): string {
+/** Of a node whose last reload may be of long ago. */
+export function lastReloadText(facts: ReloadFacts): string {
   const { startedAt, ms, by } = facts;
   if (!hasReloadEnded(facts)) return `${reloadText(facts)}, by ${by}`;
   const ago = ageOf(Math.max(0, Date.now() - startedAt - ms));
@@ -25,9 +26,9 @@ function figuresOf({ moved, left, drained, ms }: ReloadFacts): string {
   return `${moved} links moved, ${left} left, ${drained} drained, ${(ms / SECOND).toFixed(1)} s`;
 }
 
-/** Such as `acceptor 2 of 6 moving`. */
+/** Such as `acceptor 2 of 6 moving`; one too many is none of them. */
 function stepOf(facts: ReloadFacts): string {
-  const { phase, acceptor, acceptors, step } = facts;
-  const isOfMany = phase === 'acceptors' && acceptor !== undefined && acceptors !== undefined;
+  const { phase, acceptor = 0, acceptors = 0, step } = facts;
+  const isOfMany = phase === 'acceptors' && acceptor <= acceptors;
   return isOfMany ? `acceptor ${acceptor} of ${acceptors} ${step}` : reloadStep(facts);
 }

@@ -75,7 +75,7 @@ function headOf({ at, status, rates, ends, now, latency, intervalMs }: LiveAnswe
     `paused ${now.paused}   heavy ${now.heavy} (${sizeOf(now.heavyBytes)})   ` +
       `waiting to connect ${now.connectsWaiting}`,
     ...(timed.length === 0 ? [] : [`took: ${timed.join('   ')}`]),
-    ...(status.reload === undefined ? [] : [`reload ${lastReloadText(status.reload, ageOf)}`]),
+    ...(status.reload === undefined ? [] : [`reload ${lastReloadText(status.reload)}`]),
   ];
 }
 

@@ -1,6 +1,6 @@
 /**
  * Drain: how long a graceful end may take; one sum for the child and for its supervisor.
- * From: the limits.  To: child.ts, which cuts itself off, and supervisor.ts, which then kills; each
+ * From: the limits.  To: child.ts, which cuts itself off, and children.ts, which then kills; each
  * role, which waits for nobody longer than it says.
  * Bound: the supervisor's deadline is END_MARGIN_MS behind the child's own.
  */

@@ -5,15 +5,7 @@
  */
 
 /** `acceptors`: one after another. `done` and `refused` are ends. */
-export const RELOAD_PHASES = [
-  'proving',
-  'registrar',
-  'acceptors',
-  'observer',
-  'done',
-  'refused',
-] as const;
-export type ReloadPhase = (typeof RELOAD_PHASES)[number];
+export type ReloadPhase = 'proving' | 'registrar' | 'acceptors' | 'observer' | 'done' | 'refused';
 
 export interface ReloadFacts {
   /** Which one since the node's start: 1, 2, ... */
@@ -23,7 +15,10 @@ export interface ReloadFacts {
   readonly phase: ReloadPhase;
   /** Who asked for it. */
   readonly by: string;
-  /** `acceptors`: which one, of how many, and what it does. */
+  /**
+   * `acceptors`: which one, of how many, and what it does. Beyond that number: one too many, whose
+   * links move to those that stay.
+   */
   readonly acceptor?: number;
   readonly acceptors?: number;
   readonly step?: 'starting' | 'moving' | 'ending';
@@ -43,7 +38,7 @@ export function hasReloadEnded({ phase }: ReloadFacts): boolean {
   return phase === 'done' || phase === 'refused';
 }
 
-/** For people, such as `acceptor 2 of 4 moving`. */
+/** For people, such as `acceptor 2 moving`. */
 export function reloadStep({ phase, acceptor, step }: ReloadFacts): string {
   return phase === 'acceptors' && acceptor !== undefined ? `acceptor ${acceptor} ${step}` : phase;
 }

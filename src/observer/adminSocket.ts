@@ -3,8 +3,8 @@
  * connections end.
  * From: observer.ts; the supervisor, which keeps the handle while nobody listens on it.
  * To: the HTTP server.
- * Bound: one. Whoever connects meanwhile waits in the kernel's queue. An end takes LINGER_MS,
- * LINGER_MS more where somebody has connected and not asked yet, END_MS for answers under way.
+ * Bound: one. Whoever connects meanwhile waits in the kernel's queue. An end takes LINGER_MS, and
+ * endIdle.ts's time.
  *
  *   listening --close--> lingering (answers, and says `connection: close`) --> emptying --> closed
  */
@@ -12,14 +12,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import * as net from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { unbound } from '../base/errors.ts';
-import { within } from '../node/drain.ts';
+import { endIdle, LINGER_MS, type Use } from './endIdle.ts';
 import type { Heard } from './heard.ts';
-
-/** Whoever asks again and again learns in this time that the connection ends. */
-const LINGER_MS = 250;
-/** For answers under way. */
-const END_MS = 2_000;
-const LOOK_MS = 20;
 
 /** `node:net` takes a handle of libuv, too; its types do not say so. */
 type ListenOn = (handle: unknown, onListening: () => void) => void;
@@ -37,12 +31,6 @@ interface Before {
   /** Its listening socket; undefined: there was none. */
   readonly socket?: unknown;
   readonly heard: Heard;
-}
-
-/** A connection: how many of its requests are not answered; since when that is none. */
-interface Use {
-  open: number;
-  restsAt: number;
 }
 
 export class AdminSocket {
@@ -112,19 +100,9 @@ export class AdminSocket {
     const closed = new Promise<void>((resolve) => {
       net.Server.prototype.close.call(server, () => resolve());
     });
-    const looking = setInterval(() => this.#endIdle(), LOOK_MS);
-    this.#endIdle();
-    await within(END_MS, closed);
-    clearInterval(looking);
+    await endIdle(() => this.#uses, closed);
     server.closeAllConnections();
     // It does not listen any more, which is an error there.
     await this.#admin.close().catch(() => {});
-  }
-
-  #endIdle(): void {
-    const before = performance.now() - LINGER_MS;
-    for (const [socket, { open, restsAt }] of this.#uses) {
-      if (open === 0 && restsAt <= before) socket.destroySoon();
-    }
   }
 }

@@ -8,8 +8,8 @@ import type { Socket } from 'node:net';
 import type { Limits } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { type AnswersByKind, Channel } from '../node/channel.ts';
-import { within } from '../node/drain.ts';
 import { LocalSocket } from '../node/localSocket.ts';
+import { endIdle, type Use } from './endIdle.ts';
 
 export interface ControlOptions {
   readonly path: string;
@@ -22,12 +22,6 @@ interface Asker {
   readonly channel: Channel;
   saidAt: number;
 }
-
-/** Whoever has connected asks within this time. */
-const LINGER_MS = 250;
-/** For answers under way, at the end. */
-const END_MS = 2_000;
-const LOOK_MS = 20;
 
 export class Control {
   readonly #options: ControlOptions;
@@ -78,19 +72,15 @@ export class Control {
 
   /** Takes nobody any more; who has asked is answered. `isFileLeft`: as LocalSocket has it. */
   async close(file: { readonly isFileLeft?: boolean } = {}): Promise<void> {
-    const looking = setInterval(() => this.#endIdle(), LOOK_MS);
     const closed = this.#server.close(file);
-    this.#endIdle();
-    await within(END_MS, closed);
-    clearInterval(looking);
+    await endIdle(() => this.#uses(), closed);
     for (const socket of this.#asking.keys()) socket.destroy();
     await closed;
   }
 
-  #endIdle(): void {
-    const before = performance.now() - LINGER_MS;
+  *#uses(): Generator<readonly [Socket, Use]> {
     for (const [socket, { channel, saidAt }] of this.#asking) {
-      if (channel.answering === 0 && saidAt <= before) socket.destroySoon();
+      yield [socket, { open: channel.answering, restsAt: saidAt }];
     }
   }
 }

@@ -16,6 +16,7 @@ import {
   CarriedHistogram,
   type Family,
   makeFamily,
+  makeSingle,
   type Single,
   setTo,
   snakeCase,
@@ -187,7 +188,7 @@ export class Exposition {
   }
 
   #single(kind: 'counter' | 'gauge', name: string, help: string, labelNames: string[]): Single {
-    return makeFamily(kind, { name, help, labelNames, registers: [this.#registry] }) as Single;
+    return makeSingle(kind, { name, help, labelNames, registers: [this.#registry] });
   }
 }
 

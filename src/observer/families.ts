@@ -19,7 +19,10 @@ export interface FamilyOptions {
 }
 
 export function makeFamily(kind: MetricSpec['kind'], options: FamilyOptions): Family {
-  if (kind === 'histogram') return new CarriedHistogram(options);
+  return kind === 'histogram' ? new CarriedHistogram(options) : makeSingle(kind, options);
+}
+
+export function makeSingle(kind: 'counter' | 'gauge', options: FamilyOptions): Single {
   return kind === 'counter' ? new Counter(options) : new Gauge(options);
 }
 

@@ -20,18 +20,14 @@ export class Heard {
   }
 
   onReport(): void {
-    if (this.#isAll()) this.#onAll?.();
+    if (this.#onAll !== undefined && this.#status.hasHeardAll) this.#onAll();
   }
 
   all(): Promise<void> {
-    if (this.#isAll()) return Promise.resolve();
+    if (this.#status.hasHeardAll) return Promise.resolve();
     const all = new Promise<void>((resolve) => {
       this.#onAll = resolve;
     });
     return within(HEARD_MS, all);
-  }
-
-  #isAll(): boolean {
-    return this.#status.hasHeardAll;
   }
 }

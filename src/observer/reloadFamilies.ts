@@ -5,7 +5,7 @@
  */
 import type { Registry } from 'prom-client';
 import type { ReloadFacts } from '../node/reloadFacts.ts';
-import { makeFamily, type Single, setTo } from './families.ts';
+import { makeSingle, type Single, setTo } from './families.ts';
 
 const SECOND = 1_000;
 
@@ -16,7 +16,7 @@ export class ReloadFamilies {
 
   constructor(registry: Registry) {
     const single = (kind: 'counter' | 'gauge', name: string, help: string, labels: string[]) =>
-      makeFamily(kind, { name, help, labelNames: labels, registers: [registry] }) as Single;
+      makeSingle(kind, { name, help, labelNames: labels, registers: [registry] });
     const refused = 'Reloads that were refused, since the start of the node.';
     this.#refusals = single('counter', 'owsla_reload_refusals_total', refused, []);
     const links = 'Links of acceptors that the last reload replaced.';

@@ -1,6 +1,6 @@
 /**
  * ChildSlot: a slot of the node, filled by one process after another; its log fields and messages.
- * From: children.ts, restarts.ts and supervisor.ts, which change it.
+ * From: children.ts, restarts.ts, replace.ts and supervisor.ts, which change it.
  * To: fork(), the child's channel, the log.
  * Bound: one process at a time.
  */

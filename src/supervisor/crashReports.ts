@@ -47,36 +47,33 @@ export interface CrashReport {
   readonly unreported: number;
 }
 
+type Reporting = Pick<Config, 'onCrash' | 'limits'>;
+
 const STDERR_CHARS_MAX = 1_000;
 
 export class CrashReports {
-  #command: string;
-  #max: number;
-  #ms: number;
+  #config: Reporting;
   readonly #log: Logger;
   readonly #running = new Map<ChildProcess, NodeJS.Timeout>();
   #unreported = 0;
   #onIdle: (() => void) | undefined;
 
-  constructor({ onCrash, limits }: Pick<Config, 'onCrash' | 'limits'>, log: Logger) {
-    this.#command = onCrash;
-    this.#max = limits.crashReportsMax;
-    this.#ms = limits.crashReportMs;
+  constructor(config: Reporting, log: Logger) {
+    this.#config = config;
     this.#log = log;
   }
 
   /** After a reload. */
-  follow({ onCrash, limits }: Pick<Config, 'onCrash' | 'limits'>): void {
-    this.#command = onCrash;
-    this.#max = limits.crashReportsMax;
-    this.#ms = limits.crashReportMs;
+  follow(config: Reporting): void {
+    this.#config = config;
   }
 
   /** Returns at once. */
   report(slot: ChildSlot, end: SeenEnd): void {
-    if (this.#command === '') return;
+    const { onCrash, limits } = this.#config;
+    if (onCrash === '') return;
     const child = nameOf(slot);
-    if (this.#running.size >= this.#max) {
+    if (this.#running.size >= limits.crashReportsMax) {
       this.#unreported += 1;
       this.#log.warn({ child, unreported: this.#unreported }, 'crash not reported: too many');
       return;
@@ -131,7 +128,7 @@ export class CrashReports {
     stdin?.on('error', () => {});
     stderr?.on('error', () => {});
     stdin?.end(text);
-    const timer = setTimeout(() => this.#kill(command), this.#ms);
+    const timer = setTimeout(() => this.#kill(command), this.#config.limits.crashReportMs);
     this.#running.set(command, timer);
     command.on('error', (err) => {
       failed({ err });
@@ -147,7 +144,7 @@ export class CrashReports {
 
   /** In a group of its own: Ctrl-C is not for it, and what it starts ends with it. */
   #spawn(): ChildProcess {
-    return spawn('/bin/sh', ['-c', this.#command], {
+    return spawn('/bin/sh', ['-c', this.#config.onCrash], {
       stdio: ['pipe', 'ignore', 'pipe'],
       detached: true,
       env: childEnvironment(),

@@ -7,6 +7,9 @@
 import type { Config } from '../base/config.ts';
 import { KeptFiles } from './keptFiles.ts';
 
+/** childMain.ts beside this file, or childMain.js where this is compiled. */
+export const CHILD_ENTRY = import.meta.filename.replace(/edition(?=\.[jt]s$)/, 'childMain');
+
 export interface Edition {
   /** childMain of the installation, by its real path. */
   readonly entry: string;

@@ -70,9 +70,9 @@ export function preflightSteps(config: Config, log: Pick<Logger, 'warn'>, runnin
       }),
     ...config.listeners.map((one) => {
       const held = running?.listeners.find((other) => isSamePlace(one, other));
-      const { port = 0 } = held ?? {};
-      const check = async () =>
-        listeners.push(placed(held ? Object.freeze({ ...one, port }) : await checkListener(one)));
+      const inPlace = async () =>
+        held ? Object.freeze({ ...one, port: held.port }) : checkListener(one);
+      const check = async () => listeners.push(placed(await inPlace()));
       return { what: whatOf(one), isHeld: true, check };
     }),
     {

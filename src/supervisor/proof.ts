@@ -5,10 +5,10 @@
  * Bound: preflight.ts's steps, but for what the running node holds.
  */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { CHILD_ENTRY } from './edition.ts';
 import { preflight } from './preflight.ts';
 
 /** To the process that proves: what to read, and what runs. */
@@ -53,12 +53,8 @@ async function loadCode(): Promise<string> {
     await import('../acceptor/acceptor.ts');
     await import('../registrar/registrar.ts');
     await import('../observer/observer.ts');
-    const entry = join(
-      import.meta.dirname,
-      import.meta.filename.endsWith('.ts') ? MAIN_TS : MAIN_JS,
-    );
-    readFileSync(entry);
-    return entry;
+    readFileSync(CHILD_ENTRY);
+    return CHILD_ENTRY;
   } catch (error) {
     const [first] = String((error as Error).message).split('\n');
     throw new StartError(
@@ -67,6 +63,3 @@ async function loadCode(): Promise<string> {
     );
   }
 }
-
-const MAIN_TS = 'childMain.ts';
-const MAIN_JS = 'childMain.js';

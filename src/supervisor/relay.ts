@@ -9,7 +9,7 @@ import type { SendHandle } from 'node:child_process';
 import type { PassMessage } from '../node/ipc.ts';
 import type { ChildSlot } from './childSlot.ts';
 
-/** libuv's handle of a socket. */
+/** libuv's handle of a socket; `net.Server.listen` takes one that is bound. */
 export interface Handle {
   close(): void;
 }

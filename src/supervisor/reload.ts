@@ -58,7 +58,8 @@ export class Reload {
       ...{ children, log, onChange },
       onStep: (facts) => this.#note(facts),
       onSuccession: (one) => {
-        // One that is there already, and takes a surplus one's links, is in no specification.
+        // One that is there already takes a surplus one's links by Join. No trace has that: there
+        // each has one heir, here several.
         const isNew = children.find(one.by)?.state === 'starting';
         // tla: Presence!SuccessorStart
         if (isNew) trace('SuccessorStart', { acceptor: one.by, of: one.of });
@@ -83,12 +84,12 @@ export class Reload {
     return this.#facts !== undefined && !hasReloadEnded(this.#facts);
   }
 
-  /** False: one is under way already, and tells how it ends. */
-  ask(by: string): boolean {
+  /** Begins one, unless one is under way already. */
+  ask(by: string): void {
     const { log } = this.#options;
     if (this.isRunning) {
       log.warn({ by, under: this.#facts?.by }, 'a reload is under way already');
-      return false;
+      return;
     }
     this.#began = performance.now();
     const { number: before = 0, refusals = 0 } = this.#facts ?? {};
@@ -99,7 +100,6 @@ export class Reload {
     this.#options.onChange();
     this.#replace.begin();
     void this.#run();
-    return true;
   }
 
   async #run(): Promise<void> {
@@ -129,12 +129,12 @@ export class Reload {
   async #acceptors(next: Edition): Promise<void> {
     const { acceptors } = next.config;
     const { children } = this.#options;
-    const before = children.acceptors.length;
     for (let index = 1; index <= acceptors; index += 1) {
       this.#replace.goOn();
       this.#note({ phase: 'acceptors', acceptor: index, acceptors, step: 'starting' });
-      if (index > before) await this.#replace.oneMore(index, next);
-      else await this.#replace.acceptor(index, next);
+      const old = children.acceptors.find((slot) => slot.index === index);
+      if (old === undefined) await this.#replace.oneMore(index, next);
+      else await this.#replace.acceptor(old, next);
     }
     const surplus = children.acceptors.filter(({ index }) => index > acceptors);
     for (const slot of surplus) await this.#replace.surplus(slot, next);
@@ -183,8 +183,6 @@ export class Reload {
       slot.deed = 'loaded';
     } else if (message.type === 'given') {
       this.#replace.onGiven(slot, handle as Handle | undefined);
-    } else if (message.type === 'reload') {
-      this.ask(message.by);
     }
     this.#replace.look();
   }

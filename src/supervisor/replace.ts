@@ -173,12 +173,11 @@ export class Replace {
     this.#given = handle;
   }
 
-  /** The acceptor of this index. */
-  async acceptor(index: number, next: Edition): Promise<void> {
+  /** An acceptor that is there. */
+  async acceptor(old: ChildSlot, next: Edition): Promise<void> {
     const { children, onSuccession } = this.#options;
-    const old = children.acceptors[index - 1] as ChildSlot;
     if (old.state !== 'ready') await this.#endFirst(old);
-    const { restarts } = old;
+    const { index, restarts } = old;
     const slot = this.#beside(makeSlot('acceptor', index, next, { isSuccessor: true, restarts }));
     this.#ours.add(old);
     const of = old.state === 'ready' ? old.incarnation : undefined;
@@ -192,8 +191,6 @@ export class Replace {
       if (hasEnded(old)) children.fork(old);
       this.#refuse(slot);
     }
-    this.#ours.delete(slot);
-    children.beside.delete(slot);
     this.#put(slot);
     putOnTrial(slot, old.edition);
     if (of !== undefined) await this.#moveLinks({ from: old, to: new Set([slot]) });
@@ -250,8 +247,6 @@ export class Replace {
         `the new ${names} ended while links moved to it: those that it had are lost, all others stay where they are`,
       );
     }
-    children.beside.delete(from);
-    this.#ours.delete(from);
   }
 
   /** Gives the time by which the predecessor has to be done. */
@@ -277,8 +272,6 @@ export class Replace {
     children.fork(slot);
     await this.#untilReady(slot);
     if (hasEnded(slot)) this.#refuse(slot);
-    this.#ours.delete(slot);
-    children.beside.delete(slot);
     this.#put(slot);
   }
 
@@ -291,6 +284,8 @@ export class Replace {
   /** It takes new links: nobody else of this index does. */
   #put(slot: ChildSlot): void {
     const { children, onChange } = this.#options;
+    children.beside.delete(slot);
+    this.#ours.delete(slot);
     for (const one of children.acceptors) if (one.index === slot.index) children.beside.add(one);
     const others = children.acceptors.filter(({ index }) => index !== slot.index);
     children.acceptors = [...others, slot].sort((a, b) => a.index - b.index);
@@ -328,8 +323,6 @@ export class Replace {
     const wasLast = move?.to.delete(slot) === true && move.to.size === 0;
     if (move && wasLast && move.from.state === 'ready') {
       // The predecessor goes on: of the links that have moved none is left.
-      children.beside.delete(move.from);
-      this.#ours.delete(move.from);
       isOurs = move.from.index === slot.index;
       this.#put(move.from);
     }

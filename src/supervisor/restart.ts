@@ -1,6 +1,6 @@
 /**
  * Restart: what to do when a child has ended, after OTP's supervisors. Pure.
- * From: supervisor.ts, with each end that it has seen.  To: a decision and the next state.
+ * From: restarts.ts, with each end that was seen.  To: a decision and the next state.
  * Bound: at most `restartsMax` restarts within any `windowMs`. The next end of an acceptor gives
  * up; a helper (registrar, observer) is restarted after longer and longer pauses.
  */

@@ -25,7 +25,7 @@ import type { FromChild } from '../node/ipc.ts';
 import { type ChildEnd, Children } from './children.ts';
 import { type ChildSlot, endsNode, hasEnded, logFieldsOf, notify, servesNow } from './childSlot.ts';
 import { CrashReports } from './crashReports.ts';
-import { type Edition, makeEdition } from './edition.ts';
+import { CHILD_ENTRY, type Edition, makeEdition } from './edition.ts';
 import { nodeMessageOf } from './nodeMessage.ts';
 import type { Prove } from './prover.ts';
 import { Reload } from './reload.ts';
@@ -36,9 +36,6 @@ import { UnixSockets } from './unixSockets.ts';
 
 /** npm and some shells send one Ctrl-C twice: two signals within this time count as one. */
 const SIGNAL_ECHO_MS = 300;
-
-/** childMain.ts beside this file, or childMain.js where this is compiled. */
-const CHILD_ENTRY = import.meta.filename.replace(/supervisor(?=\.[jt]s$)/, 'childMain');
 
 /**
  * Run the node until it is told to stop. Resolves with the exit code: 0 after a graceful stop, that

@@ -14,25 +14,21 @@ import { getSystemErrorName } from 'node:util';
 import { exitOfSystem, StartError } from '../base/errors.ts';
 import type { ListenerConfig } from '../base/listeners.ts';
 import type { ChildSlot } from './childSlot.ts';
-
-/** libuv's handle of a socket; `net.Server.listen` takes one. */
-interface BoundHandle {
-  close(): void;
-}
+import type { Handle } from './relay.ts';
 
 /** How `node:cluster` binds sockets for others; it is not in the types. */
-type Bind = (path: string, port: -1, addressType: -1) => BoundHandle | number;
+type Bind = (path: string, port: -1, addressType: -1) => Handle | number;
 const bind = (net as unknown as { readonly _createServerHandle: Bind })._createServerHandle;
 
 /** By name, to a process that is told to start, or to begin, after this. */
-export function sendSocket({ process }: ChildSlot, name: string, handle: BoundHandle): void {
+export function sendSocket({ process }: ChildSlot, name: string, handle: Handle): void {
   if (!process?.connected) return;
   process.send({ type: 'socket', name }, handle as unknown as SendHandle, {}, () => {});
 }
 
 export class UnixSockets {
   /** By path. */
-  readonly #bound = new Map<string, BoundHandle>();
+  readonly #bound = new Map<string, Handle>();
 
   /** Throws a StartError when one cannot be bound. */
   constructor(listeners: readonly ListenerConfig[]) {

@@ -308,12 +308,15 @@ t.test('in a browser: locked, then all it shows is text', { skip: noBrowser }, a
     }
   }
 
-  const over = { phase: 'refused', why: HOSTILE, moved: 7, drained: 2, ms: 61_000 };
   const { status } = made.answer;
-  made.answer = {
-    ...made.answer,
-    status: { ...status, reload: { ...status.reload, ...over } },
-  } as never;
+  const reloading = (facts: object) => {
+    const reload = { ...status.reload, ...facts };
+    made.answer = { ...made.answer, status: { ...status, reload } } as never;
+  };
+  reloading({ acceptor: 4, acceptors: 2 });
+  const gives = /acceptor 4, one too many, gives its links to the others/;
+  await waitFor('one too many', async () => gives.test(await text('reload')));
+  reloading({ phase: 'refused', why: HOSTILE, moved: 7, drained: 2, ms: 61_000 });
   await waitFor('how it ended', async () => /^refused/m.test(await text('reload')));
   t.match(await text('reload'), /Took\s+1 min 1 s/);
   t.ok((await text('reload')).includes(HOSTILE));

@@ -6,8 +6,6 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { makeLimits } from '../../src/base/limits.ts';
-import { askOnce } from '../../src/cli/askNode.ts';
 import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
@@ -16,6 +14,7 @@ import { Device, END, hello, request } from '../helpers/fakes/device.ts';
 import { connectPacket, MqttDevice, publishOf } from '../helpers/fakes/mqttDevice.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
+import { askOnce } from '../helpers/processes/node.ts';
 import { reloadNode } from '../helpers/processes/reloads.ts';
 import { Server } from '../helpers/processes/server.ts';
 import { addUsers } from '../helpers/processes/users.ts';
@@ -65,6 +64,11 @@ function healthAt(port: number, agent: Agent | false = false): Promise<string> {
   });
 }
 
+/** `seen`: lines of the log that were there before. */
+async function untilSaid(line: string, seen: number): Promise<void> {
+  await waitFor(line, () => node.log.slice(seen).some(({ msg }) => msg === line));
+}
+
 const CHILDREN = ['observer', 'registrar', 'acceptor 1', 'acceptor 2'];
 const pids = () => CHILDREN.map((child) => node.childPid(child));
 
@@ -92,7 +96,7 @@ function whatFails(): { stop(): Promise<string[]> } {
     return fault;
   };
   const asks = () =>
-    askOnce({ runDir, limits: makeLimits() }, 'status', null).then(
+    askOnce(runDir, 'status').then(
       () => undefined,
       (error) => String(error),
     );
@@ -149,7 +153,7 @@ t.test('a changed limit counts afterwards; SIGHUP does the same', async (t) => {
   const seen = node.log.length;
 
   node.signal('SIGHUP');
-  await waitFor('its end', () => node.log.slice(seen).some(({ msg }) => msg === 'reload done'));
+  await untilSaid('reload done', seen);
 
   t.match(
     node.log.slice(seen).find(({ msg }) => msg === 'reload done'),
@@ -232,17 +236,16 @@ t.test('a transient command whose device is about to answer is waited for', asyn
 
   t.match(await commander.final(id), { type: 'result', text: 'open', reason: undefined });
   t.same(commander.types(id), ['delivered', 'result']);
-  const isDone = () => node.log.slice(seen).some(({ msg }) => msg === 'reload done');
-  await waitFor('its end', async () => isDone());
+  await untilSaid('reload done', seen);
 });
 
 t.test('a second one meanwhile is told so, and changes nothing', async (t) => {
   const seen = node.log.length;
   const first = reload();
-  await waitFor('it', () => node.log.slice(seen).some(({ msg }) => msg === 'reload: registrar'));
+  await untilSaid('reload: registrar', seen);
 
   // A process of its own could come when it is over.
-  const second = askOnce({ runDir, limits: makeLimits() }, 'reload', null);
+  const second = askOnce(runDir, 'reload');
 
   const message = /refuses: a reload is under way already, by control\.sock: [^\n]+$/;
   await t.rejects(second, { exitCode: 69, message });
@@ -250,12 +253,11 @@ t.test('a second one meanwhile is told so, and changes nothing', async (t) => {
 });
 
 t.test('a drain that begins in the middle is the successors’, too; so is its end', async (t) => {
-  const ask = (kind: string) => askOnce({ runDir, limits: makeLimits() }, kind, null);
+  const ask = (kind: string) => askOnce(runDir, kind);
   const isDrained = async () => /"drained by an operator"/.test(await healthAt(node.adminPort));
   const seen = node.log.length;
   const reloading = reload();
-  const line = 'reload: acceptor 1 starting';
-  await waitFor(line, () => node.log.slice(seen).some(({ msg }) => msg === line));
+  await untilSaid('reload: acceptor 1 starting', seen);
 
   await ask('drain');
 
@@ -286,7 +288,7 @@ for (const [what, line] of [
     device.send(request(1, 'slow.one'));
     const seen = node.log.length;
     node.signal('SIGHUP');
-    await waitFor(line, () => node.log.slice(seen).some(({ msg }) => msg === line));
+    await untilSaid(line, seen);
 
     process.kill(
       node.childPid(what === 'the new acceptor' ? 'acceptor 1' : 'registrar'),
@@ -311,8 +313,7 @@ t.test('SIGTERM in the middle: every link gets BYE, and the node ends as ever', 
   const ends = Promise.all(devices.map((device) => device.rest()));
   const seen = node.log.length;
   node.signal('SIGHUP');
-  const line = 'reload: acceptor 1 moving';
-  await waitFor(line, () => node.log.slice(seen).some(({ msg }) => msg === line));
+  await untilSaid('reload: acceptor 1 moving', seen);
 
   node.signal('SIGTERM');
 

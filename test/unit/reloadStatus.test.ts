@@ -22,6 +22,8 @@ t.test('reload: how far it is, and how it ended', async (t) => {
   const figures = '35 links moved, 3 left, 1 drained, 12.3 s';
   t.equal(reloadText(MOVING), `acceptor 2 of 6 moving: ${figures}`);
   t.equal(reloadText({ ...MOVING, phase: 'observer' }), `observer: ${figures}`);
+  const tooMany = reloadText({ ...MOVING, acceptor: 4, acceptors: 2 });
+  t.equal(tooMany, `acceptor 4 moving: ${figures}`, 'no fourth of two');
   t.equal(
     reloadText({ ...MOVING, phase: 'refused', why: 'no such key' }),
     `refused: no such key; ${figures}`,

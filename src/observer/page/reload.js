@@ -14,6 +14,8 @@ const PHASES = {
   refused: 'refused',
 };
 const STEPS = { starting: 'starts', moving: 'takes the links', ending: 'has the links' };
+/** Of one that is too many. */
+const LEAVING = { moving: 'gives its links to the others', ending: 'has given its links away' };
 const KINDS = { done: 'good', refused: 'bad' };
 
 export function showReload({ status: { reload } }) {
@@ -41,6 +43,6 @@ export function showReload({ status: { reload } }) {
 /** Of an acceptor it is said which one, of how many. */
 function stepOf({ phase, acceptor, acceptors, step }) {
   if (phase !== 'acceptors') return PHASES[phase] ?? phase;
-  const of = acceptors === undefined ? '' : ` of ${acceptors}`;
-  return `new acceptor ${acceptor}${of} ${STEPS[step] ?? step}`;
+  if (acceptor > acceptors) return `acceptor ${acceptor}, one too many, ${LEAVING[step] ?? step}`;
+  return `new acceptor ${acceptor} of ${acceptors} ${STEPS[step] ?? step}`;
 }

@@ -205,7 +205,6 @@ class Acceptor implements RunningAcceptor {
     broker.start();
     stream.start({
       onTakeover: (connection) => registry.find(connection)?.close('taken-over'),
-      onRecorded: (connections) => this.#parts.changes.onRecorded(connections),
       onCommand: (command) => commands.onCommand(command),
       onBlockList: (message) => blockList.onMessage(message),
       onAuth: (message) => backend.onMessage(message),

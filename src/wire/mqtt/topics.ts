@@ -1,7 +1,7 @@
 /**
  * Topics: those of MQTT and Owsla's, both ways: `a/b/c` is `a.b.c`. And the names below `$owsla/`,
  * by which devices of any version ask, are commanded and answer.
- * From: mqttProtocol.ts.  To: the same, and packets.ts.
+ * From: mqttProtocol.ts and its parts.  To: the same.
  * Bound: pure. Words of `[A-Za-z0-9_-]`, 1 to TOPIC_BYTES_MAX bytes in all: so each way is exact.
  */
 import { STATUS_MAX } from '../../base/errors.ts';

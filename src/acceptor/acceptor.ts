@@ -275,7 +275,7 @@ class Acceptor implements RunningAcceptor {
   degraded(): Degraded[] {
     const { start, files } = this.#parts;
     const faults = [...start.own.faults, ...files.faults];
-    return degradedOf({ ...this.#parts, files: { faults } });
+    return degradedOf({ ...this.#parts, faults });
   }
 
   async drain(): Promise<void> {

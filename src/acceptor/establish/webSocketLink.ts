@@ -5,7 +5,6 @@
  * Bound: `maxPayload` a message, one message while nobody reads; a PING of the WebSocket has its
  * PONG only while the device takes what is written: else it may have as many as it likes.
  */
-
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';

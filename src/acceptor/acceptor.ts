@@ -205,7 +205,6 @@ class Acceptor implements RunningAcceptor {
     broker.start();
     stream.start({
       onTakeover: (connection) => registry.find(connection)?.close('taken-over'),
-      onRecorded: (connections) => this.#parts.changes.onRecorded(connections),
       onCommand: (command) => commands.onCommand(command),
       onBlockList: (message) => blockList.onMessage(message),
       onAuth: (message) => backend.onMessage(message),
@@ -276,7 +275,7 @@ class Acceptor implements RunningAcceptor {
   degraded(): Degraded[] {
     const { start, files } = this.#parts;
     const faults = [...start.own.faults, ...files.faults];
-    return degradedOf({ ...this.#parts, files: { faults } });
+    return degradedOf({ ...this.#parts, faults });
   }
 
   async drain(): Promise<void> {

@@ -1,6 +1,7 @@
 /**
  * Degraded: which work of an acceptor makes no progress, although it serves devices.
- * From: its publishers, and what the broker says.  To: acceptor.ts, for health and alarms.
+ * From: its publishers, what the broker says, faults of its files.
+ * To: acceptor.ts, for health and alarms.
  * Bound: none of its own: one look.
  */
 import type { Counters } from '../base/metrics.ts';
@@ -12,11 +13,12 @@ export interface DegradedParts {
   readonly broker: { readonly canPublish: boolean };
   readonly publishers: Readonly<Record<PublishedType, Pick<Publisher, 'owedMs'>>>;
   readonly counters: Pick<Counters, 'brokerBlocked'>;
-  readonly files: { readonly faults: readonly string[] };
+  /** Of its files. */
+  readonly faults: readonly string[];
 }
 
-export function degradedOf({ broker, publishers, counters, files }: DegradedParts): Degraded[] {
-  const old = files.faults.map((why) => ({ part: 'files' as const, reason: why }));
+export function degradedOf({ broker, publishers, counters, faults }: DegradedParts): Degraded[] {
+  const old = faults.map((why) => ({ part: 'files' as const, reason: why }));
   if (!broker.canPublish) return old;
   const { event, request } = publishers;
   const reason = counters.brokerBlocked ? 'the broker blocks publishes' : 'no confirms';

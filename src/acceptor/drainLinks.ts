@@ -9,13 +9,11 @@ import { systemClock } from '../base/clock.ts';
 import { type Limits, SHARDS } from '../base/limits.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
 import type { Registry } from './endpoint/registry.ts';
-import { closeShard, hasOutboxBytes } from './endpoint/shards.ts';
+import { byePaceMs, closeShard, hasOutboxBytes } from './endpoint/shards.ts';
 import type { Spread } from './endpoint/spread.ts';
 
 /** How often it checks whether everything in flight is done. */
 const LOOK_MS = 20;
-/** BYEs take at least this long per link, so that few links do not wait long. */
-const MS_PER_LINK = 1;
 
 /** Until nothing is in flight and no outbox holds anything, or `deadlineMs` is over. */
 export async function settled(
@@ -38,12 +36,12 @@ export async function settled(
 
 /** Over `paceMsMax` or less: a whole fleet must not come back at once. Ends once `isOver`. */
 export async function pacedShards(
-  { size }: Pick<Registry<Endpoint>, 'size'>,
+  registry: Pick<Registry<Endpoint>, 'size'>,
   paceMsMax: number,
   visit: (shard: number) => void,
   isOver: () => boolean = () => false,
 ): Promise<void> {
-  const paceMs = Math.min(paceMsMax, size * MS_PER_LINK);
+  const paceMs = byePaceMs(registry, paceMsMax);
   const begun = systemClock.now();
   for (let shard = 0; shard < SHARDS && !isOver(); shard += 1) {
     visit(shard);

@@ -130,17 +130,15 @@ export class LinkChanges {
     // A hand-over takes all that it says from the link: it is gone when that comes.
     const told = { id, deviceId: device, acceptedUs, ...(bequest && { bequest }) };
     if (isMovedIn) this.#over.set(id, { link: told, ended });
-    // Nobody was told of one that has just begun here.
-    const mayBeKnown = isMovedIn || this.#pending.get(id)?.what !== 'begun';
-    if (will && mayBeKnown) this.#keepEnd(id, ended);
-    if (!this.#isConnected) return;
     const pending = this.#pending.get(id)?.what;
+    // Nobody was told of one that has just begun here.
+    if (will && (isMovedIn || pending !== 'begun')) this.#keepEnd(id, ended);
+    if (!this.#isConnected) return;
     this.#pending.delete(id);
     const isUntold = pending === 'begun' || (pending === 'owed' && isMovedIn);
-    if (isUntold && isMovedIn) {
-      this.#pending.set(id, { what: 'both', link: told, ended });
-      // Its begin was not sent: no need to send its end.
-    } else if (!isUntold) this.#pending.set(id, ended);
+    if (!isUntold) this.#pending.set(id, ended);
+    // Of others whose begin was not sent there is no need to send the end.
+    else if (isMovedIn) this.#pending.set(id, { what: 'both', link: told, ended });
   }
 
   /** Who asks later is told again: a registrar that ends may have read it, and not recorded it. */

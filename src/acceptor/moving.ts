@@ -18,6 +18,8 @@ import type { DeviceCommands } from './route/deviceCommands.ts';
 import type { Operated } from './shared.ts';
 import type { StreamClient } from './streamClient.ts';
 
+const spread = spreadBy(Math.random);
+
 interface Reported {
   readonly changes: LinkChanges;
   readonly stream: StreamClient;
@@ -37,9 +39,8 @@ export function giverOf({ start, counters, registry }: Operated, reported: Repor
   const { changes, stream, commands, trace } = reported;
   const line = new MoveLine(incarnation, successorOf, toSupervisor);
   const giver = new Giver({
-    ...{ registry, commands, changes, trace, drainPaceMs, recordMs, clock: systemClock },
+    ...{ registry, commands, changes, trace, drainPaceMs, recordMs, spread, clock: systemClock },
     after: (ms, act) => void setTimeout(act, ms).unref(),
-    spread: spreadBy(Math.random),
     wake: () => stream.wake(),
     mayCome: () => line.isListening || counters.connectsWaiting + counters.establishing > 0,
     send: line.pass,
@@ -79,7 +80,7 @@ export function movesOf(
   const taker = new Taker({
     ...{ endpoints, changes, trace, send: line.pass },
     wake: () => stream.wake(),
-    retryAfter: () => spreadBy(Math.random)(start.config.limits.drainRetryMs),
+    retryAfter: () => spread(start.config.limits.drainRetryMs),
     onTaken: (endpoint) => operate.traces.onTaken(endpoint),
   });
   const onFollow = (predecessor: string) => changes.follows(predecessor);

@@ -43,8 +43,6 @@ export interface StreamClientOptions {
 export interface StreamHandlers {
   /** This link's device has a newer one: close it. */
   readonly onTakeover: (connection: string) => void;
-  /** The registrar knows that these have moved. */
-  readonly onRecorded: (connections: readonly string[]) => void;
   readonly onCommand: (command: ToLink) => void;
   readonly onBlockList: (message: BlockListMessage) => void;
   readonly onAuth: (message: AuthMessage) => void;
@@ -116,17 +114,18 @@ export class StreamClient {
     try {
       for (const message of reader.push(chunk)) {
         if (message[0] === 'mark') this.answer(['marked', message[1]]);
-        else if (!this.#onWillWord(message)) hear(message, handlers);
+        else if (!this.#onChangesWord(message)) hear(message, handlers);
       }
     } catch {
       socket.destroy();
     }
   }
 
-  /** What the registrar asks of links that have a will. False: this is no such word. */
-  #onWillWord(message: ToAcceptor): boolean {
+  /** What there is to report may be another after it. False: this is no such word. */
+  #onChangesWord(message: ToAcceptor): boolean {
     const { changes } = this.#options;
-    if (message[0] === 'wanted') changes.onWanted(message[1]);
+    if (message[0] === 'recorded') changes.onRecorded(message[1]);
+    else if (message[0] === 'wanted') changes.onWanted(message[1]);
     else if (message[0] === 'gone') changes.onGone(message[1]);
     else if (message[0] === 'tell-all') changes.tellAll(message[1]);
     else return false;
@@ -205,7 +204,6 @@ export class StreamClient {
 function hear(message: ToAcceptor, handlers: StreamHandlers): void {
   const [kind] = message;
   if (kind === 'takeover') handlers.onTakeover(message[1]);
-  else if (kind === 'recorded') handlers.onRecorded(message[1]);
   else if (kind === 'command') handlers.onCommand(message);
   else if (kind === 'said' || kind === 'verdict') handlers.onAuth(message);
   else if (kind.startsWith('list') || kind.endsWith('block')) {

@@ -119,6 +119,16 @@ export const STATUS = {
   overloaded: 4,
   failed: 5,
 } as const;
+export const STATUS_MAX = 0xffff;
+const OWN_STATUS_MIN = 100;
+
+/** What others said: 0, 3, 5 and 100 to STATUS_MAX pass, nothing is 0, anything else is 5. */
+export function knownStatus(said: unknown): number {
+  if (said === undefined) return STATUS.ok;
+  if (said === STATUS.ok || said === STATUS.refused) return said;
+  const isOwn = typeof said === 'number' && said >= OWN_STATUS_MIN && said <= STATUS_MAX;
+  return isOwn && Number.isInteger(said) ? said : STATUS.failed;
+}
 
 /**
  * What became of a command: the `type` of its outcomes (docs/commands.md). `delivered` may come

@@ -15,6 +15,10 @@ export const NOTE_MAX = 200;
 const TOPIC_PATTERN = /^(?:[A-Za-z0-9_-]+|\*|#)(?:\.(?:[A-Za-z0-9_-]+|\*|#))*$/;
 const TOPIC_PATTERN_MAX = 255;
 
+export function isTopic(text: string): boolean {
+  return text.length <= TOPIC_BYTES_MAX && TOPIC.test(text);
+}
+
 /** An AMQP pattern of topics: `*` is one word, `#` none or more. */
 export function isTopicPattern(text: string): boolean {
   return text.length <= TOPIC_PATTERN_MAX && TOPIC_PATTERN.test(text);

@@ -182,5 +182,10 @@ export type Message =
 
 /** Largest id of a COMMAND, and of what a device of version 1 sends. */
 export const ID_MAX = 0xffff_ffff;
+/**
+ * COMMANDs of a link whose answers are known: its protocol and its acceptor remember as many. Four
+ * times what a device remembers.
+ */
+export const COMMANDS_OPEN_MAX = 64;
 /** Largest number of any message. */
 export const NUMBER_MAX = Number.MAX_SAFE_INTEGER;

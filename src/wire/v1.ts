@@ -4,9 +4,9 @@
  * Bound: one frame in, one message out; a broken shape throws ProtocolError and costs the link.
  */
 import { Packr, RESERVE_START_SPACE } from 'msgpackr';
-import { ProtocolError } from '../base/errors.ts';
+import { ProtocolError, STATUS_MAX } from '../base/errors.ts';
 import { DEVICE_FRAME_BYTES_MIN } from '../base/limits.ts';
-import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../base/names.ts';
+import { DEVICE_ID, isTopic } from '../base/names.ts';
 import { TRACE_TEXT_BYTES_MAX } from '../base/traceContext.ts';
 import { encodeAck, encodeAnswer, PING, PONG } from './busy.ts';
 import { FrameReader, HEADER_BYTES } from './frame.ts';
@@ -21,7 +21,6 @@ export const VERSION = 1;
 const EMPTY = Buffer.alloc(0);
 const NO_META: Meta = Object.freeze({});
 const U32_MAX = 0xffff_ffff;
-const STATUS_MAX = 0xffff;
 const CONNECTION_ID_BYTES = 16;
 /** What a device takes where a WELCOME does not say: part of the protocol. */
 const WELCOME_MISSING = { keepalive: 60, frameBytesMax: 65_536, time: 0 };
@@ -62,7 +61,7 @@ function readTopic(): string {
 
 function topicHere(): string {
   const topic = cursor.str('topic', 'latin1');
-  if (topic.length > TOPIC_BYTES_MAX || !TOPIC.test(topic)) {
+  if (!isTopic(topic)) {
     throw new ProtocolError('bad-topic', 'topic is not 1 to 128 bytes of dotted words');
   }
   return topic;

@@ -2,7 +2,6 @@
  * Links by a protocol module, on live endpoints: answers when they are due, commands that it does
  * not have, pings, goodbyes; and what follows when it fails while it is to say something.
  */
-
 import type { Duplex } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';

@@ -84,14 +84,14 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     const onAuth = (message: readonly unknown[]) => auth.push([...message]);
     const onLost = () => auth.push(['lost']);
     const toKnow = { onAuth, onLost, told: greeting };
-    const onRecorded = (connections: readonly string[]) => told.push(...connections);
-    client.start({ onTakeover, onRecorded, onCommand, onBlockList, ...toKnow });
+    client.start({ onTakeover, onCommand, onBlockList, ...toKnow });
     t.teardown(() => client.close(0));
     const up = (id: string, deviceId: string) => {
       const link = { id, deviceId, acceptedUs: links.size + told.length };
       links.set(id, link);
       changes.onUp(link);
       client.wake();
+      return link;
     };
     return { client, changes, told, commands, blockList, auth, up };
   };
@@ -122,6 +122,24 @@ t.test('links reach the registrar, and a takeover the acceptor', async (t) => {
 
   t.same(a.told, ['connection-1']);
   t.match(store.rows.get('door-17'), { connection: 'connection-2', acceptor: 'b', seq: 2 });
+});
+
+t.test('what waited until its moves were on record is told once they are', async (t) => {
+  const { recorder, server, store, work, acceptor } = await build(t);
+  recorder.onNode(['a']);
+  const a = acceptor('a');
+  await waitFor('its stream', () => a.client.isUp);
+  const link = a.up('connection-1', 'door-17');
+  await waitFor('told', async () => {
+    await work();
+    return store.rows.has('door-17') && a.changes.isDone;
+  });
+  a.changes.onGiven(link, 'b');
+  a.changes.tellAll(1);
+  server.tellLinks('a', ['recorded', ['connection-1']]);
+
+  await waitFor('its mark', () => a.changes.given === 0 && a.changes.isDone);
+  t.equal(a.changes.size, 0);
 });
 
 t.test('an acceptor that the supervisor has not named yet comes again until it is', async (t) => {

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet';
 import t from 'tap';
+import { Random } from '../../loadgen/plan/random.ts';
 import { ProtocolError } from '../../src/base/errors.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { DEVICE_ID, TOPIC } from '../../src/base/names.ts';
@@ -188,27 +189,18 @@ function hasRepeated(packet: Packet): boolean {
   );
 }
 
-/** Two random numbers of a seed: enough for places and values. */
-function randomOf(start: number): (max: number) => number {
-  let state = start >>> 0 || 1;
-  return (max) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % max;
-  };
-}
-
 t.test(
   `mqtt: ${MUTATED} mutated packets: no crash, no wrong acceptance (seed ${seed})`,
   async (t) => {
-    const random = randomOf(seed);
+    const random = new Random(seed);
     const samples = fc.sample(stream, { numRuns: 300, seed });
     const ends = { accepted: 0, refused: 0, open: 0 };
     for (let run = 0; run < MUTATED; ) {
-      const { version, packets } = samples[random(samples.length)] as (typeof samples)[number];
+      const { version, packets } = samples[
+        random.below(samples.length)
+      ] as (typeof samples)[number];
       const protocol = new MqttProtocol(LIMITS);
-      const which = random(packets.length);
+      const which = random.below(packets.length);
       for (const [index, sent] of packets.entries()) {
         const packet = index === which ? mutated(sent, random) : sent;
         if (index === which) run += 1;
@@ -243,12 +235,12 @@ t.test(
   },
 );
 
-function mutated(sent: Buffer, random: (max: number) => number): Buffer {
+function mutated(sent: Buffer, random: Random): Buffer {
   const bytes = Buffer.from(sent);
-  for (let times = 1 + random(3); times > 0; times -= 1) {
-    bytes[random(bytes.length)] = random(256);
+  for (let times = 1 + random.below(3); times > 0; times -= 1) {
+    bytes[random.below(bytes.length)] = random.below(256);
   }
-  return random(4) === 0 ? bytes.subarray(0, 1 + random(bytes.length)) : bytes;
+  return random.below(4) === 0 ? bytes.subarray(0, 1 + random.below(bytes.length)) : bytes;
 }
 
 t.test('mqtt: no check of one packet depends on the one before', async (t) => {

@@ -1,6 +1,6 @@
 /**
  * Intake: a socket becomes a link, or is told to come back later.
- * From: acceptor.ts, sockets that were admitted, or are to be refused.  To: a new Endpoint.
+ * From: endpoints.ts: sockets that were admitted, or are to be refused.  To: a new Endpoint.
  * Bound: `linksMax` sockets, those that linger included; `refusingMax` refused ones have their BYE
  * under way at once, and beyond that they are reset.
  */

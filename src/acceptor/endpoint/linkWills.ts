@@ -38,8 +38,9 @@ export class LinkWills {
 
   /** A link has opened. Its payload is copied. */
   keep(connection: string, bequest: Bequest): void {
-    if (bequest.will && this.adopt(connection, bequest)) bump(this.#options.counters.wills, 'kept');
-    else if (bequest.isCleanStart) this.adopt(connection, bequest);
+    const { will, isCleanStart } = bequest;
+    if (will === undefined && !isCleanStart) return;
+    if (this.adopt(connection, bequest) && will) bump(this.#options.counters.wills, 'kept');
   }
 
   /** Keep it for a link that another process had. False: its will does not fit. */

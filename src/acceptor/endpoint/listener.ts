@@ -111,13 +111,8 @@ export class Listener {
   }
 
   #adopt(server: Server, on: ListeningHandle | BoundSocket): Promise<void> {
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      (server.listen as ListenOn).call(server, on, this.#backlog, () => {
-        server.off('error', reject);
-        server.on('error', () => {});
-        resolve();
-      });
+    return listening(server, (done) => {
+      (server.listen as ListenOn).call(server, on, this.#backlog, done);
     });
   }
 
@@ -132,15 +127,7 @@ export class Listener {
   }
 
   #listen(server: Server, at: ListenOptions): Promise<void> {
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ ...at, backlog: this.#backlog }, () => {
-        server.off('error', reject);
-        // One connection's accept error is that connection's; the listener goes on.
-        server.on('error', () => {});
-        resolve();
-      });
-    });
+    return listening(server, (done) => server.listen({ ...at, backlog: this.#backlog }, done));
   }
 
   get isOpen(): boolean {
@@ -156,6 +143,19 @@ export class Listener {
   suspend(): void {
     for (const server of this.#servers) server.close();
   }
+}
+
+/** Resolves when `listen` is done; rejects with the system's error. */
+function listening(server: Server, listen: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    listen(() => {
+      server.off('error', reject);
+      // One connection's accept error is that connection's; the listener goes on.
+      server.on('error', () => {});
+      resolve();
+    });
+  });
 }
 
 /** One that is elsewhere, by another config, is closed. */

@@ -47,18 +47,21 @@ export class Listeners {
       else await listener.listen(host, port, given.get(config.name));
     }
     for (const [name, handles] of given) {
-      const isHere = this.#places.some(({ config }) => config.name === name && config.unix === '');
-      if (!isHere) for (const handle of handles) handle.close();
+      if (!this.#tcpAt(name)) for (const handle of handles) handle.close();
     }
   }
 
   /** Sockets of a port that listen already, beside those that are here. */
   async add(given: ReadonlyMap<string, readonly ListeningHandle[]>): Promise<void> {
     for (const [name, handles] of given) {
-      const place = this.#places.find(({ config }) => config.name === name && config.unix === '');
+      const place = this.#tcpAt(name);
       if (place) await place.listener.add(handles);
       else for (const handle of handles) handle.close();
     }
+  }
+
+  #tcpAt(name: string): Place | undefined {
+    return this.#places.find(({ config }) => config.name === name && config.unix === '');
   }
 
   /** Listening sockets beyond those that each listener makes of its own: open files. */

@@ -25,6 +25,14 @@ export function hasOutboxBytes(registry: Registry<Endpoint>, shard: number): boo
   return false;
 }
 
+/** BYEs take at most this long per link, so that few links do not wait long. */
+const MS_PER_LINK = 1;
+
+/** How long BYEs to all links take, in ms: `paceMsMax`, or less where there are few. */
+export function byePaceMs({ size }: Pick<Registry<Endpoint>, 'size'>, paceMsMax: number): number {
+  return Math.min(paceMsMax, size * MS_PER_LINK);
+}
+
 /** Say BYE to all of them. `retryAfter`, in ms, is asked for each. */
 export function closeShard(
   registry: Registry<Endpoint>,

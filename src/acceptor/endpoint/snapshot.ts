@@ -68,7 +68,7 @@ export interface OwedClose {
 /** A TLS socket or a WebSocket cannot pass to another process, nor what no protocol writes down. */
 export function canMove({ origin, canBeSaved }: Endpoint): boolean {
   const isPlain = origin?.secured === undefined && origin?.isWebSocket !== true;
-  return isPlain && canBeSaved !== false;
+  return isPlain && canBeSaved;
 }
 
 /** Nothing of it is under way here. */

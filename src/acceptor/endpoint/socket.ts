@@ -3,9 +3,7 @@
  * From: net.Socket's events.  To: Endpoint.
  * Bound: four listeners for all links, no closure for each; one chunk in a socket that is paused.
  */
-
-import type { Socket } from 'node:net';
-import * as net from 'node:net';
+import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { Endpoint } from './endpoint.ts';
 
 /** An accepted socket that knows its endpoint, so that the listeners below serve all links. */
@@ -82,7 +80,7 @@ export function startReading(socket: Socket): void {
 /** A socket of a handle that came from another process, with a listener's options, not read. */
 export function socketOf(handle: SocketHandle, highWaterMark: number): Socket {
   const options = { handle, allowHalfOpen: true, manualStart: true, highWaterMark };
-  const socket = new net.Socket(options as unknown as net.SocketConstructorOpts);
+  const socket = new Socket(options as unknown as SocketConstructorOpts);
   socket.pause();
   return socket;
 }

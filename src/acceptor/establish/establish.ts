@@ -1,5 +1,6 @@
 /**
- * Establish: what comes before a device's first frame: its address, a PROXY header, TLS.
+ * Establish: what comes before a device's first frame: its address, a PROXY header, TLS, and the
+ * handshake of a WebSocket.
  * From: admission.ts, sockets that were admitted and not read.  To: endpoints.ts, with how each
  * came; a plain link passes at once.
  * Bound: `greetingsMax` links here and in greeting together (admission.ts); `proxyMs` and
@@ -260,8 +261,6 @@ export class Establish implements TlsEvents, WebSocketEvents {
     this.#fail(coming, isGone ? 'peer-gone' : 'tls-handshake', isGone ? 'in handshake' : code);
   }
 
-  // WebSocketEvents.
-
   /** Its bytes are a device's, or ask for a WebSocket. */
   #arrived(coming: Coming, socket: Socket, shown: Coming['shown']): void {
     const { web } = coming.way;
@@ -275,6 +274,8 @@ export class Establish implements TlsEvents, WebSocketEvents {
     this.#handshakes.add(coming, this.#options.clock.now());
     web.accept(socket);
   }
+
+  // WebSocketEvents.
 
   onWebSocket(socket: Socket, link: WebSocketLink): void {
     const coming = this.#upgrading.get(socket);

@@ -19,6 +19,7 @@ import { MS_PER_MOVE } from '../../node/drain.ts';
 import type { MoveFigures, MoveMessage, MoveWord } from '../../node/ipc.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
+import { byePaceMs } from '../endpoint/shards.ts';
 import { canMove, isQuiet, type OwedClose } from '../endpoint/snapshot.ts';
 import type { SocketHandle } from '../endpoint/socket.ts';
 import type { Spread } from '../endpoint/spread.ts';
@@ -30,8 +31,6 @@ import { encodeSnapshot } from './snapshotBytes.ts';
 
 /** Some milliseconds' work. */
 const WALK_MAX = 1_000;
-/** BYEs take at least so long per link, so that few links do not wait long. */
-const MS_PER_LINK = 1;
 
 export type MoveOrder = Omit<MoveMessage, 'type'>;
 
@@ -237,8 +236,7 @@ export class Giver {
     if (offer?.to !== from) return;
     if (what === 'ready') this.#onReady(connection, offer);
     else this.#onDropped(connection, offer);
-    if (this.#offers.size === 0) this.#pace.answered(() => this.#pump());
-    this.#pump();
+    this.#goOn();
   }
 
   /** Its word is too late if the link is wanted back. */
@@ -288,6 +286,11 @@ export class Giver {
       this.#readOn(endpoint);
       if (this.#phase === 'moving') this.#look(endpoint);
     }
+    this.#goOn();
+  }
+
+  /** Fewer are under way. */
+  #goOn(): void {
     if (this.#offers.size === 0) this.#pace.answered(() => this.#pump());
     this.#pump();
   }
@@ -343,7 +346,7 @@ export class Giver {
     const { drainPaceMs, registry } = this.#options;
     this.#enter('draining');
     this.#shard = 0;
-    this.#paceMs = Math.min(drainPaceMs, registry.size * MS_PER_LINK);
+    this.#paceMs = byePaceMs(registry, drainPaceMs);
     for (const endpoint of this.#busy.keys()) this.#options.commands.unpark(endpoint);
     this.#busy.clear();
     this.#cancelAll();

@@ -1,7 +1,7 @@
 /**
  * ListenerMove: listening sockets, from an acceptor to its successors: whoever waits in the
  * kernel's queue of one, or connects at that moment, notices nothing.
- * From: acceptor.ts: the order to move, what other acceptors say, and their ends.
+ * From: child.ts: the order to move, what other acceptors say, and their ends.
  * To: listeners.ts; the other acceptors, by moveLine.ts.
  * Bound: one handle for each listening socket; until a successor listens on it both have it, and
  * either may accept. Unix sockets come from the supervisor, and do not pass here.

@@ -1,7 +1,7 @@
 /**
  * Moves: this acceptor's part in a reload: as a successor, as a predecessor, or first one, then the
  * other.
- * From: the supervisor, by acceptor.ts: orders, words of other acceptors, ends.
+ * From: the supervisor, by child.ts: orders, words of other acceptors, ends.
  * To: giver.ts and taker.ts.
  * Bound: theirs; a word of any acceptor but its predecessors and successors is none.
  */

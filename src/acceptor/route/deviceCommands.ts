@@ -2,7 +2,7 @@
  * DeviceCommands: from the registrar's stream to the socket of one device, and its answers back.
  * From: streamClient.ts, one COMMAND at a time; endpoints.ts, ACKs and RESULTs of links.
  * To: the endpoint that the connection id names; the registrar, with the result.
- * Bound: OPEN_MAX COMMANDs of a link are known by their ids; beyond that the oldest is dropped, and
+ * Bound: COMMANDS_OPEN_MAX of a link are known by their ids; beyond that the oldest is dropped, and
  * its answer is stray. A link whose outbox is above its soft bound gets no COMMAND. After a kept
  * one that found no room, no later one is sent either until that one has come again. What comes for
  * a link that is moving waits, as many as the registrar has open for a device.
@@ -12,13 +12,10 @@ import { bump, type Counters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
 import { type TraceContext, traceBytesOf } from '../../base/traceContext.ts';
 import type { FromLink, ToLink, Unsent } from '../../node/messages.ts';
-import { type Ack, ID_MAX, type Result } from '../../wire/message.ts';
+import { type Ack, COMMANDS_OPEN_MAX, ID_MAX, type Result } from '../../wire/message.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Registry } from '../endpoint/registry.ts';
 import type { TapStep } from '../endpoint/tap.ts';
-
-/** Four times what a device remembers. */
-const OPEN_MAX = 64;
 
 /** As much of an endpoint as commands need. */
 export type CommandLink = Pick<
@@ -179,7 +176,7 @@ export class DeviceCommands {
       ofLink = new Map();
       this.#links.set(endpoint, ofLink);
     }
-    if (ofLink.size === OPEN_MAX) {
+    if (ofLink.size === COMMANDS_OPEN_MAX) {
       for (const oldest of ofLink.keys()) {
         ofLink.delete(oldest);
         break;

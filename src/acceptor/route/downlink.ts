@@ -3,7 +3,7 @@
  * From: consumer.ts, one delivery at a time.  To: the endpoint that the correlation id names.
  * Bound: nothing is kept; a reply is sent in this turn, or dropped and counted by its fate.
  */
-import { STATUS } from '../../base/errors.ts';
+import { knownStatus, STATUS } from '../../base/errors.ts';
 import { bump, type Counters, type ReplyFate } from '../../base/metrics.ts';
 import type { AmqpMessage } from '../../broker/amqp.ts';
 import { BROKEN } from '../../broker/content.ts';
@@ -30,14 +30,6 @@ export function parseMessageId(text: unknown): { connectionId: string; id: numbe
     return undefined;
   }
   return { connectionId: text.slice(0, UUID_CHARS), id };
-}
-
-/** A backend's status: 0, 3, 5 and 100 to 65535 pass, no header is 0, anything else is 5. */
-export function backendStatus(header: unknown): number {
-  if (header === undefined) return STATUS.ok;
-  if (header === STATUS.ok || header === STATUS.refused) return header;
-  const isOwn = typeof header === 'number' && header >= 100 && header <= 65_535;
-  return isOwn && Number.isInteger(header) ? header : STATUS.failed;
 }
 
 /** For who looks: a backend has answered. `reason`: why its device does not get that. */
@@ -77,7 +69,7 @@ export class Downlink {
       return 'too-long';
     }
     const { headers } = properties;
-    const status = headers === BROKEN ? STATUS.failed : backendStatus(headers?.status);
+    const status = headers === BROKEN ? STATUS.failed : knownStatus(headers?.status);
     sayReply(endpoint, to.id, length);
     requests.answerFor(request, status, content);
     return 'sent';

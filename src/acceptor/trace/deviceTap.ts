@@ -44,7 +44,7 @@ export class DeviceTap implements Tap {
   /** It says that it is this device; whether it is, its proof tells. */
   greeted(endpoint: Endpoint, greeting: Greeting): void {
     this.#join(endpoint);
-    const { shown } = shownOf(greeting as Received);
+    const { shown } = shownOf(greeting);
     const peer = { peer: endpoint.peer };
     this.#say(endpoint, 'in', 'HELLO', { ...shown, facts: { ...shown.facts, ...peer } });
   }

@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import type { OutcomeType, Refusal } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
-import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../../base/names.ts';
+import { DEVICE_ID, isTopic } from '../../base/names.ts';
 import { type TraceContext, type TraceDrop, traceContextOf } from '../../base/traceContext.ts';
 import type { AmqpMessage } from '../../broker/amqp.ts';
 import { BROKEN, type Headers } from '../../broker/content.ts';
@@ -71,7 +71,7 @@ export function readCommand(
   const isFar = deadline !== undefined && deadline > now + limits.commandAgeMaxMs;
   let refusal: Refusal | undefined;
   if (!DEVICE_ID.test(device)) refusal = 'bad-device';
-  else if (topic.length > TOPIC_BYTES_MAX || !TOPIC.test(topic)) refusal = 'bad-topic';
+  else if (!isTopic(topic)) refusal = 'bad-topic';
   else if (content.length > limits.commandBytesMax) refusal = 'too-long';
   else if (isFar || (deadline === undefined && (isKept || hasDeadline))) refusal = 'bad-deadline';
   return refusal === undefined ? { command } : { command, refusal };

@@ -1,6 +1,6 @@
 /**
  * Fault: what is wrong with a protocol module, or with what it made of a device's bytes.
- * From: said.ts, moduleProtocol.ts, loadModule.ts.  To: a link's end, and a line of the log.
+ * From: said.ts, shape.ts, moduleProtocol.ts.  To: a link's end, and a line of the log.
  * Bound: of fixed words, numbers, and a place in the author's source: a device's bytes, which an
  * author may have put into an error's text, reach no log by this.
  */

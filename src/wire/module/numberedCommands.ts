@@ -4,9 +4,8 @@
  * Bound: COMMANDS_OPEN_MAX, or as many as there are numbers: then the one that is open for longest
  * is dropped, and its answer is stray.
  */
+import { COMMANDS_OPEN_MAX } from '../message.ts';
 
-/** As many as deviceCommands.ts knows of a link. */
-const COMMANDS_OPEN_MAX = 64;
 const NUMBER_MAX = 0xffff;
 
 interface Sent {

@@ -4,8 +4,8 @@
  * Bound: SAID_MAX of one frame, whose payloads together have `bytesMax` bytes; each field is read
  * once, and nothing that the module gave is kept but functions and views of bytes.
  */
-import { ProtocolError, STATUS } from '../../base/errors.ts';
-import { DEVICE_ID, TOPIC, TOPIC_BYTES_MAX } from '../../base/names.ts';
+import { knownStatus, ProtocolError, STATUS, STATUS_MAX } from '../../base/errors.ts';
+import { DEVICE_ID, isTopic } from '../../base/names.ts';
 import type { Meta } from '../message.ts';
 import type { Received } from '../protocol.ts';
 import { room } from '../room.ts';
@@ -16,8 +16,6 @@ import type { DeviceRequest } from './moduleTypes.ts';
 export const SAID_MAX = 64;
 const TOKEN_BYTES_MAX = 8_192;
 const KEEPALIVE_MAX_SECONDS = 0xffff_ffff;
-const STATUS_MAX = 0xffff;
-const BACKEND_STATUS_MIN = 100;
 const NUMBER_MAX = 0xffff_ffff;
 const NO_BYTES = Buffer.alloc(0);
 const NO_META: Meta = Object.freeze({});
@@ -133,7 +131,7 @@ function request(fields: Fields, bytesMax: number): SaidMessage {
 
 function reported({ topic, payload, seq, at }: Fields, bytesMax: number) {
   if (typeof topic !== 'string') throw new NonsenseError('gave a message without a topic');
-  if (topic.length > TOPIC_BYTES_MAX || !TOPIC.test(topic)) {
+  if (!isTopic(topic)) {
     throw new ProtocolError('bad-topic', 'topic is not 1 to 128 bytes of dotted words');
   }
   return { topic, payload: contentOf(payload, bytesMax), meta: metaOf(seq, at) };
@@ -155,10 +153,8 @@ function metaOf(seq: unknown, at: unknown): Meta {
 function result(fields: Fields, bytesMax: number): Received {
   const { status = STATUS.ok, payload } = fields;
   if (!isWhole(status, 0, STATUS_MAX)) throw new NonsenseError('gave a status that is none');
-  const isKnown = status === STATUS.ok || status === STATUS.refused || status >= BACKEND_STATUS_MIN;
-  const said = isKnown ? status : STATUS.failed;
   const content = contentOf(payload, bytesMax);
-  return { type: 'result', id: numberOf(fields), status: said, payload: content };
+  return { type: 'result', id: numberOf(fields), status: knownStatus(status), payload: content };
 }
 
 /** A command's number; 0: it gave none. */

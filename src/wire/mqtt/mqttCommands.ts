@@ -1,16 +1,14 @@
 /**
  * MqttCommands: COMMANDs of one link under way: whose packet identifier and key are whose.
  * From: mqttProtocol.ts, of a link that has had a COMMAND.  To: the same.
- * Bound: COMMANDS_MAX of a link; of those that the device has taken and not answered the oldest
- * is forgotten. A packet identifier is not used again before its PUBACK.
+ * Bound: COMMANDS_OPEN_MAX of a link; of those that the device has taken and not answered the
+ * oldest is forgotten. A packet identifier is not used again before its PUBACK.
  */
-import type { CommandMessage } from '../message.ts';
+import { COMMANDS_OPEN_MAX, type CommandMessage } from '../message.ts';
 import type { MqttLevel } from './check.ts';
 import { encodePublish, type PublishProperties, publishOverhead } from './packets.ts';
 import { COMMAND_PREFIX, slashed } from './topics.ts';
 
-/** As many as deviceCommands.ts knows of a link. */
-export const COMMANDS_MAX = 64;
 const PACKET_ID_MAX = 0xffff;
 const KEY_CHARS = 32;
 const MS_PER_SECOND = 1_000;
@@ -50,9 +48,9 @@ export class MqttCommands {
   #unacked = 0;
   #lastPacketId = 0;
 
-  /** So many have no PUBACK yet. */
-  get unacked(): number {
-    return this.#unacked;
+  /** One more may be sent to a device that takes so many without PUBACK. */
+  hasRoom(receiveMax: number): boolean {
+    return this.#unacked < Math.min(receiveMax, COMMANDS_OPEN_MAX);
   }
 
   /** None of them is remembered. */
@@ -60,7 +58,7 @@ export class MqttCommands {
     return this.#underway.size === 0;
   }
 
-  /** As a PUBLISH. There are less than COMMANDS_MAX without PUBACK. */
+  /** As a PUBLISH. There are less than COMMANDS_OPEN_MAX without PUBACK. */
   send(level: MqttLevel, message: CommandMessage): Buffer {
     const key = message.key?.toString('hex') ?? '';
     return encodePublish({
@@ -73,7 +71,7 @@ export class MqttCommands {
 
   /** Its packet identifier. */
   #open(id: number, key: string): number {
-    if (this.#underway.size >= COMMANDS_MAX) this.#forgetOldest();
+    if (this.#underway.size >= COMMANDS_OPEN_MAX) this.#forgetOldest();
     do {
       this.#lastPacketId = this.#lastPacketId === PACKET_ID_MAX ? 1 : this.#lastPacketId + 1;
     } while (this.#underway.has(this.#lastPacketId));
@@ -136,7 +134,7 @@ export class MqttCommands {
     const [last, all] = JSON.parse(text) as [number, [number, number, string, boolean, boolean][]];
     const commands = new MqttCommands();
     commands.#lastPacketId = Number(last);
-    for (const [packetId, id, key, isUnacked, isUnanswered] of all.slice(0, COMMANDS_MAX)) {
+    for (const [packetId, id, key, isUnacked, isUnanswered] of all.slice(0, COMMANDS_OPEN_MAX)) {
       commands.#underway.set(packetId, { id, key, isUnacked, isUnanswered });
       if (isUnacked) commands.#unacked += 1;
     }

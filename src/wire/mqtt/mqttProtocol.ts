@@ -4,8 +4,8 @@
  * From: Endpoint.  To: packetReader.ts, check.ts and parser.ts for what came; packets.ts for what
  * is said.
  * Bound: an idle link is some numbers. Beside them, and only while there are any: TOPIC_ALIASES_MAX
- * names, COMMANDS_MAX COMMANDs under way, and where the answers to open REQUESTs go, which are at
- * most `inFlightMax`.
+ * names, COMMANDS_OPEN_MAX COMMANDs under way, and where the answers to open REQUESTs go, which
+ * are at most `inFlightMax`.
  *
  *   connect --CONNECT--> connecting --CONNACK--> open
  *
@@ -39,7 +39,7 @@ import {
 } from './connect.ts';
 import { describePacket } from './describe.ts';
 import { fieldCursor } from './fields.ts';
-import { COMMANDS_MAX, commandOverhead, MqttCommands } from './mqttCommands.ts';
+import { commandOverhead, MqttCommands } from './mqttCommands.ts';
 import { MqttRequests } from './mqttRequests.ts';
 import { headerBytesOf, KIND, PacketReader } from './packetReader.ts';
 import { encodePacket, encodePuback, PINGRESP } from './packets.ts';
@@ -278,8 +278,8 @@ export class MqttProtocol extends PacketReader implements Protocol {
   get takesCommands(): CommandReadiness {
     if (!this.#hasCommands) return 'unready';
     const { receiveMax = 0 } = this.#connected ?? {};
-    const unacked = this.#commands?.unacked ?? 0;
-    return unacked < Math.min(receiveMax, COMMANDS_MAX) ? 'ready' : 'busy';
+    const hasRoom = this.#commands?.hasRoom(receiveMax) ?? receiveMax > 0;
+    return hasRoom ? 'ready' : 'busy';
   }
 
   command(message: CommandMessage): Buffer {

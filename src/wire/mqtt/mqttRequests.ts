@@ -3,6 +3,7 @@
  * From: mqttProtocol.ts, of a link that has asked.  To: the same: the answer, as bytes.
  * Bound: each REQUEST is answered, so there are at most `inFlightMax`, of RESPONSE_BYTES_MAX each.
  */
+import { STATUS_MAX } from '../../base/errors.ts';
 import type { MqttLevel } from './check.ts';
 import {
   encodePuback,
@@ -17,7 +18,6 @@ import { isName, REPLY_PREFIX } from './topics.ts';
 
 /** Of a Response Topic and correlation data together. */
 const RESPONSE_BYTES_MAX = 256;
-const STATUS_MAX = 0xffff;
 
 /** Where one answer goes. */
 interface Asked {

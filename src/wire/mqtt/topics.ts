@@ -1,9 +1,10 @@
 /**
  * Topics: those of MQTT and Owsla's, both ways: `a/b/c` is `a.b.c`. And the names below `$owsla/`,
  * by which devices of any version ask, are commanded and answer.
- * From: mqttProtocol.ts.  To: the same, and packets.ts.
+ * From: mqttProtocol.ts and its parts.  To: the same.
  * Bound: pure. Words of `[A-Za-z0-9_-]`, 1 to TOPIC_BYTES_MAX bytes in all: so each way is exact.
  */
+import { STATUS_MAX } from '../../base/errors.ts';
 import { TOPIC_BYTES_MAX } from '../../base/names.ts';
 
 const OWN = '$owsla/';
@@ -16,7 +17,6 @@ const NAME = /^[A-Za-z0-9_-]+(?:\/[A-Za-z0-9_-]+)*$/;
 const WORD = /^[A-Za-z0-9_-]{1,64}$/;
 const KEY_HEX = /^[0-9a-f]{32}$/;
 const STATUS_DIGITS = /^(?:0|[1-9]\d{0,4})$/;
-const STATUS_MAX = 0xffff;
 
 /** What a PUBLISH of a device is, by its topic. */
 export type Addressed =

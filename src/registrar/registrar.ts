@@ -152,7 +152,8 @@ class Registrar implements RunningChild {
         this.#concerns.onCommit(events);
         notifier.onCommit(events);
       },
-      onTakeover: (link) => this.#server.takeOver(link),
+      onTakeover: ({ acceptor, connection }) =>
+        this.#server.tellLinks(acceptor, ['takeover', connection]),
       onRecorded: (acceptor, links) => this.#server.tellLinks(acceptor, ['recorded', links]),
       onClone: (device, takeovers) => {
         this.#counters.clones += 1;

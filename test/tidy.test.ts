@@ -234,10 +234,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/registrar/will/',
-    values: [
-      ...['src/base/', 'src/broker/', 'src/registrar/store/'],
-      'src/registrar/presence/outboxReader.ts',
-    ],
+    values: ['src/base/', 'src/broker/', 'src/registrar/store/'],
   },
   {
     holds: 'src/registrar/',

@@ -1,7 +1,8 @@
 /**
  * Mutants: each rule left out in turn, and the shortest behaviour in which that does harm.
- * From: `make tla-mutants`, or names of rules.  To: stdout, a line each; `--table` prints the table
- * of docs/presence-spec.md. Exit 1 when a rule turns out not to be needed.
+ * From: `make tla-mutants`, or names of rules: `outbox`, of any specification, or `Will.outbox`.
+ * To: stdout, a line each; `--table` prints the table of docs/presence-spec.md. Exit 1 when a rule
+ * turns out not to be needed.
  * Bound: MUTANT_SECONDS each; the budgets below are the smallest that show the harm.
  */
 import { readFileSync } from 'node:fs';
@@ -530,7 +531,9 @@ async function main(args: readonly string[]): Promise<number> {
   const isTable = args.includes('--table');
   if (isTable) console.log(TABLE_HEAD);
   const named = args.filter((arg) => !arg.startsWith('-'));
-  const chosen = MUTANTS.filter(({ rule }) => named.length === 0 || named.includes(rule));
+  const isNamed = ({ spec, rule }: Mutant) =>
+    named.includes(rule) || named.includes(`${spec}.${rule}`);
+  const chosen = named.length === 0 ? MUTANTS : MUTANTS.filter(isNamed);
   let caught = 0;
   for (const mutant of chosen) {
     const found = await test(mutant);

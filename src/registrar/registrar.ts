@@ -105,9 +105,8 @@ class Registrar implements RunningChild {
       onRoom: () => this.#publish(),
       onReturn: () => {},
     });
-    const onFault = (error: unknown) => this.#loop.failed(error);
-    const toPublish = { publisher, exchange: at.presence };
-    const notifier = new Notifier({ store, ...toPublish, limits, trace, onFault });
+    const toPublish = { publisher, exchange: at.presence, ...this.#toRead() };
+    const notifier = new Notifier({ store, ...toPublish, limits, trace });
     const queries = this.#queriesOf(store);
 
     // Broker to acceptors, and back: commands, by the registrar's transactions.
@@ -153,7 +152,8 @@ class Registrar implements RunningChild {
         this.#concerns.onCommit(events);
         notifier.onCommit(events);
       },
-      onTakeover: (link) => this.#server.takeOver(link),
+      onTakeover: ({ acceptor, connection }) =>
+        this.#server.tellLinks(acceptor, ['takeover', connection]),
       onRecorded: (acceptor, links) => this.#server.tellLinks(acceptor, ['recorded', links]),
       onClone: (device, takeovers) => {
         this.#counters.clones += 1;
@@ -172,7 +172,7 @@ class Registrar implements RunningChild {
       live: () => this.#recorder.liveAcceptors,
       tell: (acceptor, message) => this.#server.tellLinks(acceptor, message),
       onDue: (due) => this.#recorder.due(due),
-      onFault: (error) => this.#loop.failed(error),
+      ...this.#toRead(),
     });
   }
 
@@ -240,9 +240,8 @@ class Registrar implements RunningChild {
       isChanging: (device) => this.#recorder.isChanging(device),
       later: setImmediate,
       wake: () => this.#loop.wakeSoon(),
-      mayRead: () => this.#loop.mayTry(),
+      ...this.#toRead(),
       trace: this.#trace,
-      onFault: (error) => this.#loop.failed(error),
       onUndecided: (error) => this.#complaints.undecided(error),
     });
   }
@@ -286,9 +285,13 @@ class Registrar implements RunningChild {
     await this.#blocked.load().catch((error) => this.#loop.failed(error));
   }
 
-  /** Events that only the store has, unless the store cannot be trusted. */
+  /** What reads the store beside the batches: not while it cannot be trusted. */
+  #toRead(): { mayRead: () => boolean; onFault: (error: unknown) => void } {
+    return { mayRead: () => this.#loop.mayTry(), onFault: (error) => this.#loop.failed(error) };
+  }
+
+  /** Events that only the store has. */
   #publish(): void {
-    if (!this.#loop.mayTry()) return;
     void this.#notifier.makeRoom();
     void this.#wills.wills.makeRoom();
   }

@@ -26,7 +26,6 @@ import type { VerdictMessage } from '../node/verdicts.ts';
 import type { Sent } from './command/effects.ts';
 import { downOf, upOf, willOf } from './linkWords.ts';
 import type { Recorder } from './presence/recorder.ts';
-import type { HeldLink } from './store/presenceRules.ts';
 
 const BACK_BYTES_MAX = 1024 * 1024;
 /** Blocked devices in one message: some 20 kB. */
@@ -46,6 +45,12 @@ interface Stream {
   commands: ToAcceptor[];
   commandBytes: number;
 }
+
+/** About links of an acceptor. */
+export type LinkNotice = Extract<
+  ToAcceptor,
+  readonly ['takeover' | 'recorded' | 'wanted' | 'gone' | 'tell-all', unknown]
+>;
 
 export interface StreamServerOptions {
   readonly recorder: Recorder;
@@ -174,17 +179,8 @@ export class StreamServer {
     }
   }
 
-  /** Tell an acceptor to close a link. Without a stream it learns that at its next hand-over. */
-  takeOver({ acceptor, connection }: HeldLink): void {
-    const stream = this.#streams.get(acceptor);
-    if (stream) tell(stream, ['takeover', connection]);
-  }
-
   /** What it learns later where it has no stream now: at its hand-over, or when that is asked. */
-  tellLinks(
-    acceptor: string,
-    message: Extract<ToAcceptor, readonly ['recorded' | 'wanted' | 'gone' | 'tell-all', unknown]>,
-  ): void {
+  tellLinks(acceptor: string, message: LinkNotice): void {
     const stream = this.#streams.get(acceptor);
     if (stream) tell(stream, message);
   }

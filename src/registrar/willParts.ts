@@ -6,8 +6,8 @@
  */
 import type { Limits } from '../base/limits.ts';
 import { Publisher } from '../broker/publisher.ts';
-import type { ToAcceptor } from '../node/messages.ts';
 import type { DueWills } from './store/willRows.ts';
+import type { LinkNotice } from './streamServer.ts';
 import { WillClock } from './will/willClock.ts';
 import { Wills, type WillsOptions, willCounts } from './will/wills.ts';
 
@@ -16,10 +16,7 @@ export interface WillPartsOptions
   readonly limits: Limits;
   readonly live: () => readonly string[];
   /** Nothing, if it has no stream. */
-  readonly tell: (
-    acceptor: string,
-    message: Extract<ToAcceptor, readonly ['wanted' | 'gone' | 'tell-all', unknown]>,
-  ) => void;
+  readonly tell: (acceptor: string, message: LinkNotice) => void;
   readonly onDue: (due: DueWills['due']) => void;
 }
 

@@ -38,7 +38,7 @@ async function build(t: Test, overrides: Partial<Record<LimitName, number>> = {}
     counters: makePresenceCounters(),
     onOpen: () => {},
     onCommit: () => {},
-    onTakeover: (link) => server.takeOver(link),
+    onTakeover: ({ acceptor, connection }) => server.tellLinks(acceptor, ['takeover', connection]),
     onClone: () => {},
     settledTo: () => 0,
   });

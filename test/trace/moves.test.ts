@@ -7,6 +7,7 @@ import { makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
 import type { Succession } from '../../src/node/ipc.ts';
 import type { ToRegistrar } from '../../src/node/messages.ts';
+import { downOf, upOf } from '../../src/registrar/linkWords.ts';
 import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import type { OutboxEvent } from '../../src/registrar/store/store.ts';
 import { judge } from '../../tla/judge.ts';
@@ -105,13 +106,8 @@ class Traced {
     else if (message[0] === 'end') recorder?.handedOver(acceptor);
     else if (message[0] === 'moved') recorder?.moved(acceptor, message[1]);
     else if (message[0] === 'heir') recorder?.heir(acceptor, message[1]);
-    else if (message[0] === 'up') {
-      const [, device, connection, acceptedUs, at] = message;
-      recorder?.up({ acceptor, device, connection, acceptedUs, at });
-    } else if (message[0] === 'down') {
-      const [, device, connection, at, reason] = message;
-      recorder?.down(acceptor, { device, connection, at, reason });
-    }
+    else if (message[0] === 'up') recorder?.up({ acceptor, ...upOf(message) });
+    else if (message[0] === 'down') recorder?.down(acceptor, downOf(message));
   }
 
   /** One link has moved, one is offered, and one on its way. */

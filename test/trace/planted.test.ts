@@ -8,6 +8,7 @@ import { makeLimits } from '../../src/base/limits.ts';
 import { makePresenceCounters } from '../../src/base/metrics.ts';
 import type { Trace } from '../../src/base/trace.ts';
 import type { Publishing } from '../../src/broker/publisher.ts';
+import { upOf } from '../../src/registrar/linkWords.ts';
 import { Notifier } from '../../src/registrar/presence/notifier.ts';
 import { Recorder } from '../../src/registrar/presence/recorder.ts';
 import type { Batch, OutboxEvent } from '../../src/registrar/store/store.ts';
@@ -49,7 +50,8 @@ async function traced(isHasty: boolean): Promise<TraceLine[]> {
   const store = new Hasty(isHasty ? publish : () => {});
   const trace = as('registrar');
   const onFault = (error: unknown) => t.fail(String(error));
-  const notifier = new Notifier({ store, publisher, exchange: '', limits, trace, onFault });
+  const toRead = { store, mayRead: () => true, onFault };
+  const notifier = new Notifier({ ...toRead, publisher, exchange: '', limits, trace });
   const recorder = new Recorder({
     store,
     node: 'node',
@@ -79,9 +81,7 @@ async function traced(isHasty: boolean): Promise<TraceLine[]> {
   for (const message of changes.take(10)) {
     if (message[0] === 'begin') recorder.begin('a');
     if (message[0] === 'end') recorder.handedOver('a');
-    if (message[0] !== 'up') continue;
-    const [, device, connection, acceptedUs, at] = message;
-    recorder.up({ acceptor: 'a', device, connection, acceptedUs, at });
+    if (message[0] === 'up') recorder.up({ acceptor: 'a', ...upOf(message) });
   }
   while (await recorder.work());
   for (const publishing of sent) publishing.onConfirm();

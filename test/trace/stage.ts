@@ -200,14 +200,13 @@ export class Stage {
     const { log } = this.#server;
     const seen = log.length;
     const said = (text: RegExp) => log.slice(seen).some(({ msg }) => text.test(msg));
+    const isOver = () => said(/^reload (done|refused)$/);
     this.#server.signal('SIGHUP');
     if (step !== '') {
-      const isOver = () => said(/^reload (done|refused)$/);
-      const has = () => log.slice(seen).some(({ msg }) => msg === `reload: ${step}`);
-      await waitFor(step, () => has() || isOver(), RELOAD_MS);
+      await waitFor(step, () => said(new RegExp(`^reload: ${step}$`)) || isOver(), RELOAD_MS);
       meanwhile();
     }
-    await waitFor('its end', () => said(/^reload (done|refused)$/), RELOAD_MS);
+    await waitFor('its end', isOver, RELOAD_MS);
     await waitFor('health', () => this.#server.isReady());
   }
 

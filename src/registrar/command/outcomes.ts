@@ -2,7 +2,8 @@
  * Outcomes: published to the senders of commands; each settles the delivery of its command.
  * From: commandEffects.ts: outcomes of transient commands and refusals, each with its delivery;
  * those of kept commands, once they are recorded, or read back from the store.
- * To: answers, in order; `settledTo`, which the next transaction deletes to.
+ * To: answers, in order, those of kept commands by outboxReader.ts; `settledTo`, which the next
+ * transaction deletes to.
  * Bound: the answers' window. Beyond it outcomes of kept commands stay in the store, and others
  * wait here with their deliveries unsettled: at most two for each of the broker's prefetch.
  *
@@ -16,6 +17,7 @@ import type { PublishOptions } from '../../broker/amqp.ts';
 import type { Answers } from '../../broker/answers.ts';
 import type { Answer } from '../../broker/replyQueues.ts';
 import type { CommandStore, OpenCommands, Outcome, StoredOutcome } from '../store/commandRows.ts';
+import { OutboxReader } from '../store/outboxReader.ts';
 
 export interface OutcomesOptions {
   readonly store: Pick<CommandStore, 'outcomes'>;
@@ -113,22 +115,24 @@ export class Outcomes {
   readonly #takenBack = new Map<string, Outcome>();
   /** Deliveries that were not settled may still come again. */
   #isAwaiting = false;
-  /** Stored outcomes handed to the publisher, by id; in order, as a Set keeps it. */
-  readonly #unconfirmed = new Set<number>();
-  /** All up to here have been handed to the publisher. */
-  #published = 0;
-  /** The last one that is recorded. */
-  #recorded = 0;
-  #isReading = false;
+  /** Those of kept commands. */
+  readonly #stored: OutboxReader<StoredOutcome, Answer>;
 
   constructor(options: OutcomesOptions) {
+    const { store, answers, limits, mayRead, onFault } = options;
     this.#options = options;
+    this.#stored = new OutboxReader({
+      read: (after, limit) => store.outcomes(after, limit),
+      pageMax: limits.presenceBatchMax,
+      publisher: answers,
+      publishing: (outcome, onEnd) => new OutcomeAnswer(outcome, options, onEnd),
+      ...{ mayRead, onFault },
+    });
   }
 
   /** All stored outcomes up to this id are at the broker. */
   settledTo(): number {
-    for (const oldest of this.#unconfirmed) return oldest - 1;
-    return this.#published;
+    return this.#stored.settledTo();
   }
 
   /** Those that wait here. */
@@ -139,8 +143,7 @@ export class Outcomes {
 
   /** What an earlier process left is published first. */
   onOpen({ lastOutcome }: OpenCommands): void {
-    this.#recorded = lastOutcome;
-    void this.makeRoom();
+    this.#stored.recordedTo(lastOutcome);
   }
 
   /** Settle a delivery, if one is given, then publish. */
@@ -184,8 +187,8 @@ export class Outcomes {
     this.#options.seen().then(onSeen, onUnknown);
   }
 
-  #send(outcome: Outcome, onEnd: () => void = () => {}): void {
-    this.#options.answers.publish(new OutcomeAnswer(outcome, this.#options, onEnd));
+  #send(outcome: Outcome): void {
+    this.#options.answers.publish(new OutcomeAnswer(outcome, this.#options, () => {}));
   }
 
   /** The channel is lost: outcomes whose settling is unknown must not be published for now. */
@@ -230,43 +233,12 @@ export class Outcomes {
   }
 
   onCommit(outcomes: readonly StoredOutcome[]): void {
-    const isBehind = this.#published < this.#recorded;
-    this.#recorded = outcomes.at(-1)?.id ?? this.#recorded;
-    if (isBehind) return;
-    for (const outcome of outcomes) {
-      if (this.#options.answers.isFull()) return;
-      this.#publish(outcome);
-    }
-  }
-
-  #publish(outcome: StoredOutcome): void {
-    const { id } = outcome;
-    this.#published = id;
-    this.#unconfirmed.add(id);
-    this.#send(outcome, () => this.#unconfirmed.delete(id));
+    this.#stored.onCommit(outcomes);
   }
 
   /** There is room: continue with what waits, and what only the store has. Never rejects. */
-  async makeRoom(): Promise<void> {
+  makeRoom(): Promise<void> {
     this.#flush();
-    if (this.#isReading || this.#published >= this.#recorded) return;
-    const { answers, store, limits, mayRead, onFault } = this.#options;
-    if (!mayRead()) return;
-    this.#isReading = true;
-    try {
-      while (this.#published < this.#recorded && !answers.isFull()) {
-        const page = await store.outcomes(this.#published, limits.presenceBatchMax);
-        for (const outcome of page) {
-          if (answers.isFull()) return;
-          this.#publish(outcome);
-        }
-        // None there: whatever ids are missing have been deleted.
-        if (page.length === 0) this.#published = this.#recorded;
-      }
-    } catch (error) {
-      onFault(error);
-    } finally {
-      this.#isReading = false;
-    }
+    return this.#stored.makeRoom();
   }
 }

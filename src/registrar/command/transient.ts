@@ -5,7 +5,8 @@
  * Bound: LINK_MAX unanswered ones per device and `commandsOpenMax` of all devices, beyond that
  * `refused` with `busy`. Their deliveries are settled with the final outcome; but those that have
  * waited longest are settled before, so that devices which do not answer theirs leave half of
- * the broker's prefetch to all others. Payloads are not kept: nothing is ever sent again.
+ * the broker's prefetch to all others. Payloads are not kept: nothing is ever sent again, but what
+ * an acceptor gives back unsent because its link has moved.
  */
 import type { Expiry, Refusal } from '../../base/errors.ts';
 import type { Limits } from '../../base/limits.ts';
@@ -214,9 +215,8 @@ export class TransientCommands {
     // Of the same one, sent before: that has ended, and its sender has repeated it.
     if (open.due !== due) return true;
     this.#trace('Answer', key);
-    if (why === 'gone') this.#end(open, 'offline');
+    if (why === 'gone' || why === 'moved') this.#end(open, 'offline');
     else if (why === 'expired') this.#end(open, 'expired', { reason: 'not-sent' });
-    else if (why === 'moved') this.#end(open, 'offline');
     else this.#end(open, 'refused', { reason: why });
     return true;
   }

@@ -11,8 +11,8 @@ import { noTrace, type Trace } from '../../base/trace.ts';
 import type { PublishOptions } from '../../broker/amqp.ts';
 import type { Publisher, PublisherCounts, Publishing } from '../../broker/publisher.ts';
 import { presenceKey } from '../../broker/topology.ts';
+import { OutboxReader } from '../store/outboxReader.ts';
 import type { Opened, OutboxEvent, Store } from '../store/store.ts';
-import { OutboxReader } from './outboxReader.ts';
 
 export interface NotifierOptions {
   readonly store: Pick<Store, 'outbox'>;
@@ -20,6 +20,8 @@ export interface NotifierOptions {
   readonly exchange: string;
   readonly limits: Limits;
   readonly trace: Trace;
+  /** The store can be trusted, as far as is known. */
+  readonly mayRead: () => boolean;
   /** Reading the outbox failed; `makeRoom` tries again. */
   readonly onFault: (error: unknown) => void;
 }
@@ -86,9 +88,10 @@ function wordOf({ body }: OutboxEvent): { device: string; seq: number } {
 }
 
 export class Notifier {
-  readonly #reader: OutboxReader<OutboxEvent>;
+  readonly #reader: OutboxReader<OutboxEvent, Publishing>;
 
-  constructor({ store, publisher, exchange, limits, trace, onFault }: NotifierOptions) {
+  constructor(options: NotifierOptions) {
+    const { store, publisher, exchange, limits, trace, mayRead, onFault } = options;
     this.#reader = new OutboxReader({
       read: (after, limit) => store.outbox(after, limit),
       pageMax: limits.presenceBatchMax,
@@ -103,7 +106,7 @@ export class Notifier {
         // tla: Presence!Confirm
         if (trace !== noTrace) trace('Confirm', wordOf(event));
       },
-      onFault,
+      ...{ mayRead, onFault },
     });
   }
 

@@ -1,5 +1,5 @@
 /**
- * Recorder: which devices are connected, one row each, by the five rules of docs/presence.md.
+ * Recorder: which devices are connected, one row each, by the five rules of docs/presence-spec.md.
  * From: acceptors' streams (links that begin and end, hand-overs) and the supervisor's list of live
  * acceptors.  To: the store, one transaction per batch; then events to notifier.ts and takeovers
  * back to the acceptors. No I/O of its own: `work` does one batch, its caller decides when.
@@ -325,13 +325,13 @@ export class Recorder {
 
   /** Predecessors need not list what is on record as their successors'. */
   #tellShown(shown: readonly HeldLink[]): void {
-    const told = new Map<string, string[]>();
-    for (const { acceptor, connection } of shown) {
-      for (const of of this.#successions.shown(acceptor, connection)) {
-        told.set(of, [...(told.get(of) ?? []), connection]);
-      }
+    const told = shown.flatMap(({ acceptor, connection }) =>
+      this.#successions.shown(acceptor, connection).map((of) => ({ of, connection })),
+    );
+    for (const [of, links] of Map.groupBy(told, (link) => link.of)) {
+      const connections = links.map(({ connection }) => connection);
+      this.#options.onRecorded?.(of, connections);
     }
-    for (const [of, connections] of told) this.#options.onRecorded?.(of, connections);
   }
 
   /** What rows and events of this batch count on from. */

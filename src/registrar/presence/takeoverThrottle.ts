@@ -1,6 +1,6 @@
 /**
  * TakeoverThrottle: delays repeated takeovers of one device id, as when two devices share it.
- * From: recorder.ts, before each takeover.  To: recorder.ts, later; and a report of such a device.
+ * From: judge.ts, before each takeover.  To: recorder.ts, later; and a report of such a device.
  * Bound: after `takeoversMax` takeovers without `takeoverWindowMs` of quiet, one per
  * `takeoverDampMs`. Meanwhile the device's newest link waits, open, and the row names the older.
  * TRACKED_MAX devices are tracked; beyond that the one that was quiet longest is dropped.

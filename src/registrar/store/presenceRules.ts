@@ -1,6 +1,6 @@
 /**
  * Rules: what a link's beginning or end does to its device's row. Pure.
- * From: recorder.ts, one change and one row at a time.  To: the next row and its event, or a link
+ * From: judge.ts, one change and one row at a time.  To: the next row and its event, or a link
  * that has to close.
  * Bound: one row per device; a change makes one event or none.
  */

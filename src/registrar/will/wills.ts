@@ -7,9 +7,9 @@
  */
 import { bump, type PresenceCounters } from '../../base/metrics.ts';
 import type { Trace } from '../../base/trace.ts';
-import type { Publisher, PublisherCounts } from '../../broker/publisher.ts';
-import { OutboxReader } from '../presence/outboxReader.ts';
-import type { WillEvent, WillFigures, WillStore, WillWrites } from '../store/willRows.ts';
+import type { Publisher, PublisherCounts, Publishing } from '../../broker/publisher.ts';
+import { OutboxReader } from '../store/outboxReader.ts';
+import type { WillEvent, WillStore, WillWrites } from '../store/willRows.ts';
 import { WillBook } from './willBook.ts';
 import type { WillClock } from './willClock.ts';
 import { WillPublishing } from './willPublishing.ts';
@@ -36,6 +36,8 @@ export interface WillsOptions {
     links: readonly (readonly [device: string, connection: string])[],
   ) => void;
   readonly onGone: (acceptor: string, connections: readonly string[]) => void;
+  /** The store can be trusted, as far as is known. */
+  readonly mayRead: () => boolean;
   readonly onFault: (error: unknown) => void;
 }
 
@@ -46,9 +48,9 @@ export function willCounts(counters: Pick<WillCounters, 'willDrops'>): Publisher
 
 export class Wills {
   readonly #options: WillsOptions;
-  readonly #outbox: OutboxReader<WillEvent>;
-  /** Undefined: the store has not been asked yet. */
-  #figures: WillFigures | undefined;
+  readonly #outbox: OutboxReader<WillEvent, Publishing>;
+  /** The store has been asked what there is. */
+  #isOpen = false;
   #lastEvent = 0;
   #settledTo = 0;
   /** There may be wills of which no batch so far has shown any. */
@@ -57,7 +59,7 @@ export class Wills {
   #countAt = 0;
 
   constructor(options: WillsOptions) {
-    const { store, publisher, exchange, limits, onFault } = options;
+    const { store, publisher, exchange, limits, mayRead, onFault } = options;
     this.#options = options;
     this.#outbox = new OutboxReader({
       read: (after, limit) => store.willOutbox(after, limit),
@@ -73,7 +75,7 @@ export class Wills {
         // tla: Will!Confirm
         options.trace('WillConfirm', { device, connection });
       },
-      onFault,
+      ...{ mayRead, onFault },
     });
   }
 
@@ -86,11 +88,12 @@ export class Wills {
   }
 
   async #begin(): Promise<void> {
-    if (this.#figures) return;
-    this.#figures = await this.#options.store.willFigures();
-    this.#mayHave = this.#figures.kept > 0;
-    this.#lastEvent = this.#figures.lastEvent;
-    this.#outbox.recordedTo(this.#lastEvent);
+    if (this.#isOpen) return;
+    const { kept, lastEvent } = await this.#options.store.willFigures();
+    this.#isOpen = true;
+    this.#mayHave = kept > 0;
+    this.#lastEvent = lastEvent;
+    this.#outbox.recordedTo(lastEvent);
   }
 
   /** For the batch's transaction; undefined: there is nothing to write. */
@@ -126,13 +129,13 @@ export class Wills {
   async count(): Promise<void> {
     const { clock, store, counters, onFault } = this.#options;
     const isQuiet = !this.#mayHave && this.#settledTo >= this.#lastEvent;
-    if (this.#figures === undefined || isQuiet || clock.now() < this.#countAt) return;
+    if (!this.#isOpen || isQuiet || clock.now() < this.#countAt) return;
     this.#countAt = clock.now() + COUNT_EVERY_MS;
     const commits = this.#commits;
     try {
       const { kept, waiting, outbox, bytes, full } = await store.willFigures();
-      Object.assign(counters, { wills: kept, willsWaiting: waiting });
-      Object.assign(counters, { willOutbox: outbox, willBytes: bytes });
+      const figures = { wills: kept, willsWaiting: waiting, willOutbox: outbox, willBytes: bytes };
+      Object.assign(counters, figures);
       counters.willEnds.full = full;
       if (commits === this.#commits) this.#mayHave = kept > 0;
     } catch (error) {

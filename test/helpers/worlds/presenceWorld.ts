@@ -308,6 +308,7 @@ export class World {
       exchange: 'presence',
       limits: LIMITS,
       trace: noTrace,
+      mayRead: () => true,
       onFault: () => {},
     });
     this.#notifier = notifier;
@@ -349,6 +350,7 @@ export class World {
     this.#wills = new Wills({
       ...{ store, publisher, clock, due, onFault, limits: LIMITS, trace: noTrace },
       exchange: 'events',
+      mayRead: () => true,
       counters: makePresenceCounters(),
       onWanted: (acceptor, links) => tell(acceptor, ['wanted', links]),
       onGone: (acceptor, connections) => tell(acceptor, ['gone', connections]),

@@ -1,27 +1,28 @@
 /**
  * OutboxReader: an outbox of the store to the broker, in order; what is confirmed may leave it.
- * From: events as they were recorded, or as they are read back from the store.
+ * From: events (of presence, of wills, outcomes of commands) as they were recorded, or as they are
+ * read back from the store.
  * To: the publisher; and `settledTo`, which the next transaction deletes to.
  * Bound: the publisher's window. While it is full events stay in the store only, and are read from
  * there when it has room.
  */
-import type { Publisher, Publishing } from '../../broker/publisher.ts';
-
-export interface OutboxReaderOptions<E> {
+export interface OutboxReaderOptions<E, P> {
   /** Events behind an id, by id, at most so many. */
   readonly read: (after: number, limit: number) => Promise<E[]>;
   readonly pageMax: number;
-  readonly publisher: Pick<Publisher, 'publish' | 'isFull'>;
-  /** What is published of it; both end its wait. */
-  readonly publishing: (event: E, onConfirm: () => void, onDrop: () => void) => Publishing;
+  readonly publisher: { publish(publishing: P): void; isFull(): boolean };
+  /** What the publisher takes of it; both end its wait. */
+  readonly publishing: (event: E, onConfirm: () => void, onDrop: () => void) => P;
   readonly onPublish?: (event: E) => void;
   readonly onConfirm?: (event: E) => void;
+  /** The store can be trusted, as far as is known. */
+  readonly mayRead: () => boolean;
   /** Reading the outbox failed; `makeRoom` tries again. */
   readonly onFault: (error: unknown) => void;
 }
 
-export class OutboxReader<E extends { readonly id: number }> {
-  readonly #options: OutboxReaderOptions<E>;
+export class OutboxReader<E extends { readonly id: number }, P> {
+  readonly #options: OutboxReaderOptions<E, P>;
   /** Events handed to the publisher, by id; in order, as a Set keeps it. */
   readonly #unconfirmed = new Set<number>();
   /** All up to here have been handed to the publisher, or are in no outbox any more. */
@@ -30,7 +31,7 @@ export class OutboxReader<E extends { readonly id: number }> {
   #recorded = 0;
   #isReading = false;
 
-  constructor(options: OutboxReaderOptions<E>) {
+  constructor(options: OutboxReaderOptions<E, P>) {
     this.#options = options;
   }
 
@@ -76,7 +77,8 @@ export class OutboxReader<E extends { readonly id: number }> {
   /** The publisher has room: continue with events that only the store has. Never rejects. */
   async makeRoom(): Promise<void> {
     if (this.#isReading || this.#published >= this.#recorded) return;
-    const { publisher, read, pageMax } = this.#options;
+    const { publisher, read, pageMax, mayRead } = this.#options;
+    if (!mayRead()) return;
     this.#isReading = true;
     try {
       while (this.#published < this.#recorded && !publisher.isFull()) {

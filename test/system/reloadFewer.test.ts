@@ -3,14 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import type { ReloadFacts } from '../../src/node/reloadFacts.ts';
 import type { StatusAnswer } from '../../src/node/statusAnswer.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, END, request } from '../helpers/fakes/device.ts';
 import { type Page, Subscriber } from '../helpers/fakes/subscriber.ts';
-import { Cli } from '../helpers/processes/cli.ts';
 import { Knocking } from '../helpers/processes/knocker.ts';
 import { startNode } from '../helpers/processes/node.ts';
+import { reloadNode } from '../helpers/processes/reloads.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const LINKS = 300;
@@ -38,9 +37,7 @@ t.test('from 3 to 2, while devices connect: none is refused, none reset', async 
   t.teardown(() => knocking.kill());
   write(2);
 
-  const cli = new Cli(['reload', '--json', '--run-dir', runDir]);
-  await cli.exited;
-  const end = (cli.lines as unknown as readonly ReloadFacts[]).at(-1);
+  const { end } = await reloadNode(runDir);
 
   const { faults, ...knocks } = await knocking.stop();
   t.same(faults, {}, JSON.stringify(knocks));

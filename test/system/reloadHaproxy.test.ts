@@ -10,16 +10,15 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
-import type { ReloadFacts } from '../../src/node/reloadFacts.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, event, hello } from '../helpers/fakes/device.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { loopbackNet } from '../helpers/loopback.ts';
 import { Authority } from '../helpers/processes/authority.ts';
-import { Cli } from '../helpers/processes/cli.ts';
 import { Haproxy, noHaproxy } from '../helpers/processes/haproxy.ts';
 import { startNode } from '../helpers/processes/node.ts';
 import { noOpenssl } from '../helpers/processes/programs.ts';
+import { reloadNode } from '../helpers/processes/reloads.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const LINKS = Number(process.env.HAPROXY_LINKS ?? 300);
@@ -104,14 +103,12 @@ backend owsla
     for (let at = 0; !isOver; at += 1) (await open(`comes-${at}`)).close();
   })();
 
-  const cli = new Cli(['reload', '--json', '--run-dir', runDir]);
-  const { code } = await cli.exited;
+  const { code, end } = await reloadNode(runDir);
   isOver = true;
   const next = await Promise.all(talking);
   await coming;
   await Promise.all(devices.map((device, at) => sendOne(device, next[at] ?? 1)));
 
-  const end = (cli.lines as unknown as readonly ReloadFacts[]).at(-1);
   t.equal(code, 0, JSON.stringify(end));
   t.match(end, { phase: 'done', drained: 0 });
   t.ok((end?.moved ?? 0) >= LINKS, `${end?.moved} moved`);

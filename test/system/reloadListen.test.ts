@@ -14,9 +14,9 @@ import t, { type Test } from 'tap';
 import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, hello, request } from '../helpers/fakes/device.ts';
-import { Cli } from '../helpers/processes/cli.ts';
 import { Knocking } from '../helpers/processes/knocker.ts';
 import { startNode } from '../helpers/processes/node.ts';
+import { reloadNode } from '../helpers/processes/reloads.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 const PER_SECOND = 1_000;
@@ -60,11 +60,10 @@ function listens(pid: number): boolean {
 t.test('2,000 connects a second: none is refused, none reset', async (t) => {
   const both = await knockAtBoth(t, PER_SECOND);
 
-  const cli = new Cli(['reload', '--json', '--run-dir', runDir]);
-  const { code } = await cli.exited;
+  const { code, end } = await reloadNode(runDir);
 
   const knocks = await Promise.all(both.map((knocking) => knocking.stop()));
-  t.equal(code, 0, JSON.stringify(cli.lines.at(-1)));
+  t.equal(code, 0, JSON.stringify(end));
   for (const { faults, ...others } of knocks) t.same(faults, {}, JSON.stringify(others));
 });
 

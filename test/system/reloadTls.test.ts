@@ -6,12 +6,11 @@ import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, type TLSSocket } from 'node:tls';
 import t from 'tap';
-import type { ReloadFacts } from '../../src/node/reloadFacts.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, END, event, hello } from '../helpers/fakes/device.ts';
 import { Authority } from '../helpers/processes/authority.ts';
-import { Cli } from '../helpers/processes/cli.ts';
 import { startNode } from '../helpers/processes/node.ts';
+import { reloadNode } from '../helpers/processes/reloads.ts';
 
 const DEVICES = 200;
 /** `reloadRetryMs`. */
@@ -81,12 +80,10 @@ t.test('BYE draining, and back by resumption; counted as drained', async (t) => 
   }
   const plain = await Device.open(node.port, 'plain');
   const back = Promise.all(devices.map((device) => device.comeBack()));
-  const cli = new Cli(['reload', '--json', '--run-dir', runDir]);
-  const { code } = await cli.exited;
+  const { code, end } = await reloadNode(runDir);
   await back;
 
-  t.equal(code, 0, JSON.stringify(cli.lines.at(-1)));
-  const end = (cli.lines as unknown as readonly ReloadFacts[]).at(-1);
+  t.equal(code, 0, JSON.stringify(end));
   t.match(end, { moved: 1, drained: DEVICES, left: 0 }, 'the one without TLS has moved');
   t.equal(await node.metricNow('owsla_reload_links', 'how="drained"'), DEVICES);
   t.ok(devices.every(({ retryAfter = Number.NaN }) => retryAfter >= 0 && retryAfter <= RETRY_MS));

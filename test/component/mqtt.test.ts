@@ -6,11 +6,11 @@ import type { FromLink } from '../../src/node/messages.ts';
 import type { Event, Request } from '../../src/wire/message.ts';
 import type { MqttLevel } from '../../src/wire/mqtt/check.ts';
 import { MqttProtocol } from '../../src/wire/mqtt/mqttProtocol.ts';
+import { END } from '../helpers/fakes/itemQueue.ts';
 import {
   bytesOf,
   connectPacket,
   LEVELS,
-  MQTT_END,
   MqttDevice,
   publishOf,
   subscribeOf,
@@ -318,7 +318,7 @@ both('why a link ends', {}, async (t, served, level) => {
 
   t.same(await stranger.rest(), [], 'before CONNECT there is no word');
   if (level === 4) {
-    t.same([await device.next(), await drained.next()], [MQTT_END, MQTT_END]);
+    t.same([await device.next(), await drained.next()], [END, END]);
     return;
   }
   t.match(await device.rest(), [{ cmd: 'disconnect', reasonCode: 0x8e }]);

@@ -6,10 +6,9 @@ import { stringify } from 'uuid';
 import type { Message } from '../../../src/wire/message.ts';
 import { TYPE } from '../../../src/wire/message.ts';
 import { encode, V1Reader } from '../../../src/wire/v1.ts';
+import { END, ItemQueue } from './itemQueue.ts';
 
-/** Stands in the queue of messages where the server's FIN or the loss of the link came. */
-export const END = 'end' as const;
-type Item = Message | typeof END;
+export { END };
 
 /** A message without the fields that have a default. */
 export function event(id: number, topic = 'room.temperature', text = '21.5'): Message {
@@ -30,32 +29,20 @@ export function hello(deviceId: string, options: Partial<Message> = {}): Message
   } as Message;
 }
 
-export class Device {
-  readonly socket: Duplex;
+export class Device extends ItemQueue<Message> {
   /** From its WELCOME, as a UUID; '' until then. */
   connection = '';
-  readonly #items: Item[] = [];
-  readonly #takers: ((item: Item) => void)[] = [];
-  #isEnded = false;
 
   constructor(socket: Duplex) {
-    this.socket = socket;
+    super(socket);
     const reader = new V1Reader(16 * 1024 * 1024);
     socket.on('data', (chunk: Buffer) => {
       reader.push(chunk);
       for (let next = reader.next(); next; next = reader.next()) {
         if (next.type === TYPE.WELCOME) this.connection = stringify(next.connectionId);
-        this.#put(next);
+        this.put(next);
       }
     });
-    const end = () => {
-      if (this.#isEnded) return;
-      this.#isEnded = true;
-      this.#put(END);
-    };
-    socket.on('end', end);
-    socket.on('close', end);
-    socket.on('error', () => {});
   }
 
   /**
@@ -84,25 +71,8 @@ export class Device {
     return device;
   }
 
-  #put(item: Item): void {
-    const taker = this.#takers.shift();
-    if (taker) taker(item);
-    else this.#items.push(item);
-  }
-
   send(...messages: Message[]): void {
     this.socket.write(Buffer.concat(messages.map(encode)));
-  }
-
-  sendBytes(bytes: Uint8Array): void {
-    this.socket.write(bytes);
-  }
-
-  /** The next message, or END. Waits as long as it takes: tests have their own deadline. */
-  next(): Promise<Item> {
-    const item = this.#items.shift();
-    if (item !== undefined) return Promise.resolve(item);
-    return new Promise((resolve) => this.#takers.push(resolve));
   }
 
   /** The next message, which must be of this type. */
@@ -112,24 +82,5 @@ export class Device {
       throw new Error(`expected type ${type}, got ${JSON.stringify(item)}`);
     }
     return item as Extract<Message, { type: T }>;
-  }
-
-  /** Everything up to the end of the link. */
-  async rest(): Promise<Message[]> {
-    const messages: Message[] = [];
-    for (;;) {
-      const item = await this.next();
-      if (item === END) return messages;
-      messages.push(item);
-    }
-  }
-
-  /** Messages that are here already and not yet taken. */
-  get waiting(): number {
-    return this.#items.length;
-  }
-
-  close(): void {
-    this.socket.destroy();
   }
 }

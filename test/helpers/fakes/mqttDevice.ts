@@ -7,6 +7,7 @@ import mqtt, {
   type Parser,
 } from 'mqtt-packet';
 import type { MqttLevel } from '../../../src/wire/mqtt/check.ts';
+import { END, ItemQueue } from './itemQueue.ts';
 
 export const LEVELS: readonly MqttLevel[] = [4, 5];
 
@@ -67,73 +68,26 @@ function parserOf(level: MqttLevel, onPacket: (packet: Packet) => void): Parser 
   return parser;
 }
 
-/** Stands in the queue of packets where the server's FIN or the loss of the link came. */
-export const MQTT_END = 'end' as const;
-type Item = Packet | typeof MQTT_END;
-
-export class MqttDevice {
-  readonly socket: Duplex;
+export class MqttDevice extends ItemQueue<Packet> {
   readonly level: MqttLevel;
-  readonly #items: Item[] = [];
-  readonly #takers: ((item: Item) => void)[] = [];
-  #isEnded = false;
 
   constructor(socket: Duplex, level: MqttLevel) {
-    this.socket = socket;
+    super(socket);
     this.level = level;
-    const parser = parserOf(level, (packet) => this.#put(packet));
+    const parser = parserOf(level, (packet) => this.put(packet));
     socket.on('data', (chunk: Buffer) => parser.parse(chunk));
-    const end = () => {
-      if (this.#isEnded) return;
-      this.#isEnded = true;
-      this.#put(MQTT_END);
-    };
-    socket.on('end', end);
-    socket.on('close', end);
-    socket.on('error', () => {});
-  }
-
-  #put(item: Item): void {
-    const taker = this.#takers.shift();
-    if (taker) taker(item);
-    else this.#items.push(item);
   }
 
   send(...packets: Packet[]): void {
     this.socket.write(bytesOf(this.level, ...packets));
   }
 
-  sendBytes(bytes: Uint8Array): void {
-    this.socket.write(bytes);
-  }
-
-  /** The next packet, or the end. Waits as long as it takes: tests have their own deadline. */
-  next(): Promise<Item> {
-    const item = this.#items.shift();
-    if (item !== undefined) return Promise.resolve(item);
-    return new Promise((resolve) => this.#takers.push(resolve));
-  }
-
   /** The next packet, which must be of this kind. */
   async expect<C extends Packet['cmd']>(cmd: C): Promise<Extract<Packet, { cmd: C }>> {
     const item = await this.next();
-    if (item === MQTT_END || item.cmd !== cmd) {
+    if (item === END || item.cmd !== cmd) {
       throw new Error(`expected ${cmd}, got ${JSON.stringify(item)}`);
     }
     return item as Extract<Packet, { cmd: C }>;
-  }
-
-  /** Everything up to the end of the link. */
-  async rest(): Promise<Packet[]> {
-    const packets: Packet[] = [];
-    for (;;) {
-      const item = await this.next();
-      if (item === MQTT_END) return packets;
-      packets.push(item);
-    }
-  }
-
-  close(): void {
-    this.socket.destroy();
   }
 }

@@ -1,5 +1,4 @@
 /** Children: an end is seen once, and after all that the child has said. */
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
@@ -9,6 +8,7 @@ import { Children } from '../../src/supervisor/children.ts';
 import { makeEdition } from '../../src/supervisor/edition.ts';
 import { Tickets } from '../../src/supervisor/tickets.ts';
 import { UnixSockets } from '../../src/supervisor/unixSockets.ts';
+import { isThere } from '../helpers/processes/cli.ts';
 
 const entry = join(import.meta.dirname, '../helpers/processes/handedAndKilled.ts');
 const PID_WAIT_MS = 20_000;
@@ -61,11 +61,5 @@ t.test('a child that dies with handles on their way, both ways: its end is seen'
 /** Blocks this process: a zombie is dead. */
 function untilDead(pid: number): void {
   const until = performance.now() + PID_WAIT_MS;
-  while (performance.now() < until && stateOf(pid) !== 'Z');
-}
-
-/** proc(5): `pid (comm) state ...`. */
-function stateOf(pid: number): string | undefined {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  return text.slice(text.lastIndexOf(')') + 2).split(' ')[0];
+  while (performance.now() < until && isThere(pid));
 }

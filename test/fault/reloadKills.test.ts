@@ -1,5 +1,5 @@
 /**
- * kill -9 of predecessor, successor and registrar at random points of reloads: up to 20 kills, as
+ * kill -9 of predecessor, successor and registrar at random points of reloads: up to 10 kills, as
  * many as there is time for; `make chaos PART=reload` has 200.
  */
 import { randomInt } from 'node:crypto';
@@ -10,7 +10,7 @@ import { startNode } from '../helpers/processes/node.ts';
 
 const seed = Number(process.env.SEED || randomInt(2 ** 31));
 /** A machine that is busy with other work has not the time for all of them. */
-const PLAN = { kills: 20, forMs: 15_000, links: 100, busy: 20, hangMs: 20_000 };
+const PLAN = { kills: 10, forMs: 10_000, links: 100, busy: 20, hangMs: 20_000 };
 
 t.test(`kills in the middle of reloads cost what they may (SEED=${seed})`, async (t) => {
   const node = await startNode(t, { acceptors: 2, limits: RELOAD_LIMITS });

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Report } from '../../loadgen/report/report.ts';
+import { plainly } from '../helpers/processes/plain.ts';
 
 export interface Spawned {
   readonly child: ChildProcess;
@@ -43,13 +44,9 @@ async function readReport(file: string): Promise<Report | undefined> {
 export async function spawnRun(flags: readonly string[]): Promise<Spawned> {
   const folder = await mkdtemp(join(tmpdir(), 'owsla-loadgen-'));
   const file = join(folder, 'report.json');
-  const child = spawn(
-    process.execPath,
-    [CLI, 'run', '--json', file, '--allow-bottleneck', ...flags],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
+  const run = [CLI, 'run', '--json', file, '--allow-bottleneck', ...flags];
+  const [program, ...args] = plainly([process.execPath, ...run]);
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -12,6 +12,7 @@ import { DEVICE_ID } from '../../src/base/names.ts';
 import { framing } from '../../src/wire/module/framing.ts';
 import { ModuleProtocol } from '../../src/wire/module/moduleProtocol.ts';
 import type { DeviceLink, DeviceProtocol } from '../../src/wire/module/moduleTypes.ts';
+import { byteByByte, cut } from '../helpers/cuts.ts';
 
 const LIMITS = makeLimits({ frameBytesMax: 1_024, helloBytesMax: 512, inFlightMax: 8 });
 const CONNECTION = '00112233-4455-4677-8899-aabbccddeeff';
@@ -208,10 +209,8 @@ t.test('a module that is right: a stream means the same, however it is cut', asy
       const text = [...(isGreeted ? ['login door-17'] : []), ...lines].map((line) => `${line}\n`);
       const bytes = Buffer.from(text.join(''));
       const whole = meaning([bytes]);
-      const at = cuts.map((place) => place % (bytes.length + 1)).sort((a, b) => a - b);
-      const parts = [0, ...at].map((start, i) => bytes.subarray(start, at[i] ?? bytes.length));
-      assert.deepEqual(meaning(parts), whole);
-      assert.deepEqual(meaning([...bytes].map((byte) => Buffer.from([byte]))), whole);
+      assert.deepEqual(meaning(cut(bytes, cuts)), whole);
+      assert.deepEqual(meaning(byteByByte(bytes)), whole);
     }),
     { numRuns: 500 },
   );

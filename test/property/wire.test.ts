@@ -8,6 +8,7 @@ import { FrameReader } from '../../src/wire/frame.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { decode, encode, V1Reader } from '../../src/wire/v1.ts';
 import { CODE } from '../../src/wire/v1Types.ts';
+import { byteByByte, cut } from '../helpers/cuts.ts';
 
 const FRAME_BYTES_MAX = 1_024;
 
@@ -78,13 +79,6 @@ function readAll(chunks: Buffer[]): (Message | string)[] {
   }
   return read;
 }
-
-function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
-  const at = places.map((place) => place % (bytes.length + 1)).sort((a, b) => a - b);
-  return [0, ...at].map((start, i) => bytes.subarray(start, at[i] ?? bytes.length));
-}
-
-const byteByByte = (bytes: Buffer) => [...bytes].map((byte) => Buffer.from([byte]));
 
 /** tap compares Buffers that are views of pools by their contents only in this form. */
 const plain = (value: unknown) =>

@@ -136,13 +136,6 @@ t.test('what a command leaves behind ends with it, and has its place until then'
   const file = join(folder, 'left');
   const limits = { crashReportsMax: 1, crashReportMs: 500 };
   const { said, crashes, report } = make(t, `sleep 1000 & echo $! >> ${file}`, limits);
-  const isThere = (pid: number) => {
-    try {
-      return process.kill(pid, 0);
-    } catch {
-      return false;
-    }
-  };
 
   report();
   await waitFor('its end', async () => said.length > 0);

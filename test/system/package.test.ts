@@ -133,30 +133,8 @@ void checkProtocol;
 void framing.fixed(7);
 `;
 
-t.test('package: installed, it serves a device and its page, and stops', async (t) => {
-  const broker = await findBroker();
-  t.teardown(() => endBroker(broker));
-  const script = join(programs, 'owsla');
-  const node = serve(t, broker.url, ['--data-dir', join(folder, 'data')], { script });
-  await isReady(node);
-  const { port, adminPort } = await node.said('ready');
-
-  const device = await Device.open(Number(port), 'door-17');
-  device.send(event(1));
-  t.match(await device.next(), { type: TYPE.ACK, id: 1 });
-  for (const path of ['', 'page/page.js', 'page/page.css', 'page/uplot.js', 'page/uplot.css']) {
-    const headers = { accept: 'text/html' };
-    const page = await fetch(`http://127.0.0.1:${adminPort}/${path}`, { headers });
-    t.equal(page.status, 200, path);
-    t.ok((await page.text()).length > 1_000, path);
-  }
-
-  t.same(await node.end(), { code: 0, signal: null });
-  t.equal(node.stderr, '');
-});
-
 t.test(
-  'package: an upgrade by its three commands: the new version, and the old link',
+  'package: it serves a device and its page; an upgrade by three commands keeps the link',
   async (t) => {
     const isUpgrade = ({ text }: { text: string }) => text.includes('ln -sfn');
     const upgrade = blocksOf('docs/operations.md').find(isUpgrade)?.text ?? '';
@@ -179,7 +157,16 @@ t.test(
     mkdirSync(join(root, 'run'));
     const node = serve(t, broker.url, folders, { script: join(programs, 'owsla') });
     await isReady(node);
-    const device = await Device.open(Number((await node.said('ready')).port), 'door-17');
+    const { port, adminPort } = await node.said('ready');
+    const device = await Device.open(Number(port), 'door-17');
+    device.send(event(1));
+    t.match(await device.next(), { type: TYPE.ACK, id: 1 });
+    for (const path of ['', 'page/page.js', 'page/page.css', 'page/uplot.js', 'page/uplot.css']) {
+      const headers = { accept: 'text/html' };
+      const page = await fetch(`http://127.0.0.1:${adminPort}/${path}`, { headers });
+      t.equal(page.status, 200, path);
+      t.ok((await page.text()).length > 1_000, path);
+    }
 
     const linked = runPlain(folder, '/bin/sh', '-ec', placed(links));
     t.equal(linked.status, 0, linked.stderr);
@@ -189,10 +176,11 @@ t.test(
     t.match(reloaded.stdout, /done: 1 links moved, 0 left, 0 drained/);
     const status = run('/bin/sh', '-ec', placed(execReload).replace(' reload ', ' status --json '));
     t.match(JSON.parse(status.stdout), { version: '0.3.0', state: 'ready' });
-    device.send(event(1));
-    t.match(await device.next(), { type: TYPE.ACK, id: 1 });
+    device.send(event(2));
+    t.match(await device.next(), { type: TYPE.ACK, id: 2 });
     device.close();
     t.same(await node.end(), { code: 0, signal: null });
+    t.equal(node.stderr, '');
   },
 );
 

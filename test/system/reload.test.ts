@@ -148,20 +148,6 @@ t.test('every process is replaced, in order; health and connects never fail', as
   t.same(node.complaints, []);
 });
 
-t.test('a changed limit counts afterwards; SIGHUP does the same', async (t) => {
-  write('set: { linksMax: 200 }\n');
-  const seen = node.log.length;
-
-  node.signal('SIGHUP');
-  await untilSaid('reload done', seen);
-
-  t.match(
-    node.log.slice(seen).find(({ msg }) => msg === 'reload done'),
-    { by: 'SIGHUP' },
-  );
-  t.equal((await status()).linksMax, 400);
-});
-
 const REFUSED: readonly [string, string, RegExp][] = [
   ['a key that there is not', 'prot: 7\n', /unknown key "prot"/],
   ['a limit that is none', 'set: { linkMax: 7 }\n', /linkMax/],
@@ -181,7 +167,33 @@ for (const [what, text, sentence] of REFUSED) {
   });
 }
 
-t.test('a listener more: it listens; a listener less: it does not', async (t) => {
+t.test('500 quiet links: none is closed, each is read; a second reload is told so', async (t) => {
+  write('');
+  const names = Array.from({ length: 500 }, (_, at) => `quiet-${at}`);
+  const devices = await Promise.all(names.map((name) => Device.open(node.port, name)));
+  const items = devices.map((device) => device.next());
+  let closed = 0;
+  for (const device of devices) device.socket.once('close', () => (closed += 1));
+
+  const seen = node.log.length;
+  const first = reload();
+  await untilSaid('reload: registrar', seen);
+  // A process of its own could come when it is over.
+  const second = askOnce(runDir, 'reload');
+
+  const message = /refuses: a reload is under way already, by control\.sock: [^\n]+$/;
+  await t.rejects(second, { exitCode: 69, message });
+  const { code, end } = await first;
+  t.equal(code, 0, `${end?.why}`);
+  t.match(end, { moved: 500, left: 0, drained: 0 });
+  t.equal(closed, 0);
+  for (const [at, device] of devices.entries()) device.send(request(at + 1));
+  const answers = await Promise.all(items);
+  t.ok(answers.every((answer) => answer !== END && answer.type === TYPE.REPLY));
+  for (const device of devices) device.socket.destroy();
+});
+
+t.test('a listener more, by a command; one less and another limit, by SIGHUP', async (t) => {
   const unix = join(folder, 'more.sock');
   write(`listeners: [{ name: more, unix: ${unix}, auth: none, 'proxy-protocol': none }]\n`);
 
@@ -192,30 +204,18 @@ t.test('a listener more: it listens; a listener less: it does not', async (t) =>
   await device.expect(TYPE.WELCOME);
   t.equal((await status()).listeners.length, 3);
 
-  write('');
-  t.equal((await reload()).code, 0);
-  t.equal((await status()).listeners.length, 2);
+  write('set: { linksMax: 200 }\n');
+  const seen = node.log.length;
+  const done = () => node.log.slice(seen).find(({ msg }) => msg === 'reload done');
+  node.signal('SIGHUP');
+  await untilSaid('reload done', seen);
+  t.match(done(), { by: 'SIGHUP' });
+  const { listeners, linksMax } = await status();
+  t.equal(listeners.length, 2);
+  t.equal(linksMax, 400);
   const socket = connect(unix);
   const error = await new Promise((resolve) => socket.once('error', resolve));
   t.match(error, { code: 'ENOENT' });
-});
-
-t.test('500 quiet links: none is closed, and each is read afterwards', async (t) => {
-  const names = Array.from({ length: 500 }, (_, at) => `quiet-${at}`);
-  const devices = await Promise.all(names.map((name) => Device.open(node.port, name)));
-  const items = devices.map((device) => device.next());
-  let closed = 0;
-  for (const device of devices) device.socket.once('close', () => (closed += 1));
-
-  const { code, end } = await reload();
-
-  t.equal(code, 0, `${end?.why}`);
-  t.match(end, { moved: 500, left: 0, drained: 0 });
-  t.equal(closed, 0);
-  for (const [at, device] of devices.entries()) device.send(request(at + 1));
-  const answers = await Promise.all(items);
-  t.ok(answers.every((answer) => answer !== END && answer.type === TYPE.REPLY));
-  for (const device of devices) device.socket.destroy();
 });
 
 t.test('a transient command whose device is about to answer is waited for', async (t) => {
@@ -237,19 +237,6 @@ t.test('a transient command whose device is about to answer is waited for', asyn
   t.match(await commander.final(id), { type: 'result', text: 'open', reason: undefined });
   t.same(commander.types(id), ['delivered', 'result']);
   await untilSaid('reload done', seen);
-});
-
-t.test('a second one meanwhile is told so, and changes nothing', async (t) => {
-  const seen = node.log.length;
-  const first = reload();
-  await untilSaid('reload: registrar', seen);
-
-  // A process of its own could come when it is over.
-  const second = askOnce(runDir, 'reload');
-
-  const message = /refuses: a reload is under way already, by control\.sock: [^\n]+$/;
-  await t.rejects(second, { exitCode: 69, message });
-  t.match(await first, { code: 0 });
 });
 
 t.test('a drain that begins in the middle is the successors’, too; so is its end', async (t) => {

@@ -3,15 +3,12 @@
  * twice, with 3,000 and 300): loadgen's scenario `deploy` is the judge. Its own thresholds for
  * pauses are 250 ms (p99) and 2 s: those here are ten times as long, for a machine with other work.
  */
-import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { names } from '../../src/broker/topology.ts';
-import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
-import { Server } from '../helpers/processes/server.ts';
+import { echo } from '../helpers/fakes/backend.ts';
+import { startNode } from '../helpers/processes/node.ts';
 import { runToEnd } from '../loadgen/spawn.ts';
 
 const IS_SOAK = process.env.OWSLA_SOAK !== undefined;
@@ -30,25 +27,12 @@ profiles:
   meter: { sends: event, every: ${EVERY_MS}ms, when: random }
 `;
 
-const broker = await findBroker();
-const prefix = `test-${randomUUID()}`;
-const folder = mkdtempSync(join(tmpdir(), 'ot-'));
-const runDir = join(folder, 'run');
-const scenario = join(folder, 'scenario.yaml');
-writeFileSync(scenario, SCENARIO);
 // As soon as a fleet can connect: this is about what comes then.
 const limits = { connectsPerSecond: 100_000, connectBurst: 100_000, linksMax: 19_000 };
-const flags = ['--run-dir', runDir];
-const node = await Server.start({ amqp: broker.url, prefix, limits, flags });
-const backend = await Backend.connect(broker.url);
+const { server: node, backend, broker, prefix, folder, runDir } = await startNode(t, { limits });
+const scenario = join(folder, 'scenario.yaml');
+writeFileSync(scenario, SCENARIO);
 await backend.on(names(prefix).requests, '#', echo);
-t.teardown(async () => {
-  await backend.close();
-  await node.stop();
-  await forgetTopology(broker.url, prefix);
-  await broker.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
 
 t.test('reloads under load: no link closed, no connect refused, nothing lost', async (t) => {
   const { exitCode, report, stdout, stderr } = await runToEnd([

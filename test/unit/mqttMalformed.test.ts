@@ -2,14 +2,20 @@
  * What both standards forbid a device to send, packet by packet: each has its code, and its reason
  * code of MQTT 5. Numbers in brackets are the standards' normative statements.
  */
-import mqtt, { type IConnectPacket } from 'mqtt-packet';
+import type { IConnectPacket } from 'mqtt-packet';
 import t from 'tap';
 import type { FatalCode } from '../../src/base/errors.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import type { MqttLevel } from '../../src/wire/mqtt/check.ts';
 import { MqttProtocol } from '../../src/wire/mqtt/mqttProtocol.ts';
 import { endCodesOf, MqttError } from '../../src/wire/mqtt/reasons.ts';
-import { bytesOf, connectPacket, LEVELS, publishOf } from '../helpers/fakes/mqttDevice.ts';
+import {
+  bytesOf,
+  connectPacket,
+  LEVELS,
+  packetsIn,
+  publishOf,
+} from '../helpers/fakes/mqttDevice.ts';
 
 const LIMITS = makeLimits();
 
@@ -225,13 +231,7 @@ t.test('mqtt: what is wrong in a CONNECT is told, in the form that its device re
       if (!(error instanceof MqttError)) throw error;
       protocol.error(error);
       const said = protocol.goodbye(error.code, undefined);
-      let read: unknown;
-      const parser = mqtt.parser({ protocolVersion: level });
-      parser.on('packet', (packet) => {
-        read = packet;
-      });
-      if (said) parser.parse(said);
-      return read;
+      return said && packetsIn(level, said)[0];
     }
     return 'nothing is wrong';
   };

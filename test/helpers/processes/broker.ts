@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { connect } from 'amqplib';
+import { addUser, inOrder, permit } from './brokerWords.ts';
 import { type Tied, tie } from './tied.ts';
 
 /** Generous: it only tells a hang from a wait. */
@@ -192,7 +193,7 @@ class PrivateBroker implements Broker {
   }
 
   addUser(name: string, password: string, permissions: Permissions): Promise<string> {
-    return addUser(this, name, password, permissions);
+    return makeUser(this, name, password, permissions);
   }
 
   #running(): Tied {
@@ -232,7 +233,7 @@ function sharedBroker(url: string): Broker {
     pause: refuse,
     resume: refuse,
     ctl: async (...args) => ctl(home, args),
-    addUser: (name, password, permissions) => addUser(broker, name, password, permissions),
+    addUser: (name, password, permissions) => makeUser(broker, name, password, permissions),
   };
   return broker;
 }
@@ -303,22 +304,13 @@ async function ctl(home: Home | undefined, args: readonly string[]): Promise<str
   return stdout;
 }
 
-/** One call of rabbitmqctl for all three steps: each costs the start of an Erlang VM. */
-async function addUser(
+async function makeUser(
   broker: Broker,
   name: string,
   password: string,
-  { configure, write, read }: Permissions,
+  permissions: Permissions,
 ): Promise<string> {
-  const text = (value: string) => `<<${[...Buffer.from(value)].join(',')}>>`;
-  const user = text(name);
-  const by = text('tests');
-  const exists = `rabbit_auth_backend_internal:exists(${user})`;
-  const add = `rabbit_auth_backend_internal:add_user(${user}, ${text(password)}, ${by})`;
-  const change = `rabbit_auth_backend_internal:change_password(${user}, ${text(password)}, ${by})`;
-  const rights = [configure, write, read].map(text).join(', ');
-  const permit = `rabbit_auth_backend_internal:set_permissions(${user}, <<"/">>, ${rights}, ${by})`;
-  await broker.ctl('eval', `case ${exists} of true -> ${change}; false -> ${add} end, ${permit}.`);
+  await broker.ctl('eval', inOrder(addUser(name, password), permit(name, permissions)));
   return broker.urlFor(name, password);
 }
 

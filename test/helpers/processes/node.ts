@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { makeLimits } from '../../../src/base/limits.ts';
-import { askNode } from '../../../src/cli/askNode.ts';
+import { askOnce as ask } from '../../../src/cli/askNode.ts';
 import { Backend, forgetTopology } from '../fakes/backend.ts';
 import { type Broker, findBroker } from './broker.ts';
 import { Server, type ServerOptions } from './server.ts';
@@ -65,5 +65,5 @@ export async function startNode(t: Test, options: NodeOptions = {}): Promise<Sta
 
 /** What a node answers to one question, as a command asks it, but without a process of its own. */
 export function askOnce<T>(runDir: string, kind: string, body: unknown = null): Promise<T> {
-  return askNode({ runDir, limits: makeLimits() }, async (ask) => (await ask(kind, body)) as T);
+  return ask({ runDir, limits: makeLimits() }, kind, body);
 }

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { waitFor } from '../waitFor.ts';
 import { cleanEnvironment } from './environment.ts';
 import { leash } from './leash.ts';
+import { plainly } from './plain.ts';
 
 const CLI = join(import.meta.dirname, '../../../src/cli/cli.ts');
 
@@ -95,8 +96,8 @@ export class Server {
     const store = flags.includes('--data-dir') ? [] : ['--data-dir', join(folder, 'data')];
     const serve = [cli, 'serve', ...ports, '--prefix', prefix, ...store, ...sets, ...flags];
     const command = [process.execPath, ...serve];
-    const fewer = ['/bin/sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh', ...command];
-    const [file = '', ...args] = openFiles === undefined ? command : fewer;
+    const fewer = openFiles === undefined ? undefined : `ulimit -n ${openFiles}`;
+    const [file, ...args] = plainly(command, env, fewer);
     const child = spawn(file, args, {
       env: { ...cleanEnvironment(), OWSLA_AMQP: amqp, TMPDIR: folder, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

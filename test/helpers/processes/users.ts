@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Broker, Permissions } from './broker.ts';
+import { addUser, inOrder, permit, removeUser } from './brokerWords.ts';
 
+const PASSWORD = 'secret';
 const DOC = join(import.meta.dirname, '../../../docs/amqp.md');
 
 /** The documented permissions of `user`, for names that begin with `prefix`. */
@@ -39,15 +41,19 @@ export interface Users {
  */
 export async function addUsers(broker: Broker, prefix: string): Promise<Users> {
   const suffix = randomUUID().slice(0, 8);
-  const add = (user: 'owsla' | 'backend' | 'auth') =>
-    broker.addUser(`${user}-${suffix}`, 'secret', documentedPermissions(user, prefix));
+  const users = ['owsla', 'backend', 'auth'] as const;
+  const nameOf = (user: (typeof users)[number]) => `${user}-${suffix}`;
+  const made = users.flatMap((user) => [
+    addUser(nameOf(user), PASSWORD),
+    permit(nameOf(user), documentedPermissions(user, prefix)),
+  ]);
   try {
-    const made = [add('owsla'), add('backend'), add('auth')] as const;
-    const [owsla, backend, auth] = await Promise.all(made);
+    await broker.ctl('eval', inOrder(...made));
+    const [owsla = '', backend = '', auth = ''] = users.map((user) =>
+      broker.urlFor(nameOf(user), PASSWORD),
+    );
     const remove = async () => {
-      for (const user of ['owsla', 'backend', 'auth']) {
-        await broker.ctl('delete_user', `${user}-${suffix}`);
-      }
+      await broker.ctl('eval', inOrder(...users.map((user) => removeUser(nameOf(user)))));
     };
     return { owsla, backend, auth, remove };
   } catch (error) {

@@ -7,11 +7,10 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Broker, findBroker, shareBroker, startBroker } from './broker.ts';
+import { addUser, BY, inOrder, permit, removeUser, textOf } from './brokerWords.ts';
 import { documentedPermissions } from './users.ts';
 
 const PASSWORD = 'secret';
-const BY = '<<"tests">>';
-const AUTH = 'rabbit_auth_backend_internal';
 
 export interface Vhost {
   readonly name: string;
@@ -28,35 +27,28 @@ export interface Vhost {
   remove(others?: readonly string[]): Promise<void>;
 }
 
-const text = (value: string): string => `<<${[...Buffer.from(value)].join(',')}>>`;
-
 /** One call of rabbitmqctl for all of it: each costs the start of an Erlang VM. */
 export async function makeVhost(): Promise<Vhost> {
   const { broker, home } = await reachable();
   const id = randomUUID().slice(0, 8);
   const name = `docs-${id}`;
-  const vhost = text(name);
-  const permit = (user: string, rights: readonly string[]) =>
-    `${AUTH}:set_permissions(${[user, vhost, ...rights, BY].join(', ')})`;
-  const steps = [`rabbit_vhost:add(${vhost}, ${BY})`];
-  steps.push(permit('<<"guest">>', Array(3).fill('<<".*">>')));
-  for (const user of ['owsla', 'backend'] as const) {
-    const { configure, write, read } = documentedPermissions(user, 'owsla');
-    steps.push(`${AUTH}:add_user(${text(`${user}-${id}`)}, ${text(PASSWORD)}, ${BY})`);
-    steps.push(permit(text(`${user}-${id}`), [configure, write, read].map(text)));
-  }
-  await broker.ctl('eval', `${steps.join(', ')}.`);
+  const users = ['owsla', 'backend'] as const;
+  const all = { configure: '.*', write: '.*', read: '.*' };
+  const made = users.flatMap((user) => [
+    addUser(`${user}-${id}`, PASSWORD),
+    permit(`${user}-${id}`, documentedPermissions(user, 'owsla'), name),
+  ]);
+  const add = `rabbit_vhost:add(${textOf(name)}, ${BY})`;
+  await broker.ctl('eval', inOrder(add, permit('guest', all, name), ...made));
   const urlFor = (user: string, password: string) =>
     Object.assign(new URL(broker.urlFor(user, password)), { pathname: `/${name}` }).href;
   const remove = async (others: readonly string[] = []) => {
-    const users = ['owsla', 'backend'].map((user) => `${user}-${id}`);
-    const ends = [...users, ...others]
-      .map(text)
-      .map((user) => `${AUTH}:delete_user(${user}, ${BY})`);
-    await broker.ctl('eval', `${ends.join(', ')}, rabbit_vhost:delete(${vhost}, ${BY}).`);
+    const names = [...users.map((user) => `${user}-${id}`), ...others];
+    const end = `rabbit_vhost:delete(${textOf(name)}, ${BY})`;
+    await broker.ctl('eval', inOrder(...names.map(removeUser), end));
     await broker.stop();
   };
-  const [owsla, backend] = ['owsla', 'backend'].map((user) => urlFor(`${user}-${id}`, PASSWORD));
+  const [owsla, backend] = users.map((user) => urlFor(`${user}-${id}`, PASSWORD));
   return {
     name,
     broker,

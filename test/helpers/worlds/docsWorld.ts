@@ -175,8 +175,6 @@ export class DocsWorld {
     return {
       PATH: [join(folder, 'bin'), at('node_modules/.bin'), process.env.PATH].join(':'),
       TMPDIR: join(folder, 'tmp'),
-      // What tap puts there is for its own processes.
-      NODE_OPTIONS: '',
       OWSLA_AMQP: this.users[user],
       OWSLA_PORT: '0',
       OWSLA_ADMIN_PORT: '0',

@@ -11,11 +11,11 @@ type Word = readonly [at: number, alarm: string, what: 'raised' | 'cleared'];
 function failures(
   name: string,
   said: readonly Word[],
-  more: { to?: number; foreign?: number } = {},
+  more: { to?: number; endedAt?: number; foreign?: number } = {},
 ) {
-  const { to = SPAN.to, foreign = 0 } = more;
+  const { to = SPAN.to, endedAt = 60_000, foreign = 0 } = more;
   const words = said.map(([at, alarm, what]) => ({ at, alarm, what }));
-  const around = { words, limits: LIMITS, until: 60_000, foreign };
+  const around = { words, limits: LIMITS, until: 60_000, endedAt, foreign };
   return alarmFailures(name, alarmsOf(name, { from: SPAN.from, to }, around));
 }
 
@@ -49,6 +49,15 @@ t.test('alarms: one that stays is told on every machine, all else on one with ti
   const said: Word[] = [[17_000, 'acceptor-full', 'raised']];
   t.same(failures(CUT, said, { foreign: 0.5 }), [
     `after '${CUT}' the alarm acceptor-full was not cleared`,
+  ]);
+});
+
+t.test('alarms: one for restarts stands for two minutes, and no longer', async (t) => {
+  const said: Word[] = [[17_000, 'process-failing', 'raised']];
+  const kill = 'kill -9 the registrar';
+  t.same(failures(kill, said), []);
+  t.same(failures(kill, said, { endedAt: 17_000 + 150_000 }), [
+    `after '${kill}' the alarm process-failing was not cleared`,
   ]);
 });
 

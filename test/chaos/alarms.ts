@@ -25,6 +25,8 @@ interface Expected {
 const OWED_MS = 3_000;
 /** Due to the machine and to what else it does, never to a fault; and they take their time. */
 export const ANYWHERE: readonly string[] = ['loop-lagging', 'memory-high'];
+/** Kept up by its rule after all is well: two minutes without a restart, and the time to clear. */
+export const STANDS_MS: Partial<Readonly<Record<string, number>>> = { 'process-failing': 150_000 };
 const LOST: Expected = { must: ['broker-away'], afterMs: 1_000, may: ['broker-blocking'] };
 /** First it owes confirms, and after some heartbeats it is away. */
 const SILENT: Expected = { must: ['broker-blocking', 'broker-away'], afterMs: OWED_MS, may: [] };
@@ -82,7 +84,7 @@ export function alarmWordsOf(log: readonly LogLine[]): AlarmWord[] {
     .sort((a, b) => a.at - b.at);
 }
 
-/** `until`: the next fault began, or the run ended. `foreign`: what others had of the machine. */
+/** `until`: the next fault began, or the run did end, as at `endedAt`. `foreign`: what others had of the machine. */
 export function alarmsOf(
   name: string,
   span: Span,
@@ -90,15 +92,19 @@ export function alarmsOf(
     readonly words: readonly AlarmWord[];
     readonly limits: AlarmLimits;
     readonly until: number;
+    readonly endedAt: number;
     readonly foreign: number;
   },
 ): AlarmCourse {
-  const { words, limits, until, foreign } = around;
+  const { words, limits, until, endedAt, foreign } = around;
   const own = words.filter(({ at }) => at >= span.from && at < until);
   const raised = [...new Set(own.flatMap((one) => (one.what === 'raised' ? one.alarm : [])))];
   const stuck = raised.filter((alarm) => {
     if (ANYWHERE.includes(alarm)) return false;
-    return own.findLast((one) => one.alarm === alarm)?.what === 'raised';
+    const standsMs = STANDS_MS[alarm];
+    const whole = standsMs === undefined ? own : words.filter(({ at }) => at >= span.from);
+    const last = whole.findLast((one) => one.alarm === alarm);
+    return last?.what === 'raised' && endedAt - last.at >= (standsMs ?? 0);
   });
   if (isStarved(foreign)) return { raised, missing: [], strange: [], stuck };
   const { must, afterMs, may } = expectedOf(name, limits);

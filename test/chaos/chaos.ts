@@ -144,7 +144,13 @@ function sufferedOf(
     const around = { words, samples, limits: world.limits, until };
     const detections = loss === undefined ? [] : detectionsOf(loss, span, around);
     const { limits } = world;
-    const alarms = alarmsOf(span.name, span, { words: alarmWords, limits, until, foreign });
+    const alarms = alarmsOf(span.name, span, {
+      words: alarmWords,
+      limits,
+      until,
+      endedAt,
+      foreign,
+    });
     return { ...span, backMs, foreign, detections, alarms };
   });
 }

@@ -15,7 +15,7 @@ import { type Broker, startBroker } from '../helpers/processes/broker.ts';
 import { startCluster } from '../helpers/processes/cluster.ts';
 import { type LogLine, Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
-import { ANYWHERE } from './alarms.ts';
+import { ANYWHERE, STANDS_MS } from './alarms.ts';
 import { EVENTS_QUEUE, REQUESTS_QUEUE } from './backend.ts';
 import { OUTCOMES_QUEUE } from './commander.ts';
 import type { Watched } from './machine.ts';
@@ -265,12 +265,13 @@ export class World {
     await waitFor('the last outcomes', isSettled, deadlineMs);
   }
 
-  /** No alarm but the machine's is raised, as far as the last look at the node goes. */
+  /** As far as the last look at the node goes; none but the machine's, and those that stand. */
   untilNoAlarm(deadlineMs: number): Promise<void> {
     const isCalm = async () => {
       const page = await this.server.page('/metrics').catch(() => '');
       const alarms = [...page.matchAll(/^owsla_alarm\{alarm="(.+)"\} (.+)$/gm)];
-      const raised = alarms.filter(([, name = '', is]) => is === '1' && !ANYWHERE.includes(name));
+      const isAwaited = (name: string) => !ANYWHERE.includes(name) && STANDS_MS[name] === undefined;
+      const raised = alarms.filter(([, name = '', is]) => is === '1' && isAwaited(name));
       return alarms.length > 0 && raised.length === 0;
     };
     return waitFor('no alarm', isCalm, deadlineMs);

@@ -1,20 +1,27 @@
 /**
- * Run: all tests, or the files named, over one RabbitMQ.
- * From: `make test`, `npm test -- FILES`.  To: tap, then a plain report for people and scripts.
+ * Run: all tests, or the files and folders named, over one RabbitMQ.
+ * From: `make test`, `npm test -- FILES`.  To: a process per file, by tap; then a plain report for
+ * people and scripts.
  * A start costs seconds, so a run shares one broker: what is there already, or a private one.
  * The last line is `N passed, N failed` (`, N skipped`), in assertions, as tap counts them.
- * Bound: tap's timeout per file (.taprc). Exit 1 when anything failed or nothing ran.
+ * Bound: --timeout seconds per file, --jobs files at once. Exit 1 when anything failed or nothing
+ * ran.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { t as root } from 'tap';
 import { type FinalResults, Parser, type Result } from 'tap-parser';
 import { stringify } from 'yaml';
 import { type Broker, findBroker, shareBroker } from './helpers/processes/broker.ts';
+import { plainly } from './helpers/processes/plain.ts';
 
 /** A run starts a thousand processes of the same few files: each is parsed once. */
 const NODE_COMPILE_CACHE = join(import.meta.dirname, '../node_modules/.cache/owsla-tests');
+
+/** More than processors: most files wait for something most of the time. */
+const JOBS = 8;
+const TIMEOUT_S = 200;
 
 interface Tally {
   passed: number;
@@ -50,12 +57,11 @@ function follow(parser: Parser, tally: Tally): Promise<FinalResults> {
   return new Promise((resolve) => parser.once('complete', resolve));
 }
 
-function report(tally: Tally, results: FinalResults, exitCode: number): number {
+function report(tally: Tally, results: FinalResults): number {
   const { passed, failed, skipped } = tally;
   if (failed.length === 0 && !results.ok) {
     failed.push(`the run as a whole\n${indent(stringify(results.failures))}`);
   }
-  if (failed.length === 0 && exitCode !== 0) failed.push(`tap ended with exit code ${exitCode}`);
   if (failed.length === 0 && passed === 0) failed.push('no test ran');
   for (const skip of skipped) console.log(`skipped  ${skip}`);
   for (const failure of failed) console.log(`\nFAILED  ${failure}`);
@@ -68,42 +74,56 @@ function indent(text: string): string {
   return text.trimEnd().replaceAll(/^/gm, '    ');
 }
 
-/** tap takes files; a folder means every test in it. */
-function filesOf(arg: string): string[] {
-  return arg.startsWith('-') || arg.endsWith('.ts') ? [arg] : globSync(`${arg}/**/*.test.ts`);
+/** A folder means every test in it; nothing means all there are. */
+function filesOf(given: readonly string[]): string[] {
+  const wanted = given.length === 0 ? ['test'] : given;
+  const files = wanted.flatMap((one) =>
+    one.endsWith('.ts') ? one : globSync(`${one}/**/*.test.ts`).sort(),
+  );
+  if (files.length === 0) throw new Error(`no test in ${given.join(' ')}`);
+  return files;
 }
 
-async function runTap(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
-  const stdio = ['inherit', 'pipe', 'inherit'] as const;
-  const tap = spawn('tap', ['--reporter=tap', ...args], { stdio: [...stdio], env });
+/** Each in a process of its own, with its own bound and none of what tap's command adds to it. */
+async function runFiles(files: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const tally: Tally = { passed: 0, skipped: [], failed: [] };
   const parser = new Parser();
   const finished = follow(parser, tally);
-  const ended = once(tap, 'close');
-  tap.stdout?.pipe(parser);
-  // Ctrl-C reaches tap by itself; we stay to stop the broker. A lone SIGTERM is passed on.
+  root.pipe(parser);
+  root.jobs = jobs;
+  root.setTimeout(0);
+  for (const name of files) {
+    const [shell, ...args] = plainly([process.execPath, name], process.env);
+    const timeout = timeoutS * 1_000;
+    root.spawn(shell, args, { name, env, timeout, buffered: jobs > 1, at: null, stack: '' });
+  }
+  root.end();
+  // Ctrl-C reaches the files by itself; we stay to stop the broker. A lone SIGTERM ends them.
   process.on('SIGINT', () => {});
-  process.on('SIGTERM', () => tap.kill('SIGTERM'));
-  const [code] = await ended;
-  return report(tally, await finished, code ?? 1);
+  process.on('SIGTERM', () => root.endAll());
+  return report(tally, await finished);
 }
 
 /** Files that start no broker need not wait for one; those that do find one by themselves. */
-function isBrokerWanted(args: readonly string[]): boolean {
+function isBrokerWanted(files: readonly string[]): boolean {
   if ((process.env.OWSLA_TEST_AMQP ?? '') !== '') return false;
-  const files = args.filter((arg) => !arg.startsWith('-'));
-  return files.length === 0 || files.some((file) => readFileSync(file, 'utf8').includes('roker'));
+  return files.some((file) => readFileSync(file, 'utf8').includes('roker'));
 }
 
-const given = process.argv.slice(2);
-const args = given.flatMap(filesOf);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { jobs: { type: 'string' }, timeout: { type: 'string' } },
+});
+const jobs = Number(values.jobs ?? JOBS);
+const timeoutS = Number(values.timeout ?? TIMEOUT_S);
 let broker: Broker | undefined;
 try {
-  // With no file at all tap would run everything.
-  if (args.length === 0 && given.length > 0) throw new Error(`no test in ${given.join(' ')}`);
-  if (isBrokerWanted(args)) broker = await findBroker();
+  const files = filesOf(positionals);
+  if (isBrokerWanted(files)) broker = await findBroker();
   const shared = broker === undefined ? {} : shareBroker(broker);
-  process.exitCode = await runTap(args, { NODE_COMPILE_CACHE, ...process.env, ...shared });
+  const TAP_TIMEOUT = String(timeoutS);
+  const env = { NODE_COMPILE_CACHE, ...process.env, ...shared, TAP_TIMEOUT };
+  process.exitCode = await runFiles(files, env);
 } catch (error) {
   console.error(`tests: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;

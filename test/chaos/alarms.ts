@@ -84,7 +84,10 @@ export function alarmWordsOf(log: readonly LogLine[]): AlarmWord[] {
     .sort((a, b) => a.at - b.at);
 }
 
-/** `until`: the next fault began, or the run did end, as at `endedAt`. `foreign`: what others had of the machine. */
+/**
+ * `until`: the next fault began, or the run ended, as it did at `endedAt`. `foreign`: what others
+ * had of the machine.
+ */
 export function alarmsOf(
   name: string,
   span: Span,

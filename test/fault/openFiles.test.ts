@@ -171,7 +171,9 @@ t.test('open files: a node filled beyond its limit', async (t) => {
     t.equal(next.length, attempts.length);
     await talk(t, [...links, ...next]);
     t.same(server.errors, []);
-    t.same(server.complaints, [], 'and the log has nothing to complain of but who was refused');
+    // Whether it was full for long enough for an alarm is the machine's choice.
+    const complaints = server.complaints.filter(({ alarm }) => alarm !== 'acceptor-full');
+    t.same(complaints, [], 'and the log has nothing to complain of but who was refused');
     for (const device of [...links, ...next]) device.close();
   });
 });

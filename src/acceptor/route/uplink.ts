@@ -118,16 +118,6 @@ function saySettled({ endpoint, message }: Uplinked, what: string, reason?: stri
   endpoint.tap.onStep(endpoint, { of: 'broker', what, id: message.id, ...why });
 }
 
-interface Uplinked {
-  readonly endpoint: Endpoint;
-  readonly message: Event | Request;
-  readonly peer: string;
-  /** Milliseconds since 1970. */
-  readonly receivedAt: number;
-  /** Of the device's own span. */
-  readonly context: TraceContext | undefined;
-}
-
 /** Read once: a message that is published again has the same one, and is counted once. */
 function contextOf({ meta }: Event | Request, counters: TraceCounters): TraceContext | undefined {
   const { traceparent, tracestate } = meta;
@@ -135,27 +125,25 @@ function contextOf({ meta }: Event | Request, counters: TraceCounters): TraceCon
   return traceContextOf(traceparent, tracestate, (why) => bump(counters.traceDrops, why));
 }
 
-class EventPublishing implements Publishing, Uplinked {
-  readonly kind = 'event';
+/** What EVENTs and REQUESTs have in common on their way to the broker. */
+abstract class Uplinked<M extends Event | Request = Event | Request> {
   readonly endpoint: Endpoint;
-  readonly message: Event;
+  readonly message: M;
   readonly peer: string;
+  /** Milliseconds since 1970. */
   readonly receivedAt: number;
   sentAt = 0;
+  /** Of the device's own span. */
   readonly context: TraceContext | undefined;
-  readonly #uplink: UplinkOptions;
+  protected readonly uplink: UplinkOptions;
 
-  constructor(uplink: UplinkOptions, endpoint: Endpoint, message: Event, receivedAt: number) {
-    this.#uplink = uplink;
+  constructor(uplink: UplinkOptions, endpoint: Endpoint, message: M, receivedAt: number) {
+    this.uplink = uplink;
     this.context = contextOf(message, uplink.counters);
     this.endpoint = endpoint;
     this.message = message;
     this.peer = endpoint.peer;
     this.receivedAt = receivedAt;
-  }
-
-  get exchange(): string {
-    return this.#uplink.names.events;
   }
 
   get routingKey(): string {
@@ -164,6 +152,14 @@ class EventPublishing implements Publishing, Uplinked {
 
   get body(): Buffer {
     return this.message.payload;
+  }
+}
+
+class EventPublishing extends Uplinked<Event> implements Publishing {
+  readonly kind = 'event';
+
+  get exchange(): string {
+    return this.uplink.names.events;
   }
 
   /** Also after the end of its link, because it was accepted. */
@@ -174,7 +170,7 @@ class EventPublishing implements Publishing, Uplinked {
   properties(isResend: boolean): PublishOptions {
     const shared = properties(this, isResend);
     shared.type = 'event';
-    shared.persistent = this.#uplink.isPersistent;
+    shared.persistent = this.uplink.isPersistent;
     sayPublished(this, this, isResend);
     return shared;
   }
@@ -199,46 +195,26 @@ class EventPublishing implements Publishing, Uplinked {
   }
 }
 
-class RequestPublishing implements Publishing, Uplinked {
+class RequestPublishing extends Uplinked<Request> implements Publishing {
   readonly kind = 'request';
-  readonly endpoint: Endpoint;
-  readonly message: Request;
-  readonly peer: string;
-  readonly receivedAt: number;
-  sentAt = 0;
-  readonly context: TraceContext | undefined;
-  readonly #uplink: UplinkOptions;
   readonly #open: OpenRequest;
 
   constructor(uplink: UplinkOptions, open: OpenRequest, message: Request, receivedAt: number) {
-    this.#uplink = uplink;
+    super(uplink, open.endpoint, message, receivedAt);
     this.#open = open;
-    this.context = contextOf(message, uplink.counters);
-    this.endpoint = open.endpoint;
-    this.message = message;
-    this.peer = open.endpoint.peer;
-    this.receivedAt = receivedAt;
   }
 
   get exchange(): string {
-    return this.#uplink.names.requests;
-  }
-
-  get routingKey(): string {
-    return routingKey(this.endpoint.deviceId, this.message.topic);
-  }
-
-  get body(): Buffer {
-    return this.message.payload;
+    return this.uplink.names.requests;
   }
 
   isWanted(): boolean {
-    return this.#uplink.requests.msLeft(this.#open) > 0;
+    return this.uplink.requests.msLeft(this.#open) > 0;
   }
 
   /** Once answered or expired, it is never published again, so that no backend acts late. */
   properties(isResend: boolean): PublishOptions | undefined {
-    const { requests, clock, replyTo } = this.#uplink;
+    const { requests, clock, replyTo } = this.uplink;
     const msLeft = requests.msLeft(this.#open);
     if (msLeft <= 0) return undefined;
     const shared = properties(this, isResend);
@@ -255,7 +231,7 @@ class RequestPublishing implements Publishing, Uplinked {
 
   /** It is answered, or its link is over: while it waits for the broker, it gives up its place. */
   withdraw(): void {
-    this.#uplink.publishers.request.withdraw(this);
+    this.uplink.publishers.request.withdraw(this);
   }
 
   /** Published; now it waits for its reply, and its payload is no longer held for that. */
@@ -273,7 +249,7 @@ class RequestPublishing implements Publishing, Uplinked {
   onDrop(reason: DropReason): void {
     const status = reason === 'refused' ? 'overloaded' : 'failed';
     saySettled(this, 'dropped', reason);
-    this.#uplink.requests.answerOurselves(this.#open, status);
+    this.uplink.requests.answerOurselves(this.#open, status);
   }
 }
 

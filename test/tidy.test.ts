@@ -58,6 +58,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/base/bucket.ts', values: [] },
   { holds: 'src/base/runtime.ts', values: [] },
   { holds: 'src/base/operands.ts', values: [] },
+  { holds: 'src/base/later.ts', values: ['node:module'] },
   { holds: 'src/base/signals.ts', values: [] },
   { holds: 'src/base/clock.ts', values: [] },
   { holds: 'src/base/deadlines.ts', values: [] },
@@ -89,7 +90,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/base/privateFile.ts', values: [...BASE, 'node:fs'] },
   {
     holds: 'src/base/deviceKeys.ts',
-    values: [...BASE, 'src/base/privateFile.ts', 'node:crypto', 'yaml'],
+    values: [...BASE, 'src/base/later.ts', 'src/base/privateFile.ts', 'node:crypto', 'yaml'],
   },
   { holds: 'src/base/options.ts', values: [] },
   { holds: 'src/base/histogram.ts', values: [] },
@@ -103,7 +104,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/base/log.ts',
-    values: [...BASE, 'pino', 'pino-pretty', 'node:tty'],
+    values: [...BASE, 'src/base/later.ts', 'pino', 'pino-pretty', 'node:tty'],
     types: ['src/base/'],
   },
   { holds: 'src/base/trace.ts', values: ['node:fs', 'node:path'] },
@@ -133,13 +134,13 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/node/', values: ['src/base/', 'src/wire/frame.ts', 'msgpackr', 'node:'] },
   {
     holds: 'src/acceptor/endpoint/',
-    values: ['src/base/', 'uuid', 'node:net'],
+    values: ['src/base/', 'node:crypto', 'node:net'],
     types: ['src/wire/message.ts', 'src/wire/protocol.ts', 'node:tls'],
   },
   {
     holds: 'src/acceptor/establish/',
     values: [
-      ...['ws', 'node:http', 'node:module', 'node:stream'],
+      ...['ws', 'node:http', 'node:stream'],
       'src/base/',
       'src/acceptor/endpoint/',
       'src/acceptor/identity/',
@@ -175,7 +176,6 @@ const LAYERS: readonly Layer[] = [
       'src/acceptor/endpoint/',
       'src/broker/content.ts',
       'src/broker/topology.ts',
-      'uuid',
     ],
     types: ['src/broker/', 'src/node/messages.ts'],
   },
@@ -205,7 +205,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     holds: 'src/acceptor/',
-    values: ['src/base/', 'src/broker/', 'src/node/', 'uuid', 'node:'],
+    values: ['src/base/', 'src/broker/', 'src/node/', 'node:'],
     types: ['pino', 'src/wire/protocol.ts'],
   },
   {
@@ -266,7 +266,6 @@ const LAYERS: readonly Layer[] = [
       'src/registrar/',
       'src/observer/',
       'src/kit/',
-      'uuid',
       'node:',
     ],
   },
@@ -309,7 +308,6 @@ const LAYERS: readonly Layer[] = [
       'prom-client',
       'yaml',
       'yargs',
-      'uuid',
     ],
   },
 ];

@@ -15,9 +15,13 @@ import { systemClock } from '../../src/base/clock.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCounters } from '../../src/base/metrics.ts';
 import { MESSAGE_TYPES } from '../../src/wire/message.ts';
-import { BUILT_IN } from '../../src/wire/protocols.ts';
 import { encode } from '../../src/wire/v1.ts';
-import { ANY_DEVICE, ANY_LINK, PLAIN_ORIGIN } from '../../test/helpers/fakes/anyDevice.ts';
+import {
+  ANY_DEVICE,
+  ANY_LINK,
+  BUILT_IN,
+  PLAIN_ORIGIN,
+} from '../../test/helpers/fakes/anyDevice.ts';
 import { hello } from '../../test/helpers/fakes/device.ts';
 import { FakeRoutes, NOBODY_TOLD } from '../../test/helpers/fakes/fakeRoutes.ts';
 

@@ -9,7 +9,7 @@ import { isModule } from '../base/listeners.ts';
 import type { Logger } from '../base/log.ts';
 import { firstLine, loadModule, moduleFactory } from '../wire/module/loadModule.ts';
 import type { ProtocolFactory, Protocols } from '../wire/protocol.ts';
-import { BUILT_IN } from '../wire/protocols.ts';
+import { builtIn } from '../wire/protocols.ts';
 
 export interface OwnProtocols {
   readonly protocols: Protocols;
@@ -21,7 +21,8 @@ export async function loadProtocols(
   { listeners, limits }: Pick<Config, 'listeners' | 'limits'>,
   log: Pick<Logger, 'error'>,
 ): Promise<OwnProtocols> {
-  const protocols = new Map<string, ProtocolFactory>(BUILT_IN);
+  const words = listeners.map(({ protocol }) => protocol);
+  const protocols = new Map<string, ProtocolFactory>(await builtIn(words));
   const faults: string[] = [];
   for (const { protocol: path, name } of listeners) {
     if (!isModule(path) || protocols.has(path)) continue;

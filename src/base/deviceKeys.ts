@@ -11,10 +11,13 @@ import {
   randomBytes,
   timingSafeEqual,
 } from 'node:crypto';
-import { parseDocument } from 'yaml';
+import type { Document } from 'yaml';
 import { EXIT, StartError } from './errors.ts';
+import { later } from './later.ts';
 import { DEVICE_ID } from './names.ts';
 import { type ReadVia, readNow, readPrivate } from './privateFile.ts';
+
+const yaml = later<typeof import('yaml')>('yaml');
 
 export const KEY_ID = /^[A-Za-z0-9_-]{1,32}$/;
 export const GROUP_KEY_BYTES_MIN = 32;
@@ -49,7 +52,7 @@ export type TokenVerdict = { readonly expiresAt?: number } | { readonly reason: 
 export function readGroupKeys(path: string, via: ReadVia = readNow): GroupKeys {
   const fail = (why: string) => new StartError(EXIT.config, `the key file ${path} ${why}`);
   const text = via(path, () => readPrivate(path, fail));
-  const document = parseDocument(text, {
+  const document = yaml().parseDocument(text, {
     // All is text: a key id may look like a number or a date.
     schema: 'failsafe',
     logLevel: 'silent',
@@ -101,7 +104,7 @@ export function chooseGroupKey(
 }
 
 /** An alias that would make the document larger than it is has no value. */
-function keysOf(document: ReturnType<typeof parseDocument>): unknown {
+function keysOf(document: Document): unknown {
   try {
     // A map may have the key `__proto__`, an object may not.
     return document.toJS({ mapAsMap: true, maxAliasCount: 0 });

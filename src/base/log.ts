@@ -6,7 +6,8 @@
  */
 import { isatty } from 'node:tty';
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino';
-import { type PrettyOptions, build as pretty } from 'pino-pretty';
+import type { PrettyOptions } from 'pino-pretty';
+import { later } from './later.ts';
 import type { LogLevel } from './options.ts';
 import { redact } from './redact.ts';
 
@@ -15,6 +16,7 @@ export type { Logger } from 'pino';
 /** `proof`: of a reload. */
 export type Role = 'supervisor' | 'acceptor' | 'registrar' | 'observer' | 'proof';
 
+const pretty = later<typeof import('pino-pretty')>('pino-pretty');
 const STDOUT = 1;
 const LOG_BYTES_MAX = 1024 * 1024;
 
@@ -45,7 +47,7 @@ export function makeLogger(level: LogLevel, origin: LogOrigin): Logger {
   // The reader of stdout has gone (`owsla serve | head`): no reason to drop a link.
   out.on('error', () => {});
   if (!isSync) process.on('exit', () => flush(out));
-  const stream = isatty(STDOUT) ? pretty({ ...PRETTY, destination: out }) : out;
+  const stream = isatty(STDOUT) ? pretty().build({ ...PRETTY, destination: out }) : out;
   return makeLoggerTo(remembering(stream), level, origin);
 }
 

@@ -11,7 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import type { Limits } from '../base/limits.ts';
-import { Channel, ChannelError, type NoticesByKind } from '../node/channel.ts';
+import type { Channel, NoticesByKind } from '../node/channel.ts';
 import { findFolders } from '../node/folder.ts';
 import { controlSocket, registrarSocket } from '../node/ipc.ts';
 
@@ -34,6 +34,8 @@ export async function askNode<T>(
   work: (ask: Ask, closed: Promise<void>) => Promise<T>,
   notices: NoticesByKind = {},
 ): Promise<T> {
+  // Other commands have this file too, and need no channel.
+  const { ChannelError } = await import('../node/channel.ts');
   const path = runDir === '' ? await findControl() : controlSocket(runDir);
   const line = new Line(path, limits, notices);
   await line.connect();
@@ -74,6 +76,7 @@ class Line {
   }
 
   async connect(): Promise<void> {
+    const { Channel } = await import('../node/channel.ts');
     const socket = await connectedSoon(this.#path).catch((error) => {
       throw notThere(this.#path, error);
     });

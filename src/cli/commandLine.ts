@@ -1,39 +1,28 @@
 /**
  * CommandLine: the `owsla` command; the only reader of arguments and environment.
- * From: cli.ts; flags, OWSLA_ variables, one file.  To: config.ts, then preflight.ts and
- * supervisor.ts; or askStatus.ts, presenceCommand.ts, listDevices.ts and the other commands.
+ * From: cli.ts; flags, OWSLA_ variables, one file.  To: config.ts, then serveCommand.ts, or another
+ * command's file: loaded when its command is run, where it needs more than this.
  * Bound: what it does not know it refuses; a StartError is one line on stderr and an exit code.
  */
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { makeConfig } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
-import { makeLogger } from '../base/log.ts';
 import { markOperands, unmarked } from '../base/operands.ts';
 import { OPTION_NAMES, OPTION_SPECS, type OptionName, type OptionSpec } from '../base/options.ts';
 import { redact } from '../base/redact.ts';
-import { notifyIgnored } from '../base/signals.ts';
-import { didYouMean, parseDuration } from '../base/units.ts';
-import { checkConfig } from '../supervisor/check.ts';
-import { preflight } from '../supervisor/preflight.ts';
-import { proverOf } from '../supervisor/prover.ts';
-import { supervise } from '../supervisor/supervisor.ts';
-import { askStatus, STATUS_EXIT, statusText } from './askStatus.ts';
+import { parseDuration } from '../base/units.ts';
 import { blockCommands } from './blockCommand.ts';
 import { type Arguments, type NodeCommandOptions, withDevice, withJson } from './commandParts.ts';
 import { completionCommand } from './completion.ts';
 import { configLines } from './configTable.ts';
 import { drainCommands } from './drainCommands.ts';
 import { keyCommand } from './keyCommand.ts';
-import { CLI_FLAGS, layersOf, textOf, unknownVariables, variableOf } from './layers.ts';
+import { CLI_FLAGS, layersOf, textOf } from './layers.ts';
 import { limitsJson, limitsTable } from './limitsTable.ts';
 import { linkCommands } from './linkCommands.ts';
-import { columnsOf, listDevices } from './listDevices.ts';
-import { restorePresence, watchPresence } from './presenceCommand.ts';
 import { protocolCommand } from './protocolCommand.ts';
-import { proveAsked } from './proveCommand.ts';
 import { reloadCommand } from './reloadCommand.ts';
-import { lineOf, sendCommand } from './sendCommand.ts';
 import { enough, print, tell, terminal } from './terminal.ts';
 import { type TopCommandOptions, topCommand } from './topCommand.ts';
 import { type TraceCommandOptions, traceCommand } from './traceCommand.ts';
@@ -107,6 +96,8 @@ function commands(args: readonly string[], run: (argv: Arguments) => Promise<voi
     .exitProcess(true);
 }
 
+const isHelpAsked = process.argv.includes('--help');
+
 const SAY_WHAT = `give a command: ${COMMANDS.map((name) => `owsla ${name}`).join(', ')}`;
 
 const restoreCommand = {
@@ -129,10 +120,12 @@ async function watch(argv: Arguments): Promise<void> {
   process.title = 'owsla presence';
   // The reader may stop in the middle, as `head` does.
   process.stdout.on('error', () => process.exit(EXIT.ok));
+  const { watchPresence } = await import('./presenceCommand.ts');
   await watchPresence(makeConfig(...layersOf(argv, process.env)), print);
 }
 
-function restore(argv: Arguments): void {
+async function restore(argv: Arguments): Promise<void> {
+  const { restorePresence } = await import('./presenceCommand.ts');
   print(restorePresence(makeConfig(...layersOf(argv, process.env))));
 }
 
@@ -149,6 +142,7 @@ const statusCommand = {
 async function status(argv: Arguments): Promise<void> {
   process.title = 'owsla status';
   process.stdout.on('error', () => process.exit(EXIT.ok));
+  const { askStatus, STATUS_EXIT, statusText } = await import('./askStatus.ts');
   const answer = await askStatus(makeConfig(...layersOf(argv, process.env)));
   process.stdout.write(argv.json ? `${JSON.stringify(answer)}\n` : statusText(answer));
   process.exitCode = STATUS_EXIT[answer.state];
@@ -179,12 +173,13 @@ const toReload = reloadCommand(toNode('owsla reload'));
 const proveCommand = {
   command: 'prove',
   describe: false as const,
-  handler: () => {
+  handler: async () => {
     process.title = 'owsla prove';
-    return proveAsked(async (args, prove) => {
+    const { proveAsked } = await import('./proveCommand.ts');
+    await proveAsked(async (args, prove) => {
       await commands(args, async (argv) => {
         const config = makeConfig(...layersOf(argv, process.env));
-        await prove(config, makeLogger(config.logLevel, { role: 'proof' }));
+        await prove(config);
       }).parseAsync();
     });
   },
@@ -235,6 +230,7 @@ async function devices(argv: Arguments): Promise<void> {
   process.title = 'owsla devices';
   process.stdout.on('error', () => process.exit(EXIT.ok));
   const config = makeConfig(...layersOf(argv, process.env));
+  const { columnsOf, listDevices } = await import('./listDevices.ts');
   const write = argv.json ? JSON.stringify : columnsOf;
   const device = deviceOf(argv.device);
   process.exitCode = await listDevices(config, device, (row) => {
@@ -260,6 +256,7 @@ async function command(argv: Arguments): Promise<void> {
   const [device = '', topic = '', payload = ''] = [argv.device, argv.topic, argv.payload].map(
     (word) => unmarked(String(word)),
   );
+  const { lineOf, sendCommand } = await import('./sendCommand.ts');
   const write = argv.json ? JSON.stringify : lineOf;
   const sending = { device, topic, payload, waitMs, isKept: argv.keep === true };
   process.exitCode = await sendCommand(config, sending, (outcome) => {
@@ -274,6 +271,8 @@ function serveOptions(y: Argv): Argv {
     y.option(name, {
       type: isSwitch ? 'boolean' : 'string',
       requiresArg: !isSwitch,
+      // yargs writes a command's help before it runs it, asked or not: some 20 ms for all of these.
+      hidden: !isHelpAsked,
       // Shown only: a default that yargs filled in would hide the variable and the file.
       ...(spec.default === undefined || isSwitch ? {} : { defaultDescription: spec.default }),
       describe: spec.about,
@@ -305,23 +304,17 @@ async function serve(argv: Arguments): Promise<void> {
   // At once, and not only to tell what this is: it takes --amqp and its password out of ps.
   process.title = 'owsla supervisor';
   const config = makeConfig(...layersOf(argv, process.env));
-  const log = makeLogger(config.logLevel, { role: 'supervisor' });
-  notifyIgnored((signal, times) => log.info({ signal, times }, 'signal ignored'));
-  for (const name of unknownVariables(process.env)) {
-    const near = didYouMean(name, CLI_FLAGS.map(variableOf));
-    log.warn({ variable: name }, `unknown variable${near}`);
-  }
-  const prove = proverOf(process.argv[1] ?? '', hideBin(process.argv));
-  const proved = await preflight(config, log);
-  process.exitCode = await supervise(proved, log, { service: process.env, prove });
+  const { argv: words, env: variables } = process;
+  const called = { program: words[1] ?? '', args: hideBin(words), variables };
+  const { serveNode } = await import('./serveCommand.ts');
+  process.exitCode = await serveNode(config, called);
 }
 
 async function check(argv: Arguments): Promise<void> {
   process.title = 'owsla check';
   const config = makeConfig(...layersOf(argv, process.env));
-  process.exitCode = await checkConfig(config, ({ what, state, why }) => {
-    print(redact([state, what, why].filter(Boolean).join(': ')));
-  });
+  const { checkStart } = await import('./serveCommand.ts');
+  process.exitCode = await checkStart(config, print);
 }
 
 function printKey(line: string): void {

@@ -5,12 +5,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { parse as parseYaml } from 'yaml';
 import type { Options } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
+import { later } from '../base/later.ts';
 import { isModule } from '../base/listeners.ts';
 import { OPTION_NAMES } from '../base/options.ts';
 import { didYouMean } from '../base/units.ts';
+
+const yaml = later<typeof import('yaml')>('yaml');
 
 const FILE_KEYS = [...OPTION_NAMES, 'set', 'listeners'];
 /** Takes several values: as a repeated flag, as a list in the file, or with commas in between. */
@@ -50,7 +52,7 @@ function withModule(listener: unknown, folder: string): unknown {
 function readConfigFile(path: string): Record<string, unknown> {
   try {
     // YAML 1.2 contains JSON.
-    const read: unknown = parseYaml(readFileSync(path, 'utf8')) ?? {};
+    const read: unknown = yaml().parse(readFileSync(path, 'utf8')) ?? {};
     if (typeof read === 'object' && !Array.isArray(read)) return read as Record<string, unknown>;
   } catch (error) {
     const [firstLine] = String((error as Error).message).split('\n');

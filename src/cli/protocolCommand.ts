@@ -9,8 +9,6 @@ import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { EXIT, StartError } from '../base/errors.ts';
 import { parseDuration, parseWhole } from '../base/units.ts';
-import { checkModule } from '../kit/kit.ts';
-import { samplesIn } from '../kit/samples.ts';
 import type { CheckOptions, Finding, Sample } from '../wire/module/moduleTypes.ts';
 import { type Arguments, type NodeCommandOptions, withJson, word } from './commandParts.ts';
 
@@ -50,7 +48,8 @@ function checkCommand({ print, exitWith }: Options) {
       const path = resolve(String(given.module));
       if (!existsSync(path)) throw new StartError(EXIT.config, `there is no ${path}`);
       const tell = given.json === true ? JSON.stringify : lineOf;
-      const checked = checkModule(path, optionsOf(given), (finding) => print(tell(finding)));
+      const { checkModule } = await import('../kit/kit.ts');
+      const checked = checkModule(path, await optionsOf(given), (finding) => print(tell(finding)));
       const { isGood, findings } = await checked;
       if (given.json !== true) print(summaryOf(isGood, findings));
       exitWith(isGood ? EXIT.ok : EXIT_FAILED);
@@ -58,7 +57,7 @@ function checkCommand({ print, exitWith }: Options) {
   };
 }
 
-function optionsOf(given: Arguments): CheckOptions {
+async function optionsOf(given: Arguments): Promise<CheckOptions> {
   const rounds = wholeIn(given, 'rounds', 1, 10_000_000);
   const seed = wholeIn(given, 'seed', 0, 0xffff_ffff);
   const time = given['call-time'];
@@ -67,7 +66,7 @@ function optionsOf(given: Arguments): CheckOptions {
     throw new StartError(EXIT.usage, `--call-time takes a time such as 2s, not ${String(time)}`);
   }
   return {
-    samples: given.samples === undefined ? [] : samplesOf(String(given.samples)),
+    samples: given.samples === undefined ? [] : await samplesOf(String(given.samples)),
     ...(rounds === undefined ? {} : { rounds }),
     ...(seed === undefined ? {} : { seed }),
     ...(callMs === undefined ? {} : { callMs }),
@@ -81,7 +80,8 @@ function wholeIn(given: Arguments, name: string, min: number, max: number): numb
   throw new StartError(EXIT.usage, `--${name} takes a whole number from ${min} to ${max}`);
 }
 
-function samplesOf(folder: string): Sample[] {
+async function samplesOf(folder: string): Promise<Sample[]> {
+  const { samplesIn } = await import('../kit/samples.ts');
   try {
     return samplesIn(folder);
   } catch (error) {

@@ -6,11 +6,11 @@
  */
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
-import type { Logger } from '../base/log.ts';
+import { makeLogger } from '../base/log.ts';
 import { redact } from '../base/redact.ts';
 import { type ProofMessage, type ProveMessage, proveReload } from '../supervisor/proof.ts';
 
-type Prove = (config: Config, log: Logger) => Promise<void>;
+type Prove = (config: Config) => Promise<void>;
 
 /** `read`: reads the arguments, and calls back with the config that they make. */
 export async function proveAsked(
@@ -26,7 +26,8 @@ export async function proveAsked(
   process.once('disconnect', () => process.exit());
   let answer: ProofMessage | undefined;
   try {
-    await read(args, async (config, log) => {
+    await read(args, async (config) => {
+      const log = makeLogger(config.logLevel, { role: 'proof' });
       answer = { type: 'proved', ...(await proveReload(running, config, log)) };
     });
   } catch (error) {

@@ -6,7 +6,6 @@
  * lists times the number of acceptors, never one per device.
  */
 import { readFile } from 'node:fs/promises';
-import { Registry } from 'prom-client';
 import { makeCounters } from '../base/metrics.ts';
 import { ALARMS } from '../node/alarmNames.ts';
 import { CHILD_ROLES } from '../node/ipc.ts';
@@ -33,6 +32,7 @@ import {
   type SpecList,
   valuesOf,
 } from './nodeStatus.ts';
+import { Registry } from './promClient.ts';
 import { ReloadFamilies } from './reloadFamilies.ts';
 
 /** Here a node's figure is that of its worst acceptor, because a sum would mean nothing. */

@@ -3,19 +3,20 @@
  * From: exposition.ts, with the figures of each moment.  To: prom-client's registry.
  * Bound: what they are given: one value a label value, one a bucket.
  */
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type * as prom from 'prom-client';
 import { BOUNDS, cumulative } from '../base/histogram.ts';
 import type { MetricSpec } from '../base/metrics.ts';
+import { Counter, Gauge, Histogram } from './promClient.ts';
 
 /** One value for each of its labels. */
-export type Single = Counter<string> | Gauge<string>;
+export type Single = prom.Counter<string> | prom.Gauge<string>;
 export type Family = Single | CarriedHistogram;
 
 export interface FamilyOptions {
   readonly name: string;
   readonly help: string;
   readonly labelNames: string[];
-  readonly registers: Registry[];
+  readonly registers: prom.Registry[];
 }
 
 export function makeFamily(kind: MetricSpec['kind'], options: FamilyOptions): Family {

@@ -4,7 +4,6 @@
  * Bound: two small files, read without waiting for a disk.
  */
 import { readFileSync } from 'node:fs';
-import { constrainedMemory } from 'node:process';
 
 export interface MachineFacts {
   /** Of fs.file-max, 0 to 1; 0: not known. */
@@ -20,7 +19,7 @@ export function lookAtMachine(read: (path: string) => string = readText): Machin
   const memory = read('/proc/meminfo');
   const total = kilobytes(memory, 'MemTotal');
   const available = kilobytes(memory, 'MemAvailable');
-  const limit = constrainedMemory();
+  const limit = process.constrainedMemory();
   return {
     filesShare: used === undefined || !most ? 0 : used / most,
     memoryShare: total === 0 || available === 0 ? 0 : 1 - available / total,

@@ -23,19 +23,20 @@ import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
 /**
  * A storm makes V8's new space grow to its limit, 16 MiB by default, and it gives little of that
  * back: a fleet that connects at once would cost a quarter more memory than a slow one. In
- * MiB. For the same reason the old space grows by a fifth between collections (V8 takes some MiB at
- * least): if it grew faster, V8 would collect later, and the garbage of a storm would stay longer.
+ * MiB. child.ts holds the old space, too.
  *
  * And V8's helper threads would collect garbage on processors that other acceptors need: a
  * collection waits for the slowest of them, and the links that are open with it. Only sweeping,
  * for which nothing waits, is left to them.
  *
  * The flags that the supervisor was started with come after these, and so take precedence.
+ *
+ * None of them may change what V8 compiles or when: V8 would refuse all code that was compiled
+ * without it, that of Node's own modules too, and each process would compile them anew.
  */
 const CHILD_FLAGS = [
   NO_DEBUGGER,
   '--max-semi-space-size=4',
-  '--heap-growing-percent=20',
   '--no-parallel-scavenge',
   '--no-parallel-marking',
   '--no-parallel-compaction',

@@ -7,7 +7,7 @@
  * exit that was seen counts as a child's end.
  */
 import type { ChildProcess } from 'node:child_process';
-import { v7 as uuid } from 'uuid';
+import { randomUUIDv7 } from 'node:crypto';
 import type { Logger } from '../base/log.ts';
 import { drainTimeMs, END_MARGIN_MS } from '../node/drain.ts';
 import type { FromChild, StartMessage } from '../node/ipc.ts';
@@ -94,7 +94,7 @@ export class Children {
     const { node, folder, log, tickets, sockets, beforeFork, onMessage } = this.#options;
     beforeFork();
     const { config, entry, kept } = slot.edition;
-    const incarnation = uuid();
+    const incarnation = randomUUIDv7();
     const child = forkInto(slot, entry, incarnation);
     child.on('message', (message: FromChild, handle) => onMessage(slot, message, handle));
     child.on('error', (error) => {

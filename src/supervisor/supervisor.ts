@@ -13,7 +13,7 @@
  *      |                                      |                                 |
  *      '--- restart -- (exit of starting, ready or killed) -- leave, or stopping
  */
-import { v7 as uuid } from 'uuid';
+import { randomUUIDv7 } from 'node:crypto';
 import type { Config } from '../base/config.ts';
 import { EXIT, StartError } from '../base/errors.ts';
 import { addressOf, placesOf } from '../base/listeners.ts';
@@ -81,7 +81,7 @@ class Supervisor {
   /** In ms since 1970, for people. */
   readonly #startedAt = Date.now();
   /** Names this start of the node. */
-  readonly #node = uuid();
+  readonly #node = randomUUIDv7();
   readonly #trace: Trace;
   readonly #children: Children;
   readonly #restarts: Restarts;

@@ -3,13 +3,17 @@
  * From: the protocols that are built in.  To: acceptor.ts, which adds what the config brings.
  * Bound: one object for each; a link's protocol is made by it.
  */
-import { MQTT } from './mqtt/mqttProtocol.ts';
 import type { Protocols } from './protocol.ts';
 import { V1 } from './v1Protocol.ts';
 
-export const BUILT_IN: Protocols = new Map([
-  ['owsla', V1],
-  ['mqtt', MQTT],
-  // The same, in the messages of a WebSocket.
-  ['mqtt-ws', MQTT],
-]);
+/** Those among `words` that are built in. MQTT is loaded only for who speaks it. */
+export async function builtIn(words: readonly string[]): Promise<Protocols> {
+  const protocols = new Map([['owsla', V1]]);
+  if (words.some((word) => word.startsWith('mqtt'))) {
+    const { MQTT } = await import('./mqtt/mqttProtocol.ts');
+    protocols.set('mqtt', MQTT);
+    // The same, in the messages of a WebSocket.
+    protocols.set('mqtt-ws', MQTT);
+  }
+  return protocols;
+}

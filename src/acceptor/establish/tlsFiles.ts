@@ -6,7 +6,6 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { createSecureContext } from 'node:tls';
 import { EXIT, StartError } from '../../base/errors.ts';
 import type { TlsConfig } from '../../base/listeners.ts';
 import { type ReadVia, readNow } from '../../base/privateFile.ts';
@@ -35,6 +34,8 @@ export interface ReadHow {
   readonly isProved?: () => boolean;
 }
 
+/** Not by an import, with which Node reads all CAs of the web at each start. */
+const { createSecureContext } = process.getBuiltinModule('node:tls');
 /** A CRL of a large fleet has some 40 bytes for each certificate. */
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 const TLS_FILE_BYTES_MAX = 64 * 1_024 * 1_024;

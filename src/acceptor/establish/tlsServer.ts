@@ -9,7 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { createServer, DEFAULT_CIPHERS, type Server, type TLSSocket } from 'node:tls';
+import type { Server, TLSSocket } from 'node:tls';
 import { devicePskKey, type GroupKeys } from '../../base/deviceKeys.ts';
 import type { ListenerConfig, TlsConfig } from '../../base/listeners.ts';
 import { DEVICE_ID } from '../../base/names.ts';
@@ -29,6 +29,8 @@ export interface TlsSecrets {
   readonly keys: GroupKeys | undefined;
 }
 
+/** Not by an import, with which Node reads all CAs of the web at each start. */
+const { createServer, DEFAULT_CIPHERS } = process.getBuiltinModule('node:tls');
 /** Of what a ticket is bound to, OpenSSL takes so much. */
 const CONTEXT_LENGTH = 32;
 /** After a day a device shows again who it is, and how long a stolen ticket is good for. */

@@ -9,10 +9,10 @@
  * It is a `http.Server` that never listens: sockets are handed to it one by one.
  */
 import type { IncomingMessage, Server } from 'node:http';
-import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocketServer as Upgrader } from 'ws';
+import { later } from '../../base/later.ts';
 import { WebSocketLink, type WebSocketLinkLimits } from './webSocketLink.ts';
 
 export interface WebSocketEvents {
@@ -27,7 +27,8 @@ export interface WebSocketLimits {
 }
 
 /** What only a listener of WebSockets needs: it would be a third of an acceptor's start. */
-const load = createRequire(import.meta.url);
+const http = later<typeof import('node:http')>('node:http');
+const ws = later<typeof import('ws')>('ws');
 const HEADER_BYTES_MAX = 8 * 1024;
 /** A message in more pieces is not a device's. Its types do not know of these options yet. */
 const PIECES = { maxFragments: 1_024, maxBufferedChunks: 16_384 };
@@ -50,10 +51,8 @@ export class WebSocketServer {
     };
     // establish.ts has the deadline.
     const timeouts = { headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: 0 };
-    const http = load('node:http') as typeof import('node:http');
-    const ws = load('ws') as typeof import('ws');
-    this.#server = http.createServer({ maxHeaderSize: HEADER_BYTES_MAX, ...timeouts });
-    this.#upgrader = new ws.WebSocketServer({
+    this.#server = http().createServer({ maxHeaderSize: HEADER_BYTES_MAX, ...timeouts });
+    this.#upgrader = new (ws().WebSocketServer)({
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,

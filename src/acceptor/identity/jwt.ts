@@ -6,9 +6,13 @@
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { decodeProtectedHeader, errors, type JWTVerifyOptions, jwtVerify } from 'jose';
+import type { JWTVerifyOptions } from 'jose';
 import { EXIT, type JWT_FAILURES, StartError } from '../../base/errors.ts';
+import { later } from '../../base/later.ts';
 import { type ReadVia, readNow } from '../../base/privateFile.ts';
+
+/** With the keys: a listener without them takes no token. */
+const jose = later<typeof import('jose')>('jose');
 
 export const JWT_LENGTH_MAX = 4_096;
 export const JWT_KEYS_MAX = 64;
@@ -43,6 +47,7 @@ export interface JwtOptions {
  * neither, holds a secret or private key, or no key that verifies.
  */
 export function readJwtKeys(path: string, via: ReadVia = readNow): readonly JwtKey[] {
+  jose();
   const fail = (why: string) => new StartError(EXIT.config, `the JWT key file ${path} ${why}`);
   const text = via(path, () => {
     try {
@@ -150,12 +155,12 @@ export async function verifyJwt(
   };
   for (const { alg, key } of candidates) {
     try {
-      const { payload } = await jwtVerify(token, key, { ...checks, algorithms: [alg] });
+      const { payload } = await jose().jwtVerify(token, key, { ...checks, algorithms: [alg] });
       const expiresAt = Math.min(Number(payload.exp) * 1_000, LAST_MS);
       // `jose` counts whole seconds.
       return nowMs < expiresAt ? { expiresAt } : { reason: 'expired' };
     } catch (error) {
-      if (error instanceof errors.JWSSignatureVerificationFailed) continue;
+      if (error instanceof jose().errors.JWSSignatureVerificationFailed) continue;
       return { reason: reasonOf(error) };
     }
   }
@@ -180,7 +185,7 @@ function candidatesOf(
 
 function headerOf(token: string): { alg?: unknown; kid?: unknown } | undefined {
   try {
-    return decodeProtectedHeader(token);
+    return jose().decodeProtectedHeader(token);
   } catch {
     return undefined;
   }
@@ -188,6 +193,7 @@ function headerOf(token: string): { alg?: unknown; kid?: unknown } | undefined {
 
 /** What `jose` found, once the signature is not it. Throws what is not about the token. */
 function reasonOf(error: unknown): JwtReason {
+  const { errors } = jose();
   if (error instanceof errors.JWTExpired) return 'expired';
   if (error instanceof errors.JWTClaimValidationFailed) {
     const { claim, reason } = error;

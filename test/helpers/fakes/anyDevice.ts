@@ -6,7 +6,7 @@ import { restorerOf } from '../../../src/acceptor/identity/restore.ts';
 import { makeConfig } from '../../../src/base/config.ts';
 import { makeLimits } from '../../../src/base/limits.ts';
 import type { ListenerConfig } from '../../../src/base/listeners.ts';
-import { BUILT_IN } from '../../../src/wire/protocols.ts';
+import { builtIn } from '../../../src/wire/protocols.ts';
 
 export const ANY_DEVICE: Prover = {
   prove: () => ({ method: 'none' }),
@@ -17,6 +17,9 @@ export const PLAIN_ORIGIN: Origin = {
   listener: makeConfig({}).listeners[0] as ListenerConfig,
   peer: '',
 };
+
+/** All of them: a node loads those that its listeners name. */
+export const BUILT_IN = await builtIn(['mqtt']);
 
 /** Of links that come from another process. */
 const SPOKEN = { protocols: BUILT_IN, limits: makeLimits() };

@@ -13,6 +13,7 @@ import { DEVICE_ID, TOPIC } from '../../src/base/names.ts';
 import { checkPacket, type MqttLevel } from '../../src/wire/mqtt/check.ts';
 import { MqttProtocol } from '../../src/wire/mqtt/mqttProtocol.ts';
 import { headerBytesOf, KIND } from '../../src/wire/mqtt/packetReader.ts';
+import { parsePacket } from '../../src/wire/mqtt/parser.ts';
 import { readPublish } from '../../src/wire/mqtt/publish.ts';
 import type { FromDevice } from '../../src/wire/protocol.ts';
 import { byteByByte, cut } from '../helpers/cuts.ts';
@@ -223,6 +224,8 @@ t.test(
           protocol.error(error);
           protocol.goodbye(error.code, undefined);
           ends.refused += 1;
+          assert.notEqual(error.message, NOT_PARSED);
+          if (ends.refused % 8 === 0) checkOthers(version);
           break;
         }
       }
@@ -233,6 +236,19 @@ t.test(
     );
   },
 );
+
+/** What mqtt-packet would refuse has been refused before. */
+const NOT_PARSED = 'no packet of MQTT';
+const SUBSCRIBE = {
+  4: bytesOf(4, subscribeOf('$owsla/command/#')),
+  5: bytesOf(5, subscribeOf('$owsla/command/#')),
+} as const;
+
+/** One parser serves all links: what one has said, another one does not notice. */
+function checkOthers(version: MqttLevel): void {
+  const read = parsePacket(version, SUBSCRIBE[version]);
+  assert.equal(read.cmd, 'subscribe');
+}
 
 function mutated(sent: Buffer, random: Random): Buffer {
   const bytes = Buffer.from(sent);

@@ -381,6 +381,13 @@ t.test('at the wrong door: refused at once, and no other link notices', async (t
   await server.untilMetric(...CLOSED('bad-frame'), (count) => count === closed + 3);
   await server.untilMetric(...CLOSED('frame-too-long'), (count) => count === 3);
   await server.untilMetric(...FAILED('ws-handshake'), (count) => count >= 2);
+  const said = server.log.filter(({ msg }) => msg === 'device refused').map(({ why }) => why);
+  for (const what of ['Owsla’s own protocol', 'HTTP', 'TLS', 'MQTT']) {
+    t.ok(
+      said.some((why) => String(why).includes(`, as ${what} begins`)),
+      `the log names ${what}`,
+    );
+  }
   await beside.client.publishAsync('still/here', 'yes', { qos: 1 });
   own.send(event(1));
   await own.expect('ack');

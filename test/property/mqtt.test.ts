@@ -180,11 +180,14 @@ function checkRead(read: IPublishPacket, message: FromDevice): void {
   assert.equal(message.meta.at, Array.isArray(at) ? undefined : numbered(at));
 }
 
-/** User properties of one name are put together by mqtt-packet, wherever they stood. */
+/**
+ * User properties of one name are put together by mqtt-packet, wherever they stood; and those whose
+ * name is a number come first, as in any object.
+ */
 function hasRepeated(packet: Packet): boolean {
   const text = JSON.stringify(packet, (_, value) => (Buffer.isBuffer(value) ? 'bytes' : value));
   return (
-    /"userProperties":\{[^}]*\[/.test(text) ||
+    /"userProperties":\{[^}]*(?:\[|"\d+":)/.test(text) ||
     (/"password":"bytes"/.test(text) && !/"username"/.test(text))
   );
 }

@@ -25,7 +25,7 @@ t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 const GPS103 = at('examples/protocols/gps103.js');
 const TELTONIKA = at('examples/protocols/teltonika.js');
 
-/** Lines: `login ID`, `event N HEX`, `ask N HEX`, `done N HEX`; `ok N`, `answer N HEX`, `do N HEX`. */
+/** Lines with a number and hex digits: `event 1 00`, `ask`, `done`; and `ok`, `answer`, `do`. */
 const METER = `
 const line = (...words) => words.join(' ') + '\\n';
 const hex = (bytes) => bytes.toString('hex');

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { type CommandBroker, checkCommands } from './commands/commandPublisher.ts';
 import { Deploy, type DeployReport } from './deploy/deploy.ts';
 import { Dialer } from './fleet/dialer.ts';
+import { blindSpots, carriedIn, loadSimulation, withModule } from './fleet/simulation.ts';
 import { Manager } from './manager.ts';
 import { HdrLog } from './measure/hdrLog.ts';
 import { Watch, type Watched } from './measure/watch.ts';
@@ -64,8 +65,9 @@ function onSignals(manager: Manager): () => void {
 }
 
 /** Refuse what cannot work; the warnings. Throws PreflightError. */
-function checked(plan: Plan): readonly string[] {
-  const { faults, warnings } = preflight(plan, thisMachine());
+function checked(plan: Plan, more: readonly string[]): readonly string[] {
+  const { faults, warnings: ofMachine } = preflight(plan, thisMachine());
+  const warnings = [...ofMachine, ...more];
   if (faults.length > 0) throw new PreflightError(faults.join('; '));
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
   return warnings;
@@ -77,6 +79,16 @@ export class PreflightError extends Error {
     super(sentence);
     this.name = 'PreflightError';
   }
+}
+
+/** Undefined: what arrives is not compared. Throws UsageError when it cannot be. */
+async function watchOf(plan: Plan, { amqp, prefix }: Output): Promise<Watch | undefined> {
+  const { module } = plan;
+  if (amqp === undefined || module?.carriesEvents === false) return undefined;
+  const devices = module && (await loadSimulation(module.path)).devices;
+  const watch = new Watch(plan, (payload) => carriedIn(payload, devices));
+  await watch.start(amqp, prefix);
+  return watch;
 }
 
 /** Add what the broker delivered to the violations. */
@@ -142,11 +154,10 @@ function observe(manager: Manager, live: Live | undefined, hdr: HdrLog | undefin
  * Throws UsageError or PreflightError before anything is started.
  */
 export async function run(wanted: Plan, output: Output): Promise<Report> {
-  const plan = await resolved(wanted);
+  const plan = await resolved(await withModule(wanted));
   checkFiles(plan);
-  const warnings = checked(plan);
-  const watch = output.amqp === undefined ? undefined : new Watch(plan);
-  await watch?.start(output.amqp ?? '', output.prefix);
+  const warnings = checked(plan, blindSpots(plan, output.amqp !== undefined));
+  const watch = await watchOf(plan, output);
   const commandBroker = await commandBrokerOf(plan, output);
   const deploy = await deployOf(plan, output);
   const manager = new Manager(plan, commandBroker);

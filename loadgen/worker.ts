@@ -8,19 +8,20 @@
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { IGNORED_SIGNALS, ignoreSilently, STOP_SIGNALS } from '../src/base/signals.ts';
-import type { CommandBroker } from './commands/commandPublisher.ts';
 import { Commands, WakeUps } from './commands/commands.ts';
 import { startFaults } from './fleet/faults.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { startLoad } from './fleet/load.ts';
 import { Newcomers } from './fleet/newcomers.ts';
+import type { Speech } from './fleet/speech.ts';
+import { speechOf } from './fleet/speeches.ts';
 import { warmUp } from './fleet/warmUp.ts';
 import type { FromWorker, ToWorker } from './ipc.ts';
 import { nowMs } from './measure/clock.ts';
 import { type Gauges, INTERVAL_MS } from './measure/interval.ts';
 import { Measures } from './measure/measures.ts';
 import { Violations } from './measure/violations.ts';
-import { answersMs, type Plan } from './plan/plan.ts';
+import { answersMs } from './plan/plan.ts';
 
 const LAG_RESOLUTION_MS = 10;
 /** How often a worker that sends no more looks whether everything is answered. */
@@ -43,6 +44,9 @@ function deniedMs(): number {
   }
 }
 
+/** To begin with. */
+type Order = Extract<ToWorker, { type: 'plan' }>;
+
 class Worker {
   readonly #index: number;
   readonly #fleet: Fleet;
@@ -63,10 +67,11 @@ class Worker {
   #end: NodeJS.Timeout | undefined;
   #isDone = false;
 
-  constructor(plan: Plan, index: number, commandBroker: CommandBroker | undefined) {
+  constructor({ plan, worker: index, commandBroker }: Order, speech: Speech) {
     this.#index = index;
     this.#timeoutMs = plan.timeoutMs;
-    this.#fleet = new Fleet(plan, index, this.#measures, this.#violations);
+    const seen = { measures: this.#measures, violations: this.#violations };
+    this.#fleet = new Fleet(plan, speech, index, seen);
     this.#settled = new Promise((resolve) => {
       this.#fleet.onSettledAll = resolve;
     });
@@ -229,11 +234,16 @@ class Worker {
 
 let worker: Worker | undefined;
 
+async function begin(order: Order): Promise<void> {
+  const speech = await speechOf(order.plan);
+  warmUp(order.plan, speech);
+  worker = new Worker(order, speech);
+  tell({ type: 'ready', worker: order.worker });
+}
+
 function onMessage(message: ToWorker): void {
   if (message.type === 'plan') {
-    warmUp(message.plan);
-    worker = new Worker(message.plan, message.worker, message.commandBroker);
-    tell({ type: 'ready', worker: message.worker });
+    void begin(message);
   } else if (message.type === 'connect') {
     worker?.connect(message.atMs);
   } else if (message.type === 'load') {

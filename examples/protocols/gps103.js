@@ -137,6 +137,46 @@ function timeOf(words) {
   return there - time > HALF_DAY_MS ? time + 2 * HALF_DAY_MS : time;
 }
 
+/** For `owsla-loadgen run --protocol`. @type {import('owsla/protocol').CreateDevice} */
+export function createDevice() {
+  return {
+    ids: { prefix: '359586', length: 15 },
+    connect: (imei) => new SimulatedTracker(imei),
+  };
+}
+
+/** The device's end of one link. It has no place for bytes of anybody else's. */
+class SimulatedTracker {
+  constructor(imei) {
+    this.imei = imei;
+  }
+
+  /** LOAD, ON, or a command up to its semicolon. */
+  frame(bytes) {
+    if (bytes[0] === 0x4c) return 4;
+    if (bytes[0] === 0x4f) return 2;
+    const at = bytes.indexOf(';');
+    return at === -1 ? undefined : at + 1;
+  }
+
+  read(frame) {
+    if (frame.length === 4) return { type: 'welcome' };
+    return frame.length === 2 ? { type: 'alive' } : { type: 'command' };
+  }
+
+  login() {
+    return `##,imei:${this.imei},A;`;
+  }
+
+  event() {
+    return `imei:${this.imei},tracker,${FIX};`;
+  }
+
+  alive() {
+    return `${this.imei};`;
+  }
+}
+
 const IMEI = '359586015829802';
 const FIX = '0809231929,,F,112909.397,A,2234.4669,N,11354.3287,E,0.11,';
 

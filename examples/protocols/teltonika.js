@@ -73,7 +73,7 @@ class Tracker {
 
   /** The topic says who it is for; its payload is the text that goes out, such as `getinfo`. */
   command({ topic, payload }) {
-    return topic === 'gprs' && payload.length > 0 ? commandOf(payload) : undefined;
+    return topic === 'gprs' && payload.length > 0 ? textPacket(COMMAND, payload) : undefined;
   }
 
   goodbye(reason) {
@@ -165,9 +165,10 @@ function answerIn(data) {
   return { type: 'result', payload: data.subarray(cursor.at, cursor.at + size) };
 }
 
-function commandOf(text) {
+/** A command or its answer, in Codec 12. */
+function textPacket(type, text) {
   const data = Buffer.alloc(8 + text.length);
-  data.set([CODEC_12, 1, COMMAND]);
+  data.set([CODEC_12, 1, type]);
   data.writeUInt32BE(text.length, 3);
   data.set(text, 7);
   data[data.length - 1] = 1;
@@ -191,6 +192,75 @@ export function crc16(bytes) {
     for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0xa001 : crc >>> 1;
   }
   return crc;
+}
+
+/** The element in which a simulated device sends bytes of the load tool's. */
+const LOAD_ELEMENT = 10_000;
+
+/** For `owsla-loadgen run --protocol`. @type {import('owsla/protocol').CreateDevice} */
+export function createDevice() {
+  return {
+    ids: { prefix: '356307', length: 15 },
+    commandTopic: 'gprs',
+    carried(payload) {
+      const [{ io }] = JSON.parse(payload.toString());
+      return Buffer.from(io[LOAD_ELEMENT] ?? '', 'hex');
+    },
+    connect: (imei) => new SimulatedTracker(imei),
+  };
+}
+
+/** The device's end of one link. */
+class SimulatedTracker {
+  constructor(imei) {
+    this.imei = imei;
+    this.isKnown = false;
+  }
+
+  frame(bytes) {
+    if (!this.isKnown) return 1;
+    if (bytes.length < 4) return undefined;
+    if (bytes.readUInt32BE(0) !== 0) return 4;
+    return bytes.length < 8 ? undefined : PREAMBLE_BYTES + bytes.readUInt32BE(4) + CRC_BYTES;
+  }
+
+  read(frame) {
+    if (frame.length === 1) {
+      this.isKnown = frame[0] === 1;
+      return this.isKnown ? { type: 'welcome' } : undefined;
+    }
+    if (frame.length === 4) return { type: 'ack' };
+    const size = frame.readUInt32BE(PREAMBLE_BYTES + 3);
+    return { type: 'command', payload: frame.subarray(15, 15 + size) };
+  }
+
+  login() {
+    return Buffer.concat([Uint8Array.of(0, this.imei.length), Buffer.from(this.imei)]);
+  }
+
+  /** One record in Codec 8 Extended, with one element of any length. */
+  event({ payload }) {
+    const head = Buffer.alloc(42);
+    head.set([CODEC_8E, 1]);
+    head.writeBigUInt64BE(BigInt(Date.now()), 2);
+    head.writeInt32BE(48_357_000, 11);
+    head.writeInt32BE(457_640_000, 15);
+    head.writeUInt16BE(LOAD_ELEMENT, 26);
+    head.writeUInt16BE(1, 28);
+    head.writeUInt16BE(1, 38);
+    head.writeUInt16BE(LOAD_ELEMENT, 40);
+    const size = Buffer.alloc(2);
+    size.writeUInt16BE(payload.length);
+    return packetOf(Buffer.concat([head, size, payload, Uint8Array.of(1)]));
+  }
+
+  result({ payload }) {
+    return textPacket(ANSWER, payload);
+  }
+
+  alive() {
+    return Uint8Array.of(PING);
+  }
 }
 
 const IMEI = '356307042441013';

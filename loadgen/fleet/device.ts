@@ -13,7 +13,7 @@
 import type { Socket } from 'node:net';
 import { ProtocolError } from '../../src/base/errors.ts';
 import { nowMs } from '../measure/clock.ts';
-import { Ledger, type LedgerHost } from '../measure/ledger.ts';
+import { Ledger, type LedgerHost, type Pending } from '../measure/ledger.ts';
 import { KIND } from '../plan/payload.ts';
 import { type DialEvents, type Dialer, type Handshake, reset } from './dialer.ts';
 import { KEY_BYTES, Keys } from './keys.ts';
@@ -71,6 +71,8 @@ export class Device implements DialEvents {
   #startedConnectMs = 0;
   /** What resumes its last TLS session. */
   ticket: Buffer | undefined;
+  /** Of this link. */
+  #speech: Speech;
   #socket: Socket | undefined;
   /** What is below TLS; the socket itself where there is none. */
   #wire: Socket | undefined;
@@ -93,6 +95,7 @@ export class Device implements DialEvents {
     this.index = index;
     this.id = id;
     this.#host = host;
+    this.#speech = host.speech;
   }
 
   get pendingCount(): number {
@@ -118,6 +121,11 @@ export class Device implements DialEvents {
     this.#isOurEnd = false;
     this.#readPauseMs = 0;
     this.#host.measures.counts.attempts += 1;
+    const own = this.#host.speech.linkOf?.(this.id);
+    if (own !== undefined) {
+      this.#speech = own;
+      this.#rest = own.cutter();
+    }
     const { socket, wire } = this.#host.dialer.dial(this, localAddress, this);
     this.#socket = socket;
     this.#wire = wire;
@@ -143,9 +151,15 @@ export class Device implements DialEvents {
     this.#host.onConnected(this);
   }
 
+  /** Its greeting has been written. */
+  greeted(): void {
+    const { unansweredKeepaliveS } = this.#speech;
+    if (unansweredKeepaliveS !== undefined) this.#onWelcome(unansweredKeepaliveS);
+  }
+
   /** The bytes of its greeting. */
   hello(): Buffer {
-    return this.#host.speech.hello(this.id, this.#host.tokenOf(this.id));
+    return this.#speech.hello(this.id, this.#host.tokenOf(this.id));
   }
 
   /** Write at once, whatever the bytes are. */
@@ -157,7 +171,7 @@ export class Device implements DialEvents {
 
   ping(): void {
     this.#host.measures.counts.pings += 1;
-    this.write(this.#host.speech.ping);
+    this.write(this.#speech.ping);
   }
 
   /** Send a REQUEST or EVENT with the next id; it leaves with the turn's `flush`. */
@@ -169,11 +183,18 @@ export class Device implements DialEvents {
     else this.#events += 1;
     const number = isRequest ? this.#requests : this.#events;
     this.#seq += 1;
-    const id = this.#asked().add({ kind, number, bytes, plannedMs, sentMs: now });
+    const id = this.#note({ kind, number, bytes, plannedMs, sentMs: now });
     const length = payloads.lengthOf(this.index, number, bytes);
-    const frame = template.make(id, this.#seq, length);
     const mark = { device: this.index, number, kind };
-    payloads.fill(frame, template.payloadAt(length), length, mark);
+    let frame: Buffer;
+    if (template.wrap === undefined) {
+      frame = template.make(id, this.#seq, length);
+      payloads.fill(frame, template.payloadAt(length), length, mark);
+    } else {
+      const payload = Buffer.alloc(length);
+      payloads.fill(payload, 0, length, mark);
+      frame = template.wrap(this.#speech, id, payload);
+    }
     measures.counts[isRequest ? 'requests' : 'events'] += 1;
     measures.counts.bytesOut += frame.length;
     if (this.#queued === undefined) {
@@ -182,6 +203,15 @@ export class Device implements DialEvents {
     } else {
       this.#queued.push(frame);
     }
+  }
+
+  /** Into the ledger; of what nobody answers, there is nothing to wait for. */
+  #note(pending: Pending): number {
+    if (pending.kind === KIND.request || this.#speech.isSilentOnEvents !== true) {
+      return this.#asked().add(pending);
+    }
+    this.#host.onSettled(this, pending, false, pending.sentMs);
+    return pending.number;
   }
 
   /** Hand what `send` has queued to the socket, in one write. */
@@ -204,7 +234,7 @@ export class Device implements DialEvents {
   close(how: 'bye' | 'reset'): void {
     this.#isOurEnd = true;
     if (how === 'reset') reset(this.#wire, this.#host.plan.unix !== undefined);
-    else this.#socket?.end(this.#host.speech.bye);
+    else this.#socket?.end(this.#speech.bye);
   }
 
   /** The server was too slow: count this try as failed. */
@@ -220,8 +250,8 @@ export class Device implements DialEvents {
 
   onBytes(bytes: Buffer): boolean {
     this.#host.measures.counts.bytesIn += bytes.length;
-    const { speech } = this.#host;
-    sharedFrames ??= speech.cutter();
+    const speech = this.#speech;
+    sharedFrames ??= this.#host.speech.cutter();
     const frames = this.#rest ?? sharedFrames;
     // Whatever stays behind must not point into the shared buffer.
     frames.push(this.#rest === undefined ? bytes : Buffer.from(bytes));
@@ -246,7 +276,7 @@ export class Device implements DialEvents {
   #keepRest(frames: Cutter, bytes: Buffer): void {
     const left = frames.pendingBytes;
     if (frames !== sharedFrames) {
-      if (left === 0) this.#rest = undefined;
+      if (left === 0 && this.#host.speech.linkOf === undefined) this.#rest = undefined;
     } else if (left > 0) {
       this.#rest = this.#host.speech.cutter();
       this.#rest.push(Buffer.from(bytes.subarray(bytes.length - left)));
@@ -255,21 +285,25 @@ export class Device implements DialEvents {
   }
 
   #onHeard(heard: Heard): void {
-    const { measures, speech, violations } = this.#host;
+    const { measures, violations } = this.#host;
     switch (heard.is) {
-      case 'reply':
+      case 'reply': {
         measures.counts.replies += 1;
-        this.#asked().onReply(heard.id, heard.status, heard.payload);
+        const ledger = this.#asked();
+        ledger.onReply(heard.id ?? ledger.oldestId(KIND.request), heard.status, heard.payload);
         return;
-      case 'ack':
+      }
+      case 'ack': {
         measures.counts.acks += 1;
-        this.#asked().onAnswer(heard.id, KIND.event);
+        const ledger = this.#asked();
+        ledger.onAnswer(heard.id ?? ledger.oldestId(KIND.event), KIND.event);
         return;
+      }
       case 'welcome':
         this.#onWelcome(heard.keepaliveS);
         return;
       case 'ping':
-        if (this.state !== 'muted') this.write(speech.pong);
+        if (this.state !== 'muted') this.write(heard.answer ?? this.#speech.pong);
         return;
       case 'pong':
         measures.counts.pongs += 1;
@@ -307,7 +341,7 @@ export class Device implements DialEvents {
       this.close('reset');
       return;
     }
-    this.write(this.#host.speech.answer(command, payload));
+    this.write(this.#speech.answer(command, payload));
   }
 
   #onWelcome(keepaliveS: number): void {

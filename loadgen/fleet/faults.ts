@@ -69,6 +69,7 @@ class Faults {
     const isSlow = this.#random.next() < this.#plan.slowGreeting;
     if (!isSlow) {
       device.write(hello);
+      device.greeted();
       return;
     }
     this.#count('slow-greeting');
@@ -88,7 +89,9 @@ class Faults {
     const rest = this.#restOfHello.get(device.index);
     if (rest !== undefined) {
       this.#restOfHello.delete(device.index);
-      if (device.state === 'greeting') device.write(rest);
+      if (device.state !== 'greeting') return;
+      device.write(rest);
+      device.greeted();
       return;
     }
     const role = this.#roles.get(device.index);

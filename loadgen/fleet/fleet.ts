@@ -19,7 +19,6 @@ import { Device, type DeviceHost, type End, type State } from './device.ts';
 import { Dialer } from './dialer.ts';
 import { Pacer, type Source } from './pacer.ts';
 import type { Speech } from './speech.ts';
-import { speechOf } from './speeches.ts';
 
 /** What is on the agenda for a device. */
 export const DUE = { reconnect: 1, greeting: 2, keepalive: 3, think: 4, fault: 5 } as const;
@@ -46,7 +45,10 @@ export class Fleet implements DeviceHost {
   /** What load.ts and faults.ts want to know; set once, before `connect`. */
   onAnswered: (index: number, now: number) => void = () => {};
   onOpened: (device: Device, now: number) => void = () => {};
-  onConnected: (device: Device) => void = (device) => device.write(device.hello());
+  onConnected: (device: Device) => void = (device) => {
+    device.write(device.hello());
+    device.greeted();
+  };
   /** A device acts on a command with this payload; true: it loses its link instead of answering. */
   onActed: (device: Device, payload: Buffer) => boolean = () => false;
   onDueElse: (due: Due, device: Device, now: number) => void = () => {};
@@ -69,7 +71,12 @@ export class Fleet implements DeviceHost {
   readonly #worker: number;
   readonly #queued: Device[] = [];
 
-  constructor(plan: Plan, worker: number, measures: Measures, violations: Violations) {
+  constructor(
+    plan: Plan,
+    speech: Speech,
+    worker: number,
+    { measures, violations }: Pick<DeviceHost, 'measures' | 'violations'>,
+  ) {
     this.plan = plan;
     this.measures = measures;
     this.violations = violations;
@@ -77,7 +84,7 @@ export class Fleet implements DeviceHost {
     this.pauses = plan.deploy && new Pauses();
     this.#tokens = plan.tokens && new Tokens(plan.tokens);
     this.dialer = new Dialer(plan, this.#tokens, worker);
-    this.speech = speechOf(plan);
+    this.speech = speech;
     this.random = new Random(plan.seed, worker);
     const bytesMax = Math.max(plan.bytes.max, ...plan.profiles.map(({ bytes }) => bytes.max));
     this.payloads = new Payloads(plan.run, plan.seed, bytesMax);

@@ -2,6 +2,7 @@
  * Speech: what the bytes of a simulated device's link mean, one object for all devices of a worker.
  * From: device.ts, which owns the link.  To: the same: bytes to send, and what was heard.
  * Bound: it remembers nothing of a link: what an answer needs, such as the last id, is handed in.
+ * Only that of a protocol module has an object for each link (`linkOf`).
  */
 import type { Bytes, Kind } from '../plan/payload.ts';
 
@@ -10,13 +11,14 @@ export type Heard =
   | { readonly is: 'welcome'; readonly keepaliveS: number }
   | {
       readonly is: 'reply';
-      readonly id: number;
+      /** Undefined: of what has waited longest. */
+      readonly id: number | undefined;
       readonly status: number;
       readonly payload: Buffer;
     }
-  | { readonly is: 'ack'; readonly id: number }
+  | { readonly is: 'ack'; readonly id: number | undefined }
   | Commanded
-  | { readonly is: 'ping' }
+  | { readonly is: 'ping'; readonly answer?: Buffer }
   | { readonly is: 'pong' }
   | { readonly is: 'bye'; readonly reason: string; readonly retryAfterMs: number | undefined }
   | { readonly is: 'error'; readonly code: string }
@@ -48,9 +50,17 @@ export interface Template {
   payloadAt(length: number): number;
   /** A frame with everything but the payload's `length` bytes. The caller's buffer. */
   make(id: number, seq: number, length: number): Buffer;
+  /** In place of both, where no hole can be left for the payload: the whole frame, of this link. */
+  wrap?(link: Speech, id: number, payload: Buffer): Buffer;
 }
 
 export interface Speech {
+  /** Of one link, where it matters what was said on it before; without it one serves all. */
+  linkOf?(deviceId: string): Speech;
+  /** Nothing is answered to `hello`: the link is open with it, and this is its keepalive. */
+  readonly unansweredKeepaliveS?: number | undefined;
+  /** Events get no ACK. */
+  readonly isSilentOnEvents?: boolean;
   hello(deviceId: string, token: string | undefined): Buffer;
   readonly ping: Buffer;
   readonly pong: Buffer;

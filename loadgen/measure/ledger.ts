@@ -62,6 +62,12 @@ export class Ledger {
     return this.#nextId - 1;
   }
 
+  /** What has waited longest of this kind; that of no message, if none does. */
+  oldestId(kind: Kind): number {
+    for (const [id, pending] of this.#pending) if (pending.kind === kind) return id;
+    return this.#nextId;
+  }
+
   get isFull(): boolean {
     return this.#pending.size >= IN_FLIGHT_MAX;
   }

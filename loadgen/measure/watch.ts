@@ -47,8 +47,11 @@ class Bits {
   }
 }
 
+type ContentOf = (payload: Buffer) => Buffer | undefined;
+
 export class Watch {
   readonly #plan: Plan;
+  readonly #contentOf: ContentOf;
   readonly #seen = new Map<number, Bits>();
   readonly #examples: Example[] = [];
   #connection: ChannelModel | undefined;
@@ -57,8 +60,10 @@ export class Watch {
   #unmarked = 0;
   #lastMs = 0;
 
-  constructor(plan: Plan) {
+  /** `contentOf`: our own bytes in an event's payload. */
+  constructor(plan: Plan, contentOf: ContentOf = (payload) => payload) {
     this.#plan = plan;
+    this.#contentOf = contentOf;
   }
 
   /** Bind before the first event is sent. Throws UsageError when the broker cannot be had. */
@@ -94,7 +99,8 @@ export class Watch {
   }
 
   #onEvent(message: ConsumeMessage): void {
-    const mark = readMark(message.content);
+    const content = this.#contentOf(message.content);
+    const mark = content && readMark(content);
     if (mark === undefined) return;
     if (mark.run !== this.#plan.run || mark.kind !== KIND.event) return;
     this.#lastMs = performance.now();

@@ -35,7 +35,7 @@ function list(group: string, about: string): OptionSpec {
 export const OPTIONS = {
   target: text(RUN, 'HOST:PORT of the server'),
   unix: text(RUN, 'path of a Unix socket, in place of --target'),
-  protocol: text(RUN, 'owsla, mqtt (3.1.1) or mqtt5', 'owsla'),
+  protocol: text(RUN, 'owsla, mqtt (3.1.1), mqtt5, or a module: ./meter.js', 'owsla'),
   workers: text(RUN, 'processes that make the load', '1'),
   seed: text(RUN, 'repeats phases, payloads and choices of a run', '1'),
   duration: text(RUN, 'time of the load; 0: until Ctrl-C', '10s'),

@@ -28,7 +28,8 @@ export type Expect = 'echo' | 'ok' | 'any';
 
 /** What devices speak: Owsla's own protocol, MQTT 3.1.1, MQTT 5. */
 export const DEVICE_PROTOCOLS = ['owsla', 'mqtt', 'mqtt5'] as const;
-export type DeviceProtocol = (typeof DEVICE_PROTOCOLS)[number];
+/** `module`: what the plan's module says. */
+export type DeviceProtocol = (typeof DEVICE_PROTOCOLS)[number] | 'module';
 
 export interface ReconnectPlan {
   readonly isOn: boolean;
@@ -109,6 +110,24 @@ export interface SleepPlan {
   readonly wakeToMs: number;
 }
 
+/** Devices of a protocol module. */
+export interface ModulePlan {
+  /** Absolute. */
+  readonly path: string;
+  /** The module's own name for its protocol. */
+  readonly name: string;
+  /** Undefined: any will do. */
+  readonly ids: { readonly prefix: string; readonly length: number } | undefined;
+  /** How often they show that they are there; 0: they need not. */
+  readonly keepaliveS: number;
+  /** A login is answered. */
+  readonly isWelcomed: boolean;
+  readonly acknowledges: boolean;
+  /** Our bytes can be found in what a backend gets, and in what it replies. */
+  readonly carriesEvents: boolean;
+  readonly carriesReplies: boolean;
+}
+
 export interface Plan extends WayPlan {
   readonly run: number;
   readonly seed: number;
@@ -117,6 +136,10 @@ export interface Plan extends WayPlan {
   readonly devicePrefix: string;
   readonly keepaliveS: number | undefined;
   readonly protocol: DeviceProtocol;
+  /** Absolute path of the protocol module. */
+  readonly moduleFile: string | undefined;
+  /** What is known of it, once it has been tried. */
+  readonly module: ModulePlan | undefined;
   /** Undefined: HELLO has no token. */
   readonly tokens: TokenPlan | undefined;
   /** Connects a second; 0: all at once. */
@@ -184,6 +207,10 @@ export function profileOf(plan: Plan, index: number): number {
 
 /** The device id of device `index`: the same in every run with the same plan. */
 export function deviceId(plan: Plan, index: number): string {
+  const { ids } = plan.module ?? {};
+  if (ids !== undefined) {
+    return `${ids.prefix}${String(index).padStart(ids.length - ids.prefix.length, '0')}`;
+  }
   const profile = plan.profiles[profileOf(plan, index)];
   const kind = profile === undefined ? '' : `${profile.name}-`;
   return `${plan.devicePrefix}${kind}${String(index).padStart(6, '0')}`;

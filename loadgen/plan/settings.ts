@@ -146,6 +146,17 @@ function sleep(read: Reader): Plan['sleep'] {
   return plan;
 }
 
+/** A word, or the path of a module, which run.ts tries. */
+function protocol(word: string): Pick<Plan, 'protocol' | 'moduleFile' | 'module'> {
+  const known = DEVICE_PROTOCOLS.find((one) => one === word);
+  if (known !== undefined) return { protocol: known, moduleFile: undefined, module: undefined };
+  if (!/[./]/.test(word)) {
+    const choices = DEVICE_PROTOCOLS.join(', ');
+    throw new UsageError(`--protocol: '${word}' is not ${choices}, or the path of a module`);
+  }
+  return { protocol: 'module', moduleFile: resolve(word), module: undefined };
+}
+
 function tokens(read: Reader): Plan['tokens'] {
   const [file, keyId] = [read.maybe('keys'), read.maybe('keyId')];
   if (file === undefined && keyId !== undefined) {
@@ -187,7 +198,7 @@ export function makePlan(given: Given, own: readonly Profile[], run: number): Pl
     devices,
     devicePrefix: read.text('devicePrefix'),
     keepaliveS: keepalive === undefined ? undefined : duration('--keepalive', keepalive) / 1_000,
-    protocol: oneOf('--protocol', read.text('protocol'), DEVICE_PROTOCOLS),
+    ...protocol(read.text('protocol')),
     tokens: tokens(read),
     connectRate: read.flag('storm') ? 0 : number('--connect-rate', read.text('connectRate'), 0.01),
     connectTimeoutMs: duration('--connect-timeout', read.text('connectTimeout')),

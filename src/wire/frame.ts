@@ -4,6 +4,7 @@
  * Bound: `frameBytesMax` per frame ('frame-too-long'); what of it has come is in unread.ts.
  */
 import { ProtocolError } from '../base/errors.ts';
+import { astray } from './astray.ts';
 import { Unread } from './unread.ts';
 
 /** Bytes of the length prefix. */
@@ -37,9 +38,10 @@ export class FrameReader extends Unread {
     if (length === 0) throw new ProtocolError('bad-frame', 'a frame of length 0');
     if (length > this.frameBytesMax) {
       const limit = this.frameBytesMax;
+      const hint = astray(this.unread.subarray(this.start, this.start + HEADER_BYTES));
       throw new ProtocolError(
         'frame-too-long',
-        `a frame of ${length} bytes; the limit is ${limit}`,
+        `a frame of ${length} bytes${hint}; the limit is ${limit}`,
       );
     }
     if (available < HEADER_BYTES + length) return this.incomplete();

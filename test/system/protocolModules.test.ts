@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
 import t from 'tap';
+import type { Report } from '../../loadgen/report/report.ts';
 import { names } from '../../src/broker/topology.ts';
 import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Commander } from '../helpers/fakes/commander.ts';
@@ -18,6 +19,7 @@ import { Command } from '../helpers/processes/command.ts';
 import { at } from '../helpers/processes/programs.ts';
 import { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
+import { runToEnd } from '../loadgen/spawn.ts';
 
 const [TRACKER, TRUCK] = ['359586015829802', '356307042441013'];
 const broker = await findBroker();
@@ -143,6 +145,23 @@ t.test('Teltonika: a record is acknowledged once it is safe; a command is answer
   const answer = await commander.command(TRUCK, { topic: 'gprs', payload: 'getinfo' });
   t.match(answer, { type: 'result', status: 0, text: 'getinfo: OK' });
   await truck.end();
+});
+
+t.test('loadgen drives its simulated devices, with the same ledgers', async (t) => {
+  const place = ['--target', `127.0.0.1:${server.portOf('binary')}`, '--quiet'];
+  const module = ['--protocol', at('examples/protocols/teltonika.js')];
+  const load = ['--devices', '20', '--rate', '50', '--event-share', '100%', '--duration', '1s'];
+  const broken = ['--reboot', '20%@500ms', '--reconnect', '100ms-200ms'];
+  const commands = ['--amqp', broker.url, '--prefix', prefix, '--command-rate', '20'];
+  const run = await runToEnd([...place, ...module, ...load, ...broken, ...commands]);
+
+  t.equal(run.exitCode, 0, run.stdout + run.stderr);
+  const { counts, watched, labelled, violations } = run.report as Report;
+  t.ok(counts.welcomes > 20 && counts.commandsPublished > 0);
+  t.equal(counts.acks, counts.events - counts.excused, 'all but those whose link was cut');
+  t.ok(counts.events > 0 && (watched?.delivered ?? 0) >= counts.acks);
+  t.ok((labelled.outcomes.result ?? 0) > 0 && counts.commandsActed > 0);
+  t.ok(Object.values(violations).every((count) => count === 0));
 });
 
 t.test('a module that throws, or answers nonsense, costs that link alone', async (t) => {

@@ -8,6 +8,7 @@ import type { FatalCode } from '../../src/base/errors.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import type { MqttLevel } from '../../src/wire/mqtt/check.ts';
 import { MqttProtocol } from '../../src/wire/mqtt/mqttProtocol.ts';
+import { parsePacket } from '../../src/wire/mqtt/parser.ts';
 import { endCodesOf, MqttError } from '../../src/wire/mqtt/reasons.ts';
 import {
   bytesOf,
@@ -243,4 +244,12 @@ t.test('mqtt: what is wrong in a CONNECT is told, in the form that its device re
   t.match(told(changed(5, 7, 0x03), 5), { cmd: 'connack', reasonCode: 0x81 });
   t.equal(told(changed(4, 7, 0x03), 4), undefined, '3.1.1 has no word for it [3.1.4-1]');
   t.equal(told(raw(0xc0, ''), 4), undefined);
+});
+
+t.test('mqtt: what mqtt-packet cannot read spoils nothing for the next link', async (t) => {
+  const [unread, other] = [raw(0x40, '0003 82 00'), raw(0x40, '0004 87 00')];
+  for (const bytes of [unread, other.subarray(0, 3)]) {
+    t.throws(() => parsePacket(5, bytes), { message: 'no packet of MQTT' });
+    t.match(parsePacket(5, other), { cmd: 'puback', messageId: 4, reasonCode: 0x87 });
+  }
 });

@@ -20,6 +20,8 @@ export interface ProtocolModule {
   readonly createProtocol: CreateProtocol;
   /** What devices send, for `owsla protocol check`. */
   readonly samples?: readonly Sample[];
+  /** The other end, simulated, for `owsla-loadgen run --protocol`. */
+  readonly createDevice?: CreateDevice;
 }
 
 export interface ProtocolOptions {
@@ -206,6 +208,65 @@ export interface DeviceCommand {
   readonly key: Buffer | undefined;
   readonly expiresInMs: number | undefined;
 }
+
+export type CreateDevice = (options: ProtocolOptions) => SimulatedDevices;
+
+/** One for each process: devices that speak this protocol. */
+export interface SimulatedDevices {
+  /** Device ids: `prefix`, then a number with zeros before it, `length` characters in all. */
+  readonly ids?: { readonly prefix: string; readonly length: number };
+  /** A topic of commands that they obey. */
+  readonly commandTopic?: string;
+  /**
+   * Where a backend finds the bytes that `event` was given, in the payload that it gets. Without
+   * it: they are that payload.
+   */
+  carried?(payload: Buffer): Uint8Array | undefined;
+  connect(deviceId: string): SimulatedDevice;
+}
+
+/** One link, as its device sees it. */
+export interface SimulatedDevice {
+  /** As DeviceLink's, of what Owsla sends. */
+  frame(bytes: Buffer): number | undefined;
+  /** What one frame of Owsla's says; undefined: nothing that matters. */
+  read(frame: Buffer): ToldDevice | undefined;
+  /** Its first bytes. */
+  login(token: string | undefined): Bytes;
+  event?(message: DeviceSends): Bytes;
+  request?(message: DeviceSends): Bytes;
+  /** It has done what it was told. `payload`: that of the command. */
+  result?(command: { readonly number: number | undefined; readonly payload: Buffer }): Bytes;
+  /** A sign of life. */
+  alive?(): Bytes;
+}
+
+export interface DeviceSends {
+  /** From 1 on, of this link: for a protocol that can carry it. */
+  readonly number: number;
+  /** Random bytes. A protocol that has no place for them sends what it has. */
+  readonly payload: Buffer;
+}
+
+/** What Owsla tells a device. Without `number`: of the one that has waited longest. */
+export type ToldDevice =
+  | { readonly type: 'welcome' }
+  | { readonly type: 'ack'; readonly number?: number | undefined }
+  | {
+      readonly type: 'reply';
+      readonly number?: number | undefined;
+      readonly status: number;
+      readonly payload?: Uint8Array | undefined;
+    }
+  | {
+      readonly type: 'command';
+      readonly number?: number | undefined;
+      readonly payload?: Uint8Array | undefined;
+    }
+  /** `answer` is written at once. */
+  | { readonly type: 'ping'; readonly answer: Bytes }
+  /** It has heard `alive`. */
+  | { readonly type: 'alive' };
 
 /** One link's story, for the conformance kit. */
 export interface Sample {

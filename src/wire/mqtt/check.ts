@@ -74,9 +74,15 @@ export class VersionError extends MqttError {
 function checkPuback(level: MqttLevel): void {
   skipPacketId();
   if (level === 4 || fieldCursor.at === fieldCursor.end) return;
-  takeU8();
+  const code = takeU8();
+  if (!PUBACK_CODES.has(code)) throw malformed(`a PUBACK with code ${code}`);
   if (fieldCursor.at < fieldCursor.end) skipProperties(PROPERTIES_IN.puback);
 }
+
+/** MQTT 5, section 3.4.2.1. */
+const PUBACK_CODES: ReadonlySet<number> = new Set([
+  ...[0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99],
+]);
 
 function checkSubscribe(level: MqttLevel): void {
   skipPacketId();

@@ -7,6 +7,7 @@
  * OASIS MQTT 3.1.1 and 5.0, section 2: type and flags in one byte; then how many bytes follow, in 1
  * to 4 bytes of 7 bits each, the lowest first.
  */
+import { astray } from '../astray.ts';
 import { Unread } from '../unread.ts';
 import { MqttError, malformed, protocolError, REASON } from './reasons.ts';
 
@@ -49,7 +50,10 @@ function checkFirst(first: number): void {
     if (isAgain && (flags & QOS_MASK) === 0) throw malformed('a PUBLISH of QoS 0 with DUP');
     return;
   }
-  if (FLAGS[kind] !== flags) throw malformed(`flags ${flags} of a packet of type ${kind}`);
+  if (FLAGS[kind] !== flags) {
+    const hint = astray(Buffer.of(first));
+    throw malformed(`flags ${flags} of a packet of type ${kind}${hint}`);
+  }
   if (NOT_FOR_DEVICES.has(kind)) {
     throw protocolError(`type ${kind} is not for devices to send`);
   }

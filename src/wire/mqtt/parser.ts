@@ -9,18 +9,25 @@ import type { MqttLevel } from './check.ts';
 import { malformed } from './reasons.ts';
 
 class WholePackets {
-  readonly #parser: Parser;
+  readonly #level: MqttLevel;
+  #parser: Parser;
   #packet: Packet | undefined;
   #hasFailed = false;
 
   constructor(level: MqttLevel) {
-    this.#parser = mqtt.parser({ protocolVersion: level });
-    this.#parser.on('packet', (packet) => {
+    this.#level = level;
+    this.#parser = this.#made();
+  }
+
+  #made(): Parser {
+    const parser = mqtt.parser({ protocolVersion: this.#level });
+    parser.on('packet', (packet) => {
       this.#packet = packet;
     });
-    this.#parser.on('error', () => {
+    parser.on('error', () => {
       this.#hasFailed = true;
     });
+    return parser;
   }
 
   /** Buffers of it are views into `bytes`. Throws MqttError for what it does not read as one. */
@@ -29,8 +36,11 @@ class WholePackets {
     const rest = this.#parser.parse(bytes);
     const packet = this.#packet;
     this.#packet = undefined;
-    if (packet === undefined || this.#hasFailed || rest !== 0) throw malformed('no packet of MQTT');
-    return packet;
+    if (packet !== undefined && !this.#hasFailed && rest === 0) return packet;
+    // It serves all links, and what it has kept of this one's bytes, or its place in them, would
+    // spoil the next link's: its own reset after an error leaves the place as it was.
+    this.#parser = this.#made();
+    throw malformed('no packet of MQTT');
   }
 }
 

@@ -40,6 +40,8 @@ await everyBlockOf('docs/protocols.md', async (page, t) => {
   const meter = page.take('js', '// meter-device.js');
   const runMeter = page.take('sh', 'node meter-device.js');
   const ask = page.take('sh', 'owsla command meter-7');
+  const deviceEnd = page.take('js', 'createDevice');
+  const many = page.take('sh', '--protocol ./meter.js');
   const recorded = page.take('sh', 'mkdir recorded');
   const test = page.take('js', '// meter.test.js');
   const bothYaml = page.take('yaml', 'gps103.js');
@@ -48,6 +50,17 @@ await everyBlockOf('docs/protocols.md', async (page, t) => {
   const stop = page.take('sh', 'engine.stop');
   const truck = page.take('sh', 'teltonika-device.js');
   const info = page.take('sh', 'getinfo');
+  const trucks = page.take('sh', '--protocol examples/protocols/teltonika.js');
+
+  /** The page's run at the port that its port is here, smaller and shorter. */
+  const load = async (t: Test, block: string, ports: ReadonlyMap<string, string>) => {
+    const placed = block.replace(/:(7\d{3})\b/, (_, port) => `:${ports.get(port)}`);
+    const fewer = placed.replace(/--devices \d+/, '--devices 20').trimEnd();
+    const command = world.run(`${fewer} --duration 1s --allow-bottleneck\n`);
+    t.equal(await command.exit, 0, command.output);
+    t.match(command.output, /^events .* sent, .* ACKs/m);
+    return command.output;
+  };
 
   t.test('a first module: checked, served, and its device takes a command', async (t) => {
     world.save('meter.js', module);
@@ -61,6 +74,9 @@ await everyBlockOf('docs/protocols.md', async (page, t) => {
     const running = device(t, runMeter, ports);
     await running.prints(/^OK 1$/m);
     t.match(await world.ends(t, ask), /^result .*21\.6/m);
+
+    world.save('meter.js', `${module}\n${deviceEnd}`);
+    await load(t, many, ports);
     await node.end();
   });
 
@@ -90,5 +106,6 @@ await everyBlockOf('docs/protocols.md', async (page, t) => {
     t.match(await world.ends(t, stop), /^result .*"hasFix":true/m);
     await device(t, truck, ports).prints(/^server: 1 safe$/m);
     t.match(await world.ends(t, info), /^result .*getinfo: OK/m);
+    t.match(await load(t, trucks, ports), /^ +outcomes +result \d/m);
   });
 });

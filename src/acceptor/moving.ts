@@ -19,6 +19,7 @@ import type { Operated } from './shared.ts';
 import type { StreamClient } from './streamClient.ts';
 
 const spread = spreadBy(Math.random);
+const after = (ms: number, act: () => void) => void setTimeout(act, ms).unref();
 
 interface Reported {
   readonly changes: LinkChanges;
@@ -40,7 +41,7 @@ export function giverOf({ start, counters, registry }: Operated, reported: Repor
   const line = new MoveLine(incarnation, { predecessor, joins }, toSupervisor);
   const giver = new Giver({
     ...{ registry, commands, changes, trace, drainPaceMs, recordMs, spread, clock: systemClock },
-    after: (ms, act) => void setTimeout(act, ms).unref(),
+    after,
     wake: () => stream.wake(),
     mayCome: () => line.isListening || counters.connectsWaiting + counters.establishing > 0,
     send: line.pass,
@@ -69,7 +70,7 @@ export function listenerMoveOf(
       add: (given) => places.add(given),
       suspend,
     },
-    send: line.pass,
+    ...{ after, send: line.pass },
     isListening: successorOf === undefined && joins === undefined,
     listen: async (given) => {
       line.isListening = true;

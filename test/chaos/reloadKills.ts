@@ -27,7 +27,7 @@ export interface KillPlan {
   readonly links: number;
   /** Of these. */
   readonly busy: number;
-  /** So soon after a kill each link goes on or is over, by a machine that has nothing else to do. */
+  /** So soon after a kill each link goes on or is over, if nobody else has the machine. */
   readonly goOnMs: number;
   /** A link that has had no answer for so long hangs, whatever else the machine does. */
   readonly hangMs: number;

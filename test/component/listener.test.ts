@@ -129,12 +129,13 @@ t.test(
 /** A handle that is only counted. */
 const named = (name: string) => ({ name, host: '', socket: 0, handle: { name } as never });
 
-t.test('listenerMove: who joins listens on what all that are there can spare', async (t) => {
-  const heard: string[] = [];
-  const parts = (who: string, to: Record<string, ListenerMove>, isListening: boolean) => ({
-    isListening,
+/** Those of an acceptor, and what it does. */
+function movesOf(heard: string[], after: (ms: number, act: () => void) => void) {
+  const all: Record<string, ListenerMove> = {};
+  const parts = (who: string, isListening: boolean) => ({
+    ...{ isListening, after },
     send: (other: string, word: MoveWord, handle?: SocketHandle) =>
-      void to[other]?.onWord(who, word as ListenWord, handle),
+      void all[other]?.onWord(who, word as ListenWord, handle),
     places: {
       ...{ handles: () => [], add: async () => {}, suspend: () => {} },
       nameOf: ({ name }: { name: string }) => name,
@@ -145,13 +146,32 @@ t.test('listenerMove: who joins listens on what all that are there can spare', a
       heard.push([...given.keys()].join(', '));
     },
   });
-  const all: Record<string, ListenerMove> = {};
-  for (const who of ['a', 'b']) all[who] = new ListenerMove(parts(who, all, true));
-  all.new = new ListenerMove(parts('new', all, false));
+  for (const who of ['a', 'b']) all[who] = new ListenerMove(parts(who, true));
+  return Object.assign(all, { new: new ListenerMove(parts('new', false)) });
+}
+
+t.test('listenerMove: who joins listens on what all that are there can spare', async (t) => {
+  const heard: string[] = [];
+  const all = movesOf(heard, () => {});
 
   await all.new.join(['a', 'b']);
 
   const [first, ...others] = heard;
   t.equal(first, 'a 1 of 3, a 2 of 3, b 1 of 3, b 2 of 3');
   t.same(others, ['a lets 2 go', 'b lets 2 go']);
+});
+
+t.test('listenerMove: it does not wait for one that has no such word', async (t) => {
+  const heard: string[] = [];
+  let late = () => {};
+  const all = movesOf(heard, (_, act) => {
+    late = act;
+  });
+  const joined = all.new.join(['a', 'of an older version']);
+  t.same(heard, [], 'it waits');
+
+  late();
+  await joined;
+
+  t.same(heard, ['a 1 of 3, a 2 of 3', 'a lets 2 go']);
 });

@@ -1,6 +1,6 @@
 /**
- * ListenerMove: listening sockets, from an acceptor to its successors, or to one that joins: whoever
- * waits in the kernel's queue of one, or connects at that moment, notices nothing.
+ * ListenerMove: listening sockets, from an acceptor to its successors, or to one that joins:
+ * whoever waits in the kernel's queue of one, or connects at that moment, notices nothing.
  * From: child.ts: the order to move, what other acceptors say, and their ends.
  * To: listeners.ts; the other acceptors, by moveLine.ts.
  * Bound: one handle for each listening socket; until the other one listens on it both have it, and
@@ -12,11 +12,11 @@
  * beside those that its successors have. An acceptor that joins takes an even part of what is
  * beyond their own: the kernel spreads new links by socket, and each has as many again.
  */
-import { setTimeout as pause } from 'node:timers/promises';
 import type { MoveWord } from '../../node/ipc.ts';
 import type { ListeningHandle } from '../endpoint/listener.ts';
 import type { Listeners, PlacedHandle } from '../endpoint/listeners.ts';
 import type { SocketHandle } from '../endpoint/socket.ts';
+import type { MovePaceOptions } from './movePace.ts';
 import type { GoneSide, ListenWord } from './moves.ts';
 
 /** Of those that are there, one may be busy, or of a version that has no such word. */
@@ -24,6 +24,8 @@ const JOIN_MS = 5_000;
 
 export interface ListenerMoveOptions {
   readonly places: Pick<Listeners, 'handles' | 'spare' | 'release' | 'nameOf' | 'add' | 'suspend'>;
+  /** Do it after so many ms. */
+  readonly after: MovePaceOptions['after'];
   readonly send: (to: string, word: MoveWord, handle?: SocketHandle) => void;
   /** Listen on these, and where none is given. Rejects with the system's error. */
   readonly listen: (given: GivenHandles) => Promise<void>;
@@ -68,7 +70,7 @@ export class ListenerMove {
     send(to, { what: 'listeners-end' });
   }
 
-  /** Resolves when it listens: on what those that are there can spare, and on sockets of its own. */
+  /** Resolves when it listens: on what those that are there can spare, and sockets of its own. */
   async join(there: readonly string[]): Promise<void> {
     const among = there.length + 1;
     for (const one of there) this.#asked.add(one);
@@ -76,7 +78,8 @@ export class ListenerMove {
       this.#onAllGiven = resolve;
     });
     for (const one of there) this.#options.send(one, { what: 'share', among });
-    await Promise.race([all, pause(JOIN_MS, undefined, { ref: false })]);
+    this.#options.after(JOIN_MS, this.#onAllGiven);
+    await all;
     const came = there.filter((one) => !this.#asked.has(one));
     this.#asked.clear();
     const given = new Map<string, ListeningHandle[]>();

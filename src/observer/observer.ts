@@ -19,6 +19,7 @@ import { AdminGuard } from './adminGuard.ts';
 import { AdminSocket } from './adminSocket.ts';
 import { AlarmWatch } from './alarmWatch.ts';
 import { addApi } from './api.ts';
+import { leaveTotals, takeTotals } from './carriedTotals.ts';
 import { ChildChannels } from './childChannels.ts';
 import { Control } from './control.ts';
 import { Exposition } from './exposition.ts';
@@ -58,6 +59,8 @@ export async function startObserver(
 ): Promise<RunningChild> {
   const { adminHost, adminPort, acceptors, limits, runDir } = start.config;
   const status = new NodeStatus(acceptors, limits.reportMs);
+  const carried = takeTotals(start.folder);
+  if (carried) status.carry(carried);
   const children = new ChildChannels({
     path: observerSocket(start.folder),
     limits,
@@ -107,7 +110,9 @@ export async function startObserver(
     drain: async () => {
       alarms.stop();
       const parts = { adminSocket, traces, streams, control, children };
-      await end(parts, isOrphan || status.node?.isStopping === true);
+      const isLast = isOrphan || status.node?.isStopping === true;
+      await end(parts, isLast);
+      if (!isLast) leaveTotals(start.folder, status.endedTotals);
     },
   };
 }

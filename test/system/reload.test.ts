@@ -126,6 +126,7 @@ t.test('every process is replaced, in order; health and connects never fail', as
   const stream = await fetch(`http://127.0.0.1:${node.adminPort}/api/v1/stream`);
   const streamed = stream.text();
   const failing = whatFails();
+  const accepts = await node.metricNow('owsla_accepts_total');
 
   const { code, end, stderr } = await reload();
   const faults = await failing.stop();
@@ -145,6 +146,8 @@ t.test('every process is replaced, in order; health and connects never fail', as
   t.equal(after.node, name, 'it is the same start of the node');
   t.match(after, { state: 'ready', restarts: { acceptor: 0, registrar: 0, observer: 0 } });
   t.match(after.reload, { phase: 'done' });
+  const total = await node.metricNow('owsla_accepts_total');
+  t.ok(total > accepts && accepts > 0, `totals go on: ${accepts}, then ${total}`);
   t.same(node.complaints, []);
 });
 

@@ -7,27 +7,28 @@
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EndedTotals } from './nodeStatus.ts';
+import type { EndedTotals, NodeStatus } from './nodeStatus.ts';
 
 const FILE = 'totals.json';
 
 /** Metrics are no reason to fail: what cannot be written begins again. */
-export function leaveTotals(folder: string, totals: EndedTotals): void {
+export function leaveTotals(folder: string, { endedTotals }: Pick<NodeStatus, 'endedTotals'>) {
   try {
-    writeFileSync(join(folder, FILE), JSON.stringify(totals), { mode: 0o600 });
+    writeFileSync(join(folder, FILE), JSON.stringify(endedTotals), { mode: 0o600 });
   } catch {
     // The disk is full, or somebody has removed the folder.
   }
 }
 
-/** Undefined: nobody has left any. */
-export function takeTotals(folder: string): EndedTotals | undefined {
+/** With what the observer before this one has left. */
+export function withTotals(status: NodeStatus, folder: string): NodeStatus {
   const file = join(folder, FILE);
   try {
     const text = readFileSync(file, 'utf8');
     rmSync(file);
-    return JSON.parse(text) as EndedTotals;
+    status.carry(JSON.parse(text) as EndedTotals);
   } catch {
-    return undefined;
+    // Nobody has left any.
   }
+  return status;
 }

@@ -19,7 +19,7 @@ import { AdminGuard } from './adminGuard.ts';
 import { AdminSocket } from './adminSocket.ts';
 import { AlarmWatch } from './alarmWatch.ts';
 import { addApi } from './api.ts';
-import { leaveTotals, takeTotals } from './carriedTotals.ts';
+import { leaveTotals, withTotals } from './carriedTotals.ts';
 import { ChildChannels } from './childChannels.ts';
 import { Control } from './control.ts';
 import { Exposition } from './exposition.ts';
@@ -58,9 +58,7 @@ export async function startObserver(
   { ask, node, socket }: ObserverStart,
 ): Promise<RunningChild> {
   const { adminHost, adminPort, acceptors, limits, runDir } = start.config;
-  const status = new NodeStatus(acceptors, limits.reportMs);
-  const carried = takeTotals(start.folder);
-  if (carried) status.carry(carried);
+  const status = withTotals(new NodeStatus(acceptors, limits.reportMs), start.folder);
   const children = new ChildChannels({
     path: observerSocket(start.folder),
     limits,
@@ -111,8 +109,7 @@ export async function startObserver(
       alarms.stop();
       const parts = { adminSocket, traces, streams, control, children };
       const isLast = isOrphan || status.node?.isStopping === true;
-      await end(parts, isLast);
-      if (!isLast) leaveTotals(start.folder, status.endedTotals);
+      await end(parts, isLast, () => leaveTotals(start.folder, status));
     },
   };
 }
@@ -125,10 +122,11 @@ interface Ending {
   readonly children: ChildChannels;
 }
 
-/** `isLast`: no observer comes after this one. */
+/** `isLast`: no observer comes after this one, so nothing is left for it. */
 async function end(
   { adminSocket, traces, streams, control, children }: Ending,
   isLast: boolean,
+  leave: () => void,
 ): Promise<void> {
   if (!isLast) await adminSocket.linger();
   traces.close();
@@ -136,4 +134,5 @@ async function end(
   await adminSocket.close();
   await control.close({ isFileLeft: !isLast });
   await children.close();
+  if (!isLast) leave();
 }

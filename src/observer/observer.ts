@@ -102,14 +102,13 @@ export async function startObserver(
     },
     listeningHandle: () => adminSocket.handle,
     onRenew: () => guard.renew(log),
-    onOrphaned: () => {
-      isOrphan = true;
-    },
+    onOrphaned: () => (isOrphan = true),
     drain: async () => {
       alarms.stop();
       const parts = { adminSocket, traces, streams, control, children };
       const isLast = isOrphan || status.node?.isStopping === true;
-      await end(parts, isLast, () => leaveTotals(start.folder, status));
+      await end(parts, isLast);
+      if (!isLast) leaveTotals(start.folder, status);
     },
   };
 }
@@ -122,11 +121,10 @@ interface Ending {
   readonly children: ChildChannels;
 }
 
-/** `isLast`: no observer comes after this one, so nothing is left for it. */
+/** `isLast`: no observer comes after this one. */
 async function end(
   { adminSocket, traces, streams, control, children }: Ending,
   isLast: boolean,
-  leave: () => void,
 ): Promise<void> {
   if (!isLast) await adminSocket.linger();
   traces.close();
@@ -134,5 +132,4 @@ async function end(
   await adminSocket.close();
   await control.close({ isFileLeft: !isLast });
   await children.close();
-  if (!isLast) leave();
 }

@@ -218,7 +218,8 @@ class Acceptor implements RunningAcceptor {
     const { start, blockList } = this.#parts;
     await blockList.known;
     // A successor is given its predecessor's sockets.
-    if (start.successorOf === undefined) await this.#listenOn(new Map());
+    if (start.joins) await this.listenerMove.join(start.joins);
+    else if (start.successorOf === undefined) await this.#listenOn(new Map());
   }
 
   async #listenOn(given: GivenHandles): Promise<void> {

@@ -19,6 +19,7 @@ import type { Operated } from './shared.ts';
 import type { StreamClient } from './streamClient.ts';
 
 const spread = spreadBy(Math.random);
+const after = (ms: number, act: () => void) => void setTimeout(act, ms).unref();
 
 interface Reported {
   readonly changes: LinkChanges;
@@ -34,13 +35,13 @@ interface Out {
 
 /** Endpoints tell it of those that are to be closed while they move. */
 export function giverOf({ start, counters, registry }: Operated, reported: Reported): Out {
-  const { config, incarnation, successorOf, toSupervisor } = start;
+  const { config, incarnation, successorOf: predecessor, joins, toSupervisor } = start;
   const { drainPaceMs, childReadyMs: recordMs } = config.limits;
   const { changes, stream, commands, trace } = reported;
-  const line = new MoveLine(incarnation, successorOf, toSupervisor);
+  const line = new MoveLine(incarnation, { predecessor, joins }, toSupervisor);
   const giver = new Giver({
     ...{ registry, commands, changes, trace, drainPaceMs, recordMs, spread, clock: systemClock },
-    after: (ms, act) => void setTimeout(act, ms).unref(),
+    after,
     wake: () => stream.wake(),
     mayCome: () => line.isListening || counters.connectsWaiting + counters.establishing > 0,
     send: line.pass,
@@ -52,7 +53,7 @@ export function giverOf({ start, counters, registry }: Operated, reported: Repor
 /** Listening sockets, in both directions. */
 export function listenerMoveOf(
   { line }: Out,
-  { start: { successorOf } }: Pick<Operated, 'start'>,
+  { start: { successorOf, joins } }: Pick<Operated, 'start'>,
   places: Listeners,
   listen: ListenerMoveOptions['listen'],
 ): ListenerMove {
@@ -61,9 +62,16 @@ export function listenerMoveOf(
     places.suspend();
   };
   return new ListenerMove({
-    places: { handles: () => places.handles(), add: (given) => places.add(given), suspend },
-    send: line.pass,
-    isListening: successorOf === undefined,
+    places: {
+      handles: () => places.handles(),
+      spare: (among) => places.spare(among),
+      release: (handles) => places.release(handles),
+      nameOf: (place, handle) => places.nameOf(place, handle),
+      add: (given) => places.add(given),
+      suspend,
+    },
+    ...{ after, send: line.pass },
+    isListening: successorOf === undefined && joins === undefined,
     listen: async (given) => {
       line.isListening = true;
       await listen(given);

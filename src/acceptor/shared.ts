@@ -37,6 +37,8 @@ export interface AcceptorStart {
   readonly authSecret: string;
   /** The incarnation whose links come here. */
   readonly successorOf?: string;
+  /** It is one more: of these it gets listening sockets. */
+  readonly joins?: readonly string[];
   readonly toSupervisor: ToSupervisor;
   /** What listeners may speak, modules of the operator's own with it. */
   readonly own: OwnProtocols;

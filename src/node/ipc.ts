@@ -39,6 +39,8 @@ export interface StartMessage {
    * handles and links come from that one, or by `gone` the news that none will.
    */
   readonly successorOf?: string;
+  /** Acceptors: those that are there when one more comes; it asks them for listening sockets. */
+  readonly joins?: readonly string[];
   /** Registrar and observer that replace another one: load, say so, and begin at `begin`. */
   readonly isWaiting?: boolean;
 }
@@ -140,11 +142,21 @@ export interface MoveMessage {
 
 /** What an acceptor and its successor say: docs/presence-spec.md, "Moves". */
 export type MoveWord =
-  /** -> successor, with the handle: of a listener, by its number among that listener's sockets. */
-  | { readonly what: 'listener'; readonly name: string; readonly socket: number }
+  /**
+   * -> successor, with the handle: of a listener, by its number among that listener's sockets.
+   * `host`: as its config has it; older ones do not say.
+   */
+  | {
+      readonly what: 'listener';
+      readonly name: string;
+      readonly host?: string;
+      readonly socket: number;
+    }
+  /** One that joins -> each that is there: listening sockets, please; they are so many then. */
+  | { readonly what: 'share'; readonly among: number }
   /** -> successor: these were all listening handles. */
   | { readonly what: 'listeners-end' }
-  /** -> predecessor: it listens on all of them, so the predecessor's copies may go. */
+  /** Back: it listens on all of them, so the copies that are there may go. */
   | { readonly what: 'listening' }
   /** -> successor, with the handle. The snapshot is base64: snapshotBytes.ts. */
   | { readonly what: 'offer'; readonly connection: string; readonly snapshot: string }

@@ -125,6 +125,7 @@ export class Exposition {
   async #render(now: number): Promise<Buffer> {
     const acceptors = this.#status.acceptors();
     const total = makeCounters(MESSAGE_TYPES);
+    merge(METRIC_LIST, total, this.#status.gone, 'total', combine);
     for (const [index, figures] of acceptors) {
       for (const kind of ['total', 'gauge'] as const) {
         merge(METRIC_LIST, total, figures, kind, combine);

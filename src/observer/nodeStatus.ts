@@ -64,6 +64,14 @@ export interface Unready {
   readonly reason: string;
 }
 
+/** Totals of processes that are no more. */
+export interface EndedTotals {
+  /** By the number of an acceptor; 0: the registrar. */
+  readonly ended: Readonly<Record<number, Figures>>;
+  /** Of acceptors whose number is no more. */
+  readonly gone: Figures;
+}
+
 export class NodeStatus {
   readonly #reportMs: number;
   readonly #entries = new Map<number, Entry>();
@@ -71,6 +79,8 @@ export class NodeStatus {
     [...PRESENCE_LIST, ...COMMAND_LIST, ...BACKEND_AUTH_LIST],
     makeRegistrarCounters(),
   );
+  /** Totals of acceptors that a reload has made too many: the node's own never fall. */
+  readonly #gone = newAcceptor();
   /** The registrar of this node has been ready once: it holds the claim of its prefix. */
   #isClaimed = false;
   #node: NodeMessage | undefined;
@@ -106,8 +116,27 @@ export class NodeStatus {
     // A reload may have made fewer acceptors: but some there always are.
     const hasAcceptors = node.children.some(({ role }) => role === 'acceptor');
     for (const [index, entry] of this.#entries) {
-      if (hasAcceptors && !told.has(entry)) this.#entries.delete(index);
+      if (!hasAcceptors || told.has(entry)) continue;
+      bury(entry, live);
+      mergeKind(entry, this.#gone.base, entry.base, 'total');
+      this.#entries.delete(index);
     }
+  }
+
+  /** For the observer after this one, which hears of the processes that live from themselves. */
+  get endedTotals(): EndedTotals {
+    const all = [[0, this.#registrar] as const, ...this.#entries];
+    const ended = Object.fromEntries(all.map(([index, { base }]) => [index, base]));
+    return { ended, gone: this.#gone.base };
+  }
+
+  /** What the observer before this one has left. */
+  carry({ ended, gone }: EndedTotals): void {
+    for (const [index, totals] of Object.entries(ended)) {
+      const entry = this.#entryOf(Number(index));
+      mergeKind(entry, entry.base, totals, 'total');
+    }
+    mergeKind(this.#gone, this.#gone.base, gone, 'total');
   }
 
   /** A reload may have made more acceptors. */
@@ -128,7 +157,12 @@ export class NodeStatus {
     life.reportedAt = now;
   }
 
-  /** Figures of each acceptor since the observer's start; gauges of a dead one are 0. */
+  /** Totals of acceptors that are no part of the node any more. */
+  get gone(): Counters {
+    return this.#gone.base as Counters;
+  }
+
+  /** Figures of each acceptor since the node's start; gauges of a dead one are 0. */
   acceptors(): Map<number, Counters> {
     const figures = new Map<number, Counters>();
     for (const [index, entry] of this.#entries) figures.set(index, totalOf(entry) as Counters);

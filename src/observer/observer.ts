@@ -19,6 +19,7 @@ import { AdminGuard } from './adminGuard.ts';
 import { AdminSocket } from './adminSocket.ts';
 import { AlarmWatch } from './alarmWatch.ts';
 import { addApi } from './api.ts';
+import { leaveTotals, withTotals } from './carriedTotals.ts';
 import { ChildChannels } from './childChannels.ts';
 import { Control } from './control.ts';
 import { Exposition } from './exposition.ts';
@@ -57,7 +58,7 @@ export async function startObserver(
   { ask, node, socket }: ObserverStart,
 ): Promise<RunningChild> {
   const { adminHost, adminPort, acceptors, limits, runDir } = start.config;
-  const status = new NodeStatus(acceptors, limits.reportMs);
+  const status = withTotals(new NodeStatus(acceptors, limits.reportMs), start.folder);
   const children = new ChildChannels({
     path: observerSocket(start.folder),
     limits,
@@ -101,13 +102,13 @@ export async function startObserver(
     },
     listeningHandle: () => adminSocket.handle,
     onRenew: () => guard.renew(log),
-    onOrphaned: () => {
-      isOrphan = true;
-    },
+    onOrphaned: () => (isOrphan = true),
     drain: async () => {
       alarms.stop();
       const parts = { adminSocket, traces, streams, control, children };
-      await end(parts, isOrphan || status.node?.isStopping === true);
+      const isLast = isOrphan || status.node?.isStopping === true;
+      await end(parts, isLast);
+      if (!isLast) leaveTotals(start.folder, status);
     },
   };
 }

@@ -38,7 +38,7 @@ export interface ChildrenOptions {
 }
 
 /** How a successor starts. */
-type Special = Pick<StartMessage, 'successorOf' | 'isWaiting'>;
+type Special = Pick<StartMessage, 'successorOf' | 'joins' | 'isWaiting'>;
 
 export interface ChildEnd {
   readonly child: ChildProcess;

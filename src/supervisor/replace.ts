@@ -12,7 +12,7 @@ import { MS_PER_MOVE } from '../node/drain.ts';
 import { ADMIN_SOCKET } from '../node/ipc.ts';
 import type { ReloadFacts } from '../node/reloadFacts.ts';
 import type { Children } from './children.ts';
-import { type ChildSlot, hasEnded, makeSlot, nameOf, notify } from './childSlot.ts';
+import { type ChildSlot, hasEnded, makeSlot, nameOf, notify, servesNow } from './childSlot.ts';
 import type { Edition } from './edition.ts';
 import type { Handle } from './relay.ts';
 import { putOnTrial } from './restarts.ts';
@@ -269,7 +269,9 @@ export class Replace {
   async oneMore(index: number, next: Edition): Promise<void> {
     const { children } = this.#options;
     const slot = this.#beside(makeSlot('acceptor', index, next, { isSuccessor: true }));
-    children.fork(slot);
+    const there = children.acceptors.filter(servesNow);
+    const joins = there.flatMap(({ incarnation }) => incarnation ?? []);
+    children.fork(slot, joins.length === 0 ? {} : { joins });
     await this.#untilReady(slot);
     if (hasEnded(slot)) this.#refuse(slot);
     this.#put(slot);

@@ -1,17 +1,23 @@
 /**
  * ReloadKills: a node that is reloaded again and again while its processes are killed: what each
- * kill costs must be what docs/operations.md says.
- * From: a plan; a node with links, some of them busy, and a backend that echoes.
+ * kill costs must be what docs/operations.md says. A link may be lost if processes that were killed
+ * had it, and nobody else (holders.ts); each other one goes on in time, is read once, and is in one
+ * process.
+ * From: a plan; a node with links, some of them busy, and a backend that echoes; its traces.
  * To: figures, and every promise that was broken.
  * Bound: `kills` and `forMs`; a reload has two acceptors, and at most one kill in each phase.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Random } from '../../loadgen/plan/random.ts';
+import { makeLimits } from '../../src/base/limits.ts';
+import { askOnce } from '../../src/cli/askNode.ts';
 import type { LinksAnswer } from '../../src/node/linkFacts.ts';
+import { readTrace } from '../../tla/judge.ts';
 import { childrenOf } from '../helpers/processes/cli.ts';
-import { askOnce } from '../helpers/processes/node.ts';
 import type { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
+import { holdersIn, wronglyLost } from './holders.ts';
+import { foreignShare, type Sample } from './machine.ts';
 import { Talker } from './talker.ts';
 
 export interface KillPlan {
@@ -21,7 +27,9 @@ export interface KillPlan {
   readonly links: number;
   /** Of these. */
   readonly busy: number;
-  /** A link that has had no answer for so long after a kill hangs. */
+  /** So soon after a kill each link goes on or is over, if nobody else has the machine. */
+  readonly goOnMs: number;
+  /** A link that has had no answer for so long hangs, whatever else the machine does. */
   readonly hangMs: number;
 }
 
@@ -31,6 +39,10 @@ export interface KillWorld {
   readonly random: Random;
   /** Payloads of EVENTs that the backend has. */
   readonly published: ReadonlySet<string>;
+  /** Where the node's processes write what they do with links. */
+  readonly traceDir: string;
+  /** What others had of the machine. */
+  readonly samples: readonly Sample[];
   readonly tell: (line: string) => void;
 }
 
@@ -39,14 +51,33 @@ type Victim = 'predecessor' | 'successor' | 'registrar';
 const VICTIMS = ['predecessor', 'successor', 'predecessor', 'successor', 'registrar'] as const;
 const STEPS = ['starting', 'moving', 'moving', 'moving', 'ending'] as const;
 
+/** What the kills of one kind, at one step, have cost. */
+export interface KillCost {
+  kills: number;
+  /** Links that it alone had. */
+  lost: number;
+  /** The longest time until a link went on, and what of it was not taken by others. */
+  slowestMs: number;
+  slowestOwnMs: number;
+}
+
 export interface KillOutcome {
-  readonly kills: Record<Victim, number>;
+  /** By victim and step. */
+  readonly costs: Map<string, KillCost>;
   reloads: number;
   refused: number;
   lost: number;
-  /** The longest that any answer took after a kill. */
-  slowestMs: number;
   readonly failures: string[];
+}
+
+/** One kill of this reload. */
+interface Kill {
+  readonly what: string;
+  readonly pid: number;
+  /** How long each link took, by its name. */
+  readonly waits: { readonly name: string; readonly ms: number }[];
+  /** By Date.now(). */
+  readonly at: number;
 }
 
 /** Up to so long after a step has begun: it is as likely to be over by then. */
@@ -55,8 +86,8 @@ const LOOK_MS = 5;
 
 export class ReloadKills {
   readonly outcome: KillOutcome = {
-    kills: { predecessor: 0, successor: 0, registrar: 0 },
-    ...{ reloads: 0, refused: 0, lost: 0, slowestMs: 0, failures: [] },
+    costs: new Map(),
+    ...{ reloads: 0, refused: 0, lost: 0, failures: [] },
   };
   readonly #plan: KillPlan;
   readonly #world: KillWorld;
@@ -82,7 +113,7 @@ export class ReloadKills {
   }
 
   get #killed(): number {
-    return Object.values(this.outcome.kills).reduce((sum, one) => sum + one, 0);
+    return [...this.outcome.costs.values()].reduce((sum, { kills }) => sum + kills, 0);
   }
 
   /** All devices have a link. */
@@ -101,16 +132,8 @@ export class ReloadKills {
     );
   }
 
-  /** By device. */
-  async #acceptorOf(): Promise<Map<string, number>> {
-    const question = { after: '', limit: 1_000 };
-    const page = await askOnce<LinksAnswer>(this.#world.runDir, 'links', question);
-    return new Map(page.rows.map(({ device, acceptor }) => [device ?? '', acceptor]));
-  }
-
   async #reload(): Promise<void> {
     const { server, tell } = this.#world;
-    const holders = await this.#acceptorOf();
     const before = {
       children: new Set(childrenOf(server.pid)),
       pids: ['', 'acceptor 1', 'acceptor 2'].map((name) => server.childPid(name)),
@@ -118,47 +141,50 @@ export class ReloadKills {
     const seen = server.log.length;
     const isOver = () =>
       server.log.slice(seen).some(({ msg }) => /^reload (done|refused)$/.test(msg));
-    const mayLose = new Set<number>();
+    const kills: Kill[] = [];
     server.signal('SIGHUP');
     for (const index of [0, 1, 2]) {
-      const { begins, ms, victim } = this.#point(index);
+      const { begins, ms, victim, step } = this.#point(index);
       const next = `reload: acceptor ${index + 1} `;
       const said = (begin: string) =>
         server.log.slice(seen).some(({ msg }) => msg.startsWith(begin));
       await until(() => said(begins) || said(next) || isOver());
       if (isOver()) break;
       await pause(this.#world.random.below(ms));
-      if (!this.#kill(victim, index, before)) continue;
-      if (victim !== 'registrar') mayLose.add(index);
-      await this.#probe(`kill -9 of ${victim} ${index}, ${begins}`);
+      const pid = this.#kill(victim, index, before);
+      if (pid === undefined) continue;
+      kills.push(await this.#probe(`${victim}, ${step}`, pid));
     }
     await until(isOver);
     await waitFor('health', () => server.isReady());
-    await this.#probe('the reload');
+    await this.#probe('the reload', 0);
     this.outcome.reloads += 1;
     if (server.log.slice(seen).some(({ msg }) => msg === 'reload refused'))
       this.outcome.refused += 1;
-    this.#judge(holders, mayLose);
+    this.#judge(kills);
+    await this.#judgeReaders();
     await this.#fill();
     tell(`${this.#killed} kills, ${this.outcome.reloads} reloads, ${this.outcome.lost} links lost`);
   }
 
   /** Somewhere in the replacement of the registrar (0) or of an acceptor. */
-  #point(index: number): { begins: string; ms: number; victim: Victim } {
+  #point(index: number): { begins: string; ms: number; victim: Victim; step: string } {
     const { random } = this.#world;
-    if (index === 0)
-      return { begins: 'reload: registrar', ms: STEP_MS.starting, victim: 'registrar' };
+    if (index === 0) {
+      const begins = 'reload: registrar';
+      return { begins, ms: STEP_MS.starting, victim: 'registrar', step: 'its own replacement' };
+    }
     const step = STEPS[random.below(STEPS.length)] ?? 'moving';
     const victim = VICTIMS[random.below(VICTIMS.length)] ?? 'registrar';
-    return { begins: `reload: acceptor ${index} ${step}`, ms: STEP_MS[step], victim };
+    return { begins: `reload: acceptor ${index} ${step}`, ms: STEP_MS[step], victim, step };
   }
 
-  /** False: it is not there any more, or not yet. */
+  /** Undefined: it is not there any more, or not yet. */
   #kill(
     victim: Victim,
     index: number,
     before: { readonly children: ReadonlySet<number>; readonly pids: readonly number[] },
-  ): boolean {
+  ): number | undefined {
     const { server } = this.#world;
     const pid =
       victim === 'registrar'
@@ -166,39 +192,84 @@ export class ReloadKills {
         : victim === 'predecessor'
           ? before.pids[index]
           : childrenOf(server.pid).findLast((one) => !before.children.has(one));
-    if (pid === undefined || !childrenOf(server.pid).includes(pid)) return false;
+    if (pid === undefined || !childrenOf(server.pid).includes(pid)) return undefined;
     process.kill(pid, 'SIGKILL');
-    this.outcome.kills[victim] += 1;
-    return true;
+    return pid;
   }
 
   /** Each link is asked; each must go on, or be over, soon. */
-  async #probe(after: string): Promise<void> {
-    const all = [...this.#talkers.values()];
-    const begun = performance.now();
-    const said = all.map((talker) => talker.say());
-    const isWaiting = (talker: Talker) =>
-      talker.ended === undefined && talker.waitingMs > performance.now() - begun;
-    // Whoever is busy has its own turn under way.
-    await Promise.race([
-      Promise.all([Promise.all(said), until(() => !all.some(isWaiting))]),
-      pause(this.#plan.hangMs, undefined, { ref: false }),
-    ]);
-    this.outcome.slowestMs = Math.max(this.outcome.slowestMs, performance.now() - begun);
-    for (const talker of all.filter(isWaiting)) {
-      this.outcome.failures.push(`${talker.name} hangs after ${after}`);
+  async #probe(what: string, pid: number): Promise<Kill> {
+    const at = Date.now();
+    const waits: { name: string; ms: number }[] = [];
+    const asked = [...this.#talkers.values()].filter(({ ended }) => ended === undefined);
+    const answered = asked.map(async (talker) => {
+      await talker.say();
+      waits.push({ name: talker.name, ms: Date.now() - at });
+    });
+    const isLate = pause(this.#plan.hangMs, 'late', { ref: false });
+    if ((await Promise.race([Promise.all(answered), isLate])) === 'late') {
+      const done = new Set(waits.map(({ name }) => name));
+      for (const { name } of asked.filter((one) => !done.has(one.name))) {
+        this.outcome.failures.push(`${name} hangs after the kill of ${what}`);
+      }
+    }
+    return { what, pid, waits, at };
+  }
+
+  /** What was lost, and how long the others took. */
+  #judge(kills: readonly Kill[]): void {
+    const { failures, costs } = this.outcome;
+    const { server, traceDir } = this.#world;
+    const incarnationOf = ({ pid }: Kill) =>
+      String(server.log.findLast(({ childPid }) => childPid === pid)?.incarnation);
+    const killed = new Set(kills.map(incarnationOf));
+    const lost = [...this.#talkers.values()].filter(({ ended }) => ended !== undefined);
+    const holders = holdersIn(readTrace(traceDir));
+    for (const talker of this.#talkers.values()) failures.push(...talker.wrong.splice(0));
+    for (const { name, ended, device } of lost) {
+      const why = wronglyLost(holders, device.connection, killed);
+      if (why !== undefined) failures.push(`${name} was lost (${ended}): ${why}`);
+      else if (ended !== 'reset') failures.push(`${name} was closed: ${ended}`);
+    }
+    this.outcome.lost += lost.length;
+    for (const kill of kills) {
+      const cost = costs.get(kill.what) ?? { kills: 0, lost: 0, slowestMs: 0, slowestOwnMs: 0 };
+      costs.set(kill.what, cost);
+      cost.kills += 1;
+      const had = ({ device }: Talker) => holders.get(device.connection)?.has(incarnationOf(kill));
+      cost.lost += lost.filter(had).length;
+      this.#judgeWaits(kill, cost);
     }
   }
 
-  #judge(holders: ReadonlyMap<string, number>, mayLose: ReadonlySet<number>): void {
-    const { failures } = this.outcome;
-    for (const { name, ended, wrong } of this.#talkers.values()) {
-      failures.push(...wrong);
-      if (ended === undefined) continue;
-      this.outcome.lost += 1;
-      const index = holders.get(name) ?? 0;
-      if (!mayLose.has(index)) failures.push(`${name} of acceptor ${index} was lost: ${ended}`);
-      else if (ended !== 'reset') failures.push(`${name} was closed: ${ended}`);
+  #judgeWaits({ what, waits, at }: Kill, cost: KillCost): void {
+    const { goOnMs } = this.#plan;
+    for (const { name, ms } of waits) {
+      const ownMs = ms * (1 - foreignShare(this.#world.samples, at, at + ms));
+      cost.slowestMs = Math.max(cost.slowestMs, ms);
+      cost.slowestOwnMs = Math.max(cost.slowestOwnMs, ownMs);
+      if (ownMs <= goOnMs) continue;
+      const took = `${ms} ms, ${Math.round(ownMs)} of them this run's own`;
+      this.outcome.failures.push(`${name} went on ${took}, after the kill of ${what}`);
+    }
+  }
+
+  /** Each link that lives is in one process, and the node knows of no other. */
+  async #judgeReaders(): Promise<void> {
+    const question = { after: '', limit: 1_000 };
+    const node = { runDir: this.#world.runDir, limits: makeLimits() };
+    const ask = () => askOnce<LinksAnswer>(node, 'links', question);
+    let answer: LinksAnswer | undefined;
+    // Who was killed is started again.
+    await waitFor('all acceptors to answer', async () => {
+      answer = await ask();
+      return answer.missing.length === 0;
+    });
+    const listed = (answer?.rows ?? []).map(({ connection }) => connection);
+    for (const { name, ended, device } of this.#talkers.values()) {
+      if (ended !== undefined) continue;
+      const times = listed.filter((one) => one === device.connection).length;
+      if (times !== 1) this.outcome.failures.push(`${name} is in ${times} processes`);
     }
   }
 

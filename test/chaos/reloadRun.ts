@@ -10,9 +10,10 @@ import { join } from 'node:path';
 import type { Random } from '../../loadgen/plan/random.ts';
 import { names } from '../../src/broker/topology.ts';
 import { Backend, echo, forgetTopology } from '../helpers/fakes/backend.ts';
-import { findBroker } from '../helpers/processes/broker.ts';
+import { type Broker, findBroker } from '../helpers/processes/broker.ts';
 import type { StartedNode } from '../helpers/processes/node.ts';
 import { Server } from '../helpers/processes/server.ts';
+import { Machine } from './machine.ts';
 import { type KillOutcome, type KillPlan, ReloadKills } from './reloadKills.ts';
 
 /** Reloads that take no longer than they must; a start that is too slow is no matter here. */
@@ -23,11 +24,15 @@ export const RELOAD_LIMITS = {
   ...{ restartsMax: 1_000, restartWindowMs: 1_000, deviceFlapsMax: 1_000_000 },
 };
 
-type KillNode = Pick<StartedNode, 'server' | 'runDir' | 'backend' | 'prefix'>;
+interface KillNode extends Pick<StartedNode, 'server' | 'runDir' | 'backend' | 'prefix'> {
+  readonly broker: Pick<Broker, 'pid'>;
+  /** Its `--trace-dir`. */
+  readonly traceDir: string;
+}
 
 export async function runReloadKills(
   plan: KillPlan,
-  { server, runDir, backend, prefix }: KillNode,
+  { server, runDir, broker, backend, prefix, traceDir }: KillNode,
   random: Random,
   tell: (line: string) => void,
 ): Promise<KillOutcome> {
@@ -35,11 +40,25 @@ export async function runReloadKills(
   const at = names(prefix);
   await backend.on(at.events, '#', ({ content }) => published.add(content.toString()));
   await backend.on(at.requests, '#', echo);
-  const kills = new ReloadKills(plan, { server, runDir, random, published, tell });
-  const outcome = await kills.run();
-  const { kills: by, reloads, refused, lost, slowestMs } = outcome;
-  tell(JSON.stringify({ by, reloads, refused, lost, slowestMs: Math.round(slowestMs) }));
+  const machine = new Machine(() => ({ node: [server.pid], brokers: [broker.pid] }));
+  const { samples } = machine;
+  const world = { server, runDir, random, published, traceDir, samples, tell };
+  const outcome = await new ReloadKills(plan, world).run();
+  machine.stop();
+  tellOutcome(outcome, tell);
   return outcome;
+}
+
+function tellOutcome({ costs, reloads, refused, lost }: KillOutcome, tell: (line: string) => void) {
+  tell(`${reloads} reloads, ${refused} of them refused; ${lost} links lost`);
+  const heads = ['kill of', 'kills', 'links lost', 'slowest ms', 'of these own'];
+  const rows = [...costs].sort(([a], [b]) => a.localeCompare(b));
+  const cells = rows.map(([what, { kills, lost, slowestMs, slowestOwnMs }]) => [
+    ...[what, kills, lost, Math.round(slowestMs), Math.round(slowestOwnMs)].map(String),
+  ]);
+  for (const [first = '', ...others] of [heads, ...cells]) {
+    tell(`  ${first.padEnd(34)}${others.map((cell) => cell.padStart(13)).join('')}`);
+  }
 }
 
 /** With a broker, a node and a backend of its own. */
@@ -51,13 +70,15 @@ export async function reloadKillsAlone(
   const broker = await findBroker();
   const prefix = `chaos-${randomUUID()}`;
   const runDir = mkdtempSync(join(tmpdir(), 'ot-'));
+  const traceDir = join(runDir, 'trace');
   const server = await Server.start({
     ...{ amqp: broker.url, prefix, acceptors: 2, limits: RELOAD_LIMITS },
-    flags: ['--run-dir', runDir],
+    flags: ['--run-dir', runDir, '--trace-dir', traceDir],
   });
   const backend = await Backend.connect(broker.url);
   try {
-    return await runReloadKills(plan, { server, runDir, backend, prefix }, random, tell);
+    const node = { server, runDir, broker, backend, prefix, traceDir };
+    return await runReloadKills(plan, node, random, tell);
   } finally {
     await server.stop();
     await backend.close();

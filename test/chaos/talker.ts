@@ -15,8 +15,8 @@ const RETRY_MS = 100;
 interface Said {
   readonly id: number;
   readonly payload: string;
-  readonly at: number;
   readonly settle: () => void;
+  readonly answered: Promise<void>;
 }
 
 export class Talker {
@@ -58,23 +58,26 @@ export class Talker {
     while (this.ended === undefined) await this.say();
   }
 
-  /** How long what is under way has taken. */
-  get waitingMs(): number {
-    return this.#said === undefined ? 0 : performance.now() - this.#said.at;
+  /**
+   * The next thing, or what is under way; resolves when that is answered, or the link has ended.
+   */
+  say(): Promise<void> {
+    if (this.ended !== undefined) return Promise.resolve();
+    return this.#said?.answered ?? this.#sayNext();
   }
 
-  /** The next thing, if none is under way; resolves when it is answered, or the link has ended. */
-  async say(): Promise<void> {
-    if (this.ended !== undefined || this.#said !== undefined) return;
+  #sayNext(): Promise<void> {
     this.#id += 1;
     const id = this.#id;
     const payload = `${this.name}:${this.device.connection}:${id}`;
-    const answered = new Promise<void>((settle) => {
-      this.#said = { id, payload, at: performance.now(), settle };
-    });
+    const { promise: answered, resolve } = Promise.withResolvers<void>();
+    const settle = () => {
+      this.#said = undefined;
+      resolve();
+    };
+    this.#said = { id, payload, settle, answered };
     this.device.send(isEvent(id) ? event(id, 'room', payload) : request(id, 'door', payload));
-    await answered;
-    this.#said = undefined;
+    return answered;
   }
 
   #onAnswer(item: Message): void {

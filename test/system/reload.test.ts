@@ -175,6 +175,8 @@ t.test('500 quiet links: none is closed, each is read; a second reload is told s
   let closed = 0;
   for (const device of devices) device.socket.once('close', () => (closed += 1));
 
+  const accepts = await node.metricNow('owsla_accepts_total');
+
   const seen = node.log.length;
   const first = reload();
   await untilSaid('reload: registrar', seen);
@@ -187,6 +189,8 @@ t.test('500 quiet links: none is closed, each is read; a second reload is told s
   t.equal(code, 0, `${end?.why}`);
   t.match(end, { moved: 500, left: 0, drained: 0 });
   t.equal(closed, 0);
+  const total = await node.metricNow('owsla_accepts_total');
+  t.ok(total >= accepts && accepts >= 500, `totals go on: ${accepts}, then ${total}`);
   for (const [at, device] of devices.entries()) device.send(request(at + 1));
   const answers = await Promise.all(items);
   t.ok(answers.every((answer) => answer !== END && answer.type === TYPE.REPLY));

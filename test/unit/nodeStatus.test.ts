@@ -86,6 +86,28 @@ t.test('a restart keeps the counters of the ended incarnation and drops its gaug
   t.match(status.acceptors().get(1), { accepts: 13, links: 2, closes: { 'peer-fin': 7 } });
 });
 
+t.test(
+  'totals go on with the next observer, and without an acceptor that is too many',
+  async (t) => {
+    const status = new NodeStatus(2, REPORT_MS);
+    status.onNode(node([{ incarnation: 'a' }, { incarnation: 'b' }]), 0);
+    status.onReport(report(1, 'a', 10), 0);
+    status.onReport(report(2, 'b', 5), 0);
+    status.onNode(node([{ incarnation: 'c' }, { incarnation: 'b' }]), 1);
+    status.onReport(report(1, 'c', 3), 1);
+
+    status.onNode(node([{ incarnation: 'c' }]), 2);
+    const next = new NodeStatus(1, REPORT_MS);
+    next.carry(JSON.parse(JSON.stringify(status.endedTotals)));
+    next.onNode(node([{ incarnation: 'c' }]), 3);
+    next.onReport(report(1, 'c', 4), 3);
+
+    t.equal(status.gone.accepts, 5);
+    t.equal(next.gone.accepts, 5);
+    t.match(next.acceptors().get(1), { accepts: 14 });
+  },
+);
+
 t.test('what an ended or unknown incarnation still sends is ignored', async (t) => {
   const status = new NodeStatus(1, REPORT_MS);
   status.onReport(report(1, 'a', 1), 0);

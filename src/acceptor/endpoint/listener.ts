@@ -51,7 +51,7 @@ interface Handled {
 }
 
 export class Listener {
-  readonly #servers: [Server, ...Server[]];
+  #servers: [Server, ...Server[]];
   readonly #makeServer: () => Server;
   readonly #backlog: number;
   readonly #own: number;
@@ -119,6 +119,27 @@ export class Listener {
   /** For another process: open here, too, until `suspend`. */
   handles(): ListeningHandle[] {
     return this.#servers.flatMap((server) => (server as Handled)._handle ?? []);
+  }
+
+  /**
+   * For a process that joins, so that they are `among` then: an even part of all sockets, but none
+   * of its own number. Open here, too, until `release`.
+   */
+  spare(among: number): ListeningHandle[] {
+    const count = Math.min(this.extra, Math.floor(this.#servers.length / among));
+    const from = this.#servers.length - count;
+    return this.#servers.slice(from).flatMap((server) => (server as Handled)._handle ?? []);
+  }
+
+  /** Another process listens on these: what waits in their queues is its own. */
+  release(handles: ReadonlySet<ListeningHandle>): void {
+    const isGone = (server: Server) => {
+      const { _handle } = server as Handled;
+      return _handle && handles.has(_handle);
+    };
+    const [first, ...others] = this.#servers;
+    for (const server of others.filter(isGone)) server.close();
+    this.#servers = [first, ...others.filter((server) => server.listening)];
   }
 
   /** The same on a Unix socket that the supervisor has bound. */

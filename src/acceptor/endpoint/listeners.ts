@@ -14,6 +14,14 @@ interface Place {
   readonly listener: Listener;
 }
 
+/** A socket that listens, of a listener, by its number there. */
+export interface PlacedHandle {
+  readonly name: string;
+  readonly host: string;
+  readonly socket: number;
+  readonly handle: ListeningHandle;
+}
+
 export class Listeners {
   readonly #places: readonly Place[];
   /** Not suspended. */
@@ -51,6 +59,22 @@ export class Listeners {
     }
   }
 
+  /**
+   * Whose place this is, a socket of a predecessor's listener: by its address, as names may have
+   * changed; undefined: nobody's any more.
+   */
+  nameOf(
+    { name, host }: { readonly name: string; readonly host?: string | undefined },
+    handle: ListeningHandle,
+  ): string | undefined {
+    if (host === undefined) return name;
+    const at: { port?: number } = {};
+    handle.getsockname(at);
+    const isIt = ({ config }: Place) =>
+      config.unix === '' && config.host === host && config.port === at.port;
+    return this.#places.find(isIt)?.config.name;
+  }
+
   /** Sockets of a port that listen already, beside those that are here. */
   async add(given: ReadonlyMap<string, readonly ListeningHandle[]>): Promise<void> {
     for (const [name, handles] of given) {
@@ -69,10 +93,25 @@ export class Listeners {
     return this.#places.reduce((sum, { listener }) => sum + listener.extra, 0);
   }
 
-  /** TCP sockets that listen, by name. */
-  handles(): Map<string, readonly ListeningHandle[]> {
+  /** TCP sockets that listen. */
+  handles(): PlacedHandle[] {
+    return this.#ofTcp((listener) => listener.handles());
+  }
+
+  /** For an acceptor that joins: listener.ts. */
+  spare(among: number): PlacedHandle[] {
+    return this.#ofTcp((listener) => listener.spare(among));
+  }
+
+  #ofTcp(pick: (listener: Listener) => readonly ListeningHandle[]): PlacedHandle[] {
     const tcp = this.#places.filter(({ config }) => config.unix === '');
-    return new Map(tcp.map(({ config, listener }) => [config.name, listener.handles()]));
+    return tcp.flatMap(({ config: { name, host }, listener }) =>
+      pick(listener).map((handle, socket) => ({ name, host, socket, handle })),
+    );
+  }
+
+  release(handles: ReadonlySet<ListeningHandle>): void {
+    for (const { listener } of this.#places) listener.release(handles);
   }
 
   /** Whether it accepts on Unix sockets; none: there are none, or nothing is listened on. */

@@ -3,7 +3,8 @@
  * other.
  * From: the supervisor, by child.ts: orders, words of other acceptors, ends.
  * To: giver.ts and taker.ts.
- * Bound: theirs; a word of any acceptor but its predecessors and successors is none.
+ * Bound: theirs; a word of any acceptor but its predecessors and successors is none, but for those
+ * about listening.
  */
 import type { Logger } from '../../base/log.ts';
 import type { MoveMessage, MoveWord, PassMessage } from '../../node/ipc.ts';
@@ -13,7 +14,10 @@ import type { MoveLine } from './moveLine.ts';
 import type { Taker } from './taker.ts';
 
 /** About listening handles. */
-export type ListenWord = Extract<MoveWord, { what: 'listener' | 'listeners-end' | 'listening' }>;
+export type ListenWord = Extract<
+  MoveWord,
+  { what: 'listener' | 'listeners-end' | 'listening' | 'share' }
+>;
 
 export interface MovesOptions {
   readonly giver: Giver;
@@ -56,10 +60,7 @@ export class Moves {
   onPass({ from, word }: PassMessage, handle: SocketHandle | undefined): ListenWord | undefined {
     const { giver, taker, line } = this.#options;
     const isFromHeir = line.successors.has(from);
-    if (!isFromHeir && !line.predecessors.has(from)) {
-      handle?.close();
-      return undefined;
-    }
+    if (!isFromHeir && !line.predecessors.has(from)) return this.#ofSharer(from, word, handle);
     switch (word.what) {
       case 'offer':
         taker.onOffer(from, word, handle);
@@ -75,6 +76,19 @@ export class Moves {
       default:
         return word;
     }
+  }
+
+  /** One that joins the node, or that it has joined. */
+  #ofSharer(
+    from: string,
+    word: MoveWord,
+    handle: SocketHandle | undefined,
+  ): ListenWord | undefined {
+    const { sharers } = this.#options.line;
+    if (word.what === 'share') sharers.add(from);
+    if (sharers.has(from) && isAboutListening(word)) return word;
+    handle?.close();
+    return undefined;
   }
 
   /** Gives who it was. */
@@ -107,4 +121,10 @@ export class Moves {
     this.#options.giver.stop();
     this.#options.taker.stop();
   }
+}
+
+const LISTENING: readonly MoveWord['what'][] = ['share', 'listener', 'listeners-end', 'listening'];
+
+function isAboutListening(word: MoveWord): word is ListenWord {
+  return LISTENING.includes(word.what);
 }

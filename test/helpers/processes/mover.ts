@@ -45,7 +45,7 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
   const send: ToSupervisor = (message, handle) => {
     process.send?.(message, handle as SendHandle, undefined, () => {});
   };
-  const line = new MoveLine(name, predecessor, send);
+  const line = new MoveLine(name, { predecessor }, send);
   const giver = new Giver({
     ...{ ...shared, changes, commands, spread: () => 0, drainPaceMs: 0, recordMs: 0 },
     after: (ms, act) => void setTimeout(act, ms),

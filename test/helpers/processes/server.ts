@@ -30,6 +30,7 @@ export function portIn(place: string): number {
 }
 
 export interface ServerOptions {
+  /** '': what its config file says. */
   readonly amqp: string;
   readonly prefix: string;
   /** 0: what its config file says. */
@@ -99,7 +100,10 @@ export class Server {
     const fewer = openFiles === undefined ? undefined : `ulimit -n ${openFiles}`;
     const [file, ...args] = plainly(command, env, fewer);
     const child = spawn(file, args, {
-      env: { ...cleanEnvironment(), OWSLA_AMQP: amqp, TMPDIR: folder, ...env },
+      env: {
+        ...{ ...cleanEnvironment(), TMPDIR: folder, ...env },
+        ...(amqp === '' ? {} : { OWSLA_AMQP: amqp }),
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });

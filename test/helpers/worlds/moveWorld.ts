@@ -201,7 +201,7 @@ export class Process {
       given?.kernel.copies.add('under way');
       this.outbox.push({ message, handle: given });
     };
-    const line = new MoveLine(name, predecessor, send);
+    const line = new MoveLine(name, { predecessor }, send);
     const shared = { changes: this.changes, trace, wake: () => {} };
     this.giver = new Giver({
       ...{ ...shared, registry: this.registry, clock, commands: this.commands },

@@ -7,6 +7,10 @@
 import type { CloseReason, EstablishFailure } from '../base/errors.ts';
 import type { AuthMethod } from '../base/listeners.ts';
 
+/**
+ * Where a link is. `moving`: nobody reads it, nothing is written, and another process may go on
+ * with it. `adopted`: another process has it, and may give it to this one.
+ */
 export type LinkPhase =
   | 'greeting'
   | 'authenticating'

@@ -5,20 +5,8 @@
  * Bound: a page has `linksPageMax` rows. No secret and no payload is in any of it.
  */
 import type { CloseReason, EstablishFailure } from '../base/errors.ts';
+import type { LinkPhase } from '../base/linkPhase.ts';
 import type { AuthMethod } from '../base/listeners.ts';
-
-/**
- * Where a link is. `moving`: nobody reads it, nothing is written, and another process may go on
- * with it. `adopted`: another process has it, and may give it to this one.
- */
-export type LinkPhase =
-  | 'greeting'
-  | 'authenticating'
-  | 'open'
-  | 'moving'
-  | 'adopted'
-  | 'draining'
-  | 'closed';
 
 /** Why a link is not read now: `readGate.ts`; `broker` has no room for its next message. */
 export type PauseReason =

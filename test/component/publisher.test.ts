@@ -29,7 +29,7 @@ interface Part {
   reopen(): FakeChannel;
 }
 
-/** `underWayMin`: so many are sent at once; else few, until the broker has shown that it is quick. */
+/** `underWayMin`: so many are sent at once; else few, until the broker is seen to be quick. */
 function build(
   t: Test,
   limits: Partial<Record<LimitName, number>> = {},

@@ -4,7 +4,7 @@
  * Bound: some numbers, whatever the link does. The fields are the endpoint's own, for it is one: an
  * object beside it would cost each link its header and a pointer.
  */
-import type { LinkPhase } from '../../node/linkFacts.ts';
+import type { LinkPhase } from '../../base/linkPhase.ts';
 import type { Proof } from './proof.ts';
 import type { LinkFigures } from './snapshot.ts';
 import type { Tap } from './tap.ts';

@@ -2,7 +2,7 @@
 # TLC by its Maven coordinates.
 #   make run [DURATION=15]      broker, server, backend and 1,000 devices; until Ctrl-C or DURATION
 #   make test [FILES=...]       types, lint, layout rules, all tests (or FILES); under 10 minutes
-#   make soak                   main job, storms, churn, presence, sleepers at full size; 25 minutes
+#   make soak                   main job, storms, churn, presence, sleepers at full size; 40 minutes
 #   make chaos [DURATION=600s] [SEED=1] [PART=neighbours]   faults in random order, then bad
 #                               neighbours; every message accounted for
 #   make check                  types, lint and layout rules only

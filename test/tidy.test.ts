@@ -54,6 +54,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/base/limits.ts', values: [] },
   { holds: 'src/base/errors.ts', values: [] },
   { holds: 'src/base/names.ts', values: [] },
+  { holds: 'src/base/linkPhase.ts', values: [] },
   { holds: 'src/base/units.ts', values: [] },
   { holds: 'src/base/bucket.ts', values: [] },
   { holds: 'src/base/runtime.ts', values: [] },

@@ -5,16 +5,8 @@
  * Bound: a page has `linksPageMax` rows. No secret and no payload is in any of it.
  */
 import type { CloseReason, EstablishFailure } from '../base/errors.ts';
+import type { LinkPhase } from '../base/linkPhase.ts';
 import type { AuthMethod } from '../base/listeners.ts';
-
-export type LinkPhase =
-  | 'greeting'
-  | 'authenticating'
-  | 'open'
-  | 'moving'
-  | 'adopted'
-  | 'draining'
-  | 'closed';
 
 /** Why a link is not read now: `readGate.ts`; `broker` has no room for its next message. */
 export type PauseReason =

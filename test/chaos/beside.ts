@@ -70,7 +70,7 @@ export async function beside(
   plan: BesidePlan,
   tell: (line: string) => void,
 ): Promise<BesideOutcome> {
-  const world = await World.start(plan);
+  const world = await World.start({ ...plan, isCuttable: false });
   const { port } = world.server;
   const { seed, graceMs } = plan;
   const amqp = world.broker.url;

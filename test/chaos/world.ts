@@ -41,6 +41,11 @@ export interface WorldPlan {
   readonly limits: Partial<Record<LimitName, number>>;
   /** How late the backend replies when it is late. */
   readonly lateMs: number;
+  /**
+   * False: nothing is between the node and its brokers. Else all passes through this process, which
+   * can cut it without a FIN; on a busy machine that takes some milliseconds each way.
+   */
+  readonly isCuttable?: boolean;
 }
 
 export const PREFIX = 'owsla';
@@ -123,7 +128,7 @@ export class World {
     const { acceptors, limits, nodes } = this.#plan;
     const queues = nodes > 1 ? ['--queue-type', 'quorum'] : [];
     const server = await Server.start({
-      amqp: this.brokers.map(({ url }, at) => this.#proxies[at]?.urlFor(url)).join(),
+      amqp: this.brokers.map(({ url }, at) => this.#proxies[at]?.urlFor(url) ?? url).join(),
       prefix: PREFIX,
       acceptors,
       port: this.#port,
@@ -144,6 +149,7 @@ export class World {
       this.#stops.push(() => broker.kill());
       this.brokers = [broker];
     }
+    if (this.#plan.isCuttable === false) return;
     this.#proxies = await Promise.all(this.brokers.map(({ port }) => ToxicProxy.start(port)));
     for (const proxy of this.#proxies) this.#stops.push(() => proxy.stop());
   }

@@ -29,7 +29,12 @@ interface Part {
   reopen(): FakeChannel;
 }
 
-function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
+/** `underWayMin`: so many are sent at once; else few, until the broker is seen to be quick. */
+function build(
+  t: Test,
+  limits: Partial<Record<LimitName, number>> = {},
+  underWayMin?: number,
+): Part {
   const counters = makeCounters(MESSAGE_TYPES);
   const confirmed: string[] = [];
   const nacked: string[] = [];
@@ -40,6 +45,7 @@ function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
   const publisher = new Publisher({
     limits: makeLimits(limits),
     counts: publishCounts(counters),
+    ...(underWayMin === undefined ? {} : { underWayMin }),
     now: () => now,
     onRoom: () => {
       part.rooms += 1;
@@ -538,7 +544,7 @@ t.test('publisher: a nacked EVENT goes again ever more rarely, and is given up',
 t.test('publisher: refused EVENTs hold a quarter of the window, in messages', async (t) => {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
-  const part = build(t, { publishWindowMax: 40 });
+  const part = build(t, { publishWindowMax: 40 }, 40);
   const bodies = Array.from({ length: 30 }, (_, n) => `e${n}`);
   part.publish(...bodies);
 
@@ -560,7 +566,7 @@ t.test('publisher: refused EVENTs hold a quarter of the window, in messages', as
 t.test('publisher: refused EVENTs that are due go before no more than a few others', async (t) => {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
-  const part = build(t);
+  const part = build(t, {}, 128);
   const bodies = Array.from({ length: 128 }, (_, n) => `e${n}`);
   part.publish(...bodies);
   part.channel.nack(128, true);
@@ -710,20 +716,41 @@ t.test('publisher: what does not fit into a frame is dropped by itself', async (
 
 t.test('publisher: no more is under way than keeps the broker busy', async (t) => {
   const part = build(t);
-  const bodies = Array.from({ length: 300 }, (_, n) => `e${n}`);
+  const bodies = Array.from({ length: 60 }, (_, n) => `e${n}`);
   part.publish(...bodies);
-  t.equal(part.channel.published.length, 128);
+  t.equal(part.channel.published.length, 16);
   t.equal(part.publisher.isFull(), true, 'and some wait here');
 
   const other = build(t);
-  other.publish(...bodies.slice(0, 128 + 31));
+  other.publish(...bodies.slice(0, 16 + 3));
   t.equal(other.publisher.isFull(), false);
-  other.publish('e159');
+  other.publish('e19');
   t.equal(other.publisher.isFull(), true, 'but few: whoever comes next is behind them');
 
   part.pass(1);
-  part.channel.confirm(128, true);
+  part.channel.confirm(16, true);
 
-  const underWay = part.channel.published.length - 128;
-  t.ok(underWay > 128, `a quick broker is given more: ${underWay}`);
+  t.equal(part.channel.published.length, 16 + 20, 'a quick broker is given more');
+
+  part.pass(100);
+  part.channel.confirm(36, true);
+
+  t.equal(part.channel.published.length, 36 + 16, 'and a slow one less');
+});
+
+t.test('publisher: what nobody needed goes back, and a flood begins with little', async (t) => {
+  const part = build(t);
+  part.publish(...Array.from({ length: 60 }, (_, n) => `e${n}`));
+  for (const tag of [16, 36, 60]) part.channel.confirm(tag, true);
+  t.equal(part.publisher.size, 0);
+  let tag = 60;
+  const one = () => {
+    tag += 1;
+    part.publish('a');
+    part.channel.confirm(tag);
+  };
+  for (let count = 0; count < 10; count += 1) one();
+  part.publish(...Array.from({ length: 60 }, (_, n) => `f${n}`));
+
+  t.equal(part.channel.published.length, tag + 16);
 });

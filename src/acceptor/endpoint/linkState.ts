@@ -4,22 +4,10 @@
  * Bound: some numbers, whatever the link does. The fields are the endpoint's own, for it is one: an
  * object beside it would cost each link its header and a pointer.
  */
+import type { LinkPhase } from '../../base/linkPhase.ts';
 import type { Proof } from './proof.ts';
 import type { LinkFigures } from './snapshot.ts';
 import type { Tap } from './tap.ts';
-
-/**
- * Nobody reads it, and nothing is written. `moving`: another process may go on with it. `adopted`:
- * another process has it, and may give it to this one.
- */
-export type EndpointState =
-  | 'greeting'
-  | 'authenticating'
-  | 'open'
-  | 'moving'
-  | 'adopted'
-  | 'draining'
-  | 'closed';
 
 /** The rate follows what was seen since the last look by this share. */
 const RATE_SHARE = 1 / 2;
@@ -28,7 +16,7 @@ const MS_PER_SECOND = 1_000;
 const RATE_UNIT = 1_000;
 
 export class LinkState {
-  state: EndpointState = 'greeting';
+  state: LinkPhase = 'greeting';
   /** Empty until it is proved. */
   deviceId = '';
   /** How it was proved, and what its device may publish. */

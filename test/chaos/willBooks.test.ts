@@ -1,10 +1,11 @@
 /** The judge of wills: it finds what is planted, and nothing else. */
 import t from 'tap';
 import type { Entry } from './ledger.ts';
+import type { Tongue } from './speech.ts';
 import { WillBooks } from './willBooks.ts';
 
-const open = (at: number, of: string, delayMs = 0): Entry => {
-  return { what: 'open', device: 1, link: 1, at, connection: of, will: { of, delayMs } };
+const open = (at: number, of: string, delayMs = 0, tongue: Tongue = 'owsla'): Entry => {
+  return { what: 'open', device: 1, link: 1, at, connection: of, tongue, will: { of, delayMs } };
 };
 const end = (at: number, reason = ''): Entry => ({ what: 'end', device: 1, link: 1, at, reason });
 const will = (of: string, reason = 'peer-fin'): Entry => {
@@ -31,4 +32,15 @@ t.test('chaos: wills that should have come, or should not', async (t) => {
     [],
     'a fault may have hidden it',
   );
+});
+
+t.test('chaos: to MQTT a device that is back at once has not cancelled its will', async (t) => {
+  const back = (tongue: Tongue, delayMs = 0) => {
+    return [open(0, 'a', delayMs, tongue), end(5_000), open(5_100, 'b', delayMs, tongue)];
+  };
+  t.same(found(...back('owsla')), []);
+  t.same(found(...back('mqtt-3.1.1')), ['lost']);
+  t.same(found(...back('mqtt-5'), will('a', 'taken-over')), []);
+  t.same(found(...back('mqtt-5', 2_000)), []);
+  t.same(found(...back('mqtt-5', 2_000), will('a', 'taken-over')), ['back']);
 });

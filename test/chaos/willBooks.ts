@@ -23,6 +23,8 @@ const PUBLISHED_MS = 5_000;
 
 interface Willed {
   readonly delayMs: number;
+  /** By MQTT's rules a takeover, or a return without a delay, cancels nothing. */
+  readonly isMqtt: boolean;
   readonly openedAt: number;
   endedAt: number;
   isGoodbye: boolean;
@@ -49,9 +51,11 @@ export class WillBooks {
 
   #add(entry: Entry): void {
     if (entry.what === 'open' && entry.will !== undefined) {
-      const { device, at: openedAt, will } = entry;
+      const { device, at: openedAt, will, tongue } = entry;
+      const isMqtt = tongue !== 'owsla';
       const end = { endedAt: Number.POSITIVE_INFINITY, isGoodbye: false };
-      const willed = { delayMs: will.delayMs, openedAt, ...end, words: new Set<string>() };
+      const words = new Set<string>();
+      const willed = { delayMs: will.delayMs, isMqtt, openedAt, ...end, words };
       this.#wills.set(will.of, willed);
       const links = this.#ofDevice.get(device);
       if (links === undefined) this.#ofDevice.set(device, [willed]);
@@ -78,23 +82,25 @@ export class WillBooks {
   }
 
   #judge(willed: Willed, next: Willed | undefined, rules: WillRules): void {
-    const { words, delayMs, openedAt, endedAt, isGoodbye } = willed;
+    const { words, delayMs, isMqtt, openedAt, endedAt, isGoodbye } = willed;
     const name = `a link from ${openedAt} to ${endedAt}`;
     if (words.size > 0) this.counts.published += 1;
     if (words.size > 1) this.findings.find('different', `${name}: ${[...words].join(', ')}`);
     const backAt = next?.openedAt ?? Number.POSITIVE_INFINITY;
     const dueAt = endedAt + delayMs;
-    const until = Math.min(backAt, dueAt + PUBLISHED_MS);
+    const publishedAt = dueAt + PUBLISHED_MS;
+    const until = isMqtt ? publishedAt : Math.min(backAt, publishedAt);
     const isQuiet = !rules.outages.some(({ from, to }) => from < until && to > openedAt);
-    if (!isQuiet || dueAt + PUBLISHED_MS > rules.endedAt) return;
+    if (!isQuiet || publishedAt > rules.endedAt) return;
     this.counts.judged += 1;
     const isBack = backAt < dueAt;
     if (isGoodbye) {
       if (words.size > 0) this.findings.find('polite', name);
     } else if (isBack) {
       if (words.size > 0) this.findings.find('back', `${name}, by ${dueAt - backAt} ms`);
-    } else if (backAt > dueAt + RECORDED_MS && endedAt - openedAt > RECORDED_MS) {
-      if (words.size === 0) this.findings.find('lost', name);
+    } else if (backAt > dueAt + RECORDED_MS || (isMqtt && delayMs === 0)) {
+      const isSure = endedAt - openedAt > RECORDED_MS;
+      if (isSure && words.size === 0) this.findings.find('lost', name);
     }
   }
 }

@@ -9,9 +9,9 @@
 import { connect, type Socket } from 'node:net';
 import { STATUS } from '../../src/base/errors.ts';
 import { type Message, TYPE, type Will } from '../../src/wire/message.ts';
+import { type Heard, makeSpeech, type Speech, type Tongue } from '../helpers/fakes/speech.ts';
 import { deviceName, type LedgerFile, nameOf } from './ledger.ts';
 import { Obey } from './obey.ts';
-import { type Heard, makeSpeech, type Speech, type Tongue } from './speech.ts';
 
 const BACKOFF_MIN_MS = 1_000;
 const BACKOFF_MAX_MS = 120_000;

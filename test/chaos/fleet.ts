@@ -7,9 +7,9 @@
  * later. Ends with its parent.
  */
 import { Random } from '../../loadgen/plan/random.ts';
+import type { Tongue } from '../helpers/fakes/speech.ts';
 import { Device } from './device.ts';
 import { LedgerFile } from './ledger.ts';
-import type { Tongue } from './speech.ts';
 import { Steady } from './steady.ts';
 
 export interface FleetStart {

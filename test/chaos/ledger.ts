@@ -7,7 +7,7 @@
  */
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Tongue } from './speech.ts';
+import type { Tongue } from '../helpers/fakes/speech.ts';
 
 /** All times in ms since 1970, by the one clock of this machine. */
 export type Entry =

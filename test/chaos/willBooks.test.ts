@@ -1,7 +1,7 @@
 /** The judge of wills: it finds what is planted, and nothing else. */
 import t from 'tap';
+import type { Tongue } from '../helpers/fakes/speech.ts';
 import type { Entry } from './ledger.ts';
-import type { Tongue } from './speech.ts';
 import { WillBooks } from './willBooks.ts';
 
 const open = (at: number, of: string, delayMs = 0, tongue: Tongue = 'owsla'): Entry => {

@@ -10,8 +10,13 @@ import { type Scenario, Stage } from './stage.ts';
 
 const DOORS = ['door-1', 'door-2', 'door-3', 'door-4', 'door-5', 'door-6'];
 
+/** By turns: a link is a link, whatever its bytes mean. */
+const TONGUES = ['owsla', 'mqtt-5', 'owsla', 'mqtt-3.1.1'] as const;
+
 async function connectAll(stage: Stage): Promise<void> {
-  for (const door of DOORS) await stage.connect(door);
+  for (const [at, door] of DOORS.entries()) {
+    await stage.connect(door, TONGUES[at % TONGUES.length]);
+  }
 }
 
 /** A link comes after a link, through any acceptor; too many of them are spaced. */
@@ -21,6 +26,16 @@ const takeover: Scenario = async (stage) => {
     await stage.connect(`door-${2 + (link % 2)}`);
   }
   stage.disconnect('door-2');
+};
+
+/** A device that changes its protocol, and takes over from itself each time. */
+const takeoverMqtt: Scenario = async (stage) => {
+  for (const tongue of ['mqtt-5', 'owsla', 'mqtt-3.1.1', 'mqtt-5', 'owsla'] as const) {
+    await stage.connect('door-1', tongue);
+    await stage.connect('door-2', tongue === 'owsla' ? 'mqtt-5' : 'owsla');
+  }
+  stage.disconnect('door-1');
+  await stage.connect('door-1', 'mqtt-3.1.1');
 };
 
 const acceptorKilled: Scenario = async (stage) => {
@@ -155,6 +170,7 @@ const reloadedRegistrarKilled: Scenario = async (stage) => {
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   takeover,
+  takeoverMqtt,
   acceptorKilled,
   registrarKilled,
   bothKilled,

@@ -5,17 +5,17 @@
  * every sender told.
  * Bound: the waits' deadline (waitFor.ts); `stop` ends the node and removes its files.
  */
-import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { traceTo } from '../../src/base/trace.ts';
-import { TYPE } from '../../src/wire/message.ts';
+import type { Will } from '../../src/wire/message.ts';
 import { readTrace } from '../../tla/judge.ts';
 import type { TraceLine } from '../../tla/trace.ts';
 import { Commander } from '../helpers/fakes/commander.ts';
-import { Device, END, hello } from '../helpers/fakes/device.ts';
 import { Obedient } from '../helpers/fakes/obedient.ts';
+import type { Tongue } from '../helpers/fakes/speech.ts';
+import { SpokenDevice } from '../helpers/fakes/spokenDevice.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';
 import type { Broker } from '../helpers/processes/broker.ts';
@@ -52,11 +52,12 @@ export class Stage {
   #server: Server;
   #obeying: Obedient | undefined;
   #mood: Mood = 'both';
+  #tongue: Tongue = 'owsla';
   #receivedBefore = 0;
   /** Commands that were sent. */
   readonly #sent: Promise<string>[] = [];
   /** Per device: its newest link, while that is open. */
-  readonly #links = new Map<string, Device>();
+  readonly #links = new Map<string, SpokenDevice>();
 
   private constructor(
     folder: string,
@@ -98,13 +99,15 @@ export class Stage {
    * Through whichever acceptor the kernel picks; once more, as any device, if that one dies just
    * then. An older link of it stays as it is.
    */
-  async connect(name: string): Promise<void> {
-    const device = await Device.connect(this.#server.port);
-    device.send(hello(name));
-    const first = await device.next();
-    if (first === END) return this.connect(name);
-    assert.equal(first.type, TYPE.WELCOME);
+  async connect(name: string, tongue: Tongue = 'owsla', will?: Will): Promise<void> {
+    const port = this.#portOf(tongue);
+    const device = await SpokenDevice.open({ port, tongue, deviceId: name, will });
+    if (device === undefined) return this.connect(name, tongue, will);
     this.#links.set(name, device);
+  }
+
+  #portOf(tongue: Tongue): number {
+    return tongue === 'owsla' ? this.#server.port : this.#server.portOf('mqtt');
   }
 
   disconnect(name: string): void {
@@ -120,7 +123,8 @@ export class Stage {
   /** A killed acceptor's devices connect again; an acceptor is there for them. */
   async reconnectLost(): Promise<void> {
     for (const [name, device] of [...this.#links]) {
-      if (device.socket.closed) await this.connect(name);
+      const { tongue, will } = device.spoken;
+      if (device.socket.closed) await this.connect(name, tongue, will);
     }
   }
 
@@ -137,7 +141,10 @@ export class Stage {
 
   #obedient(): Obedient {
     const stage = this;
-    return new Obedient(this.#server.port, OBEYING, {
+    return new Obedient(() => this.#portOf(this.#tongue), OBEYING, {
+      get tongue() {
+        return stage.#tongue;
+      },
       get acks() {
         return stage.#mood === 'both' || stage.#mood === 'ack';
       },
@@ -149,13 +156,18 @@ export class Stage {
    * The one device that obeys. It comes back by itself; once more, it takes over from itself.
    * Resolves when the node knows this link: what is sent before that goes to the older one.
    */
-  async obey(mood: Mood): Promise<void> {
+  async obey(mood: Mood, tongue: Tongue = 'owsla'): Promise<void> {
     this.#mood = mood;
+    this.#tongue = tongue;
     const obeying = this.#obeying ?? this.#obedient();
     this.#obeying = obeying;
     this.#receivedBefore = obeying.received;
+    const known = () => this.#subscriber.view.get(OBEYING)?.connection;
+    const before = known();
     await obeying.wake();
-    const isKnown = () => this.#subscriber.view.get(OBEYING)?.connection === obeying.connection;
+    const isNamed = () => known() === obeying.connection;
+    // MQTT 3.1.1 does not tell its device which one it is.
+    const isKnown = () => (obeying.connection === '' ? known() !== before : isNamed());
     await waitFor('its link to be known', isKnown);
   }
 
@@ -243,7 +255,12 @@ export class Stage {
     if (this.#obeying) names.push(OBEYING);
     const { view } = this.#subscriber;
     const isAll = online.join() === names.toSorted().join();
-    return isAll && links.every(([name, link]) => view.get(name)?.connection === link.connection);
+    return (
+      isAll &&
+      links.every(([name, { connection }]) => {
+        return connection === '' || view.get(name)?.connection === connection;
+      })
+    );
   }
 
   async stop(): Promise<void> {
@@ -257,7 +274,8 @@ export class Stage {
 }
 
 function serve(folder: string, amqp: string, prefix: string, acceptors: number): Promise<Server> {
-  const flags = ['--data-dir', join(folder, 'data'), '--trace-dir', join(folder, 'trace')];
+  const folders = ['--data-dir', join(folder, 'data'), '--trace-dir', join(folder, 'trace')];
+  const flags = [...folders, '--mqtt-port', '0'];
   return Server.start({ amqp, prefix, acceptors, limits: LIMITS, flags });
 }
 

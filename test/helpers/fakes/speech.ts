@@ -1,12 +1,12 @@
 /**
- * Speech: what the bytes of a chaos device's link mean: Owsla's own protocol, or MQTT. Whatever
- * carries them, messages have the words of Owsla's own, and so have the ledger's entries.
- * From: device.ts, one for each link.  To: the same.
+ * Speech: what the bytes of a device's link mean: Owsla's own protocol, or MQTT. Whatever carries
+ * them, messages have the words of Owsla's own.
+ * From: devices of tests, one for each link: spokenDevice.ts, and those of chaos.  To: the same.
  * Bound: what a link has open; one frame that is not whole yet.
  */
 import { stringify } from 'uuid';
-import { type Message, TYPE, type Will } from '../../src/wire/message.ts';
-import { encode, V1Reader } from '../../src/wire/v1.ts';
+import { type Message, TYPE, type Will } from '../../../src/wire/message.ts';
+import { encode, V1Reader } from '../../../src/wire/v1.ts';
 import { MqttSpeech } from './mqttSpeech.ts';
 
 const FRAME_BYTES_MAX = 64 * 1024;

@@ -1,5 +1,5 @@
 /**
- * MqttSpeech: a link of a chaos device by MQTT 3.1.1 or 5, as docs/mqtt.md has it, written with
+ * MqttSpeech: a device's link by MQTT 3.1.1 or 5, as docs/mqtt.md has it, written with
  * mqtt-packet: other people's reading of the standards.
  * From: speech.ts.  To: the same. EVENTs and REQUESTs have QoS 1 and their id as the packet
  * identifier, so that it is their number, too; of MQTT 5 REQUESTs have a Response Topic and
@@ -8,9 +8,9 @@
  */
 import assert from 'node:assert/strict';
 import mqtt, { type IPublishPacket, type Packet, type Parser } from 'mqtt-packet';
-import { type Message, TYPE, type Will } from '../../src/wire/message.ts';
-import type { MqttLevel } from '../../src/wire/mqtt/check.ts';
-import { COMMAND_PREFIX, REPLY_PREFIX, slashed } from '../../src/wire/mqtt/topics.ts';
+import { type Message, TYPE, type Will } from '../../../src/wire/message.ts';
+import type { MqttLevel } from '../../../src/wire/mqtt/check.ts';
+import { COMMAND_PREFIX, REPLY_PREFIX, slashed } from '../../../src/wire/mqtt/topics.ts';
 import type { Heard, Speech } from './speech.ts';
 
 /** Packet identifiers from here on are those of RESULTs; the last one that of SUBSCRIBE. */
@@ -19,7 +19,7 @@ const SUBSCRIBE_ID = 0xffff;
 const KEEPALIVE_S = 60;
 const MS_PER_SECOND = 1_000;
 /** Where answers go in MQTT 5. */
-const REPLIES_HERE = `${REPLY_PREFIX}chaos`;
+const REPLIES_HERE = `${REPLY_PREFIX}here`;
 const AT_LEAST_ONCE = { qos: 1, dup: false, retain: false } as const;
 
 export class MqttSpeech implements Speech {

@@ -8,8 +8,8 @@ const open = (at: number, of: string, delayMs = 0, tongue: Tongue = 'owsla'): En
   return { what: 'open', device: 1, link: 1, at, connection: of, tongue, will: { of, delayMs } };
 };
 const end = (at: number, reason = ''): Entry => ({ what: 'end', device: 1, link: 1, at, reason });
-const will = (of: string, reason = 'peer-fin'): Entry => {
-  return { what: 'will', of, reason, id: `${of}:will`, at: 0 };
+const will = (of: string, reason = 'peer-fin', at = 0): Entry => {
+  return { what: 'will', of, reason, id: `${of}:will`, at };
 };
 
 function found(...entries: Entry[]): string[] {
@@ -43,4 +43,15 @@ t.test('chaos: to MQTT a device that is back at once has not cancelled its will'
   t.same(found(...back('mqtt-5'), will('a', 'taken-over')), []);
   t.same(found(...back('mqtt-5', 2_000)), []);
   t.same(found(...back('mqtt-5', 2_000), will('a', 'taken-over')), ['back']);
+});
+
+t.test('chaos: while others wait for their wills, who is back then had none to come', async (t) => {
+  const other = (lateMs: number): Entry[] => [
+    { ...open(0, 'x'), device: 2 } as Entry,
+    { ...end(5_500), device: 2 } as Entry,
+    will('x', 'peer-fin', 5_500 + lateMs),
+  ];
+  const back = [open(0, 'a', 1_500), end(5_000), open(8_000, 'b')];
+  t.same(found(...back, ...other(200)), ['lost']);
+  t.same(found(...back, ...other(2_000)), []);
 });

@@ -3,7 +3,8 @@
  * docs/protocol.md says. Pure.
  * From: ledger entries.  To: findings, each a broken promise; figures.
  * Bound: some 100 bytes for each link. What a fault may have hidden from the device, or from Owsla,
- * is judged by neither word: of that only what holds whatever happens.
+ * is judged by neither word: of that only what holds whatever happens. A busy machine makes Owsla
+ * late, and a device that is back until then cancels its will: how late, others' wills show.
  */
 import type { Span } from './books.ts';
 import { Findings } from './findings.ts';
@@ -20,6 +21,7 @@ const FINDINGS = {
 const RECORDED_MS = 1_000;
 /** A will is published so long after it is due, where nothing fails. */
 const PUBLISHED_MS = 5_000;
+const SECOND_MS = 1_000;
 
 interface Willed {
   readonly delayMs: number;
@@ -44,6 +46,8 @@ export class WillBooks {
   /** By device, in order. */
   readonly #ofDevice = new Map<number, Willed[]>();
   readonly #got: WillEntry[] = [];
+  /** How late others' wills came, at most, by the second in which they were due. */
+  readonly #late = new Map<number, number>();
 
   constructor(entries: Iterable<Entry>) {
     for (const entry of entries) this.#add(entry);
@@ -71,14 +75,30 @@ export class WillBooks {
 
   /** Judge them all. Called once. */
   close(rules: WillRules): void {
-    for (const { of, reason, id } of this.#got) {
+    for (const { of, reason, id, at } of this.#got) {
       this.counts.copies += 1;
       // Of one that is not here the device never knew that it was open.
-      this.#wills.get(of)?.words.add(`${reason} ${id}`);
+      const willed = this.#wills.get(of);
+      if (willed === undefined) continue;
+      willed.words.add(`${reason} ${id}`);
+      const dueAt = willed.endedAt + willed.delayMs;
+      const second = Math.floor(dueAt / SECOND_MS);
+      this.#late.set(second, Math.max(this.#late.get(second) ?? 0, at - dueAt));
     }
     for (const links of this.#ofDevice.values()) {
       for (const [at, willed] of links.entries()) this.#judge(willed, links[at + 1], rules);
     }
+  }
+
+  /** So long it took then until a link, or its end, was on record. */
+  #recordedMs(at: number): number {
+    const second = Math.floor(at / SECOND_MS);
+    const around = PUBLISHED_MS / SECOND_MS;
+    let most = RECORDED_MS;
+    for (let one = second - around; one <= second + around; one += 1) {
+      most = Math.max(most, this.#late.get(one) ?? 0);
+    }
+    return most;
   }
 
   #judge(willed: Willed, next: Willed | undefined, rules: WillRules): void {
@@ -98,9 +118,11 @@ export class WillBooks {
       if (words.size > 0) this.findings.find('polite', name);
     } else if (isBack) {
       if (words.size > 0) this.findings.find('back', `${name}, by ${dueAt - backAt} ms`);
-    } else if (backAt > dueAt + RECORDED_MS || (isMqtt && delayMs === 0)) {
-      const isSure = endedAt - openedAt > RECORDED_MS;
-      if (isSure && words.size === 0) this.findings.find('lost', name);
+    } else if (words.size === 0) {
+      const recordedMs = this.#recordedMs(dueAt);
+      const wasLeft = endedAt - openedAt > recordedMs;
+      const isDue = backAt > dueAt + recordedMs || (isMqtt && delayMs === 0);
+      if (wasLeft && isDue) this.findings.find('lost', name);
     }
   }
 }

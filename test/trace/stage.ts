@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { traceTo } from '../../src/base/trace.ts';
-import type { Will } from '../../src/wire/message.ts';
+import { TYPE, type Will } from '../../src/wire/message.ts';
 import { readTrace } from '../../tla/judge.ts';
 import type { TraceLine } from '../../tla/trace.ts';
 import { Commander } from '../helpers/fakes/commander.ts';
@@ -27,6 +27,8 @@ const PRESENCE = { takeoversMax: 3, takeoverDampMs: 300, presenceOutboxMax: 5 };
 /** Small enough that windows are full, and that who does not answer is told so soon. */
 const COMMANDS = { commandWindowMax: 3, commandResultMs: 1_000 };
 const LIMITS = { ...PRESENCE, ...COMMANDS };
+/** Will.tla does not know that takeovers can be slowed down. */
+const UNDAMPED = { takeoversMax: 1_000 };
 /** How long commands are kept: longer than any scenario. */
 const KEEP_MS = 600_000;
 /** Five processes begin, one after the other: on a busy machine that takes its time. */
@@ -49,6 +51,7 @@ export class Stage {
   readonly #subscriber: Subscriber;
   readonly #commander: Commander;
   readonly #acceptors: number;
+  readonly #limits: Readonly<Record<string, number>>;
   #server: Server;
   #obeying: Obedient | undefined;
   #mood: Mood = 'both';
@@ -68,6 +71,7 @@ export class Stage {
     subscriber: Subscriber,
     commander: Commander,
     acceptors: number,
+    limits: Readonly<Record<string, number>>,
   ) {
     this.#folder = folder;
     this.#broker = broker;
@@ -77,17 +81,20 @@ export class Stage {
     this.#subscriber = subscriber;
     this.#commander = commander;
     this.#acceptors = acceptors;
+    this.#limits = limits;
   }
 
-  static async start(broker: Broker, acceptors: number): Promise<Stage> {
+  static async start(broker: Broker, acceptors: number, isOfWills = false): Promise<Stage> {
     const folder = mkdtempSync(join(tmpdir(), 'owsla-stage-'));
     stages += 1;
     const prefix = `trace-${process.pid}-${stages}`;
     const proxy = await ToxicProxy.start(broker.port);
-    const server = await serve(folder, proxy.urlFor(broker.url), prefix, acceptors);
+    const limits = { ...LIMITS, ...(isOfWills && UNDAMPED) };
+    const server = await serve(folder, proxy.urlFor(broker.url), prefix, acceptors, limits);
     const subscriber = await Subscriber.start(broker.url, prefix);
     const commander = await Commander.connect(broker.url, prefix);
-    return new Stage(folder, broker, prefix, proxy, server, subscriber, commander, acceptors);
+    const others = [subscriber, commander] as const;
+    return new Stage(folder, broker, prefix, proxy, server, ...others, acceptors, limits);
   }
 
   /** Between the node and the broker. */
@@ -115,6 +122,14 @@ export class Stage {
     this.#links.delete(name);
   }
 
+  /** With a word, so that it leaves no will. */
+  goodbye(name: string): void {
+    const device = this.#links.get(name);
+    device?.send({ type: TYPE.BYE, reason: '', retryAfter: undefined });
+    device?.socket.end();
+    this.#links.delete(name);
+  }
+
   /** SIGKILL, and whatever else a signal does. A killed child comes back by itself. */
   signal(child: 'registrar' | 'acceptor 1' | 'acceptor 2', signal: NodeJS.Signals): void {
     process.kill(this.#server.childPid(child), signal);
@@ -134,7 +149,7 @@ export class Stage {
     await this.#server.stop();
     this.#links.clear();
     const url = this.#proxy.urlFor(this.#broker.url);
-    this.#server = await serve(this.#folder, url, this.#prefix, this.#acceptors);
+    this.#server = await serve(this.#folder, url, this.#prefix, this.#acceptors, this.#limits);
   }
 
   // Commands.
@@ -244,7 +259,13 @@ export class Stage {
     }
     await waitFor('the truth', () => this.#isTrue());
     await waitFor('every confirm', () => isConfirmed(this.trace()));
+    await this.willsSettled();
     traceTo(join(this.#folder, 'trace'), 'test')('Rest', {});
+  }
+
+  /** Every will that is due has been published. */
+  async willsSettled(): Promise<void> {
+    await waitFor('wills that wait or are published', () => areSettled(this.trace()));
   }
 
   /** Does the subscriber know each device's open link, and of no other? */
@@ -273,10 +294,16 @@ export class Stage {
   }
 }
 
-function serve(folder: string, amqp: string, prefix: string, acceptors: number): Promise<Server> {
+function serve(
+  folder: string,
+  amqp: string,
+  prefix: string,
+  acceptors: number,
+  limits: Readonly<Record<string, number>>,
+): Promise<Server> {
   const folders = ['--data-dir', join(folder, 'data'), '--trace-dir', join(folder, 'trace')];
   const flags = [...folders, '--mqtt-port', '0'];
-  return Server.start({ amqp, prefix, acceptors, limits: LIMITS, flags });
+  return Server.start({ amqp, prefix, acceptors, limits, flags });
 }
 
 /** Has the broker confirmed all that was published, and that the outbox still has? */
@@ -296,4 +323,15 @@ function isConfirmed(lines: readonly TraceLine[]): boolean {
     }
   }
   return open.size === 0;
+}
+
+/** Of each will the last word is that it is kept, dropped, or confirmed by the broker. */
+function areSettled(lines: readonly TraceLine[]): boolean {
+  const last = new Map<string, string>();
+  for (const { action, connection } of lines.toSorted((a, b) => a.us - b.us)) {
+    if (/^Will!(?:Keep|Drop|Wait|Out|Publish|Confirm)$/.test(action)) {
+      last.set(String(connection), action);
+    }
+  }
+  return [...last.values()].every((action) => /Keep|Drop|Confirm/.test(action));
 }

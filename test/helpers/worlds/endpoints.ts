@@ -28,6 +28,7 @@ import {
 } from '../../../src/base/limits.ts';
 import type { ProtocolWord } from '../../../src/base/listeners.ts';
 import { type Counters, makeCounters } from '../../../src/base/metrics.ts';
+import { noTrace } from '../../../src/base/trace.ts';
 import { MESSAGE_TYPES, type Message, TYPE } from '../../../src/wire/message.ts';
 import type { Protocols } from '../../../src/wire/protocol.ts';
 import { BUILT_IN } from '../../../src/wire/protocols.ts';
@@ -88,7 +89,11 @@ export class Served {
     this.#origin = { ...PLAIN_ORIGIN, listener: { ...PLAIN_ORIGIN.listener, protocol } };
     this.#host = options.host ?? '127.0.0.1';
     this.limits = makeLimits(options.limits);
-    this.wills = new LinkWills({ limits: this.limits, counters: this.counters });
+    this.wills = new LinkWills({
+      limits: this.limits,
+      counters: this.counters,
+      trace: noTrace,
+    });
     this.endpoints = new Endpoints({
       protocols: options.protocols ?? BUILT_IN,
       limits: this.limits,

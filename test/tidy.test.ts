@@ -552,6 +552,21 @@ t.test('tidy: every file of src and loadgen is reached from an entry', async (t)
   t.same(dead, []);
 });
 
+t.test('tidy: programs beside the tests do not load tap, which ends them after 30 s', async (t) => {
+  const breaches = ['test/chaos/run.ts', 'test/trace/run.ts', 'test/run.ts'].flatMap((program) => {
+    const reached = new Set<string>();
+    const walk = (path: string) => {
+      if (reached.has(path)) return;
+      reached.add(path);
+      for (const { to, isType } of byPath.get(path)?.imports ?? []) if (!isType) walk(to);
+    };
+    walk(program);
+    return reached.has('tap') ? [`${program} loads tap`] : [];
+  });
+
+  t.same(breaches, []);
+});
+
 t.test('tidy: every relative import names a file that exists', async (t) => {
   const breaches = sources.flatMap(({ path, imports }) =>
     imports

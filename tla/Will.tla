@@ -17,14 +17,15 @@ CONSTANTS
   Acceptors,  \* the processes that hold links; one that has died stays dead
   Accepts,    \* how many links the device will ever have; a larger one was accepted later
   Delays,     \* may a will have a delay? {FALSE}, {TRUE}, or both
-  Mqtt,       \* whose rules: does a takeover end the older link like any other end?
+  Rules,      \* whose: "own"; "mqtt", to which a takeover is an end like any other; "none": no will
+  Cleans,     \* MQTT's Clean Start: may a device not come back to what it has left?
   Kinds,      \* which faults may happen
   Faults,     \* how many of them, in any mixture
   Without     \* the rule left out, to see what it is good for; or "nothing"
 
 VARIABLES
   \* Links, and what really happened to them.
-  links,      \* <<[acceptor, delayed], ...>>
+  links,      \* <<[acceptor, delayed, rules, clean], ...>>
   open,
   said,       \* those whose device has said goodbye
   late,       \* of these, those that a takeover had ended before
@@ -73,25 +74,29 @@ Connections == DOMAIN links
 NotAsking == [due |-> {}, untold |-> {}]
 HeldBy(c) == links[c].acceptor
 LinksOf(i) == {c \in Connections : HeldBy(c) = i}
+Leaves(c) == links[c].rules # "none"
 Message(kind, c) == [kind |-> kind, connection |-> c]
 Notice(kind, i, c) == [kind |-> kind, to |-> i, link |-> c]
-InOrder(cs) == CHOOSE s \in [1 .. Cardinality(cs) -> cs] : \A a, b \in DOMAIN s : a < b => s[a] < s[b]
+\* In every order.
+Orders(cs) == {s \in [1 .. Cardinality(cs) -> cs] : \A a, b \in DOMAIN s : a # b => s[a] # s[b]}
 
-Init ==
-  /\ links = <<>> /\ open = {} /\ said = {} /\ late = {} /\ alive = Acceptors
-  /\ state = [i \in Acceptors |-> "handed"] /\ untold = <<>> /\ remembered = {}
+\* These acceptors run, and their streams are in this state.
+Began(up, stand) ==
+  /\ links = <<>> /\ open = {} /\ said = {} /\ late = {} /\ alive = up
+  /\ state = [i \in Acceptors |-> stand] /\ untold = <<>> /\ remembered = {}
   /\ stream = [i \in Acceptors |-> <<>>] /\ notices = {}
-  /\ registrar = TRUE /\ seen = {} /\ shown = {} /\ asking = NotAsking
+  /\ registrar = TRUE /\ seen = Acceptors \ up /\ shown = {} /\ asking = NotAsking
   /\ row = [online |-> FALSE, connection |-> 0]
   /\ will = <<>> /\ passed = <<>> /\ outbox = {} /\ published = {} /\ faults = 0
   /\ recorded = {} /\ known = {} /\ cancelled = {} /\ wrong = {}
+Init == Began(Acceptors, "handed")
 
 -----------------------------------------------------------------------------
 (* Acceptors. *)
 
-Accept(i, delayed) ==
+Accept(i, delayed, rules, clean) ==
   /\ i \in alive /\ Len(links) < Accepts
-  /\ links' = Append(links, [acceptor |-> i, delayed |-> delayed])
+  /\ links' = Append(links, [acceptor |-> i, delayed |-> delayed, rules |-> rules, clean |-> clean])
   /\ open' = open \union {Len(links')}
   /\ untold' = Append(untold, IF state[i] = "off" THEN "nothing" ELSE "begun")
   /\ will' = Append(will, "none") /\ passed' = Append(passed, 0)
@@ -102,7 +107,8 @@ Accept(i, delayed) ==
 Closed(c) ==
   LET isSecret == untold[c] = "begun"
   IN /\ open' = open \ {c}
-     /\ remembered' = IF isSecret \/ ~Has("remember") THEN remembered ELSE remembered \union {c}
+     /\ remembered' = IF isSecret \/ ~Leaves(c) \/ ~Has("remember") THEN remembered
+                      ELSE remembered \union {c}
      /\ untold' = [untold EXCEPT ![c] =
                      IF state[HeldBy(c)] = "off" \/ isSecret THEN "nothing" ELSE "ended"]
 
@@ -121,10 +127,10 @@ Tells(i, messages) == stream' = [stream EXCEPT ![i] = @ \o messages]
 \* What a registrar before may have read and not recorded stands first.
 Connect(i) ==
   LET ends == {c \in remembered : HeldBy(c) = i}
-      downs == [n \in 1 .. Cardinality(ends) |-> Message("down", InOrder(ends)[n])]
   IN /\ i \in alive /\ registrar /\ state[i] = "off"
      /\ state' = [state EXCEPT ![i] = "handing"]
-     /\ stream' = [stream EXCEPT ![i] = downs]
+     /\ \E order \in Orders(ends) :
+          stream' = [stream EXCEPT ![i] = [n \in DOMAIN order |-> Message("down", order[n])]]
      /\ untold' = [c \in Connections |->
                      IF HeldBy(c) # i THEN untold[c]
                      ELSE IF c \in open THEN "owed" ELSE "nothing"]
@@ -175,16 +181,20 @@ TellAll(i) ==
 (* What a transaction does to a will: Keep, Wait, Goodbye, Cancel, Due. *)
 
 \* w: the wills as they are after it.
-Keep(w, c) == IF w[c] = "none" THEN [w EXCEPT ![c] = "kept"] ELSE w
+Keep(w, c) == IF w[c] = "none" /\ Leaves(c) THEN [w EXCEPT ![c] = "kept"] ELSE w
 Wait(w, c) == [w EXCEPT ![c] = "waits"]
 Goodbye(w, c) == [w EXCEPT ![c] = "none"]
 Cancel(w, cs) == [c \in Connections |-> IF c \in cs THEN "none" ELSE w[c]]
 Out(w, cs) == [c \in Connections |-> IF c \in cs THEN "out" ELSE w[c]]
 
+\* By MQTT's rules: a device that comes back by this link does not come back to what c has left.
+EndsAll(c, later) == links[c].rules = "mqtt" /\ (~links[c].delayed \/ links[later].clean)
+
 \* The device was back in time, and nothing has happened to that link.
 IsBack(c) ==
   /\ links[c].delayed
-  /\ \E later \in open : later > c /\ (passed[c] = 0 \/ later < passed[c])
+  /\ \E later \in open :
+       later > c /\ ~EndsAll(c, later) /\ (passed[c] = 0 \/ later < passed[c])
 
 \* These wills go out, and whether they should.
 GoOut(cs) ==
@@ -217,7 +227,7 @@ HasRead(i, kinds) ==
 \* The row names c from now on, whose will may have been told. What earlier links have left:
 Begins(c, isWhole) ==
   LET left == {d \in Connections \ {c} : will[d] \in {"kept", "waits"}}
-      ends == IF Mqtt THEN {d \in left : ~links[d].delayed} ELSE {}
+      ends == {d \in left : EndsAll(d, c)}
       dropped == IF Has("cancel") THEN left \ ends ELSE {}
       others == Cancel(will, dropped)
       w == IF isWhole THEN Keep(others, c) ELSE others
@@ -243,9 +253,9 @@ Up(i) ==
      /\ shown' = shown \union {c}
      /\ notices' = notices
           \union {Notice("takeOver", HeldBy(d), d) : d \in {e \in losers : state[HeldBy(e)] # "off"}}
-          \union (IF names /\ ~isWhole /\ will[c] = "none" /\ Has("ask")
+          \union (IF names /\ ~isWhole /\ will[c] = "none" /\ Leaves(c) /\ Has("ask")
                   THEN {Notice("wanted", i, c)} ELSE {})
-     /\ known' = IF names /\ isWhole THEN known \union {c} ELSE known
+     /\ known' = IF names /\ isWhole /\ Leaves(c) THEN known \union {c} ELSE known
      /\ IF isNew THEN Begins(c, isWhole)
         ELSE /\ will' = IF names /\ isWhole THEN Keep(will, c) ELSE will
              /\ UNCHANGED <<row, passed, recorded, cancelled>> /\ Stays
@@ -254,7 +264,7 @@ Up(i) ==
 Down(i) ==
   LET c == Head(stream[i]).connection
   IN /\ HasRead(i, {"down"})
-     /\ notices' = notices \union {Notice("gone", i, c)}
+     /\ notices' = IF Leaves(c) THEN notices \union {Notice("gone", i, c)} ELSE notices
      /\ IF row = [online |-> TRUE, connection |-> c] THEN Ended(c, c \in said, Has("endBrings"))
         ELSE /\ will' = IF will[c] = "waits" /\ c \in said THEN Goodbye(will, c) ELSE will
              /\ UNCHANGED <<row, passed, recorded, known, cancelled>> /\ Stays
@@ -298,15 +308,16 @@ Pass(c) ==
   /\ passed' = [passed EXCEPT ![c] = Len(links) + 1]
   /\ UNCHANGED <<truth, told, memory, row, will, outbox, published, faults, books>>
 
-Ask ==
-  LET due == {c \in Connections : will[c] = "waits" /\ passed[c] > 0}
-      live == Acceptors \ seen
+IsDue(c) == will[c] = "waits" /\ passed[c] > 0
+AskFor(due) ==
+  LET live == Acceptors \ seen
   IN /\ registrar /\ asking = NotAsking /\ due # {}
      /\ asking' = [due |-> due, untold |-> IF Has("tellAll") THEN live ELSE {}]
      /\ notices' = notices \union
           {Notice("tellAll", i, 0) : i \in {j \in asking'.untold : state[j] # "off"}}
      /\ UNCHANGED <<truth, state, untold, remembered, stream, registrar, seen, shown, store,
                     published, faults, books>>
+Ask == AskFor({c \in Connections : IsDue(c)})
 
 \* All have told all that they had: those that still wait go out.
 Due ==
@@ -348,7 +359,8 @@ AcceptorExit(i) ==
 
 Next ==
   \/ \E i \in Acceptors :
-       \/ \E delayed \in Delays : Accept(i, delayed)
+       \/ \E delayed \in Delays, rules \in Rules, clean \in Cleans :
+            Accept(i, delayed, rules, clean)
        \/ Connect(i) \/ HandOverEnd(i) \/ TellAll(i)
        \/ Up(i) \/ Down(i) \/ HearWill(i) \/ HandedOver(i) \/ HearAllTold(i) \/ ExitSeen(i)
        \/ AcceptorExit(i)
@@ -375,9 +387,11 @@ AtRest ==
 \* over by name is its acceptor's alone until it has answered.
 NoneLost ==
   AtRest => \A c \in recorded \ open :
-    c \in published \union cancelled \union said \/ (HeldBy(c) \notin alive /\ c \notin known)
+    \/ ~Leaves(c) \/ c \in published \union cancelled \union said
+    \/ HeldBy(c) \notin alive /\ c \notin known
 
 \* The store has the will of each link that is open and on record: no other process has to live on.
 NoneForgotten ==
-  AtRest => \A c \in open : row = [online |-> TRUE, connection |-> c] => will[c] = "kept"
+  AtRest => \A c \in open :
+    row = [online |-> TRUE, connection |-> c] /\ Leaves(c) => will[c] = "kept"
 ==============================================================================

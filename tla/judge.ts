@@ -1,5 +1,5 @@
 /**
- * Judge: is this trace a behaviour of Presence.tla, and of Commands.tla?
+ * Judge: is this trace a behaviour of Presence.tla, of Commands.tla, and of Will.tla?
  * From: `make tla-trace`, folders or .ndjson files that processes wrote; or a test.
  * To: yes, or the first line that nothing explains. Exit 1 when a trace is rejected.
  * Bound: JUDGE_SECONDS.
@@ -10,16 +10,17 @@ import { join } from 'node:path';
 import { commandedDevices, commandModule, SeveralAcceptors } from './commandTrace.ts';
 import { check, fetched } from './tlc.ts';
 import { parseTrace, type TraceLine, type TraceModule, traceModule } from './trace.ts';
+import { NotModelled, willedDevices, willModule } from './willTrace.ts';
 
 const JUDGE_SECONDS = 1_800;
 const NAME = 'TraceOfNow';
-/** What PresenceTrace.tla and CommandsTrace.tla print whenever it has come further. */
+/** What PresenceTrace.tla and the others print whenever it has come further. */
 const EXPLAINED = /<<"explained", \d+>>/g;
 
 export interface Verdict {
   readonly isAccepted: boolean;
   /** Of which specification. */
-  readonly spec: 'Presence' | 'Commands';
+  readonly spec: 'Presence' | 'Commands' | 'Will';
   /** How many steps were explained, of how many. */
   readonly explained: number;
   readonly steps: number;
@@ -41,9 +42,15 @@ export function judgeCommands(lines: readonly TraceLine[], device: string): Prom
   return judgeModule('Commands', commandModule(NAME, lines, device));
 }
 
-/** Presence's verdict, and one for each device that was sent a command. */
+/** The same for Will.tla and the wills of one device. */
+export function judgeWills(lines: readonly TraceLine[], device: string): Promise<Verdict> {
+  return judgeModule('Will', willModule(NAME, lines, device));
+}
+
+/** Presence's verdict, and one for each device that was sent a command, or has left a will. */
 export async function* judgeAll(lines: readonly TraceLine[]): AsyncIterable<Verdict> {
   yield await judge(lines);
+  for (const device of willedDevices(lines)) yield await judgeWills(lines, device);
   for (const device of commandedDevices(lines)) yield await judgeCommands(lines, device);
 }
 
@@ -101,7 +108,7 @@ async function main(paths: readonly string[]): Promise<number> {
         if (!verdict.isAccepted) rejected += 1;
       }
     } catch (error) {
-      if (!(error instanceof SeveralAcceptors)) throw error;
+      if (!(error instanceof SeveralAcceptors || error instanceof NotModelled)) throw error;
       console.log(`${path}: ${error.message}`);
     }
   }

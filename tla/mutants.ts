@@ -473,7 +473,7 @@ export const MUTANTS: readonly Mutant[] = [
     spec: 'Will',
     rule: 'waitForWord',
     says: "by MQTT's rules the will of a displaced link waits for what its acceptor tells of it",
-    constants: { ...WILLS, Accepts: '2', Mqtt: 'TRUE', ...kinds() },
+    constants: { ...WILLS, Accepts: '2', Rules: '{"mqtt"}', ...kinds() },
   },
   {
     spec: 'Will',

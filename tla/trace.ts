@@ -42,7 +42,8 @@
  *              Join        acceptor, of: one that runs already, to which they move
  *   a test     Rest        at the end, when all is quiet: every row has to be right
  *
- * `Commands!<Action>` is a step of another protocol, and none here: see commandTrace.ts.
+ * `Commands!<Action>` and `Will!<Action>` are steps of other protocols, and none here: see
+ * commandTrace.ts and willTrace.ts.
  *
  * What nobody logs is put in: AcceptorStart before an incarnation's first line, AcceptorExit
  * before its exit is recorded, RegistrarCrash before another RegistrarStart.
@@ -56,7 +57,10 @@ export interface TraceLine {
 }
 
 /** A line of the module. */
-export type Step = Record<string, string | number> & { action: string };
+export type Step = Record<string, Value> & { action: string };
+type Plain = string | number;
+/** Or a sequence of records. */
+type Value = Plain | readonly Readonly<Record<string, Plain>>[];
 
 export interface TraceModule {
   readonly module: string;
@@ -259,8 +263,14 @@ export function append(steps: Step[], batch: readonly Step[], isSure: boolean): 
   steps.push(...batch);
 }
 
-function literal(value: string | number): string {
+function literal(value: Value): string {
+  if (typeof value === 'object') return `<<${value.map(record).join(', ')}>>`;
   return typeof value === 'number' ? String(value) : JSON.stringify(value);
+}
+
+function record(fields: Readonly<Record<string, Value>>): string {
+  const all = Object.entries(fields).map(([field, value]) => `${field} |-> ${literal(value)}`);
+  return `[${all.join(', ')}]`;
 }
 
 /**
@@ -285,10 +295,7 @@ export function moduleOf(
   sets: Readonly<Record<string, readonly string[]>>,
   steps: readonly Step[],
 ): string {
-  const records = steps.map((step) => {
-    const fields = Object.entries(step).map(([field, value]) => `${field} |-> ${literal(value)}`);
-    return `  [${fields.join(', ')}]`;
-  });
+  const records = steps.map((step) => `  ${record(step)}`);
   const definitions = Object.entries(sets).map(
     ([set, members]) => `${set} == {${members.map(literal).join(', ')}}`,
   );

@@ -14,6 +14,7 @@ import { spreadBy } from '../../src/acceptor/endpoint/spread.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import { makeCounters } from '../../src/base/metrics.ts';
+import { noTrace } from '../../src/base/trace.ts';
 import { MESSAGE_TYPES } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import {
@@ -54,7 +55,7 @@ const endpoints = new Endpoints({
   busyShare: () => 0,
   linksMax,
   registry: new Registry<Endpoint>(),
-  wills: new LinkWills({ limits, counters }),
+  wills: new LinkWills({ limits, counters, trace: noTrace }),
   room: new RoomSignal(),
   routes: new FakeRoutes(),
   prover: ANY_DEVICE,

@@ -89,8 +89,10 @@ function build(start: AcceptorStart, linksMax: number) {
   const counters = makeCounters(MESSAGE_TYPES);
   const registry = new Registry<Endpoint>();
   const blockList = new BlockList();
-  const wills = new LinkWills({ limits: start.config.limits, counters });
-  const parts = { counters, registry, room: new RoomSignal(), blockList, wills };
+  const { limits, traceDir } = start.config;
+  const trace = traceDir === '' ? noTrace : traceTo(traceDir, start.incarnation);
+  const wills = new LinkWills({ limits, counters, trace });
+  const parts = { counters, registry, room: new RoomSignal(), blockList, wills, trace };
   const { protocols } = start.own;
   const shared = { start, protocols, ...parts };
   const toBroker = buildBroker(shared);
@@ -132,10 +134,9 @@ function buildBroker({ start, counters, registry, room }: Shared) {
 }
 
 /** Every link is reported to the registrar; it sends takeovers and COMMANDs back. */
-function buildRegistrar({ start, counters, registry, wills }: Shared) {
+function buildRegistrar({ start, counters, registry, wills, trace }: Shared) {
   const { config, incarnation, folder } = start;
-  const { limits, traceDir } = config;
-  const trace = traceDir === '' ? noTrace : traceTo(traceDir, incarnation);
+  const { limits } = config;
   const links = (shard: number) => openLinks(registry, shard);
   const changes = new LinkChanges({ links, clock, trace, wills, limits, counters });
   const path = registrarSocket(folder);

@@ -336,6 +336,8 @@ export class LinkChanges {
         trace('HandOverEnd', {});
         return [['end']];
       case 'all-told':
+        // tla: Will!TellAll
+        trace('Will!TellAll', { mark: pending.mark });
         return [['all-told', pending.mark]];
       case 'will':
         return this.#will(pending.device, pending.connection);
@@ -374,6 +376,8 @@ export class LinkChanges {
 
   #will(device: string, connection: string): ToRegistrar[] {
     const will = this.#options.wills.of(connection)?.will;
+    // tla: Will!TellWill
+    if (will) this.#options.trace('Will!TellWill', { device, connection });
     return will ? [['will', device, connection, wordOf(will)]] : [];
   }
 

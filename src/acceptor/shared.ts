@@ -7,6 +7,7 @@ import type { Config } from '../base/config.ts';
 import type { StartError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counters } from '../base/metrics.ts';
+import type { Trace } from '../base/trace.ts';
 import type { StartMessage } from '../node/ipc.ts';
 import type { Protocols } from '../wire/protocol.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
@@ -57,6 +58,8 @@ export interface Shared {
   readonly room: RoomSignal;
   readonly blockList: BlockList;
   readonly wills: LinkWills;
+  /** Steps of its protocols, for tests. */
+  readonly trace: Trace;
 }
 
 /** Shared, and what people ask of the links and do to them. */

@@ -30,9 +30,9 @@ export interface WillParts {
 }
 
 export function willParts(options: WillPartsOptions): WillParts {
-  const { store, limits, clock, counters, live, tell, onDue, onFault } = options;
+  const { store, limits, clock, counters, live, tell, onDue, onFault, trace } = options;
   const due = new WillClock({
-    ...{ store, now: clock.now, live, onDue, onFault },
+    ...{ store, now: clock.now, live, onDue, onFault, trace },
     ask: (acceptor, mark) => tell(acceptor, ['tell-all', mark]),
   });
   const publisher = new Publisher({

@@ -98,7 +98,7 @@ export async function beside(
     const books = new Books(readLedgers(world.folder));
     books.close({ requestMs, graceMs, outages: [], endedAt: Date.now() });
     const commands = new CommandBooks(readLedgers(world.folder));
-    commands.close({ outages: [] });
+    commands.close({ outages: [], graceMs });
     const wills = new WillBooks(readLedgers(world.folder));
     wills.close({ outages: [], endedAt: Date.now() });
     const part = {

@@ -10,7 +10,8 @@ const CONNECTION = '01234567-1234-4abc-9def-0123456789ab';
 const RULES: Rules = { requestMs: 10_000, graceMs: 2_000, outages: [], endedAt: 100_000 };
 const of = { device: 3, link: 1 } as const;
 
-const opened: Entry = { what: 'open', ...of, at: 1_000, connection: CONNECTION };
+const tongue = 'owsla';
+const opened: Entry = { what: 'open', ...of, at: 1_000, connection: CONNECTION, tongue };
 const event = (id: number, at = 2_000): Entry => ({ what: 'event', ...of, id, at });
 const request = (id: number, at = 2_000): Entry => ({ what: 'request', ...of, id, at });
 const ack = (id: number, at = 2_010): Entry => ({ what: 'ack', ...of, id, at });

@@ -120,6 +120,8 @@ export class Books {
   };
   readonly statuses = new Map<number, number>();
   readonly ends = new Map<string, number>();
+  /** Links, by their protocol. */
+  readonly tongues = new Map<string, number>();
   readonly findings = new Findings(FINDINGS);
   readonly #messages = new Map<string, Message>();
   readonly #links = new Map<string, Link>();
@@ -135,6 +137,7 @@ export class Books {
       case 'open':
         counts.links += 1;
         this.#link(entry).connection = entry.connection;
+        this.tongues.set(entry.tongue, (this.tongues.get(entry.tongue) ?? 0) + 1);
         return;
       case 'end':
         this.#link(entry).endedAt = entry.at;
@@ -251,7 +254,8 @@ export class Books {
     if (message.isWrongKind)
       this.findings.find('wrongLink', `${name}, ${kind}: an answer of another kind`);
     if (answers > 1) this.findings.find('answeredTwice', `${name}: ${answers} times`);
-    if (resent !== undefined && resent !== `${link.connection}:${message.id}`) {
+    // MQTT 3.1.1 tells its device no connection id.
+    if (resent !== undefined && !resent.endsWith(`${link.connection}:${message.id}`)) {
       this.findings.find('renamed', `${name} came again as ${resent}`);
     }
     if (kind === 'event' && answers > 0 && copies === 0) this.findings.find('lost', name);

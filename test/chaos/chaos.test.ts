@@ -29,6 +29,7 @@ t.test(`chaos: every promise is kept through faults (SEED=${seed})`, async (t) =
       seed,
       durationMs: 12_000,
       devices: 200,
+      hasMqtt: true,
       visitors: 100,
       perSecond: 200,
       commandsPerSecond: 60,
@@ -62,6 +63,7 @@ t.test(`chaos: every promise is kept through faults (SEED=${seed})`, async (t) =
   t.match(outcome.suffered[0]?.alarms.raised.join(), /broker-(?:blocking|away)/);
   t.ok(outcome.suffered.length >= 1, `${outcome.suffered.length} faults`);
   t.ok(outcome.books.counts.acks > 0 && outcome.books.counts.requestsGot > 0, 'under load');
+  t.same([...outcome.books.tongues.keys()].toSorted(), ['mqtt-3.1.1', 'mqtt-5', 'owsla']);
   t.ok(outcome.wills.counts.published > 0, 'wills came');
   t.ok(outcome.commands.counts.acts > 0 && outcome.commands.outcomes.size > 0, 'and commanded');
 });

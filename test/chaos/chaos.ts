@@ -101,7 +101,7 @@ export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Prom
     const outages = spans.map(({ from, to }) => ({ from, to: to + backMs }));
     books.close({ requestMs, graceMs, outages, endedAt: Date.now() });
     const commands = new CommandBooks(readLedgers(world.folder));
-    commands.close({ outages });
+    commands.close({ outages, graceMs });
     const wills = new WillBooks(readLedgers(world.folder));
     wills.close({ outages, endedAt: end });
     const planned = books.planned();

@@ -19,7 +19,7 @@ const later = good.map((entry) => ({ ...entry, number: 8, of: '8' }) as Entry);
 
 function booksOf(entries: readonly Entry[], outages = [{ from: 7_000, to: 8_000 }]): CommandBooks {
   const books = new CommandBooks(entries);
-  books.close({ outages });
+  books.close({ outages, graceMs: 500 });
   return books;
 }
 
@@ -71,6 +71,8 @@ t.test('commandBooks: what is not promised is counted, and no finding', async (t
   const nacked: Entry = { what: 'nacked', ...of };
 
   t.match(booksOf([transient, confirmed], outage), { counts: { lost: 1 }, findings: new Map() });
+  const justAfter = [{ from: 6_400, to: 7_000 }];
+  t.match(booksOf([transient, confirmed], justAfter), { counts: { lost: 1 } }, 'about to be told');
   t.match(booksOf([kept]), { counts: { unsure: 1 }, findings: new Map() });
   t.match(booksOf([kept, nacked]), { counts: { nacked: 1 }, findings: new Map() });
   t.match(booksOf([kept, act, expired('no-result')]), { counts: { unheard: 1 } });

@@ -28,6 +28,8 @@ export type CommandFinding = keyof typeof FINDINGS;
 export interface CommandRules {
   /** Faults, each with the time that everything then takes to come back. */
   readonly outages: readonly Span[];
+  /** What an outcome may take beyond the deadline. */
+  readonly graceMs: number;
 }
 
 /** After these it is certain that nobody acts. */
@@ -201,10 +203,11 @@ export class CommandBooks {
     }
   }
 
-  #judgeSilence(command: Command, { outages }: CommandRules): void {
+  #judgeSilence(command: Command, { outages, graceMs }: CommandRules): void {
     const { counts, findings } = this;
     const { isConfirmed, isNacked, isKept, at, due = 0 } = command;
-    const isDisturbed = outages.some(({ from, to }) => from <= due && to >= at);
+    // The process that was about to tell of it may have died.
+    const isDisturbed = outages.some(({ from, to }) => from <= due + graceMs && to >= at);
     if (isNacked) counts.nacked += 1;
     else if (!isConfirmed) counts.unsure += 1;
     else if (isKept) findings.find('unsettled', nameOf(command));

@@ -7,26 +7,33 @@
  *   down -> greeting -> open -> down -> ...
  */
 import { connect, type Socket } from 'node:net';
-import { stringify } from 'uuid';
 import { STATUS } from '../../src/base/errors.ts';
 import { type Message, TYPE, type Will } from '../../src/wire/message.ts';
-import { encode, V1Reader } from '../../src/wire/v1.ts';
+import { type Heard, makeSpeech, type Speech, type Tongue } from '../helpers/fakes/speech.ts';
 import { deviceName, type LedgerFile, nameOf } from './ledger.ts';
 import { Obey } from './obey.ts';
 
-const FRAME_BYTES_MAX = 64 * 1024;
 const BACKOFF_MIN_MS = 1_000;
 const BACKOFF_MAX_MS = 120_000;
 /** Links of visitors last so long; and this is how long they are away, at most. */
 const VISIT_MIN_MS = 500;
 const VISIT_MAX_MS = 8_000;
 const AWAY_MAX_MS = 3_000;
-/** By a visitor's number: half of the time they are back within the longer one. */
-const WILL_DELAYS_MS = [0, 1_500];
-const PONG = encode({ type: TYPE.PONG });
+/** Half of the time they are back within it. MQTT counts in seconds, and 3.1.1 not at all. */
+const WILL_DELAY_MS: Readonly<Record<Tongue, number>> = {
+  owsla: 1_500,
+  'mqtt-3.1.1': 0,
+  'mqtt-5': 2_000,
+};
+/** Longer than the turns of tongues, so that each has both. */
+const WILL_EVERY = 8;
+/** Where it is the device that keeps its link alive. */
+const PING_MS = 15_000;
 
 export interface DeviceOptions {
+  /** Of the listener for its tongue. */
   readonly port: number;
+  readonly tongue: Tongue;
   readonly ledger: LedgerFile;
   /** 0 to 1. */
   readonly random: () => number;
@@ -52,12 +59,14 @@ export class Device {
   #retryAfterMs: number | undefined;
   #isOver = false;
   readonly #obey: Obey;
+  #speech: Speech;
   /** When each message without an answer was sent, by id: the oldest first. */
   readonly #waiting = new Map<number, number>();
 
   constructor(number: number, options: DeviceOptions) {
     this.number = number;
     this.#options = options;
+    this.#speech = makeSpeech(options.tongue);
     this.#obey = new Obey({ number, ...options });
   }
 
@@ -81,30 +90,24 @@ export class Device {
     this.#retryAfterMs = undefined;
     const socket = connect({ host: '127.0.0.1', port: this.#options.port, noDelay: true });
     this.#socket = socket;
-    const reader = new V1Reader(FRAME_BYTES_MAX);
-    socket.on('connect', () => this.#hello(socket));
-    socket.on('data', (chunk: Buffer) => this.#read(reader, chunk, socket));
+    const speech = makeSpeech(this.#options.tongue);
+    this.#speech = speech;
+    socket.on('connect', () => {
+      const will = this.isVisitor ? this.#will() : undefined;
+      socket.write(speech.hello(deviceName(this.number), will));
+    });
+    socket.on('data', (chunk: Buffer) => {
+      for (const heard of speech.hear(chunk)) this.#onHeard(heard, socket);
+    });
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#reason ||= error.code ?? error.message;
     });
     socket.on('close', () => this.#onClose());
   }
 
-  #hello(socket: Socket): void {
-    const hello: Message = {
-      type: TYPE.HELLO,
-      version: 1,
-      deviceId: deviceName(this.number),
-      token: undefined,
-      keepalive: undefined,
-      frameBytesMax: undefined,
-      ...(this.isVisitor && { will: this.#will() }),
-    };
-    socket.write(encode(hello));
-  }
-
+  /** That of every second visitor waits, as far as its protocol lets it. */
   get #willDelayMs(): number {
-    return WILL_DELAYS_MS[this.number % WILL_DELAYS_MS.length] ?? 0;
+    return this.number % WILL_EVERY < WILL_EVERY / 2 ? 0 : WILL_DELAY_MS[this.#options.tongue];
   }
 
   /** It names the try: a link may be on record, and its device never read WELCOME. */
@@ -121,7 +124,7 @@ export class Device {
     const [link, id] = [this.#link, this.#id];
     ledger.note({ what, device: number, link, id, at: now });
     this.#waiting.set(id, now);
-    const frame = encode({
+    const frame = this.#speech.say({
       type: what === 'event' ? TYPE.EVENT : TYPE.REQUEST,
       id,
       topic: `chaos.${what}`,
@@ -135,32 +138,17 @@ export class Device {
   end(): void {
     this.#isOver = true;
     this.#reason = 'ours';
-    this.#socket?.end(encode({ type: TYPE.BYE, reason: '', retryAfter: undefined }));
+    this.#socket?.end(this.#speech.say({ type: TYPE.BYE, reason: '', retryAfter: undefined }));
   }
 
-  #read(reader: V1Reader, chunk: Buffer, socket: Socket): void {
-    reader.push(chunk);
-    for (let next = reader.next(); next; next = reader.next()) this.#onMessage(next, socket);
-  }
-
-  #onMessage(message: Message, socket: Socket): void {
+  #onHeard(message: Heard, socket: Socket): void {
     const { ledger } = this.#options;
     const at = Date.now();
     const [device, link] = [this.number, this.#link];
     switch (message.type) {
-      case TYPE.WELCOME: {
-        this.#link += 1;
-        this.#id = 0;
-        this.#failures = 0;
-        this.state = 'open';
-        if (this.#options.isVisitor) this.#stay(socket);
-        const connection = stringify(message.connectionId);
-        const will = this.isVisitor && {
-          will: { of: nameOf(device, this.#tries, 0), delayMs: this.#willDelayMs },
-        };
-        ledger.note({ what: 'open', device, link: this.#link, at, connection, ...will });
+      case 'opened':
+        this.#onOpen(message.connection, socket);
         return;
-      }
       case TYPE.ACK:
         this.#waiting.delete(message.id);
         ledger.note({ what: 'ack', device, link, id: message.id, at });
@@ -175,18 +163,42 @@ export class Device {
       case TYPE.COMMAND: {
         // Its link is lost: whoever reads on would answer for a socket that nobody hears.
         if (socket.destroyed) return;
-        const answer = (reply: Message) => void (socket.writable && socket.write(encode(reply)));
+        const speech = this.#speech;
+        const answer = (reply: Message) => {
+          if (socket.writable) socket.write(speech.say(reply));
+        };
         this.#obey.take(message, answer, () => socket.destroy());
         return;
       }
       case TYPE.PING:
-        socket.write(PONG);
+        socket.write(this.#speech.say({ type: TYPE.PONG }));
         return;
       case TYPE.BYE:
         this.#reason ||= message.reason;
         this.#retryAfterMs = message.retryAfter;
         return;
     }
+  }
+
+  #onOpen(connection: string, socket: Socket): void {
+    const { ledger, tongue } = this.#options;
+    this.#link += 1;
+    this.#id = 0;
+    this.#failures = 0;
+    this.state = 'open';
+    if (this.isVisitor) this.#stay(socket);
+    const { ping } = this.#speech;
+    if (ping) this.#keepAlive(ping, socket);
+    const [device, link, at] = [this.number, this.#link, Date.now()];
+    const will = this.isVisitor && {
+      will: { of: nameOf(device, this.#tries, 0), delayMs: this.#willDelayMs },
+    };
+    ledger.note({ what: 'open', device, link, at, connection, tongue, ...will });
+  }
+
+  #keepAlive(ping: Buffer, socket: Socket): void {
+    const timer = setInterval(() => socket.writable && socket.write(ping), PING_MS);
+    socket.on('close', () => clearInterval(timer));
   }
 
   /** A visitor goes after a while, without a word. */

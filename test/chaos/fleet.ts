@@ -7,6 +7,7 @@
  * later. Ends with its parent.
  */
 import { Random } from '../../loadgen/plan/random.ts';
+import type { Tongue } from '../helpers/fakes/speech.ts';
 import { Device } from './device.ts';
 import { LedgerFile } from './ledger.ts';
 import { Steady } from './steady.ts';
@@ -14,6 +15,8 @@ import { Steady } from './steady.ts';
 export interface FleetStart {
   readonly what: 'start';
   readonly port: number;
+  /** Of the MQTT listener: every second device speaks it, 3.1.1 and 5 by turns; 0: none does. */
+  readonly mqttPort: number;
   readonly devices: number;
   /** So many of them come and go all the time, and send nothing; the others stay, and send. */
   readonly visitors: number;
@@ -45,6 +48,8 @@ export interface Fare {
   readonly wellMs: number;
 }
 
+/** By a device's number. */
+const TONGUES: readonly Tongue[] = ['owsla', 'mqtt-5', 'owsla', 'mqtt-3.1.1'];
 const TICK_MS = 10;
 const TELL_MS = 100;
 /** New links a second, so that the start is no storm. */
@@ -61,7 +66,7 @@ class Fleet {
   #refusedAt = Date.now();
 
   constructor(start: FleetStart) {
-    const { port, devices, visitors, isPrompt, seed, file } = start;
+    const { port, mqttPort, devices, visitors, isPrompt, seed, file } = start;
     this.#start = start;
     this.#steady = new Steady(start.perSecond);
     this.#random = new Random(seed, 1);
@@ -69,8 +74,10 @@ class Fleet {
     const ledger = new LedgerFile(file);
     this.#ledger = ledger;
     for (let number = 0; number < devices; number += 1) {
+      const tongue = mqttPort === 0 ? 'owsla' : (TONGUES[number % TONGUES.length] as Tongue);
       const device = new Device(number, {
-        port,
+        port: tongue === 'owsla' ? port : mqttPort,
+        tongue,
         ledger,
         random: () => jitter.next(),
         isVisitor: number >= devices - visitors,

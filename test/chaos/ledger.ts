@@ -7,11 +7,12 @@
  */
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Tongue } from '../helpers/fakes/speech.ts';
 
 /** All times in ms since 1970, by the one clock of this machine. */
 export type Entry =
   // Devices.
-  | (Link & { readonly what: 'open'; readonly connection: string; readonly will?: LeftWill })
+  | (Link & Opened & { readonly what: 'open' })
   | (Link & { readonly what: 'end'; readonly reason: string })
   | (Message & { readonly what: 'event' | 'request' | 'ack' })
   /** `of` is the message that the payload names; empty where there is none. */
@@ -28,6 +29,13 @@ export type Entry =
   /** Published once more, for want of a confirm; confirmed; refused by the broker. */
   | (Commanded & { readonly what: 'again' | 'confirmed' | 'nacked' })
   | (Commanded & Told & { readonly what: 'told' });
+
+interface Opened {
+  /** '': the link's protocol has no word for it. */
+  readonly connection: string;
+  readonly tongue: Tongue;
+  readonly will?: LeftWill;
+}
 
 /** What a link has left; its payload names the device's try to connect, of which some fail. */
 export interface LeftWill {

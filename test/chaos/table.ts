@@ -36,9 +36,10 @@ function statusWord(status: number): string {
 }
 
 function ledgerRows({ books }: Outcome): string[] {
-  const { counts, statuses, ends } = books;
+  const { counts, statuses, ends, tongues } = books;
   return [
     row('links', counts.links),
+    ...[...tongues].map(([tongue, count]) => row(`  by ${tongue}`, count)),
     ...[...ends].map(([reason, count]) => row(`  ended: ${reason}`, count)),
     row('EVENTs sent', counts.events),
     row('  ACKed', counts.acks),

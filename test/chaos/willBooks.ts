@@ -3,7 +3,8 @@
  * docs/protocol.md says. Pure.
  * From: ledger entries.  To: findings, each a broken promise; figures.
  * Bound: some 100 bytes for each link. What a fault may have hidden from the device, or from Owsla,
- * is judged by neither word: of that only what holds whatever happens.
+ * is judged by neither word: of that only what holds whatever happens. A busy machine makes Owsla
+ * late, and a device that is back until then cancels its will: how late, others' wills show.
  */
 import type { Span } from './books.ts';
 import { Findings } from './findings.ts';
@@ -20,9 +21,12 @@ const FINDINGS = {
 const RECORDED_MS = 1_000;
 /** A will is published so long after it is due, where nothing fails. */
 const PUBLISHED_MS = 5_000;
+const SECOND_MS = 1_000;
 
 interface Willed {
   readonly delayMs: number;
+  /** By MQTT's rules a takeover, or a return without a delay, cancels nothing. */
+  readonly isMqtt: boolean;
   readonly openedAt: number;
   endedAt: number;
   isGoodbye: boolean;
@@ -42,6 +46,8 @@ export class WillBooks {
   /** By device, in order. */
   readonly #ofDevice = new Map<number, Willed[]>();
   readonly #got: WillEntry[] = [];
+  /** How late others' wills came, at most, by the second in which they were due. */
+  readonly #late = new Map<number, number>();
 
   constructor(entries: Iterable<Entry>) {
     for (const entry of entries) this.#add(entry);
@@ -49,9 +55,11 @@ export class WillBooks {
 
   #add(entry: Entry): void {
     if (entry.what === 'open' && entry.will !== undefined) {
-      const { device, at: openedAt, will } = entry;
+      const { device, at: openedAt, will, tongue } = entry;
+      const isMqtt = tongue !== 'owsla';
       const end = { endedAt: Number.POSITIVE_INFINITY, isGoodbye: false };
-      const willed = { delayMs: will.delayMs, openedAt, ...end, words: new Set<string>() };
+      const words = new Set<string>();
+      const willed = { delayMs: will.delayMs, isMqtt, openedAt, ...end, words };
       this.#wills.set(will.of, willed);
       const links = this.#ofDevice.get(device);
       if (links === undefined) this.#ofDevice.set(device, [willed]);
@@ -67,34 +75,54 @@ export class WillBooks {
 
   /** Judge them all. Called once. */
   close(rules: WillRules): void {
-    for (const { of, reason, id } of this.#got) {
+    for (const { of, reason, id, at } of this.#got) {
       this.counts.copies += 1;
       // Of one that is not here the device never knew that it was open.
-      this.#wills.get(of)?.words.add(`${reason} ${id}`);
+      const willed = this.#wills.get(of);
+      if (willed === undefined) continue;
+      willed.words.add(`${reason} ${id}`);
+      const dueAt = willed.endedAt + willed.delayMs;
+      const second = Math.floor(dueAt / SECOND_MS);
+      this.#late.set(second, Math.max(this.#late.get(second) ?? 0, at - dueAt));
     }
     for (const links of this.#ofDevice.values()) {
       for (const [at, willed] of links.entries()) this.#judge(willed, links[at + 1], rules);
     }
   }
 
+  /** So long it took then until a link, or its end, was on record. */
+  #recordedMs(at: number): number {
+    const second = Math.floor(at / SECOND_MS);
+    const around = PUBLISHED_MS / SECOND_MS;
+    let most = RECORDED_MS;
+    for (let one = second - around; one <= second + around; one += 1) {
+      most = Math.max(most, this.#late.get(one) ?? 0);
+    }
+    return most;
+  }
+
   #judge(willed: Willed, next: Willed | undefined, rules: WillRules): void {
-    const { words, delayMs, openedAt, endedAt, isGoodbye } = willed;
+    const { words, delayMs, isMqtt, openedAt, endedAt, isGoodbye } = willed;
     const name = `a link from ${openedAt} to ${endedAt}`;
     if (words.size > 0) this.counts.published += 1;
     if (words.size > 1) this.findings.find('different', `${name}: ${[...words].join(', ')}`);
     const backAt = next?.openedAt ?? Number.POSITIVE_INFINITY;
     const dueAt = endedAt + delayMs;
-    const until = Math.min(backAt, dueAt + PUBLISHED_MS);
+    const publishedAt = dueAt + PUBLISHED_MS;
+    const until = isMqtt ? publishedAt : Math.min(backAt, publishedAt);
     const isQuiet = !rules.outages.some(({ from, to }) => from < until && to > openedAt);
-    if (!isQuiet || dueAt + PUBLISHED_MS > rules.endedAt) return;
+    if (!isQuiet || publishedAt > rules.endedAt) return;
     this.counts.judged += 1;
     const isBack = backAt < dueAt;
     if (isGoodbye) {
       if (words.size > 0) this.findings.find('polite', name);
     } else if (isBack) {
       if (words.size > 0) this.findings.find('back', `${name}, by ${dueAt - backAt} ms`);
-    } else if (backAt > dueAt + RECORDED_MS && endedAt - openedAt > RECORDED_MS) {
-      if (words.size === 0) this.findings.find('lost', name);
+    } else if (words.size === 0) {
+      const recordedMs = this.#recordedMs(dueAt);
+      const wasLeft = endedAt - openedAt > recordedMs;
+      const isDue = backAt > dueAt + recordedMs || (isMqtt && delayMs === 0);
+      if (wasLeft && isDue) this.findings.find('lost', name);
     }
   }
 }

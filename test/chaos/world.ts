@@ -25,6 +25,8 @@ import { BackendProcess, CommanderProcess, FleetProcess } from './processes.ts';
 export interface WorldPlan {
   readonly seed: number;
   readonly devices: number;
+  /** Every second one of them speaks MQTT, 3.1.1 and 5 by turns. */
+  readonly hasMqtt: boolean;
   /** So many of them come and go, and are only commanded. */
   readonly visitors: number;
   /** Messages a second, of all devices together. */
@@ -75,6 +77,8 @@ export class World {
   #proxies: readonly ToxicProxy[] = [];
   #parts: Parts | undefined;
   #port = 0;
+  /** 0: none of them speaks MQTT. */
+  #mqttPort = 0;
   /** The node, and before it those that were killed. */
   readonly #servers: Server[] = [];
 
@@ -102,6 +106,7 @@ export class World {
     const { commandsPerSecond, keepMs, isPrompt } = this.#plan;
     await this.#startBrokers(nodes);
     this.#port = await quietPort();
+    if (this.#plan.hasMqtt) this.#mqttPort = await quietPort();
     this.#stops.push(() => this.#servers.at(-1)?.stop());
     await this.serve();
     const urls = this.brokers.map(({ url }) => url).toReversed();
@@ -116,7 +121,8 @@ export class World {
     this.#stops.push(() => commander.kill());
     await Promise.all([backend.start(), commander.start()]);
     const messages = { perSecond, requestShare: REQUEST_SHARE };
-    const sizes = { port: this.#port, devices, visitors, isPrompt, ...messages };
+    const ports = { port: this.#port, mqttPort: this.#mqttPort };
+    const sizes = { ...ports, devices, visitors, isPrompt, ...messages };
     const fleet = new FleetProcess({ ...sizes, seed, file: file('fleet') });
     this.#stops.push(() => fleet.end());
     this.#parts = { backend, commander, fleet };
@@ -127,13 +133,14 @@ export class World {
   async serve(): Promise<void> {
     const { acceptors, limits, nodes } = this.#plan;
     const queues = nodes > 1 ? ['--queue-type', 'quorum'] : [];
+    const mqtt = this.#mqttPort === 0 ? [] : ['--mqtt-port', String(this.#mqttPort)];
     const server = await Server.start({
       amqp: this.brokers.map(({ url }, at) => this.#proxies[at]?.urlFor(url) ?? url).join(),
       prefix: PREFIX,
       acceptors,
       port: this.#port,
       limits,
-      flags: ['--data-dir', join(this.folder, 'data'), ...queues],
+      flags: ['--data-dir', join(this.folder, 'data'), ...queues, ...mqtt],
       env: DEBUGGABLE,
     });
     this.#servers.push(server);

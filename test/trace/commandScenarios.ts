@@ -4,27 +4,57 @@
  * From: scenarios.ts.  To: a stage, whose trace is judged by Commands.tla.
  * Bound: some twenty commands each, so that TLC needs seconds.
  */
+import type { Tongue } from '../helpers/fakes/speech.ts';
 import type { Scenario, Stage } from './stage.ts';
 
 const FEW = ['kept', 'transient', 'kept', 'kept', 'transient', 'kept'] as const;
 
-/** Full windows, and transient ones between. */
+/** Full windows, and transient ones between; then on a link of MQTT, which takes over. */
 const commanded: Scenario = async (stage) => {
   await stage.obey('both');
   stage.command(...FEW);
   await stage.told();
-  await stage.obey('result');
+  await stage.obey('result', 'mqtt-5');
   stage.command(...FEW);
   await stage.told();
 };
 
+/** Some come before it has subscribed: the kept ones wait for that. */
+const commandedMqtt: Scenario = async (stage) => {
+  stage.command('kept', 'transient', 'kept');
+  await stage.obey('both', 'mqtt-3.1.1');
+  stage.command(...FEW);
+  await stage.told();
+  stage.sleep();
+  stage.command('kept', 'kept', 'kept', 'kept');
+  await stage.obey('both', 'mqtt-5');
+  await stage.told();
+};
+
+/** As on a link of our own: what its device has comes again, on a newer link. */
+const commandedMqttRegistrarKilled: Scenario = async (stage) => {
+  await stage.obey('nothing', 'mqtt-5');
+  stage.command('transient', 'kept', 'kept', 'kept', 'kept');
+  await stage.received(4);
+  await loseRegistrar(stage, 'mqtt-3.1.1');
+};
+
+/** Some are without a PUBACK when the link moves. */
+const commandedMqttReloaded: Scenario = async (stage) => {
+  await stage.obey('result', 'mqtt-5');
+  stage.command(...FEW);
+  await stage.reload('acceptor 1 moving', () => stage.command(...FEW));
+  stage.command('transient', 'kept');
+  await stage.told();
+};
+
 /** It comes back and does not know what its device has: that comes again, on a newer link. */
-async function loseRegistrar(stage: Stage): Promise<void> {
+async function loseRegistrar(stage: Stage, tongue: Tongue = 'owsla'): Promise<void> {
   const pid = stage.pidOf('registrar');
   stage.signal('registrar', 'SIGKILL');
   stage.command('transient', 'kept');
   await stage.comeBack('registrar', pid);
-  await stage.obey('both');
+  await stage.obey('both', tongue);
   await stage.told();
 }
 
@@ -113,4 +143,7 @@ export const COMMAND_SCENARIOS: Readonly<Record<string, Scenario>> = {
   commandedChannelLost,
   commandedAllAtOnce,
   commandedReloaded,
+  commandedMqtt,
+  commandedMqttRegistrarKilled,
+  commandedMqttReloaded,
 };

@@ -84,7 +84,7 @@ t.test(
     ]);
 
     t.same(
-      steps.flatMap(({ tick }) => tick ?? []),
+      steps.flatMap(({ tick }) => Number(tick ?? 0) || []),
       [2, 1],
     );
   },

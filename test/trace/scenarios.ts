@@ -7,11 +7,17 @@ import type { TraceLine } from '../../tla/trace.ts';
 import type { Broker } from '../helpers/processes/broker.ts';
 import { COMMAND_SCENARIOS } from './commandScenarios.ts';
 import { type Scenario, Stage } from './stage.ts';
+import { WILL_SCENARIOS } from './willScenarios.ts';
 
 const DOORS = ['door-1', 'door-2', 'door-3', 'door-4', 'door-5', 'door-6'];
 
+/** By turns: a link is a link, whatever its bytes mean. */
+const TONGUES = ['owsla', 'mqtt-5', 'owsla', 'mqtt-3.1.1'] as const;
+
 async function connectAll(stage: Stage): Promise<void> {
-  for (const door of DOORS) await stage.connect(door);
+  for (const [at, door] of DOORS.entries()) {
+    await stage.connect(door, TONGUES[at % TONGUES.length]);
+  }
 }
 
 /** A link comes after a link, through any acceptor; too many of them are spaced. */
@@ -21,6 +27,16 @@ const takeover: Scenario = async (stage) => {
     await stage.connect(`door-${2 + (link % 2)}`);
   }
   stage.disconnect('door-2');
+};
+
+/** A device that changes its protocol, and takes over from itself each time. */
+const takeoverMqtt: Scenario = async (stage) => {
+  for (const tongue of ['mqtt-5', 'owsla', 'mqtt-3.1.1', 'mqtt-5', 'owsla'] as const) {
+    await stage.connect('door-1', tongue);
+    await stage.connect('door-2', tongue === 'owsla' ? 'mqtt-5' : 'owsla');
+  }
+  stage.disconnect('door-1');
+  await stage.connect('door-1', 'mqtt-3.1.1');
 };
 
 const acceptorKilled: Scenario = async (stage) => {
@@ -155,6 +171,7 @@ const reloadedRegistrarKilled: Scenario = async (stage) => {
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   takeover,
+  takeoverMqtt,
   acceptorKilled,
   registrarKilled,
   bothKilled,
@@ -168,15 +185,23 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   reloadedRegistrarKilled,
 };
 
-export const NAMES = [...Object.keys(SCENARIOS), ...Object.keys(COMMAND_SCENARIOS)];
+/** Commands.tla has one acceptor at a time. */
+const ALL: Readonly<Record<string, { scenario: Scenario; acceptors: number }>> = Object.fromEntries(
+  [SCENARIOS, WILL_SCENARIOS, COMMAND_SCENARIOS].flatMap((group) =>
+    Object.entries(group).map(([name, scenario]) => {
+      return [name, { scenario, acceptors: group === COMMAND_SCENARIOS ? 1 : 2 }];
+    }),
+  ),
+);
+
+export const NAMES = Object.keys(ALL);
 
 /** What the processes of a node wrote meanwhile. Rejects when the name is none of NAMES. */
 export async function traceOf(broker: Broker, name: string): Promise<TraceLine[]> {
-  const isOfCommands = name in COMMAND_SCENARIOS;
-  const scenario = isOfCommands ? COMMAND_SCENARIOS[name] : SCENARIOS[name];
-  if (scenario === undefined) throw new Error(`no such scenario: ${name}`);
-  // Commands.tla has one acceptor at a time.
-  const stage = await Stage.start(broker, isOfCommands ? 1 : 2);
+  const found = ALL[name];
+  if (found === undefined) throw new Error(`no such scenario: ${name}`);
+  const { scenario, acceptors } = found;
+  const stage = await Stage.start(broker, acceptors, name in WILL_SCENARIOS);
   try {
     await scenario(stage);
     await stage.rest();

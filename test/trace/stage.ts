@@ -5,17 +5,17 @@
  * every sender told.
  * Bound: the waits' deadline (waitFor.ts); `stop` ends the node and removes its files.
  */
-import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { traceTo } from '../../src/base/trace.ts';
-import { TYPE } from '../../src/wire/message.ts';
+import { TYPE, type Will } from '../../src/wire/message.ts';
 import { readTrace } from '../../tla/judge.ts';
 import type { TraceLine } from '../../tla/trace.ts';
 import { Commander } from '../helpers/fakes/commander.ts';
-import { Device, END, hello } from '../helpers/fakes/device.ts';
 import { Obedient } from '../helpers/fakes/obedient.ts';
+import type { Tongue } from '../helpers/fakes/speech.ts';
+import { SpokenDevice } from '../helpers/fakes/spokenDevice.ts';
 import { Subscriber } from '../helpers/fakes/subscriber.ts';
 import { ToxicProxy } from '../helpers/fakes/toxicProxy.ts';
 import type { Broker } from '../helpers/processes/broker.ts';
@@ -27,6 +27,8 @@ const PRESENCE = { takeoversMax: 3, takeoverDampMs: 300, presenceOutboxMax: 5 };
 /** Small enough that windows are full, and that who does not answer is told so soon. */
 const COMMANDS = { commandWindowMax: 3, commandResultMs: 1_000 };
 const LIMITS = { ...PRESENCE, ...COMMANDS };
+/** Will.tla does not know that takeovers can be slowed down. */
+const UNDAMPED = { takeoversMax: 1_000 };
 /** How long commands are kept: longer than any scenario. */
 const KEEP_MS = 600_000;
 /** Five processes begin, one after the other: on a busy machine that takes its time. */
@@ -49,14 +51,16 @@ export class Stage {
   readonly #subscriber: Subscriber;
   readonly #commander: Commander;
   readonly #acceptors: number;
+  readonly #limits: Readonly<Record<string, number>>;
   #server: Server;
   #obeying: Obedient | undefined;
   #mood: Mood = 'both';
+  #tongue: Tongue = 'owsla';
   #receivedBefore = 0;
   /** Commands that were sent. */
   readonly #sent: Promise<string>[] = [];
   /** Per device: its newest link, while that is open. */
-  readonly #links = new Map<string, Device>();
+  readonly #links = new Map<string, SpokenDevice>();
 
   private constructor(
     folder: string,
@@ -67,6 +71,7 @@ export class Stage {
     subscriber: Subscriber,
     commander: Commander,
     acceptors: number,
+    limits: Readonly<Record<string, number>>,
   ) {
     this.#folder = folder;
     this.#broker = broker;
@@ -76,17 +81,20 @@ export class Stage {
     this.#subscriber = subscriber;
     this.#commander = commander;
     this.#acceptors = acceptors;
+    this.#limits = limits;
   }
 
-  static async start(broker: Broker, acceptors: number): Promise<Stage> {
+  static async start(broker: Broker, acceptors: number, isOfWills = false): Promise<Stage> {
     const folder = mkdtempSync(join(tmpdir(), 'owsla-stage-'));
     stages += 1;
     const prefix = `trace-${process.pid}-${stages}`;
     const proxy = await ToxicProxy.start(broker.port);
-    const server = await serve(folder, proxy.urlFor(broker.url), prefix, acceptors);
+    const limits = { ...LIMITS, ...(isOfWills && UNDAMPED) };
+    const server = await serve(folder, proxy.urlFor(broker.url), prefix, acceptors, limits);
     const subscriber = await Subscriber.start(broker.url, prefix);
     const commander = await Commander.connect(broker.url, prefix);
-    return new Stage(folder, broker, prefix, proxy, server, subscriber, commander, acceptors);
+    const others = [subscriber, commander] as const;
+    return new Stage(folder, broker, prefix, proxy, server, ...others, acceptors, limits);
   }
 
   /** Between the node and the broker. */
@@ -98,17 +106,27 @@ export class Stage {
    * Through whichever acceptor the kernel picks; once more, as any device, if that one dies just
    * then. An older link of it stays as it is.
    */
-  async connect(name: string): Promise<void> {
-    const device = await Device.connect(this.#server.port);
-    device.send(hello(name));
-    const first = await device.next();
-    if (first === END) return this.connect(name);
-    assert.equal(first.type, TYPE.WELCOME);
+  async connect(name: string, tongue: Tongue = 'owsla', will?: Will): Promise<void> {
+    const port = this.#portOf(tongue);
+    const device = await SpokenDevice.open({ port, tongue, deviceId: name, will });
+    if (device === undefined) return this.connect(name, tongue, will);
     this.#links.set(name, device);
+  }
+
+  #portOf(tongue: Tongue): number {
+    return tongue === 'owsla' ? this.#server.port : this.#server.portOf('mqtt');
   }
 
   disconnect(name: string): void {
     this.#links.get(name)?.close();
+    this.#links.delete(name);
+  }
+
+  /** With a word, so that it leaves no will. */
+  goodbye(name: string): void {
+    const device = this.#links.get(name);
+    device?.send({ type: TYPE.BYE, reason: '', retryAfter: undefined });
+    device?.socket.end();
     this.#links.delete(name);
   }
 
@@ -120,7 +138,8 @@ export class Stage {
   /** A killed acceptor's devices connect again; an acceptor is there for them. */
   async reconnectLost(): Promise<void> {
     for (const [name, device] of [...this.#links]) {
-      if (device.socket.closed) await this.connect(name);
+      const { tongue, will } = device.spoken;
+      if (device.socket.closed) await this.connect(name, tongue, will);
     }
   }
 
@@ -130,14 +149,17 @@ export class Stage {
     await this.#server.stop();
     this.#links.clear();
     const url = this.#proxy.urlFor(this.#broker.url);
-    this.#server = await serve(this.#folder, url, this.#prefix, this.#acceptors);
+    this.#server = await serve(this.#folder, url, this.#prefix, this.#acceptors, this.#limits);
   }
 
   // Commands.
 
   #obedient(): Obedient {
     const stage = this;
-    return new Obedient(this.#server.port, OBEYING, {
+    return new Obedient(() => this.#portOf(this.#tongue), OBEYING, {
+      get tongue() {
+        return stage.#tongue;
+      },
       get acks() {
         return stage.#mood === 'both' || stage.#mood === 'ack';
       },
@@ -149,13 +171,18 @@ export class Stage {
    * The one device that obeys. It comes back by itself; once more, it takes over from itself.
    * Resolves when the node knows this link: what is sent before that goes to the older one.
    */
-  async obey(mood: Mood): Promise<void> {
+  async obey(mood: Mood, tongue: Tongue = 'owsla'): Promise<void> {
     this.#mood = mood;
+    this.#tongue = tongue;
     const obeying = this.#obeying ?? this.#obedient();
     this.#obeying = obeying;
     this.#receivedBefore = obeying.received;
+    const known = () => this.#subscriber.view.get(OBEYING)?.connection;
+    const before = known();
     await obeying.wake();
-    const isKnown = () => this.#subscriber.view.get(OBEYING)?.connection === obeying.connection;
+    const isNamed = () => known() === obeying.connection;
+    // MQTT 3.1.1 does not tell its device which one it is.
+    const isKnown = () => (obeying.connection === '' ? known() !== before : isNamed());
     await waitFor('its link to be known', isKnown);
   }
 
@@ -232,7 +259,13 @@ export class Stage {
     }
     await waitFor('the truth', () => this.#isTrue());
     await waitFor('every confirm', () => isConfirmed(this.trace()));
+    await this.willsSettled();
     traceTo(join(this.#folder, 'trace'), 'test')('Rest', {});
+  }
+
+  /** Every will that is due has been published. */
+  async willsSettled(): Promise<void> {
+    await waitFor('wills that wait or are published', () => areSettled(this.trace()));
   }
 
   /** Does the subscriber know each device's open link, and of no other? */
@@ -243,7 +276,12 @@ export class Stage {
     if (this.#obeying) names.push(OBEYING);
     const { view } = this.#subscriber;
     const isAll = online.join() === names.toSorted().join();
-    return isAll && links.every(([name, link]) => view.get(name)?.connection === link.connection);
+    return (
+      isAll &&
+      links.every(([name, { connection }]) => {
+        return connection === '' || view.get(name)?.connection === connection;
+      })
+    );
   }
 
   async stop(): Promise<void> {
@@ -256,9 +294,16 @@ export class Stage {
   }
 }
 
-function serve(folder: string, amqp: string, prefix: string, acceptors: number): Promise<Server> {
-  const flags = ['--data-dir', join(folder, 'data'), '--trace-dir', join(folder, 'trace')];
-  return Server.start({ amqp, prefix, acceptors, limits: LIMITS, flags });
+function serve(
+  folder: string,
+  amqp: string,
+  prefix: string,
+  acceptors: number,
+  limits: Readonly<Record<string, number>>,
+): Promise<Server> {
+  const folders = ['--data-dir', join(folder, 'data'), '--trace-dir', join(folder, 'trace')];
+  const flags = [...folders, '--mqtt-port', '0'];
+  return Server.start({ amqp, prefix, acceptors, limits, flags });
 }
 
 /** Has the broker confirmed all that was published, and that the outbox still has? */
@@ -278,4 +323,15 @@ function isConfirmed(lines: readonly TraceLine[]): boolean {
     }
   }
   return open.size === 0;
+}
+
+/** Of each will the last word is that it is kept, dropped, or confirmed by the broker. */
+function areSettled(lines: readonly TraceLine[]): boolean {
+  const last = new Map<string, string>();
+  for (const { action, connection } of lines.toSorted((a, b) => a.us - b.us)) {
+    if (/^Will!(?:Keep|Drop|Wait|Out|Publish|Confirm)$/.test(action)) {
+      last.set(String(connection), action);
+    }
+  }
+  return [...last.values()].every((action) => /Keep|Drop|Confirm/.test(action));
 }

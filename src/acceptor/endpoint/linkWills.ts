@@ -8,6 +8,7 @@
  */
 import type { Limits } from '../../base/limits.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
+import type { Trace } from '../../base/trace.ts';
 import type { Will } from '../../wire/message.ts';
 
 /** What a link brings along, from its greeting to its end. */
@@ -20,6 +21,7 @@ export interface Bequest {
 export interface LinkWillsOptions {
   readonly limits: Pick<Limits, 'willsBytesMax' | 'willDelayMaxMs'>;
   readonly counters: Pick<Counters, 'wills'>;
+  readonly trace: Trace;
 }
 
 export class LinkWills {
@@ -40,7 +42,12 @@ export class LinkWills {
   keep(connection: string, bequest: Bequest): void {
     const { will, isCleanStart } = bequest;
     if (will === undefined && !isCleanStart) return;
-    if (this.adopt(connection, bequest) && will) bump(this.#options.counters.wills, 'kept');
+    const fits = this.adopt(connection, bequest);
+    if (fits && will) bump(this.#options.counters.wills, 'kept');
+    const rules = fits && will ? (will.rules ?? 'own') : 'none';
+    const isDelayed = will !== undefined && will.delayMs > 0;
+    // tla: Will!Accept
+    this.#options.trace('Will!Leave', { connection, rules, isDelayed, isCleanStart });
   }
 
   /** Keep it for a link that another process had. False: its will does not fit. */

@@ -101,13 +101,13 @@ export class Judge {
 
   /** A link is over, by its acceptor's word or because that has ended. */
   down(down: Down, outcome: BatchOutcome): void {
-    outcome.wills?.toldEnd(down);
     const held = this.#options.throttle.held(down.device);
     if (held?.connection === down.connection) this.#options.throttle.release(down.device);
     const { row } = applyRules(outcome.rows.get(down.device), down, outcome.floor);
     // tla: Presence!Down, Presence!Missed, Presence!AcceptorEnded
     const { connection, device, reason, acceptor } = down;
     this.#options.trace('Down', { connection, device, reason, seq: row?.seq, acceptor });
+    outcome.wills?.toldEnd(down);
     if (!row) return;
     this.#change(row, outcome);
     outcome.wills?.ended(row, down.will);

@@ -343,8 +343,8 @@ export class Recorder {
   #step(step: Step, start: number, outcome: BatchOutcome): void {
     if (step.kind === 'sweep') this.#beginSweep(step.sweep, outcome);
     else if (step.kind === 'heir') this.#heir(step, outcome);
-    else if (step.kind === 'due') outcome.wills?.due(step.connection);
-    else if (step.kind === 'all-told') outcome.wills?.allTold.push(step);
+    else if (step.kind === 'due') outcome.wills?.due(step.device, step.connection);
+    else if (step.kind === 'all-told') outcome.wills?.toldAll(step);
     else if (step.kind === 'will') this.#will(step, outcome);
     else if (step.kind === 'up') this.#judge.up({ ...step, start }, outcome);
     else this.#judge.down(step, outcome);

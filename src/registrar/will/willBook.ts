@@ -73,6 +73,8 @@ export class WillBook {
 
   /** Its acceptor was asked for it. */
   told(row: Row | undefined, device: string, connection: string, will: SaidWill): void {
+    // tla: Will!HearWill
+    this.#options.trace('Will!HearWill', { device, connection });
     if (row?.online !== true || row.connection !== connection) return;
     if (!this.#heads.has(connection)) this.#keep(device, connection, will);
   }
@@ -99,14 +101,24 @@ export class WillBook {
   }
 
   /** Its delay is over, and every acceptor has told of all links that began before. */
-  due(connection: string): void {
+  due(device: string, connection: string): void {
+    // tla: Will!Due
+    this.#options.trace('Will!Due', { device, connection });
     const head = this.#heads.get(connection);
     if (head?.isWaiting) this.#publish(head, 'missed', this.#options.wall());
   }
 
+  /** What this acceptor had to tell before its mark is in this batch, or was in an earlier one. */
+  toldAll(step: { readonly acceptor: string; readonly mark: number }): void {
+    const { acceptor, mark } = step;
+    // tla: Will!HearAllTold
+    this.#options.trace('Will!HearAllTold', { acceptor, mark });
+    this.allTold.push(step);
+  }
+
   #keep(device: string, connection: string, will: SaidWill): void {
     // tla: Will!Keep
-    this.#options.trace('WillKept', { device, connection });
+    this.#options.trace('Will!Keep', { device, connection });
     const { hash, delayMs, rules } = will;
     this.changes.push({ what: 'keep', will: { ...will, device, connection } });
     this.#heads.set(connection, { device, connection, hash, delayMs, rules, isWaiting: false });
@@ -114,7 +126,7 @@ export class WillBook {
 
   #drop({ device, connection }: WillHead, fate: WillEnd): void {
     // tla: Will!Goodbye, Will!Cancel
-    this.#options.trace('WillDropped', { device, connection, fate });
+    this.#options.trace('Will!Drop', { device, connection, fate });
     this.changes.push({ what: 'drop', connection });
     this.#heads.delete(connection);
     this.ends.push(fate);
@@ -123,15 +135,15 @@ export class WillBook {
   #wait(head: WillHead, delayMs: number, reason: Row['reason'], at: number): void {
     const { device, connection } = head;
     // tla: Will!Wait
-    this.#options.trace('WillWaits', { device, connection });
+    this.#options.trace('Will!Wait', { device, connection });
     this.changes.push({ what: 'wait', connection, delayMs, reason, at });
     this.#heads.set(connection, { ...head, delayMs, isWaiting: true });
     this.#soonestMs = Math.min(this.#soonestMs ?? delayMs, delayMs);
   }
 
   #publish({ device, connection }: WillHead, reason: Row['reason'], at: number): void {
-    // tla: Will!Due
-    this.#options.trace('WillRecorded', { device, connection });
+    // tla: Will!Out
+    this.#options.trace('Will!Out', { device, connection });
     this.#lastEvent += 1;
     this.changes.push({ what: 'publish', id: this.#lastEvent, connection, reason, at });
     this.#heads.delete(connection);

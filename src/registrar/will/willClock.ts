@@ -8,6 +8,7 @@
  *
  *   idle --a will is due--> asking --each live acceptor has told all--> idle
  */
+import type { Trace } from '../../base/trace.ts';
 import type { DueWills, WillStore } from '../store/willRows.ts';
 
 const DUE_MAX = 1_000;
@@ -26,6 +27,7 @@ export interface WillClockOptions {
   /** These are to be published, unless their devices are back. */
   readonly onDue: (due: DueWills['due']) => void;
   readonly onFault: (error: unknown) => void;
+  readonly trace: Trace;
 }
 
 interface Asking {
@@ -76,12 +78,15 @@ export class WillClock {
   }
 
   #ask(due: DueWills['due']): void {
-    const { live, ask } = this.#options;
+    const { live, ask, trace } = this.#options;
     this.#lastMark += 1;
-    this.#asking = { mark: this.#lastMark, due, untold: new Set(live()) };
+    const mark = this.#lastMark;
+    // tla: Will!Ask
+    for (const { device, connection } of due) trace('Will!Ask', { device, connection, mark });
+    this.#asking = { mark, due, untold: new Set(live()) };
     // Nobody says which there are before the supervisor has: then nobody can be asked either.
     if (this.#asking.untold.size === 0) this.#end([]);
-    for (const acceptor of this.#asking?.untold ?? []) ask(acceptor, this.#lastMark);
+    for (const acceptor of this.#asking?.untold ?? []) ask(acceptor, mark);
   }
 
   /** It has a stream now, and may have had none before. */

@@ -69,11 +69,11 @@ export class Wills {
         new WillPublishing(exchange, event, onConfirm, onDrop),
       onPublish: ({ device, connection }) => {
         // tla: Will!Publish
-        options.trace('WillPublish', { device, connection });
+        options.trace('Will!Publish', { device, connection });
       },
       onConfirm: ({ device, connection }) => {
         // tla: Will!Confirm
-        options.trace('WillConfirm', { device, connection });
+        options.trace('Will!Confirm', { device, connection });
       },
       ...{ mayRead, onFault },
     });

@@ -5,7 +5,9 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { type CommandMessage, type Message, TYPE } from '../../../src/wire/message.ts';
-import { Device, END } from './device.ts';
+import { END } from './deviceEnd.ts';
+import type { Tongue } from './speech.ts';
+import { SpokenDevice } from './spokenDevice.ts';
 
 const KEYS = 16;
 const RETRY_MS = 50;
@@ -15,6 +17,8 @@ export interface ObedientOptions {
   readonly result?: (command: CommandMessage) => string | undefined;
   /** ACK before RESULT. */
   readonly acks?: boolean;
+  /** What its next link speaks; Owsla's own protocol when absent. */
+  readonly tongue?: Tongue;
 }
 
 export class Obedient {
@@ -26,7 +30,7 @@ export class Obedient {
   readonly #port: () => number;
   readonly #options: ObedientOptions;
   readonly #keys: string[] = [];
-  #device: Device | undefined;
+  #device: SpokenDevice | undefined;
   #isAsleep = false;
 
   /** A node that is started again has another port: then `port` is a function. */
@@ -48,19 +52,25 @@ export class Obedient {
     if (device) void this.#live(device);
   }
 
-  async #connect(): Promise<Device | undefined> {
+  async #connect(): Promise<SpokenDevice | undefined> {
+    const { deviceId } = this;
     while (!this.#isAsleep) {
+      const { tongue = 'owsla' } = this.#options;
       try {
-        this.#device = await Device.open(this.#port(), this.deviceId);
-        return this.#device;
+        const device = await SpokenDevice.open({ port: this.#port(), tongue, deviceId });
+        if (device) {
+          this.#device = device;
+          return device;
+        }
       } catch {
-        await pause(RETRY_MS);
+        // There is nobody at the moment.
       }
+      await pause(RETRY_MS);
     }
     return undefined;
   }
 
-  async #live(device: Device): Promise<void> {
+  async #live(device: SpokenDevice): Promise<void> {
     for (let item = await device.next(); item !== END; item = await device.next()) {
       // A box has one link: of an older one, which nobody here closed, it hears nothing.
       if (item.type === TYPE.COMMAND && device === this.#device) this.#obey(device, item);
@@ -69,7 +79,7 @@ export class Obedient {
     await this.wake();
   }
 
-  #obey(device: Device, command: CommandMessage): void {
+  #obey(device: SpokenDevice, command: CommandMessage): void {
     const { acks = true, result = () => 'done' } = this.#options;
     const key = command.key?.toString('hex') ?? '';
     this.received += 1;

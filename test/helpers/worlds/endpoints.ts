@@ -28,6 +28,7 @@ import {
 } from '../../../src/base/limits.ts';
 import type { ProtocolWord } from '../../../src/base/listeners.ts';
 import { type Counters, makeCounters } from '../../../src/base/metrics.ts';
+import { noTrace } from '../../../src/base/trace.ts';
 import { MESSAGE_TYPES, type Message, TYPE } from '../../../src/wire/message.ts';
 import type { Protocols } from '../../../src/wire/protocol.ts';
 import { ANY_DEVICE, ANY_LINK, BUILT_IN, PLAIN_ORIGIN } from '../fakes/anyDevice.ts';
@@ -87,7 +88,11 @@ export class Served {
     this.#origin = { ...PLAIN_ORIGIN, listener: { ...PLAIN_ORIGIN.listener, protocol } };
     this.#host = options.host ?? '127.0.0.1';
     this.limits = makeLimits(options.limits);
-    this.wills = new LinkWills({ limits: this.limits, counters: this.counters });
+    this.wills = new LinkWills({
+      limits: this.limits,
+      counters: this.counters,
+      trace: noTrace,
+    });
     this.endpoints = new Endpoints({
       protocols: options.protocols ?? BUILT_IN,
       limits: this.limits,

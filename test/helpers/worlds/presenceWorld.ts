@@ -341,7 +341,7 @@ export class World {
       if (to?.stream) to.words.push(word);
     };
     const due = new WillClock({
-      ...{ store, now: clock.now, onFault },
+      ...{ store, now: clock.now, onFault, trace: noTrace },
       live: () => this.#recorder?.liveAcceptors ?? [],
       ask: (acceptor, mark) => tell(acceptor, ['tell-all', mark]),
       onDue: (wills) => this.#recorder?.due(wills),

@@ -552,8 +552,9 @@ t.test('tidy: every file of src and loadgen is reached from an entry', async (t)
   t.same(dead, []);
 });
 
+// test/run.ts does, and lifts that bound.
 t.test('tidy: programs beside the tests do not load tap, which ends them after 30 s', async (t) => {
-  const breaches = ['test/chaos/run.ts', 'test/trace/run.ts', 'test/run.ts'].flatMap((program) => {
+  const breaches = ['test/chaos/run.ts', 'test/trace/run.ts'].flatMap((program) => {
     const reached = new Set<string>();
     const walk = (path: string) => {
       if (reached.has(path)) return;

@@ -10,6 +10,9 @@ import { cleanEnvironment } from './environment.ts';
 
 const DEADLINE_MS = 120_000;
 
+/** Node by the flag that `npm run owsla` gives: else each process would begin twice, by execve. */
+export const NODE: readonly string[] = [process.execPath, '--disable-sigusr1'];
+
 /**
  * The command line that becomes this one. Within a shell: the runner adds its own options to the
  * environment of whatever is spawned. `before`: run by the shell, as in `ulimit -n 300`.

@@ -125,12 +125,19 @@ const SERVICE_VARIABLES = /^(?:NOTIFY_SOCKET|WATCHDOG_USEC|WATCHDOG_PID)$/;
 /** By it the parser of MQTT would write to stderr all that it reads, passwords too. */
 const TELLTALE = 'DEBUG';
 
+/**
+ * glibc would have a heap for each thread of V8 that compiles now and then: 2 MiB for each child.
+ * Two: what the event loop's thread takes comes from the first, and never waits for the others.
+ */
+const ARENAS = { MALLOC_ARENA_MAX: '2' };
+
 /** A child has its config from us: the variables, a broker's password among them, stay here. */
 export function childEnvironment(): NodeJS.ProcessEnv {
   const isForeign = (name: string) => !name.startsWith('OWSLA_') || FOREIGN_VARIABLES.test(name);
   const isOurs = (name: string) => SERVICE_VARIABLES.test(name) || name === TELLTALE;
   const isOther = (name: string) => isForeign(name) && !isOurs(name);
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => isOther(name)));
+  const others = Object.entries(process.env).filter(([name]) => isOther(name));
+  return { ...ARENAS, ...Object.fromEntries(others) };
 }
 
 /** Begin a process in `slot`; the caller listens to it, and tells it to start. */

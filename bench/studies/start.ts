@@ -78,6 +78,9 @@ async function startOf({ cli, cache }: Kind, amqp: string): Promise<Map<string, 
       PROCESSES.map((name) => [name, { startMs: cpu.get(name) ?? 0, ...memoryOf(pidOf(name)) }]),
     );
   } finally {
+    // Not by stop(), which kills: a process writes down what it has compiled when it ends.
+    process.kill(server.pid, 'SIGTERM');
+    await server.ended();
     await server.stop();
   }
 }

@@ -17,12 +17,16 @@ export interface OwnProtocols {
   readonly faults: readonly string[];
 }
 
+/** Those of Owsla itself that these listeners speak. */
+export function ownOf(listeners: Config['listeners']): Promise<Protocols> {
+  return builtIn(listeners.map(({ protocol }) => protocol));
+}
+
 export async function loadProtocols(
   { listeners, limits }: Pick<Config, 'listeners' | 'limits'>,
   log: Pick<Logger, 'error'>,
 ): Promise<OwnProtocols> {
-  const words = listeners.map(({ protocol }) => protocol);
-  const protocols = new Map<string, ProtocolFactory>(await builtIn(words));
+  const protocols = new Map<string, ProtocolFactory>(await ownOf(listeners));
   const faults: string[] = [];
   for (const { protocol: path, name } of listeners) {
     if (!isModule(path) || protocols.has(path)) continue;

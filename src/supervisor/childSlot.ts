@@ -34,7 +34,7 @@ import { type ChildKind, type HelperState, NO_ENDS } from './restart.ts';
  * None of them may change what V8 compiles or when: V8 would refuse all code that was compiled
  * without it, that of Node's own modules too, and each process would compile them anew.
  */
-const CHILD_FLAGS = [
+export const CHILD_FLAGS: readonly string[] = [
   NO_DEBUGGER,
   '--max-semi-space-size=4',
   '--no-parallel-scavenge',

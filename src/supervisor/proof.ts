@@ -39,7 +39,7 @@ export async function proveReload(running: Config, next: Config, log: Logger): P
     throw new StartError(EXIT.usage, sentence);
   }
   const config = await preflight(next, log, running);
-  return { entry: await loadCode(), config };
+  return { entry: await loadCode(config), config };
 }
 
 function named(value: string): string {
@@ -47,10 +47,12 @@ function named(value: string): string {
 }
 
 /** All of it: what cannot be loaded now could not be later. */
-async function loadCode(): Promise<string> {
+async function loadCode({ listeners }: Config): Promise<string> {
   try {
     await import('./child.ts');
     await import('../acceptor/acceptor.ts');
+    const { ownOf } = await import('../acceptor/ownProtocols.ts');
+    await ownOf(listeners);
     await import('../registrar/registrar.ts');
     await import('../observer/observer.ts');
     readFileSync(CHILD_ENTRY);

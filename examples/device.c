@@ -199,7 +199,7 @@ static bool must(struct reader *r) { return has(r) || (r->broken = true, false);
 /* ---- Messages, out and in. ---- */
 
 static char token[TOKEN_MAX + 1]; /* proof of who we are; empty: none */
-/* What Owsla is to publish should the link end without our BYE; topic NULL: nothing. Delay in ms. */
+/* Published should the link end without our BYE; topic NULL: there is none. Delay in ms. */
 static struct { const char *topic, *text; uint64_t delay; } will;
 
 static void send_hello(const char *device_id)

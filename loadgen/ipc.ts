@@ -37,4 +37,6 @@ export type FromWorker =
       readonly eventsSent: readonly number[];
       /** Device index and event number, in turn. */
       readonly unacked: readonly number[];
+      /** Ends of links with a will: those of wills.ts. */
+      readonly willEnds: readonly number[];
     };

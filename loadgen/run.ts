@@ -83,7 +83,10 @@ export class PreflightError extends Error {
 
 /** Undefined: what arrives is not compared. Throws UsageError when it cannot be. */
 async function watchOf(plan: Plan, { amqp, prefix }: Output): Promise<Watch | undefined> {
-  const { module } = plan;
+  const { module, willShare } = plan;
+  if (amqp === undefined && willShare > 0) {
+    throw new UsageError('--will: --amqp is needed to see them');
+  }
   if (amqp === undefined || module?.carriesEvents === false) return undefined;
   const devices = module && (await loadSimulation(module.path)).devices;
   const watch = new Watch(plan, (payload) => carriedIn(payload, devices));
@@ -91,17 +94,31 @@ async function watchOf(plan: Plan, { amqp, prefix }: Output): Promise<Watch | un
   return watch;
 }
 
+/** Add wills that are missing, and those that should be. Undefined: no device left one. */
+async function finishWills({ wills }: Watch, manager: Manager, waitMs: number) {
+  const { plan, totals, willEnds } = manager;
+  if (plan.willShare === 0) return undefined;
+  const { published, owed, unwilled, unwarranted, examples } = await wills.judge(willEnds, waitMs);
+  totals.violations.unwilled += unwilled;
+  totals.violations.unwarranted += unwarranted;
+  for (const { device, ...example } of examples) {
+    totals.addExample({ ...example, device: deviceId(plan, device) });
+  }
+  return { published, owed };
+}
+
 /** Add what the broker delivered to the violations. */
 async function finishWatch(watch: Watch, manager: Manager, ended: Ended): Promise<Watched> {
   const waitMs = ended.how === 'interrupted' ? INTERRUPTED_WAIT_MS : Number.POSITIVE_INFINITY;
   const watched = await watch.finish(manager.eventsSent, manager.unacked, waitMs);
+  const wills = await finishWills(watch, manager, waitMs);
   // Not awaited: a broker that is slow to say goodbye may not hold us up.
   void watch.stop();
   const { violations } = manager.totals;
   violations.vanished += watched.vanished;
   violations.redelivered += watched.redelivered;
   for (const example of watched.examples) manager.totals.addExample(example);
-  return watched;
+  return wills === undefined ? watched : { ...watched, wills };
 }
 
 /** Undefined when nothing is reloaded. Throws UsageError when presence cannot be watched. */

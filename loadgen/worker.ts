@@ -173,7 +173,8 @@ class Worker {
     this.#report();
     const eventsSent = this.#fleet.devices.map((device) => device.eventsSent);
     const { unacked } = this.#fleet;
-    tell({ type: 'done', worker: this.#index, eventsSent, unacked });
+    const willEnds = this.#fleet.wills.finish(nowMs());
+    tell({ type: 'done', worker: this.#index, eventsSent, unacked, willEnds });
   }
 
   #schedule(): void {

@@ -68,6 +68,7 @@ export async function withModule(plan: Plan): Promise<Plan> {
   } catch (error) {
     throw new UsageError(`--protocol: ${moduleFile}: ${wordsOf(error)}`);
   }
+  if (plan.willShare > 0) throw new UsageError(`--will: ${name} has no wills`);
   checkWanted(plan, name, found);
   const { isWelcomed, carriesEvents, carriesReplies, canShowLife } = found;
   const keepaliveS = canShowLife ? (capabilities.keepaliveSeconds ?? KEEPALIVE_S) : 0;

@@ -170,6 +170,8 @@ export class Manager {
       if (this.#seats.every(({ isSettled }) => isSettled)) this.#onSettled(this.#welcomes);
     } else if (message.type === 'interval') {
       this.totals.add(message);
+    } else if (message.type === 'left') {
+      for (const one of message.willEnds) this.willEnds.push(one);
     } else {
       seat.isDone = true;
       this.totals.finish(message.worker);
@@ -177,7 +179,6 @@ export class Manager {
         this.eventsSent.set(message.worker + at * this.plan.workers, count);
       }
       for (const one of message.unacked) this.unacked.push(one);
-      for (const one of message.willEnds) this.willEnds.push(one);
       if (this.#seats.every(({ isDone, isGone }) => isDone || isGone)) this.#over();
     }
   }

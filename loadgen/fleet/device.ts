@@ -39,6 +39,8 @@ export interface DeviceHost extends LedgerHost {
   readonly speech: Speech;
   /** The connection is there, with TLS if the plan wants it: say HELLO. */
   onConnected(device: Device): void;
+  /** It is about to end without a goodbye. */
+  onCut(device: Device): void;
   onOpen(device: Device): void;
   onEnd(device: Device, end: End): void;
   /** It acts on a command; true: it loses its link instead of answering. */
@@ -241,6 +243,7 @@ export class Device implements DialEvents {
   close(how: 'bye' | 'reset'): void {
     this.#isOurEnd = true;
     this.#isCut = how === 'reset';
+    if (this.#isCut) this.#host.onCut(this);
     if (how === 'reset') reset(this.#wire, this.#host.plan.unix !== undefined);
     else this.#socket?.end(this.#speech.bye);
   }

@@ -213,10 +213,13 @@ export class Fleet implements DeviceHost {
     device.openAt = -1;
   }
 
+  onCut(device: Device): void {
+    this.wills.onEnd(device, 'cut', nowMs());
+  }
+
   onEnd(device: Device, end: End): void {
     const { counts } = this.measures;
-    const how = end.isCut ? 'cut' : end.isOurs ? 'goodbye' : 'other';
-    this.wills.onEnd(device, how, nowMs());
+    if (!end.isCut) this.wills.onEnd(device, end.isOurs ? 'goodbye' : 'other', nowMs());
     if (device.openAt >= 0) this.retire(device);
     if (end.wasOpen) {
       counts.ends += 1;

@@ -35,15 +35,15 @@ export class WillWatch {
   }
 
   /** `ends`: device, link and one of WILL, in turn. */
-  async judge(ends: readonly number[], waitMs: number): Promise<WillsSeen> {
+  async judge(ends: readonly number[], quietMs = QUIET_MS): Promise<WillsSeen> {
     const owed = new Set<number>();
     const allowed = new Set<number>();
     for (let at = 0; at < ends.length; at += 3) {
       const key = (ends[at] as number) * LINKS_MAX + (ends[at + 1] as number);
       (ends[at + 2] === WILL.published ? owed : allowed).add(key);
     }
-    await sleep(Math.min(SETTLE_MS, waitMs));
-    const untilMs = performance.now() + Math.min(QUIET_MS, waitMs);
+    await sleep(Math.min(SETTLE_MS, quietMs));
+    const untilMs = performance.now() + quietMs;
     const isMissing = (key: number) => !this.#seen.has(key);
     while ([...owed].some(isMissing) && performance.now() < untilMs) await sleep(LOOK_MS);
     const missing = [...owed].filter(isMissing);

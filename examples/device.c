@@ -6,8 +6,9 @@
  *
  * Sends each message until it is answered, over as many links as that takes, and prints what comes
  * back; without messages it just stays connected. One that Owsla refuses is dropped, and no other.
- * The COMMAND `door.open` opens its door, once however often it comes. The protocol is
- * docs/protocol.md, and vectors.c checks this file against the test vectors at that page's end.
+ * The COMMAND `door.open` opens its door, once however often it comes. With --will Owsla publishes
+ * that EVENT should the device go without a word. The protocol is docs/protocol.md, and vectors.c
+ * checks this file against the test vectors at that page's end.
  * It proves who it is with the token in DEVICE_TOKEN (or --token, which ps shows until it is read),
  * or with one that token.h makes from the line of `owsla key derive` in --device-key-file FILE.
  * Reading order: MessagePack out, MessagePack in, messages, commands, work, one link, reconnecting,
@@ -198,14 +199,22 @@ static bool must(struct reader *r) { return has(r) || (r->broken = true, false);
 /* ---- Messages, out and in. ---- */
 
 static char token[TOKEN_MAX + 1]; /* proof of who we are; empty: none */
+/* Published should the link end without our BYE; topic NULL: there is none. Delay in ms. */
+static struct { const char *topic, *text; uint64_t delay; } will;
 
 static void send_hello(const char *device_id)
 {
     begin(HELLO, 4);
     put_uint(1); /* the version of the protocol */
     put_str(device_id);
-    put_head(0x80 | (token[0] ? 3 : 2), 0, 0); /* a map of 2 or 3 */
+    put_head(0x80 | (2 + (token[0] != 0) + (will.topic != NULL)), 0, 0); /* a map of 2 to 4 */
     if (token[0]) put_str("token"), put_str(token);
+    if (will.topic != NULL) {
+        put_str("will"), put_head(0x80 | 3, 0, 0);
+        put_str("topic"), put_str(will.topic);
+        put_str("payload"), put_bin(will.text, strlen(will.text));
+        put_str("delay"), put_uint(will.delay);
+    }
     put_str("keepalive"), put_uint(KEEPALIVE_WISH);
     put_str("frameBytesMax"), put_uint(FRAME_MAX);
     end(FRAME_MAX);
@@ -696,13 +705,18 @@ static bool parse_work(char **arg, const char *device_id)
             memset(*arg, '*', strlen(*arg)); /* gone from ps */
         } else if (strcmp(*arg, "--device-key-file") == 0 && arg[1]) {
             if (!set_token_by_key(*++arg, device_id)) return false;
+        } else if (strcmp(*arg, "--will-delay") == 0 && arg[1]) {
+            will.delay = strtoull(*++arg, NULL, 10) * 1000;
+        } else if (strcmp(*arg, "--will") == 0 && arg[1] && arg[2]) {
+            will.topic = *++arg, will.text = *++arg;
         } else if ((is_event || is_request) && arg[1] && arg[2] && work.items < ITEMS) {
             work.item[work.items++] = (struct item){ is_event ? EVENT : REQUEST, arg[1], arg[2] };
             arg += 2;
         } else return false;
     }
     work.total *= work.items;
-    return true;
+    /* Both are in HELLO, which is a frame. */
+    return !will.topic || strlen(token) + strlen(will.topic) + strlen(will.text) <= TOKEN_MAX;
 }
 
 int main(int argc, char **argv)
@@ -710,7 +724,8 @@ int main(int argc, char **argv)
     const char *given = getenv("DEVICE_TOKEN");
     if (argc < 4 || (given != NULL && !set_token(given)) || !parse_work(argv + 4, argv[3]))
         return fputs("usage: device HOST PORT DEVICE_ID [--event TOPIC TEXT] [--request TOPIC TEXT]"
-                     " [--count N] [--window N] [--token TOKEN] [--device-key-file FILE]\n",
+                     " [--count N] [--window N] [--will TOPIC TEXT] [--will-delay SECONDS]"
+                     " [--token TOKEN] [--device-key-file FILE]\n",
                      stderr), 64;
     setvbuf(stdout, NULL, _IOLBF, 0); /* line by line into a pipe, too */
     work.seq = (uint64_t)time(NULL) * 1000; /* firmware keeps this number in flash */

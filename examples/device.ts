@@ -6,7 +6,7 @@
  * Does what device.c does: sends each message until it is answered, over as many links as that
  * takes, and prints what comes back; without messages it just stays connected. One that Owsla
  * refuses is dropped, and no other. The COMMAND `door.open` opens its door, once however often it
- * comes. docs/protocol.md. With what it proves who it is: token.ts.
+ * comes; `--will` leaves a word. docs/protocol.md. With what it proves who it is: token.ts.
  * Bound: WINDOW_MAX messages wait for their answers; an incomplete frame and KEYS answers are kept.
  */
 import { connect, type Socket } from 'node:net';
@@ -17,16 +17,14 @@ import { type Identity, identityOf, TOKEN_OPTIONS } from './token.ts';
 const [HELLO, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESULT, BYE, ERROR] = [
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
 ];
-const HEADER = 4;
-const FRAME_MAX = 4_096;
+const [HEADER, FRAME_MAX] = [4, 4_096];
 const KEEPALIVE_WISH = 60;
 /** What rules where WELCOME does not say. */
 const KEEPALIVE = 60;
 const FRAME_MAX_UP = 65_536;
 const ID_MAX = 0xffff_ffff;
 const [STATUS_OK, STATUS_REFUSED, STATUS_FAILED] = [0, 3, 5];
-const KEYS = 16;
-const KEY_BYTES = 16;
+const [KEYS, KEY_BYTES] = [16, 16];
 const WINDOW_MAX = 16;
 const GREETING_MS = 30_000;
 const LINGER_MS = 1_000;
@@ -67,6 +65,8 @@ class Work {
   readonly items: readonly Item[];
   readonly total: number;
   readonly window: number;
+  /** HELLO's option of that name, if there is one. */
+  readonly will: object;
   /** The first message's number, the same whenever it is sent again. Firmware keeps it in flash. */
   readonly seq = Date.now();
   failed = 0;
@@ -79,10 +79,11 @@ class Work {
   /** An ERROR named none: that mode begins on the next link. */
   #isUnclear = false;
 
-  constructor(items: readonly Item[], count: number, window: number) {
+  constructor(items: readonly Item[], count: number, window: number, will: object) {
     this.items = items;
     this.total = items.length * count;
     this.window = window;
+    this.will = will;
   }
 
   get isDone(): boolean {
@@ -230,8 +231,8 @@ class Link {
     });
     this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on('error', (error) => console.log(`link: ${error.message}`));
-    const options = { ...identity.proof, keepalive: KEEPALIVE_WISH, frameBytesMax: FRAME_MAX };
-    this.#send([HELLO, 1, identity.deviceId, options]);
+    const options = { ...identity.proof, ...work.will, frameBytesMax: FRAME_MAX };
+    this.#send([HELLO, 1, identity.deviceId, { ...options, keepalive: KEEPALIVE_WISH }]);
   }
 
   /** Resolves when the link is over, for whatever reason. */
@@ -419,23 +420,21 @@ async function run(host: string, port: number, identity: Identity, work: Work): 
 /** The work that the arguments ask for, or `undefined` when they are wrong. */
 function parseWork(args: string[]): Work | undefined {
   const items: Item[] = [];
-  let [count, window] = [1, 1];
+  let [count, window, delay, will] = [1, 1, 0, {}];
   while (args.length > 0) {
-    const [name, first, second] = args;
-    if (name === '--count' && Number(first) >= 1) {
-      count = Number(first);
-      args.splice(0, 2);
-    } else if (name === '--window' && Number(first) >= 1 && Number(first) <= WINDOW_MAX) {
+    const [name = '', first, second] = args;
+    const isText = first !== undefined && second !== undefined;
+    if (name === '--count' && Number(first) >= 1) count = Number(first);
+    else if (name === '--window' && Number(first) >= 1 && Number(first) <= WINDOW_MAX) {
       window = Number(first);
-      args.splice(0, 2);
-    } else if ((name === '--event' || name === '--request') && first && second !== undefined) {
+    } else if (name === '--will-delay' && Number(first) >= 0) delay = Number(first) * 1_000;
+    else if (name === '--will' && isText) will = { topic: first, payload: Buffer.from(second) };
+    else if ((name === '--event' || name === '--request') && isText) {
       items.push({ type: name === '--event' ? EVENT : REQUEST, topic: first, text: second });
-      args.splice(0, 3);
-    } else {
-      return undefined;
-    }
+    } else return undefined;
+    args.splice(0, /^--(?:will|event|request)$/.test(name) ? 3 : 2);
   }
-  return new Work(items, count, window);
+  return new Work(items, count, window, 'topic' in will ? { will: { ...will, delay } } : will);
 }
 
 const [host, port, deviceId = '', ...rest] = process.argv.slice(2);
@@ -444,7 +443,8 @@ const work = parseWork(rest);
 if (host && port && identity && work) {
   process.exitCode = await run(host, Number(port), identity, work);
 } else {
-  const options = '[--event TOPIC TEXT] [--request TOPIC TEXT] [--count N] [--window N]';
-  console.error(`usage: device.ts HOST PORT DEVICE_ID ${options} ${TOKEN_OPTIONS}`);
+  const work = '[--event TOPIC TEXT] [--request TOPIC TEXT] [--count N] [--window N]';
+  const options = `${work} [--will TOPIC TEXT] [--will-delay SECONDS] ${TOKEN_OPTIONS}`;
+  console.error(`usage: device.ts HOST PORT DEVICE_ID ${options}`);
   process.exitCode = 64;
 }

@@ -37,4 +37,6 @@ export type FromWorker =
       readonly eventsSent: readonly number[];
       /** Device index and event number, in turn. */
       readonly unacked: readonly number[];
-    };
+    }
+  /** Its links are about to end: how those with a will have ended before, as wills.ts has it. */
+  | { readonly type: 'left'; readonly worker: number; readonly willEnds: readonly number[] };

@@ -51,9 +51,11 @@ export class Manager {
   readonly eventsSent: Map<number, number> = new Map();
   /** Events without an ACK: device index and number, in turn. */
   readonly unacked: number[] = [];
+  /** Ends of links with a will: those of wills.ts. */
+  readonly willEnds: number[] = [];
   /** Called once, when the server is to be reloaded; it is reloaded until this resolves. */
   onMiddle: (manager: Manager) => Promise<void> = async () => {};
-  readonly #plan: Plan;
+  readonly plan: Plan;
   readonly #commandBroker: CommandBroker | undefined;
   readonly #seats: Seat[] = [];
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -69,7 +71,7 @@ export class Manager {
   #resolve: (ended: Ended) => void = () => {};
 
   constructor(plan: Plan, commandBroker?: CommandBroker) {
-    this.#plan = plan;
+    this.plan = plan;
     this.#commandBroker = commandBroker;
     this.totals = new Totals(plan.workers);
   }
@@ -91,7 +93,7 @@ export class Manager {
   run(): Promise<Ended> {
     return new Promise((resolve) => {
       this.#resolve = resolve;
-      for (let worker = 0; worker < this.#plan.workers; worker += 1) this.#hire(worker);
+      for (let worker = 0; worker < this.plan.workers; worker += 1) this.#hire(worker);
       this.#later(READY_MS, () => this.#checkReady());
       this.#every(1_000, () => this.#watch());
     });
@@ -142,7 +144,7 @@ export class Manager {
     child.on('exit', (code, signal) => this.#onExit(seat, worker, code, signal));
     this.#tell(seat, {
       type: 'plan',
-      plan: this.#plan,
+      plan: this.plan,
       worker,
       commandBroker: this.#commandBroker,
     });
@@ -168,11 +170,13 @@ export class Manager {
       if (this.#seats.every(({ isSettled }) => isSettled)) this.#onSettled(this.#welcomes);
     } else if (message.type === 'interval') {
       this.totals.add(message);
+    } else if (message.type === 'left') {
+      for (const one of message.willEnds) this.willEnds.push(one);
     } else {
       seat.isDone = true;
       this.totals.finish(message.worker);
       for (const [at, count] of message.eventsSent.entries()) {
-        this.eventsSent.set(message.worker + at * this.#plan.workers, count);
+        this.eventsSent.set(message.worker + at * this.plan.workers, count);
       }
       for (const one of message.unacked) this.unacked.push(one);
       if (this.#seats.every(({ isDone, isGone }) => isDone || isGone)) this.#over();
@@ -183,8 +187,8 @@ export class Manager {
     this.#phase = 'connecting';
     this.#startMs = nowMs() + LEAD_MS;
     this.#tellAll({ type: 'connect', atMs: this.#startMs });
-    if (this.#plan.loadFrom === 'start') this.#load(this.#startMs);
-    const { connectRate, devices, connectTimeoutMs } = this.#plan;
+    if (this.plan.loadFrom === 'start') this.#load(this.#startMs);
+    const { connectRate, devices, connectTimeoutMs } = this.plan;
     const lastMs = connectRate === 0 ? 0 : (1_000 * devices) / connectRate;
     this.#later(LEAD_MS + lastMs + connectTimeoutMs, () =>
       this.#onSettled(this.totals.counts.welcomes),
@@ -196,17 +200,17 @@ export class Manager {
     if (this.#connectedMs !== 0 || this.#phase === 'ending' || this.#phase === 'over') return;
     this.#connectedMs = nowMs();
     if (welcomes === 0) {
-      this.#end('unreachable', `${targetOf(this.#plan)} gave no WELCOME to any device`);
+      this.#end('unreachable', `${targetOf(this.plan)} gave no WELCOME to any device`);
       return;
     }
-    if (this.#plan.loadFrom === 'connected') this.#load(nowMs() + LEAD_MS);
+    if (this.plan.loadFrom === 'connected') this.#load(nowMs() + LEAD_MS);
   }
 
   #load(atMs: number): void {
     this.#phase = 'loading';
     this.#loadMs = atMs;
     this.#tellAll({ type: 'load', atMs });
-    const { deploy } = this.#plan;
+    const { deploy } = this.plan;
     if (deploy) this.#later(atMs + deploy.aroundMs - nowMs(), () => this.#middle(deploy));
   }
 
@@ -224,7 +228,7 @@ export class Manager {
   #finish(): void {
     if (this.#phase !== 'loading') return;
     this.#endMs = nowMs();
-    this.#tellAll({ type: 'stop', graceMs: answersMs(this.#plan) });
+    this.#tellAll({ type: 'stop', graceMs: answersMs(this.plan) });
   }
 
   /** Stop the workers' sending; they report 'done' after `--timeout` at the latest. */
@@ -264,7 +268,7 @@ export class Manager {
 
   /** Has the server gone away? */
   #watchTarget(now: number): void {
-    const { giveUpMs } = this.#plan;
+    const { giveUpMs } = this.plan;
     const { counts, openNow } = this.totals;
     if (openNow > 0 || counts.ends === 0) {
       this.#noLinkSinceMs = undefined;
@@ -276,7 +280,7 @@ export class Manager {
     const atS = ((this.#noLinkSinceMs - this.#startMs) / 1_000).toFixed(0);
     this.#end(
       'vanished',
-      `${targetOf(this.#plan)} vanished: since second ${atS} no link was open, ` +
+      `${targetOf(this.plan)} vanished: since second ${atS} no link was open, ` +
         `for ${Math.round(downMs / 1_000)} s`,
     );
   }
@@ -284,7 +288,7 @@ export class Manager {
   #over(): void {
     if (this.#phase === 'over') return;
     const wasLoading = this.#loadMs > 0;
-    if (this.#endMs === 0) this.#endMs = this.#loadMs + durationOf(this.#plan);
+    if (this.#endMs === 0) this.#endMs = this.#loadMs + durationOf(this.plan);
     this.#phase = 'over';
     for (const timer of this.#timers) clearTimeout(timer);
     for (const [worker, seat] of this.#seats.entries())

@@ -10,7 +10,6 @@ import { join } from 'node:path';
 import { type CommandBroker, checkCommands } from './commands/commandPublisher.ts';
 import { Deploy, type DeployReport } from './deploy/deploy.ts';
 import { Dialer } from './fleet/dialer.ts';
-import { blindSpots, carriedIn, loadSimulation, withModule } from './fleet/simulation.ts';
 import { Manager } from './manager.ts';
 import { HdrLog } from './measure/hdrLog.ts';
 import { Watch, type Watched } from './measure/watch.ts';
@@ -81,27 +80,56 @@ export class PreflightError extends Error {
   }
 }
 
+/** All that protocol modules need: most runs have none, and need not wait for it. */
+async function simulationOf({ moduleFile }: Plan) {
+  return moduleFile === undefined ? undefined : await import('./fleet/simulation.ts');
+}
+
 /** Undefined: what arrives is not compared. Throws UsageError when it cannot be. */
 async function watchOf(plan: Plan, { amqp, prefix }: Output): Promise<Watch | undefined> {
-  const { module } = plan;
+  const { module, willShare } = plan;
+  if (amqp === undefined && willShare > 0) {
+    throw new UsageError('--will: --amqp is needed to see them');
+  }
   if (amqp === undefined || module?.carriesEvents === false) return undefined;
-  const devices = module && (await loadSimulation(module.path)).devices;
-  const watch = new Watch(plan, (payload) => carriedIn(payload, devices));
+  const watch = new Watch(plan, module && (await (await simulationOf(plan))?.contentOf(module)));
   await watch.start(amqp, prefix);
   return watch;
 }
 
+/** Add wills that are missing, and those that should be. Undefined: no device left one. */
+async function finishWills({ wills }: Watch, manager: Manager, gone: Promise<void>) {
+  const { plan, totals, willEnds } = manager;
+  if (plan.willShare === 0) return undefined;
+  await gone;
+  const { published, owed, unwilled, unwarranted, examples } = await wills.judge(willEnds);
+  totals.violations.unwilled += unwilled;
+  totals.violations.unwarranted += unwarranted;
+  for (const { device, ...example } of examples) {
+    totals.addExample({ ...example, device: deviceId(plan, device) });
+  }
+  return { published, owed };
+}
+
 /** Add what the broker delivered to the violations. */
-async function finishWatch(watch: Watch, manager: Manager, ended: Ended): Promise<Watched> {
+async function finishWatch(
+  watch: Watch,
+  manager: Manager,
+  ended: Ended,
+  gone: Promise<void>,
+): Promise<Watched> {
   const waitMs = ended.how === 'interrupted' ? INTERRUPTED_WAIT_MS : Number.POSITIVE_INFINITY;
   const watched = await watch.finish(manager.eventsSent, manager.unacked, waitMs);
+  // A worker that died does not tell how its links ended.
+  const isWhole = ended.how === 'complete' || ended.how === 'interrupted';
+  const wills = isWhole ? await finishWills(watch, manager, gone) : undefined;
   // Not awaited: a broker that is slow to say goodbye may not hold us up.
   void watch.stop();
   const { violations } = manager.totals;
   violations.vanished += watched.vanished;
   violations.redelivered += watched.redelivered;
   for (const example of watched.examples) manager.totals.addExample(example);
-  return watched;
+  return wills === undefined ? watched : { ...watched, wills };
 }
 
 /** Undefined when nothing is reloaded. Throws UsageError when presence cannot be watched. */
@@ -154,9 +182,11 @@ function observe(manager: Manager, live: Live | undefined, hdr: HdrLog | undefin
  * Throws UsageError or PreflightError before anything is started.
  */
 export async function run(wanted: Plan, output: Output): Promise<Report> {
-  const plan = await resolved(await withModule(wanted));
+  const simulation = await simulationOf(wanted);
+  const plan = await resolved((await simulation?.withModule(wanted)) ?? wanted);
   checkFiles(plan);
-  const warnings = checked(plan, blindSpots(plan, output.amqp !== undefined));
+  const blindSpots = simulation?.blindSpots(plan, output.amqp !== undefined);
+  const warnings = checked(plan, blindSpots ?? []);
   const watch = await watchOf(plan, output);
   const commandBroker = await commandBrokerOf(plan, output);
   const deploy = await deployOf(plan, output);
@@ -176,7 +206,7 @@ export async function run(wanted: Plan, output: Output): Promise<Report> {
   // Before the links end: their presence is compared.
   const deployed = deploy === undefined ? undefined : await finishDeploy(deploy, manager);
   const gone = manager.leave();
-  const watched = watch === undefined ? undefined : await finishWatch(watch, manager, ended);
+  const watched = watch === undefined ? undefined : await finishWatch(watch, manager, ended, gone);
   const facts = { ended, startedAt, warnings, watched, deployed };
   const report = makeReport(plan, output, totals, facts);
   live?.end();

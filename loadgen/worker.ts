@@ -154,6 +154,8 @@ class Worker {
   }
 
   async leave(): Promise<void> {
+    const willEnds = this.#fleet.wills.finish(nowMs());
+    tell({ type: 'left', worker: this.#index, willEnds });
     this.#fleet.stop();
     await this.#commands?.publisher.stop();
     // Whatever is written now leaves the process before it exits; FINs are the kernel's.

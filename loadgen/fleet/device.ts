@@ -18,6 +18,7 @@ import { KIND } from '../plan/payload.ts';
 import { type DialEvents, type Dialer, type Handshake, reset } from './dialer.ts';
 import { KEY_BYTES, Keys } from './keys.ts';
 import type { Commanded, Cutter, Heard, Speech, Template } from './speech.ts';
+import type { Wills } from './wills.ts';
 
 /** Why a link is over: `bye` and `error` are the server's words, `failed` never got a WELCOME. */
 export interface End {
@@ -25,6 +26,8 @@ export interface End {
   readonly wasOpen: boolean;
   readonly retryAfterMs: number | undefined;
   readonly isOurs: boolean;
+  /** Ours, without a goodbye. */
+  readonly isCut: boolean;
 }
 
 /** What a device needs of the worker that it lives in. */
@@ -32,9 +35,12 @@ export interface DeviceHost extends LedgerHost {
   /** The token with which a device proves itself; undefined: there is none. */
   tokenOf(deviceId: string): string | undefined;
   readonly dialer: Dialer;
+  readonly wills: Pick<Wills, 'payloadOf'>;
   readonly speech: Speech;
   /** The connection is there, with TLS if the plan wants it: say HELLO. */
   onConnected(device: Device): void;
+  /** It is about to end without a goodbye. */
+  onCut(device: Device): void;
   onOpen(device: Device): void;
   onEnd(device: Device, end: End): void;
   /** It acts on a command; true: it loses its link instead of answering. */
@@ -83,6 +89,7 @@ export class Device implements DialEvents {
   #reason = '';
   #retryAfterMs: number | undefined;
   #isOurEnd = false;
+  #isCut = false;
   #readPauseMs = 0;
   // These go on across links.
   /** Missing until the first command. */
@@ -119,6 +126,7 @@ export class Device implements DialEvents {
     this.#reason = '';
     this.#retryAfterMs = undefined;
     this.#isOurEnd = false;
+    this.#isCut = false;
     this.#readPauseMs = 0;
     this.#host.measures.counts.attempts += 1;
     const own = this.#host.speech.linkOf?.(this.id);
@@ -159,7 +167,8 @@ export class Device implements DialEvents {
 
   /** The bytes of its greeting. */
   hello(): Buffer {
-    return this.#speech.hello(this.id, this.#host.tokenOf(this.id));
+    const will = this.#host.wills.payloadOf(this);
+    return this.#speech.hello(this.id, this.#host.tokenOf(this.id), will);
   }
 
   /** Write at once, whatever the bytes are. */
@@ -233,6 +242,8 @@ export class Device implements DialEvents {
   /** End the link from our side: with BYE and FIN, or at once. */
   close(how: 'bye' | 'reset'): void {
     this.#isOurEnd = true;
+    this.#isCut = how === 'reset';
+    if (this.#isCut) this.#host.onCut(this);
     if (how === 'reset') reset(this.#wire, this.#host.plan.unix !== undefined);
     else this.#socket?.end(this.#speech.bye);
   }
@@ -387,6 +398,7 @@ export class Device implements DialEvents {
       wasOpen,
       retryAfterMs: this.#retryAfterMs,
       isOurs: this.#isOurEnd,
+      isCut: this.#isCut,
     });
   }
 }

@@ -19,6 +19,7 @@ import { Device, type DeviceHost, type End, type State } from './device.ts';
 import { Dialer } from './dialer.ts';
 import { Pacer, type Source } from './pacer.ts';
 import type { Speech } from './speech.ts';
+import { Wills } from './wills.ts';
 
 /** What is on the agenda for a device. */
 export const DUE = { reconnect: 1, greeting: 2, keepalive: 3, think: 4, fault: 5 } as const;
@@ -40,6 +41,7 @@ export class Fleet implements DeviceHost {
   readonly open: Device[] = [];
   readonly dialer: Dialer;
   readonly speech: Speech;
+  readonly wills: Wills;
   readonly pacer: Pacer;
   readonly random: Random;
   /** What load.ts and faults.ts want to know; set once, before `connect`. */
@@ -88,6 +90,7 @@ export class Fleet implements DeviceHost {
     this.random = new Random(plan.seed, worker);
     const bytesMax = Math.max(plan.bytes.max, ...plan.profiles.map(({ bytes }) => bytes.max));
     this.payloads = new Payloads(plan.run, plan.seed, bytesMax);
+    this.wills = new Wills(plan, this.payloads);
     this.pacer = new Pacer({
       spin: plan.spin,
       onDue: (due, now) => this.#onDue(due, now),
@@ -158,6 +161,7 @@ export class Fleet implements DeviceHost {
     this.#sourceAt += this.plan.workers;
     if (now - plannedMs > LATE_MS) this.measures.counts.lateConnects += 1;
     this.connecting += 1;
+    this.wills.onConnect(device, now);
     device.connect(plannedMs, source, now);
     this.pacer.at(now + GREETING_MS, DUE.greeting, device.index, device.link);
   }
@@ -165,6 +169,7 @@ export class Fleet implements DeviceHost {
   onOpen(device: Device): void {
     const now = nowMs();
     this.connecting -= 1;
+    this.wills.onOpen(device, now);
     device.openAt = this.open.length;
     this.open.push(device);
     if (!device.isSettled) {
@@ -208,8 +213,13 @@ export class Fleet implements DeviceHost {
     device.openAt = -1;
   }
 
+  onCut(device: Device): void {
+    this.wills.onEnd(device, 'cut', nowMs());
+  }
+
   onEnd(device: Device, end: End): void {
     const { counts } = this.measures;
+    if (!end.isCut) this.wills.onEnd(device, end.isOurs ? 'goodbye' : 'other', nowMs());
     if (device.openAt >= 0) this.retire(device);
     if (end.wasOpen) {
       counts.ends += 1;

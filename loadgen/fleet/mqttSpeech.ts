@@ -14,7 +14,14 @@ import { putVarint, varintBytes } from '../../src/wire/mqtt/packets.ts';
 import { COMMAND_PREFIX, REPLY_PREFIX, slashed } from '../../src/wire/mqtt/topics.ts';
 import { type Bytes, KIND, type Kind } from '../plan/payload.ts';
 import { FRAME_BYTES_MAX } from '../plan/plan.ts';
-import type { Commanded, Cutter, Heard, Speech, Template } from './speech.ts';
+import {
+  type Commanded,
+  type Cutter,
+  type Heard,
+  type Speech,
+  type Template,
+  WILL_TOPIC,
+} from './speech.ts';
 
 /** First bytes of packets; of PUBLISH the upper half. */
 const FIRST = { connack: 0x20, publish: 0x30, puback: 0x40, suback: 0x90, pingresp: 0xd0 } as const;
@@ -142,7 +149,7 @@ export class MqttSpeech implements Speech {
     return mqtt.generate(packet, { protocolVersion: this.#version });
   }
 
-  hello(deviceId: string, token: string | undefined): Buffer {
+  hello(deviceId: string, token: string | undefined, will?: Buffer): Buffer {
     const connect = this.#write({
       cmd: 'connect',
       protocolId: 'MQTT',
@@ -151,6 +158,9 @@ export class MqttSpeech implements Speech {
       clean: true,
       keepalive: this.#keepaliveS,
       ...(token === undefined ? {} : { username: deviceId, password: Buffer.from(token) }),
+      ...(will && {
+        will: { topic: slashed(WILL_TOPIC), payload: will, qos: 1, retain: false },
+      }),
     });
     if (!this.#takesCommands) return connect;
     const subscriptions = [{ topic: `${COMMAND_PREFIX}#`, qos: 1 }] as const;

@@ -13,7 +13,14 @@ import { decode, encode, VERSION } from '../../src/wire/v1.ts';
 import { CODE } from '../../src/wire/v1Types.ts';
 import { type Bytes, KIND, type Kind } from '../plan/payload.ts';
 import { FRAME_BYTES_MAX } from '../plan/plan.ts';
-import type { Commanded, Cutter, Heard, Speech, Template } from './speech.ts';
+import {
+  type Commanded,
+  type Cutter,
+  type Heard,
+  type Speech,
+  type Template,
+  WILL_TOPIC,
+} from './speech.ts';
 
 /** Fixed parts: length 4, array 1, type 1, id 5, payload header 5, meta 10. */
 const FIXED_BYTES = 26;
@@ -67,7 +74,7 @@ export class OwnSpeech implements Speech {
     this.#keepaliveS = keepaliveS;
   }
 
-  hello(deviceId: string, token: string | undefined): Buffer {
+  hello(deviceId: string, token: string | undefined, will?: Buffer): Buffer {
     return encode({
       type: TYPE.HELLO,
       version: VERSION,
@@ -75,6 +82,7 @@ export class OwnSpeech implements Speech {
       token,
       keepalive: this.#keepaliveS,
       frameBytesMax: undefined,
+      ...(will && { will: { topic: WILL_TOPIC, payload: will, delayMs: 0 } }),
     });
   }
 

@@ -10,6 +10,8 @@ import { loadModule, ModuleError } from '../../src/wire/module/loadModule.ts';
 import type { ProtocolModule, SimulatedDevices } from '../../src/wire/module/moduleTypes.ts';
 import { deviceId, type ModulePlan, type Plan } from '../plan/plan.ts';
 import { UsageError } from '../plan/units.ts';
+import { ModuleSpeech } from './moduleSpeech.ts';
+import type { Speech } from './speech.ts';
 import { type Found, LIMITS, type Simulation, type Sort, trialOf } from './trial.ts';
 
 /** What Owsla asks of devices whose protocol says nothing of it. */
@@ -68,6 +70,7 @@ export async function withModule(plan: Plan): Promise<Plan> {
   } catch (error) {
     throw new UsageError(`--protocol: ${moduleFile}: ${wordsOf(error)}`);
   }
+  if (plan.willShare > 0) throw new UsageError(`--will: ${name} has no wills`);
   checkWanted(plan, name, found);
   const { isWelcomed, carriesEvents, carriesReplies, canShowLife } = found;
   const keepaliveS = canShowLife ? (capabilities.keepaliveSeconds ?? KEEPALIVE_S) : 0;
@@ -135,9 +138,17 @@ export function blindSpots(plan: Plan, isWatched: boolean): readonly string[] {
   return said;
 }
 
-/** Our own bytes in an event's payload, as a backend gets that. */
-export function carriedIn(payload: Buffer, devices?: SimulatedDevices): Buffer | undefined {
-  if (devices?.carried === undefined) return payload;
-  const bytes = devices.carried(payload);
-  return bytes && Buffer.from(bytes);
+/** What finds our own bytes in an event's payload, as a backend gets that. */
+export async function contentOf({ path }: ModulePlan) {
+  const { devices } = await loadSimulation(path);
+  return (payload: Buffer): Buffer | undefined => {
+    if (devices.carried === undefined) return payload;
+    const bytes = devices.carried(payload);
+    return bytes && Buffer.from(bytes);
+  };
+}
+
+export async function speechOfModule(module: ModulePlan): Promise<Speech> {
+  const { devices } = await loadSimulation(module.path);
+  return new ModuleSpeech(devices, module);
 }

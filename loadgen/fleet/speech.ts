@@ -54,6 +54,9 @@ export interface Template {
   wrap?(link: Speech, id: number, payload: Buffer): Buffer;
 }
 
+/** Topic of the wills. */
+export const WILL_TOPIC = 'loadgen.will';
+
 export interface Speech {
   /** Of one link, where it matters what was said on it before; without it one serves all. */
   linkOf?(deviceId: string): Speech;
@@ -61,7 +64,8 @@ export interface Speech {
   readonly unansweredKeepaliveS?: number | undefined;
   /** Events get no ACK. */
   readonly isSilentOnEvents?: boolean;
-  hello(deviceId: string, token: string | undefined): Buffer;
+  /** `will`: what the device leaves behind. */
+  hello(deviceId: string, token: string | undefined, will?: Buffer): Buffer;
   readonly ping: Buffer;
   readonly pong: Buffer;
   readonly bye: Buffer;

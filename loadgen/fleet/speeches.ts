@@ -7,18 +7,17 @@ import mqtt from 'mqtt-packet';
 import { TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import type { Plan } from '../plan/plan.ts';
-import { ModuleSpeech } from './moduleSpeech.ts';
 import { MqttSpeech } from './mqttSpeech.ts';
 import { OwnSpeech } from './ownSpeech.ts';
-import { loadSimulation } from './simulation.ts';
 import type { Speech } from './speech.ts';
 
 /** Throws UsageError. */
 export async function speechOf(plan: Plan): Promise<Speech> {
   const { protocol, keepaliveS, commands, module } = plan;
   if (module !== undefined) {
-    const { devices } = await loadSimulation(module.path);
-    return new ModuleSpeech(devices, module);
+    // Most runs have none, and need not wait for all that it takes.
+    const { speechOfModule } = await import('./simulation.ts');
+    return await speechOfModule(module);
   }
   if (protocol === 'owsla') return new OwnSpeech(keepaliveS);
   return new MqttSpeech(protocol === 'mqtt' ? 4 : 5, keepaliveS, commands.isOn);

@@ -22,6 +22,8 @@ export const VIOLATIONS = {
   contradicted: 'commands with two different final outcomes',
   denied: 'commands acted upon, told as never sent',
   unacted: 'commands told as done that nobody acted upon',
+  unwilled: 'wills of links that we cut, and that never came',
+  unwarranted: 'wills of links that we ended with a goodbye, or that had not ended',
   flickered: 'devices whose presence changed in a reload',
   late: 'answers that came after their message had been given up',
   redelivered: 'events delivered more than once',

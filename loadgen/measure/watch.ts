@@ -12,6 +12,7 @@ import { deviceId, type Plan } from '../plan/plan.ts';
 import { UsageError } from '../plan/units.ts';
 import { ownQueue } from './ownQueue.ts';
 import { EXAMPLES_MAX, type Example } from './violations.ts';
+import { WillWatch } from './willWatch.ts';
 
 const CONNECT_TRIES = 20;
 const RETRY_MS = 500;
@@ -25,6 +26,8 @@ export interface Watched {
   readonly redelivered: number;
   /** Redelivered without saying so: neither a `resent` header nor the broker's own flag. */
   readonly unmarked: number;
+  /** Wills that came, and of links whose will had to; missing without any. */
+  readonly wills?: { readonly published: number; readonly owed: number };
   readonly examples: readonly Example[];
 }
 
@@ -50,6 +53,7 @@ class Bits {
 type ContentOf = (payload: Buffer) => Buffer | undefined;
 
 export class Watch {
+  readonly wills = new WillWatch();
   readonly #plan: Plan;
   readonly #contentOf: ContentOf;
   readonly #seen = new Map<number, Bits>();
@@ -102,7 +106,9 @@ export class Watch {
     const content = this.#contentOf(message.content);
     const mark = content && readMark(content);
     if (mark === undefined) return;
-    if (mark.run !== this.#plan.run || mark.kind !== KIND.event) return;
+    if (mark.run !== this.#plan.run) return;
+    if (mark.kind === KIND.will) this.wills.see(mark.device, mark.number);
+    if (mark.kind !== KIND.event) return;
     this.#lastMs = performance.now();
     this.#delivered += 1;
     let seen = this.#seen.get(mark.device);

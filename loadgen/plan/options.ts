@@ -51,6 +51,7 @@ export const OPTIONS = {
   keyId: text(LINKS, 'which of the group keys, if there are several'),
   proxy: text(LINKS, 'v1 or v2: a PROXY header first, each device with an address in 10.0.0.0/8'),
   keepalive: text(LINKS, "the devices' wish in HELLO; default: the server's"),
+  will: text(LINKS, 'share of devices that leave a will, looked for over --amqp', '0'),
   reconnect: text(LINKS, 'backoff of a lost link, full jitter, or never', '1s-120s'),
   takenOverWait: text(LINKS, 'shortest wait after BYE taken-over', '60s'),
 

@@ -9,7 +9,8 @@ import { hash, Random } from './random.ts';
 export const PAYLOAD_BYTES_MIN = 16;
 export const PAYLOAD_BYTES_MAX = 1024 * 1024;
 
-export const KIND = { request: 1, event: 2, command: 3 } as const;
+/** `will`: its number is that of the link. */
+export const KIND = { request: 1, event: 2, command: 3, will: 4 } as const;
 export type Kind = (typeof KIND)[keyof typeof KIND];
 
 export interface Bytes {

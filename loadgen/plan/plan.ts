@@ -145,6 +145,8 @@ export interface Plan extends WayPlan {
   /** Connects a second; 0: all at once. */
   readonly connectRate: number;
   readonly connectTimeoutMs: number;
+  /** Share of the devices that leave a will. */
+  readonly willShare: number;
   /** Local addresses, used in turn; empty: the kernel chooses. */
   readonly sources: readonly string[];
   readonly reconnect: ReconnectPlan;

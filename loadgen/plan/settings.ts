@@ -202,6 +202,7 @@ export function makePlan(given: Given, own: readonly Profile[], run: number): Pl
     tokens: tokens(read),
     connectRate: read.flag('storm') ? 0 : number('--connect-rate', read.text('connectRate'), 0.01),
     connectTimeoutMs: duration('--connect-timeout', read.text('connectTimeout')),
+    willShare: share('--will', read.text('will')),
     sources: source === undefined ? [] : addresses('--source', source),
     reconnect: reconnect(read),
     ...load,

@@ -154,6 +154,12 @@ function messageRows({ counts, rates, labelled, unansweredAtEnd, watched }: Repo
         `them again (${grouped(watched.unmarked)} not marked as such)`,
     );
   }
+  if (watched?.wills !== undefined) {
+    const { published, owed } = watched.wills;
+    rows.push(
+      `wills       ${grouped(published)} published; ${grouped(owed)} links were cut for sure`,
+    );
+  }
   rows.push(...commandRows(counts, rates, labelled));
   if (counts.skipped > 0) rows.push(`  skipped   ${grouped(counts.skipped)}: no open link`);
   if (counts.excused > 0) {

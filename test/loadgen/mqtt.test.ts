@@ -48,6 +48,12 @@ for (const version of [4, 5] as const) {
     }
   });
 
+  t.test(`mqtt ${version}: a will is in CONNECT`, async (t) => {
+    const payload = Buffer.from('gone');
+    const will = { topic: 'loadgen/will', qos: 1, payload };
+    t.match(parsed(version, speech.hello('d-1', undefined, payload)), { cmd: 'connect', will });
+  });
+
   t.test(
     `mqtt ${version}: an acknowledgement is for the newest event with its number`,
     async (t) => {
@@ -85,6 +91,11 @@ t.test('mqtt: a whole run by each version finds nothing wrong', { timeout: 120_0
   const watch = ['--amqp', broker.url, '--prefix', prefix, '--command-rate', '20'];
   const load = ['--devices', '20', '--rate', '100', '--event-share', '50%', '--duration', '1s'];
 
+  // Half of the links are cut at 2.5 s and stay away, and all others say goodbye at the end.
+  const faults = ['--reboot', '50%@2500ms', '--reconnect', 'never', '--duration', '5s'];
+  const own = ['--target', `127.0.0.1:${server.port}`, '--quiet', '--device-prefix', 'will-'];
+  const willed = runToEnd([...own, ...watch.slice(0, 4), ...faults, '--will', '100%']);
+
   const runs = ['mqtt', 'mqtt5'].map((protocol) => {
     const own = ['--protocol', protocol, '--device-prefix', `${protocol}-`];
     return runToEnd([...target, ...watch, ...load, ...own]);
@@ -94,4 +105,8 @@ t.test('mqtt: a whole run by each version finds nothing wrong', { timeout: 120_0
     t.match(report?.counts, { requests: 50, replies: 50, events: 50, acks: 50 });
     t.ok((report?.counts.commands ?? 0) > 0, 'commands came, and were answered');
   }
+  const { exitCode, report, stdout } = await willed;
+  t.equal(exitCode, 0, stdout);
+  const { owed = 0, published = 0 } = report?.watched?.wills ?? {};
+  t.ok(owed > 0 && published >= owed, `${published} wills, of ${owed} links that were cut`);
 });

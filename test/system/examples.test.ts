@@ -7,13 +7,17 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ConsumeMessage } from 'amqplib';
 import t from 'tap';
+import { names } from '../../src/broker/topology.ts';
 import { Backend, forgetTopology } from '../helpers/fakes/backend.ts';
+import { Commander } from '../helpers/fakes/commander.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { Command } from '../helpers/processes/command.ts';
 import { at, noBunny, noCompiler } from '../helpers/processes/programs.ts';
 import { Server } from '../helpers/processes/server.ts';
 import { addUsers } from '../helpers/processes/users.ts';
+import { waitFor } from '../helpers/waitFor.ts';
 
 const STRICT = ['-std=c99', '-Wall', '-Wextra', '-Werror', '-pedantic', '-g'];
 const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
@@ -133,6 +137,29 @@ for (const device of devices) {
       const acks = run.output.match(/^ack \d+$/gm) ?? [];
       t.equal(acks.length, 5, run.output);
       t.match(after, /^ack \d+\n/);
+    },
+  );
+
+  t.test(
+    `${device.name}: its will is published when it is gone`,
+    { skip: device.skip },
+    async (t) => {
+      const id = `will-${device.name.replace('.', '-')}`;
+      const backend = await Backend.connect(broker.url);
+      const commander = await Commander.connect(broker.url, prefix);
+      t.teardown(() => Promise.all([backend.close(), commander.close()]));
+      const got = Promise.withResolvers<ConsumeMessage>();
+      await backend.on(names(prefix).events, `${id}.#`, got.resolve);
+      const run = runDevice(device.command, id, '--will', 'door.gone', 'lost');
+      await run.prints(/^welcome/m);
+      await waitFor('its link on record', async () => {
+        return (await commander.command(id, { topic: 'door.open' })).type === 'result';
+      });
+      await run.end('SIGKILL');
+
+      const { properties, content } = await got.promise;
+      t.equal(content.toString(), 'lost');
+      t.match(properties.headers, { topic: 'door.gone', will: /^peer-/ });
     },
   );
 }

@@ -72,6 +72,7 @@ await everyBlockOf('docs/loadgen.md', async (page, t) => {
   const byMqtt = page.take('sh', '--protocol mqtt5');
   const plain = page.take('sh', '--duration 10s');
   const commands = page.take('sh', '--command-rate');
+  const wills = page.take('sh', '--will 50%');
   const deploy = page.take('sh', '--scenario deploy');
   const compare = page.take('sh', 'compare');
   const scenario = page.take('yaml', 'profiles');
@@ -114,7 +115,7 @@ await everyBlockOf('docs/loadgen.md', async (page, t) => {
     const answering = await backend(t, first);
     await Promise.all([
       compares(t).then(() => scenarios(t)),
-      others(t, [recipes[0] ?? '', commands], 'one-'),
+      others(t, [recipes[0] ?? '', commands, wills], 'one-'),
       others(t, [byMqtt.replace(':1883', `:${mqttPort}`), ...recipes.slice(1)], 'two-'),
     ]);
     // By itself: its handshakes would make the others late.

@@ -182,7 +182,7 @@ function sayMemory(empty: number, samples: readonly Sample[]): void {
   say('  of an empty node', `${figure(empty / MIB)} MiB`);
   say('RSS a link, before / after', `${figure(before)} / ${figure(after)} bytes`);
   say('  ratio', figure(after / before, 3));
-  must(after <= 1.1 * before, 'a link takes more than within 10 % of before');
+  must(after <= 1.1 * before, 'a link takes over 10 % more than before');
   const more = peak - sum(first);
   const one = Math.max(...first);
   say('at the peak', `${figure(more / MIB)} MiB more; one had up to ${figure(one / MIB)} before`);

@@ -96,6 +96,8 @@ export class ReloadKills {
   readonly #talkers = new Map<string, Talker>();
   /** Every one that there was: what it had ACKed counts after its end, too. */
   readonly #all: Talker[] = [];
+  /** Incarnations: one that was killed in a reload before may have had a link that is lost now. */
+  readonly #killedEver = new Set<string>();
 
   constructor(plan: KillPlan, world: KillWorld) {
     this.#plan = plan;
@@ -225,13 +227,13 @@ export class ReloadKills {
     const { server, traceDir } = this.#world;
     const incarnationOf = ({ pid }: Kill) =>
       String(server.log.findLast(({ childPid }) => childPid === pid)?.incarnation);
-    const killed = new Set(kills.map(incarnationOf));
+    for (const kill of kills) this.#killedEver.add(incarnationOf(kill));
     const lost = [...this.#talkers.values()].filter(({ ended }) => ended !== undefined);
     const lines = readTrace(traceDir);
     const holders = holdersIn(lines);
     for (const talker of this.#talkers.values()) failures.push(...talker.wrong.splice(0));
     for (const { name, ended, device } of lost) {
-      const why = wronglyLost(holders, device.connection, killed);
+      const why = wronglyLost(holders, device.connection, this.#killedEver);
       if (why !== undefined) {
         const story = `${storyOf(lines, device.connection)}; ${kills.map(tellKill).join('; ')}`;
         failures.push(`${name} was lost (${ended}): ${why}: ${story}`);

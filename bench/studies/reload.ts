@@ -6,8 +6,9 @@
  * connect meanwhile. --around seconds before the first reload and after the last one.
  * A pause is the longest time that one link waited for an answer, over all reloads. Exit 1 unless
  * no link was closed, no connect refused, nothing lost and no presence changed; pauses were at most
- * 250 ms (p99) and 2 s; there was at most one acceptor more at a time; and a link takes at most 1.1
- * times the memory of before, then and afterwards.
+ * 250 ms (p99) and 2 s; there was at most one acceptor more at a time, and at the peak all of them
+ * had at most one acceptor's memory more, that of the largest before; and a link takes afterwards
+ * at most 10 % more than before. Before means: before the first reload.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -42,18 +43,24 @@ interface Sample {
   readonly at: number;
   /** Of each acceptor. */
   readonly rss: readonly number[];
+  /** Of registrars and observers: in a reload there are two of each for a moment. */
+  readonly helpers: number;
 }
 
-/** The acceptors of a node, by their titles. */
-function acceptorsOf(pid: number): number[] {
+/** Processes of a node, by their titles. */
+function processesOf(pid: number, isIt: (title: string) => boolean): number[] {
   return treeOf(pid).filter((one) => {
     try {
-      return readFileSync(`/proc/${one}/cmdline`, 'utf8').startsWith('owsla acceptor');
+      return one !== pid && isIt(readFileSync(`/proc/${one}/cmdline`, 'utf8'));
     } catch {
       return false;
     }
   });
 }
+
+const isHelper = (title: string) => /^owsla (registrar|observer)/.test(title);
+const isAcceptor = (title: string) => title.startsWith('owsla acceptor');
+const acceptorsOf = (pid: number) => processesOf(pid, isAcceptor);
 
 function rssOf(pid: number): number {
   try {
@@ -89,7 +96,9 @@ try {
   await pause(SETTLE_MS);
   const samples: Sample[] = [];
   looking = setInterval(() => {
-    samples.push({ at: Date.now(), rss: acceptorsOf(server.pid).map(rssOf) });
+    const rss = acceptorsOf(server.pid).map(rssOf);
+    const helpers = sum(processesOf(server.pid, isHelper).map(rssOf));
+    samples.push({ at: Date.now(), rss, helpers });
   }, LOOK_MS);
   const talkers = startTalkers(node, crowd, connectRate, [
     ...['--rate', String(rate), '--event-share', '50%'],
@@ -173,11 +182,15 @@ function sayMemory(empty: number, samples: readonly Sample[]): void {
   say('  of an empty node', `${figure(empty / MIB)} MiB`);
   say('RSS a link, before / after', `${figure(before)} / ${figure(after)} bytes`);
   say('  ratio', figure(after / before, 3));
-  must(after <= 1.1 * before, 'a link takes more than 1.1 times of before');
+  must(after <= 1.1 * before, 'a link takes over 10 % more than before');
   const more = peak - sum(first);
-  const one = Math.max(...samples.flatMap(({ rss }) => rss));
-  say('at the peak', `${figure(more / MIB)} MiB more; an acceptor has up to ${figure(one / MIB)}`);
+  const one = Math.max(...first);
+  say('at the peak', `${figure(more / MIB)} MiB more; one had up to ${figure(one / MIB)} before`);
+  const at = during.find(({ rss }) => sum(rss) === peak);
+  say('  each then', `${at?.rss.map((rss) => figure(rss / MIB)).join(' ')} MiB`);
+  const helpers = Math.max(...during.map((sample) => sample.helpers)) / MIB;
+  say('registrars and observers', `up to ${figure(helpers)} MiB together, not counted above`);
   const most = Math.max(...during.map(({ rss }) => rss.length));
-  const bound = 1.1 * (1 + 1 / acceptors) * sum(first);
-  must(most <= acceptors + 1 && peak <= bound, 'more than one acceptor more');
+  must(most <= acceptors + 1, 'more than one acceptor more at a time');
+  must(more <= one, 'more than the memory of one acceptor more');
 }

@@ -28,6 +28,17 @@ export function holdersIn(lines: readonly TraceLine[]): Holders {
   return holders;
 }
 
+/** What became of a link, for people: each step with its process, and when, in ms. */
+export function storyOf(lines: readonly TraceLine[], connection: string): string {
+  const own = lines.filter((line) => line.connection === connection);
+  const inOrder = own.sort((a, b) => a.us - b.us);
+  const steps = inOrder.map(
+    ({ us, process, action, reason }) =>
+      `${(us / 1_000).toFixed(1)} ${process.slice(-6)} ${action}${reason ? ` ${reason}` : ''}`,
+  );
+  return steps.join('; ');
+}
+
 /** Why this link may not be lost; undefined: those who were killed had it, and nobody else. */
 export function wronglyLost(
   holders: Holders,

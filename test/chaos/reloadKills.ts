@@ -16,7 +16,7 @@ import { readTrace } from '../../tla/judge.ts';
 import { childrenOf } from '../helpers/processes/cli.ts';
 import type { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
-import { holdersIn, wronglyLost } from './holders.ts';
+import { holdersIn, storyOf, wronglyLost } from './holders.ts';
 import { foreignShare, type Sample } from './machine.ts';
 import { Talker } from './talker.ts';
 
@@ -78,6 +78,8 @@ interface Kill {
   readonly waits: { readonly name: string; readonly ms: number }[];
   /** By Date.now(). */
   readonly at: number;
+  /** By the clock of traces. */
+  readonly us: number;
 }
 
 /** Up to so long after a step has begun: it is as likely to be over by then. */
@@ -94,6 +96,8 @@ export class ReloadKills {
   readonly #talkers = new Map<string, Talker>();
   /** Every one that there was: what it had ACKed counts after its end, too. */
   readonly #all: Talker[] = [];
+  /** Incarnations: one that was killed in a reload before may have had a link that is lost now. */
+  readonly #killedEver = new Set<string>();
 
   constructor(plan: KillPlan, world: KillWorld) {
     this.#plan = plan;
@@ -200,6 +204,7 @@ export class ReloadKills {
   /** Each link is asked; each must go on, or be over, soon. */
   async #probe(what: string, pid: number): Promise<Kill> {
     const at = Date.now();
+    const us = Number(process.hrtime.bigint() / 1_000n);
     const waits: { name: string; ms: number }[] = [];
     const asked = [...this.#talkers.values()].filter(({ ended }) => ended === undefined);
     const answered = asked.map(async (talker) => {
@@ -213,7 +218,7 @@ export class ReloadKills {
         this.outcome.failures.push(`${name} hangs after the kill of ${what}`);
       }
     }
-    return { what, pid, waits, at };
+    return { what, pid, waits, at, us };
   }
 
   /** What was lost, and how long the others took. */
@@ -222,14 +227,17 @@ export class ReloadKills {
     const { server, traceDir } = this.#world;
     const incarnationOf = ({ pid }: Kill) =>
       String(server.log.findLast(({ childPid }) => childPid === pid)?.incarnation);
-    const killed = new Set(kills.map(incarnationOf));
+    for (const kill of kills) this.#killedEver.add(incarnationOf(kill));
     const lost = [...this.#talkers.values()].filter(({ ended }) => ended !== undefined);
-    const holders = holdersIn(readTrace(traceDir));
+    const lines = readTrace(traceDir);
+    const holders = holdersIn(lines);
     for (const talker of this.#talkers.values()) failures.push(...talker.wrong.splice(0));
     for (const { name, ended, device } of lost) {
-      const why = wronglyLost(holders, device.connection, killed);
-      if (why !== undefined) failures.push(`${name} was lost (${ended}): ${why}`);
-      else if (ended !== 'reset') failures.push(`${name} was closed: ${ended}`);
+      const why = wronglyLost(holders, device.connection, this.#killedEver);
+      if (why !== undefined) {
+        const story = `${storyOf(lines, device.connection)}; ${kills.map(tellKill).join('; ')}`;
+        failures.push(`${name} was lost (${ended}): ${why}: ${story}`);
+      } else if (ended !== 'reset') failures.push(`${name} was closed: ${ended}`);
     }
     this.outcome.lost += lost.length;
     for (const kill of kills) {
@@ -281,6 +289,10 @@ export class ReloadKills {
     await waitFor('the ledger', () => missing().length === 0).catch(() => {});
     for (const payload of missing()) this.outcome.failures.push(`${payload} was ACKed and lost`);
   }
+}
+
+function tellKill({ what, us }: Kill): string {
+  return `${(us / 1_000).toFixed(1)} killed ${what}`;
 }
 
 async function until(isSo: () => boolean): Promise<void> {

@@ -75,6 +75,8 @@ const ALONE_TRIES = 2;
  */
 const AHEAD_SHARE = 1 / 4;
 const AHEAD_MAX = 32;
+/** While fewer are in flight, a first message goes at once, however slow the broker is. */
+const FIRSTS_MAX = 128;
 
 export class Publisher {
   readonly #options: PublisherOptions;
@@ -124,18 +126,23 @@ export class Publisher {
     return this.#window.size + waiting;
   }
 
-  isFull(): boolean {
+  /** `isFirst`: as `publish` has it. */
+  isFull(isFirst = false): boolean {
     const { publishWindowMax, publishWindowBytes } = this.#options.limits;
     if (this.size >= publishWindowMax || this.#bytes >= publishWindowBytes) return true;
+    if (isFirst && this.#window.size < FIRSTS_MAX) return false;
     if (this.#backlog.size < Math.min(AHEAD_MAX, this.#pace.limit * AHEAD_SHARE)) return false;
-    const isTaking = !this.#isBlocked && !this.#isChoked && !this.#isQuiet();
-    return isTaking && this.#channel !== undefined;
+    return this.#taking !== undefined;
   }
 
   /** The channel that takes messages now, if any does. */
   get #writable(): PublishChannel | undefined {
+    return this.#window.size < this.#pace.limit ? this.#taking : undefined;
+  }
+
+  get #taking(): PublishChannel | undefined {
     if (this.#isBlocked || this.#isChoked || this.#isQuiet()) return undefined;
-    return this.#window.size < this.#pace.limit ? this.#channel : undefined;
+    return this.#channel;
   }
 
   /** For how long something has waited, and the broker has said nothing, in ms. */
@@ -162,16 +169,24 @@ export class Publisher {
     return this.#now() - this.#heardAt > this.#options.limits.confirmQuietMs;
   }
 
-  /** Take over `publishing`. Callers ask `isFull` first. */
-  publish(publishing: Publishing): void {
+  /**
+   * Take over `publishing`. Callers ask `isFull` first. `isFirst`: its sender has no other here,
+   * so it may go before what waits, and needs no room that its pace allows.
+   */
+  publish(publishing: Publishing, isFirst = false): void {
     this.#bytes += publishing.body.length;
     if (this.size === 0) this.#heardAt = this.#now();
-    // In order: what waits goes first.
-    const isNext = this.#backlog.size === 0 && !this.#isSuspecting;
-    const channel = isNext ? this.#writable : undefined;
+    const channel = this.#channelFor(isFirst);
     if (channel === undefined) this.#backlog.set(publishing, false);
     else this.#send(channel, publishing, false);
     this.#count();
+  }
+
+  /** In order: what waits goes first. */
+  #channelFor(isFirst: boolean): PublishChannel | undefined {
+    if (this.#isSuspecting) return undefined;
+    if (isFirst && this.#window.size < FIRSTS_MAX) return this.#taking;
+    return this.#backlog.size === 0 ? this.#writable : undefined;
   }
 
   /** It is no longer wanted: while it is not on its way to the broker, it gives up its place. */
@@ -357,7 +372,7 @@ export class Publisher {
 
   #settled(): void {
     this.#count();
-    if (!this.isFull()) this.#options.onRoom();
+    if (!this.isFull(true)) this.#options.onRoom();
   }
 
   #count(): void {

@@ -21,6 +21,8 @@ interface Part {
   /** Bodies of publishings that are no longer wanted. */
   readonly unwanted: Set<string>;
   publish(...bodies: string[]): Publishing[];
+  /** Of a sender that has nothing else in flight. */
+  publishFirst(body: string): void;
   /** Time passes for the publisher. */
   pass(ms: number): void;
   /** The same, and its timers fire, which the test has mocked. */
@@ -90,6 +92,7 @@ function build(
         publisher.publish(one);
         return one;
       }),
+    publishFirst: (body) => publisher.publish(publishing(body), true),
     pass: (ms) => {
       now += ms;
     },
@@ -753,4 +756,33 @@ t.test('publisher: what nobody needed goes back, and a flood begins with little'
   part.publish(...Array.from({ length: 60 }, (_, n) => `f${n}`));
 
   t.equal(part.channel.published.length, tag + 16);
+});
+
+t.test('publisher: a sender that has nothing else in flight waits for nobody', async (t) => {
+  const part = build(t);
+  part.publish(...Array.from({ length: 60 }, (_, n) => `e${n}`));
+  t.equal(part.publisher.isFull(), true);
+  for (let count = 16; count < 128; count += 1) {
+    t.equal(part.publisher.isFull(true), false);
+    part.publishFirst(`f${count}`);
+  }
+  t.same(part.channel.bodies().slice(15, 18), ['e15', 'f16', 'f17']);
+  t.equal(part.publisher.isFull(true), true, 'up to a bound');
+  const { rooms } = part;
+  part.publishFirst('late');
+  part.channel.confirm(1);
+  t.equal(part.rooms, rooms + 1, 'there is room for one more of them');
+  part.publishFirst('next');
+
+  t.same(part.channel.bodies().slice(127), ['f127', 'next'], 'the others are still in line');
+});
+
+t.test('publisher: nor does it go to a broker that takes nothing', async (t) => {
+  const part = build(t);
+  part.publisher.block(true);
+  part.publish('e1');
+  part.publishFirst('f1');
+  t.same(part.channel.bodies(), []);
+  part.publisher.block(false);
+  t.same(part.channel.bodies(), ['e1', 'f1']);
 });

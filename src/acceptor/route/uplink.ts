@@ -260,9 +260,10 @@ export class Uplink {
     this.#options = options;
   }
 
-  isFull(type: (Event | Request)['type']): boolean {
+  /** `isFirst`: for the message of a link with nothing in flight. */
+  isFull(type: (Event | Request)['type'], isFirst: boolean): boolean {
     const { publishers } = this.#options;
-    return (type === 'request' ? publishers.request : publishers.event).isFull();
+    return (type === 'request' ? publishers.request : publishers.event).isFull(isFirst);
   }
 
   /** The broker takes longer to confirm than it does when it has little to do. */
@@ -274,15 +275,17 @@ export class Uplink {
   onMessage(endpoint: Endpoint, message: Event | Request): void {
     const { publishers, requests, clock } = this.#options;
     const receivedAt = clock.wall();
+    const isFirst = endpoint.inFlight === 0;
     if (message.type === 'request') {
       const open = requests.open(endpoint, message.id);
       const publishing = new RequestPublishing(this.#options, open, message, receivedAt);
       open.publishing = publishing;
-      publishers.request.publish(publishing);
+      publishers.request.publish(publishing, isFirst);
       return;
     }
     endpoint.hold();
-    publishers.event.publish(new EventPublishing(this.#options, endpoint, message, receivedAt));
+    const publishing = new EventPublishing(this.#options, endpoint, message, receivedAt);
+    publishers.event.publish(publishing, isFirst);
   }
 
   onEnd(endpoint: Endpoint): void {

@@ -76,10 +76,9 @@ function run(perMs: (at: number) => number): { waits: number[]; perSecond: numbe
       room.add(link);
       return false;
     }
-    const isFirst = link.inFlight === 0;
-    link.inFlight += 1;
     room.took();
     const publishing: Publishing = {
+      isFirst: link.inFlight === 0,
       ...{ kind: 'event', exchange: '', routingKey: '', body: Buffer.alloc(1) },
       ...{ isWanted: () => true, properties: () => ({}), onNack: () => 'drop', onDrop: () => {} },
       onConfirm: () => {
@@ -87,7 +86,8 @@ function run(perMs: (at: number) => number): { waits: number[]; perSecond: numbe
         link.onConfirm();
       },
     };
-    publisher.publish(publishing, isFirst);
+    link.inFlight += 1;
+    publisher.publish(publishing);
     return true;
   };
   const flooder = (): Link => {

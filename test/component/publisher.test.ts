@@ -92,7 +92,7 @@ function build(
         publisher.publish(one);
         return one;
       }),
-    publishFirst: (body) => publisher.publish(publishing(body), true),
+    publishFirst: (body) => publisher.publish({ ...publishing(body), isFirst: true }),
     pass: (ms) => {
       now += ms;
     },
@@ -760,17 +760,20 @@ t.test('publisher: a sender that has nothing else in flight waits for nobody', a
   const part = build(t);
   part.publish(...Array.from({ length: 60 }, (_, n) => `e${n}`));
   t.equal(part.publisher.isFull(), true);
-  for (let count = 32; count < 128; count += 1) part.publishFirst(`f${count}`);
-  t.same(part.channel.bodies().slice(31, 34), ['e31', 'f32', 'f33']);
+  for (let count = 0; count < 128; count += 1) part.publishFirst(`f${count}`);
+  t.same(part.channel.bodies().slice(31, 34), ['e31', 'f0', 'f1']);
   t.equal(part.publisher.isFull(true), true, 'up to a bound');
   const { rooms } = part;
   part.publishFirst('late');
-  part.channel.confirm(1);
+  part.channel.confirm(33);
   t.equal(part.rooms, rooms + 1, 'there is room for one more of them');
   t.equal(part.publisher.isFull(true), false);
   part.publishFirst('next');
+  const more = Array.from({ length: 8 }, (_, n) => `e${32 + n}`);
+  t.same(part.channel.bodies().slice(159), ['f127', ...more, 'next'], 'others have their own');
 
-  t.same(part.channel.bodies().slice(127), ['f127', 'next'], 'the others are still in line');
+  part.channel.confirm(1);
+  t.equal(part.channel.bodies().at(-1), 'e40', 'and go on beside so many of the first');
 });
 
 t.test('publisher: nor does it go to a broker that takes nothing', async (t) => {

@@ -133,6 +133,7 @@ abstract class Uplinked<M extends Event | Request = Event | Request> {
   /** Milliseconds since 1970. */
   readonly receivedAt: number;
   sentAt = 0;
+  isFirst = false;
   /** Of the device's own span. */
   readonly context: TraceContext | undefined;
   protected readonly uplink: UplinkOptions;
@@ -280,12 +281,14 @@ export class Uplink {
       const open = requests.open(endpoint, message.id);
       const publishing = new RequestPublishing(this.#options, open, message, receivedAt);
       open.publishing = publishing;
-      publishers.request.publish(publishing, isFirst);
+      publishing.isFirst = isFirst;
+      publishers.request.publish(publishing);
       return;
     }
     endpoint.hold();
     const publishing = new EventPublishing(this.#options, endpoint, message, receivedAt);
-    publishers.event.publish(publishing, isFirst);
+    publishing.isFirst = isFirst;
+    publishers.event.publish(publishing);
   }
 
   onEnd(endpoint: Endpoint): void {

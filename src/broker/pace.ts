@@ -10,8 +10,8 @@
  * and with it the other channels of that connection: https://www.rabbitmq.com/docs/flow-control
  */
 
-/** A broker that is kept busy by others confirms a few hundred a second: more is only a line. */
-const UNDER_WAY_MIN = 16;
+/** A broker that others keep busy takes as many a second with it; with more, each waits longer. */
+const UNDER_WAY_MIN = 32;
 /** A confirm that takes this much longer than twice the shortest has waited behind others. */
 const SLACK_MS = 10;
 /** So long does a slow confirm tell of the broker as it is now. */

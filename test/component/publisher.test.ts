@@ -21,6 +21,8 @@ interface Part {
   /** Bodies of publishings that are no longer wanted. */
   readonly unwanted: Set<string>;
   publish(...bodies: string[]): Publishing[];
+  /** Of a sender that has nothing else in flight. */
+  publishFirst(body: string): void;
   /** Time passes for the publisher. */
   pass(ms: number): void;
   /** The same, and its timers fire, which the test has mocked. */
@@ -90,6 +92,7 @@ function build(
         publisher.publish(one);
         return one;
       }),
+    publishFirst: (body) => publisher.publish({ ...publishing(body), isFirst: true }),
     pass: (ms) => {
       now += ms;
     },
@@ -716,41 +719,69 @@ t.test('publisher: what does not fit into a frame is dropped by itself', async (
 
 t.test('publisher: no more is under way than keeps the broker busy', async (t) => {
   const part = build(t);
-  const bodies = Array.from({ length: 60 }, (_, n) => `e${n}`);
+  const bodies = Array.from({ length: 120 }, (_, n) => `e${n}`);
   part.publish(...bodies);
-  t.equal(part.channel.published.length, 16);
+  t.equal(part.channel.published.length, 32);
   t.equal(part.publisher.isFull(), true, 'and some wait here');
 
   const other = build(t);
-  other.publish(...bodies.slice(0, 16 + 3));
+  other.publish(...bodies.slice(0, 32 + 7));
   t.equal(other.publisher.isFull(), false);
-  other.publish('e19');
+  other.publish('e39');
   t.equal(other.publisher.isFull(), true, 'but few: whoever comes next is behind them');
 
   part.pass(1);
-  part.channel.confirm(16, true);
+  part.channel.confirm(32, true);
 
-  t.equal(part.channel.published.length, 16 + 20, 'a quick broker is given more');
+  t.equal(part.channel.published.length, 32 + 40, 'a quick broker is given more');
 
   part.pass(100);
-  part.channel.confirm(36, true);
+  part.channel.confirm(72, true);
 
-  t.equal(part.channel.published.length, 36 + 16, 'and a slow one less');
+  t.equal(part.channel.published.length, 72 + 32, 'and a slow one less');
 });
 
 t.test('publisher: what nobody needed goes back, and a flood begins with little', async (t) => {
   const part = build(t);
-  part.publish(...Array.from({ length: 60 }, (_, n) => `e${n}`));
-  for (const tag of [16, 36, 60]) part.channel.confirm(tag, true);
+  const many = Array.from({ length: 120 }, (_, n) => `e${n}`);
+  part.publish(...many);
+  for (const tag of [32, 72, 120]) part.channel.confirm(tag, true);
   t.equal(part.publisher.size, 0);
-  let tag = 60;
-  const one = () => {
-    tag += 1;
+  for (let tag = 121; tag <= 140; tag += 1) {
     part.publish('a');
     part.channel.confirm(tag);
-  };
-  for (let count = 0; count < 10; count += 1) one();
-  part.publish(...Array.from({ length: 60 }, (_, n) => `f${n}`));
+  }
+  part.publish(...many);
 
-  t.equal(part.channel.published.length, tag + 16);
+  t.equal(part.channel.published.length, 140 + 32);
+});
+
+t.test('publisher: a sender that has nothing else in flight waits for nobody', async (t) => {
+  const part = build(t);
+  part.publish(...Array.from({ length: 60 }, (_, n) => `e${n}`));
+  t.equal(part.publisher.isFull(), true);
+  for (let count = 0; count < 128; count += 1) part.publishFirst(`f${count}`);
+  t.same(part.channel.bodies().slice(31, 34), ['e31', 'f0', 'f1']);
+  t.equal(part.publisher.isFull(true), true, 'up to a bound');
+  const { rooms } = part;
+  part.publishFirst('late');
+  part.channel.confirm(33);
+  t.equal(part.rooms, rooms + 1, 'there is room for one more of them');
+  t.equal(part.publisher.isFull(true), false);
+  part.publishFirst('next');
+  const more = Array.from({ length: 8 }, (_, n) => `e${32 + n}`);
+  t.same(part.channel.bodies().slice(159), ['f127', ...more, 'next'], 'others have their own');
+
+  part.channel.confirm(1);
+  t.equal(part.channel.bodies().at(-1), 'e40', 'and go on beside so many of the first');
+});
+
+t.test('publisher: nor does it go to a broker that takes nothing', async (t) => {
+  const part = build(t);
+  part.publisher.block(true);
+  part.publish('e1');
+  part.publishFirst('f1');
+  t.same(part.channel.bodies(), []);
+  part.publisher.block(false);
+  t.same(part.channel.bodies(), ['e1', 'f1']);
 });

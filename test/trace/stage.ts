@@ -325,13 +325,25 @@ function isConfirmed(lines: readonly TraceLine[]): boolean {
   return open.size === 0;
 }
 
-/** Of each will the last word is that it is kept, dropped, or confirmed by the broker. */
+/**
+ * Of each will the last word is that it is kept, dropped, or confirmed by the broker; and each end
+ * that a living acceptor has told of is on record.
+ */
 function areSettled(lines: readonly TraceLine[]): boolean {
+  const sorted = lines.toSorted((a, b) => a.us - b.us);
+  const gone = new Set(sorted.map(({ action, acceptor }) => action === 'AcceptorExit' && acceptor));
   const last = new Map<string, string>();
-  for (const { action, connection } of lines.toSorted((a, b) => a.us - b.us)) {
-    if (/^Will!(?:Keep|Drop|Wait|Out|Publish|Confirm)$/.test(action)) {
-      last.set(String(connection), action);
+  const told = new Set<unknown>();
+  let isCommitted = true;
+  for (const { action, connection, process } of sorted) {
+    const isWill = /^Will!(?:Keep|Drop|Wait|Out|Publish|Confirm)$/.test(action);
+    if (isWill) last.set(String(connection), action);
+    if (action === 'WriteDown' && last.has(String(connection)) && !gone.has(process)) {
+      told.add(connection);
     }
+    if (action === 'Down') told.delete(connection);
+    if (action === 'Down' || action === 'Commit') isCommitted = action === 'Commit';
   }
-  return [...last.values()].every((action) => /Keep|Drop|Confirm/.test(action));
+  const isOver = told.size === 0 && isCommitted;
+  return isOver && [...last.values()].every((action) => /Keep|Drop|Confirm/.test(action));
 }

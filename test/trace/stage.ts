@@ -257,7 +257,7 @@ export class Stage {
       this.command('kept');
       await this.told();
     }
-    await waitFor('the truth', () => this.#isTrue());
+    await waitFor("the truth", () => this.#isTrue()).catch((e) => { console.error([...this.#links].map(([n, l]) => [n, l.connection, l.socket.closed]), [...this.#subscriber.view], this.#server.log.slice(-12)); throw e; });
     await waitFor('every confirm', () => isConfirmed(this.trace()));
     await this.willsSettled();
     traceTo(join(this.#folder, 'trace'), 'test')('Rest', {});

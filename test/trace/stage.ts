@@ -61,6 +61,8 @@ export class Stage {
   readonly #sent: Promise<string>[] = [];
   /** Per device: its newest link, while that is open. */
   readonly #links = new Map<string, SpokenDevice>();
+  /** Those that newer ones took the place of: open until somebody ends them. */
+  readonly #older = new Map<string, SpokenDevice[]>();
 
   private constructor(
     folder: string,
@@ -110,7 +112,15 @@ export class Stage {
     const port = this.#portOf(tongue);
     const device = await SpokenDevice.open({ port, tongue, deviceId: name, will });
     if (device === undefined) return this.connect(name, tongue, will);
+    const older = this.#links.get(name);
+    if (older) this.#older.set(name, [...(this.#older.get(name) ?? []), older]);
     this.#links.set(name, device);
+  }
+
+  /** No takeover may have come to them yet. */
+  #closeOlder(name: string): void {
+    for (const device of this.#older.get(name) ?? []) device.close();
+    this.#older.delete(name);
   }
 
   #portOf(tongue: Tongue): number {
@@ -118,12 +128,14 @@ export class Stage {
   }
 
   disconnect(name: string): void {
+    this.#closeOlder(name);
     this.#links.get(name)?.close();
     this.#links.delete(name);
   }
 
   /** With a word, so that it leaves no will. */
   goodbye(name: string): void {
+    this.#closeOlder(name);
     const device = this.#links.get(name);
     device?.send({ type: TYPE.BYE, reason: '', retryAfter: undefined });
     device?.socket.end();
@@ -257,7 +269,7 @@ export class Stage {
       this.command('kept');
       await this.told();
     }
-    await waitFor("the truth", () => this.#isTrue()).catch((e) => { console.error([...this.#links].map(([n, l]) => [n, l.connection, l.socket.closed]), [...this.#subscriber.view], this.#server.log.slice(-12)); throw e; });
+    await waitFor('the truth', () => this.#isTrue());
     await waitFor('every confirm', () => isConfirmed(this.trace()));
     await this.willsSettled();
     traceTo(join(this.#folder, 'trace'), 'test')('Rest', {});

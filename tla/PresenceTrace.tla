@@ -53,7 +53,14 @@ ToNobody == state[Line.acceptor] = "off" /\ Nothing
 LineHandOver == Is("HandOver") /\ (ToNobody \/ HandOver(Line.connection))
 LineHandOverEnd == Is("HandOverEnd") /\ (ToNobody \/ HandOverEnd(Line.acceptor))
 LineWriteUp == Is("WriteUp") /\ (ToNobody \/ WriteUp(Line.connection))
-LineWriteDown == Is("WriteDown") /\ (ToNobody \/ WriteDown(Line.connection))
+\* Ends of links with a will are told again by each hand-over (Will!Connect): a registrar may have
+\* read one and died. To presence it is a word that comes late, and true.
+ToldAgain(c) ==
+  /\ c \notin open /\ untold[c] = "nothing" /\ Told(holder[c], Message("down", c))
+  /\ UNCHANGED <<truth, moves, node, state, untold, notices, declared, memory, store, flight,
+                 subscribers, faults>>
+LineWriteDown ==
+  Is("WriteDown") /\ (ToNobody \/ WriteDown(Line.connection) \/ ToldAgain(Line.connection))
 LineStreamLost == Is("StreamLost") /\ (ToNobody \/ StreamLost(Line.acceptor))
 
 -----------------------------------------------------------------------------

@@ -27,6 +27,8 @@ export interface Verdict {
   /** The first step that was not. */
   readonly unexplained: string | undefined;
   readonly seconds: number;
+  /** Why nobody can say: then it counts as accepted. */
+  readonly unjudged?: string;
 }
 
 /**
@@ -50,8 +52,23 @@ export function judgeWills(lines: readonly TraceLine[], device: string): Promise
 /** Presence's verdict, and one for each device that was sent a command, or has left a will. */
 export async function* judgeAll(lines: readonly TraceLine[]): AsyncIterable<Verdict> {
   yield await judge(lines);
-  for (const device of willedDevices(lines)) yield await judgeWills(lines, device);
+  yield* judgeEachWilled(lines);
   for (const device of commandedDevices(lines)) yield await judgeCommands(lines, device);
+}
+
+/** What cannot be judged is said once. */
+async function* judgeEachWilled(lines: readonly TraceLine[]): AsyncIterable<Verdict> {
+  const why = new Set<string>();
+  for (const device of willedDevices(lines)) {
+    try {
+      yield await judgeWills(lines, device);
+    } catch (error) {
+      if (!(error instanceof NotModelled)) throw error;
+      why.add(error.message);
+    }
+  }
+  const none = { explained: 0, steps: 0, unexplained: undefined, seconds: 0 };
+  for (const unjudged of why) yield { isAccepted: true, spec: 'Will', ...none, unjudged };
 }
 
 async function judgeModule(
@@ -89,7 +106,8 @@ export function readTrace(path: string): TraceLine[] {
 
 /** A verdict for people. */
 export function verdictLine(name: string, verdict: Verdict): string {
-  const { isAccepted, spec, explained, steps, unexplained, seconds } = verdict;
+  const { isAccepted, spec, explained, steps, unexplained, seconds, unjudged } = verdict;
+  if (unjudged !== undefined) return `${name}: ${spec} not judged: ${unjudged}`;
   const outcome = isAccepted ? `a behaviour of ${spec}` : `${spec} REJECTED at ${unexplained}`;
   return `${name}: ${explained} of ${steps} steps, ${seconds.toFixed(0)} s: ${outcome}`;
 }
@@ -108,7 +126,7 @@ async function main(paths: readonly string[]): Promise<number> {
         if (!verdict.isAccepted) rejected += 1;
       }
     } catch (error) {
-      if (!(error instanceof SeveralAcceptors || error instanceof NotModelled)) throw error;
+      if (!(error instanceof SeveralAcceptors)) throw error;
       console.log(`${path}: ${error.message}`);
     }
   }

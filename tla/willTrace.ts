@@ -147,7 +147,7 @@ class Generator {
   #streamLost({ us, process }: TraceLine): void {
     if (!this.#streams.delete(process)) return;
     if (us < Number(this.#lastUs.get(this.#registrar))) {
-      throw new NotModelled('wills are not judged when a stream is lost and both its ends live on');
+      throw new NotModelled('a stream was lost, and both its ends live on');
     }
     this.#crash();
   }
@@ -167,7 +167,7 @@ class Generator {
     if (line.device !== this.#device) return;
     const acceptedUs = Number(line.acceptedUs ?? line.us);
     if (acceptedUs < this.#lastAcceptedUs) {
-      throw new NotModelled('links of a device that opened in another order than they came');
+      throw new NotModelled('links of one device opened in another order than they came');
     }
     this.#lastAcceptedUs = acceptedUs;
     const acceptor = this.#acceptor(line.process);
@@ -183,9 +183,9 @@ class Generator {
   #ofLink(action: string, line: TraceLine, { c, acceptor, rules }: Link): void {
     if (action === 'End') this.#step('End', { c, reason: text(line.reason) });
     else if (OF_LINK.includes(action)) this.#step(action, { c });
-    else if (action === 'Hold') throw new NotModelled('takeovers that wait are not judged');
+    else if (action === 'Hold') throw new NotModelled('takeovers that wait');
     else if (MOVES.includes(action)) {
-      throw new NotModelled('wills of links that move are not judged');
+      throw new NotModelled('links that move');
     } else if (action === 'Up') {
       const named = line.seq === undefined ? 0 : 1;
       this.#inBatch({ action, skip: 0, c, acceptor, named });

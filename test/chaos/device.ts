@@ -55,6 +55,9 @@ export class Device {
   #seq = 0;
   #failures = 0;
   #tries = 0;
+  #triedAt = 0;
+  /** When it ended its link itself; 0: it did not. */
+  #leftAt = 0;
   #reason = '';
   #retryAfterMs: number | undefined;
   #isOver = false;
@@ -86,6 +89,8 @@ export class Device {
   connect(): void {
     this.state = 'greeting';
     this.#tries += 1;
+    this.#triedAt = Date.now();
+    this.#leftAt = 0;
     this.#reason = '';
     this.#retryAfterMs = undefined;
     const socket = connect({ host: '127.0.0.1', port: this.#options.port, noDelay: true });
@@ -167,7 +172,7 @@ export class Device {
         const answer = (reply: Message) => {
           if (socket.writable) socket.write(speech.say(reply));
         };
-        this.#obey.take(message, answer, () => socket.destroy());
+        this.#obey.take(message, answer, () => this.#leave(socket));
         return;
       }
       case TYPE.PING:
@@ -191,7 +196,11 @@ export class Device {
     if (ping) this.#keepAlive(ping, socket);
     const [device, link, at] = [this.number, this.#link, Date.now()];
     const will = this.isVisitor && {
-      will: { of: nameOf(device, this.#tries, 0), delayMs: this.#willDelayMs },
+      will: {
+        of: nameOf(device, this.#tries, 0),
+        delayMs: this.#willDelayMs,
+        triedAt: this.#triedAt,
+      },
     };
     ledger.note({ what: 'open', device, link, at, connection, tongue, ...will });
   }
@@ -204,14 +213,21 @@ export class Device {
   /** A visitor goes after a while, without a word. */
   #stay(socket: Socket): void {
     const ms = VISIT_MIN_MS + this.#options.random() * (VISIT_MAX_MS - VISIT_MIN_MS);
-    setTimeout(() => socket.destroy(), ms);
+    setTimeout(() => this.#leave(socket), ms);
+  }
+
+  #leave(socket: Socket): void {
+    this.#leftAt = Date.now();
+    socket.destroy();
   }
 
   #onClose(): void {
     if (this.state === 'open') {
       const reason = this.#reason || 'fin';
       const at = Date.now();
-      this.#options.ledger.note({ what: 'end', device: this.number, link: this.#link, at, reason });
+      const left = this.#leftAt === 0 ? {} : { leftAt: this.#leftAt };
+      const of = { device: this.number, link: this.#link };
+      this.#options.ledger.note({ what: 'end', ...of, at, reason, ...left });
     }
     this.state = 'down';
     this.#socket = undefined;

@@ -13,7 +13,8 @@ import type { Tongue } from '../helpers/fakes/speech.ts';
 export type Entry =
   // Devices.
   | (Link & Opened & { readonly what: 'open' })
-  | (Link & { readonly what: 'end'; readonly reason: string })
+  /** `leftAt`: it was the device that ended it, some time before it noticed. */
+  | (Link & { readonly what: 'end'; readonly reason: string; readonly leftAt?: number })
   | (Message & { readonly what: 'event' | 'request' | 'ack' })
   /** `of` is the message that the payload names; empty where there is none. */
   | (Message & { readonly what: 'reply'; readonly status: number; readonly of: string })
@@ -41,6 +42,8 @@ interface Opened {
 export interface LeftWill {
   readonly of: string;
   readonly delayMs: number;
+  /** When its device began to connect: its link may be there long before it knows. */
+  readonly triedAt: number;
 }
 
 /** A backend got the will that its payload names. */

@@ -5,7 +5,8 @@ import type { Entry } from './ledger.ts';
 import { WillBooks } from './willBooks.ts';
 
 const open = (at: number, of: string, delayMs = 0, tongue: Tongue = 'owsla'): Entry => {
-  return { what: 'open', device: 1, link: 1, at, connection: of, tongue, will: { of, delayMs } };
+  const will = { of, delayMs, triedAt: at };
+  return { what: 'open', device: 1, link: 1, at, connection: of, tongue, will };
 };
 const end = (at: number, reason = ''): Entry => ({ what: 'end', device: 1, link: 1, at, reason });
 const will = (of: string, reason = 'peer-fin', at = 0): Entry => {

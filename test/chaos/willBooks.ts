@@ -27,7 +27,11 @@ interface Willed {
   readonly delayMs: number;
   /** By MQTT's rules a takeover, or a return without a delay, cancels nothing. */
   readonly isMqtt: boolean;
+  /** Its device began to connect; it knew that it was open. */
+  readonly triedAt: number;
   readonly openedAt: number;
+  /** Before its end; and when its device knew of that. */
+  leftAt: number;
   endedAt: number;
   isGoodbye: boolean;
   readonly words: Set<string>;
@@ -57,9 +61,11 @@ export class WillBooks {
     if (entry.what === 'open' && entry.will !== undefined) {
       const { device, at: openedAt, will, tongue } = entry;
       const isMqtt = tongue !== 'owsla';
-      const end = { endedAt: Number.POSITIVE_INFINITY, isGoodbye: false };
+      const never = Number.POSITIVE_INFINITY;
+      const end = { leftAt: never, endedAt: never, isGoodbye: false };
       const words = new Set<string>();
-      const willed = { delayMs: will.delayMs, isMqtt, openedAt, ...end, words };
+      const { delayMs, triedAt } = will;
+      const willed = { delayMs, triedAt, isMqtt, openedAt, ...end, words };
       this.#wills.set(will.of, willed);
       const links = this.#ofDevice.get(device);
       if (links === undefined) this.#ofDevice.set(device, [willed]);
@@ -68,6 +74,7 @@ export class WillBooks {
     } else if (entry.what === 'end') {
       const willed = this.#ofDevice.get(entry.device)?.at(-1);
       if (willed === undefined) return;
+      willed.leftAt = entry.leftAt ?? entry.at;
       willed.endedAt = entry.at;
       willed.isGoodbye = entry.reason === 'ours';
     } else if (entry.what === 'will') this.#got.push(entry);
@@ -82,6 +89,7 @@ export class WillBooks {
       if (willed === undefined) continue;
       willed.words.add(`${reason} ${id}`);
       const dueAt = willed.endedAt + willed.delayMs;
+      if (dueAt > at) continue;
       const second = Math.floor(dueAt / SECOND_MS);
       this.#late.set(second, Math.max(this.#late.get(second) ?? 0, at - dueAt));
     }
@@ -102,26 +110,28 @@ export class WillBooks {
   }
 
   #judge(willed: Willed, next: Willed | undefined, rules: WillRules): void {
-    const { words, delayMs, isMqtt, openedAt, endedAt, isGoodbye } = willed;
+    const { words, delayMs, isMqtt, openedAt, leftAt, endedAt, isGoodbye } = willed;
     const name = `a link from ${openedAt} to ${endedAt}`;
     if (words.size > 0) this.counts.published += 1;
     if (words.size > 1) this.findings.find('different', `${name}: ${[...words].join(', ')}`);
-    const backAt = next?.openedAt ?? Number.POSITIVE_INFINITY;
+    // At the latest; and it may be back, or is for certain.
     const dueAt = endedAt + delayMs;
-    const publishedAt = dueAt + PUBLISHED_MS;
+    const triedAt = next?.triedAt ?? Number.POSITIVE_INFINITY;
+    const backAt = next?.openedAt ?? Number.POSITIVE_INFINITY;
+    if (dueAt > rules.endedAt) return;
+    const recordedMs = this.#recordedMs(dueAt);
+    const publishedAt = dueAt + Math.max(PUBLISHED_MS, recordedMs);
     const until = isMqtt ? publishedAt : Math.min(backAt, publishedAt);
     const isQuiet = !rules.outages.some(({ from, to }) => from < until && to > openedAt);
     if (!isQuiet || publishedAt > rules.endedAt) return;
     this.counts.judged += 1;
-    const isBack = backAt < dueAt;
-    if (isGoodbye) {
-      if (words.size > 0) this.findings.find('polite', name);
-    } else if (isBack) {
-      if (words.size > 0) this.findings.find('back', `${name}, by ${dueAt - backAt} ms`);
-    } else if (words.size === 0) {
-      const recordedMs = this.#recordedMs(dueAt);
+    if (words.size > 0) {
+      if (isGoodbye) this.findings.find('polite', name);
+      const earlyMs = leftAt + delayMs - backAt;
+      if (!isGoodbye && earlyMs > 0) this.findings.find('back', `${name}, by ${earlyMs} ms`);
+    } else if (!isGoodbye) {
       const wasLeft = endedAt - openedAt > recordedMs;
-      const isDue = backAt > dueAt + recordedMs || (isMqtt && delayMs === 0);
+      const isDue = triedAt > dueAt + recordedMs || (isMqtt && delayMs === 0);
       if (wasLeft && isDue) this.findings.find('lost', name);
     }
   }

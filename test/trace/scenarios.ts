@@ -3,6 +3,7 @@
  * From: run.ts and scenarios.test.ts.  To: the trace, which ends at rest.
  * Bound: some hundred lines each, so that TLC needs seconds.
  */
+import type { Will } from '../../src/wire/message.ts';
 import type { TraceLine } from '../../tla/trace.ts';
 import type { Broker } from '../helpers/processes/broker.ts';
 import { COMMAND_SCENARIOS } from './commandScenarios.ts';
@@ -14,9 +15,9 @@ const DOORS = ['door-1', 'door-2', 'door-3', 'door-4', 'door-5', 'door-6'];
 /** By turns: a link is a link, whatever its bytes mean. */
 const TONGUES = ['owsla', 'mqtt-5', 'owsla', 'mqtt-3.1.1'] as const;
 
-async function connectAll(stage: Stage): Promise<void> {
+async function connectAll(stage: Stage, will?: Will): Promise<void> {
   for (const [at, door] of DOORS.entries()) {
-    await stage.connect(door, TONGUES[at % TONGUES.length]);
+    await stage.connect(door, TONGUES[at % TONGUES.length], will);
   }
 }
 
@@ -111,7 +112,7 @@ const everythingDies: Scenario = async (stage) => {
 
 /** In any order, one upon the other: whatever is under way when the next one comes. */
 const allAtOnce: Scenario = async (stage) => {
-  await connectAll(stage);
+  await connectAll(stage, { topic: 'door.gone', payload: Buffer.from('gone'), delayMs: 0 });
   const registrar = stage.pidOf('registrar');
   const acceptor = stage.pidOf('acceptor 2');
   stage.proxy.reset();

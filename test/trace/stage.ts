@@ -61,6 +61,8 @@ export class Stage {
   readonly #sent: Promise<string>[] = [];
   /** Per device: its newest link, while that is open. */
   readonly #links = new Map<string, SpokenDevice>();
+  /** Those that newer ones took the place of: open until somebody ends them. */
+  readonly #older = new Map<string, SpokenDevice[]>();
 
   private constructor(
     folder: string,
@@ -110,7 +112,15 @@ export class Stage {
     const port = this.#portOf(tongue);
     const device = await SpokenDevice.open({ port, tongue, deviceId: name, will });
     if (device === undefined) return this.connect(name, tongue, will);
+    const older = this.#links.get(name);
+    if (older) this.#older.set(name, [...(this.#older.get(name) ?? []), older]);
     this.#links.set(name, device);
+  }
+
+  /** No takeover may have come to them yet. */
+  #closeOlder(name: string): void {
+    for (const device of this.#older.get(name) ?? []) device.close();
+    this.#older.delete(name);
   }
 
   #portOf(tongue: Tongue): number {
@@ -118,12 +128,14 @@ export class Stage {
   }
 
   disconnect(name: string): void {
+    this.#closeOlder(name);
     this.#links.get(name)?.close();
     this.#links.delete(name);
   }
 
   /** With a word, so that it leaves no will. */
   goodbye(name: string): void {
+    this.#closeOlder(name);
     const device = this.#links.get(name);
     device?.send({ type: TYPE.BYE, reason: '', retryAfter: undefined });
     device?.socket.end();
@@ -325,13 +337,25 @@ function isConfirmed(lines: readonly TraceLine[]): boolean {
   return open.size === 0;
 }
 
-/** Of each will the last word is that it is kept, dropped, or confirmed by the broker. */
+/**
+ * Of each will the last word is that it is kept, dropped, or confirmed by the broker; and each end
+ * that a living acceptor has told of is on record.
+ */
 function areSettled(lines: readonly TraceLine[]): boolean {
+  const sorted = lines.toSorted((a, b) => a.us - b.us);
+  const gone = new Set(sorted.map(({ action, acceptor }) => action === 'AcceptorExit' && acceptor));
   const last = new Map<string, string>();
-  for (const { action, connection } of lines.toSorted((a, b) => a.us - b.us)) {
-    if (/^Will!(?:Keep|Drop|Wait|Out|Publish|Confirm)$/.test(action)) {
-      last.set(String(connection), action);
+  const told = new Set<unknown>();
+  let isCommitted = true;
+  for (const { action, connection, process } of sorted) {
+    const isWill = /^Will!(?:Keep|Drop|Wait|Out|Publish|Confirm)$/.test(action);
+    if (isWill) last.set(String(connection), action);
+    if (action === 'WriteDown' && last.has(String(connection)) && !gone.has(process)) {
+      told.add(connection);
     }
+    if (action === 'Down') told.delete(connection);
+    if (action === 'Down' || action === 'Commit') isCommitted = action === 'Commit';
   }
-  return [...last.values()].every((action) => /Keep|Drop|Confirm/.test(action));
+  const isOver = told.size === 0 && isCommitted;
+  return isOver && [...last.values()].every((action) => /Keep|Drop|Confirm/.test(action));
 }

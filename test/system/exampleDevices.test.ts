@@ -106,8 +106,8 @@ class ScriptedLink {
   }
 
   /** BYE and our FIN. */
-  bye(reason: string): void {
-    this.write(encode({ type: TYPE.BYE, reason, retryAfter: 20 }));
+  bye(reason: string, retryAfter = 20): void {
+    this.write(encode({ type: TYPE.BYE, reason, retryAfter }));
     this.end();
   }
 
@@ -549,7 +549,8 @@ for (const { name, skip, command } of devices) {
       t.teardown(() => device.end('SIGKILL'));
       const link = await nextLink();
       await link.next();
-      link.refuse(code);
+      link.write(encode({ type: TYPE.ERROR, code, message: 'why', id: undefined }));
+      link.bye(code, 3_600_000);
 
       await device.prints(/bye .+\nthis needs a human\nlink lost/);
     });

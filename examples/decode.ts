@@ -1,5 +1,5 @@
 /**
- * decode.ts - what Owsla sends to a device: MessagePack by msgpackr, and what the protocol asks of it.
+ * decode.ts - what Owsla sends to a device: msgpackr's MessagePack, checked as the protocol asks.
  *
  * docs/protocol.md has the types and the kinds of their elements; test/unit/vectors.test.ts checks
  * this file against the test vectors at that page's end.

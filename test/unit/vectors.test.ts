@@ -1,6 +1,6 @@
 /**
- * Every test vector of docs/protocol.md against the TypeScript codec; those to a device also against
- * what examples/device.ts reads.
+ * Every test vector of docs/protocol.md against the TypeScript codec; those to a device
+ * also against what examples/device.ts reads.
  */
 import t from 'tap';
 import { decode } from '../../examples/decode.ts';

@@ -11,7 +11,7 @@ import type { StreamClient } from './streamClient.ts';
 
 export function routesOf(uplink: Uplink, commands: DeviceCommands): Routes {
   return {
-    isFull: (type, isFirst) => uplink.isFull(type, isFirst),
+    isFull: (type) => uplink.isFull(type),
     isSlow: () => uplink.isSlow(),
     onMessage: (endpoint, message) => uplink.onMessage(endpoint, message),
     onAnswer: (endpoint, message) => commands.onAnswer(endpoint, message),

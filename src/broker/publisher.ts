@@ -14,7 +14,6 @@ import { ticks } from '../base/histogram.ts';
 import type { Limits } from '../base/limits.ts';
 import type { DropReason } from '../base/metrics.ts';
 import { isClosing, type PublishChannel, type PublishOptions } from './amqp.ts';
-import { InFlight } from './inFlight.ts';
 import { Pace } from './pace.ts';
 import { Refused } from './refused.ts';
 
@@ -32,8 +31,6 @@ export interface Publishing {
    * until another message is asked for its own: headers may be one object for all.
    */
   properties(isResend: boolean): PublishOptions | undefined;
-  /** Its sender has no other one here: it may go before what waits. Unset once it has to wait. */
-  isFirst?: boolean;
   /** When it was first sent, in the ticks of histogram.ts: 0 before. Undefined: not timed. */
   sentAt?: number;
   /** The broker has it. */
@@ -86,7 +83,8 @@ export class Publisher {
   readonly #refused: Refused;
   readonly #now: () => number;
   #channel: PublishChannel | undefined;
-  readonly #window: InFlight;
+  /** Sent on the present channel, by delivery tag. */
+  readonly #window = new Map<number, Publishing>();
   /**
    * Not sent on the present channel (the broker is away, blocks, is silent or takes no bytes), in
    * order; each with whether an earlier attempt may have reached the broker.
@@ -117,7 +115,6 @@ export class Publisher {
     this.#counts = options.counts ?? {};
     this.#now = options.now ?? (() => performance.now());
     this.#pace = new Pace(options.limits.publishWindowMax, options.underWayMin);
-    this.#window = new InFlight(this.#pace);
     this.#refused = new Refused(options.limits);
   }
 
@@ -127,23 +124,18 @@ export class Publisher {
     return this.#window.size + waiting;
   }
 
-  /** `isFirst`: for one that is first of its sender. */
-  isFull(isFirst = false): boolean {
+  isFull(): boolean {
     const { publishWindowMax, publishWindowBytes } = this.#options.limits;
     if (this.size >= publishWindowMax || this.#bytes >= publishWindowBytes) return true;
-    if (isFirst && this.#window.hasRoom(true)) return false;
     if (this.#backlog.size < Math.min(AHEAD_MAX, this.#pace.limit * AHEAD_SHARE)) return false;
-    return this.#taking !== undefined;
+    const isTaking = !this.#isBlocked && !this.#isChoked && !this.#isQuiet();
+    return isTaking && this.#channel !== undefined;
   }
 
   /** The channel that takes messages now, if any does. */
   get #writable(): PublishChannel | undefined {
-    return this.#window.hasRoom(false) ? this.#taking : undefined;
-  }
-
-  get #taking(): PublishChannel | undefined {
     if (this.#isBlocked || this.#isChoked || this.#isQuiet()) return undefined;
-    return this.#channel;
+    return this.#window.size < this.#pace.limit ? this.#channel : undefined;
   }
 
   /** For how long something has waited, and the broker has said nothing, in ms. */
@@ -174,21 +166,12 @@ export class Publisher {
   publish(publishing: Publishing): void {
     this.#bytes += publishing.body.length;
     if (this.size === 0) this.#heardAt = this.#now();
-    const channel = this.#channelFor(publishing.isFirst === true);
-    if (channel === undefined) {
-      publishing.isFirst = false;
-      this.#backlog.set(publishing, false);
-    } else {
-      this.#send(channel, publishing, false);
-    }
+    // In order: what waits goes first.
+    const isNext = this.#backlog.size === 0 && !this.#isSuspecting;
+    const channel = isNext ? this.#writable : undefined;
+    if (channel === undefined) this.#backlog.set(publishing, false);
+    else this.#send(channel, publishing, false);
     this.#count();
-  }
-
-  /** In order: what waits goes before all that are not the first of their sender. */
-  #channelFor(isFirst: boolean): PublishChannel | undefined {
-    if (this.#isSuspecting) return undefined;
-    if (isFirst && this.#window.hasRoom(true)) return this.#taking;
-    return this.#backlog.size === 0 ? this.#writable : undefined;
   }
 
   /** It is no longer wanted: while it is not on its way to the broker, it gives up its place. */
@@ -233,8 +216,9 @@ export class Publisher {
     this.#channel = undefined;
     const unsent = this.#backlog;
     this.#backlog = new Map();
-    for (const publishing of this.#window.takeAll()) this.#lost(publishing, isClosedForCause);
+    for (const publishing of this.#window.values()) this.#lost(publishing, isClosedForCause);
     for (const [publishing, wasSent] of unsent) this.#backlog.set(publishing, wasSent);
+    this.#window.clear();
     this.#alone = undefined;
     this.#settled();
   }
@@ -320,7 +304,7 @@ export class Publisher {
     if (publishing.sentAt === 0) publishing.sentAt = ticks(now);
     if (this.#window.size === 0) this.#heardAt = now;
     this.#tag += 1;
-    this.#window.add(this.#tag, publishing);
+    this.#window.set(this.#tag, publishing);
     this.#pace.sent(this.#tag, now);
     this.#counts.sent?.(kind, wasSent);
   }
@@ -349,8 +333,9 @@ export class Publisher {
   }
 
   #settle(tag: number, isConfirm: boolean, now: number): void {
-    const publishing = this.#window.take(tag);
+    const publishing = this.#window.get(tag);
     if (publishing === undefined) return;
+    this.#window.delete(tag);
     this.#counts.answered?.(isConfirm);
     // It is none of those that make the broker close the channel.
     if (publishing === this.#alone?.publishing) this.#alone = undefined;
@@ -372,7 +357,7 @@ export class Publisher {
 
   #settled(): void {
     this.#count();
-    if (!this.isFull(true)) this.#options.onRoom();
+    if (!this.isFull()) this.#options.onRoom();
   }
 
   #count(): void {

@@ -7,7 +7,7 @@ import t from 'tap';
 import { RoomQueue, type RoomWaiter } from '../../src/acceptor/endpoint/roomQueue.ts';
 import { makeLimits } from '../../src/base/limits.ts';
 import type { PublishChannel } from '../../src/broker/amqp.ts';
-import { Publisher, type Publishing } from '../../src/broker/publisher.ts';
+import { Publisher } from '../../src/broker/publisher.ts';
 
 const STEP_MS = 0.25;
 const FLOODERS = 20;
@@ -67,7 +67,7 @@ function run(perMs: (at: number) => number): { waits: number[]; perSecond: numbe
     onRoom: () => room.serve(),
     onReturn: () => {},
   });
-  const room = new RoomQueue<Link>((isFirst) => publisher.isFull(isFirst));
+  const room = new RoomQueue<Link>(() => publisher.isFull());
   publisher.open(broker as unknown as PublishChannel);
 
   /** It goes, or waits in line for its turn. */
@@ -76,18 +76,16 @@ function run(perMs: (at: number) => number): { waits: number[]; perSecond: numbe
       room.add(link);
       return false;
     }
+    link.inFlight += 1;
     room.took();
-    const publishing: Publishing = {
-      isFirst: link.inFlight === 0,
+    publisher.publish({
       ...{ kind: 'event', exchange: '', routingKey: '', body: Buffer.alloc(1) },
       ...{ isWanted: () => true, properties: () => ({}), onNack: () => 'drop', onDrop: () => {} },
       onConfirm: () => {
         link.inFlight -= 1;
         link.onConfirm();
       },
-    };
-    link.inFlight += 1;
-    publisher.publish(publishing);
+    });
     return true;
   };
   const flooder = (): Link => {
@@ -150,9 +148,4 @@ t.test('flood: a quick broker gets as much as it can take', async (t) => {
 t.test('flood: a broker that runs for 10 ms in 60 gets as much as it can take', async (t) => {
   const { perSecond } = run((at) => (at % 60 < 10 ? 6 : 0));
   t.ok(perSecond > 820, `${perSecond} a second, of 875`);
-});
-
-t.test('flood: who asks once goes at once, also while the acceptor has little time', async (t) => {
-  const { waits } = run((at) => (at % 100 < 20 ? 6 : 0));
-  t.ok(p99(waits) < 115, `p99 ${p99(waits)} ms, of which the broker stands still for 80`);
 });

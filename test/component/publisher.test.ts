@@ -21,8 +21,6 @@ interface Part {
   /** Bodies of publishings that are no longer wanted. */
   readonly unwanted: Set<string>;
   publish(...bodies: string[]): Publishing[];
-  /** Of a sender that has nothing else in flight. */
-  publishFirst(body: string): void;
   /** Time passes for the publisher. */
   pass(ms: number): void;
   /** The same, and its timers fire, which the test has mocked. */
@@ -92,7 +90,6 @@ function build(
         publisher.publish(one);
         return one;
       }),
-    publishFirst: (body) => publisher.publish({ ...publishing(body), isFirst: true }),
     pass: (ms) => {
       now += ms;
     },
@@ -754,34 +751,4 @@ t.test('publisher: what nobody needed goes back, and a flood begins with little'
   part.publish(...many);
 
   t.equal(part.channel.published.length, 140 + 32);
-});
-
-t.test('publisher: a sender that has nothing else in flight waits for nobody', async (t) => {
-  const part = build(t);
-  part.publish(...Array.from({ length: 60 }, (_, n) => `e${n}`));
-  t.equal(part.publisher.isFull(), true);
-  for (let count = 0; count < 128; count += 1) part.publishFirst(`f${count}`);
-  t.same(part.channel.bodies().slice(31, 34), ['e31', 'f0', 'f1']);
-  t.equal(part.publisher.isFull(true), true, 'up to a bound');
-  const { rooms } = part;
-  part.publishFirst('late');
-  part.channel.confirm(33);
-  t.equal(part.rooms, rooms + 1, 'there is room for one more of them');
-  t.equal(part.publisher.isFull(true), false);
-  part.publishFirst('next');
-  const more = Array.from({ length: 8 }, (_, n) => `e${32 + n}`);
-  t.same(part.channel.bodies().slice(159), ['f127', ...more, 'next'], 'others have their own');
-
-  part.channel.confirm(1);
-  t.equal(part.channel.bodies().at(-1), 'e40', 'and go on beside so many of the first');
-});
-
-t.test('publisher: nor does it go to a broker that takes nothing', async (t) => {
-  const part = build(t);
-  part.publisher.block(true);
-  part.publish('e1');
-  part.publishFirst('f1');
-  t.same(part.channel.bodies(), []);
-  part.publisher.block(false);
-  t.same(part.channel.bodies(), ['e1', 'f1']);
 });

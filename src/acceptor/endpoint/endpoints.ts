@@ -98,9 +98,7 @@ export class Endpoints implements EndpointHost {
   constructor(options: EndpointsOptions) {
     const { limits, counters, clock, registry, routes, refusals, spread, linksMax } = options;
     const { filesTaken = () => 0 } = options;
-    const rooms = new RoomQueues<Endpoint>(options.room, (type, isFirst) =>
-      routes.isFull(type, isFirst),
-    );
+    const rooms = new RoomQueues<Endpoint>(options.room, (type) => routes.isFull(type));
     const deadlines = new LinkDeadlines(limits, clock, counters);
     const heavy = new Heavy<Endpoint>({
       bytesMax: limits.linksBytesMax,

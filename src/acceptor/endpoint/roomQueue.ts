@@ -18,7 +18,7 @@ export interface RoomWaiter {
 }
 
 export class RoomQueue<W extends RoomWaiter> {
-  readonly #isFull: (isFirst: boolean) => boolean;
+  readonly #isFull: () => boolean;
   readonly #waiting = new Set<W>();
   /** Waiting links with nothing in flight. */
   readonly #first = new Set<W>();
@@ -26,8 +26,7 @@ export class RoomQueue<W extends RoomWaiter> {
   #left: number | undefined;
   #next: NodeJS.Immediate | undefined;
 
-  /** `isFirst`: for the message of a link with nothing in flight. */
-  constructor(isFull: (isFirst: boolean) => boolean) {
+  constructor(isFull: () => boolean) {
     this.#isFull = isFull;
   }
 
@@ -37,7 +36,7 @@ export class RoomQueue<W extends RoomWaiter> {
    * turn or the next.
    */
   hasRoom(waiter: W): boolean {
-    if (this.#isFull(waiter.inFlight === 0)) return false;
+    if (this.#isFull()) return false;
     if (this.#left !== undefined) return this.#left > 0;
     return this.#first.size === 0 && (this.#waiting.size === 0 || waiter.inFlight === 0);
   }
@@ -72,7 +71,7 @@ export class RoomQueue<W extends RoomWaiter> {
   #serve(line: Set<W>, wakes: number): number {
     let left = wakes;
     for (const waiter of line) {
-      if (left === 0 || this.#isFull(waiter.inFlight === 0)) break;
+      if (this.#isFull() || left === 0) break;
       this.#left = QUANTUM;
       // Deleted first: a link that waits again goes to the end of the line.
       line.delete(waiter);

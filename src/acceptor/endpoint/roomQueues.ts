@@ -12,13 +12,10 @@ export class RoomQueues<W extends RoomWaiter> {
   readonly #queues: Readonly<Record<PublishedType, RoomQueue<W>>>;
   #isSuspended = false;
 
-  /**
-   * `isFull`: the broker takes no more of this type now; `room` says when it does again. `isFirst`:
-   * of a link with nothing in flight.
-   */
-  constructor(room: RoomSignal, isFull: (type: PublishedType, isFirst: boolean) => boolean) {
+  /** `isFull`: the broker takes no more of this type now; `room` says when it does again. */
+  constructor(room: RoomSignal, isFull: (type: PublishedType) => boolean) {
     const queue = (type: PublishedType) => {
-      return new RoomQueue<W>((isFirst) => this.#isSuspended || isFull(type, isFirst));
+      return new RoomQueue<W>(() => this.#isSuspended || isFull(type));
     };
     this.#queues = { event: queue('event'), request: queue('request') };
     room.listen((type) => this.#serve(type));

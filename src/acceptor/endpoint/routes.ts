@@ -20,7 +20,7 @@ export type PublishedType = (Event | Request)['type'];
 /** Where an endpoint's messages go. */
 export interface Routes {
   /** No more messages of this type now; the `RoomSignal` says when there is room again. */
-  isFull(type: PublishedType, isFirst: boolean): boolean;
+  isFull(type: PublishedType): boolean;
   /** The broker takes longer than it does when it has little to do. */
   isSlow(): boolean;
   onMessage(endpoint: Endpoint, message: Event | Request): void;

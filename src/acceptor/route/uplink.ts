@@ -133,7 +133,6 @@ abstract class Uplinked<M extends Event | Request = Event | Request> {
   /** Milliseconds since 1970. */
   readonly receivedAt: number;
   sentAt = 0;
-  isFirst = false;
   /** Of the device's own span. */
   readonly context: TraceContext | undefined;
   protected readonly uplink: UplinkOptions;
@@ -261,10 +260,9 @@ export class Uplink {
     this.#options = options;
   }
 
-  /** `isFirst`: for the message of a link with nothing in flight. */
-  isFull(type: (Event | Request)['type'], isFirst: boolean): boolean {
+  isFull(type: (Event | Request)['type']): boolean {
     const { publishers } = this.#options;
-    return (type === 'request' ? publishers.request : publishers.event).isFull(isFirst);
+    return (type === 'request' ? publishers.request : publishers.event).isFull();
   }
 
   /** The broker takes longer to confirm than it does when it has little to do. */
@@ -276,19 +274,15 @@ export class Uplink {
   onMessage(endpoint: Endpoint, message: Event | Request): void {
     const { publishers, requests, clock } = this.#options;
     const receivedAt = clock.wall();
-    const isFirst = endpoint.inFlight === 0;
     if (message.type === 'request') {
       const open = requests.open(endpoint, message.id);
       const publishing = new RequestPublishing(this.#options, open, message, receivedAt);
       open.publishing = publishing;
-      publishing.isFirst = isFirst;
       publishers.request.publish(publishing);
       return;
     }
     endpoint.hold();
-    const publishing = new EventPublishing(this.#options, endpoint, message, receivedAt);
-    publishing.isFirst = isFirst;
-    publishers.event.publish(publishing);
+    publishers.event.publish(new EventPublishing(this.#options, endpoint, message, receivedAt));
   }
 
   onEnd(endpoint: Endpoint): void {

@@ -117,7 +117,7 @@ static bool end(uint64_t limit)
 struct bytes { const uint8_t *at; size_t length; };
 #define SHOW(bytes) (int)(bytes).length, (const char *)(bytes).at /* for "%.*s" */
 struct reader { const uint8_t *at, *end; uint64_t left; bool broken; }; /* left: elements */
-enum kind { UINT, BYTES, ARRAY, MAP, OTHER }; /* BYTES: str and bin alike */
+enum kind { UINT, STR, BIN, ARRAY, MAP, OTHER };
 
 static struct bytes take(struct reader *r, uint64_t length)
 {
@@ -145,28 +145,17 @@ static enum kind head(struct reader *r, uint64_t *n)
     if (f < 0x80) return *n = f, UINT;
     if (f < 0x90) return *n = f & 0x0f, MAP;
     if (f < 0xa0) return *n = f & 0x0f, ARRAY;
-    if (f < 0xc0) return *n = f & 0x1f, BYTES;
+    if (f < 0xc0) return *n = f & 0x1f, STR;
     if (f == 0xc0 || f == 0xc2 || f == 0xc3) return OTHER; /* nil, false, true */
-    if (f >= 0xc4 && f <= 0xc6) return *n = take_be(r, 1u << (f - 0xc4)), BYTES; /* bin */
-    if (f >= 0xca && f <= 0xcb) return take(r, 4u << (f - 0xca)), OTHER;         /* float */
+    if (f >= 0xc4 && f <= 0xc6) return *n = take_be(r, 1u << (f - 0xc4)), BIN;
+    if (f >= 0xca && f <= 0xcb) return take(r, 4u << (f - 0xca)), OTHER; /* float */
     if (f >= 0xcc && f <= 0xcf) return *n = take_be(r, 1u << (f - 0xcc)), UINT;
-    if (f >= 0xd0 && f <= 0xd3) return take(r, 1u << (f - 0xd0)), OTHER;         /* signed */
-    if (f >= 0xd9 && f <= 0xdb) return *n = take_be(r, 1u << (f - 0xd9)), BYTES; /* str */
+    if (f >= 0xd0 && f <= 0xd3) return take(r, 1u << (f - 0xd0)), OTHER; /* signed */
+    if (f >= 0xd9 && f <= 0xdb) return *n = take_be(r, 1u << (f - 0xd9)), STR;
     if (f >= 0xdc && f <= 0xdd) return *n = take_be(r, 2u << (f - 0xdc)), ARRAY;
     if (f >= 0xde && f <= 0xdf) return *n = take_be(r, 2u << (f - 0xde)), MAP;
     if (f < 0xe0) r->broken = true; /* the rest are ext types and one that is never used */
     return OTHER; /* a small negative number */
-}
-
-/* Steps over an item of any kind: what a later version adds must not stop us. */
-static void skip(struct reader *r, int depth)
-{
-    uint64_t n;
-    enum kind kind = head(r, &n);
-    if (kind == BYTES) take(r, n);
-    if (depth > 4 && (kind == ARRAY || kind == MAP)) r->broken = true;
-    if (kind == MAP) n *= 2; /* keys and values */
-    if (kind == ARRAY || kind == MAP) while (n-- > 0 && !r->broken) skip(r, depth + 1);
 }
 
 static uint64_t get(struct reader *r, enum kind kind) /* UINT: its value; ARRAY, MAP: the count */
@@ -176,7 +165,33 @@ static uint64_t get(struct reader *r, enum kind kind) /* UINT: its value; ARRAY,
     return r->broken ? 0 : n;
 }
 
-static struct bytes get_bytes(struct reader *r) { return take(r, get(r, BYTES)); }
+static struct bytes get_str(struct reader *r) { return take(r, get(r, STR)); }
+static struct bytes get_bin(struct reader *r) { return take(r, get(r, BIN)); }
+
+/* Steps over an item of any kind: what a later version adds must not stop us. */
+static void skip(struct reader *r, int depth)
+{
+    uint64_t n;
+    enum kind kind = head(r, &n);
+    if (kind == STR || kind == BIN) take(r, n);
+    if (depth > 4 && (kind == ARRAY || kind == MAP)) r->broken = true;
+    if (kind != ARRAY && kind != MAP) return;
+    while (n-- > 0 && !r->broken) {
+        if (kind == MAP) get_str(r);
+        skip(r, depth + 1);
+    }
+}
+
+/* Of another kind it is as if it were not there: a COMMAND's key is ours to refuse. */
+static struct bytes get_bin_or_skip(struct reader *r, int depth)
+{
+    struct reader start = *r;
+    uint64_t n;
+    if (head(r, &n) == BIN) return take(r, n);
+    *r = start;
+    skip(r, depth);
+    return (struct bytes){ r->at, 0 };
+}
 
 /* A nil stands for what is not there. */
 static bool is_nil(struct reader *r)
@@ -260,12 +275,12 @@ static bool is(struct bytes bytes, const char *text)
 static void decode_map(struct reader *r, struct message *m)
 {
     for (uint64_t pairs = get(r, MAP); pairs > 0 && !r->broken; pairs--) {
-        struct bytes key = get_bytes(r);
+        struct bytes key = get_str(r);
         if (is_nil(r)) continue;
         if (is(key, "keepalive")) m->keepalive = get(r, UINT);
         else if (is(key, "frameBytesMax")) m->frame_max = get(r, UINT);
         else if (is(key, "time")) m->time = get(r, UINT);
-        else if (is(key, "key")) m->key = get_bytes(r);
+        else if (is(key, "key")) m->key = get_bin_or_skip(r, 3);
         else if (is(key, "expiresIn")) m->expires_in = get(r, UINT);
         else skip(r, 3);
     }
@@ -282,21 +297,21 @@ static bool decode(const uint8_t *frame, size_t length, struct message *m)
     if (m->type == ACK || m->type == REPLY || m->type == COMMAND)
         if (must(&r)) m->id = get(&r, UINT);
     if (m->type == WELCOME) {
-        if (must(&r)) m->connection = get_bytes(&r);
+        if (must(&r)) m->connection = get_bin(&r);
         if (has(&r)) decode_map(&r, m);
     } else if (m->type == REPLY) {
         if (must(&r)) m->status = get(&r, UINT);
-        if (has(&r)) m->payload = get_bytes(&r);
+        if (has(&r)) m->payload = get_bin(&r);
     } else if (m->type == COMMAND) {
-        if (must(&r)) m->topic = get_bytes(&r);
-        if (has(&r)) m->payload = get_bytes(&r);
+        if (must(&r)) m->topic = get_str(&r);
+        if (has(&r)) m->payload = get_bin(&r);
         if (has(&r)) decode_map(&r, m);
     } else if (m->type == BYE) {
-        if (has(&r)) m->word = get_bytes(&r);
+        if (has(&r)) m->word = get_str(&r);
         if (has(&r)) m->retry_after = get(&r, UINT), m->has_retry = true;
     } else if (m->type == ERROR) {
-        if (has(&r)) m->word = get_bytes(&r);
-        if (has(&r)) m->text = get_bytes(&r);
+        if (has(&r)) m->word = get_str(&r);
+        if (has(&r)) m->text = get_str(&r);
         if (has(&r)) m->id = get(&r, UINT), m->has_id = true;
         if (has(&r)) m->about = get(&r, UINT); /* 0: the id is that of an EVENT or a REQUEST */
     }
@@ -414,15 +429,22 @@ static unsigned next_kept(void)
     return sent;
 }
 
-/* Something that we sent was wrong. The message that is named is dropped and no other. If none is,
-   they go one at a time from the next link on, so that it is found. */
-static void on_error(const struct message *m)
+/* Something that we sent was wrong: the message that is named is dropped and no other. True: it is
+   not known which. */
+static bool on_error(const struct message *m)
 {
     unsigned at = find_kept(m->id);
     if (m->about == ACK || m->about == RESULT) spoil_answer(m->id);
-    if (m->about != 0 || (m->has_id && m->id == 0)) return; /* 0: an EVENT that nobody keeps */
+    if (m->about != 0 || (m->has_id && m->id == 0)) return false; /* 0: nobody keeps it */
     if (at < WINDOW) drop_refused(at);
-    else if (sent_on_this_link() == 1 && work.kept[0].number < work.alone) drop_refused(0);
+    return at == WINDOW;
+}
+
+/* The link ends because of a message, and nobody says which. They go one at a time from the next
+   link on, so that it is found. */
+static void find_refused(void)
+{
+    if (sent_on_this_link() == 1 && work.kept[0].number < work.alone) drop_refused(0);
     else work.is_unclear = true;
 }
 
@@ -444,7 +466,9 @@ static struct {
     uint64_t frame_max, retry_after;
     uint32_t id; /* of the message sent last */
     unsigned pongs_owed;
+    char unknown[32]; /* the code of an ERROR that named no message; it ends nothing by itself */
     bool open, pinged; /* pinged: our PING has no PONG yet */
+    bool refused; /* an ERROR that ends the link has come, and its BYE not yet */
     bool hopeless, over, taken_over, has_retry; /* hopeless: our HELLO is refused */
 } conn;
 
@@ -455,10 +479,37 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* The codes of ERROR that end a link, about a message of ours or about HELLO. */
+static bool is_end(struct bytes word)
+{
+    return is(word, "bad-frame") || is(word, "frame-too-long") || is(word, "unexpected")
+        || is(word, "bad-id") || is(word, "bad-topic") || is(word, "bad-device-id")
+        || is(word, "version") || is(word, "auth-failed");
+}
+
+/* Those that end nothing. */
+static bool is_harmless(struct bytes word)
+{
+    return is(word, "not-supported") || is(word, "not-allowed");
+}
+
+/* It does not go away by trying. */
 static bool is_hopeless(struct bytes word)
 {
+    if (!conn.open && (is(word, "bad-topic") || is(word, "frame-too-long"))) return true;
     return is(word, "version") || is(word, "auth-failed") || is(word, "bad-device-id")
         || is(word, "blocked");
+}
+
+static void on_error_message(const struct message *m)
+{
+    printf("error %.*s: %.*s\n", SHOW(m->word), SHOW(m->text));
+    conn.hopeless = is_hopeless(m->word);
+    if (!conn.open) return; /* it is about HELLO */
+    conn.refused |= is_end(m->word);
+    if (!on_error(m) || is_harmless(m->word)) return;
+    if (is_end(m->word)) find_refused();
+    else snprintf(conn.unknown, sizeof conn.unknown, "%.*s", SHOW(m->word));
 }
 
 static void on_message(const struct message *m)
@@ -481,15 +532,11 @@ static void on_message(const struct message *m)
         else printf("reply %" PRIu64 " status %" PRIu64 ": %.*s\n", m->id, m->status,
                     SHOW(m->payload));
         break;
-    case ERROR:
-        printf("error %.*s: %.*s\n", SHOW(m->word), SHOW(m->text));
-        conn.hopeless = is_hopeless(m->word);
-        if (conn.open) on_error(m); /* before WELCOME it is about HELLO */
-        /* the link is over if BYE stands behind it: what goes out until then is sent again */
-        break;
+    case ERROR: on_error_message(m); break;
     case BYE:
         printf("bye %.*s\n", SHOW(m->word));
         conn.over = true;
+        if (conn.unknown[0] && is(m->word, conn.unknown)) find_refused();
         conn.taken_over = is(m->word, "taken-over"), conn.hopeless = is_hopeless(m->word);
         conn.has_retry = m->has_retry, conn.retry_after = m->retry_after;
         break;
@@ -559,7 +606,7 @@ static void send_due(void)
     unsigned at = WINDOW;
     if (!conn.pinged && now_ms() - quiet_at > conn.keepalive_ms * 3 / 4) {
         send_plain(PING), conn.pinged = true;
-    } else if (conn.id < UINT32_MAX && (at = next_kept()) < WINDOW) {
+    } else if (!conn.refused && conn.id < UINT32_MAX && (at = next_kept()) < WINDOW) {
         struct kept *kept = &work.kept[at];
         const struct item *item = &work.item[kept->number % work.items];
         kept->id = ++conn.id; /* ids begin anew on a link; seq names the message for good */
@@ -652,7 +699,7 @@ static int64_t wait_ms(int failures)
     int64_t told = conn.retry_after < TOLD_MAX_MS ? (int64_t)conn.retry_after : TOLD_MAX_MS;
     if (conn.has_retry) return told > least ? told : least;
     while (failures-- > 0 && most < WAIT_MAX_MS) most *= 2; /* 7 times at most */
-    if (most > WAIT_MAX_MS || conn.hopeless) most = WAIT_MAX_MS; /* a human must help */
+    if (most > WAIT_MAX_MS || conn.hopeless) most = WAIT_MAX_MS;
     return least + (int64_t)(rand() / (RAND_MAX + 1.0) * (double)most);
 }
 
@@ -741,6 +788,7 @@ int main(int argc, char **argv)
         if (failures > 7) failures = 7; /* waits grow no further */
         if (conn.open && now_ms() - conn.opened_at >= HELD_MS) failures = 0; /* it had held */
         int64_t pause = wait_ms(failures);
+        if (conn.hopeless) puts("this needs a human");
         printf("link lost, next in %" PRId64 " ms\n", pause);
         nanosleep(&(struct timespec){ pause / 1000, pause % 1000 * 1000000 }, NULL);
     }

@@ -6,18 +6,34 @@
  * Does what device.c does: sends each message until it is answered, over as many links as that
  * takes, and prints what comes back; without messages it just stays connected. One that Owsla
  * refuses is dropped, and no other. The COMMAND `door.open` opens its door, once however often it
- * comes; `--will` leaves a word. docs/protocol.md. With what it proves who it is: token.ts.
+ * comes; `--will` leaves a word. docs/protocol.md. What it reads: decode.ts. What it still has to
+ * send: work.ts. With what it proves who it is: token.ts.
  * Bound: WINDOW_MAX messages wait for their answers; an incomplete frame and KEYS answers are kept.
  */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Packr } from 'msgpackr';
+import {
+  ACK,
+  BYE,
+  COMMAND,
+  decode,
+  ERROR,
+  EVENT,
+  HELLO,
+  type Known,
+  PING,
+  PONG,
+  REPLY,
+  REQUEST,
+  RESULT,
+  WELCOME,
+} from './decode.ts';
 import { type Identity, identityOf, TOKEN_OPTIONS } from './token.ts';
+import { type Item, Work } from './work.ts';
 
-const [HELLO, WELCOME, PING, PONG, EVENT, ACK, REQUEST, REPLY, COMMAND, RESULT, BYE, ERROR] = [
-  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
-];
-const [HEADER, FRAME_MAX] = [4, 4_096];
+const HEADER = 4;
+const FRAME_MAX = 4_096;
 const KEEPALIVE_WISH = 60;
 /** What rules where WELCOME does not say. */
 const KEEPALIVE = 60;
@@ -35,130 +51,16 @@ const TOLD_MAX_MS = 3_600_000;
 
 /** They do not go away by trying. */
 const HOPELESS = ['version', 'auth-failed', 'bad-device-id', 'blocked'];
+/** Nor do these as an answer to HELLO: they are about its will. */
+const HELLO_HOPELESS = ['bad-topic', 'frame-too-long'];
+/** Codes of ERROR that end a link, and those that end nothing. */
+const ENDS = ['bad-frame', 'unexpected', 'bad-id', ...HELLO_HOPELESS, ...HOPELESS];
+const HARMLESS = ['not-supported', 'not-allowed'];
 
-const packr = new Packr({ useRecords: false, int64AsType: 'number' });
-
-const isUint = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0;
-
-/** The required elements are there, and of their kind; else the frame is broken. */
-function isWhole([type, first, second]: unknown[]): boolean {
-  if (type === WELCOME) return first instanceof Uint8Array;
-  if (type === REPLY) return isUint(first) && isUint(second);
-  if (type === COMMAND) return isUint(first) && typeof second === 'string';
-  return isUint(type === ACK ? first : type);
-}
-
-interface Item {
-  readonly type: number | undefined;
-  readonly topic: string;
-  readonly text: string;
-}
-
-/** A message without its answer; id 0: not yet sent on this link. */
-interface Kept {
-  readonly number: number;
-  id: number;
-}
-
-/** What was asked of us: these messages in turn, `total` of them; 0: none. */
-class Work {
-  readonly items: readonly Item[];
-  readonly total: number;
-  readonly window: number;
-  /** HELLO's option of that name, if there is one. */
-  readonly will: object;
-  /** The first message's number, the same whenever it is sent again. Firmware keeps it in flash. */
-  readonly seq = Date.now();
-  failed = 0;
-  /** In order. */
-  readonly #kept: Kept[] = [];
-  /** The first message that was never sent. */
-  #next = 0;
-  /** Messages below this number go one at a time. */
-  #alone = 0;
-  /** An ERROR named none: that mode begins on the next link. */
-  #isUnclear = false;
-
-  constructor(items: readonly Item[], count: number, window: number, will: object) {
-    this.items = items;
-    this.total = items.length * count;
-    this.window = window;
-    this.will = will;
-  }
-
-  get isDone(): boolean {
-    return this.total > 0 && this.#next >= this.total && this.#kept.length === 0;
-  }
-
-  /** Sent on this link and not answered. */
-  get sent(): number {
-    return this.#kept.filter(({ id }) => id > 0).length;
-  }
-
-  /** A link is over, and its ids with it. */
-  beginAnew(): void {
-    for (const kept of this.#kept) kept.id = 0;
-    if (this.#isUnclear) this.#alone = this.#next;
-    this.#isUnclear = false;
-  }
-
-  /** The next message to send, `undefined` if none may be sent now. */
-  next(): Kept | undefined {
-    const sent = this.sent;
-    if (sent > 0 && this.#isAlone) return undefined;
-    if (sent === this.#kept.length) {
-      if (sent >= this.window || this.#next >= this.total) return undefined;
-      this.#kept.push({ number: this.#next, id: 0 });
-      this.#next += 1;
-    }
-    return this.#kept[sent];
-  }
-
-  get #isAlone(): boolean {
-    return (this.#kept[0]?.number ?? this.#alone) < this.#alone;
-  }
-
-  itemOf({ number }: Kept): Item {
-    return this.items[number % this.items.length] as Item;
-  }
-
-  /** The message with this id was answered; false: there is none. */
-  settle(id: number, isGood: boolean): boolean {
-    const at = this.#find(id);
-    if (at >= 0) this.#drop(at, isGood);
-    return at >= 0;
-  }
-
-  /** This message will never be taken. */
-  refuse(kept: Kept): void {
-    this.#drop(this.#kept.indexOf(kept), false);
-  }
-
-  /**
-   * Something that we sent was wrong. The message that is named is dropped and no other. If none
-   * is, they go one at a time from the next link on, so that it is found.
-   */
-  onError(id: number | undefined): void {
-    if (id === 0) return; // an EVENT that nobody keeps
-    const at = id === undefined ? -1 : this.#find(id);
-    if (at >= 0) this.#drop(at, false);
-    else if (this.sent === 1 && this.#isAlone) this.#drop(0, false);
-    else this.#isUnclear = true;
-  }
-
-  /** The message that has this id on this link; of two the one sent last. */
-  #find(id: number): number {
-    return id === 0 ? -1 : this.#kept.findLastIndex((kept) => kept.id === id);
-  }
-
-  #drop(at: number, isGood: boolean): void {
-    this.#kept.splice(at, 1);
-    if (!isGood) this.failed += 1;
-  }
-}
+const packr = new Packr({ useRecords: false });
 
 /** The fields of a COMMAND behind its type. */
-type Command = [id: number, topic: string, payload?: Uint8Array, meta?: { key?: Uint8Array }];
+type Command = [id: number, topic: string, payload?: Uint8Array, meta?: Known];
 
 interface Answer {
   status: number;
@@ -207,6 +109,10 @@ class Link {
   retryAfter: number | undefined;
   /** Our HELLO is refused. */
   isHopeless = false;
+  /** An ERROR that ends the link has come, and its BYE not yet. */
+  #isRefused = false;
+  /** The code of an ERROR that named no message; it ends nothing by itself. */
+  #unknown: string | undefined;
 
   readonly #socket: Socket;
   readonly #work: Work;
@@ -278,9 +184,7 @@ class Link {
 
   #onFrame(payload: Buffer): void {
     try {
-      const fields = packr.unpack(payload);
-      if (!isWhole(fields)) throw new Error('an element is missing');
-      this.#onMessage(fields);
+      this.#onMessage(decode(payload));
     } catch (error) {
       console.log(`link: a broken frame (${(error as Error).message})`);
       this.#socket.destroy();
@@ -288,11 +192,11 @@ class Link {
   }
 
   #onMessage([type, ...fields]: [number, ...unknown[]]): void {
-    if (type === WELCOME) this.#onWelcome(fields as [Buffer, Record<string, number>?]);
+    if (type === WELCOME) this.#onWelcome(fields as [Buffer, Known?]);
     else if (type === PING) this.#send([PONG]);
     else if (type === PONG) this.#isPinged = false;
     else if (type === COMMAND) this.#onCommand(fields as Command);
-    else if (type === ERROR) this.#onError(fields as [string, string, number?, number?]);
+    else if (type === ERROR) this.#onError(fields as [string?, string?, number?, number?]);
     else if (type === BYE) this.#onBye(fields as [string?, number?]);
     else if (type === ACK || type === REPLY) {
       this.#onAnswer(type, fields as [number, number?, Uint8Array?]);
@@ -303,18 +207,26 @@ class Link {
   #onBye([reason = '', retryAfter]: [string?, number?]): void {
     console.log(`bye ${reason}`);
     this.reason = reason;
-    this.isHopeless = HOPELESS.includes(reason);
-    this.retryAfter = retryAfter ?? undefined;
+    this.isHopeless = this.#isHelpless(reason);
+    this.retryAfter = retryAfter;
+    if (reason === this.#unknown) this.#work.findRefused();
     this.#end();
   }
 
-  #onError([code, message, id, about]: [string, string, number?, number?]): void {
+  /** It does not go away by trying. */
+  #isHelpless(word: string): boolean {
+    return HOPELESS.includes(word) || (this.openedAt === 0 && HELLO_HOPELESS.includes(word));
+  }
+
+  #onError([code = '', message = '', id, about]: [string?, string?, number?, number?]): void {
     console.log(`error ${code}: ${message}`);
-    this.isHopeless = HOPELESS.includes(code);
+    this.isHopeless = this.#isHelpless(code);
     if (this.openedAt === 0) return; // it is about HELLO
-    if (!about) this.#work.onError(id ?? undefined);
-    else if (about === ACK || about === RESULT) this.#answers.spoil(id ?? 0);
-    // The link is over if BYE stands behind it: what goes out until then is sent again.
+    if (ENDS.includes(code)) this.#isRefused = true;
+    if (about === ACK || about === RESULT) this.#answers.spoil(id ?? 0);
+    if (about || !this.#work.onError(id) || HARMLESS.includes(code)) return;
+    if (ENDS.includes(code)) this.#work.findRefused();
+    else this.#unknown = code;
   }
 
   /** Our FIN; Owsla's is waited for, but not for long. */
@@ -325,7 +237,7 @@ class Link {
     this.#socket.on('close', () => clearTimeout(linger));
   }
 
-  #onWelcome([, options]: [Buffer, Record<string, number>?]): void {
+  #onWelcome([, options]: [Buffer, Known?]): void {
     this.openedAt = Date.now();
     const keepalive = options?.keepalive ?? KEEPALIVE;
     this.#keepaliveMs = keepalive * 1_000;
@@ -362,7 +274,8 @@ class Link {
   #sendNext(): void {
     const work = this.#work;
     if (this.#isOver) return;
-    while (this.openedAt > 0 && this.#id < ID_MAX && !this.#socket.writableNeedDrain) {
+    const isReady = this.openedAt > 0 && !this.#isRefused;
+    while (isReady && this.#id < ID_MAX && !this.#socket.writableNeedDrain) {
       const kept = work.next();
       if (kept === undefined) break;
       const { type, topic, text } = work.itemOf(kept);
@@ -412,6 +325,7 @@ async function run(host: string, port: number, identity: Identity, work: Work): 
     if (work.isDone) return work.failed === 0 ? 0 : 1;
     if (link.openedAt > 0 && Date.now() - link.openedAt >= HELD_MS) failures = 0;
     const pause = waitMs(link, failures);
+    if (link.isHopeless) console.log('this needs a human');
     console.log(`link lost, next in ${Math.round(pause)} ms`);
     await sleep(pause);
   }

@@ -46,8 +46,11 @@ static void print_message(FILE *to, const struct message *m)
     if (m->type == COMMAND) {
         fprintf(to, ",\"topic\":\"%.*s\",\"payload\":\"", SHOW(m->topic));
         print_hex(to, m->payload);
-        fputs("\",\"meta\":{\"key\":\"", to), print_hex(to, m->key);
-        fprintf(to, "\",\"expiresIn\":%" PRIu64 "}", m->expires_in);
+        fputs("\",\"meta\":{", to);
+        if (m->key.length > 0) fputs("\"key\":\"", to), print_hex(to, m->key), fputc('"', to);
+        if (m->expires_in > 0)
+            fprintf(to, "%s\"expiresIn\":%" PRIu64, m->key.length > 0 ? "," : "", m->expires_in);
+        fputc('}', to);
     }
     fputc('}', to);
 }

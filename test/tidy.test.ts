@@ -135,7 +135,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/node/', values: ['src/base/', 'src/wire/frame.ts', 'msgpackr', 'node:'] },
   {
     holds: 'src/acceptor/endpoint/',
-    values: ['src/base/', 'node:crypto', 'node:net'],
+    values: ['src/base/', 'uuid', 'node:net'],
     types: ['src/wire/message.ts', 'src/wire/protocol.ts', 'node:tls'],
   },
   {

@@ -8,7 +8,10 @@
 import { mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** `action` is the step's name in tla/Presence.tla; `Commands!<Action>` is one of Commands.tla, and so on. */
+/**
+ * `action` is the step's name in tla/Presence.tla; `Commands!<Action>` is one of Commands.tla,
+ * `Will!<Action>` one of Will.tla.
+ */
 export type Trace = (action: string, fields: Readonly<Record<string, unknown>>) => void;
 
 export const noTrace: Trace = () => {};

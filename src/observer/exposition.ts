@@ -32,7 +32,7 @@ import {
   type SpecList,
   valuesOf,
 } from './nodeStatus.ts';
-import { Registry } from './promClient.ts';
+import { PROM } from './promClient.ts';
 import { ReloadFamilies } from './reloadFamilies.ts';
 
 /** Here a node's figure is that of its worst acceptor, because a sum would mean nothing. */
@@ -58,7 +58,7 @@ const EACH_LIST = METRIC_LIST.filter(([, { kind }]) => kind !== 'histogram');
 export class Exposition {
   readonly #status: NodeStatus;
   readonly #scrapeMs: number;
-  readonly #registry = new Registry();
+  readonly #registry = new PROM.Registry();
   readonly #totals: Families;
   readonly #each: Families;
   readonly #presence: Families;

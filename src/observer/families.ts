@@ -6,7 +6,7 @@
 import type * as prom from 'prom-client';
 import { BOUNDS, cumulative } from '../base/histogram.ts';
 import type { MetricSpec } from '../base/metrics.ts';
-import { Counter, Gauge, Histogram } from './promClient.ts';
+import { PROM } from './promClient.ts';
 
 /** One value for each of its labels. */
 export type Single = prom.Counter<string> | prom.Gauge<string>;
@@ -24,11 +24,11 @@ export function makeFamily(kind: MetricSpec['kind'], options: FamilyOptions): Fa
 }
 
 export function makeSingle(kind: 'counter' | 'gauge', options: FamilyOptions): Single {
-  return kind === 'counter' ? new Counter(options) : new Gauge(options);
+  return kind === 'counter' ? new PROM.Counter(options) : new PROM.Gauge(options);
 }
 
 /** prom-client cannot be told a histogram's counts; it asks this one for them. */
-export class CarriedHistogram extends Histogram<string> {
+export class CarriedHistogram extends PROM.Histogram<string> {
   readonly #named: Pick<FamilyOptions, 'name' | 'help'>;
   #figure: readonly number[] = [];
 
@@ -61,7 +61,7 @@ export class CarriedHistogram extends Histogram<string> {
 
 /** prom-client's own only carry the counters onto the page. */
 export function setTo(family: Single, labels: Record<string, string>, value: number): void {
-  if (family instanceof Gauge) {
+  if (family instanceof PROM.Gauge) {
     family.set(labels, value);
     return;
   }

@@ -6,11 +6,16 @@
  */
 import { createRequire } from 'node:module';
 
-type PromClient = typeof import('prom-client');
+type PromClient = Pick<
+  typeof import('prom-client'),
+  'Counter' | 'Gauge' | 'Histogram' | 'Registry'
+>;
 
 const load = createRequire(import.meta.url);
 
-export const Counter: PromClient['Counter'] = load('prom-client/lib/counter');
-export const Gauge: PromClient['Gauge'] = load('prom-client/lib/gauge');
-export const Histogram: PromClient['Histogram'] = load('prom-client/lib/histogram');
-export const Registry: PromClient['Registry'] = load('prom-client/lib/registry');
+export const PROM: PromClient = {
+  Counter: load('prom-client/lib/counter'),
+  Gauge: load('prom-client/lib/gauge'),
+  Histogram: load('prom-client/lib/histogram'),
+  Registry: load('prom-client/lib/registry'),
+};

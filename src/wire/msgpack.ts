@@ -182,6 +182,20 @@ export class Cursor {
     return length === 0 ? EMPTY : this.#bytes.subarray(start, start + length);
   }
 
+  /** A bin, as a view; undefined for any other item, skipped. */
+  binOnly(level: number): Buffer | undefined {
+    const start = this.#at;
+    const length = this.#binLength(this.#format());
+    if (length >= 0) {
+      const from = this.#take(length);
+      return this.#bytes.subarray(from, from + length);
+    }
+    this.#at = start;
+    this.items -= 1;
+    this.skip(level);
+    return undefined;
+  }
+
   /** A str of at most `bytesMax` bytes, a character for each; '' for any other item, skipped. */
   shortText(bytesMax: number, level: number): string {
     const start = this.#at;

@@ -180,7 +180,8 @@ function readCommand(): Message {
   readMap('meta', (name) => {
     if (name !== 'key' && name !== 'expiresIn') return readTrace(trace, name);
     if (cursor.nil()) return true;
-    if (name === 'key') key = cursor.blob('key');
+    // Of any other kind it is the device's to refuse, by a RESULT.
+    if (name === 'key') key = cursor.binOnly(3);
     else expiresIn = cursor.integerIn('expiresIn', 0, Number.MAX_SAFE_INTEGER);
     return true;
   });

@@ -7,7 +7,7 @@ import { CHILD_FLAGS } from '../../src/supervisor/childSlot.ts';
 import { loadedBy } from '../helpers/processes/loaded.ts';
 
 /** Only by who has a listener, a file or a terminal for it. */
-const BY_CONFIG = ['jose', 'mqtt-packet', 'pino-pretty', 'uuid', 'ws', 'yaml'];
+const BY_CONFIG = ['jose', 'mqtt-packet', 'pino-pretty', 'ws', 'yaml'];
 /** Node's HTTP client: an import of `node:http` would load it. */
 const UNDICI = 'node:internal/deps/undici/undici';
 
@@ -22,7 +22,7 @@ const child = 'supervisor/child.ts';
 const ROLES: Readonly<Record<string, Role>> = {
   acceptor: {
     loads: [child, 'acceptor/acceptor.ts', 'acceptor/ownProtocols.ts'],
-    needs: ['amqplib', 'msgpackr', 'pino'],
+    needs: ['amqplib', 'msgpackr', 'pino', 'uuid'],
     never: [...BY_CONFIG, 'fastify', 'prom-client', 'yargs', 'node:http', 'node:sqlite', UNDICI],
     flags: CHILD_FLAGS,
   },
@@ -30,24 +30,51 @@ const ROLES: Readonly<Record<string, Role>> = {
     loads: [child, 'registrar/registrar.ts'],
     needs: ['amqplib', 'msgpackr', 'pino'],
     // SQLite is its thread's.
-    never: [...BY_CONFIG, 'fastify', 'prom-client', 'yargs', 'node:http', 'node:sqlite', UNDICI],
+    never: [
+      ...BY_CONFIG,
+      'uuid',
+      'fastify',
+      'prom-client',
+      'yargs',
+      'node:http',
+      'node:sqlite',
+      UNDICI,
+    ],
     flags: CHILD_FLAGS,
   },
   observer: {
     loads: [child, 'observer/observer.ts'],
     needs: ['fastify', 'msgpackr', 'pino', 'prom-client'],
-    never: [...BY_CONFIG, '@opentelemetry/api', 'ajv', 'amqplib', 'yargs', 'node:sqlite', UNDICI],
+    never: [
+      ...BY_CONFIG,
+      'uuid',
+      '@opentelemetry/api',
+      'ajv',
+      'amqplib',
+      'yargs',
+      'node:sqlite',
+      UNDICI,
+    ],
     flags: CHILD_FLAGS,
   },
   supervisor: {
     loads: ['cli/serveCommand.ts'],
     needs: ['amqplib', 'pino'],
-    never: [...BY_CONFIG, 'fastify', 'msgpackr', 'prom-client', 'node:http', UNDICI],
+    never: [...BY_CONFIG, 'uuid', 'fastify', 'msgpackr', 'prom-client', 'node:http', UNDICI],
   },
   'a command': {
     loads: ['base/config.ts', 'cli/layers.ts', 'cli/askStatus.ts', 'cli/linkCommands.ts'],
     needs: [],
-    never: [...BY_CONFIG, 'amqplib', 'fastify', 'pino', 'prom-client', 'node:sqlite', UNDICI],
+    never: [
+      ...BY_CONFIG,
+      'uuid',
+      'amqplib',
+      'fastify',
+      'pino',
+      'prom-client',
+      'node:sqlite',
+      UNDICI,
+    ],
   },
 };
 

@@ -54,11 +54,15 @@ const ITEM: Readonly<Record<string, (value: never) => Buffer>> = {
   code: str,
   message: str,
   about: uint,
+  will: (value: Meaning) => map(WILL, value),
+  delay: uint,
 };
+
+const WILL = ['topic', 'payload', 'delay'];
 
 /** The elements of each type and the keys of its map, in the order of the page's tables. */
 const ELEMENTS: Readonly<Record<number, readonly (string | readonly string[])[]>> = {
-  [CODE.hello]: ['version', 'deviceId', ['options', 'token', 'keepalive', 'frameBytesMax']],
+  [CODE.hello]: ['version', 'deviceId', ['options', 'token', 'keepalive', 'frameBytesMax', 'will']],
   [CODE.welcome]: ['connectionId', ['options', 'keepalive', 'frameBytesMax', 'time']],
   [CODE.ping]: [],
   [CODE.pong]: [],
@@ -83,9 +87,9 @@ function item(name: string, value: unknown): Buffer {
   return write(value as never);
 }
 
-function map(name: string, keys: readonly string[], value: Meaning): Buffer | undefined {
+/** A map of those keys that have a value. */
+function map(keys: readonly string[], value: Meaning): Buffer {
   const present = keys.filter((key) => value[key] !== undefined);
-  if (present.length === 0 && name === 'meta') return undefined;
   const pairs = present.flatMap((key) => [str(key), item(key, value[key])]);
   return Buffer.concat([head(0x80 + present.length, 0n, 0), ...pairs]);
 }
@@ -99,8 +103,8 @@ export function exactForm(meaning: Meaning): Buffer {
     const value = meaning[name] ?? undefined;
     if (value === undefined) continue;
     const isMap = typeof element !== 'string';
-    const bytes = isMap ? map(name, keys, value as Meaning) : item(name, value);
-    if (bytes !== undefined) items.push(bytes);
+    if (name === 'meta' && type !== CODE.command && Object.keys(value).length === 0) continue;
+    items.push(isMap ? map(keys, value as Meaning) : item(name, value));
   }
   const array = Buffer.concat([head(0x90 + items.length, 0n, 0), ...items]);
   return Buffer.concat([Buffer.from(array.length.toString(16).padStart(8, '0'), 'hex'), array]);

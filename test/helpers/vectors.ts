@@ -99,7 +99,9 @@ export function messageOf(vector: Vector): Message {
       Object.assign(fields, { token: undefined, keepalive: undefined, frameBytesMax: undefined });
       return Object.assign(fields, inner, willIn(options)) as unknown as Message;
     case TYPE.WELCOME:
+      return Object.assign(fields, inner) as unknown as Message;
     case TYPE.COMMAND:
+      Object.assign(fields, { key: undefined, expiresIn: undefined });
       return Object.assign(fields, inner) as unknown as Message;
     case TYPE.EVENT:
     case TYPE.REQUEST:
@@ -107,6 +109,23 @@ export function messageOf(vector: Vector): Message {
     default:
       return fields as unknown as Message;
   }
+}
+
+/** Types of what Owsla sends. */
+const DOWN: readonly unknown[] = [
+  CODE.welcome,
+  CODE.ping,
+  CODE.pong,
+  CODE.ack,
+  CODE.reply,
+  CODE.command,
+  CODE.bye,
+  CODE.error,
+];
+
+/** A whole frame that is not for a device to get: it passes over it. Owsla never sends such. */
+export function isPassedOver({ direction, form, meaning }: Vector): boolean {
+  return direction === 'down' && form !== 'error' && !DOWN.includes(meaning.type);
 }
 
 /** The code of ERROR that an `error` line ends in. */

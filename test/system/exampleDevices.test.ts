@@ -105,6 +105,12 @@ class ScriptedLink {
     this.end();
   }
 
+  /** BYE and our FIN. */
+  bye(reason: string, retryAfter = 20): void {
+    this.write(encode({ type: TYPE.BYE, reason, retryAfter }));
+    this.end();
+  }
+
   ack(id: number): void {
     this.write(encode({ type: TYPE.ACK, id }));
   }
@@ -485,6 +491,70 @@ for (const { name, skip, command } of devices) {
     t.match(bye, [{ type: TYPE.BYE, reason: 'done' }]);
     t.equal(await device.exit, 0, 'nothing was dropped');
   });
+
+  t.test(`${name}: only its own BYE makes an unknown ERROR one that ends`, { skip }, async (t) => {
+    const device = run(...EVENT, '--count', '3', '--window', '3');
+    const first = await nextLink();
+    await first.welcome();
+    const [one] = await first.events(3);
+    const error = { type: TYPE.ERROR, code: 'a-later-word', message: 'why', id: undefined };
+    first.write(encode(error));
+    first.bye('draining');
+    const second = await nextLink();
+    await second.welcome();
+    const together = await second.events(3);
+    second.write(encode(error));
+    second.bye('a-later-word');
+    const third = await nextLink();
+    await third.welcome();
+    const alone: Numbered[] = [];
+    for (let sent = 0; sent < 3; sent += 1) {
+      alone.push(...(await third.events(1)));
+      third.write(PING);
+      t.equal((await third.next())?.type, TYPE.PONG, 'no other message before its ACK');
+      third.ack(alone.at(-1)?.id ?? 0);
+    }
+    third.end();
+
+    t.same(numbers(together, one?.seq ?? 0), [0, 1, 2]);
+    t.same(numbers(alone, one?.seq ?? 0), [0, 1, 2]);
+    t.equal(await device.exit, 0, 'nothing was dropped');
+  });
+
+  t.test(`${name}: sends no message behind an ERROR that ends the link`, { skip }, async (t) => {
+    const device = run(...EVENT, '--count', '3', '--window', '2');
+    const first = await nextLink();
+    await first.welcome();
+    const [one] = await first.events(2);
+    const error = { type: TYPE.ERROR, code: 'bad-topic', message: 'why', id: one?.id };
+    first.write(encode(error));
+    for (let ping = 0; ping < 2; ping += 1) {
+      first.write(PING);
+      t.equal((await first.next())?.type, TYPE.PONG);
+    }
+    first.bye('bad-topic');
+    const second = await nextLink();
+    await second.welcome();
+    const rest = await second.events(2);
+    for (const { id } of rest) second.ack(id);
+    second.end();
+
+    t.same(numbers(rest, one?.seq ?? 0), [1, 2]);
+    t.equal(await device.exit, 1);
+  });
+
+  for (const code of ['bad-topic', 'frame-too-long', 'version'] as const) {
+    t.test(`${name}: a HELLO refused as ${code} is a human's to mend`, { skip }, async (t) => {
+      const device = run(...EVENT);
+      t.teardown(() => device.end('SIGKILL'));
+      const link = await nextLink();
+      await link.next();
+      link.write(encode({ type: TYPE.ERROR, code, message: 'why', id: undefined }));
+      link.bye(code, 3_600_000);
+
+      await device.prints(/bye .+\nthis needs a human\nlink lost/);
+    });
+  }
 
   t.test(`${name}: an ERROR about id 0 is about none that it keeps`, { skip }, async (t) => {
     const device = run(...SIX);

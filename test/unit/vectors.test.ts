@@ -1,16 +1,27 @@
 /**
- * Every test vector of docs/protocol.md against the TypeScript codec.
+ * Every test vector of docs/protocol.md against the TypeScript codec; those to a device
+ * also against what examples/device.ts reads.
  */
 import t from 'tap';
+import { decode } from '../../examples/decode.ts';
 import { ProtocolError } from '../../src/base/errors.ts';
 import type { Message } from '../../src/wire/message.ts';
 import { encode, V1Reader } from '../../src/wire/v1.ts';
-import { toDevice } from '../../src/wire/v1Types.ts';
+import { CODE, toDevice } from '../../src/wire/v1Types.ts';
 import { exactForm } from '../helpers/exactForm.ts';
-import { errorOf, loadVectors, messageOf, parseVectors } from '../helpers/vectors.ts';
+import {
+  errorOf,
+  isPassedOver,
+  loadVectors,
+  type Meaning,
+  messageOf,
+  parseVectors,
+} from '../helpers/vectors.ts';
 
 const FRAME_BYTES_MAX = 65_536;
 const vectors = loadVectors();
+/** What Owsla or a device sends, or may send. */
+const valid = vectors.filter((vector) => vector.form !== 'error' && !isPassedOver(vector));
 
 /** The one message of these bytes, handed over in pieces of `size` bytes. */
 function readOne(frame: Buffer, size: number): Message | undefined {
@@ -24,13 +35,13 @@ function readOne(frame: Buffer, size: number): Message | undefined {
 }
 
 t.test('vectors: the codec reads every valid frame as the page says', async (t) => {
-  for (const vector of vectors.filter(({ form }) => form !== 'error')) {
+  for (const vector of valid) {
     t.strictSame(readOne(vector.frame, vector.frame.length), messageOf(vector), vector.name);
   }
 });
 
 t.test('vectors: the codec reads the same when every byte comes alone', async (t) => {
-  for (const vector of vectors.filter(({ form }) => form !== 'error')) {
+  for (const vector of valid) {
     t.strictSame(readOne(vector.frame, 1), messageOf(vector), vector.name);
   }
 });
@@ -82,7 +93,7 @@ t.test(
 );
 
 t.test('vectors: what the codec writes for a device comes back as the same message', async (t) => {
-  for (const vector of vectors.filter(({ form }) => form !== 'error')) {
+  for (const vector of valid) {
     const written = encode(messageOf(vector));
     t.strictSame(readOne(written, written.length), messageOf(vector), vector.name);
   }
@@ -101,4 +112,54 @@ t.test('vectors: a line that is not as the page says is an Error', async (t) => 
   t.throws(line('ping | sideways | exact | 0000000191 | {"type":3}'), /not a test vector/);
   t.throws(line('ping | up | exact | 000000019 | {"type":3}'), /not a test vector/);
   t.throws(() => parseVectors('no block'), /no block/);
+});
+
+/** The elements of what Owsla sends, by their names in the page's tables. */
+const NAMES: Readonly<Record<number, readonly string[]>> = {
+  [CODE.welcome]: ['connectionId', 'options'],
+  [CODE.ack]: ['id'],
+  [CODE.reply]: ['id', 'status', 'payload'],
+  [CODE.command]: ['id', 'topic', 'payload', 'meta'],
+  [CODE.bye]: ['reason', 'retryAfter'],
+  [CODE.error]: ['code', 'message', 'id', 'about'],
+};
+/** What the page says stands for what is missing. */
+const MISSING: Readonly<Record<string, unknown>> = {
+  payload: '',
+  reason: '',
+  code: '',
+  message: '',
+  retryAfter: null,
+  id: null,
+  meta: {},
+};
+
+const hex = (value: unknown) =>
+  value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value;
+
+/** What decode.ts gives, in the words of the vectors. */
+function told([type, ...elements]: readonly unknown[]): Meaning {
+  const meaning: Record<string, unknown> = { type };
+  for (const [at, name] of (NAMES[Number(type)] ?? []).entries()) {
+    const value = hex(elements[at]) ?? MISSING[name];
+    if (value !== undefined) meaning[name] = value;
+  }
+  for (const name of ['options', 'meta']) {
+    if (meaning[name] === undefined) continue;
+    const defaults = name === 'options' ? { keepalive: 60, frameBytesMax: 65_536 } : {};
+    const pairs = Object.entries({ ...defaults, ...meaning[name] });
+    const KNOWN = /^(?:keepalive|frameBytesMax|time|key|expiresIn|trace\w+)$/;
+    meaning[name] = Object.fromEntries(
+      pairs.filter(([key]) => KNOWN.test(key)).map(([key, value]) => [key, hex(value)]),
+    );
+  }
+  return meaning;
+}
+
+t.test('vectors: device.ts reads what Owsla sends, and passes over the rest', async (t) => {
+  for (const vector of vectors.filter(({ direction }) => direction === 'down')) {
+    const payload = vector.frame.subarray(4);
+    if (vector.form === 'error') t.throws(() => decode(payload), vector.name);
+    else t.same(told(decode(payload)), vector.meaning, vector.name);
+  }
 });

@@ -4,8 +4,8 @@
  * Bound: `linksMax` sockets, those that linger included; `refusingMax` refused ones have their BYE
  * under way at once, and beyond that they are reset.
  */
-import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { v4 as uuid } from 'uuid';
 import type { ByeReason } from '../../base/errors.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
 import { bump } from '../../base/metrics.ts';
@@ -60,7 +60,7 @@ export class Intake {
     host.counters.accepts += 1;
     host.counters.sockets += 1;
     const protocol = this.#protocolAt(origin.listener);
-    const endpoint = new Endpoint(randomUUID(), { socket, acceptedUs, origin, protocol }, host);
+    const endpoint = new Endpoint(uuid(), { socket, acceptedUs, origin, protocol }, host);
     registry.register(endpoint);
     host.counters.links += 1;
     deadlines.accepted(endpoint);
@@ -110,7 +110,7 @@ export class Intake {
       this.#refusing -= 1;
     });
     const endpoint = new Endpoint(
-      randomUUID(),
+      uuid(),
       {
         ...{ socket, acceptedUs: clock.us(), origin: undefined },
         protocol: this.#protocolAt(listener),

@@ -32,14 +32,15 @@ export class MqttSpeech implements Speech {
   /** Keys of COMMANDs without an answer, by packet identifier. */
   readonly #keys = new Map<number, string>();
   #results = 0;
+  #error: Error | undefined;
 
   constructor(level: MqttLevel) {
     this.#level = level;
     this.ping = this.#write({ cmd: 'pingreq' });
     this.#parser = mqtt.parser({ protocolVersion: level });
     this.#parser.on('packet', (packet) => this.#packets.push(packet));
-    this.#parser.on('error', (error) => {
-      throw error;
+    this.#parser.on('error', (error: Error) => {
+      this.#error = error;
     });
   }
 
@@ -108,6 +109,7 @@ export class MqttSpeech implements Speech {
 
   *hear(chunk: Buffer): Generator<Heard> {
     this.#parser.parse(chunk);
+    if (this.#error) throw new Error(`${this.#error.message}: ${chunk.toString('hex')}`);
     for (const packet of this.#packets.splice(0)) {
       const heard = this.#heard(packet);
       if (heard) yield heard;

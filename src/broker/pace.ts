@@ -4,14 +4,13 @@
  * Bound: from UNDER_WAY_MIN, or what its user sets, to the publisher's window. Messages in flight
  * are ahead of the next one: once the broker is busy, the more there are, the longer each takes.
  * So the limit is the least that keeps the broker busy: it rises while confirms take no longer
- * for it, and falls when they do. What nobody needed goes back: a flood begins with little.
+ * for it, and falls when they do.
  *
  * RabbitMQ itself stops reading a connection that has some 400 messages under way on one channel,
  * and with it the other channels of that connection: https://www.rabbitmq.com/docs/flow-control
  */
 
-/** A broker that others keep busy takes as many a second with it; with more, each waits longer. */
-const UNDER_WAY_MIN = 32;
+const UNDER_WAY_MIN = 128;
 /** A confirm that takes this much longer than twice the shortest has waited behind others. */
 const SLACK_MS = 10;
 /** So long does a slow confirm tell of the broker as it is now. */
@@ -66,8 +65,6 @@ export class Pace {
       this.#limit = Math.max(this.#min, Math.floor(this.#limit * CUT));
     } else if (isHeldUp) {
       this.#limit = Math.min(this.#max, Math.ceil(this.#limit * GROWTH));
-    } else if (this.#limit > this.#min) {
-      this.#limit -= 1;
     }
   }
 

@@ -69,12 +69,8 @@ export interface PublisherOptions {
 
 /** How often a message may have been the only one under way when the channel was closed. */
 const ALONE_TRIES = 2;
-/**
- * Messages that may wait here while the broker takes some, so that the next turn has something to
- * send: a share of what may be in flight, and so many at most.
- */
-const AHEAD_SHARE = 1 / 4;
-const AHEAD_MAX = 32;
+/** Messages that may wait here while the broker takes some: the next turn has something to send. */
+const AHEAD = 32;
 
 export class Publisher {
   readonly #options: PublisherOptions;
@@ -127,7 +123,7 @@ export class Publisher {
   isFull(): boolean {
     const { publishWindowMax, publishWindowBytes } = this.#options.limits;
     if (this.size >= publishWindowMax || this.#bytes >= publishWindowBytes) return true;
-    if (this.#backlog.size < Math.min(AHEAD_MAX, this.#pace.limit * AHEAD_SHARE)) return false;
+    if (this.#backlog.size < AHEAD) return false;
     const isTaking = !this.#isBlocked && !this.#isChoked && !this.#isQuiet();
     return isTaking && this.#channel !== undefined;
   }

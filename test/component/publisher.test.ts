@@ -29,12 +29,7 @@ interface Part {
   reopen(): FakeChannel;
 }
 
-/** `underWayMin`: so many are sent at once; else few, until the broker is seen to be quick. */
-function build(
-  t: Test,
-  limits: Partial<Record<LimitName, number>> = {},
-  underWayMin?: number,
-): Part {
+function build(t: Test, limits: Partial<Record<LimitName, number>> = {}): Part {
   const counters = makeCounters(MESSAGE_TYPES);
   const confirmed: string[] = [];
   const nacked: string[] = [];
@@ -45,7 +40,6 @@ function build(
   const publisher = new Publisher({
     limits: makeLimits(limits),
     counts: publishCounts(counters),
-    ...(underWayMin === undefined ? {} : { underWayMin }),
     now: () => now,
     onRoom: () => {
       part.rooms += 1;
@@ -544,7 +538,7 @@ t.test('publisher: a nacked EVENT goes again ever more rarely, and is given up',
 t.test('publisher: refused EVENTs hold a quarter of the window, in messages', async (t) => {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
-  const part = build(t, { publishWindowMax: 40 }, 40);
+  const part = build(t, { publishWindowMax: 40 });
   const bodies = Array.from({ length: 30 }, (_, n) => `e${n}`);
   part.publish(...bodies);
 
@@ -566,7 +560,7 @@ t.test('publisher: refused EVENTs hold a quarter of the window, in messages', as
 t.test('publisher: refused EVENTs that are due go before no more than a few others', async (t) => {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
-  const part = build(t, {}, 128);
+  const part = build(t);
   const bodies = Array.from({ length: 128 }, (_, n) => `e${n}`);
   part.publish(...bodies);
   part.channel.nack(128, true);
@@ -716,39 +710,20 @@ t.test('publisher: what does not fit into a frame is dropped by itself', async (
 
 t.test('publisher: no more is under way than keeps the broker busy', async (t) => {
   const part = build(t);
-  const bodies = Array.from({ length: 120 }, (_, n) => `e${n}`);
+  const bodies = Array.from({ length: 300 }, (_, n) => `e${n}`);
   part.publish(...bodies);
-  t.equal(part.channel.published.length, 32);
+  t.equal(part.channel.published.length, 128);
   t.equal(part.publisher.isFull(), true, 'and some wait here');
 
   const other = build(t);
-  other.publish(...bodies.slice(0, 32 + 7));
+  other.publish(...bodies.slice(0, 128 + 31));
   t.equal(other.publisher.isFull(), false);
-  other.publish('e39');
+  other.publish('e159');
   t.equal(other.publisher.isFull(), true, 'but few: whoever comes next is behind them');
 
   part.pass(1);
-  part.channel.confirm(32, true);
+  part.channel.confirm(128, true);
 
-  t.equal(part.channel.published.length, 32 + 40, 'a quick broker is given more');
-
-  part.pass(100);
-  part.channel.confirm(72, true);
-
-  t.equal(part.channel.published.length, 72 + 32, 'and a slow one less');
-});
-
-t.test('publisher: what nobody needed goes back, and a flood begins with little', async (t) => {
-  const part = build(t);
-  const many = Array.from({ length: 120 }, (_, n) => `e${n}`);
-  part.publish(...many);
-  for (const tag of [32, 72, 120]) part.channel.confirm(tag, true);
-  t.equal(part.publisher.size, 0);
-  for (let tag = 121; tag <= 140; tag += 1) {
-    part.publish('a');
-    part.channel.confirm(tag);
-  }
-  part.publish(...many);
-
-  t.equal(part.channel.published.length, 140 + 32);
+  const underWay = part.channel.published.length - 128;
+  t.ok(underWay > 128, `a quick broker is given more: ${underWay}`);
 });

@@ -297,9 +297,10 @@ const CLOSED = (reason: string) => ['owsla_closes_total', `reason="${reason}"`] 
 /** Says this where `socket` leads to, and hears all that is answered. */
 async function answered(socket: Socket, bytes: Uint8Array | string): Promise<Buffer> {
   const heard: Buffer[] = [];
-  socket.on('data', (chunk: Buffer) => heard.push(chunk)).on('error', () => {});
+  socket.on('data', (chunk: Buffer) => heard.push(chunk));
   socket.write(bytes);
-  await once(socket, 'close');
+  // An end before all of it was read is a reset.
+  await once(socket, 'close').catch(() => {});
   return Buffer.concat(heard);
 }
 

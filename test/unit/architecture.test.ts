@@ -18,7 +18,7 @@ const inSrc = repositoryFiles().filter((path) => path.startsWith('src/'));
 /** They put their process together, and hand each part what it needs. */
 const ROOTS = [
   // One root in some files: it would be too long for one.
-  ['acceptor', 'devices', 'shared', 'ways'].map((name) => `src/acceptor/${name}.ts`),
+  ['acceptor', 'devices', 'moving', 'shared', 'ways'].map((name) => `src/acceptor/${name}.ts`),
   'src/acceptor/acceptorBroker.ts',
   ['registrar', 'commandParts', 'willParts'].map((name) => `src/registrar/${name}.ts`),
   'src/registrar/registrarBroker.ts',
@@ -26,7 +26,7 @@ const ROOTS = [
 ];
 
 const SECTIONS = ['EVENT', 'REQUEST and REPLY', 'COMMAND', 'RESULT', 'A change of presence'];
-const QUESTIONS = 12;
+const QUESTIONS = 19;
 
 const imported = new Map(
   inSrc
@@ -167,6 +167,6 @@ t.test(`architecture: ${QUESTIONS} questions have answers that name a file`, asy
   for (const row of rows) t.match(row, /\| .*\? .*\| .*`[\w/]+\.ts`/);
 });
 
-t.test('architecture: the page stays one that is read in five minutes', async (t) => {
+t.test('architecture: the page stays short', async (t) => {
   t.ok(page.split('\n').length <= 310);
 });

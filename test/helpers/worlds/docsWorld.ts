@@ -200,12 +200,14 @@ function makeCheckout(folder: string, copies: readonly string[]): void {
 /** How package.json starts a program of ours, from any folder; nothing if there is no such one. */
 export function scriptOf(name: string): string {
   const { scripts } = JSON.parse(readFileSync(at('package.json'), 'utf8'));
-  return String(scripts[name] ?? '').replace(/\S+\.ts$/, (file) => at(file));
+  return String(scripts[name] ?? '')
+    .replace(/\S+\.ts$/, (file) => at(file))
+    .replace(/(?<==)node_modules\//, (folder) => `${at(folder)}/`);
 }
 
 /** What a reader has in PATH: ours as package.json starts them, and make, already set up. */
 function programs(): Record<string, string> {
-  const started = (name: string) => `#!/bin/sh\nexec ${scriptOf(name)} "$@"\n`;
+  const started = (name: string) => `#!/bin/sh\nexec env ${scriptOf(name)} "$@"\n`;
   const make = execFileSync('sh', ['-c', 'command -v make'], { encoding: 'utf8' }).trim();
   return {
     owsla: started('owsla'),

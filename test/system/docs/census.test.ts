@@ -103,7 +103,7 @@ function helpOf(text: string): Promise<string> {
 }
 
 function start(name: string, words: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Told> {
-  return run('/bin/sh', ['-c', `exec ${scriptOf(name)} "$@"`, name, ...words], env);
+  return run('/bin/sh', ['-c', `exec env ${scriptOf(name)} "$@"`, name, ...words], env);
 }
 
 /** A command of ours: subcommand and flag by its help; a whole one, by a broker that is away. */

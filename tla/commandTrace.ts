@@ -199,8 +199,15 @@ class Generator {
     else if (action === 'ChannelLost') this.#channelLost();
     else if (line.device !== this.#device) return;
     else if (action === 'Learn') this.#step(action, { link: this.#linkOf(line) });
-    else if (action === 'Show') this.#step(action);
+    else if (action === 'Show') this.#show();
     else throw new Error(`no such action: ${JSON.stringify(line)}`);
+  }
+
+  /** Its line follows when all is sent: an acceptor may have taken the first of that before. */
+  #show(): void {
+    let at = this.steps.length;
+    while (this.steps[at - 1]?.action === 'TakeCommand') at -= 1;
+    this.steps.splice(at, 0, { action: 'Show', skip: 0 });
   }
 
   /** What has come on this channel and is recorded later was delivered before all the same. */

@@ -113,6 +113,16 @@ t.test('command trace: a link that moves takes its commands along', async (t) =>
   t.same(actions.slice(6, 10), ['TakeBehind', 'Answer', 'Show', 'TakeCommand']);
 });
 
+t.test('command trace: what is shown was sent before its line, and perhaps taken', async (t) => {
+  const lines = movedOn('moved');
+  const at = lines.findIndex(({ action }) => action === 'Commands!Show');
+  const [show, take] = lines.slice(at, at + 2) as [TraceLine, TraceLine];
+  const late = lines.with(at, { ...take, us: at }).with(at + 1, { ...show, us: at + 1 });
+  const stepsOf = (all: readonly TraceLine[]) => commandModule('T', all, 'door').steps;
+
+  t.same(stepsOf(late), stepsOf(lines));
+});
+
 const skip = (await whyNot()) ?? false;
 
 t.test('judge: what the predecessor did not send, its successor does', { skip }, async (t) => {

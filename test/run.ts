@@ -20,7 +20,7 @@ import { plainly } from './helpers/processes/plain.ts';
 const NODE_COMPILE_CACHE = join(import.meta.dirname, '../node_modules/.cache/owsla-tests');
 
 /** More than processors: most files wait for something most of the time. */
-const JOBS = 8;
+const JOBS = 6;
 const TIMEOUT_S = 200;
 
 interface Tally {

@@ -96,7 +96,9 @@ function commands(args: readonly string[], run: (argv: Arguments) => Promise<voi
     .exitProcess(true);
 }
 
-const isHelpAsked = process.argv.includes('--help');
+const isHelpAsked = ['--help', '--get-yargs-completions'].some((flag) =>
+  process.argv.includes(flag),
+);
 
 const SAY_WHAT = `give a command: ${COMMANDS.map((name) => `owsla ${name}`).join(', ')}`;
 

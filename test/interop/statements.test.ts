@@ -137,6 +137,7 @@ for (const version of VERSIONS) {
       socket.on('error', () => {});
       socket.write(connectPacket(version, device, { will: gone }));
       await once(socket, 'data');
+      await world.untilKnown(device);
       if (how === 'lost') socket.resetAndDestroy();
       if (how === 'left') socket.end(Buffer.from('e000', 'hex'));
       if (how === 'left') await once(socket, 'close');

@@ -10,6 +10,7 @@ import { names } from '../../../src/broker/topology.ts';
 import type { LinkAnswer } from '../../../src/node/linkFacts.ts';
 import { echo } from '../../helpers/fakes/backend.ts';
 import { Commander } from '../../helpers/fakes/commander.ts';
+import { Subscriber } from '../../helpers/fakes/subscriber.ts';
 import { startNode } from '../../helpers/processes/node.ts';
 import type { Server } from '../../helpers/processes/server.ts';
 import { waitFor } from '../../helpers/waitFor.ts';
@@ -27,12 +28,14 @@ export class MqttWorld {
   readonly port: number;
   readonly commander: Commander;
   readonly #server: Server;
+  readonly #presence: Subscriber;
   readonly #events = new Map<string, Heard[]>();
 
-  private constructor(server: Server, commander: Commander) {
+  private constructor(server: Server, commander: Commander, presence: Subscriber) {
     this.port = server.portOf('mqtt');
     this.commander = commander;
     this.#server = server;
+    this.#presence = presence;
   }
 
   static async start(t: Test): Promise<MqttWorld> {
@@ -40,7 +43,9 @@ export class MqttWorld {
     const { server, backend, broker, prefix } = await startNode(t, { limits: LIMITS, flags });
     const commander = await Commander.connect(broker.url, prefix);
     t.teardown(() => commander.close());
-    const world = new MqttWorld(server, commander);
+    const presence = await Subscriber.start(broker.url, prefix);
+    t.teardown(() => presence.close());
+    const world = new MqttWorld(server, commander, presence);
     await backend.on(names(prefix).events, '#', (message) => world.#hear(message));
     await backend.on(names(prefix).requests, '#', echo);
     return world;
@@ -66,6 +71,12 @@ export class MqttWorld {
       return found !== undefined;
     });
     return found as Heard;
+  }
+
+  /** Its first link is on record, and its will with it: one that ends sooner may leave none. */
+  untilKnown(device: string): Promise<void> {
+    const isKnown = () => this.#presence.heard.some((one) => one.device === device);
+    return waitFor(`${device} on record`, isKnown);
   }
 
   /** Messages that came on its link, as the node counts them. */

@@ -21,14 +21,18 @@ rm -f "$folder/socket" "$folder/commands"
 mkfifo "$folder/commands"
 touch "$keys"
 
-{
-  cat <<CONFIG
+cat > "$folder/local.conf" <<CONFIG
 listener 0 $folder/socket
 allow_anonymous true
 user $(id -un)
 log_dest stderr
 log_type error
+persistence true
+persistence_location $folder/
 max_queued_messages 1000
+CONFIG
+{
+  cat "$folder/local.conf" - <<CONFIG
 connection owsla
 address $1:$2
 remote_clientid $device
@@ -48,11 +52,22 @@ CONFIG
     "$device" "$DEVICE_TOKEN"
 } > "$folder/mosquitto.conf"
 
-PATH=$PATH:/usr/sbin mosquitto -c "$folder/mosquitto.conf" &
-mosquitto=$!
+mosquitto=
 commands=
 trap 'kill $mosquitto $commands 2>/dev/null' EXIT
 trap 'exit 0' INT TERM
+
+start() { # CONFIG, COMMAND that works once it is up
+  PATH=$PATH:/usr/sbin mosquitto -c "$1" &
+  mosquitto=$!
+  shift
+  until "$@" 2>/dev/null; do
+    kill -0 "$mosquitto" || exit 1
+    sleep 0.1
+  done
+}
+
+take() { mosquitto_sub --unix "$folder/socket" -i door -c -q 1 -t 'command/#' -F '%t %p' "$@"; }
 
 publish() { mosquitto_pub --unix "$folder/socket" -q 1 -t "$1" -m "$2"; }
 
@@ -73,14 +88,14 @@ act() { # KEY TOPIC TEXT
   esac
 }
 
-until publish event/door/state here 2>/dev/null; do
-  kill -0 "$mosquitto" || exit 1
-  sleep 0.1
-done
+# Who takes the commands is known before any can come: mosquitto keeps them from then on.
+start "$folder/local.conf" take -E
+kill "$mosquitto"
+wait "$mosquitto" || true
+start "$folder/mosquitto.conf" publish event/door/state here
 echo ready
 
-mosquitto_sub --unix "$folder/socket" -i door -c -q 1 -t 'command/#' -F '%t %p' \
-  > "$folder/commands" &
+take > "$folder/commands" &
 commands=$!
 while read -r topic text; do
   rest=${topic#command/}

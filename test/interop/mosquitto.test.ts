@@ -117,7 +117,11 @@ for (const { name, skip, command, ready } of doors) {
       await door.end();
       rmSync(folder, { recursive: true, force: true });
     });
+    // Its link is there, and what takes commands may not be yet.
+    await world.untilKnown(device);
+    const early = world.commander.command(device, { topic: 'door.shut', keepMs: 20_000 });
     await door.prints(ready);
+    t.match(await early, { type: 'result', status: 3, text: '' });
     t.match(await world.event(device, 'here'), { topic: 'door.state' });
 
     const properties = { messageId: randomUUID() };

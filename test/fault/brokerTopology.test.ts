@@ -36,6 +36,14 @@ async function open(t: Test, deviceId: string): Promise<Device> {
 const replyQueue = () =>
   at.acceptor(String(server.log.find(({ role }) => role === 'acceptor')?.incarnation));
 
+/** Asked on a channel of its own: where there is no queue, the broker closes it. */
+async function found(queue: string) {
+  const probe = await Backend.connect(broker.url);
+  const reply = await probe.channel.checkQueue(queue).catch(() => undefined);
+  await probe.close();
+  return reply;
+}
+
 const upAgain = () => waitFor('ready health', () => server.isReady());
 
 t.test('the events exchange: a publish gets 404, and the EVENT is published again', async (t) => {
@@ -66,12 +74,7 @@ t.test('what no publish would notice is there again after topologyMs', async (t)
   await operator.channel.deleteExchange(at.unrouted);
   await operator.channel.deleteQueue(at.unrouted);
 
-  const count = async () => {
-    const probe = await Backend.connect(broker.url);
-    const found = await probe.channel.checkQueue(at.unrouted).catch(() => undefined);
-    await probe.close();
-    return found?.messageCount;
-  };
+  const count = async () => (await found(at.unrouted))?.messageCount;
   await waitFor('the queue of the unrouted', async () => (await count()) === 0);
   device.send(event(1));
   t.match(await device.expect(TYPE.ACK), { id: 1 });
@@ -81,6 +84,9 @@ t.test('what no publish would notice is there again after topologyMs', async (t)
 
 t.test('the reply queue: consumed again, and the next REQUEST is answered', async (t) => {
   const device = await open(t, 'door-4');
+  // What was deleted before may have cost the connection: without its consumer nobody would notice.
+  const isConsumed = async () => (await found(replyQueue()))?.consumerCount === 1;
+  await waitFor('its consumer', isConsumed);
   const losses = await server.metricNow('owsla_broker_losses_total');
   await operator.channel.deleteQueue(replyQueue());
   await server.untilMetric('owsla_broker_losses_total', '', (value) => value > losses);

@@ -28,7 +28,7 @@ function figuresOf({ moved, left, drained, ms }: ReloadFacts): string {
 
 /** Such as `acceptor 2 of 6 moving`; one too many is none of them. */
 function stepOf(facts: ReloadFacts): string {
-  const { phase, acceptor = 0, acceptors = 0, step } = facts;
-  const isOfMany = phase === 'acceptors' && acceptor <= acceptors;
+  const { phase, acceptor, acceptors = 0, step } = facts;
+  const isOfMany = phase === 'acceptors' && acceptor !== undefined && acceptor <= acceptors;
   return isOfMany ? `acceptor ${acceptor} of ${acceptors} ${step}` : reloadStep(facts);
 }

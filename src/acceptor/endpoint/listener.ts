@@ -181,9 +181,13 @@ function listening(server: Server, listen: (done: () => void) => void): Promise<
 
 /** One that is elsewhere, by another config, is closed. */
 function isAt(handle: ListeningHandle, port: number): boolean {
-  const at: { port?: number } = {};
-  handle.getsockname(at);
-  if (at.port === port) return true;
+  if (portOf(handle) === port) return true;
   handle.close();
   return false;
+}
+
+export function portOf(handle: ListeningHandle): number | undefined {
+  const at: { port?: number } = {};
+  handle.getsockname(at);
+  return at.port;
 }

@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 import type { Limits } from '../../base/limits.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
-import { type BoundSocket, Listener, type ListeningHandle } from './listener.ts';
+import { type BoundSocket, Listener, type ListeningHandle, portOf } from './listener.ts';
 
 interface Place {
   readonly config: ListenerConfig;
@@ -68,10 +68,9 @@ export class Listeners {
     handle: ListeningHandle,
   ): string | undefined {
     if (host === undefined) return name;
-    const at: { port?: number } = {};
-    handle.getsockname(at);
+    const port = portOf(handle);
     const isIt = ({ config }: Place) =>
-      config.unix === '' && config.host === host && config.port === at.port;
+      config.unix === '' && config.host === host && config.port === port;
     return this.#places.find(isIt)?.config.name;
   }
 

@@ -15,6 +15,7 @@ import type {
 import { type Bytes, KIND, type Kind } from '../plan/payload.ts';
 import { FRAME_BYTES_MAX } from '../plan/plan.ts';
 import { KEY_BYTES } from './keys.ts';
+import { LengthCutter } from './lengthCutter.ts';
 import type { Commanded, Cutter, Heard, Speech, Template } from './speech.ts';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -69,7 +70,7 @@ export class ModuleSpeech implements Speech {
 
   /** Nobody reads what comes before a link is there. */
   cutter(): Cutter {
-    return new ModuleCutter(() => undefined);
+    return new LengthCutter(() => undefined);
   }
 
   read(): Heard {
@@ -116,7 +117,7 @@ export class ModuleLink implements Speech {
   }
 
   cutter(): Cutter {
-    return new ModuleCutter((bytes) => guarded('frame', () => this.#device.frame(bytes)));
+    return new LengthCutter((bytes) => frameBytesOf(this.#device, bytes));
   }
 
   read(frame: Buffer): Heard {
@@ -162,32 +163,12 @@ function heard(told: ToldDevice | undefined, keepaliveS: number): Heard {
   }
 }
 
-class ModuleCutter implements Cutter {
-  readonly #lengthOf: (bytes: Buffer) => number | undefined;
-  #bytes: Buffer = NO_BYTES;
-
-  constructor(lengthOf: (bytes: Buffer) => number | undefined) {
-    this.#lengthOf = lengthOf;
+/** The module's word for it, if it can be one. */
+function frameBytesOf(device: SimulatedDevice, bytes: Buffer): number | undefined {
+  const length = guarded('frame', () => device.frame(bytes));
+  if (length === undefined && bytes.length <= FRAME_BYTES_MAX) return undefined;
+  if (length === undefined || !Number.isSafeInteger(length) || length < 1) {
+    throw new ProtocolError('bad-frame', `a frame of ${length ?? 'too many'} bytes`);
   }
-
-  get pendingBytes(): number {
-    return this.#bytes.length;
-  }
-
-  push(chunk: Buffer): void {
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
-  }
-
-  next(): Buffer | undefined {
-    const bytes = this.#bytes;
-    if (bytes.length === 0) return undefined;
-    const length = this.#lengthOf(bytes);
-    if (length === undefined && bytes.length <= FRAME_BYTES_MAX) return undefined;
-    if (length === undefined || !Number.isSafeInteger(length) || length < 1) {
-      throw new ProtocolError('bad-frame', `a frame of ${length ?? 'too many'} bytes`);
-    }
-    if (bytes.length < length) return undefined;
-    this.#bytes = bytes.subarray(length);
-    return bytes.subarray(0, length);
-  }
+  return length;
 }

@@ -14,6 +14,7 @@ import { putVarint, varintBytes } from '../../src/wire/mqtt/packets.ts';
 import { COMMAND_PREFIX, REPLY_PREFIX, slashed } from '../../src/wire/mqtt/topics.ts';
 import { type Bytes, KIND, type Kind } from '../plan/payload.ts';
 import { FRAME_BYTES_MAX } from '../plan/plan.ts';
+import { LengthCutter } from './lengthCutter.ts';
 import {
   type Commanded,
   type Cutter,
@@ -59,33 +60,18 @@ function idOf(packetId: number, lastId: number): number {
   return id > 0 ? id : lastId + 1;
 }
 
-export class MqttCutter implements Cutter {
-  #bytes: Buffer = Buffer.alloc(0);
-
-  get pendingBytes(): number {
-    return this.#bytes.length;
+/** Of the packet that begins there; undefined: that is not known yet. */
+function packetBytesOf(bytes: Buffer): number | undefined {
+  let length = 0;
+  for (let read = 0; read < LENGTH_BYTES_MAX && read + 1 < bytes.length; read += 1) {
+    const byte = bytes[read + 1] as number;
+    length += (byte & 0x7f) * 128 ** read;
+    if (byte >= 0x80) continue;
+    if (length > FRAME_BYTES_MAX) throw new ProtocolError('frame-too-long', `${length} bytes`);
+    return read + 2 + length;
   }
-
-  push(chunk: Buffer): void {
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
-  }
-
-  next(): Buffer | undefined {
-    const bytes = this.#bytes;
-    let length = 0;
-    for (let read = 0; read < LENGTH_BYTES_MAX && read + 1 < bytes.length; read += 1) {
-      const byte = bytes[read + 1] as number;
-      length += (byte & 0x7f) * 128 ** read;
-      if (byte >= 0x80) continue;
-      if (length > FRAME_BYTES_MAX) throw new ProtocolError('frame-too-long', `${length} bytes`);
-      const end = read + 2 + length;
-      if (bytes.length < end) return undefined;
-      this.#bytes = bytes.subarray(end);
-      return bytes.subarray(0, end);
-    }
-    if (bytes.length <= LENGTH_BYTES_MAX) return undefined;
-    throw new ProtocolError('bad-frame', 'a length of more than four bytes');
-  }
+  if (bytes.length <= LENGTH_BYTES_MAX) return undefined;
+  throw new ProtocolError('bad-frame', 'a length of more than four bytes');
 }
 
 /** One PUBLISH, by everything that its id and payload do not change. */
@@ -203,7 +189,7 @@ export class MqttSpeech implements Speech {
   }
 
   cutter(): Cutter {
-    return new MqttCutter();
+    return new LengthCutter(packetBytesOf);
   }
 
   read(frame: Buffer, lastId: number): Heard {

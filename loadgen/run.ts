@@ -86,13 +86,17 @@ async function simulationOf({ moduleFile }: Plan) {
 }
 
 /** Undefined: what arrives is not compared. Throws UsageError when it cannot be. */
-async function watchOf(plan: Plan, { amqp, prefix }: Output): Promise<Watch | undefined> {
+async function watchOf(
+  plan: Plan,
+  { amqp, prefix }: Output,
+  simulation: Awaited<ReturnType<typeof simulationOf>>,
+): Promise<Watch | undefined> {
   const { module, willShare } = plan;
   if (amqp === undefined && willShare > 0) {
     throw new UsageError('--will: --amqp is needed to see them');
   }
   if (amqp === undefined || module?.carriesEvents === false) return undefined;
-  const watch = new Watch(plan, module && (await (await simulationOf(plan))?.contentOf(module)));
+  const watch = new Watch(plan, module && (await simulation?.contentOf(module)));
   await watch.start(amqp, prefix);
   return watch;
 }
@@ -187,7 +191,7 @@ export async function run(wanted: Plan, output: Output): Promise<Report> {
   checkFiles(plan);
   const blindSpots = simulation?.blindSpots(plan, output.amqp !== undefined);
   const warnings = checked(plan, blindSpots ?? []);
-  const watch = await watchOf(plan, output);
+  const watch = await watchOf(plan, output, simulation);
   const commandBroker = await commandBrokerOf(plan, output);
   const deploy = await deployOf(plan, output);
   const manager = new Manager(plan, commandBroker);

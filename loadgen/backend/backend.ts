@@ -9,6 +9,7 @@ import amqp, { type Channel, type ChannelModel, type ConsumeMessage } from 'amqp
 import { STATUS } from '../../src/base/errors.ts';
 import { names } from '../../src/broker/topology.ts';
 import { Random } from '../plan/random.ts';
+import { wordsOf } from '../plan/units.ts';
 
 export interface BackendPlan {
   readonly url: string;
@@ -63,7 +64,7 @@ export class Backend {
         await this.#serve(onReady, onWait);
       } catch (error) {
         if (this.#isStopped) return;
-        onWait(error instanceof Error ? error.message : String(error));
+        onWait(wordsOf(error));
         await sleep(RETRY_MS);
       }
     }

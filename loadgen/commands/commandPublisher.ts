@@ -7,7 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import amqp, { type ChannelModel, type ConfirmChannel, type ConsumeMessage } from 'amqplib';
 import { names } from '../../src/broker/topology.ts';
-import { UsageError } from '../plan/units.ts';
+import { UsageError, wordsOf } from '../plan/units.ts';
 import type { Outcome, Unpublished } from './commandLedger.ts';
 
 const UNCONFIRMED_MAX = 20_000;
@@ -55,7 +55,7 @@ export async function checkCommands({ url, prefix }: CommandBroker, tries = TRIE
       await channel.checkExchange(exchange).finally(() => connection.close());
       return;
     } catch (error) {
-      why = error instanceof Error ? error.message : String(error);
+      why = wordsOf(error);
       if (left > 1) await sleep(RETRY_MS);
     }
   }

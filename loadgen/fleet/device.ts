@@ -159,8 +159,9 @@ export class Device implements DialEvents {
     this.#host.onConnected(this);
   }
 
-  /** Its greeting has been written. */
-  greeted(): void {
+  /** Write its greeting, or the rest of it. Where nobody answers that, the link is open with it. */
+  greet(bytes: Buffer): void {
+    this.write(bytes);
     const { unansweredKeepaliveS } = this.#speech;
     if (unansweredKeepaliveS !== undefined) this.#onWelcome(unansweredKeepaliveS);
   }

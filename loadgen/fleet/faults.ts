@@ -68,8 +68,7 @@ class Faults {
     const hello = device.hello();
     const isSlow = this.#random.next() < this.#plan.slowGreeting;
     if (!isSlow) {
-      device.write(hello);
-      device.greeted();
+      device.greet(hello);
       return;
     }
     this.#count('slow-greeting');
@@ -89,9 +88,7 @@ class Faults {
     const rest = this.#restOfHello.get(device.index);
     if (rest !== undefined) {
       this.#restOfHello.delete(device.index);
-      if (device.state !== 'greeting') return;
-      device.write(rest);
-      device.greeted();
+      if (device.state === 'greeting') device.greet(rest);
       return;
     }
     const role = this.#roles.get(device.index);

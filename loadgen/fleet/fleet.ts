@@ -47,10 +47,7 @@ export class Fleet implements DeviceHost {
   /** What load.ts and faults.ts want to know; set once, before `connect`. */
   onAnswered: (index: number, now: number) => void = () => {};
   onOpened: (device: Device, now: number) => void = () => {};
-  onConnected: (device: Device) => void = (device) => {
-    device.write(device.hello());
-    device.greeted();
-  };
+  onConnected: (device: Device) => void = (device) => device.greet(device.hello());
   /** A device acts on a command with this payload; true: it loses its link instead of answering. */
   onActed: (device: Device, payload: Buffer) => boolean = () => false;
   onDueElse: (due: Due, device: Device, now: number) => void = () => {};

@@ -14,6 +14,7 @@ import type {
 } from '../../src/wire/module/moduleTypes.ts';
 import { type Bytes, KIND, type Kind } from '../plan/payload.ts';
 import { FRAME_BYTES_MAX } from '../plan/plan.ts';
+import { wordsOf } from '../plan/units.ts';
 import { KEY_BYTES } from './keys.ts';
 import { LengthCutter } from './lengthCutter.ts';
 import type { Commanded, Cutter, Heard, Speech, Template } from './speech.ts';
@@ -34,7 +35,6 @@ interface Manners {
 
 /** All links of a worker; what is said on one, `linkOf` has. */
 export class ModuleSpeech implements Speech {
-  readonly isSilentOnEvents: boolean;
   readonly ping = NO_BYTES;
   readonly pong = NO_BYTES;
   readonly bye = NO_BYTES;
@@ -44,7 +44,6 @@ export class ModuleSpeech implements Speech {
   constructor(devices: SimulatedDevices, manners: Manners) {
     this.#devices = devices;
     this.#manners = manners;
-    this.isSilentOnEvents = !manners.acknowledges;
   }
 
   linkOf(deviceId: string): ModuleLink {
@@ -133,8 +132,7 @@ function guarded<T>(what: string, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new ProtocolError('bad-frame', `the simulated device's ${what} threw: ${why}`);
+    throw new ProtocolError('bad-frame', `the simulated device's ${what} threw: ${wordsOf(error)}`);
   }
 }
 

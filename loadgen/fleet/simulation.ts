@@ -9,7 +9,7 @@ import { framing } from '../../src/wire/module/framing.ts';
 import { loadModule, ModuleError } from '../../src/wire/module/loadModule.ts';
 import type { ProtocolModule, SimulatedDevices } from '../../src/wire/module/moduleTypes.ts';
 import { deviceId, type ModulePlan, type Plan } from '../plan/plan.ts';
-import { UsageError } from '../plan/units.ts';
+import { UsageError, wordsOf } from '../plan/units.ts';
 import { ModuleSpeech } from './moduleSpeech.ts';
 import type { Speech } from './speech.ts';
 import { type Found, LIMITS, type Simulation, type Sort, trialOf } from './trial.ts';
@@ -39,10 +39,6 @@ export async function loadSimulation(path: string): Promise<Simulation> {
     if (error instanceof ModuleError) throw new UsageError(`--protocol: ${error.message}`);
     throw new UsageError(`--protocol: the createDevice of ${path} fails: ${wordsOf(error)}`);
   }
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** The plan with its module tried; as it is, if it has none. Throws UsageError. */

@@ -11,6 +11,7 @@ import { type LoadedModule, moduleFactory } from '../../src/wire/module/loadModu
 import type { SimulatedDevices } from '../../src/wire/module/moduleTypes.ts';
 import type { FromDevice, Protocol } from '../../src/wire/protocol.ts';
 import { KIND } from '../plan/payload.ts';
+import { wordsOf } from '../plan/units.ts';
 import { type ModuleLink, ModuleSpeech } from './moduleSpeech.ts';
 import type { Cutter, Heard } from './speech.ts';
 
@@ -90,7 +91,7 @@ class Trial {
       const fault = body();
       if (fault !== undefined) this.#faults[sort] = fault;
     } catch (error) {
-      this.#faults[sort] = error instanceof Error ? error.message : String(error);
+      this.#faults[sort] = wordsOf(error);
     }
   }
 

@@ -66,9 +66,9 @@ export class Wills {
   }
 
   onEnd({ index, link }: Willed, how: 'cut' | 'goodbye' | 'other', now: number): void {
-    if (how === 'goodbye' || !this.has(index)) return;
     const openedAt = this.#openedAt.get(index);
     this.#openedAt.delete(index);
+    if (how === 'goodbye' || !this.has(index)) return;
     const wasKnown = openedAt !== undefined && now - openedAt >= KNOWN_MS;
     if (how === 'cut' && wasKnown) this.#cuts.set(index, { link, at: now });
     else this.#end(index, link, WILL.either);

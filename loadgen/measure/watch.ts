@@ -9,7 +9,7 @@ import amqp, { type ChannelModel, type ConsumeMessage } from 'amqplib';
 import { names } from '../../src/broker/topology.ts';
 import { KIND, readMark } from '../plan/payload.ts';
 import { deviceId, type Plan } from '../plan/plan.ts';
-import { UsageError } from '../plan/units.ts';
+import { UsageError, wordsOf } from '../plan/units.ts';
 import { ownQueue } from './ownQueue.ts';
 import { EXAMPLES_MAX, type Example } from './violations.ts';
 import { WillWatch } from './willWatch.ts';
@@ -79,7 +79,7 @@ export class Watch {
         await this.#bind(url, exchange);
         return;
       } catch (error) {
-        why = error instanceof Error ? error.message : String(error);
+        why = wordsOf(error);
         await this.stop();
         await sleep(RETRY_MS);
       }
@@ -105,8 +105,7 @@ export class Watch {
   #onEvent(message: ConsumeMessage): void {
     const content = this.#contentOf(message.content);
     const mark = content && readMark(content);
-    if (mark === undefined) return;
-    if (mark.run !== this.#plan.run) return;
+    if (mark?.run !== this.#plan.run) return;
     if (mark.kind === KIND.will) this.wills.see(mark.device, mark.number);
     if (mark.kind !== KIND.event) return;
     this.#lastMs = performance.now();

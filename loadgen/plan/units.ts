@@ -12,6 +12,11 @@ export class UsageError extends Error {
   }
 }
 
+/** What was thrown, for such a sentence. */
+export function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 const MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 /** Milliseconds of `250ms`, `1.5s`, `5m`, `1h`; a bare number is seconds. */

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import type { Percentiles } from '../measure/totals.ts';
 import { NOTES, WRONGS } from '../measure/violations.ts';
-import { UsageError } from '../plan/units.ts';
+import { UsageError, wordsOf } from '../plan/units.ts';
 import type { Report } from './report.ts';
 import { grouped, writeMs } from './table.ts';
 
@@ -16,7 +16,7 @@ export function readReport(file: string): Report {
   try {
     report = JSON.parse(readFileSync(file, 'utf8')) as Report;
   } catch (error) {
-    throw new UsageError(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageError(`${file}: ${wordsOf(error)}`);
   }
   if (report?.tool !== 'owsla-loadgen' || report.format !== 1) {
     throw new UsageError(`${file}: not a report of owsla-loadgen`);

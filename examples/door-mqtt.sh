@@ -88,7 +88,8 @@ act() { # KEY TOPIC TEXT
   esac
 }
 
-# Who takes the commands is known before any can come: mosquitto keeps them from then on.
+# First without the link, so that who takes the commands is known before any can come: mosquitto
+# keeps them from then on.
 start "$folder/local.conf" take -E
 kill "$mosquitto"
 wait "$mosquitto" || true

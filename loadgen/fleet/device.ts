@@ -8,7 +8,8 @@
  *                                          (muted: open, but playing dead)
  *
  * An idle link must stay small: one read buffer (dialer.ts) and one cutter of frames serve all
- * devices of the process; a device gets a cutter of its own only while a frame is incomplete.
+ * devices of the process; a device gets a cutter of its own only while a frame is incomplete, or
+ * where its link has a speech of its own.
  */
 import type { Socket } from 'node:net';
 import { ProtocolError } from '../../src/base/errors.ts';

@@ -1,7 +1,7 @@
 /**
  * Speeches: which of them a plan's devices have.
- * From: the plan.  To: fleet.ts and warmUp.ts.
- * Bound: a closed list, that of plan.ts.
+ * From: the plan.  To: worker.ts, for its fleet; warmUp.ts.
+ * Bound: the closed list of plan.ts, and the plan's own module.
  */
 import mqtt from 'mqtt-packet';
 import { TYPE } from '../../src/wire/message.ts';

@@ -1,5 +1,6 @@
 /**
- * Watch: sees every EVENT of this run arrive at the broker, and compares with what was ACKed.
+ * Watch: sees every EVENT of this run arrive at the broker, and compares with what was ACKed; wills
+ * among them are for willWatch.ts.
  * From: `<prefix>.events`, through an exclusive queue bound to everything.
  * To: the violations `vanished` (ACKed, never delivered) and `redelivered` (delivered again).
  * Bound: one bit per event and device. While it watches, no event is unrouted.

@@ -1,6 +1,7 @@
 /**
  * Payload: bytes that say whose they are, so that an echo proves which message came back where.
- * From: device.ts, when it sends.  To: device.ts again, when the reply is there.
+ * From: device.ts, when it sends, and wills.ts.  To: device.ts again, when the reply is there; the
+ * watch of the broker.
  * Bound: 16 bytes at least (run, device, number, kind); the rest is a slice of one random block.
  * Nothing is remembered per message: what was sent is worked out again from the same numbers.
  */

@@ -470,6 +470,7 @@ static struct {
     bool open, pinged; /* pinged: our PING has no PONG yet */
     bool refused; /* an ERROR that ends the link has come, and its BYE not yet */
     bool hopeless, over, taken_over, has_retry; /* hopeless: our HELLO is refused */
+    bool bad_will; /* for its will, or its length */
 } conn;
 
 static int64_t now_ms(void)
@@ -493,18 +494,18 @@ static bool is_harmless(struct bytes word)
     return is(word, "not-supported") || is(word, "not-allowed");
 }
 
-/* It does not go away by trying. */
-static bool is_hopeless(struct bytes word)
+/* Why the link ends; hopeless: it does not go away by trying. */
+static void note_reason(struct bytes word)
 {
-    if (!conn.open && (is(word, "bad-topic") || is(word, "frame-too-long"))) return true;
-    return is(word, "version") || is(word, "auth-failed") || is(word, "bad-device-id")
-        || is(word, "blocked");
+    conn.bad_will = !conn.open && (is(word, "bad-topic") || is(word, "frame-too-long"));
+    conn.hopeless = conn.bad_will || is(word, "version") || is(word, "auth-failed")
+        || is(word, "bad-device-id") || is(word, "blocked");
 }
 
 static void on_error_message(const struct message *m)
 {
     printf("error %.*s: %.*s\n", SHOW(m->word), SHOW(m->text));
-    conn.hopeless = is_hopeless(m->word);
+    note_reason(m->word);
     if (!conn.open) return; /* it is about HELLO */
     conn.refused |= is_end(m->word);
     if (!on_error(m) || is_harmless(m->word)) return;
@@ -537,7 +538,7 @@ static void on_message(const struct message *m)
         printf("bye %.*s\n", SHOW(m->word));
         conn.over = true;
         if (conn.unknown[0] && is(m->word, conn.unknown)) find_refused();
-        conn.taken_over = is(m->word, "taken-over"), conn.hopeless = is_hopeless(m->word);
+        conn.taken_over = is(m->word, "taken-over"), note_reason(m->word);
         conn.has_retry = m->has_retry, conn.retry_after = m->retry_after;
         break;
     } /* a type that a later version adds is passed over */
@@ -787,8 +788,9 @@ int main(int argc, char **argv)
         if (is_done()) return work.failed > 0;
         if (failures > 7) failures = 7; /* waits grow no further */
         if (conn.open && now_ms() - conn.opened_at >= HELD_MS) failures = 0; /* it had held */
-        int64_t pause = wait_ms(failures);
         if (conn.hopeless) puts("this needs a human");
+        if (conn.bad_will && will.topic) will.topic = NULL, conn.hopeless = false;
+        int64_t pause = wait_ms(failures);
         printf("link lost, next in %" PRId64 " ms\n", pause);
         nanosleep(&(struct timespec){ pause / 1000, pause % 1000 * 1000000 }, NULL);
     }

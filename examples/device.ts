@@ -107,8 +107,9 @@ class Link {
   openedAt = 0;
   reason = '';
   retryAfter: number | undefined;
-  /** Our HELLO is refused. */
+  /** Our HELLO is refused; `isBadWill`: for its will, or its length. */
   isHopeless = false;
+  isBadWill = false;
   /** An ERROR that ends the link has come, and its BYE not yet. */
   #isRefused = false;
   /** The code of an ERROR that named no message; it ends nothing by itself. */
@@ -207,20 +208,21 @@ class Link {
   #onBye([reason = '', retryAfter]: [string?, number?]): void {
     console.log(`bye ${reason}`);
     this.reason = reason;
-    this.isHopeless = this.#isHelpless(reason);
+    this.#noteReason(reason);
     this.retryAfter = retryAfter;
     if (reason === this.#unknown) this.#work.findRefused();
     this.#end();
   }
 
-  /** It does not go away by trying. */
-  #isHelpless(word: string): boolean {
-    return HOPELESS.includes(word) || (this.openedAt === 0 && HELLO_HOPELESS.includes(word));
+  /** Why the link ends. */
+  #noteReason(word: string): void {
+    this.isBadWill = this.openedAt === 0 && HELLO_HOPELESS.includes(word);
+    this.isHopeless = this.isBadWill || HOPELESS.includes(word);
   }
 
   #onError([code = '', message = '', id, about]: [string?, string?, number?, number?]): void {
     console.log(`error ${code}: ${message}`);
-    this.isHopeless = this.#isHelpless(code);
+    this.#noteReason(code);
     if (this.openedAt === 0) return; // it is about HELLO
     if (ENDS.includes(code)) this.#isRefused = true;
     if (about === ACK || about === RESULT) this.#answers.spoil(id ?? 0);
@@ -324,8 +326,12 @@ async function run(host: string, port: number, identity: Identity, work: Work): 
     await link.run();
     if (work.isDone) return work.failed === 0 ? 0 : 1;
     if (link.openedAt > 0 && Date.now() - link.openedAt >= HELD_MS) failures = 0;
-    const pause = waitMs(link, failures);
     if (link.isHopeless) console.log('this needs a human');
+    if (link.isBadWill && work.will.will) {
+      work.will = {};
+      link.isHopeless = false;
+    }
+    const pause = waitMs(link, failures);
     console.log(`link lost, next in ${Math.round(pause)} ms`);
     await sleep(pause);
   }

@@ -24,7 +24,7 @@ export class Work {
   readonly total: number;
   readonly window: number;
   /** HELLO's option of that name, if there is one. */
-  readonly will: object;
+  will: { readonly will?: object };
   /** The first message's number, the same whenever it is sent again. Firmware keeps it in flash. */
   readonly seq = Date.now();
   failed = 0;
@@ -37,7 +37,7 @@ export class Work {
   /** An ERROR named none: that mode begins on the next link. */
   #isUnclear = false;
 
-  constructor(items: readonly Item[], count: number, window: number, will: object) {
+  constructor(items: readonly Item[], count: number, window: number, will: Work['will']) {
     this.items = items;
     this.total = items.length * count;
     this.window = window;

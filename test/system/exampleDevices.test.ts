@@ -556,6 +556,22 @@ for (const { name, skip, command } of devices) {
     });
   }
 
+  t.test(`${name}: a will that is refused is left out of the next HELLO`, { skip }, async (t) => {
+    const device = run('--will', 'door.gone', 'lost', ...EVENT);
+    const first = await nextLink();
+    t.match(await first.next(), { will: { topic: 'door.gone' } });
+    first.write(encode({ type: TYPE.ERROR, code: 'bad-topic', message: 'why', id: undefined }));
+    first.bye('bad-topic');
+    const second = await nextLink();
+    t.match(await second.welcome(), { type: TYPE.HELLO, will: undefined });
+    const [event] = await second.events(1);
+    second.ack(event?.id ?? 0);
+    second.end();
+
+    t.match(device.output, /bye bad-topic\nthis needs a human\nlink lost/);
+    t.equal(await device.exit, 0);
+  });
+
   t.test(`${name}: an ERROR about id 0 is about none that it keeps`, { skip }, async (t) => {
     const device = run(...SIX);
     const first = await nextLink();

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { waitFor } from '../waitFor.ts';
 import { cleanEnvironment } from './environment.ts';
 import { leash } from './leash.ts';
-import { NODE, plainly } from './plain.ts';
+import { after, NODE } from './plain.ts';
 
 const CLI = join(import.meta.dirname, '../../../src/cli/cli.ts');
 
@@ -96,9 +96,8 @@ export class Server {
     const ports = ['--port', `${port}`, '--admin-port', '0', ...pool];
     const store = flags.includes('--data-dir') ? [] : ['--data-dir', join(folder, 'data')];
     const serve = [cli, 'serve', ...ports, '--prefix', prefix, ...store, ...sets, ...flags];
-    const command = [...NODE, ...serve];
     const fewer = openFiles === undefined ? undefined : `ulimit -n ${openFiles}`;
-    const [file, ...args] = plainly(command, env, fewer);
+    const [file = '', ...args] = after(fewer, [...NODE, ...serve]);
     const child = spawn(file, args, {
       env: {
         ...{ ...cleanEnvironment(), TMPDIR: folder, ...env },

@@ -9,11 +9,10 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Random } from '../../loadgen/plan/random.ts';
-import { makeLimits } from '../../src/base/limits.ts';
-import { askOnce } from '../../src/cli/askNode.ts';
 import type { LinksAnswer } from '../../src/node/linkFacts.ts';
 import { readTrace } from '../../tla/judge.ts';
 import { childrenOf } from '../helpers/processes/cli.ts';
+import { askOnce } from '../helpers/processes/node.ts';
 import type { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 import { holdersIn, storyOf, wronglyLost } from './holders.ts';
@@ -265,12 +264,10 @@ export class ReloadKills {
   /** Each link that lives is in one process, and the node knows of no other. */
   async #judgeReaders(): Promise<void> {
     const question = { after: '', limit: 1_000 };
-    const node = { runDir: this.#world.runDir, limits: makeLimits() };
-    const ask = () => askOnce<LinksAnswer>(node, 'links', question);
     let answer: LinksAnswer | undefined;
     // Who was killed is started again.
     await waitFor('all acceptors to answer', async () => {
-      answer = await ask();
+      answer = await askOnce<LinksAnswer>(this.#world.runDir, 'links', question);
       return answer.missing.length === 0;
     });
     const listed = (answer?.rows ?? []).map(({ connection }) => connection);

@@ -1,7 +1,7 @@
 /**
  * Run: fault scenarios on real processes, each trace judged by TLC: `make tla-trace`.
  * From: names of scenarios, or none for all.  To: stdout, a line for each and each specification;
- * exit 1 when a trace is no behaviour of Presence.tla or of Commands.tla, or TLC cannot run.
+ * exit 1 when a trace is no behaviour of Presence.tla, Will.tla or Commands.tla, or TLC cannot run.
  * `--keep FOLDER` keeps the traces, as one file each, for `make tla-trace TRACES=...`.
  * Bound: JUDGE_SECONDS (judge.ts) for each trace.
  */

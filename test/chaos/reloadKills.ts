@@ -142,16 +142,14 @@ export class ReloadKills {
       pids: ['', 'acceptor 1', 'acceptor 2'].map((name) => server.childPid(name)),
     };
     const seen = server.log.length;
-    const isOver = () =>
-      server.log.slice(seen).some(({ msg }) => /^reload (done|refused)$/.test(msg));
+    const isOver = () => server.hasSaid(/^reload (done|refused)$/, seen);
     const kills: Kill[] = [];
     server.signal('SIGHUP');
     for (const index of [0, 1, 2]) {
       const { begins, ms, victim, step } = this.#point(index);
       const next = `reload: acceptor ${index + 1} `;
-      const said = (begin: string) =>
-        server.log.slice(seen).some(({ msg }) => msg.startsWith(begin));
-      await until(() => said(begins) || said(next) || isOver());
+      const hasBegun = new RegExp(`^(?:${begins}|${next})`);
+      await until(() => server.hasSaid(hasBegun, seen) || isOver());
       if (isOver()) break;
       await pause(this.#world.random.below(ms));
       const pid = this.#kill(victim, index, before);
@@ -162,8 +160,7 @@ export class ReloadKills {
     await waitFor('health', () => server.isReady());
     await this.#probe('the reload', 0);
     this.outcome.reloads += 1;
-    if (server.log.slice(seen).some(({ msg }) => msg === 'reload refused'))
-      this.outcome.refused += 1;
+    if (server.hasSaid('reload refused', seen)) this.outcome.refused += 1;
     this.#judge(kills);
     await this.#judgeReaders();
     await this.#fill();

@@ -73,16 +73,15 @@ t.test('the successor dies: its predecessor listens again', async (t) => {
   busy.send(request(1, 'slow.one'));
   const both = await knockAtBoth(t, 100);
   const seen = node.log.length;
-  const said = (line: string) => node.log.slice(seen).some(({ msg }) => msg === line);
   const before = node.childPid('acceptor 1');
   node.signal('SIGHUP');
-  await waitFor('links to move', () => said('reload: acceptor 1 moving'));
+  await node.untilSaid('reload: acceptor 1 moving', seen);
   const after = node.childPid('acceptor 1');
   await waitFor('the successor alone to listen', () => listens(after) && !listens(before));
 
   process.kill(after, 'SIGKILL');
 
-  await waitFor('the end', () => said('reload refused'));
+  await node.untilSaid('reload refused', seen);
   await waitFor('the predecessor to listen', () => listens(before));
   for (const at of [{ port: node.port, host: '127.0.0.1' }, { path: unix }]) {
     const device = new Device(connect(at));

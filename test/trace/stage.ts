@@ -236,17 +236,17 @@ export class Stage {
 
   /** `meanwhile`: at the first line that says so. */
   async reload(step = '', meanwhile: () => void = () => {}): Promise<void> {
-    const { log } = this.#server;
-    const seen = log.length;
-    const said = (text: RegExp) => log.slice(seen).some(({ msg }) => text.test(msg));
-    const isOver = () => said(/^reload (done|refused)$/);
-    this.#server.signal('SIGHUP');
+    const server = this.#server;
+    const seen = server.log.length;
+    const isOver = /^reload (done|refused)$/;
+    server.signal('SIGHUP');
     if (step !== '') {
-      await waitFor(step, () => said(new RegExp(`^reload: ${step}$`)) || isOver(), RELOAD_MS);
+      const isThere = () => server.hasSaid(`reload: ${step}`, seen) || server.hasSaid(isOver, seen);
+      await waitFor(step, isThere, RELOAD_MS);
       meanwhile();
     }
-    await waitFor('its end', isOver, RELOAD_MS);
-    await waitFor('health', () => this.#server.isReady());
+    await server.untilSaid(isOver, seen, RELOAD_MS);
+    await waitFor('health', () => server.isReady());
   }
 
   pidOf(child: string): number {

@@ -136,6 +136,18 @@ export class Server {
     );
   }
 
+  /** Has it logged this message, or one that fits? `after`: lines that were there before. */
+  hasSaid(wanted: string | RegExp, after = 0): boolean {
+    const fits = ({ msg }: LogLine) =>
+      wanted instanceof RegExp ? wanted.test(msg) : msg === wanted;
+    return this.log.slice(after).some(fits);
+  }
+
+  /** Waits for that. */
+  untilSaid(wanted: string | RegExp, after = 0, deadlineMs?: number): Promise<void> {
+    return waitFor(`the line ${wanted}`, () => this.hasSaid(wanted, after), deadlineMs);
+  }
+
   /** The pid of a live child, from the log. */
   childPid(child: string): number {
     const ready = this.log.findLast((line) => line.child === child && line.msg === 'child ready');

@@ -1,12 +1,5 @@
 /** Listening sockets in a reload: devices connect all the time, over TCP and a Unix socket. */
-import {
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +8,7 @@ import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, hello, request } from '../helpers/fakes/device.ts';
 import { Knocking } from '../helpers/processes/knocker.ts';
+import { listeningOf } from '../helpers/processes/listening.ts';
 import { startNode } from '../helpers/processes/node.ts';
 import { reloadNode } from '../helpers/processes/reloads.ts';
 import { waitFor } from '../helpers/waitFor.ts';
@@ -41,21 +35,7 @@ async function knockAtBoth(t: Test, perSecond: number): Promise<Knocking[]> {
 }
 
 /** Does it have a socket that listens on the node's port? */
-function listens(pid: number): boolean {
-  const port = node.port.toString(16).toUpperCase().padStart(4, '0');
-  const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n');
-  const listening = rows.filter((row) => row.includes(`:${port} 00000000:0000 0A`));
-  const sockets = listening.map((row) => `socket:[${row.trim().split(/\s+/)[9]}]`);
-  const files = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-    try {
-      return readlinkSync(`/proc/${pid}/fd/${fd}`);
-    } catch {
-      // Closed meanwhile.
-      return [];
-    }
-  });
-  return files.some((name) => sockets.includes(name));
-}
+const listens = (pid: number) => listeningOf(pid, node.port) > 0;
 
 t.test('2,000 connects a second: none is refused, none reset', async (t) => {
   const both = await knockAtBoth(t, PER_SECOND);

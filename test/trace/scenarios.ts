@@ -113,6 +113,8 @@ const everythingDies: Scenario = async (stage) => {
 /** In any order, one upon the other: whatever is under way when the next one comes. */
 const allAtOnce: Scenario = async (stage) => {
   await connectAll(stage, { topic: 'door.gone', payload: Buffer.from('gone'), delayMs: 0 });
+  // Its will is to be published.
+  await stage.untilKnown('door-3');
   const registrar = stage.pidOf('registrar');
   const acceptor = stage.pidOf('acceptor 2');
   stage.proxy.reset();

@@ -56,8 +56,8 @@ test: $(READY)
 # One after the other: 140 s of load by the main job, 30 s of stampede, 300 s of churn, 10 fleets of
 # 10,000 links, presence with 180 s of havoc, 120 s without the broker and 20,000 devices, 100,000
 # kept commands for 18,000 sleepers, 50,000 odd messages of a backend, 10,000,000 odd PROXY headers
-# and as many tokens, the starts, 10 minutes without the backend that knows devices. --timeout is
-# for each file, in seconds.
+# and as many tokens, the starts, 10 minutes without the backend that knows devices, three reloads
+# under load. --timeout is for each file, in seconds.
 soak: $(READY)
 	@.ci/setup.sh broker ruby
 	@OWSLA_SOAK=1 node test/run.ts --jobs=1 --timeout=900 \

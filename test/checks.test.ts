@@ -5,10 +5,9 @@ import t from 'tap';
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** Through env(1): tap puts itself into each Node process below it, and tsc does not bear that. */
 function run(tool: string, ...args: string[]): { code: number | null; said: string } {
-  const command = ['-u', 'NODE_OPTIONS', join(ROOT, 'node_modules/.bin', tool), ...args];
-  const { status, stdout, stderr } = spawnSync('env', command, { cwd: ROOT, encoding: 'utf8' });
+  const file = join(ROOT, 'node_modules/.bin', tool);
+  const { status, stdout, stderr } = spawnSync(file, args, { cwd: ROOT, encoding: 'utf8' });
   return { code: status, said: `${stdout}${stderr}` };
 }
 

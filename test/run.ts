@@ -14,7 +14,6 @@ import { t as root } from 'tap';
 import { type FinalResults, Parser, type Result } from 'tap-parser';
 import { stringify } from 'yaml';
 import { type Broker, findBroker, shareBroker } from './helpers/processes/broker.ts';
-import { plainly } from './helpers/processes/plain.ts';
 
 /** A run starts a thousand processes of the same few files: each is parsed once. */
 const NODE_COMPILE_CACHE = join(import.meta.dirname, '../node_modules/.cache/owsla-tests');
@@ -84,7 +83,10 @@ function filesOf(given: readonly string[]): string[] {
   return files;
 }
 
-/** Each in a process of its own, with its own bound and none of what tap's command adds to it. */
+/**
+ * Each in a process of its own, with its own bound. By env(1): tap adds options of its own to those
+ * of Node in the environment of what it spawns, and each process below would take them, too.
+ */
 async function runFiles(files: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const tally: Tally = { passed: 0, skipped: [], failed: [] };
   const parser = new Parser();
@@ -93,9 +95,9 @@ async function runFiles(files: readonly string[], env: NodeJS.ProcessEnv): Promi
   root.jobs = jobs;
   root.setTimeout(0);
   for (const name of files) {
-    const [shell, ...args] = plainly([process.execPath, name], process.env);
+    const args = [`NODE_OPTIONS=${process.env.NODE_OPTIONS ?? ''}`, process.execPath, name];
     const timeout = timeoutS * 1_000;
-    root.spawn(shell, args, { name, env, timeout, buffered: jobs > 1, at: null, stack: '' });
+    root.spawn('env', args, { name, env, timeout, buffered: jobs > 1, at: null, stack: '' });
   }
   root.end();
   // Ctrl-C reaches the files by itself; we stay to stop the broker. A lone SIGTERM ends them.

@@ -25,14 +25,19 @@
  *   acceptor   TakeCommand connection; as: 'sent', 'known', or why not: 'moved' of a link that has
  *              TakeAnswer  what: 'ACK' or 'RESULT'
  */
-import { append, moduleOf, type Step, type TraceLine, type TraceModule, text } from './trace.ts';
+import {
+  append,
+  moduleOf,
+  NotModelled,
+  type Step,
+  type TraceLine,
+  type TraceModule,
+  text,
+} from './trace.ts';
 
 const PREFIX = 'Commands!';
 /** What a device remembers: part of the protocol. */
 const KEYS = 16;
-
-/** The trace may be a behaviour, but Commands.tla is too small to say so. */
-export class SeveralAcceptors extends Error {}
 
 interface Known {
   readonly name: string;
@@ -172,7 +177,7 @@ class Generator {
     // Neither has the link: what comes of it is in the steps of the move.
     if (acceptor === this.#successor || acceptor === this.#predecessor) return;
     const isAlone = this.#acceptor === '' || this.#acceptor === acceptor;
-    if (!isAlone) throw new SeveralAcceptors('commands are judged for one acceptor at a time');
+    if (!isAlone) throw new NotModelled('commands are judged for one acceptor at a time');
     this.#acceptor = acceptor;
     this.#step('Connect');
   }
@@ -322,7 +327,7 @@ export function commandedDevices(lines: readonly TraceLine[]): string[] {
 
 /**
  * The module `name` of these lines, and the .cfg to check it with; it extends CommandsTrace.
- * Throws on a line that cannot be of such a trace; SeveralAcceptors on one that it cannot judge.
+ * Throws on a line that cannot be of such a trace; NotModelled on one that it cannot judge.
  */
 export function commandModule(
   name: string,

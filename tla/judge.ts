@@ -7,10 +7,10 @@
 import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { commandedDevices, commandModule, SeveralAcceptors } from './commandTrace.ts';
+import { commandedDevices, commandModule } from './commandTrace.ts';
 import { check, fetched } from './tlc.ts';
-import { parseTrace, type TraceLine, type TraceModule, traceModule } from './trace.ts';
-import { NotModelled, willedDevices, willModule } from './willTrace.ts';
+import { NotModelled, parseTrace, type TraceLine, type TraceModule, traceModule } from './trace.ts';
+import { willedDevices, willModule } from './willTrace.ts';
 
 const JUDGE_SECONDS = 1_800;
 const NAME = 'TraceOfNow';
@@ -52,23 +52,27 @@ export function judgeWills(lines: readonly TraceLine[], device: string): Promise
 /** Presence's verdict, and one for each device that was sent a command, or has left a will. */
 export async function* judgeAll(lines: readonly TraceLine[]): AsyncIterable<Verdict> {
   yield await judge(lines);
-  yield* judgeEachWilled(lines);
-  for (const device of commandedDevices(lines)) yield await judgeCommands(lines, device);
+  yield* judgeEach('Will', willedDevices(lines), (device) => judgeWills(lines, device));
+  yield* judgeEach('Commands', commandedDevices(lines), (device) => judgeCommands(lines, device));
 }
 
 /** What cannot be judged is said once. */
-async function* judgeEachWilled(lines: readonly TraceLine[]): AsyncIterable<Verdict> {
+async function* judgeEach(
+  spec: Verdict['spec'],
+  devices: readonly string[],
+  judgeOne: (device: string) => Promise<Verdict>,
+): AsyncIterable<Verdict> {
   const why = new Set<string>();
-  for (const device of willedDevices(lines)) {
+  for (const device of devices) {
     try {
-      yield await judgeWills(lines, device);
+      yield await judgeOne(device);
     } catch (error) {
       if (!(error instanceof NotModelled)) throw error;
       why.add(error.message);
     }
   }
   const none = { explained: 0, steps: 0, unexplained: undefined, seconds: 0 };
-  for (const unjudged of why) yield { isAccepted: true, spec: 'Will', ...none, unjudged };
+  for (const unjudged of why) yield { isAccepted: true, spec, ...none, unjudged };
 }
 
 async function judgeModule(
@@ -120,14 +124,9 @@ async function main(paths: readonly string[]): Promise<number> {
   }
   let rejected = 0;
   for (const path of paths) {
-    try {
-      for await (const verdict of judgeAll(readTrace(path))) {
-        console.log(verdictLine(path, verdict));
-        if (!verdict.isAccepted) rejected += 1;
-      }
-    } catch (error) {
-      if (!(error instanceof SeveralAcceptors)) throw error;
-      console.log(`${path}: ${error.message}`);
+    for await (const verdict of judgeAll(readTrace(path))) {
+      console.log(verdictLine(path, verdict));
+      if (!verdict.isAccepted) rejected += 1;
     }
   }
   return rejected === 0 ? 0 : 1;

@@ -69,6 +69,9 @@ export interface TraceModule {
   readonly steps: readonly Step[];
 }
 
+/** The trace may be a behaviour, but its specification is too small to say so. */
+export class NotModelled extends Error {}
+
 const BY_ACCEPTOR = ['Connect', 'HandOver', 'HandOverEnd', 'WriteUp', 'WriteDown', 'StreamLost'];
 const BY_PREDECESSOR = ['Offer', 'Cancel', 'Go', 'ReadOn', 'Doom', 'SuccessorGone'];
 const BY_SUCCESSOR = ['Adopt', 'Refuse', 'TakeGo', 'Drop', 'PredecessorGone', 'TellHeir'];
@@ -101,14 +104,54 @@ function isJson(text: string): boolean {
 
 export const text = (value: unknown) => String(value ?? '');
 
+/** Acceptors, by their incarnations. What nobody logs of their lives is put into the steps. */
+export class Acceptors {
+  /** Those whose exit nobody has seen. */
+  readonly alive = new Set<number>();
+  readonly #numbers = new Map<string, number>();
+  readonly #steps: Step[];
+
+  constructor(steps: Step[]) {
+    this.#steps = steps;
+  }
+
+  get count(): number {
+    return this.#numbers.size;
+  }
+
+  /** Its number; its start is put in when it is new. */
+  of(incarnation: string): number {
+    return this.#numbers.get(incarnation) ?? this.start(incarnation, { action: 'AcceptorStart' });
+  }
+
+  /** A new one, by this step. */
+  start(incarnation: string, step: Step): number {
+    const acceptor = this.#numbers.size + 1;
+    this.#numbers.set(incarnation, acceptor);
+    this.alive.add(acceptor);
+    this.#steps.push({ ...step, acceptor, skip: 0 });
+    return acceptor;
+  }
+
+  /** At the first sign of it. */
+  exit(acceptor: number): void {
+    if (!this.alive.delete(acceptor)) return;
+    this.#steps.push({ action: 'AcceptorExit', acceptor, skip: 0 });
+  }
+
+  /** One that never wrote a line is not worth a step. */
+  exitOf(incarnation: string): void {
+    const acceptor = this.#numbers.get(incarnation);
+    if (acceptor !== undefined) this.exit(acceptor);
+  }
+}
+
 class Generator {
   readonly steps: Step[] = [];
   readonly devices = new Set<string>();
-  readonly #acceptors = new Map<string, number>();
+  readonly #acceptors = new Acceptors(this.steps);
   readonly #connections = new Map<string, { number: number; acceptor: number; device: string }>();
   readonly #ticks: ReadonlyMap<string, number>;
-  /** Acceptors whose exit nobody has seen. */
-  #alive = new Set<number>();
   /** What the registrar has done since its last Commit. */
   #batch: Step[] = [];
   /** The specification begins with one, so the first one's start is no step. */
@@ -128,17 +171,6 @@ class Generator {
     this.steps.push({ action, skip: 0, ...fields });
   }
 
-  /** The acceptor's number; its start is put in when it is new. */
-  #acceptor(incarnation: string): number {
-    const known = this.#acceptors.get(incarnation);
-    if (known !== undefined) return known;
-    const acceptor = this.#acceptors.size + 1;
-    this.#acceptors.set(incarnation, acceptor);
-    this.#alive.add(acceptor);
-    this.#step('AcceptorStart', { acceptor });
-    return acceptor;
-  }
-
   #link(line: TraceLine) {
     const link = this.#connections.get(text(line.connection));
     if (!link)
@@ -153,7 +185,7 @@ class Generator {
     else if (action === 'RegistrarStart') this.#registrarStart();
     else if (action === 'Accept') this.#accept(line);
     else if (action === 'End') this.#end(line);
-    else if (action === 'AcceptorExit') this.#exit(this.#acceptors.get(text(line.acceptor)));
+    else if (action === 'AcceptorExit') this.#acceptors.exitOf(text(line.acceptor));
     else if (action === 'SuccessorStart') this.#successorStart(line);
     else if (action === 'Join') this.#join(line);
     else if (BY_ACCEPTOR.includes(action) || OF_MOVES.includes(action)) this.#byAcceptor(line);
@@ -174,7 +206,7 @@ class Generator {
     if (!this.#hasBegun) return;
     this.finish();
     this.#step('NodeStart');
-    this.#alive.clear();
+    this.#acceptors.alive.clear();
     this.#registrar = 'down';
   }
 
@@ -187,17 +219,11 @@ class Generator {
 
   #accept(line: TraceLine): void {
     const [connection, device] = [text(line.connection), text(line.device)];
-    const acceptor = this.#acceptor(line.process);
+    const acceptor = this.#acceptors.of(line.process);
     const number = this.#connections.size + 1;
     this.#connections.set(connection, { number, acceptor, device });
     this.devices.add(device);
     this.#step('Accept', { acceptor, device, tick: this.#ticks.get(connection) ?? 0 });
-  }
-
-  /** At the first sign of it. One that never wrote a line is not worth a step. */
-  #exit(acceptor: number | undefined): void {
-    if (acceptor === undefined || !this.#alive.delete(acceptor)) return;
-    this.#step('AcceptorExit', { acceptor });
   }
 
   #end(line: TraceLine): void {
@@ -206,28 +232,25 @@ class Generator {
   }
 
   #byAcceptor(line: TraceLine): void {
-    const acceptor = this.#acceptor(line.process);
+    const acceptor = this.#acceptors.of(line.process);
     const link = line.connection === undefined ? {} : this.#link(line);
     this.#step(line.action, { ...link, acceptor });
   }
 
   #successorStart(line: TraceLine): void {
-    const of = this.#acceptor(text(line.of));
-    const acceptor = this.#acceptors.size + 1;
-    this.#acceptors.set(text(line.acceptor), acceptor);
-    this.#alive.add(acceptor);
-    this.#step('SuccessorStart', { acceptor, of });
+    const of = this.#acceptors.of(text(line.of));
+    this.#acceptors.start(text(line.acceptor), { action: 'SuccessorStart', of });
   }
 
   #join(line: TraceLine): void {
-    const of = this.#acceptor(text(line.of));
-    this.#step('Join', { acceptor: this.#acceptor(text(line.acceptor)), of });
+    const of = this.#acceptors.of(text(line.of));
+    this.#step('Join', { acceptor: this.#acceptors.of(text(line.acceptor)), of });
   }
 
   #inBatch(line: TraceLine): void {
     const { action } = line;
     if (OF_ACCEPTOR.includes(action)) {
-      this.#batch.push({ action, acceptor: this.#acceptor(text(line.acceptor)), skip: 0 });
+      this.#batch.push({ action, acceptor: this.#acceptors.of(text(line.acceptor)), skip: 0 });
       return;
     }
     // A predecessor says so itself of links that have ended with its successor.
@@ -237,14 +260,15 @@ class Generator {
     if (isUnseen && line.seq === undefined) return;
     const named = isUnseen ? UNSEEN[text(line.reason)] : action;
     const seq = line.seq === undefined ? 0 : Number(line.seq);
-    const by = line.acceptor === undefined ? {} : { acceptor: this.#acceptor(text(line.acceptor)) };
+    const isNamed = line.acceptor !== undefined;
+    const by = isNamed && { acceptor: this.#acceptors.of(text(line.acceptor)) };
     this.#batch.push({ action: text(named), ...this.#link(line), ...by, seq, skip: 0 });
   }
 
   /** `isSure`: it is known to have happened. */
   #commit(isSure: boolean): void {
     for (const { action, acceptor } of this.#batch) {
-      if (action === 'ExitSeen') this.#exit(Number(acceptor));
+      if (action === 'ExitSeen') this.#acceptors.exit(Number(acceptor));
     }
     append(this.steps, this.#batch, isSure);
     this.#batch = [];

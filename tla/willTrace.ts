@@ -19,12 +19,18 @@
  * That the registrar died is put in before the first sign of it: a stream that is lost after its
  * last line, or another registrar. What an exit does to a row happens with its Down.
  */
-import { append, moduleOf, type Step, type TraceLine, type TraceModule, text } from './trace.ts';
+import {
+  Acceptors,
+  append,
+  moduleOf,
+  NotModelled,
+  type Step,
+  type TraceLine,
+  type TraceModule,
+  text,
+} from './trace.ts';
 
 const PREFIX = 'Will!';
-
-/** The trace may be a behaviour, but Will.tla is too small to say so. */
-export class NotModelled extends Error {}
 
 interface Link {
   readonly c: number;
@@ -40,6 +46,7 @@ const STANDS: Readonly<Record<string, string>> = {
   Out: 'out',
 };
 const BY_ACCEPTOR = ['Connect', 'HandOverEnd'];
+const EXITS = ['AcceptorExit', 'ExitSeen'];
 const OF_LINK = ['HandOver', 'WriteUp', 'WriteDown', 'TellWill'];
 const MOVES = ['Offer', 'Adopt', 'TakeGo'];
 const ENDED = ['acceptor-ended', 'node-ended'];
@@ -52,8 +59,7 @@ class Generator {
   /** By process: when the registrar wrote its last line. */
   readonly #lastUs: ReadonlyMap<string, number>;
   readonly #links = new Map<string, Link>();
-  readonly #acceptors = new Map<string, number>();
-  #alive = new Set<number>();
+  readonly #acceptors = new Acceptors(this.steps);
   #lastAcceptedUs = 0;
   /** What the registrar has done since its last Commit. */
   #batch: Step[] = [];
@@ -82,7 +88,7 @@ class Generator {
   }
 
   get acceptors(): number {
-    return this.#acceptors.size;
+    return this.#acceptors.count;
   }
 
   add(line: TraceLine): void {
@@ -103,38 +109,21 @@ class Generator {
     if (action === 'NodeStart') this.#nodeStart();
     else if (action === 'RegistrarStart') this.#registrarStart(line.process);
     else if (action === 'StreamLost') this.#streamLost(line);
-    else if (action === 'AcceptorExit') this.#exit(this.#acceptors.get(text(line.acceptor)));
+    else if (EXITS.includes(action)) this.#acceptors.exitOf(text(line.acceptor));
     else if (BY_ACCEPTOR.includes(action)) {
       this.#streams.add(line.process);
-      this.#step(action, { acceptor: this.#acceptor(line.process) });
+      this.#step(action, { acceptor: this.#acceptors.of(line.process) });
     } else if (action === 'HandedOver') {
-      this.#inBatch({ action, skip: 0, acceptor: this.#acceptor(text(line.acceptor)) });
-    } else if (action === 'ExitSeen') this.#exit(this.#acceptors.get(text(line.acceptor)));
-    else if (action === 'Commit') this.#commit(true);
+      this.#inBatch({ action, skip: 0, acceptor: this.#acceptors.of(text(line.acceptor)) });
+    } else if (action === 'Commit') this.#commit(true);
     else if (action === 'Rollback') this.#rollback();
     else if (action === 'Rest') this.#step('Rest');
-  }
-
-  /** The acceptor's number; its start is put in when it is new. */
-  #acceptor(incarnation: string): number {
-    const known = this.#acceptors.get(incarnation);
-    if (known !== undefined) return known;
-    const acceptor = this.#acceptors.size + 1;
-    this.#acceptors.set(incarnation, acceptor);
-    this.#alive.add(acceptor);
-    this.#step('AcceptorStart', { acceptor });
-    return acceptor;
-  }
-
-  #exit(acceptor: number | undefined): void {
-    if (acceptor === undefined || !this.#alive.delete(acceptor)) return;
-    this.#step('AcceptorExit', { acceptor });
   }
 
   /** All that ran before has ended. */
   #nodeStart(): void {
     this.#crash();
-    for (const acceptor of [...this.#alive]) this.#exit(acceptor);
+    for (const acceptor of [...this.#acceptors.alive]) this.#acceptors.exit(acceptor);
   }
 
   #registrarStart(process: string): void {
@@ -170,7 +159,7 @@ class Generator {
       throw new NotModelled('links of one device opened in another order than they came');
     }
     this.#lastAcceptedUs = acceptedUs;
-    const acceptor = this.#acceptor(line.process);
+    const acceptor = this.#acceptors.of(line.process);
     const connection = text(line.connection);
     const left: Partial<TraceLine> = this.#left.get(connection) ?? {};
     const { rules = 'none', isDelayed, isCleanStart } = left;
@@ -184,9 +173,8 @@ class Generator {
     if (action === 'End') this.#step('End', { c, reason: text(line.reason) });
     else if (OF_LINK.includes(action)) this.#step(action, { c });
     else if (action === 'Hold') throw new NotModelled('takeovers that wait');
-    else if (MOVES.includes(action)) {
-      throw new NotModelled('links that move');
-    } else if (action === 'Up') {
+    else if (MOVES.includes(action)) throw new NotModelled('links that move');
+    else if (action === 'Up') {
       const named = line.seq === undefined ? 0 : 1;
       this.#inBatch({ action, skip: 0, c, acceptor, named });
     } else if (action === 'Down') this.#down(line, { c, acceptor, rules });
@@ -198,7 +186,7 @@ class Generator {
     // A row that names another link by now: nothing was done.
     if (isUnseen && seq === undefined) return;
     if (isSwept) {
-      this.#exit(acceptor);
+      this.#acceptors.exit(acceptor);
       this.#inBatch({ action: 'ExitSeen', skip: 0, c, acceptor });
     } else if (!isUnseen) this.#inBatch({ action: 'Down', skip: 0, c, acceptor });
     else if (rules !== 'none') throw new NotModelled('an end that its acceptor has forgotten');
@@ -261,12 +249,12 @@ class Generator {
 
   #tellAll({ mark, process }: TraceLine): void {
     if (this.#asked.size === 0 || mark !== this.#mark) return;
-    this.#step('TellAll', { acceptor: this.#acceptor(process) });
+    this.#step('TellAll', { acceptor: this.#acceptors.of(process) });
   }
 
   #hearAllTold({ mark, acceptor }: TraceLine): void {
     if (this.#asked.size === 0 || mark !== this.#mark) return;
-    const number = this.#acceptor(text(acceptor));
+    const number = this.#acceptors.of(text(acceptor));
     this.#inBatch({ action: 'HearAllTold', skip: 0, acceptor: number });
   }
 

@@ -7,14 +7,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { waitFor } from '../helpers/waitFor.ts';
 import type { Who } from './badDevices.ts';
-import { Books } from './books.ts';
-import { failuresOf, type Outcome } from './chaos.ts';
-import { CommandBooks } from './commandBooks.ts';
+import type { Books } from './books.ts';
+import { closedBooks, failuresOf, type Outcome } from './chaos.ts';
 import { type Latency, latencies, type Stretch } from './latency.ts';
-import { readLedgers } from './ledger.ts';
 import { NeighboursProcess } from './processes.ts';
 import { Watch } from './watch.ts';
-import { WillBooks } from './willBooks.ts';
 import { PREFIX, World, type WorldPlan } from './world.ts';
 
 export interface BesidePlan extends WorldPlan {
@@ -92,19 +89,11 @@ export async function beside(
     const { stretches, got } = await runStretches(world, neighbours, plan, tell);
     const memory = { first, last: await world.memory(), highest: watch.bytesMax };
     const seconds = Math.round((Date.now() - begin) / 1_000);
-    const { requestMs } = world.limits;
-    await world.wind(requestMs + graceMs);
+    await world.wind(world.limits.requestMs + graceMs);
     watch.stop();
-    const books = new Books(readLedgers(world.folder));
-    books.close({ requestMs, graceMs, outages: [], endedAt: Date.now() });
-    const commands = new CommandBooks(readLedgers(world.folder));
-    commands.close({ outages: [], graceMs });
-    const wills = new WillBooks(readLedgers(world.folder));
-    wills.close({ outages: [], endedAt: Date.now() });
-    const part = {
-      ...{ seed, seconds, books, commands, wills, memory },
-      ...{ suffered: [], highest: watch.highest },
-    };
+    const kept = closedBooks(world, { outages: [], graceMs, willsUntil: Date.now() });
+    const { books, commands } = kept;
+    const part = { seed, seconds, ...kept, memory, suffered: [], highest: watch.highest };
     const compared = latencies(books, commands, plan.devices - plan.visitors, stretches);
     const failures = [
       ...failuresOf(part, { backMs: 0, graceMs: 0, memoryMax: 0 }),

@@ -29,7 +29,6 @@ t.test(`chaos: every promise is kept through faults (SEED=${seed})`, async (t) =
       seed,
       durationMs: 12_000,
       devices: 200,
-      hasMqtt: true,
       visitors: 100,
       perSecond: 200,
       commandsPerSecond: 60,

@@ -95,22 +95,15 @@ export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Prom
     const memory = { first, last: await world.memory(), highest: watch.bytesMax };
     await world.wind(world.limits.requestMs + plan.graceMs);
     watch.stop();
-    const books = new Books(readLedgers(world.folder));
-    const { requestMs } = world.limits;
-    const { graceMs, backMs } = plan;
-    const outages = spans.map(({ from, to }) => ({ from, to: to + backMs }));
-    books.close({ requestMs, graceMs, outages, endedAt: Date.now() });
-    const commands = new CommandBooks(readLedgers(world.folder));
-    commands.close({ outages, graceMs });
-    const wills = new WillBooks(readLedgers(world.folder));
-    wills.close({ outages, endedAt: end });
-    const planned = books.planned();
+    const outages = spans.map(({ from, to }) => ({ from, to: to + plan.backMs }));
+    const kept = closedBooks(world, { outages, graceMs: plan.graceMs, willsUntil: end });
+    const planned = kept.books.planned();
     const suffered = sufferedOf(world, spans, end, machine.samples, (endedAt) =>
       backAfter(planned, endedAt, plan.promptMs),
     );
     const seconds = Math.round((end - begin) / 1_000);
     const figures = { suffered, highest: watch.highest, memory };
-    const part = { seed: plan.seed, seconds, books, commands, wills, ...figures };
+    const part = { seed: plan.seed, seconds, ...kept, ...figures };
     const failures = [...failuresOf(part, plan), ...watch.breaches];
     isKept = failures.length > 0;
     if (isKept) tell(`the ledgers stay in ${world.folder}`);
@@ -120,6 +113,25 @@ export async function chaos(plan: ChaosPlan, tell: (line: string) => void): Prom
     await world.stop();
     if (!isKept) world.forget();
   }
+}
+
+/** All that the ledgers say, judged. */
+export function closedBooks(
+  { folder, limits: { requestMs } }: World,
+  rules: {
+    readonly outages: readonly Span[];
+    readonly graceMs: number;
+    readonly willsUntil: number;
+  },
+): Pick<Outcome, 'books' | 'commands' | 'wills'> {
+  const { outages, graceMs, willsUntil } = rules;
+  const books = new Books(readLedgers(folder));
+  books.close({ requestMs, graceMs, outages, endedAt: Date.now() });
+  const commands = new CommandBooks(readLedgers(folder));
+  commands.close({ outages, graceMs });
+  const wills = new WillBooks(readLedgers(folder));
+  wills.close({ outages, endedAt: willsUntil });
+  return { books, commands, wills };
 }
 
 interface Named extends Span {

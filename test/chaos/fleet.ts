@@ -15,7 +15,7 @@ import { Steady } from './steady.ts';
 export interface FleetStart {
   readonly what: 'start';
   readonly port: number;
-  /** Of the MQTT listener: every second device speaks it, 3.1.1 and 5 by turns; 0: none does. */
+  /** Of the MQTT listener: every second device speaks it, 3.1.1 and 5 by turns. */
   readonly mqttPort: number;
   readonly devices: number;
   /** So many of them come and go all the time, and send nothing; the others stay, and send. */
@@ -74,7 +74,7 @@ class Fleet {
     const ledger = new LedgerFile(file);
     this.#ledger = ledger;
     for (let number = 0; number < devices; number += 1) {
-      const tongue = mqttPort === 0 ? 'owsla' : (TONGUES[number % TONGUES.length] as Tongue);
+      const tongue = TONGUES[number % TONGUES.length] as Tongue;
       const device = new Device(number, {
         port: tongue === 'owsla' ? port : mqttPort,
         tongue,

@@ -5,7 +5,8 @@
  * Bound: waitFor's deadline for the debugger to answer.
  */
 import { once } from 'node:events';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { listeningOf } from '../helpers/processes/listening.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
 /** Environment of a process that can be asked: its debugger is open, on a free port. */
@@ -31,30 +32,9 @@ export async function collectGarbage(pid: number, errors: readonly string[]): Pr
 /** Of all that were told on stderr, the one whose port `pid` listens on. */
 async function openDebugger(pid: number, errors: readonly string[]): Promise<string> {
   const told = () => errors.flatMap((line) => TOLD.exec(line)?.[1] ?? []);
-  const own = () => told().findLast((url) => listensOn(pid, Number(new URL(url).port)));
+  const own = () => told().findLast((url) => listeningOf(pid, Number(new URL(url).port)) > 0);
   await waitFor(`the debugger of process ${pid}`, () => own() !== undefined);
   return own() as string;
-}
-
-/** proc(5): `sl local_address rem_address st ... inode`; state 0A is LISTEN. */
-function listensOn(pid: number, port: number): boolean {
-  const hex = port.toString(16).toUpperCase().padStart(4, '0');
-  const table = readFileSync('/proc/net/tcp', 'utf8').split('\n');
-  const row = table
-    .map((line) => line.trim().split(/\s+/))
-    .find(([, local = '', , state]) => local.endsWith(`:${hex}`) && state === '0A');
-  const socket = `socket:[${row?.[9]}]`;
-  return readdirSync(`/proc/${pid}/fd`).some(
-    (file) => linkOf(`/proc/${pid}/fd/${file}`) === socket,
-  );
-}
-
-function linkOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Resident memory of process `pid`, in bytes. */

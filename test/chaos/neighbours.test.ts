@@ -17,7 +17,6 @@ t.test(`chaos: bad neighbours cost the innocents no promise (SEED=${seed})`, asy
       seed,
       durationMs: 1,
       devices: 100,
-      hasMqtt: true,
       visitors: 20,
       perSecond: 100,
       commandsPerSecond: 30,

@@ -9,11 +9,10 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Random } from '../../loadgen/plan/random.ts';
-import { makeLimits } from '../../src/base/limits.ts';
-import { askOnce } from '../../src/cli/askNode.ts';
 import type { LinksAnswer } from '../../src/node/linkFacts.ts';
 import { readTrace } from '../../tla/judge.ts';
 import { childrenOf } from '../helpers/processes/cli.ts';
+import { askOnce } from '../helpers/processes/node.ts';
 import type { Server } from '../helpers/processes/server.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 import { holdersIn, storyOf, wronglyLost } from './holders.ts';
@@ -143,16 +142,14 @@ export class ReloadKills {
       pids: ['', 'acceptor 1', 'acceptor 2'].map((name) => server.childPid(name)),
     };
     const seen = server.log.length;
-    const isOver = () =>
-      server.log.slice(seen).some(({ msg }) => /^reload (done|refused)$/.test(msg));
+    const isOver = () => server.hasSaid(/^reload (done|refused)$/, seen);
     const kills: Kill[] = [];
     server.signal('SIGHUP');
     for (const index of [0, 1, 2]) {
       const { begins, ms, victim, step } = this.#point(index);
       const next = `reload: acceptor ${index + 1} `;
-      const said = (begin: string) =>
-        server.log.slice(seen).some(({ msg }) => msg.startsWith(begin));
-      await until(() => said(begins) || said(next) || isOver());
+      const hasBegun = new RegExp(`^(?:${begins}|${next})`);
+      await until(() => server.hasSaid(hasBegun, seen) || isOver());
       if (isOver()) break;
       await pause(this.#world.random.below(ms));
       const pid = this.#kill(victim, index, before);
@@ -163,8 +160,7 @@ export class ReloadKills {
     await waitFor('health', () => server.isReady());
     await this.#probe('the reload', 0);
     this.outcome.reloads += 1;
-    if (server.log.slice(seen).some(({ msg }) => msg === 'reload refused'))
-      this.outcome.refused += 1;
+    if (server.hasSaid('reload refused', seen)) this.outcome.refused += 1;
     this.#judge(kills);
     await this.#judgeReaders();
     await this.#fill();
@@ -265,12 +261,10 @@ export class ReloadKills {
   /** Each link that lives is in one process, and the node knows of no other. */
   async #judgeReaders(): Promise<void> {
     const question = { after: '', limit: 1_000 };
-    const node = { runDir: this.#world.runDir, limits: makeLimits() };
-    const ask = () => askOnce<LinksAnswer>(node, 'links', question);
     let answer: LinksAnswer | undefined;
     // Who was killed is started again.
     await waitFor('all acceptors to answer', async () => {
-      answer = await ask();
+      answer = await askOnce<LinksAnswer>(this.#world.runDir, 'links', question);
       return answer.missing.length === 0;
     });
     const listed = (answer?.rows ?? []).map(({ connection }) => connection);

@@ -34,7 +34,6 @@ const one: ChaosPlan = {
   seed,
   durationMs: durationMs * (1 - CLUSTER_SHARE - NEIGHBOURS_SHARE),
   devices: 2_000,
-  hasMqtt: true,
   visitors: 1_000,
   perSecond: 500,
   commandsPerSecond: 200,

@@ -24,9 +24,8 @@ import { BackendProcess, CommanderProcess, FleetProcess } from './processes.ts';
 
 export interface WorldPlan {
   readonly seed: number;
-  readonly devices: number;
   /** Every second one of them speaks MQTT, 3.1.1 and 5 by turns. */
-  readonly hasMqtt: boolean;
+  readonly devices: number;
   /** So many of them come and go, and are only commanded. */
   readonly visitors: number;
   /** Messages a second, of all devices together. */
@@ -77,7 +76,6 @@ export class World {
   #proxies: readonly ToxicProxy[] = [];
   #parts: Parts | undefined;
   #port = 0;
-  /** 0: none of them speaks MQTT. */
   #mqttPort = 0;
   /** The node, and before it those that were killed. */
   readonly #servers: Server[] = [];
@@ -106,7 +104,7 @@ export class World {
     const { commandsPerSecond, keepMs, isPrompt } = this.#plan;
     await this.#startBrokers(nodes);
     this.#port = await quietPort();
-    if (this.#plan.hasMqtt) this.#mqttPort = await quietPort();
+    this.#mqttPort = await quietPort();
     this.#stops.push(() => this.#servers.at(-1)?.stop());
     await this.serve();
     const urls = this.brokers.map(({ url }) => url).toReversed();
@@ -133,14 +131,16 @@ export class World {
   async serve(): Promise<void> {
     const { acceptors, limits, nodes } = this.#plan;
     const queues = nodes > 1 ? ['--queue-type', 'quorum'] : [];
-    const mqtt = this.#mqttPort === 0 ? [] : ['--mqtt-port', String(this.#mqttPort)];
     const server = await Server.start({
       amqp: this.brokers.map(({ url }, at) => this.#proxies[at]?.urlFor(url) ?? url).join(),
       prefix: PREFIX,
       acceptors,
       port: this.#port,
       limits,
-      flags: ['--data-dir', join(this.folder, 'data'), ...queues, ...mqtt],
+      flags: [
+        ...['--data-dir', join(this.folder, 'data'), '--mqtt-port', String(this.#mqttPort)],
+        ...queues,
+      ],
       env: DEBUGGABLE,
     });
     this.#servers.push(server);

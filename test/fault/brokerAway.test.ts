@@ -90,8 +90,7 @@ t.test('refuse: who is told that a node is ready is not refused', async (t) => {
   const flags = ['--on-broker-loss', 'refuse'];
   const { server, proxy, loseBroker } = await serve(t, { acceptors: 1, limits, flags });
   await loseBroker();
-  const told = (line: string) => server.log.some(({ msg }) => msg.startsWith(line));
-  await waitFor('links to be refused', () => told('broker is still unavailable'));
+  await server.untilSaid(/^broker is still unavailable/);
   proxy.heal();
   await waitFor('ready health', () => server.isReady());
 

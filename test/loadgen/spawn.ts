@@ -9,7 +9,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Report } from '../../loadgen/report/report.ts';
-import { plainly } from '../helpers/processes/plain.ts';
 
 export interface Spawned {
   readonly child: ChildProcess;
@@ -45,8 +44,7 @@ export async function spawnRun(flags: readonly string[]): Promise<Spawned> {
   const folder = await mkdtemp(join(tmpdir(), 'owsla-loadgen-'));
   const file = join(folder, 'report.json');
   const run = [CLI, 'run', '--json', file, '--allow-bottleneck', ...flags];
-  const [program, ...args] = plainly([process.execPath, ...run]);
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, run, { stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -8,7 +8,6 @@ import { forgetTopology } from '../helpers/fakes/backend.ts';
 import { Authority } from '../helpers/processes/authority.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { cleanEnvironment } from '../helpers/processes/environment.ts';
-import { plainly } from '../helpers/processes/plain.ts';
 import { Server } from '../helpers/processes/server.ts';
 
 const CLI = join(import.meta.dirname, '../../src/cli/cli.ts');
@@ -22,11 +21,10 @@ t.teardown(async () => {
 });
 
 function check(...flags: readonly string[]): Promise<{ code: number; said: string }> {
-  const command = [process.execPath, CLI, 'check', '--prefix', prefix, ...flags];
-  const [file, ...args] = plainly(command);
+  const args = [CLI, 'check', '--prefix', prefix, ...flags];
   const env = { ...cleanEnvironment(), OWSLA_AMQP: broker.url };
   return new Promise((resolve) => {
-    execFile(file, args, { env }, (error, stdout, stderr) => {
+    execFile(process.execPath, args, { env }, (error, stdout, stderr) => {
       resolve({ code: Number(error?.code ?? 0), said: stdout + stderr });
     });
   });

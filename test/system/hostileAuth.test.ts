@@ -2,7 +2,6 @@
  * Who may not connect: each hostile client ends before WELCOME and with the right word, changes no
  * presence, and takes nothing from the device that it says it is, which is connected all along.
  */
-
 import { createPublicKey, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';

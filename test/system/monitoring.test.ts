@@ -122,7 +122,7 @@ t.test('a node and its alarms', { skip: noOpenssl || noPrometheus }, async (t) =
     copyFileSync(late.certFile, soon.certFile);
     copyFileSync(late.keyFile, soon.keyFile);
     server.signal('SIGHUP');
-    await waitFor('the reload', async () => server.log.some(({ msg }) => msg === 'reload done'));
+    await server.untilSaid('reload done');
     await waitFor('health', async () => !(await server.page('/health/ready')).includes('degraded'));
     await waitFor('its end', async () => !(await isRaised('certificate-ending')));
     t.match(lines('alarm cleared', 'certificate-ending'), [{ level: 'info' }]);

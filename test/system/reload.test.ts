@@ -64,11 +64,6 @@ function healthAt(port: number, agent: Agent | false = false): Promise<string> {
   });
 }
 
-/** `seen`: lines of the log that were there before. */
-async function untilSaid(line: string, seen: number): Promise<void> {
-  await waitFor(line, () => node.log.slice(seen).some(({ msg }) => msg === line));
-}
-
 const CHILDREN = ['observer', 'registrar', 'acceptor 1', 'acceptor 2'];
 const pids = () => CHILDREN.map((child) => node.childPid(child));
 
@@ -179,7 +174,7 @@ t.test('500 quiet links: none is closed, each is read; a second reload is told s
 
   const seen = node.log.length;
   const first = reload();
-  await untilSaid('reload: registrar', seen);
+  await node.untilSaid('reload: registrar', seen);
   // A process of its own could come when it is over.
   const second = askOnce(runDir, 'reload');
 
@@ -212,7 +207,7 @@ t.test('a listener more, by a command; one less and another limit, by SIGHUP', a
   const seen = node.log.length;
   const done = () => node.log.slice(seen).find(({ msg }) => msg === 'reload done');
   node.signal('SIGHUP');
-  await untilSaid('reload done', seen);
+  await node.untilSaid('reload done', seen);
   t.match(done(), { by: 'SIGHUP' });
   const { listeners, linksMax } = await status();
   t.equal(listeners.length, 2);
@@ -240,7 +235,7 @@ t.test('a transient command whose device is about to answer is waited for', asyn
 
   t.match(await commander.final(id), { type: 'result', text: 'open', reason: undefined });
   t.same(commander.types(id), ['delivered', 'result']);
-  await untilSaid('reload done', seen);
+  await node.untilSaid('reload done', seen);
 });
 
 t.test('a drain that begins in the middle is the successors’, too; so is its end', async (t) => {
@@ -248,7 +243,7 @@ t.test('a drain that begins in the middle is the successors’, too; so is its e
   const isDrained = async () => /"drained by an operator"/.test(await healthAt(node.adminPort));
   const seen = node.log.length;
   const reloading = reload();
-  await untilSaid('reload: acceptor 1 starting', seen);
+  await node.untilSaid('reload: acceptor 1 starting', seen);
 
   await ask('drain');
 
@@ -279,15 +274,14 @@ for (const [what, line] of [
     device.send(request(1, 'slow.one'));
     const seen = node.log.length;
     node.signal('SIGHUP');
-    await untilSaid(line, seen);
+    await node.untilSaid(line, seen);
 
     process.kill(
       node.childPid(what === 'the new acceptor' ? 'acceptor 1' : 'registrar'),
       'SIGKILL',
     );
 
-    const isEnd = ({ msg }: { msg: string }) => /^reload (done|refused)$/.test(msg);
-    await waitFor('its end', () => node.log.slice(seen).some(isEnd));
+    await node.untilSaid(/^reload (done|refused)$/, seen);
     await waitFor('health', async () =>
       (await healthAt(node.adminPort)).startsWith('{"ready":true'),
     );
@@ -304,7 +298,7 @@ t.test('SIGTERM in the middle: every link gets BYE, and the node ends as ever', 
   const ends = Promise.all(devices.map((device) => device.rest()));
   const seen = node.log.length;
   node.signal('SIGHUP');
-  await untilSaid('reload: acceptor 1 moving', seen);
+  await node.untilSaid('reload: acceptor 1 moving', seen);
 
   node.signal('SIGTERM');
 

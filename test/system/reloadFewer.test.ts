@@ -3,15 +3,7 @@
  * with all else that may be changed; and what is refused of it.
  */
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,6 +21,7 @@ import { Backend, echo } from '../helpers/fakes/backend.ts';
 import { Device, END, hello, request } from '../helpers/fakes/device.ts';
 import { type Page, Subscriber } from '../helpers/fakes/subscriber.ts';
 import { Knocking } from '../helpers/processes/knocker.ts';
+import { listeningOf } from '../helpers/processes/listening.ts';
 import { askOnce, startNode } from '../helpers/processes/node.ts';
 import { reloadNode } from '../helpers/processes/reloads.ts';
 import { makeVhost } from '../helpers/processes/vhost.ts';
@@ -216,23 +209,8 @@ async function servingNow(): Promise<string[]> {
 
 /** Sockets of the port where devices connect, of each acceptor that is there. */
 function socketsOfEach(): number[] {
-  const hex = node.port.toString(16).toUpperCase().padStart(4, '0');
-  const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n');
-  const listening = rows.filter((row) => row.includes(`:${hex} 00000000:0000 0A`));
-  const sockets = new Set(listening.map((row) => `socket:[${row.trim().split(/\s+/)[9]}]`));
-  return [1, 2, 3].flatMap((index) => {
-    const files = `/proc/${node.childPid(`acceptor ${index}`)}/fd`;
-    if (!existsSync(files)) return [];
-    const own = readdirSync(files).map((fd) => linkedTo(join(files, fd)));
-    return own.filter((name) => sockets.has(name)).length;
-  });
-}
-
-/** '': it was closed meanwhile. */
-function linkedTo(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return '';
-  }
+  const pids = [1, 2, 3].map((index) => node.childPid(`acceptor ${index}`));
+  return pids
+    .filter((pid) => existsSync(`/proc/${pid}/fd`))
+    .map((pid) => listeningOf(pid, node.port));
 }

@@ -1,12 +1,5 @@
 /** Listening sockets in a reload: devices connect all the time, over TCP and a Unix socket. */
-import {
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +8,7 @@ import { names } from '../../src/broker/topology.ts';
 import { TYPE } from '../../src/wire/message.ts';
 import { Device, hello, request } from '../helpers/fakes/device.ts';
 import { Knocking } from '../helpers/processes/knocker.ts';
+import { listeningOf } from '../helpers/processes/listening.ts';
 import { startNode } from '../helpers/processes/node.ts';
 import { reloadNode } from '../helpers/processes/reloads.ts';
 import { waitFor } from '../helpers/waitFor.ts';
@@ -41,21 +35,7 @@ async function knockAtBoth(t: Test, perSecond: number): Promise<Knocking[]> {
 }
 
 /** Does it have a socket that listens on the node's port? */
-function listens(pid: number): boolean {
-  const port = node.port.toString(16).toUpperCase().padStart(4, '0');
-  const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n');
-  const listening = rows.filter((row) => row.includes(`:${port} 00000000:0000 0A`));
-  const sockets = listening.map((row) => `socket:[${row.trim().split(/\s+/)[9]}]`);
-  const files = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-    try {
-      return readlinkSync(`/proc/${pid}/fd/${fd}`);
-    } catch {
-      // Closed meanwhile.
-      return [];
-    }
-  });
-  return files.some((name) => sockets.includes(name));
-}
+const listens = (pid: number) => listeningOf(pid, node.port) > 0;
 
 t.test('2,000 connects a second: none is refused, none reset', async (t) => {
   const both = await knockAtBoth(t, PER_SECOND);
@@ -73,16 +53,15 @@ t.test('the successor dies: its predecessor listens again', async (t) => {
   busy.send(request(1, 'slow.one'));
   const both = await knockAtBoth(t, 100);
   const seen = node.log.length;
-  const said = (line: string) => node.log.slice(seen).some(({ msg }) => msg === line);
   const before = node.childPid('acceptor 1');
   node.signal('SIGHUP');
-  await waitFor('links to move', () => said('reload: acceptor 1 moving'));
+  await node.untilSaid('reload: acceptor 1 moving', seen);
   const after = node.childPid('acceptor 1');
   await waitFor('the successor alone to listen', () => listens(after) && !listens(before));
 
   process.kill(after, 'SIGKILL');
 
-  await waitFor('the end', () => said('reload refused'));
+  await node.untilSaid('reload refused', seen);
   await waitFor('the predecessor to listen', () => listens(before));
   for (const at of [{ port: node.port, host: '127.0.0.1' }, { path: unix }]) {
     const device = new Device(connect(at));

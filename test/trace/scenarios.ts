@@ -113,6 +113,8 @@ const everythingDies: Scenario = async (stage) => {
 /** In any order, one upon the other: whatever is under way when the next one comes. */
 const allAtOnce: Scenario = async (stage) => {
   await connectAll(stage, { topic: 'door.gone', payload: Buffer.from('gone'), delayMs: 0 });
+  // Its will is to be published.
+  await stage.untilKnown('door-3');
   const registrar = stage.pidOf('registrar');
   const acceptor = stage.pidOf('acceptor 2');
   stage.proxy.reset();
@@ -186,23 +188,18 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   reloadedRegistrarKilled,
 };
 
-/** Commands.tla has one acceptor at a time. */
-const ALL: Readonly<Record<string, { scenario: Scenario; acceptors: number }>> = Object.fromEntries(
-  [SCENARIOS, WILL_SCENARIOS, COMMAND_SCENARIOS].flatMap((group) =>
-    Object.entries(group).map(([name, scenario]) => {
-      return [name, { scenario, acceptors: group === COMMAND_SCENARIOS ? 1 : 2 }];
-    }),
-  ),
-);
+const GROUPS = [SCENARIOS, WILL_SCENARIOS, COMMAND_SCENARIOS] as const;
 
-export const NAMES = Object.keys(ALL);
+export const NAMES = GROUPS.flatMap((group) => Object.keys(group));
 
 /** What the processes of a node wrote meanwhile. Rejects when the name is none of NAMES. */
 export async function traceOf(broker: Broker, name: string): Promise<TraceLine[]> {
-  const found = ALL[name];
-  if (found === undefined) throw new Error(`no such scenario: ${name}`);
-  const { scenario, acceptors } = found;
-  const stage = await Stage.start(broker, acceptors, name in WILL_SCENARIOS);
+  const group = GROUPS.find((one) => name in one);
+  const scenario = group?.[name];
+  if (scenario === undefined) throw new Error(`no such scenario: ${name}`);
+  // Commands.tla has one acceptor at a time.
+  const acceptors = group === COMMAND_SCENARIOS ? 1 : 2;
+  const stage = await Stage.start(broker, acceptors, group === WILL_SCENARIOS);
   try {
     await scenario(stage);
     await stage.rest();

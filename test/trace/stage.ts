@@ -117,6 +117,11 @@ export class Stage {
     this.#links.set(name, device);
   }
 
+  /** It has a link on record, and its will with it: one that ends sooner may leave none. */
+  async untilKnown(name: string): Promise<void> {
+    await waitFor(`${name} on record`, () => this.#subscriber.online().includes(name));
+  }
+
   /** No takeover may have come to them yet. */
   #closeOlder(name: string): void {
     for (const device of this.#older.get(name) ?? []) device.close();
@@ -236,17 +241,17 @@ export class Stage {
 
   /** `meanwhile`: at the first line that says so. */
   async reload(step = '', meanwhile: () => void = () => {}): Promise<void> {
-    const { log } = this.#server;
-    const seen = log.length;
-    const said = (text: RegExp) => log.slice(seen).some(({ msg }) => text.test(msg));
-    const isOver = () => said(/^reload (done|refused)$/);
-    this.#server.signal('SIGHUP');
+    const server = this.#server;
+    const seen = server.log.length;
+    const isOver = /^reload (done|refused)$/;
+    server.signal('SIGHUP');
     if (step !== '') {
-      await waitFor(step, () => said(new RegExp(`^reload: ${step}$`)) || isOver(), RELOAD_MS);
+      const isThere = () => server.hasSaid(`reload: ${step}`, seen) || server.hasSaid(isOver, seen);
+      await waitFor(step, isThere, RELOAD_MS);
       meanwhile();
     }
-    await waitFor('its end', isOver, RELOAD_MS);
-    await waitFor('health', () => this.#server.isReady());
+    await server.untilSaid(isOver, seen, RELOAD_MS);
+    await waitFor('health', () => server.isReady());
   }
 
   pidOf(child: string): number {
@@ -338,24 +343,36 @@ function isConfirmed(lines: readonly TraceLine[]): boolean {
 }
 
 /**
- * Of each will the last word is that it is kept, dropped, or confirmed by the broker; and each end
- * that a living acceptor has told of is on record.
+ * Of each will the last word on record is that it is kept, as that of each open link is, or
+ * dropped, or the broker has confirmed it; and each end that a living acceptor has told of is on
+ * record.
  */
 function areSettled(lines: readonly TraceLine[]): boolean {
   const sorted = lines.toSorted((a, b) => a.us - b.us);
   const gone = new Set(sorted.map(({ action, acceptor }) => action === 'AcceptorExit' && acceptor));
-  const last = new Map<string, string>();
+  const willed = new Set<unknown>();
+  /** Links that have left one, with their process. */
+  const open = new Map<unknown, string>();
+  const last = new Map<unknown, string>();
+  /** Not committed yet. */
+  const batch = new Map<unknown, string>();
   const told = new Set<unknown>();
   let isCommitted = true;
-  for (const { action, connection, process } of sorted) {
-    const isWill = /^Will!(?:Keep|Drop|Wait|Out|Publish|Confirm)$/.test(action);
-    if (isWill) last.set(String(connection), action);
-    if (action === 'WriteDown' && last.has(String(connection)) && !gone.has(process)) {
-      told.add(connection);
-    }
+  for (const { action, connection, process, rules } of sorted) {
+    if (action === 'Will!Leave' && rules !== 'none') willed.add(connection);
+    if (action === 'Accept' && willed.has(connection)) open.set(connection, process);
+    if (action === 'End') open.delete(connection);
+    if (action === 'NodeStart') open.clear();
+    if (/^Will!(?:Keep|Drop|Wait|Out)$/.test(action)) batch.set(connection, action);
+    if (/^Will!(?:Publish|Confirm)$/.test(action)) last.set(connection, action);
+    const isOurs = last.has(connection) || batch.has(connection);
+    if (action === 'WriteDown' && isOurs && !gone.has(process)) told.add(connection);
     if (action === 'Down') told.delete(connection);
     if (action === 'Down' || action === 'Commit') isCommitted = action === 'Commit';
+    if (action === 'Commit') for (const [of, word] of batch) last.set(of, word);
+    if (/^(?:Commit|Rollback|RegistrarStart)$/.test(action)) batch.clear();
   }
-  const isOver = told.size === 0 && isCommitted;
+  const isKept = ([of, by]: [unknown, string]) => gone.has(by) || last.get(of) === 'Will!Keep';
+  const isOver = told.size === 0 && isCommitted && batch.size === 0 && [...open].every(isKept);
   return isOver && [...last.values()].every((action) => /Keep|Drop|Confirm/.test(action));
 }

@@ -11,6 +11,7 @@ import mqtt, { type IPublishPacket, type Packet, type Parser } from 'mqtt-packet
 import { type Message, TYPE, type Will } from '../../../src/wire/message.ts';
 import type { MqttLevel } from '../../../src/wire/mqtt/check.ts';
 import { COMMAND_PREFIX, REPLY_PREFIX, slashed } from '../../../src/wire/mqtt/topics.ts';
+import { bytesOf } from './mqttDevice.ts';
 import type { Heard, Speech } from './speech.ts';
 
 /** Packet identifiers from here on are those of RESULTs; the last one that of SUBSCRIBE. */
@@ -45,8 +46,7 @@ export class MqttSpeech implements Speech {
   }
 
   #write(...packets: Packet[]): Buffer {
-    const options = { protocolVersion: this.#level };
-    return Buffer.concat(packets.map((packet) => mqtt.generate(packet, options)));
+    return bytesOf(this.#level, ...packets);
   }
 
   /** A will that waits is for a device that comes back to it: without Clean Start. */

@@ -7,6 +7,7 @@
 import { stringify } from 'uuid';
 import { type Message, TYPE, type Will } from '../../../src/wire/message.ts';
 import { encode, V1Reader } from '../../../src/wire/v1.ts';
+import { hello } from './device.ts';
 import { MqttSpeech } from './mqttSpeech.ts';
 
 const FRAME_BYTES_MAX = 64 * 1024;
@@ -35,15 +36,7 @@ class OwnSpeech implements Speech {
   readonly #reader = new V1Reader(FRAME_BYTES_MAX);
 
   hello(deviceId: string, will: Will | undefined): Buffer {
-    return encode({
-      type: TYPE.HELLO,
-      version: 1,
-      deviceId,
-      token: undefined,
-      keepalive: undefined,
-      frameBytesMax: undefined,
-      ...(will && { will }),
-    });
+    return encode(hello(deviceId, will && { will }));
   }
 
   say(message: Message): Buffer {

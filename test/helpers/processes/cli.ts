@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { cleanEnvironment } from './environment.ts';
-import { NODE, plainly } from './plain.ts';
+import { after, NODE } from './plain.ts';
 
 const CLI = join(import.meta.dirname, '../../../src/cli/cli.ts');
 
@@ -42,7 +42,7 @@ export class Cli {
 
   constructor(args: readonly string[], options: CliOptions = {}) {
     const { env = {}, script = CLI, before, isGroup = false } = options;
-    const [file, ...rest] = plainly([...NODE, script, ...args], env, before);
+    const [file = '', ...rest] = after(before, [...NODE, script, ...args]);
     // A short path: Unix sockets lie in a folder within, which a killed supervisor leaves behind.
     const folder = mkdtempSync(join(tmpdir(), 'ot-'));
     this.process = spawn(file, rest, {

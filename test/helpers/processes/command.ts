@@ -7,7 +7,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cleanEnvironment } from './environment.ts';
 import { leash } from './leash.ts';
-import { plainly } from './plain.ts';
 
 export interface CommandOptions {
   readonly cwd?: string;
@@ -26,11 +25,10 @@ export class Command {
   readonly #looks = new Set<() => void>();
 
   constructor(
-    command: readonly string[],
+    [file = '', ...args]: readonly string[],
     env: Record<string, string> = {},
     { cwd, isGroup = false }: CommandOptions = {},
   ) {
-    const [file, ...args] = plainly(command, env);
     const child = spawn(file, args, {
       env: { ...cleanEnvironment(), ...env },
       stdio: ['ignore', 'pipe', 'inherit'],

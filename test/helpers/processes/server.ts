@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { waitFor } from '../waitFor.ts';
 import { cleanEnvironment } from './environment.ts';
 import { leash } from './leash.ts';
-import { NODE, plainly } from './plain.ts';
+import { after, NODE } from './plain.ts';
 
 const CLI = join(import.meta.dirname, '../../../src/cli/cli.ts');
 
@@ -96,9 +96,8 @@ export class Server {
     const ports = ['--port', `${port}`, '--admin-port', '0', ...pool];
     const store = flags.includes('--data-dir') ? [] : ['--data-dir', join(folder, 'data')];
     const serve = [cli, 'serve', ...ports, '--prefix', prefix, ...store, ...sets, ...flags];
-    const command = [...NODE, ...serve];
     const fewer = openFiles === undefined ? undefined : `ulimit -n ${openFiles}`;
-    const [file, ...args] = plainly(command, env, fewer);
+    const [file = '', ...args] = after(fewer, [...NODE, ...serve]);
     const child = spawn(file, args, {
       env: {
         ...{ ...cleanEnvironment(), TMPDIR: folder, ...env },
@@ -135,6 +134,18 @@ export class Server {
     return this.log.filter(
       ({ level, msg }) => level !== 'info' && !/devices? refused$/.test(String(msg)),
     );
+  }
+
+  /** Has it logged this message, or one that fits? `after`: lines that were there before. */
+  hasSaid(wanted: string | RegExp, after = 0): boolean {
+    const fits = ({ msg }: LogLine) =>
+      wanted instanceof RegExp ? wanted.test(msg) : msg === wanted;
+    return this.log.slice(after).some(fits);
+  }
+
+  /** Waits for that. */
+  untilSaid(wanted: string | RegExp, after = 0, deadlineMs?: number): Promise<void> {
+    return waitFor(`the line ${wanted}`, () => this.hasSaid(wanted, after), deadlineMs);
   }
 
   /** The pid of a live child, from the log. */

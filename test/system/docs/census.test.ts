@@ -10,7 +10,6 @@ import t from 'tap';
 import { blocksOf, type Inline, inlinesOf, LANGUAGES, PAGES } from '../../helpers/docs.ts';
 import { cleanEnvironment } from '../../helpers/processes/environment.ts';
 import { leashFolder } from '../../helpers/processes/leash.ts';
-import { plainly } from '../../helpers/processes/plain.ts';
 import { at } from '../../helpers/processes/programs.ts';
 import { LOOKED_UP, scriptOf } from '../../helpers/worlds/docsWorld.ts';
 
@@ -78,10 +77,9 @@ interface Told {
 }
 
 function run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Told> {
-  const [shell, ...words] = plainly([file, ...args]);
   const all = { ...cleanEnvironment(), ...env };
   return new Promise((resolve) => {
-    execFile(shell, words, { cwd: folder, env: all }, (error, stdout, stderr) => {
+    execFile(file, args, { cwd: folder, env: all }, (error, stdout, stderr) => {
       resolve({ code: Number(error?.code ?? 0), output: stdout + stderr });
     });
   });

@@ -247,7 +247,7 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       const before = await connections();
       const drained = await world.ends(t, drain);
       t.match(drained, /takes no links; 1 are told[\s\S]*the node takes links/);
-      // Acceptors are asked, as metrics may be of before; and a new link, as the old one is drained.
+      // Acceptors are asked, as metrics may be of before; and a new link, as the old is drained.
       const isBack = (now: readonly string[]) => now.length === 1 && !before.includes(`${now[0]}`);
       await waitFor('its device', async () => isBack(await connections()));
       t.match(await world.ends(t, reload), /registrar[\s\S]*acceptor 2[\s\S]*done: 1 links moved/);

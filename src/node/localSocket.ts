@@ -3,15 +3,19 @@
  * From: the registrar and the observer, for what other processes of the node tell them.
  * To: connections, handed to `onStream`.
  * Bound: looks every LOOK_MS whether its file is there, and listens anew when not, for ever; those
- * that are connected notice nothing.
+ * that are connected notice nothing. Where a file is, there is one at every moment: a new one is
+ * made beside it and renamed onto it, and one that is left is not touched.
  */
-import { linkSync, lstatSync, renameSync, rmSync } from 'node:fs';
+import { lstatSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { basename, dirname, join } from 'node:path';
 
 const LOOK_MS = 1_000;
 
 export class LocalSocket {
   readonly #path: string;
+  /** Where its file is made: as long a name, since the kernel takes only short paths. */
+  readonly #making: string;
   readonly #onStream: (stream: Socket) => void;
   #server: Server | undefined;
   /** Names the file that was made; undefined while there is none, or it is being made. */
@@ -21,6 +25,7 @@ export class LocalSocket {
 
   constructor(path: string, onStream: (stream: Socket) => void) {
     this.#path = path;
+    this.#making = join(dirname(path), `~${basename(path).slice(1)}`);
     this.#onStream = onStream;
   }
 
@@ -43,19 +48,20 @@ export class LocalSocket {
   async #listen(): Promise<void> {
     this.#isListening = true;
     try {
-      // Closing removes whatever is there, so it comes first. What is connected stays.
+      // What is connected stays.
       this.#server?.close();
       // Left over where a process before this one crashed.
-      rmSync(this.#path, { force: true });
+      rmSync(this.#making, { force: true });
       const server = createServer(this.#onStream);
       this.#server = server;
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
         // Node binds a path within the call, so nobody else can connect for a moment either.
         const before = process.umask(0o177);
-        server.listen(this.#path, resolve);
+        server.listen(this.#making, resolve);
         process.umask(before);
       });
+      renameSync(this.#making, this.#path);
       this.#file = fileAt(this.#path);
     } finally {
       this.#isListening = false;
@@ -78,24 +84,12 @@ export class LocalSocket {
     clearInterval(this.#ticker);
     const server = this.#server;
     if (!server?.listening) return;
-    const kept = `${this.#path}.kept`;
-    const isKept = isFileLeft && isDone(() => linkSync(this.#path, kept));
     const closed = new Promise<void>((resolve) => {
-      // It removes the file within the call.
       server.close(() => resolve());
     });
-    if (isKept) isDone(() => renameSync(kept, this.#path));
+    const isOurs = this.#file !== undefined && fileAt(this.#path) === this.#file;
+    if (isOurs && !isFileLeft) rmSync(this.#path, { force: true });
     await closed;
-  }
-}
-
-/** False when the folder does not allow it, or is gone. */
-function isDone(work: () => void): boolean {
-  try {
-    work();
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { LocalSocket } from '../../src/node/localSocket.ts';
 import { waitFor } from '../helpers/waitFor.ts';
@@ -115,4 +116,35 @@ t.test('socket: a close takes its file away, and does not make it again', async 
   await socket.close();
 
   t.same(readdirSync(at), []);
+});
+
+/** How often a file was not there, as another thread looks without a pause. */
+const LOOKS = `
+  const { existsSync } = require('node:fs');
+  const { parentPort, workerData } = require('node:worker_threads');
+  const ended = new Int32Array(workerData.ended);
+  let missing = 0;
+  parentPort.postMessage('looks');
+  while (Atomics.load(ended, 0) === 0) if (!existsSync(workerData.path)) missing += 1;
+  parentPort.postMessage(missing);
+`;
+
+t.test('socket: one that is left for the next is there at every moment', async (t) => {
+  const path = join(folder(t), 'a.sock');
+  let socket = new LocalSocket(path, () => {});
+  await socket.listen();
+  const ended = new SharedArrayBuffer(4);
+  const looking = new Worker(LOOKS, { eval: true, workerData: { path, ended } });
+  await once(looking, 'message');
+
+  for (let next = 0; next < 200; next += 1) {
+    await socket.close({ isFileLeft: true });
+    socket = new LocalSocket(path, () => {});
+    await socket.listen();
+  }
+  Atomics.store(new Int32Array(ended), 0, 1);
+  const [missing] = await once(looking, 'message');
+
+  t.equal(missing, 0);
+  await socket.close();
 });

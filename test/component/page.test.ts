@@ -270,12 +270,25 @@ t.test('in a browser: locked, then all it shows is text', { skip: noBrowser }, a
     await browser.type(token);
     await browser.press('Enter');
   };
-  await browser.evaluate(`document.getElementById('unlock').click()`);
+  // The stream is still being refused while the right token is entered.
+  await browser.evaluate(`{
+    const real = fetch;
+    window.fetch = async (at, how) => {
+      const response = await real(at, how);
+      if (response.status === 401 && at.endsWith('stream')) {
+        await new Promise((resolve) => (window.letGo = resolve));
+        window.fetch = real;
+      }
+      return response;
+    };
+    document.getElementById('unlock').click();
+  }`);
   await enter('a-wrong-one');
   await waitFor('the refusal', async () => /does not accept/.test(await text('question-error')));
   t.match(browser.problems, [/401/]);
   browser.problems.length = 0;
   await enter(TOKEN);
+  await browser.evaluate('window.letGo()');
   await waitFor('its figures', () => seen('content'));
 
   t.match(await text('tiles'), /200,000[\s\S]*of 400,000[\s\S]*12,345\/s[\s\S]*1\.5 ms/);

@@ -20,7 +20,8 @@ export class Feed {
   #pauseMs = RETRY_MS;
   #wake = () => {};
   #why = '';
-  #isLeft = false;
+  /** Since the last try began, somebody has asked for another one. */
+  #isWanted = false;
 
   /** `onLine` is told `live`, `lost` with why and in how many ms it tries again, or `locked`. */
   constructor({ onAnswer, onLine }) {
@@ -33,7 +34,7 @@ export class Feed {
   async run() {
     for (;;) {
       const isLocked = await this.#once();
-      if (this.#isLeft) continue;
+      if (this.#isWanted) continue;
       if (isLocked) this.#onLine('locked');
       else this.#onLine('lost', this.#why, this.#pauseMs);
       await new Promise((resolve) => {
@@ -47,19 +48,20 @@ export class Feed {
   /** Try now: there is another token, or the browser is on line again. */
   again() {
     this.#pauseMs = RETRY_MS;
+    this.#isWanted = true;
     this.#wake();
   }
 
   /** What is read now is read no longer, but anew: with another token, or without. */
   restart() {
-    this.#isLeft = true;
+    this.#isWanted = true;
     this.#aborter.abort();
     this.#wake();
   }
 
   /** True: it wants the token. */
   async #once() {
-    this.#isLeft = false;
+    this.#isWanted = false;
     this.#aborter = new AbortController();
     this.#heardAt = performance.now();
     this.#why = 'the connection has ended';

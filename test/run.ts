@@ -21,6 +21,8 @@ const NODE_COMPILE_CACHE = join(import.meta.dirname, '../node_modules/.cache/ows
 /** More than processors: most files wait for something most of the time. */
 const JOBS = 6;
 const TIMEOUT_S = 200;
+/** Of one failure, in characters: a long one must not hide the others. */
+const FAILURE_MAX = 3_000;
 
 interface Tally {
   passed: number;
@@ -42,7 +44,7 @@ function follow(parser: Parser, tally: Tally): Promise<FinalResults> {
     tally.skipped.push(`${result.fullname}: to do, ${result.todo}`);
   });
   parser.on('fail', (result: Result) => {
-    tally.failed.push(`${result.fullname}\n${indent(stringify(result.diag ?? {}))}`);
+    tally.failed.push(`${result.fullname}\n${indent(shortened(stringify(result.diag ?? {})))}`);
   });
   // Only the outermost stream: one result for each file.
   parser.on('assert', ({ ok, name, time }: Result) => {
@@ -67,6 +69,14 @@ function report(tally: Tally, results: FinalResults): number {
   const tail = skipped.length === 0 ? '' : `, ${skipped.length} skipped`;
   console.log(`\n${passed} passed, ${failed.length} failed${tail}`);
   return failed.length === 0 ? 0 : 1;
+}
+
+/** Its middle left out, where it is longer than FAILURE_MAX. */
+function shortened(text: string): string {
+  if (text.length <= FAILURE_MAX) return text;
+  const half = FAILURE_MAX / 2;
+  const out = text.length - FAILURE_MAX;
+  return `${text.slice(0, half)}\n[${out} characters left out]\n${text.slice(-half)}`;
 }
 
 function indent(text: string): string {

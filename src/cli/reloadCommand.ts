@@ -1,8 +1,8 @@
 /**
  * ReloadCommand: `owsla reload`: a node goes on with what is on disk now, and loses no link.
  * From: commandLine.ts.  To: a node, by askNode.ts: one question, then how far it is.
- * Bound: asks each LOOK_MS until the reload has ended. The process that answers is replaced, too:
- * nobody answers for up to AWAY_MS.
+ * Bound: asks each LOOK_MS until the reload has ended; a shorter step is not seen. The process
+ * that answers is replaced, too: nobody answers for up to AWAY_MS.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Argv } from 'yargs';
@@ -40,7 +40,7 @@ export function reloadCommand({ nodeOptions, configOf, print, exitWith }: NodeCo
   };
 }
 
-/** Tells each step, the end too; resolves with that. */
+/** Tells each step that it sees, and the end; resolves with that. */
 async function reload(config: Config, tell: (facts: ReloadFacts) => void): Promise<ReloadFacts> {
   let facts = await askOnce<ReloadFacts>(config, 'reload', null);
   tell(facts);

@@ -250,7 +250,7 @@ await everyBlockOf('docs/operations.md', async (page, t) => {
       // Acceptors are asked, as metrics may be of before; and a new link, as the old is drained.
       const isBack = (now: readonly string[]) => now.length === 1 && !before.includes(`${now[0]}`);
       await waitFor('its device', async () => isBack(await connections()));
-      t.match(await world.ends(t, reload), /registrar[\s\S]*acceptor 2[\s\S]*done: 1 links moved/);
+      t.match(await world.ends(t, reload), /^proving[\s\S]*^done: 1 links moved/m);
       await world.isReady();
       const kept = alike(await world.ends(t, blocks));
       t.equal(kept, alike(page.shown('door-17 is blocked')));

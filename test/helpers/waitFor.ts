@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const LOOK_MS = 25;
 /** Generous: it only tells a hang from a wait. */
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 
 /** Resolves when `isSo` gives true; rejects after a generous deadline with what was awaited. */
 export async function waitFor(

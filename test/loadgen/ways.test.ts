@@ -180,14 +180,13 @@ t.test('ways: the share of reconnects that offer their ticket resume', async (t)
       const flags = ['--devices', '20', '--tls-resume', share, '--tls-version', version];
       const { report } = await byTls({}, [...flags, '--allow', 'cut'], oncePerDevice());
 
-      // As many as came back before the end; on a slow machine not all.
-      const { reconnects } = report.links;
-      const offered = share === '0' ? 0 : reconnects;
-      t.ok(reconnects > 0 && reconnects <= 20);
-      t.equal(report.counts.ticketsOffered, offered);
+      // On a slow machine not all are back before the end, nor welcomed who is.
       const { full = 0, resumed = 0 } = report.labelled.handshakes ?? {};
-      t.equal(resumed, offered);
-      t.equal(full, 20 + reconnects - offered);
+      const { ticketsOffered } = report.counts;
+      const back = full + resumed - 20;
+      t.ok(report.links.reconnects > 0 && report.links.reconnects <= back && back <= 20);
+      t.equal(resumed, share === '0' ? 0 : back);
+      t.ok(resumed <= ticketsOffered && ticketsOffered <= (share === '0' ? 0 : 20));
     }
   }
 });

@@ -39,7 +39,7 @@ enum { ITEMS = 8, WINDOW = 16, TOKEN_MAX = 3840 }; /* HELLO has room for such a 
 enum { ANSWERS_MAX = 64 }; /* an ACK and a RESULT of ours, with their lengths */
 enum { STATUS_OK = 0, STATUS_REFUSED = 3, STATUS_FAILED = 5 };
 enum { KEEPALIVE = 60, FRAME_MAX_UP = 65536 }; /* what rules where WELCOME does not say */
-enum { CONNECT_MS = 30000, GREETING_MS = 30000, LINGER_MS = 1000 };
+enum { CONNECT_MS = 30000, GREETING_MS = 30000, LINGER_MS = 1000, LOOK_MS = 250 };
 enum { HELD_MS = 60000, WAIT_MIN_MS = 1000, WAIT_MAX_MS = 120000, TOLD_MAX_MS = 3600000 };
 
 /* ---- MessagePack out: frames are built in place, behind those that still wait. ---- */
@@ -323,7 +323,7 @@ static bool decode(const uint8_t *frame, size_t length, struct message *m)
 
 /* The last answers, by key; the first acted upon is forgotten first. They outlive links. Firmware
    keeps them in flash as well, and writes the key before it acts: if power fails in between, the
-   door stayed shut. It acts at once, so nothing waits, and no `expiresIn` can be over by then. */
+   door stayed shut. It acts at once, so none waits here, but it may have waited to be read. */
 static struct answer {
     uint8_t key[KEY];
     uint64_t id; /* under which it was given last, on this link; else 0 */
@@ -349,11 +349,13 @@ static struct answer *open_door(const struct message *m)
     return answer;
 }
 
-static void on_command(const struct message *m)
+/* `waited_ms`: so long it may have lain in the socket. */
+static void on_command(const struct message *m, int64_t waited_ms)
 {
     struct answer *answer = find_answer(m->key);
+    bool is_late = m->expires_in > 0 && (uint64_t)waited_ms > m->expires_in;
     if (!has_room(ANSWERS_MAX)) return; /* an ACK without the RESULT would be the end of it */
-    if (!answer && (m->key.length != KEY || !is(m->topic, "door.open"))) {
+    if (!answer && (m->key.length != KEY || !is(m->topic, "door.open") || is_late)) {
         send_result(m->id, STATUS_REFUSED, NULL); /* this device takes no other */
         return;
     }
@@ -463,10 +465,12 @@ static struct {
     uint8_t in[HEADER + FRAME_MAX];
     size_t length; /* bytes in `in` */
     int64_t opened_at, sent_at, heard_at, keepalive_ms;
+    int64_t came_at; /* what is read now came then, or later */
     uint64_t frame_max, retry_after;
     uint32_t id; /* of the message sent last */
     unsigned pongs_owed;
     char unknown[32]; /* the code of an ERROR that named no message; it ends nothing by itself */
+    bool emptied;      /* by the last read */
     bool open, pinged; /* pinged: our PING has no PONG yet */
     bool refused; /* an ERROR that ends the link has come, and its BYE not yet */
     bool hopeless, over, taken_over, has_retry; /* hopeless: our HELLO is refused */
@@ -525,7 +529,7 @@ static void on_message(const struct message *m)
         break;
     case PING: conn.pongs_owed++; break;
     case PONG: conn.pinged = false; break;
-    case COMMAND: on_command(m); break;
+    case COMMAND: on_command(m, now_ms() - conn.came_at); break;
     case ACK: case REPLY:
         if ((at = find_kept(m->id)) == WINDOW) break;
         drop(at), work.failed += m->status != 0;
@@ -573,6 +577,7 @@ static bool receive(void)
     size_t at = 0; /* where the next frame begins */
     ssize_t n = transport_read(conn.in + conn.length, sizeof conn.in - conn.length);
     if (n <= 0) return n < 0 && (errno == EAGAIN || errno == EINTR);
+    conn.emptied = (size_t)n < sizeof conn.in - conn.length;
     conn.length += (size_t)n;
     conn.heard_at = now_ms();
     while (!conn.over && conn.length - at >= HEADER) {
@@ -644,7 +649,7 @@ static void leave(void)
 
 static void run_link(const char *device_id)
 {
-    conn.heard_at = conn.sent_at = now_ms();
+    conn.heard_at = conn.sent_at = conn.came_at = now_ms(), conn.emptied = true;
     send_hello(device_id);
     while (!conn.over && !is_at_end()) {
         int64_t silence_ms = conn.open ? conn.keepalive_ms * 3 / 2 : GREETING_MS;
@@ -652,7 +657,10 @@ static void run_link(const char *device_id)
         send_pongs(), send_due();
         struct pollfd events = { .fd = conn.socket, .events = POLLIN };
         if (out.length > 0) events.events |= POLLOUT;
-        poll(&events, 1, 250); /* and look at the clock */
+        int64_t looked_at = now_ms();
+        poll(&events, 1, LOOK_MS); /* and look at the clock */
+        /* Longer than that, and we were stopped: what is there may have been there all the time. */
+        if (conn.emptied) conn.came_at = now_ms() - looked_at > 2 * LOOK_MS ? looked_at : now_ms();
         if ((events.revents & POLLOUT) && !flush()) return;
         if (!(events.revents & (POLLIN | POLLHUP | POLLERR))) continue;
         do if (!receive()) return;

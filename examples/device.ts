@@ -44,6 +44,7 @@ const [KEYS, KEY_BYTES] = [16, 16];
 const WINDOW_MAX = 16;
 const GREETING_MS = 30_000;
 const LINGER_MS = 1_000;
+const LOOK_MS = 250;
 const HELD_MS = 60_000;
 const WAIT_MIN_MS = 1_000;
 const WAIT_MAX_MS = 120_000;
@@ -72,7 +73,7 @@ interface Answer {
 /**
  * The last answers, by key; the first acted upon is forgotten first. They outlive links. Firmware
  * keeps them in flash as well, and writes the key before it acts: if power fails in between, the
- * door stayed shut. It acts at once, so nothing waits, and no `expiresIn` can be over by then.
+ * door stayed shut. It acts at once, so none waits here, but it may have waited to be read.
  */
 class Answers {
   readonly #answers = new Map<string, Answer>();
@@ -102,6 +103,11 @@ class Answers {
   }
 }
 
+/** Of the time between two looks at the clock: how long this process did nothing; else 0. */
+function stopped(ms: number): number {
+  return ms > 2 * LOOK_MS ? ms : 0;
+}
+
 /** One link, from connect to its end. */
 class Link {
   openedAt = 0;
@@ -124,6 +130,9 @@ class Link {
   #id = 0;
   #heardAt = Date.now();
   #sentAt = Date.now();
+  #lookedAt = performance.now();
+  /** Before it looked last. */
+  #stoppedMs = 0;
   /** Our PING has no PONG yet. */
   #isPinged = false;
 
@@ -144,7 +153,7 @@ class Link {
 
   /** Resolves when the link is over, for whatever reason. */
   run(): Promise<void> {
-    const clock = setInterval(() => this.#tick(), 250);
+    const clock = setInterval(() => this.#tick(), LOOK_MS);
     return new Promise((resolve) => {
       this.#socket.on('close', () => {
         clearInterval(clock);
@@ -250,7 +259,8 @@ class Link {
   #onCommand([id, topic, payload, meta]: Command): void {
     const key = Buffer.from(meta?.key ?? []);
     let answer = this.#answers.find(key.toString('hex'));
-    if (!answer && (key.length !== KEY_BYTES || topic !== 'door.open')) {
+    const isLate = this.#waitedMs() > (meta?.expiresIn ?? Number.POSITIVE_INFINITY);
+    if (!answer && (key.length !== KEY_BYTES || topic !== 'door.open' || isLate)) {
       this.#send([RESULT, id, STATUS_REFUSED]); // this device takes no other
       return;
     }
@@ -295,8 +305,16 @@ class Link {
     this.#end();
   }
 
+  /** So long a COMMAND may have lain in the socket: as long as this process was stopped. */
+  #waitedMs(): number {
+    return Math.max(this.#stoppedMs, stopped(performance.now() - this.#lookedAt));
+  }
+
   /** PING when we were quiet, or heard nothing; give the link up when Owsla was quiet. */
   #tick(): void {
+    const now = performance.now();
+    this.#stoppedMs = stopped(now - this.#lookedAt);
+    this.#lookedAt = now;
     const isOpen = this.openedAt > 0;
     const silenceMs = isOpen ? this.#keepaliveMs * 1.5 : GREETING_MS;
     if (Date.now() - this.#heardAt > silenceMs) this.#socket.destroy();

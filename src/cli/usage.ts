@@ -33,6 +33,7 @@ export function explainUsage(marked: string, { argv, commands, flags }: Known): 
     if (LIMIT_NAMES.some((name) => name === word)) {
       return `--${word} is a limit: write --set ${word}=VALUE`;
     }
+    if (flags.includes(word)) return `this command has no flag --${word}`;
     return `there is no flag --${word}${didYouMean(word, flags, '--')}`;
   });
   return faults.join('; ');

@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import type { FatalCode } from '../../src/base/errors.ts';
 import { type Message, TYPE } from '../../src/wire/message.ts';
@@ -20,6 +21,8 @@ const BYTES_SEEN = 1_000;
 /** Their PONGs are more than the kernel's buffers hold on the way to one that reads none. */
 const UNREAD_PINGS = 500_000;
 const WIDE_PINGS = 4_000;
+/** Longer than what a device takes for a pause of its own. */
+const STOPPED_MS = 600;
 const EVENT = ['--event', 'hvac.temp', '21.5'];
 
 /** A link as the scripted Owsla has it: what the device sent, one by one, and bytes back. */
@@ -737,6 +740,29 @@ for (const { name, skip, command } of devices) {
       'command door.open: 1',
     ]);
   });
+
+  t.test(
+    `${name}: a COMMAND that lay in the socket while it was stopped is late`,
+    { skip },
+    async (t) => {
+      const device = run();
+      t.teardown(() => device.end('SIGKILL'));
+      const link = await nextLink();
+      await link.welcome();
+      await link.command(1, 1);
+
+      process.kill(device.pid, 'SIGSTOP');
+      link.write(encode({ ...doorOpen(2, 2), expiresIn: 1 }));
+      link.write(encode({ ...doorOpen(3, 3), expiresIn: 600_000 }));
+      // What is tested is that time passes.
+      await delay(STOPPED_MS);
+      process.kill(device.pid, 'SIGCONT');
+
+      t.match(await link.next(), { type: TYPE.RESULT, id: 2, status: 3 });
+      t.match(await link.next(), { type: TYPE.ACK, id: 3 });
+      t.match(await link.next(), { type: TYPE.RESULT, id: 3, status: 0 });
+    },
+  );
 
   t.test(
     `${name}: refuses a COMMAND that it does not know or that has no key`,

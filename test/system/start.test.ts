@@ -181,6 +181,11 @@ t.test('an unknown variable is warned about, with the nearest one', async (t) =>
   t.match(warning, { level: 'warn', msg: /did you mean OWSLA_KEEPALIVE\?/ });
 });
 
+t.test("another command's flag: one sentence, exit 64", async (t) => {
+  const cli = new Cli(['devices', '--run-dir', '/nowhere']);
+  await refuses(t, cli, EXIT.usage, /^owsla: this command has no flag --run-dir$/m);
+});
+
 t.test('owsla limits prints a line for each limit', async (t) => {
   const cli = new Cli(['limits']);
   t.same(await cli.exited, { code: 0, signal: null });

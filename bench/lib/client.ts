@@ -26,6 +26,8 @@ export type Ask =
   | { readonly do: 'rounds'; readonly rate: number; readonly seconds: number }
   /** Events, `window` of them un-ACKed on each link. */
   | { readonly do: 'events'; readonly window: number; readonly seconds: number }
+  /** PINGs on all links in turn, `rate` a second in all. */
+  | { readonly do: 'pings'; readonly rate: number; readonly seconds: number }
   /** End all but the first so many links by a reset. */
   | { readonly do: 'close'; readonly keep: number };
 
@@ -65,6 +67,9 @@ const links: Link[] = [];
 let subscribed = 0;
 let onAnswer: (link: Link, sentMs: number) => void = () => {};
 let onAck: (link: Link) => void = () => {};
+let pongs = 0;
+/** The link whose turn it is to PING. */
+let pinging = 0;
 let others = 0;
 /** Why a link failed, which may be between two asks. */
 let broken: Error | undefined;
@@ -101,6 +106,7 @@ function hear(link: Link, chunk: Buffer): void {
     const kind = dialect.kindAt(bytes, at, end);
     if (kind === 'answer') onAnswer(link, bytes.readDoubleBE(end - STAMP_BYTES));
     else if (kind === 'ack') onAck(link);
+    else if (kind === 'pong') pongs += 1;
     else others += 1;
   });
 }
@@ -172,6 +178,36 @@ async function stragglers(underWay: () => number): Promise<number> {
   return underWay();
 }
 
+/** `send` so many times a second, each as late as it says. */
+async function onSchedule(
+  rate: number,
+  seconds: number,
+  send: (lateMs: number) => void,
+): Promise<void> {
+  const begin = performance.now();
+  let sent = 0;
+  for (const total = rate * seconds; sent < total; await pause(1)) {
+    const now = performance.now();
+    for (let due = begin + (sent * 1_000) / rate; due <= now && sent < total; ) {
+      send(now - due);
+      sent += 1;
+      due = begin + (sent * 1_000) / rate;
+    }
+  }
+}
+
+async function pings(rate: number, seconds: number): Promise<Outcome> {
+  const before = pongs;
+  let sent = 0;
+  await onSchedule(rate, seconds, () => {
+    links[pinging % links.length]?.socket.write(dialect.ping);
+    pinging += 1;
+    sent += 1;
+  });
+  const lost = await stragglers(() => sent - (pongs - before));
+  return { sent, done: pongs - before, lost };
+}
+
 async function rounds(rate: number, seconds: number): Promise<Outcome> {
   const times: number[] = [];
   const lates: number[] = [];
@@ -191,14 +227,12 @@ async function rounds(rate: number, seconds: number): Promise<Outcome> {
     sent += links.length;
     await pause(seconds * 1_000);
   }
-  for (const total = rate * seconds; sent < total; await pause(1)) {
-    const now = performance.now();
-    for (let due = begin + (sent * 1_000) / rate; due <= now && sent < total; ) {
-      lates.push(now - due);
+  if (rate !== 0) {
+    await onSchedule(rate, seconds, (lateMs) => {
+      lates.push(lateMs);
       sendRequest(links[sent % links.length] as Link);
       sent += 1;
-      due = begin + (sent * 1_000) / rate;
-    }
+    });
   }
   const done = times.length;
   const lost = await stragglers(() => sent - times.length);
@@ -242,6 +276,7 @@ function act(ask: Ask): Promise<Outcome> {
   if (ask.do === 'open') return open(ask.links, ask.window);
   if (ask.do === 'subscribe') return subscribe();
   if (ask.do === 'rounds') return rounds(ask.rate, ask.seconds);
+  if (ask.do === 'pings') return pings(ask.rate, ask.seconds);
   if (ask.do === 'events') return events(ask.window, ask.seconds);
   return close(ask.keep);
 }

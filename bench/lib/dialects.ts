@@ -21,8 +21,8 @@ export interface Template {
   readonly idBytes: 0 | 2 | 4;
 }
 
-/** What arrived: the answer to a round, the ACK of an event, or anything else. */
-export type Kind = 'answer' | 'ack' | 'other';
+/** What arrived: the answer to a round, the ACK of an event, of a PING, or anything else. */
+export type Kind = 'answer' | 'ack' | 'pong' | 'other';
 
 export interface Dialect {
   hello(name: string): Buffer;
@@ -31,6 +31,8 @@ export interface Dialect {
   subscription(name: string): Buffer | undefined;
   request(name: string): Template;
   event(name: string): Template;
+  /** What a device without anything to say sends, so that its link is kept. */
+  readonly ping: Buffer;
   /** Length of the frame that begins at `at`; 0 while that is not known. */
   lengthAt(bytes: Buffer, at: number): number;
   /** Of the whole frame from `at` to before `end`. */
@@ -40,8 +42,10 @@ export interface Dialect {
 export const PAYLOAD_BYTES = 32;
 export const STAMP_BYTES = 8;
 /** The first byte of a payload, by which the floor tells them apart, and of the floor's ACK. */
-export const BARE = { request: 0, event: 1, ack: 2, hello: 3 } as const;
+export const BARE = { request: 0, event: 1, ack: 2, hello: 3, ping: 4 } as const;
 export const BARE_HELLO_BYTES = 40;
+/** As long as one of our protocol. */
+const BARE_PING = Buffer.alloc(6, BARE.ping);
 
 const TOPIC = 'door.badge';
 const KEEPALIVE_S = 3_600;
@@ -74,10 +78,12 @@ const owsla: Dialect = {
   subscription: () => undefined,
   request: () => framed(TYPE.REQUEST, BARE.request),
   event: () => framed(TYPE.EVENT, BARE.event),
+  ping: encode({ type: TYPE.PING }),
   lengthAt: (bytes, at) => (at + 4 > bytes.length ? 0 : 4 + bytes.readUInt32BE(at)),
   kindAt: (bytes, at, end) => {
     const type = bytes[at + TYPE_AT];
     if (type === CODE.ack) return 'ack';
+    if (type === CODE.pong) return 'pong';
     return type === CODE.reply && bytes[end - STATUS_FROM_END] === 0 ? 'answer' : 'other';
   },
 };
@@ -94,10 +100,12 @@ const mqtt: Dialect = {
     const bytes = publishPacket(`ev/${name}`, payload(BARE.event), 0);
     return { bytes, idAt: bytes.length - PAYLOAD_BYTES - 2, idBytes: 2 };
   },
+  ping: Buffer.from([PACKET.pingreq, 0]),
   lengthAt: packetLength,
   kindAt: (bytes, at) => {
     const type = (bytes[at] ?? 0) & 0xf0;
     if (type === PACKET.puback) return 'ack';
+    if (type === PACKET.pingresp) return 'pong';
     return type === PACKET.publish ? 'answer' : 'other';
   },
 };
@@ -115,14 +123,21 @@ const owslaMqtt: Dialect = {
 
 const unnumbered = (bytes: Buffer): Template => ({ bytes, idAt: 0, idBytes: 0 });
 
+const BARE_LENGTHS: Readonly<Record<number, number>> = {
+  [BARE.ack]: 1,
+  [BARE.ping]: BARE_PING.length,
+};
+const BARE_KINDS: Readonly<Record<number, Kind>> = { [BARE.ack]: 'ack', [BARE.ping]: 'pong' };
+
 const bare: Dialect = {
   hello: () => Buffer.alloc(BARE_HELLO_BYTES, BARE.hello),
   isWelcome: (bytes) => bytes.length === BARE_HELLO_BYTES,
   subscription: () => undefined,
   request: () => unnumbered(payload(BARE.request)),
   event: () => unnumbered(payload(BARE.event)),
-  lengthAt: (bytes, at) => (bytes[at] === BARE.ack ? 1 : PAYLOAD_BYTES),
-  kindAt: (bytes, at) => (bytes[at] === BARE.ack ? 'ack' : 'answer'),
+  ping: BARE_PING,
+  lengthAt: (bytes, at) => BARE_LENGTHS[bytes[at] ?? 0] ?? PAYLOAD_BYTES,
+  kindAt: (bytes, at) => BARE_KINDS[bytes[at] ?? 0] ?? 'answer',
 };
 
 export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {

@@ -9,6 +9,8 @@ export const PACKET = {
   publish: 0x30,
   puback: 0x40,
   suback: 0x90,
+  pingreq: 0xc0,
+  pingresp: 0xd0,
 } as const;
 
 const CONNECT = 0x10;

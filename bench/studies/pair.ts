@@ -1,7 +1,7 @@
 /**
  * Pair: is this tree cheaper or dearer than another one, such as a worktree of the commit before?
- * CPU-µs of each of the node's processes for a connect, an end, a round trip and an event; and a
- * round trip's times. Both nodes are up at once, on one broker, and work in short turns, one after
+ * CPU-µs of each of the node's processes for a connect, an end, a round trip, an event and a PING;
+ * and a round trip's times. Both nodes are up at once, on one broker, and work in short turns, one after
  * the other, so that what else the machine does hits both alike; ratios are of a turn's pair.
  * `node bench/studies/pair.ts --base DIR [--change DIR] [--turns 10] [--warm 12] [--links 1500]
  *   [--idle 0] [--window 64] [--rounds 3000] [--rate 1000] [--work connect,round,event]
@@ -12,7 +12,8 @@
  * The --warm turns do not count: V8 compiles for some 15,000 links. --idle links stay and say
  * nothing; --window of links are on their way at once: few are a steady coming and going, many a
  * storm. --rate is of round trips a second; 0: as many as go, for as long as --rounds of them take
- * at RATE.
+ * at RATE. `--work ping`: the --idle links PING in turn, --ping-rate a second in all, for so long
+ * that there are --rounds of them; what the node takes in as long a silence before is not counted.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -29,9 +30,9 @@ import { heading, ratios, row, spread } from '../lib/stats.ts';
 import { Told } from '../lib/told.ts';
 import { serverOf } from '../lib/trees.ts';
 
-const { turns, warm, links, idle, window, rounds, rate, ...asked } = options({
+const { turns, warm, links, idle, window, rounds, rate, pingRate, ...asked } = options({
   ...{ base: 'bare', change: join(import.meta.dirname, '../..'), turns: 10, warm: 12 },
-  ...{ links: 1_500, idle: 0, window: 64, rounds: 3_000, rate: 1_000 },
+  ...{ links: 1_500, idle: 0, window: 64, rounds: 3_000, rate: 1_000, pingRate: 400 },
   ...{ work: 'connect,round,event', env: '', reload: '' },
 });
 const { base, change, work, env, reload } = asked;
@@ -120,13 +121,31 @@ async function rest({ pids: { broker: _, ...own } }: Side): Promise<void> {
   }
 }
 
-/** What `ask` costs, until the node is at rest again. */
-async function measure(side: Side, name: string, told: Told, ask: Ask): Promise<void> {
-  const before = usage(side.pids);
+/** CPU-µs a second of so long a time in which its devices say nothing. */
+async function silence({ pids }: Side, seconds: number): Promise<Costs> {
+  const [before, from] = [usage(pids), performance.now()];
+  await pause(seconds * 1_000);
+  const [after, passed] = [Object.entries(usage(pids)), secondsSince(from)];
+  return Object.fromEntries(after.map(([of, us]) => [of, (us - (before[of] ?? 0)) / passed]));
+}
+
+const secondsSince = (from: number) => (performance.now() - from) / 1_000;
+
+/** What `ask` costs, until the node is at rest again, less what that time costs `without` it. */
+async function measure(
+  side: Side,
+  name: string,
+  told: Told,
+  ask: Ask,
+  without: Costs = {},
+): Promise<void> {
+  const [before, from] = [usage(side.pids), performance.now()];
   const { sent, times } = await told.ask<Answer>(ask);
   await rest(side);
-  const after = usage(side.pids);
-  const costs = Object.entries(after).map(([of, us]) => [of, (us - (before[of] ?? 0)) / sent]);
+  const [after, passed] = [Object.entries(usage(side.pids)), secondsSince(from)];
+  const costs = after.map(([of, us]) => {
+    return [of, (us - (before[of] ?? 0) - (without[of] ?? 0) * passed) / sent];
+  });
   side.costs[name] ??= [];
   const latencies = times && { 'p50 in ms': times[0], 'p99 in ms': times[1] };
   side.costs[name].push({ ...Object.fromEntries(costs), ...latencies });
@@ -140,6 +159,11 @@ const WORK: Readonly<Record<string, (side: Side) => Promise<void>>> = {
   round: async (side) => {
     const seconds = rounds / (rate || RATE);
     await measure(side, 'round', side.talkers, { do: 'rounds', rate, seconds });
+  },
+  ping: async (side) => {
+    const seconds = rounds / pingRate;
+    const quiet = await silence(side, seconds);
+    await measure(side, 'ping', side.idle, { do: 'pings', rate: pingRate, seconds }, quiet);
   },
   event: (side) =>
     measure(side, 'event', side.talkers, { do: 'events', window: EVENT_WINDOW, seconds: 1 }),

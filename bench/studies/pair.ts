@@ -39,6 +39,9 @@ const { base, change, work, env, reload } = asked;
 const TALKERS = 200;
 const RATE = 1_000;
 const EVENT_WINDOW = 5;
+/** PINGs a second of each warm turn, as devices that send one a minute need days until V8 compiles. */
+const WARM_PINGS = 3_000;
+const WARM_SECONDS = 2;
 /** A node is at rest when it takes less than this share of a core for so long. */
 const REST_SHARE = 0.1;
 const REST_LOOK_MS = 200;
@@ -151,7 +154,10 @@ async function measure(
   side.costs[name].push({ ...Object.fromEntries(costs), ...latencies });
 }
 
-const WORK: Readonly<Record<string, (side: Side) => Promise<void>>> = {
+/** `isWarm`: V8 has compiled what it will. */
+type Work = (side: Side, isWarm: boolean) => Promise<void>;
+
+const WORK: Readonly<Record<string, Work>> = {
   connect: async (side) => {
     await measure(side, 'connect', side.idle, { do: 'open', links, window });
     await measure(side, 'end', side.idle, { do: 'close', keep: idle });
@@ -160,7 +166,10 @@ const WORK: Readonly<Record<string, (side: Side) => Promise<void>>> = {
     const seconds = rounds / (rate || RATE);
     await measure(side, 'round', side.talkers, { do: 'rounds', rate, seconds });
   },
-  ping: async (side) => {
+  ping: async (side, isWarm) => {
+    if (!isWarm) {
+      await side.idle.ask({ do: 'pings', rate: WARM_PINGS, seconds: WARM_SECONDS } satisfies Ask);
+    }
     const seconds = rounds / pingRate;
     const quiet = await silence(side, seconds);
     await measure(side, 'ping', side.idle, { do: 'pings', rate: pingRate, seconds }, quiet);
@@ -177,7 +186,9 @@ try {
   if (moved?.reload) moved.pids = await moved.reload();
   for (let turn = -warm; turn < turns; turn += 1) {
     for (const name of work.split(',')) {
-      for (const side of turn % 2 === 0 ? sides : sides.toReversed()) await WORK[name]?.(side);
+      for (const side of turn % 2 === 0 ? sides : sides.toReversed()) {
+        await WORK[name]?.(side, turn >= 0);
+      }
     }
     if (turn >= 0) continue;
     for (const side of sides) for (const of of Object.values(side.costs)) of.pop();

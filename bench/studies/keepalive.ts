@@ -1,7 +1,8 @@
 /**
  * Keepalive: what do the deadlines of idle links cost, and how late are dead devices found?
  * First endpoints alone, with all links in one process; then a node whose links are silent, whose
- * links PING once in 45 s, and among these devices that fall silent for good.
+ * links PING once in 45 s, and among these devices that fall silent for good. What a PING costs is
+ * the difference of two long stretches here; pair.ts has bare `net` beside it (`--work ping`).
  * `node bench/studies/keepalive.ts [--links 100000] [--runs 5] [--seconds 15] [--silent 2000]
  *   [--connect-rate 2000] [--parts endpoints,node]`
  */

@@ -1,19 +1,19 @@
 /**
  * Pair: is this tree cheaper or dearer than another one, such as a worktree of the commit before?
  * CPU-µs of each of the node's processes for a connect, an end, a round trip, an event and a PING;
- * and a round trip's times. Both nodes are up at once, on one broker, and work in short turns, one after
- * the other, so that what else the machine does hits both alike; ratios are of a turn's pair.
+ * and a round trip's times. Both nodes are up at once, on one broker, and work in short turns, one
+ * after the other, so that what else the machine does hits both alike; ratios are of a turn's pair.
  * `node bench/studies/pair.ts --base DIR [--change DIR] [--turns 10] [--warm 12] [--links 1500]
- *   [--idle 0] [--window 64] [--rounds 3000] [--rate 1000] [--work connect,round,event]
- *   [--env NAME=VALUE] [--reload base|change]`
+ *   [--idle 0] [--window 64] [--rounds 3000] [--rate 1000] [--ping-rate 400]
+ *   [--work connect,round,event] [--env NAME=VALUE] [--reload base|change]`
  * `bare` or `floor` may stand for a DIR; --env is for the change only. --reload: links of that
  * side move to new processes before the first turn, as `owsla reload` does it; with the same DIR on
  * both sides and `--work round` the ratio is what that costs. A place has a bias: measure both.
  * The --warm turns do not count: V8 compiles for some 15,000 links. --idle links stay and say
  * nothing; --window of links are on their way at once: few are a steady coming and going, many a
  * storm. --rate is of round trips a second; 0: as many as go, for as long as --rounds of them take
- * at RATE. `--work ping`: the --idle links PING in turn, --ping-rate a second in all, for so long
- * that there are --rounds of them; what the node takes in as long a silence before is not counted.
+ * at RATE. `--work ping`, not for the floor: the --idle links PING in turn, --ping-rate a second in
+ * all, for so long that there are --rounds of them; what a side takes in a silence is not counted.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,7 +39,7 @@ const { base, change, work, env, reload } = asked;
 const TALKERS = 200;
 const RATE = 1_000;
 const EVENT_WINDOW = 5;
-/** PINGs a second of each warm turn, as devices that send one a minute need days until V8 compiles. */
+/** PINGs a second of each warm turn: at the pace of keepalives V8 would not compile for hours. */
 const WARM_PINGS = 3_000;
 const WARM_SECONDS = 2;
 /** A node is at rest when it takes less than this share of a core for so long. */
@@ -169,6 +169,7 @@ const WORK: Readonly<Record<string, Work>> = {
   ping: async (side, isWarm) => {
     if (!isWarm) {
       await side.idle.ask({ do: 'pings', rate: WARM_PINGS, seconds: WARM_SECONDS } satisfies Ask);
+      return;
     }
     const seconds = rounds / pingRate;
     const quiet = await silence(side, seconds);

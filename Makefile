@@ -2,6 +2,7 @@
 # TLC by its Maven coordinates.
 #   make run [DURATION=15]      broker, server, backend and 1,000 devices; until Ctrl-C or DURATION
 #   make test [FILES=...]       types, lint, layout rules, all tests (or FILES); under 10 minutes
+#   make test RABBITMQ=FOLDER   the same with the RabbitMQ in there; chaos and soak too
 #   make soak                   main job, storms, churn, presence, sleepers at full size; 40 minutes
 #   make chaos [DURATION=600s] [SEED=1] [PART=neighbours]   faults in random order, then bad
 #                               neighbours; every message accounted for
@@ -19,6 +20,7 @@
 SHELL := /bin/sh
 BIN := $(CURDIR)/node_modules/.bin
 export PATH := $(BIN):$(PATH)
+export OWSLA_TEST_RABBITMQ = $(RABBITMQ)
 
 READY := node_modules/.owsla-ready
 DURATION ?=
@@ -28,6 +30,7 @@ SEED ?=
 PART ?=
 BENCH ?=
 TRACES ?=
+RABBITMQ ?=
 ARGS ?= --help
 
 .DEFAULT_GOAL := test

@@ -25,6 +25,8 @@ const DEFAULT_URL = 'amqp://guest:guest@127.0.0.1:5672';
 const SCRIPT_FOLDERS = ['/usr/lib/rabbitmq/bin', '/opt/homebrew/sbin', '/usr/local/sbin'];
 /** Where a node that starts for the first time looks for a cluster to join. */
 const PEERS = 'cluster_formation.classic_config.nodes';
+/** A folder with another RabbitMQ in it, as .ci/rabbitmq.sh makes one; /tmp is seen there too. */
+const ROOT = process.env.OWSLA_TEST_RABBITMQ ?? '';
 const SETUP = join(import.meta.dirname, '../../../.ci/setup.sh');
 
 /** Below the range from which Linux takes local ports, so that no client sits on ours. */
@@ -73,9 +75,11 @@ export interface Broker {
 }
 
 /** What another process needs to reach the same private broker. */
-interface Home {
+export interface Home {
   readonly folder: string;
   readonly scripts: string;
+  /** Where the programs see their files; '': as we do. */
+  readonly root: string;
   readonly port: number;
   /** The first node of a cluster runs it for all, and lends them room in its folder. */
   readonly hasEpmd: boolean;
@@ -90,7 +94,8 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
 }
 
 /**
- * The broker to use when any will do: the one that OWSLA_TEST_AMQP names; else one on
+ * The broker to use when any will do: the one that OWSLA_TEST_AMQP names; else a private one of the
+ * release in OWSLA_TEST_RABBITMQ, a folder; else one on
  * 127.0.0.1:5672 that accepts the guest login; else a private one, after installing
  * rabbitmq-server where that is possible. Share it: take a random prefix for every name.
  * Rejects with one sentence when none can be had.
@@ -101,8 +106,8 @@ export async function findBroker(): Promise<Broker> {
     if (await canLogIn(wanted)) return sharedBroker(wanted);
     throw new Error(`no AMQP login at OWSLA_TEST_AMQP (${withoutPassword(wanted)})`);
   }
-  if (await canLogIn(DEFAULT_URL)) return sharedBroker(DEFAULT_URL);
-  if (findScripts() === undefined) await installBroker();
+  if (ROOT === '' && (await canLogIn(DEFAULT_URL))) return sharedBroker(DEFAULT_URL);
+  if (ROOT === '' && findScripts() === undefined) await installBroker();
   return startBroker();
 }
 
@@ -143,7 +148,7 @@ class PrivateBroker implements Broker {
 
   async start(): Promise<void> {
     if (this.pid !== 0) return;
-    const { folder, scripts } = this.home;
+    const { folder } = this.home;
     const options = {
       env: nodeEnv(this.home),
       log: join(folder, 'out.log'),
@@ -151,8 +156,8 @@ class PrivateBroker implements Broker {
     };
     // Our own epmd, in the foreground: Erlang would start one that stays behind as a daemon. It
     // outlives the node, up to our own end, and then its tie removes the folder.
-    if (this.home.hasEpmd) this.#epmd ??= await tie(['epmd'], options);
-    const node = await tie([join(scripts, 'rabbitmq-server')], options);
+    if (this.home.hasEpmd) this.#epmd ??= await tie(seenFrom(this.home.root, 'epmd'), options);
+    const node = await tie(scriptOf(this.home, 'rabbitmq-server'), options);
     this.#node = node;
     const giveUpAt = Date.now() + START_DEADLINE_MS;
     while (!(await canLogIn(this.url))) {
@@ -249,6 +254,7 @@ async function makeHome(options: BrokerOptions): Promise<Home> {
   const home: Home = {
     folder,
     scripts,
+    root: ROOT,
     port: port ?? 0,
     hasEpmd: first === undefined,
     env: {
@@ -282,7 +288,7 @@ async function makeHome(options: BrokerOptions): Promise<Home> {
   return home;
 }
 
-function readHome(folder: string): Home {
+export function readHome(folder: string): Home {
   return JSON.parse(readFileSync(join(folder, 'home.json'), 'utf8')) as Home;
 }
 
@@ -300,7 +306,8 @@ function nodeEnv(home: Home): NodeJS.ProcessEnv {
 async function ctl(home: Home | undefined, args: readonly string[]): Promise<string> {
   if (home === undefined) throw new Error('rabbitmqctl cannot reach a broker that is not ours');
   const env = { PATH: process.env.PATH, LANG: 'C.UTF-8', ...home.env };
-  const { stdout } = await run(join(home.scripts, 'rabbitmqctl'), ['--quiet', ...args], { env });
+  const [program = '', ...before] = scriptOf(home, 'rabbitmqctl');
+  const { stdout } = await run(program, [...before, '--quiet', ...args], { env });
   return stdout;
 }
 
@@ -335,7 +342,16 @@ async function installBroker(): Promise<void> {
 }
 
 function findScripts(): string | undefined {
-  return SCRIPT_FOLDERS.find((folder) => existsSync(join(folder, 'rabbitmq-server')));
+  return SCRIPT_FOLDERS.find((folder) => existsSync(join(ROOT, folder, 'rabbitmq-server')));
+}
+
+/** Its command line, such as `rabbitmqctl`; the pid is the program's. */
+export function scriptOf({ root, scripts }: Home, name: string): string[] {
+  return seenFrom(root, join(scripts, name));
+}
+
+function seenFrom(root: string, program: string): string[] {
+  return root === '' ? [program] : ['chroot', root, program];
 }
 
 async function freePorts(count: number): Promise<number[]> {

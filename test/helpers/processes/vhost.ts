@@ -4,9 +4,7 @@
  * To: URLs of users with the permissions of docs/amqp.md; all of it goes with the test.
  */
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Broker, findBroker, shareBroker, startBroker } from './broker.ts';
+import { type Broker, findBroker, readHome, scriptOf, shareBroker, startBroker } from './broker.ts';
 import { addUser, BY, inOrder, permit, removeUser, textOf } from './brokerWords.ts';
 import { documentedPermissions } from './users.ts';
 
@@ -70,13 +68,13 @@ async function reachable(): Promise<{ broker: Broker; home: string }> {
 }
 
 function scriptFor(home: string, vhost: string): string {
-  const { env, scripts } = JSON.parse(readFileSync(join(home, 'home.json'), 'utf8'));
-  const variables = Object.entries(env).map(([name, value]) => `export ${name}='${value}'`);
+  const made = readHome(home);
+  const variables = Object.entries(made.env).map(([name, value]) => `export ${name}='${value}'`);
   return `#!/bin/sh
 ${variables.join('\n')}
 command=$1
 shift
 case $command in set_permissions | list_bindings | list_queues) set -- -p ${vhost} "$@" ;; esac
-exec ${scripts}/rabbitmqctl --quiet "$command" "$@"
+exec ${scriptOf(made, 'rabbitmqctl').join(' ')} --quiet "$command" "$@"
 `;
 }

@@ -6,12 +6,17 @@
  * Bound: each queue has a length, an age, or both; what overflows is dropped oldest first, but
  * commands are refused to their sender.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Limits } from '../base/limits.ts';
 import type { QueueType } from '../base/options.ts';
 import type { AmqpChannel, AmqpModel } from './amqp.ts';
 
 /** AMQP's 404. */
 const NOT_FOUND = 404;
+/** Of a declaration: twice this, three times in turn, is within `brokerConnectMs`. */
+const ANSWER_MS = 1_250;
+/** AMQP 0-9-1, 3.1.3.3: each server has it in each virtual host. */
+const ALWAYS_THERE = 'amq.topic';
 
 export interface Names {
   readonly events: string;
@@ -184,20 +189,51 @@ export async function declareReplies(
 /**
  * Declare on a channel of its own, so that a refusal costs no other. Gives false when a durable
  * queue exists, but the cluster node that holds it is down: only its return makes it usable.
+ * RabbitMQ 3 says so at once; RabbitMQ 4 looks for that queue for more than a minute, so who gets
+ * no answer while another channel does has it, too. `answerMs` is waited before each of the two.
  */
 export async function declareApart(
   model: AmqpModel,
   declare: (channel: AmqpChannel) => Promise<void>,
+  answerMs = ANSWER_MS,
 ): Promise<boolean> {
   const channel = await model.createChannel();
   // The broker's no also arrives as the rejection of the call; here it would throw.
   channel.on('error', () => {});
-  try {
-    await declare(channel);
-  } catch (error) {
-    if ((error as { code?: unknown }).code === NOT_FOUND) return false;
-    throw error;
+  const declared = declare(channel).then(
+    () => true,
+    (error: { readonly code?: unknown }) => {
+      if (error.code === NOT_FOUND) return false;
+      throw error;
+    },
+  );
+  if (await isLate(declared, answerMs)) {
+    await answers(model);
+    // The channel is left to its answer: it ends with that, or with its connection.
+    if (await isLate(declared, answerMs)) return false;
   }
+  const isDeclared = await declared;
+  if (isDeclared) await channel.close();
+  return isDeclared;
+}
+
+/** It has no outcome within `ms`. */
+async function isLate(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const over = new AbortController();
+  const outcome = work.then(
+    () => false,
+    () => false,
+  );
+  const late = pause(ms, true, { signal: over.signal }).catch(() => true);
+  const isLate = await Promise.race([outcome, late]);
+  over.abort();
+  return isLate;
+}
+
+/** Resolves when the broker has answered something that asks no queue. */
+async function answers(model: AmqpModel): Promise<void> {
+  const channel = await model.createChannel();
+  channel.on('error', () => {});
+  await channel.checkExchange(ALWAYS_THERE);
   await channel.close();
-  return true;
 }

@@ -66,7 +66,9 @@ t.test('a node dies: links stay, EVENTs and REQUESTs go on through the other', a
   }
 
   devices[0]?.send(request(5, 'lost'));
-  t.match(await devices[0]?.expect(TYPE.REPLY), { status: 2 }, 'a queue that was lost is nobody');
+  // RabbitMQ 3 returns it, RabbitMQ 4 refuses it.
+  const status = (await first.ctl('version')).startsWith('3.') ? 2 : 4;
+  t.match(await devices[0]?.expect(TYPE.REPLY), { status }, 'a queue that was lost is nobody');
   t.equal(await server.metric('owsla_links'), DEVICES, 'every link stayed');
   const { messageCount } = await backend.channel.checkQueue(SINK);
   t.ok(messageCount >= 2 * DEVICES, `every ACKed EVENT is in the queue: ${messageCount}`);

@@ -2,7 +2,9 @@
 import type { Channel } from 'amqplib';
 import t from 'tap';
 import { makeLimits } from '../../src/base/limits.ts';
+import type { AmqpModel } from '../../src/broker/amqp.ts';
 import {
+  declareApart,
   declareAuth,
   declareAuthAnswers,
   declareReplies,
@@ -119,4 +121,49 @@ t.test('topology: questions about devices, and a bounded queue for the answers',
       },
     ],
   ]);
+});
+
+const forEver = () => new Promise<void>(() => {});
+
+/** A connection whose first channel answers as `declared` says, and all others at once. */
+function modelOf(declared: () => Promise<unknown>): AmqpModel {
+  let channels = 0;
+  const createChannel = async () => {
+    channels += 1;
+    const assertQueue = channels === 1 ? declared : async () => {};
+    return { on: () => {}, assertQueue, checkExchange: async () => {}, close: async () => {} };
+  };
+  return { createChannel } as unknown as AmqpModel;
+}
+
+const declareOne = (model: AmqpModel) =>
+  declareApart(model, async (channel) => void (await channel.assertQueue('a', {})), 5);
+
+t.test('topology: a queue that is declared, that is down, that nothing is heard of', async (t) => {
+  t.equal(await declareOne(modelOf(async () => {})), true);
+  t.equal(await declareOne(modelOf(() => Promise.reject({ code: 404 }))), false);
+  t.equal(await declareOne(modelOf(forEver)), false, 'as RabbitMQ 4 is, for a minute');
+  await t.rejects(declareOne(modelOf(() => Promise.reject({ code: 406 }))), { code: 406 });
+});
+
+t.test('topology: where nothing is answered a declaration is waited for', async (t) => {
+  let answer = () => {};
+  const asked = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const model = modelOf(() => asked);
+  const create = model.createChannel;
+  let channels = 0;
+  // The second channel is not answered either, before the first is.
+  model.createChannel = async () => {
+    channels += 1;
+    if (channels === 2) {
+      setImmediate(answer);
+      await asked;
+    }
+    return create.call(model);
+  };
+
+  t.equal(await declareOne(model), true);
+  t.equal(channels, 2);
 });

@@ -123,9 +123,8 @@ function buildBroker({ start, counters, registry, room }: Shared) {
     new Publisher({ limits, counts, onRoom: () => room.send(type), onReturn });
   const publishers = { event: publisherOf('event'), request: publisherOf('request') };
   const urls = tryOrder(config.amqp, index - 1);
-  const toPublish = { publishers: [publishers.event, publishers.request] };
   const toBroker = { urls, names: at, queueType, incarnation, consumer, onFatal };
-  const broker = new AcceptorBroker({ ...toBroker, ...toPublish, limits, counters, log });
+  const broker = new AcceptorBroker({ ...toBroker, publishers, limits, counters, log });
   const replyTo = () => broker.replyTo;
   const isPersistent = config.eventDelivery === 'persistent';
   const toUplink = { publishers, requests, names: at, replyTo, isPersistent };

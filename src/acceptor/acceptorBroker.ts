@@ -13,6 +13,7 @@ import type { QueueType } from '../base/options.ts';
 import type { AmqpChannel, AmqpModel } from '../broker/amqp.ts';
 import { BrokerConnection } from '../broker/connection.ts';
 import type { Consumer } from '../broker/consumer.ts';
+import { ProvenChannel } from '../broker/provenChannel.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import { declareApart, declareReplies, declareUplink, type Names } from '../broker/topology.ts';
 
@@ -26,8 +27,8 @@ export interface AcceptorBrokerOptions {
   readonly limits: Limits;
   readonly counters: Counters;
   readonly log: Logger;
-  /** Each has a channel of its own on the same connection. */
-  readonly publishers: readonly Publisher[];
+  /** Each has a channel of its own on the same connection; that of REQUESTs has no confirms. */
+  readonly publishers: Readonly<Record<'event' | 'request', Publisher>>;
   readonly consumer: Consumer;
   readonly onFatal: (error: StartError) => void;
 }
@@ -97,7 +98,7 @@ export class AcceptorBroker {
       onBlocked: (isBlocked) => {
         if (name !== 'publish') return;
         counters.brokerBlocked = isBlocked ? 1 : 0;
-        for (const publisher of publishers) publisher.block(isBlocked);
+        for (const publisher of Object.values(publishers)) publisher.block(isBlocked);
       },
       onFatal,
     });
@@ -134,11 +135,14 @@ export class AcceptorBroker {
   }
 
   async #openPublish(model: AmqpModel): Promise<void> {
-    for (const publisher of this.#options.publishers) {
-      const channel = await model.createConfirmChannel();
-      this.#watch(channel, 'publish', (isForCause) => publisher.down(isForCause));
-      publisher.open(channel);
-    }
+    const { publishers, limits } = this.#options;
+    const { event, request } = publishers;
+    const events = await model.createConfirmChannel();
+    this.#watch(events, 'publish', (isForCause) => event.down(isForCause));
+    event.open(events);
+    const requests = await model.createChannel();
+    this.#watch(requests, 'publish', (isForCause) => request.down(isForCause));
+    request.open(new ProvenChannel(requests, limits));
   }
 
   async #openConsume(model: AmqpModel): Promise<void> {
@@ -170,7 +174,7 @@ export class AcceptorBroker {
   /** Delete the reply queue and close both connections. */
   async close(): Promise<void> {
     const { publishers, consumer } = this.#options;
-    for (const publisher of publishers) publisher.close();
+    for (const publisher of Object.values(publishers)) publisher.close();
     await consumer.close(this.#replyTo);
     await Promise.all([this.#connections.publish.close(), this.#connections.consume.close()]);
   }

@@ -70,7 +70,8 @@ interface Declaring {
 export interface AmqpChannel extends Declaring {
   on(event: 'close' | 'drain', listener: () => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
-  on(event: 'ack' | 'nack', listener: (answer: AmqpAnswer) => void): unknown;
+  /** 'asked': only of a ProvenChannel. */
+  on(event: 'ack' | 'nack' | 'asked', listener: (answer: AmqpAnswer) => void): unknown;
   on(event: 'return', listener: (message: AmqpMessage) => void): unknown;
   once(event: 'error', listener: (error: Error) => void): unknown;
   /** False: its buffer is full, and 'drain' will follow. On one that closes, see `isClosing`. */
@@ -92,7 +93,10 @@ export interface AmqpChannel extends Declaring {
 }
 
 /** As much of one as a publisher needs, and a consumer. */
-export type PublishChannel = Pick<AmqpChannel, 'on' | 'publish'>;
+export interface PublishChannel extends Pick<AmqpChannel, 'on' | 'publish'> {
+  /** Only where nothing confirms by itself: ask the broker now, as somebody waits for it. */
+  prove?(): void;
+}
 export type ConsumeChannel = Pick<
   AmqpChannel,
   'on' | 'prefetch' | 'consume' | 'cancel' | 'checkQueue' | 'ack'

@@ -1,7 +1,7 @@
 /**
  * Publisher: messages to the broker, each kept until the broker has confirmed it.
- * From: acceptor/route/uplink.ts, the registrar's parts.  To: one confirm channel; it survives the
- * loss of that channel.
+ * From: acceptor/route/uplink.ts, the registrar's parts.  To: one channel, whose loss it survives;
+ * with confirms, or one on which the broker is asked (provenChannel.ts): that is the same to it.
  * Bound: `publishWindowMax` messages and `publishWindowBytes` payload bytes wait for confirms,
  * sent or not, while the broker is unavailable; while it is up, as many as its pace allows
  * (pace.ts). At either, `isFull` holds and devices are no longer read. What would be stuck in
@@ -33,6 +33,8 @@ export interface Publishing {
   properties(isResend: boolean): PublishOptions | undefined;
   /** When it was first sent, in the ticks of histogram.ts: 0 before. Undefined: not timed. */
   sentAt?: number;
+  /** The publisher's own: its delivery tag, if it can be `proven`. */
+  tag?: number;
   /** The broker has it. */
   onConfirm(): void;
   /** The broker refused it: publish it again, or drop it? */
@@ -63,7 +65,7 @@ export interface PublisherOptions {
   readonly now?: () => number;
   /** `isFull` no longer holds, or may no longer hold. */
   readonly onRoom: () => void;
-  /** A mandatory message came back: no queue is bound for it. */
+  /** A mandatory message came back: no queue is bound. */
   readonly onReturn: (messageId: string) => void;
 }
 
@@ -116,8 +118,7 @@ export class Publisher {
 
   /** Messages not yet confirmed. */
   get size(): number {
-    const waiting = this.#backlog.size + this.#suspects.size + this.#refused.waiting;
-    return this.#window.size + waiting;
+    return this.#window.size + this.#backlog.size + this.#suspects.size + this.#refused.waiting;
   }
 
   isFull(): boolean {
@@ -178,6 +179,16 @@ export class Publisher {
     this.#settled();
   }
 
+  /** Its answer is here, so the broker had it: it waits for no other proof. */
+  proven(publishing: Publishing): void {
+    const { tag = 0 } = publishing;
+    if (this.#window.get(tag) !== publishing) return;
+    // Not `#heardAt`: another connection said so.
+    this.#settle(tag, true, this.#now());
+    this.#advance();
+    this.#sendBacklog();
+  }
+
   /** Use a new channel: what the last one left unconfirmed goes first. */
   open(channel: PublishChannel): void {
     this.#channel = channel;
@@ -191,6 +202,7 @@ export class Publisher {
     channel.on('nack', (fields) => {
       if (channel === this.#channel) this.#onAnswer(fields, false);
     });
+    channel.on('asked', ({ deliveryTag }) => this.#pace.sent(deliveryTag, this.#now()));
     channel.on('drain', () => {
       if (channel !== this.#channel) return;
       this.#isChoked = false;
@@ -280,6 +292,7 @@ export class Publisher {
       this.#alone = { publishing, tries };
       this.#send(channel, publishing, true);
       if (this.#window.size === 0) this.#alone = undefined;
+      else channel.prove?.();
     }
   }
 
@@ -301,7 +314,9 @@ export class Publisher {
     if (this.#window.size === 0) this.#heardAt = now;
     this.#tag += 1;
     this.#window.set(this.#tag, publishing);
-    this.#pace.sent(this.#tag, now);
+    // Without confirms, how long the broker takes is how long it takes to answer a question.
+    if (channel.prove === undefined) this.#pace.sent(this.#tag, now);
+    else publishing.tag = this.#tag;
     this.#counts.sent?.(kind, wasSent);
   }
 
@@ -324,8 +339,12 @@ export class Publisher {
     this.#pace.answered(deliveryTag, now, this.#backlog.size > 0);
     const first = multiple ? this.#lowest : deliveryTag;
     for (let tag = first; tag <= deliveryTag; tag += 1) this.#settle(tag, isConfirm, now);
-    while (this.#lowest <= this.#tag && !this.#window.has(this.#lowest)) this.#lowest += 1;
+    this.#advance();
     this.#sendBacklog();
+  }
+
+  #advance(): void {
+    while (this.#lowest <= this.#tag && !this.#window.has(this.#lowest)) this.#lowest += 1;
   }
 
   #settle(tag: number, isConfirm: boolean, now: number): void {

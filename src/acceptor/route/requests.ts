@@ -19,6 +19,8 @@ const EMPTY = Buffer.alloc(0);
 interface WayToBroker {
   /** It is no longer wanted. */
   withdraw(): void;
+  /** The broker had it, as its answer came. */
+  proven(): void;
 }
 
 export interface OpenRequest {
@@ -28,7 +30,7 @@ export interface OpenRequest {
   readonly due: number;
   /** When it was read: histogram.ts. */
   readonly begun: number;
-  /** Its way to the broker; set by the uplink, and cleared when the broker has it. */
+  /** Its way to the broker; set by the uplink, and cleared when the broker is known to have it. */
   publishing: WayToBroker | undefined;
 }
 
@@ -111,9 +113,12 @@ export class Requests {
 
   /** The same by its backend, which took so long. */
   answerFor(request: OpenRequest, status: number, payload: Buffer): boolean {
+    const { publishing } = request;
     const isFirst = this.answer(request, status, payload);
-    if (isFirst) observeSince(this.#counters.requestSeconds, request.begun);
-    return isFirst;
+    if (!isFirst) return false;
+    observeSince(this.#counters.requestSeconds, request.begun);
+    publishing?.proven();
+    return true;
   }
 
   /** The same with a status of Owsla's own. Only one of them says how long a backend takes. */

@@ -132,7 +132,6 @@ abstract class Uplinked<M extends Event | Request = Event | Request> {
   readonly peer: string;
   /** Milliseconds since 1970. */
   readonly receivedAt: number;
-  sentAt = 0;
   /** Of the device's own span. */
   readonly context: TraceContext | undefined;
   protected readonly uplink: UplinkOptions;
@@ -157,6 +156,8 @@ abstract class Uplinked<M extends Event | Request = Event | Request> {
 
 class EventPublishing extends Uplinked<Event> implements Publishing {
   readonly kind = 'event';
+  /** A REQUEST is not timed: nothing confirms it by itself. */
+  sentAt = 0;
 
   get exchange(): string {
     return this.uplink.names.events;
@@ -197,6 +198,7 @@ class EventPublishing extends Uplinked<Event> implements Publishing {
 
 class RequestPublishing extends Uplinked<Request> implements Publishing {
   readonly kind = 'request';
+  tag = 0;
   readonly #open: OpenRequest;
 
   constructor(uplink: UplinkOptions, open: OpenRequest, message: Request, receivedAt: number) {
@@ -234,7 +236,12 @@ class RequestPublishing extends Uplinked<Request> implements Publishing {
     this.uplink.publishers.request.withdraw(this);
   }
 
-  /** Published; now it waits for its reply, and its payload is no longer held for that. */
+  /** It is answered, and that proves more than any confirm. */
+  proven(): void {
+    this.uplink.publishers.request.proven(this);
+  }
+
+  /** The broker had it; now it waits for its reply, and its payload is no longer held for that. */
   onConfirm(): void {
     saySettled(this, 'confirmed');
     this.#open.publishing = undefined;

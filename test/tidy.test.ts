@@ -134,7 +134,7 @@ const LAYERS: readonly Layer[] = [
       ...[METRICS, 'src/base/histogram.ts'],
       'src/base/networks.ts',
       'src/base/options.ts',
-      'node:timers/promises',
+      ...['node:timers/promises', 'node:events'],
     ],
     types: ['src/base/config.ts', 'pino', 'node:net'],
   },

@@ -62,15 +62,17 @@ export class ProvenChannel extends EventEmitter implements PublishChannel {
     const tag = this.#tag;
     this.#asked = tag;
     this.emit('asked', { deliveryTag: tag, multiple: true });
-    // Nothing costs the broker less, and no answer to it is an error. A channel that fails says so
-    // by its 'close'; one that is closing already throws.
-    Promise.try(() => this.#channel.prefetch(PREFETCH)).then(
-      () => this.#onAnswer(tag),
-      () => {},
-    );
+    void this.#ask(tag);
   }
 
-  #onAnswer(tag: number): void {
+  async #ask(tag: number): Promise<void> {
+    try {
+      // Nothing costs the broker less, and it never refuses this.
+      await this.#channel.prefetch(PREFETCH);
+    } catch {
+      // The channel is closing, or closed: its 'close' says so.
+      return;
+    }
     if (this.#state !== 'asking') return;
     this.#state = 'idle';
     // Its listener may publish more.

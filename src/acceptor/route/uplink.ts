@@ -238,11 +238,13 @@ class RequestPublishing extends Uplinked<Request> implements Publishing {
 
   /** It is answered, and that proves more than any confirm. */
   proven(): void {
+    this.#open.publishing = undefined;
     this.uplink.publishers.request.proven(this);
   }
 
   /** The broker had it; now it waits for its reply, and its payload is no longer held for that. */
   onConfirm(): void {
+    if (this.#open.publishing === undefined) return;
     saySettled(this, 'confirmed');
     this.#open.publishing = undefined;
   }

@@ -114,7 +114,7 @@ function buildBroker({ start, counters, registry, room }: Shared) {
   const { config, index, incarnation, log, onFatal } = start;
   const { limits, queueType } = config;
   const at = names(config.prefix);
-  const requests = new Requests({ limits, counters, clock });
+  const requests = new Requests({ limits, counters, clock, onFailed: () => broker.doubt() });
   const downlink = new Downlink({ registry, counters, requests });
   const consumer = new Consumer((delivery) => downlink.onDelivery(delivery));
   const onReturn = (messageId: string) => downlink.onReturn(messageId);

@@ -27,7 +27,7 @@ export interface AcceptorBrokerOptions {
   readonly limits: Limits;
   readonly counters: Counters;
   readonly log: Logger;
-  /** Each has a channel of its own on the same connection; that of REQUESTs has no confirms. */
+  /** Each has channels of its own on the same connection. */
   readonly publishers: Readonly<Record<'event' | 'request', Publisher>>;
   readonly consumer: Consumer;
   readonly onFatal: (error: StartError) => void;
@@ -38,6 +38,8 @@ type ConnectionName = 'publish' | 'consume';
 export class AcceptorBroker {
   readonly #options: AcceptorBrokerOptions;
   readonly #connections: Readonly<Record<ConnectionName, BrokerConnection>>;
+  /** What REQUESTs are published on. */
+  #requests: ProvenChannel | undefined;
   #replyTo: string;
   /** The queue that is consumed now, if any is. */
   #consumed: string | undefined;
@@ -67,6 +69,11 @@ export class AcceptorBroker {
   /** Messages are taken, so what is unconfirmed may become confirmed. */
   get canPublish(): boolean {
     return this.#options.counters.brokerUp.publish === 1;
+  }
+
+  /** A REQUEST has come to nothing. */
+  doubt(): void {
+    this.#requests?.doubt();
   }
 
   start(): void {
@@ -140,9 +147,12 @@ export class AcceptorBroker {
     const events = await model.createConfirmChannel();
     this.#watch(events, 'publish', (isForCause) => event.down(isForCause));
     event.open(events);
-    const requests = await model.createChannel();
-    this.#watch(requests, 'publish', (isForCause) => request.down(isForCause));
-    request.open(new ProvenChannel(requests, limits));
+    const [plain, confirming] = [await model.createChannel(), await model.createConfirmChannel()];
+    for (const channel of [plain, confirming]) {
+      this.#watch(channel, 'publish', (isForCause) => request.down(isForCause));
+    }
+    this.#requests = new ProvenChannel({ plain, confirming, limits });
+    request.open(this.#requests);
   }
 
   async #openConsume(model: AmqpModel): Promise<void> {

@@ -34,7 +34,7 @@ class AskedChannel extends FakeChannel {
   }
 
   resent(): boolean[] {
-    return this.published.map(({ options }) => options.headers?.['resent'] === true);
+    return this.published.map(({ options }) => options.headers?.resent === true);
   }
 }
 
@@ -49,9 +49,13 @@ function build(t: Test, given: Partial<Record<LimitName, number>> = {}) {
   let now = 1_000;
   const onReturn = (messageId: string) => returned.push(messageId);
   const publisher = new Publisher({ limits, now: () => now, onRoom: () => {}, onReturn });
+  const part = { confirming: new FakeChannel(), proven: undefined as ProvenChannel | undefined };
   const open = () => {
     const channel = new AskedChannel();
-    publisher.open(new ProvenChannel(channel, limits));
+    part.confirming = new FakeChannel();
+    const { confirming } = part;
+    part.proven = new ProvenChannel({ plain: channel, confirming, limits, now: () => now });
+    publisher.open(part.proven);
     return channel;
   };
   const publish = (...bodies: string[]) =>
@@ -67,7 +71,11 @@ function build(t: Test, given: Partial<Record<LimitName, number>> = {}) {
           headers: isResend ? { resent: true } : {},
         }),
         onConfirm: () => proved.push(body),
-        onNack: () => 'drop',
+        onNack: () => {
+          // As a REQUEST: its device gets status 4.
+          part.proven?.doubt();
+          return 'drop';
+        },
         onDrop: (reason) => dropped.push([body, reason]),
       };
       publisher.publish(one);
@@ -85,7 +93,8 @@ function build(t: Test, given: Partial<Record<LimitName, number>> = {}) {
   };
   t.teardown(() => publisher.close());
   const facts = { proved, dropped, returned, unwanted };
-  return { ...facts, publisher, channel: open(), open, publish, wait, lose };
+  const channel = open();
+  return { ...facts, part, publisher, channel, open, publish, wait, lose };
 }
 
 const many = (count: number) => Array.from({ length: count }, (_, i) => `r${i}`);
@@ -260,4 +269,44 @@ t.test('proven: how long an answer takes is told from how long a reply does', as
   wait(100);
 
   t.equal(publisher.isSlow, true);
+});
+
+t.test('proven: in doubt, messages go with confirms, and a refusal is known', async (t) => {
+  const { publish, part, channel, wait, proved, dropped } = build(t, { requestMs: 10_000 });
+  publish('r1');
+  part.proven?.doubt();
+  publish('r2', 'r3', 'r4');
+
+  t.same(channel.bodies(), ['r1']);
+  t.same(part.confirming.bodies(), ['r2', 'r3', 'r4']);
+  part.confirming.nack(2);
+  t.same(dropped, [['r3', 'refused']]);
+  part.confirming.confirm(1);
+  t.same(proved, ['r2'], 'a confirm proves nothing of what went without');
+  wait(ASK_MS);
+  await channel.answer();
+  t.same(proved, ['r2', 'r1'], 'nor an answer of what goes with');
+  part.confirming.confirm(3, true);
+  t.same(proved, ['r2', 'r1', 'r4']);
+});
+
+t.test('proven: doubt ends, and what is unconfirmed is not taken for proved', async (t) => {
+  const { publish, part, channel, wait, proved, publisher } = build(t, { requestMs: 10_000 });
+  part.proven?.doubt();
+  publish('r1');
+  part.confirming.confirm(1);
+  wait(9_999);
+  publish('r2');
+  t.same(part.confirming.bodies(), ['r1', 'r2']);
+
+  wait(1);
+  publish('r3');
+  wait(ASK_MS);
+  await channel.answer();
+  t.same(channel.bodies(), ['r3']);
+  t.same(proved, ['r1'], 'the answer is kept back');
+  part.confirming.confirm(2);
+
+  t.same(proved, ['r1', 'r2', 'r3']);
+  t.equal(publisher.size, 0);
 });

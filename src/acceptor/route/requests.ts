@@ -41,16 +41,20 @@ export interface RequestsOptions {
   readonly limits: Limits;
   readonly counters: Counters;
   readonly clock: Clock;
+  /** One was not answered in time, or refused by a queue. */
+  readonly onFailed?: () => void;
 }
 
 export class Requests {
   readonly #counters: Counters;
   readonly #clock: Clock;
   readonly #requestMs: number;
+  readonly #onFailed: () => void;
   readonly #deadlines: Deadlines<OpenRequest>;
   readonly #byEndpoint = new Map<Endpoint, Map<number, OpenRequest>>();
 
-  constructor({ limits, counters, clock }: RequestsOptions) {
+  constructor({ limits, counters, clock, onFailed = () => {} }: RequestsOptions) {
+    this.#onFailed = onFailed;
     this.#counters = counters;
     this.#clock = clock;
     this.#requestMs = limits.requestMs;
@@ -126,6 +130,7 @@ export class Requests {
     const isFirst = this.answer(request, STATUS[status], EMPTY);
     if (!isFirst) return false;
     bump(this.#counters.ownReplies, status);
+    if (status === 'timedOut' || status === 'overloaded') this.#onFailed();
     if (status === 'timedOut') observeSince(this.#counters.requestSeconds, request.begun);
     return true;
   }

@@ -4,7 +4,9 @@ import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type ChannelModel, connect } from 'amqplib';
 import t, { type Test } from 'tap';
+import { makeLimits } from '../../src/base/limits.ts';
 import { connectionOf, writeDirectly } from '../../src/broker/directWriter.ts';
+import { ProvenChannel } from '../../src/broker/provenChannel.ts';
 import { findBroker } from '../helpers/processes/broker.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
@@ -140,3 +142,34 @@ t.test('directWriter: what was published before a close arrives', async (t) => {
 
   t.same(await numbers(100), upTo(100));
 });
+
+t.test(
+  'directWriter: a proof comes after what it proves, and in doubt a no is known',
+  async (t) => {
+    const { model } = await start(t);
+    const plain = await model.createChannel();
+    const confirming = await model.createConfirmChannel();
+    const full = { exclusive: true, maxLength: 1, arguments: { 'x-overflow': 'reject-publish' } };
+    const { queue } = await plain.assertQueue('', full);
+    const proven = new ProvenChannel({ plain, confirming, limits: makeLimits() });
+    const said: string[] = [];
+    proven.on('return', ({ properties }) => said.push(`return ${properties.messageId}`));
+    for (const what of ['ack', 'nack']) {
+      proven.on(what, ({ deliveryTag }) => said.push(`${what} ${deliveryTag}`));
+    }
+    const send = (messageId: string, to: string) =>
+      proven.publish('', to, body(0), { messageId, mandatory: true });
+
+    send('a', queue);
+    send('b', 'no such queue');
+    send('c', queue);
+    proven.prove();
+    await waitFor('a proof', () => said.includes('ack 3'));
+    t.same(said, ['return b', 'ack 3'], 'c was refused, which nobody said');
+    proven.doubt();
+    send('d', queue);
+    await waitFor('an answer', () => said.length === 3);
+
+    t.same(said, ['return b', 'ack 3', 'nack 4']);
+  },
+);

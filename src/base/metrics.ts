@@ -159,7 +159,10 @@ const METRICS = {
   strayResults: { kind: 'counter', help: 'RESULTs from devices for no command that is open.' },
   publishes: countedBy('kind', KINDS, 'Messages published to the broker, retries included.'),
   resends: { kind: 'counter', help: 'Messages published again.' },
-  confirms: { kind: 'counter', help: 'Publisher confirms, and REQUESTs that the broker is known to have.' },
+  confirms: {
+    kind: 'counter',
+    help: 'Publisher confirms, and REQUESTs that the broker is known to have.',
+  },
   confirmSeconds: histogram('Time from publishing an EVENT first to its confirm.'),
   nacks: { kind: 'counter', help: 'Publishes that the broker refused.' },
   publishDrops: countedBy('reason', DROP_REASONS, 'Messages dropped, by reason.'),

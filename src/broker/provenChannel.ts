@@ -8,9 +8,9 @@
  *
  *   idle --publish--> armed --ASK_EVERY more, time, or `prove`--> asking --answer--> idle or armed
  *
- * A message costs acceptor and broker a tenth less so (decision 0031). But that each queue has taken
- * it, or is full and has not, only a confirm or nack says. So `requestMs` long after a message that
- * has come to nothing, confirms are asked for.
+ * A message costs acceptor and broker an eighth less so (decision 0031). But that each queue has
+ * it, or is full and refuses it, only a confirm or nack says. So for `requestMs` after a message
+ * has come to nothing, they go with confirms.
  */
 import { EventEmitter } from 'node:events';
 import type { Limits } from '../base/limits.ts';
@@ -127,7 +127,7 @@ export class ProvenChannel extends EventEmitter implements PublishChannel {
     this.#next();
   }
 
-  /** Its listener may publish more. An 'ack' of all up to one must not cover what is unconfirmed. */
+  /** Its listener may publish more. An 'ack' of all up to one must not cover the unconfirmed. */
   #sayProved(): void {
     if (this.#said === this.#proved) return;
     const [lowest] = this.#unconfirmed.values();

@@ -7,6 +7,7 @@ import { TYPE } from '../../src/wire/message.ts';
 import { echo } from '../helpers/fakes/backend.ts';
 import { Device, event, hello, request } from '../helpers/fakes/device.ts';
 import { startNode } from '../helpers/processes/node.ts';
+import { waitFor } from '../helpers/waitFor.ts';
 
 const limits = { requestMs: 1_500 };
 const { prefix, server, backend } = await startNode(t, { hasUsers: true, limits });
@@ -123,6 +124,25 @@ t.test('a REQUEST that no queue is bound for is answered with status 2 at once',
 
   t.match(await device.expect(TYPE.REPLY), { id: 1, status: 2 });
   device.close();
+});
+
+t.test('REQUESTs for a full queue end in status 1, and in 4 once that is known', async (t) => {
+  const { channel } = backend;
+  const queue = `backend.${randomUUID()}`;
+  const overflow = { 'x-overflow': 'reject-publish' };
+  await channel.assertQueue(queue, { exclusive: true, maxLength: 1, arguments: overflow });
+  channel.sendToQueue(queue, Buffer.from('full'));
+  await channel.bindQueue(queue, at.requests, 'full.#');
+  await waitFor('a full queue', async () => (await channel.checkQueue(queue)).messageCount === 1);
+  const device = await Device.open(server.port, 'full');
+  device.send(request(1));
+  t.match(await device.expect(TYPE.REPLY), { id: 1, status: 1 });
+  device.send(request(2), request(3));
+  t.match(await device.expect(TYPE.REPLY), { id: 2, status: 4 });
+  t.match(await device.expect(TYPE.REPLY), { id: 3, status: 4 });
+
+  device.close();
+  await channel.deleteQueue(queue);
 });
 
 t.test('a REQUEST that nobody answers ends in status 1; the late reply is dropped', async (t) => {

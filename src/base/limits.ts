@@ -78,7 +78,7 @@ export const LIMIT_SPECS = {
   // One AMQP connection.
   publishWindowMax: count(4_096, 1, 1_000_000, 'messages published and not yet confirmed'),
   publishWindowBytes: bytes(16 * MiB, 64 * KiB, 1_024 * MiB, 'payload bytes not yet confirmed'),
-  confirmQuietMs: ms(SECOND, 50, HOUR, 'time without a confirm after which publishing pauses'),
+  confirmQuietMs: ms(SECOND, 50, HOUR, 'time without an answer after which publishing pauses'),
   nackRetryMs: ms(250, 10, MINUTE, 'first pause before a nacked message is retried, then doubled'),
   nackRetryMaxMs: ms(30 * SECOND, 10, HOUR, 'longest pause before a nacked message is retried'),
   nackTriesMax: count(8, 0, 1_000, 'retries of a nacked message before it is dropped'),

@@ -79,8 +79,8 @@ export class TlsServer {
       ...this.#context(),
       requestCert: listener.tls.clientCert !== 'none',
       rejectUnauthorized: false,
-      // establish.ts has the deadline.
-      handshakeTimeout: 2 ** 31 - 1,
+      // No timer for each: establish.ts has the deadline. To Node 0 is two minutes.
+      handshakeTimeout: -1,
       ...(this.#hasPsk ? { pskCallback: this.#pskCallback } : {}),
     });
     this.#server.on('secureConnection', (secured: TLSSocket) => {

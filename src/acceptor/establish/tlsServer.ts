@@ -87,8 +87,9 @@ export class TlsServer {
       // From now on, a device's FIN must not close our side before its last frames are handled.
       secured.allowHalfOpen = true;
       const { _parent: socket } = secured as Wrapped;
-      const identity = isByPsk(secured) ? this.identityOf(socket) || undefined : undefined;
-      events.onSecure(socket, secured, identity);
+      // What was negotiated is only asked for where a key was named: it costs an object.
+      const named = this.identityOf(socket);
+      events.onSecure(socket, secured, named && isByPsk(secured) ? named : undefined);
     });
     this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, secured: TLSSocket) => {
       events.onFailure((secured as Wrapped)._parent, error.code ?? 'unknown');

@@ -24,18 +24,21 @@ t.test('storm heap: what comes slowly changes nothing', async (t) => {
   t.same(told, []);
 });
 
-t.test('storm heap: a storm is seen within its second, and is over a second after it', async (t) => {
-  const { heap, told, second } = build();
+t.test(
+  'storm heap: a storm is seen within its second, and is over a second after it',
+  async (t) => {
+    const { heap, told, second } = build();
 
-  for (let one = 0; one < 50; one += 1) heap.begin(10_000);
-  t.same(told, [true]);
-  second(0);
-  second(50);
-  t.same(told, [true]);
-  second(49);
+    for (let one = 0; one < 50; one += 1) heap.begin(10_000);
+    t.same(told, [true]);
+    second(0);
+    second(50);
+    t.same(told, [true]);
+    second(49);
 
-  t.same(told, [true, false]);
-});
+    t.same(told, [true, false]);
+  },
+);
 
 t.test('storm heap: a storm that does not end is how it is, until a calm second', async (t) => {
   const { told, second } = build();

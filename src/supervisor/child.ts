@@ -7,14 +7,13 @@
  * its supervisor.
  */
 import type { SendHandle } from 'node:child_process';
-import { flushCompileCache } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
 import type { RunningAcceptor } from '../acceptor/acceptor.ts';
 import type { BoundSocket } from '../acceptor/endpoint/listener.ts';
 import type { SocketHandle } from '../acceptor/endpoint/socket.ts';
 import type { OwnProtocols } from '../acceptor/ownProtocols.ts';
 import { EXIT, StartError } from '../base/errors.ts';
+import { holdHeap } from '../base/heapGrowth.ts';
 import { placesOf } from '../base/listeners.ts';
 import { type Logger, makeLogger, recentLines } from '../base/log.ts';
 import type { Counters } from '../base/metrics.ts';
@@ -252,22 +251,6 @@ class Child {
 async function ownProtocols({ config }: StartMessage, log: Logger): Promise<OwnProtocols> {
   const { loadProtocols } = await import('../acceptor/ownProtocols.ts');
   return loadProtocols(config, log);
-}
-
-const GROWTH = '--heap-growing-percent';
-
-/**
- * From now on the old space grows by a fifth between collections (V8 takes some MiB at least): if
- * it grew faster, V8 would collect later, and the garbage of a storm would stay longer.
- *
- * Not by a flag of the fork: V8 refuses compiled code that was made without it, that of Node's own
- * modules too. For the same reason what was compiled so far is written down first, where
- * NODE_COMPILE_CACHE asks for that.
- */
-function holdHeap(): void {
-  if (process.execArgv.some((flag) => flag.startsWith(GROWTH))) return;
-  flushCompileCache();
-  setFlagsFromString(`${GROWTH}=20`);
 }
 
 const LOOK_MS = 20;

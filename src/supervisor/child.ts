@@ -61,6 +61,7 @@ class Child {
     engine: v8Engine(),
     clock: performance,
     flags: process.execArgv,
+    pause,
   });
 
   onMessage(message: ToChild, handle: unknown): void {
@@ -201,6 +202,7 @@ class Child {
         if (start.successorOf === undefined) return;
         // Links come from one that has all of this. A broker that is away is away for both.
         await until(() => acceptor.isPrepared, limits.brokerConnectMs);
+        await this.#heap.settle();
         report.send();
       },
       onNode: () => {},

@@ -5,9 +5,9 @@
  * only while hardly anything is allocated: a millisecond or two.
  *
  * Of V8's young space (childSlot.ts bounds it) a process at rest needs a tenth. V8 does give the
- * rest back, but at a scavenge, and the less is allocated the later comes the next one: it took half
- * a minute and more. Until then each acceptor that had just started, moved links or told a new
- * registrar of them was up to 7 MiB larger than before, at the peak of a reload all of them at once.
+ * rest back, but at a scavenge, and the less is allocated the later comes the next one: it took 30 s
+ * and more. Until then each acceptor that had just started, moved links or told a new
+ * registrar of them was up to 7 MiB larger than before; at the peak of a reload all of them were.
  */
 import { flushCompileCache } from 'node:module';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
@@ -26,6 +26,9 @@ const MIB = 1_048_576;
 const SMALL_BYTES = 2 * MIB;
 /** V8 shrinks the young space of who allocates less than 1 MB a second; of the rest we look on. */
 const QUIET_BYTES_PER_MS = 500;
+/** V8 judges by the last half second or so. */
+const SETTLE_MS = 250;
+const SETTLE_LOOKS = 4;
 
 /** The young space. */
 export interface Young {
@@ -45,6 +48,7 @@ export interface Engine {
 export interface ChildHeapOptions {
   readonly engine: Engine;
   readonly clock: { now(): number };
+  readonly pause: (ms: number) => Promise<void>;
   /** What this process was started with: the operator's flags win. */
   readonly flags: readonly string[];
 }
@@ -71,6 +75,15 @@ export class ChildHeap {
     if (this.#isHeld === isHeld) return;
     this.#isHeld = isHeld;
     this.#set(YOUNG_GROWTH, isHeld ? YOUNG_STAYS : YOUNG_GROWS);
+  }
+
+  /** Gives back what the start has taken, before links come that need it: a second at most. */
+  async settle(): Promise<void> {
+    const { engine, pause } = this.#options;
+    for (let left = SETTLE_LOOKS; left > 0 && engine.young().bytes > SMALL_BYTES; left -= 1) {
+      await pause(SETTLE_MS);
+      engine.scavenge();
+    }
   }
 
   #set(flag: string, value: number): void {

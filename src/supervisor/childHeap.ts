@@ -5,8 +5,8 @@
  * only while hardly anything is allocated: a millisecond or two.
  *
  * Of V8's young space (childSlot.ts bounds it) a process at rest needs a tenth. V8 does give the
- * rest back, but at a scavenge, and the less is allocated the later comes the next one: it took 30 s
- * and more. Until then each acceptor that had just started, moved links or told a new registrar of
+ * rest back, but at a scavenge, and the less is allocated the later comes the next one: half a
+ * minute. Until then each acceptor that had just started, moved links or told a new registrar of
  * them was up to 7 MiB larger than before; at the peak of a reload all of them were.
  */
 import { flushCompileCache } from 'node:module';

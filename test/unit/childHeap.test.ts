@@ -1,4 +1,4 @@
-/** How far V8 may grow a child's heap, and when it gives back: by a V8 that is not one, and by ours. */
+/** How far V8 may grow a child's heap, and when it gives back: by a fake V8, and by ours. */
 import t from 'tap';
 import { ChildHeap, type Engine, v8Engine, type Young } from '../../src/supervisor/childHeap.ts';
 import { waitFor } from '../helpers/waitFor.ts';

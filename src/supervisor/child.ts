@@ -32,7 +32,9 @@ import {
   type StartMessage,
   type ToChild,
 } from '../node/ipc.ts';
+import { hasReloadEnded } from '../node/reloadFacts.ts';
 import type { Report } from '../node/report.ts';
+import { ChildHeap, v8Engine } from './childHeap.ts';
 
 /**
  * The life of this process: waiting -> starting -> running -> draining -> (exit). Running, it has
@@ -56,6 +58,12 @@ class Child {
   #begin: () => void = () => {};
   /** A heartbeat is still in the channel: none is queued for a supervisor that is stopped. */
   #isSending = false;
+  readonly #heap = new ChildHeap({
+    engine: v8Engine(),
+    clock: performance,
+    flags: process.execArgv,
+    pause,
+  });
 
   onMessage(message: ToChild, handle: unknown): void {
     if (message.type === 'socket') this.#onSocket(message.name, handle as BoundSocket);
@@ -79,6 +87,14 @@ class Child {
   #onNode(node: NodeMessage): void {
     this.#node = node;
     this.#running?.onNode(node);
+    if (this.#isReady) this.#holdYoung();
+  }
+
+  /** Acceptors hear of the node as a reload begins and ends, and as they start in one. */
+  #holdYoung(): void {
+    const reload = this.#node?.reload;
+    if (this.#start?.role !== 'acceptor') return;
+    this.#heap.hold(reload !== undefined && !hasReloadEnded(reload));
   }
 
   #onRenew(message: RenewMessage): void {
@@ -120,6 +136,7 @@ class Child {
     }
     this.#isReady = true;
     holdHeap();
+    this.#holdYoung();
     send({ type: 'ready' });
   }
 
@@ -186,6 +203,7 @@ class Child {
         if (start.successorOf === undefined) return;
         // Links come from one that has all of this. A broker that is away is away for both.
         await until(() => acceptor.isPrepared, limits.brokerConnectMs);
+        await this.#heap.settle();
         report.send();
       },
       onNode: () => {},
@@ -205,6 +223,7 @@ class Child {
     // No 'disconnect' comes while a handle that this has sent was not acknowledged.
     if (!process.connected) void this.drain(true);
     process.title = this.#running.title();
+    this.#heap.look();
     if (this.#isSending || !process.connected) return;
     this.#isSending = true;
     process.send?.({ type: 'alive', figures: this.#running.figures() }, () => {

@@ -68,6 +68,7 @@ const LAYERS: readonly Layer[] = [
   { holds: 'src/base/later.ts', values: ['node:module'] },
   { holds: 'src/base/signals.ts', values: [] },
   { holds: 'src/base/clock.ts', values: [] },
+  { holds: 'src/base/heapGrowth.ts', values: ['node:module', 'node:v8'] },
   { holds: 'src/base/deadlines.ts', values: [] },
   { holds: 'src/base/openQuestions.ts', values: [] },
   { holds: 'src/base/ticker.ts', values: [] },

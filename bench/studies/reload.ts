@@ -36,8 +36,8 @@ const crowd = crowdOf(links + talking, sizes.acceptors, talking);
 const { acceptors, workers } = crowd;
 const MIB = 1_048_576;
 const LOOK_MS = 500;
-/** Until the garbage of the connects has been collected. */
-const SETTLE_MS = 5_000;
+/** Until V8 has collected the garbage of the start, or of the connects, and given it back. */
+const SETTLE_MS = 20_000;
 
 interface Sample {
   readonly at: number;
@@ -87,6 +87,7 @@ const watch = new PresenceWatch('idle-', () => true);
 let looking: NodeJS.Timeout | undefined;
 try {
   say('acceptors / loadgen workers', `${acceptors} / ${workers + 1}`);
+  await pause(SETTLE_MS);
   const empty = sum(acceptorsOf(server.pid).map(rssOf));
   await watch.start(broker.url, prefix);
   const sleepers = startSleepers(node, crowd, connectRate);

@@ -7,14 +7,13 @@
  * its supervisor.
  */
 import type { SendHandle } from 'node:child_process';
-import { flushCompileCache } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
 import type { RunningAcceptor } from '../acceptor/acceptor.ts';
 import type { BoundSocket } from '../acceptor/endpoint/listener.ts';
 import type { SocketHandle } from '../acceptor/endpoint/socket.ts';
 import type { OwnProtocols } from '../acceptor/ownProtocols.ts';
 import { EXIT, StartError } from '../base/errors.ts';
+import { holdHeap } from '../base/heapGrowth.ts';
 import { placesOf } from '../base/listeners.ts';
 import { type Logger, makeLogger, recentLines } from '../base/log.ts';
 import type { Counters } from '../base/metrics.ts';
@@ -33,7 +32,9 @@ import {
   type StartMessage,
   type ToChild,
 } from '../node/ipc.ts';
+import { hasReloadEnded } from '../node/reloadFacts.ts';
 import type { Report } from '../node/report.ts';
+import { ChildHeap, v8Engine } from './childHeap.ts';
 
 /**
  * The life of this process: waiting -> starting -> running -> draining -> (exit). Running, it has
@@ -57,6 +58,12 @@ class Child {
   #begin: () => void = () => {};
   /** A heartbeat is still in the channel: none is queued for a supervisor that is stopped. */
   #isSending = false;
+  readonly #heap = new ChildHeap({
+    engine: v8Engine(),
+    clock: performance,
+    flags: process.execArgv,
+    pause,
+  });
 
   onMessage(message: ToChild, handle: unknown): void {
     if (message.type === 'socket') this.#onSocket(message.name, handle as BoundSocket);
@@ -80,6 +87,14 @@ class Child {
   #onNode(node: NodeMessage): void {
     this.#node = node;
     this.#running?.onNode(node);
+    if (this.#isReady) this.#holdYoung();
+  }
+
+  /** Acceptors hear of the node as a reload begins and ends, and as they start in one. */
+  #holdYoung(): void {
+    const reload = this.#node?.reload;
+    if (this.#start?.role !== 'acceptor') return;
+    this.#heap.hold(reload !== undefined && !hasReloadEnded(reload));
   }
 
   #onRenew(message: RenewMessage): void {
@@ -121,6 +136,7 @@ class Child {
     }
     this.#isReady = true;
     holdHeap();
+    this.#holdYoung();
     send({ type: 'ready' });
   }
 
@@ -187,6 +203,7 @@ class Child {
         if (start.successorOf === undefined) return;
         // Links come from one that has all of this. A broker that is away is away for both.
         await until(() => acceptor.isPrepared, limits.brokerConnectMs);
+        await this.#heap.settle();
         report.send();
       },
       onNode: () => {},
@@ -206,6 +223,7 @@ class Child {
     // No 'disconnect' comes while a handle that this has sent was not acknowledged.
     if (!process.connected) void this.drain(true);
     process.title = this.#running.title();
+    this.#heap.look();
     if (this.#isSending || !process.connected) return;
     this.#isSending = true;
     process.send?.({ type: 'alive', figures: this.#running.figures() }, () => {
@@ -252,22 +270,6 @@ class Child {
 async function ownProtocols({ config }: StartMessage, log: Logger): Promise<OwnProtocols> {
   const { loadProtocols } = await import('../acceptor/ownProtocols.ts');
   return loadProtocols(config, log);
-}
-
-const GROWTH = '--heap-growing-percent';
-
-/**
- * From now on the old space grows by a fifth between collections (V8 takes some MiB at least): if
- * it grew faster, V8 would collect later, and the garbage of a storm would stay longer.
- *
- * Not by a flag of the fork: V8 refuses compiled code that was made without it, that of Node's own
- * modules too. For the same reason what was compiled so far is written down first, where
- * NODE_COMPILE_CACHE asks for that.
- */
-function holdHeap(): void {
-  if (process.execArgv.some((flag) => flag.startsWith(GROWTH))) return;
-  flushCompileCache();
-  setFlagsFromString(`${GROWTH}=20`);
 }
 
 const LOOK_MS = 20;

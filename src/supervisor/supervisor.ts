@@ -86,6 +86,8 @@ class Supervisor {
   readonly #children: Children;
   readonly #restarts: Restarts;
   readonly #reload: Reload;
+  /** When acceptors were last told of it. */
+  #wasReloading = false;
   /** running -> draining (acceptors) -> recording (registrar) -> closing (observer) -> ended. */
   #phase: 'running' | 'draining' | 'recording' | 'closing' | 'ended' = 'running';
   #outcome: number | StartError = EXIT.ok;
@@ -359,5 +361,11 @@ class Supervisor {
     const message = nodeMessageOf(this.#children, this.#reload, facts);
     notify(observer, message);
     notify(registrar, message);
+    // Acceptors save memory while there is a reload, and hear of its end.
+    const { isRunning } = this.#reload;
+    if (isRunning || this.#wasReloading) {
+      for (const slot of this.#children.serving()) notify(slot, message);
+    }
+    this.#wasReloading = isRunning;
   }
 }

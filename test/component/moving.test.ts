@@ -10,7 +10,11 @@ import { decodeSnapshot, encodeSnapshot } from '../../src/acceptor/move/snapshot
 import { type Message, TYPE } from '../../src/wire/message.ts';
 import { encode } from '../../src/wire/v1.ts';
 import { event, request } from '../helpers/fakes/device.ts';
+import { heldBytes } from '../helpers/heap.ts';
 import { Served, settle, until } from '../helpers/worlds/endpoints.ts';
+
+/** So many that what else the process holds does not matter. */
+const LINKS = 200;
 
 const ping: Message = { type: TYPE.PING };
 
@@ -253,4 +257,30 @@ t.test('moving: a hushed link handles what it has read, and nothing new', async 
   device.socket.end();
   await until(() => served.counters.links === 0);
   t.pass('its end is not waited for');
+});
+
+t.test('moving: a link that came keeps nothing of what brought it', async (t) => {
+  const [before, after] = await pair(t);
+  const wave = async (name: string, count: number) => {
+    for (let at = 0; at < count; at += 1) await before.open(`${name}-${at}`);
+  };
+  const moveAll = (name: string, count: number) => {
+    for (let at = 0; at < count; at += 1) move(before, after, `${name}-${at}`);
+    // What only the test still knows of.
+    before.sockets.length = 0;
+    before.routes.ended.length = 0;
+  };
+  // What the first ones load and compile is not theirs.
+  await wave('first', 20);
+  moveAll('first', 20);
+  const empty = await heldBytes();
+  await wave('door', LINKS);
+  const accepted = (await heldBytes()) - empty;
+  moveAll('door', LINKS);
+  await settle();
+  const moved = (await heldBytes()) - empty;
+
+  // It has its address and what it had read and written before; a piece of a larger text, or of a
+  // buffer that others share, would be thousands of bytes.
+  t.ok(moved <= 1.2 * accepted, `${accepted / LINKS} bytes a link, moved ${moved / LINKS}`);
 });

@@ -41,6 +41,8 @@ const begun = (lines: readonly LogLine[]) =>
 const steps = (lines: readonly LogLine[]) =>
   lines.flatMap(({ msg }) => (msg?.startsWith('reload: ') ? [msg.slice('reload: '.length)] : []));
 
+const isHeard = ({ msg, index }: LogLine, of: number) => msg === 'fake heard' && index === of;
+
 t.test('in order: registrar, each acceptor, observer; it can be done again', async (t) => {
   const cli = await started(t, 2, {});
 
@@ -61,6 +63,12 @@ t.test('in order: registrar, each acceptor, observer; it can be done again', asy
   );
   t.equal(lines.filter(({ msg }) => msg === 'fake gone').length, 2, 'each successor is told');
   t.notOk(lines.some(({ msg }) => msg === 'child crashed' || msg === 'restarting child'));
+  for (const index of [1, 2]) {
+    const isEnd = (one: LogLine) => isHeard(one, index) && one.phase === 'done';
+    await cli.line(isEnd);
+    const phases = cli.lines.filter((one) => isHeard(one, index)).map(({ phase }) => phase);
+    t.ok(phases.includes('acceptors'), 'acceptors hear of it, and of its end');
+  }
   t.match((await reload(cli)).end, { msg: 'reload done', reload: 2 });
   t.same(await cli.end(), { code: 0, signal: null });
 });

@@ -16,6 +16,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../base/clock.ts';
 import { Deadlines } from '../../base/deadlines.ts';
 import type { EstablishFailure } from '../../base/errors.ts';
+import { loosenHeap } from '../../base/heapGrowth.ts';
 import type { Limits } from '../../base/limits.ts';
 import type { ListenerConfig } from '../../base/listeners.ts';
 import { bump, type Counters } from '../../base/metrics.ts';
@@ -24,6 +25,7 @@ import type { Origin, ProxiedTls } from '../endpoint/origin.ts';
 import { peerOf } from '../endpoint/peer.ts';
 import type { Addresses } from './addresses.ts';
 import { type ProxyHeader, ProxyHeaderError, readProxyHeader } from './proxyHeader.ts';
+import { StormHeap } from './stormHeap.ts';
 import type { TlsEvents, TlsServer } from './tlsServer.ts';
 import type { WebSocketLink } from './webSocketLink.ts';
 import type { WebSocketEvents, WebSocketServer } from './webSocketServer.ts';
@@ -87,6 +89,7 @@ export class Establish implements TlsEvents, WebSocketEvents {
   /** Oldest first. */
   #queue: Coming[] = [];
   #turn: NodeJS.Immediate | undefined;
+  readonly #storm = new StormHeap(loosenHeap);
 
   constructor(options: EstablishOptions) {
     const { limits } = options;
@@ -231,6 +234,7 @@ export class Establish implements TlsEvents, WebSocketEvents {
       begun += 1;
       if (coming.step !== 'queued') continue;
       coming.step = 'handshake';
+      this.#storm.begin(clock.now());
       coming.way.tls?.accept(coming.socket);
     }
     this.#queue = this.#queue.slice(begun);
@@ -352,6 +356,7 @@ export class Establish implements TlsEvents, WebSocketEvents {
   tick(now: number): void {
     this.#headers.sweep(now);
     this.#handshakes.sweep(now);
+    this.#storm.tick(now);
   }
 
   /** The acceptor stops: nobody comes any more. */

@@ -79,16 +79,17 @@ export class TlsServer {
       ...this.#context(),
       requestCert: listener.tls.clientCert !== 'none',
       rejectUnauthorized: false,
-      // establish.ts has the deadline.
-      handshakeTimeout: 2 ** 31 - 1,
+      // No timer for each: establish.ts has the deadline. To Node 0 is two minutes.
+      handshakeTimeout: -1,
       ...(this.#hasPsk ? { pskCallback: this.#pskCallback } : {}),
     });
     this.#server.on('secureConnection', (secured: TLSSocket) => {
       // From now on, a device's FIN must not close our side before its last frames are handled.
       secured.allowHalfOpen = true;
       const { _parent: socket } = secured as Wrapped;
-      const identity = isByPsk(secured) ? this.identityOf(socket) || undefined : undefined;
-      events.onSecure(socket, secured, identity);
+      // What was negotiated is only asked for where a key was named: it costs an object.
+      const named = this.identityOf(socket);
+      events.onSecure(socket, secured, named && isByPsk(secured) ? named : undefined);
     });
     this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, secured: TLSSocket) => {
       events.onFailure((secured as Wrapped)._parent, error.code ?? 'unknown');

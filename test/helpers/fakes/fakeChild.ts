@@ -6,7 +6,13 @@
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { FromChild, PassMessage, StartMessage, ToChild } from '../../../src/node/ipc.ts';
+import type {
+  FromChild,
+  NodeMessage,
+  PassMessage,
+  StartMessage,
+  ToChild,
+} from '../../../src/node/ipc.ts';
 
 export const DEEDS = [
   'good',
@@ -43,6 +49,9 @@ const plans = [process.env.FAKE_CHILD, process.env.FAKE_NEXT].map(
 export const NEXT = 'next';
 let start: StartMessage | undefined;
 let deed: Deed = 'good';
+let isReady = false;
+/** The phase of a reload, at last. */
+let heard = 'none';
 
 function send(message: FromChild): void {
   process.send?.(message);
@@ -84,6 +93,7 @@ function serve(start: StartMessage): void {
   }
   if (deed === 'late') return;
   if (deed !== 'waits') send({ type: 'ready' });
+  isReady = true;
   if (deed === 'fatal-serving-later' && isLater) send(fatal);
   if (deed === 'silent') return;
   const isAgain = deed === 'crash-moved' && start.successorOf === undefined;
@@ -99,10 +109,19 @@ function onMessage(message: ToChild): void {
   if (message.type === 'begin' && start) serve(start);
   if (message.type === 'give') send({ type: 'given' });
   if (message.type === 'gone') onGone(message.acceptor);
+  if (message.type === 'node') onNode(message);
   if (message.type === 'follow') onFollow(message.of);
   if (message.type === 'move') onMove(message.to);
   if (message.type === 'pass') onPass(message);
   if (message.type === 'drain') process.exit(0);
+}
+
+/** An acceptor tells what it hears of a reload. */
+function onNode({ reload }: NodeMessage): void {
+  const phase = reload?.phase ?? 'none';
+  if (start?.role !== 'acceptor' || !isReady || phase === heard) return;
+  heard = phase;
+  tell({ msg: 'fake heard', index: start.index, phase });
 }
 
 function onFollow(of: string): void {

@@ -48,7 +48,7 @@ t.test(`chaos: every promise is kept through faults (SEED=${seed})`, async (t) =
       faults,
       // Long enough to be sure of its alarm.
       first: ['TCP to the broker cut without FIN'],
-      times: { stoppedMs: 2_000, alarmMs: 0, cutMs: 5_000, awayMs: 500, mannerMs: 1_000 },
+      times: { stoppedMs: 2_000, alarmMs: 0, cutMs: 8_000, awayMs: 500, mannerMs: 1_000 },
       promptMs: 3_000,
       backMs: 30_000,
       graceMs: 15_000,

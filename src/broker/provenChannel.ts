@@ -8,7 +8,7 @@
  *
  *   idle --publish--> armed --ASK_EVERY more, time, or `prove`--> asking --answer--> idle or armed
  *
- * A message costs acceptor and broker some 6 % less so (decision 0031). But that each queue has
+ * A message costs acceptor and broker some 10 % less so (decision 0031). But that each queue has
  * it, or is full and refuses it, only a confirm or nack says. So for `requestMs` after a message
  * has come to nothing, they go with confirms.
  */

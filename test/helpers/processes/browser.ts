@@ -11,7 +11,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { leash } from './leash.ts';
+import { leash, signalTo } from './leash.ts';
 
 /** Debian's name for it, and others'. */
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
@@ -164,7 +164,7 @@ export class Browser {
   async stop(): Promise<void> {
     const ended = once(this.#process, 'close');
     this.#socket.close();
-    process.kill(-(this.#process.pid ?? 0), 'SIGKILL');
+    signalTo(-(this.#process.pid ?? 0), 'SIGKILL');
     await ended;
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }

@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cleanEnvironment } from './environment.ts';
-import { leash } from './leash.ts';
+import { leash, signalTo } from './leash.ts';
 
 export interface CommandOptions {
   readonly cwd?: string;
@@ -73,7 +73,7 @@ export class Command {
 
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const { pid = 0 } = this.#process;
-    if (!this.#isOver) process.kill(this.#isGroup ? -pid : pid, signal);
+    if (!this.#isOver) signalTo(this.#isGroup ? -pid : pid, signal);
     await this.exit;
   }
 }

@@ -20,6 +20,18 @@ export function leash(leader: ChildProcess, folder = ''): void {
   leader.once('exit', () => shell.stdin.end());
 }
 
+/**
+ * Signals a process, or a group by its negated id. One that has ended, and whose end was not heard
+ * of yet, needs none.
+ */
+export function signalTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 /** Removes a folder when this process has ended, however it ends. */
 export function leashFolder(folder: string): void {
   const script = 'cat >/dev/null; rm -rf "$1"';

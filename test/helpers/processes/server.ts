@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { waitFor } from '../waitFor.ts';
 import { cleanEnvironment } from './environment.ts';
-import { leash } from './leash.ts';
+import { leash, signalTo } from './leash.ts';
 import { after, NODE } from './plain.ts';
 
 const CLI = join(import.meta.dirname, '../../../src/cli/cli.ts');
@@ -211,7 +211,7 @@ export class Server {
   async stop(): Promise<void> {
     const { exitCode, signalCode, pid } = this.#process;
     if (exitCode === null && signalCode === null && pid !== undefined) {
-      process.kill(-pid, 'SIGKILL');
+      signalTo(-pid, 'SIGKILL');
       await this.ended();
     }
     rmSync(this.folder, { recursive: true, force: true });

@@ -12,6 +12,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { waitFor } from '../waitFor.ts';
 import { cleanEnvironment } from './environment.ts';
+import { signalTo } from './leash.ts';
 
 const TIE = `
 exec 3<&0
@@ -68,7 +69,7 @@ export async function tie(command: readonly string[], options: TieOptions): Prom
   }
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     shell.ref();
-    if (!isOver) process.kill(pid, signal);
+    if (!isOver) signalTo(pid, signal);
     await ended;
   };
   return { pid, hasEnded: () => isOver, end };

@@ -465,12 +465,11 @@ static struct {
     uint8_t in[HEADER + FRAME_MAX];
     size_t length; /* bytes in `in` */
     int64_t opened_at, sent_at, heard_at, keepalive_ms;
-    int64_t came_at; /* what is read now came then, or later */
+    int64_t empty_at, came_at; /* nothing was there to read; what is read now came, or later */
     uint64_t frame_max, retry_after;
     uint32_t id; /* of the message sent last */
     unsigned pongs_owed;
     char unknown[32]; /* the code of an ERROR that named no message; it ends nothing by itself */
-    bool emptied;      /* by the last read */
     bool open, pinged; /* pinged: our PING has no PONG yet */
     bool refused; /* an ERROR that ends the link has come, and its BYE not yet */
     bool hopeless, over, taken_over, has_retry; /* hopeless: our HELLO is refused */
@@ -575,9 +574,10 @@ static void send_pongs(void)
 static bool receive(void)
 {
     size_t at = 0; /* where the next frame begins */
+    int64_t read_at = now_ms();
     ssize_t n = transport_read(conn.in + conn.length, sizeof conn.in - conn.length);
     if (n <= 0) return n < 0 && (errno == EAGAIN || errno == EINTR);
-    conn.emptied = (size_t)n < sizeof conn.in - conn.length;
+    if ((size_t)n < sizeof conn.in - conn.length) conn.empty_at = read_at;
     conn.length += (size_t)n;
     conn.heard_at = now_ms();
     while (!conn.over && conn.length - at >= HEADER) {
@@ -649,7 +649,7 @@ static void leave(void)
 
 static void run_link(const char *device_id)
 {
-    conn.heard_at = conn.sent_at = conn.came_at = now_ms(), conn.emptied = true;
+    conn.heard_at = conn.sent_at = conn.empty_at = now_ms();
     send_hello(device_id);
     while (!conn.over && !is_at_end()) {
         int64_t silence_ms = conn.open ? conn.keepalive_ms * 3 / 2 : GREETING_MS;
@@ -657,10 +657,10 @@ static void run_link(const char *device_id)
         send_pongs(), send_due();
         struct pollfd events = { .fd = conn.socket, .events = POLLIN };
         if (out.length > 0) events.events |= POLLOUT;
-        int64_t looked_at = now_ms();
         poll(&events, 1, LOOK_MS); /* and look at the clock */
-        /* Longer than that, and we were stopped: what is there may have been there all the time. */
-        if (conn.emptied) conn.came_at = now_ms() - looked_at > 2 * LOOK_MS ? looked_at : now_ms();
+        /* We look more often than that, or were stopped: it may have been there all the time. */
+        conn.came_at = now_ms() - conn.empty_at > 2 * LOOK_MS ? conn.empty_at : now_ms();
+        if (!(events.revents & POLLIN)) conn.empty_at = now_ms();
         if ((events.revents & POLLOUT) && !flush()) return;
         if (!(events.revents & (POLLIN | POLLHUP | POLLERR))) continue;
         do if (!receive()) return;

@@ -20,7 +20,7 @@ import { Server, type ServerOptions } from '../helpers/processes/server.ts';
 import { SqliteFaults } from '../helpers/processes/sqliteFaults.ts';
 import { waitFor } from '../helpers/waitFor.ts';
 
-const KEEP_MS = 60_000;
+const KEEP_MS = 300_000;
 
 const dataDir = mkdtempSync(join(tmpdir(), 'owsla-data-'));
 const broker = await findBroker();

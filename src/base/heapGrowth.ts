@@ -5,8 +5,7 @@
  * Bound: a fifth; in a storm, four times as much, as V8's own bound is. V8 takes some MiB at least.
  * What the operator has set by a flag stays.
  */
-import { flushCompileCache } from 'node:module';
-import { setFlagsFromString } from 'node:v8';
+import { isGiven, setV8Flag } from './v8.ts';
 
 const GROWTH = '--heap-growing-percent';
 const PERCENT = 20;
@@ -18,16 +17,11 @@ let state: 'free' | 'held' | 'storm' = 'free';
 /**
  * From now on the old space grows by a fifth: if it grew faster, V8 would collect later, and the
  * garbage of a storm would stay longer.
- *
- * Not by a flag of the fork: V8 refuses compiled code that was made without it, that of Node's own
- * modules too. For the same reason what was compiled so far is written down first, where
- * NODE_COMPILE_CACHE asks for that.
  */
 export function holdHeap(): void {
-  if (state !== 'free' || process.execArgv.some((flag) => flag.startsWith(GROWTH))) return;
-  flushCompileCache();
+  if (state !== 'free' || isGiven(GROWTH, process.execArgv)) return;
   state = 'held';
-  setFlagsFromString(`${GROWTH}=${PERCENT}`);
+  setV8Flag(`${GROWTH}=${PERCENT}`);
 }
 
 /**
@@ -37,5 +31,5 @@ export function holdHeap(): void {
 export function loosenHeap(isStorm: boolean): void {
   if (state === 'free' || isStorm === (state === 'storm')) return;
   state = isStorm ? 'storm' : 'held';
-  setFlagsFromString(`${GROWTH}=${isStorm ? STORM_PERCENT : PERCENT}`);
+  setV8Flag(`${GROWTH}=${isStorm ? STORM_PERCENT : PERCENT}`);
 }

@@ -3,9 +3,8 @@
  * From: kitThread.ts.  To: findings: each a sentence for the module's author.
  * Bound: LINKS_TRIED links; the process's own collector says what is left of them.
  */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { CLOSE_REASONS } from '../base/errors.ts';
+import { collector } from '../base/v8.ts';
 import { ModuleProtocol } from '../wire/module/moduleProtocol.ts';
 import { type Bench, type Check, type CheckOutcome, failed, note, ok } from './checks.ts';
 import { explain, type Story, Telling, tellStory } from './story.ts';
@@ -86,11 +85,6 @@ export const keepsNothing: Check = ({ module, limits, samples }) => {
   if (each > BYTES_PER_LINK) return failed(`each link that is over leaves about ${each} bytes`);
   return ok(`nothing is left of ${LINKS_TRIED * samples.length} links that are over`);
 };
-
-function collector(): () => void {
-  setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as () => void;
-}
 
 function heldNow(collect: () => void): number {
   collect();

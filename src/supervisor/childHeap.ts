@@ -10,9 +10,8 @@
  * minute. Until then each acceptor that had just started, moved links or told a new registrar of
  * them was up to 7 MiB larger than before; at the peak of a reload all of them were.
  */
-import { flushCompileCache } from 'node:module';
-import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { getHeapSpaceStatistics } from 'node:v8';
+import { collector, isGiven, setV8Flag } from '../base/v8.ts';
 
 const YOUNG_GROWTH = '--semi-space-growth-factor';
 /** V8's own. 1: the young space stays as large as it is. */
@@ -65,7 +64,7 @@ export class ChildHeap {
     if (this.#isHeld === isHeld) return;
     this.#isHeld = isHeld;
     const { engine, flags } = this.#options;
-    if (flags.some((flag) => flag.startsWith(YOUNG_GROWTH))) return;
+    if (isGiven(YOUNG_GROWTH, flags)) return;
     engine.setFlag(`${YOUNG_GROWTH}=${isHeld ? YOUNG_STAYS : YOUNG_GROWS}`);
   }
 
@@ -96,7 +95,7 @@ export class ChildHeap {
 
 /** This process's V8. */
 export function v8Engine(): Engine {
-  let collect: ((how: { readonly type: 'minor' }) => void) | undefined;
+  let collect: ReturnType<typeof collector> | undefined;
   return {
     young() {
       const space = getHeapSpaceStatistics().find(({ space_name: of }) => of === 'new_space');
@@ -106,20 +105,6 @@ export function v8Engine(): Engine {
       collect ??= collector();
       collect({ type: 'minor' });
     },
-    setFlag(flag) {
-      // V8 refuses compiled code that was made without it, that of Node's own modules too. So it is
-      // no flag of the fork, and what was compiled so far is written down first, where
-      // NODE_COMPILE_CACHE asks for that.
-      flushCompileCache();
-      setFlagsFromString(flag);
-    },
+    setFlag: setV8Flag,
   };
-}
-
-/** V8's `gc`, which only contexts have that are made while this flag is set: there is one. */
-function collector(): (how: { readonly type: 'minor' }) => void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc');
-  setFlagsFromString('--no-expose-gc');
-  return collect;
 }

@@ -4,11 +4,9 @@
  * Bound: the whole process counts, so let both ends be few and the things many.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collector } from '../../src/base/v8.ts';
 
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
+const collect = collector();
 
 /** Bytes of objects and of buffers. */
 export async function heldBytes(): Promise<number> {

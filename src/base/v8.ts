@@ -1,0 +1,34 @@
+/**
+ * V8: what is set of it, or asked of it, while a process runs.
+ * From: heapGrowth.ts and childHeap.ts; moreChecks.ts of the kit.  To: V8's flags, and its `gc`.
+ * Bound: none: a flag is the whole process's.
+ */
+import { flushCompileCache } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+let isWrittenDown = false;
+
+/**
+ * Set while the process runs, and not by a flag of the fork: V8 refuses compiled code that was made
+ * without it, that of Node's own modules too. For the same reason what was compiled so far is
+ * written down before the first one, where NODE_COMPILE_CACHE asks for that.
+ */
+export function setV8Flag(flag: string): void {
+  if (!isWrittenDown) flushCompileCache();
+  isWrittenDown = true;
+  setFlagsFromString(flag);
+}
+
+/** Whoever started the process has said what it is: that stays. */
+export function isGiven(flag: string, flags: readonly string[]): boolean {
+  return flags.some((one) => one.startsWith(flag));
+}
+
+/** V8's `gc`, which only contexts have that are made while this flag is set: there is one. */
+export function collector(): (how?: { readonly type: 'minor' }) => void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc');
+  setFlagsFromString('--no-expose-gc');
+  return collect;
+}

@@ -220,14 +220,9 @@ export async function declareApart(
 /** It has no outcome within `ms`. */
 async function isLate(work: Promise<unknown>, ms: number): Promise<boolean> {
   const over = new AbortController();
-  const outcome = work.then(
-    () => false,
-    () => false,
-  );
-  const late = pause(ms, true, { signal: over.signal }).catch(() => true);
-  const isLate = await Promise.race([outcome, late]);
-  over.abort();
-  return isLate;
+  const outcome = Promise.allSettled([work]).then(() => false);
+  const late = pause(ms, true, { signal: over.signal });
+  return Promise.race([outcome, late]).finally(() => over.abort());
 }
 
 /** Resolves when the broker has answered something that asks no queue. */

@@ -54,9 +54,8 @@ export class Feed {
 
   /** What is read now is read no longer, but anew: with another token, or without. */
   restart() {
-    this.#isWanted = true;
     this.#aborter.abort();
-    this.#wake();
+    this.again();
   }
 
   /** True: it wants the token. */

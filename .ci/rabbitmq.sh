@@ -12,7 +12,9 @@ folder=${1:?'usage: .ci/rabbitmq.sh FOLDER [SUITE]'}
 suite=${2:-trixie}
 
 if [ ! -x "$folder/usr/lib/rabbitmq/bin/rabbitmq-server" ]; then
-  command -v debootstrap >/dev/null || apt-get install -q -y --no-install-recommends debootstrap >&2
+  command -v debootstrap >/dev/null || {
+    apt-get update -q && apt-get install -q -y --no-install-recommends debootstrap
+  } >&2
   # Where this system has its packages from.
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Component: main' | grep -v security |
     head -n 1)

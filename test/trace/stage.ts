@@ -283,8 +283,9 @@ export class Stage {
   }
 
   /**
-   * Every will that is due has been published; or nothing more comes. A process that is killed may
-   * leave a line out: then the judge, who knows of that, has the last word, and not this.
+   * Every will that is due has been published; or nothing more comes. A registrar that is killed
+   * between its commit and the line of it has kept a will, and the next one has no reason to say so
+   * again: then the judge, who knows of that, has the last word, and not this.
    */
   async willsSettled(): Promise<void> {
     let length = 0;

@@ -3,12 +3,14 @@
  * From: nodeStatus.ts, what processes have reported of late; machine.ts.  To: alarmRules.ts.
  * Bound: an entry for each process; the last RESTARTS_KEPT ends of each child.
  *
- * A process that has not reported of late says nothing: only that it is silent.
+ * A process that has not reported of late says nothing: only that it is silent. One that a reload is
+ * about to begin or to end has no broker yet, or no more: that is no fault.
  */
 import type { Limits } from '../base/limits.ts';
 import type { Counters, RegistrarCounters } from '../base/metrics.ts';
 import type { Concern } from '../node/alarmNames.ts';
 import type { ChildFacts, NodeMessage } from '../node/ipc.ts';
+import { hasReloadEnded } from '../node/reloadFacts.ts';
 import type { Degraded, ReportMessage } from '../node/report.ts';
 import type { MachineFacts } from './machine.ts';
 import type { NodeStatus } from './nodeStatus.ts';
@@ -85,8 +87,10 @@ export class FactsOfNode {
     const { node } = this.#status;
     if (node === undefined || node.isStopping) return undefined;
     const reports = this.#status.fresh(now);
-    const acceptors = reports.flatMap((report) => acceptorOf(report) ?? []);
-    const registrar = reports.flatMap((report) => registrarOf(report) ?? []);
+    const settled = new Set(settledOf(node).map(({ incarnation }) => incarnation));
+    const isSettled = ({ incarnation }: ReportMessage) => settled.has(incarnation);
+    const acceptors = reports.flatMap((report) => acceptorOf(report, isSettled(report)) ?? []);
+    const registrar = reports.flatMap((report) => registrarOf(report, isSettled(report)) ?? []);
     const { storeWalBytesMax, linksBytesMax } = this.#limits;
     return {
       acceptors,
@@ -101,8 +105,8 @@ export class FactsOfNode {
 
   #children(node: NodeMessage, reports: readonly ReportMessage[], now: number): ChildHealth[] {
     const known = new Set(reports.map(({ incarnation }) => incarnation));
-    return node.children
-      .filter(({ role, isBeside }) => role !== 'observer' && !isBeside)
+    return settledOf(node)
+      .filter(({ role }) => role !== 'observer')
       .map((child) => this.#childOf(child, known.has(child.incarnation ?? ''), now));
   }
 
@@ -126,6 +130,13 @@ export class FactsOfNode {
   }
 }
 
+/** Those that a reload is not at work on. */
+function settledOf({ children, reload }: NodeMessage): ChildFacts[] {
+  const isOn = reload !== undefined && !hasReloadEnded(reload);
+  const isChanging = ({ state }: ChildFacts) => state === 'starting' || state === 'stopping';
+  return children.filter((child) => !child.isBeside && !(isOn && isChanging(child)));
+}
+
 /** One that starts and says that it waits for others is not at fault. */
 function faultOf({ state, why }: ChildFacts, isHeard: boolean): string | undefined {
   if (isHeard && (state === 'ready' || state === 'starting')) return undefined;
@@ -141,20 +152,21 @@ function isOfAcceptor(snapshot: ReportMessage['snapshot']): snapshot is Counters
   return 'linksMax' in snapshot;
 }
 
-function acceptorOf({ index, snapshot }: ReportMessage): AcceptorFacts | undefined {
+function acceptorOf({ index, snapshot }: ReportMessage, isSettled: boolean) {
   if (!isOfAcceptor(snapshot)) return undefined;
   const { links, linksMax, heavyBytes, brokerUp, brokerBlocked } = snapshot;
   return {
     ...measuredOf(nameOf({ role: 'acceptor', index }), snapshot),
-    isBrokerAway: Object.values(brokerUp).some((flag) => flag === 0),
+    isBrokerAway: isSettled && Object.values(brokerUp).some((flag) => flag === 0),
     isBrokerBlocked: brokerBlocked === 1,
     ...{ links, linksMax, heavyBytes },
   };
 }
 
-function registrarOf({ snapshot }: ReportMessage): ProcessFacts | undefined {
+function registrarOf({ snapshot }: ReportMessage, isSettled: boolean): ProcessFacts | undefined {
   if (isOfAcceptor(snapshot)) return undefined;
-  return { ...measuredOf('registrar', snapshot), isBrokerAway: snapshot.brokerUp === 0 };
+  const isBrokerAway = isSettled && snapshot.brokerUp === 0;
+  return { ...measuredOf('registrar', snapshot), isBrokerAway };
 }
 
 function measuredOf(name: string, snapshot: Counters | RegistrarCounters) {

@@ -87,6 +87,36 @@ t.test(
   },
 );
 
+t.test('facts: in a reload who is not at work yet, or no more, needs no broker', async (t) => {
+  const status = new NodeStatus(2, 1_000);
+  const facts = new FactsOfNode(status, LIMITS);
+  const on = { number: 1, phase: 'registrar', by: 'SIGHUP', refusals: 0, startedAt: 0, ms: 0 };
+  const reload = { ...on, moved: 0, left: 0, drained: 0 } as ReloadFacts;
+  const brokerUp = { publish: 0, consume: 0 };
+  const away = (children: Partial<ChildFacts>[], more: Partial<NodeMessage>) => {
+    status.onNode(node(children, more), 0);
+    for (const { index = 1, incarnation = '' } of children) {
+      const snapshot =
+        index === 0
+          ? { ...makeRegistrarCounters(), brokerUp: 0 }
+          : { ...makeCounters(MESSAGE_TYPES), linksMax: 10, brokerUp };
+      status.onReport({ index, incarnation, degraded: [], snapshot }, 0);
+    }
+    const at = facts.at(0, 0, MACHINE);
+    return at?.processes.flatMap(({ name, isBrokerAway }) => (isBrokerAway ? [name] : []));
+  };
+  const registrar = { role: 'registrar', index: 0, incarnation: 'r' } as const;
+  const acceptor = { index: 1, incarnation: 'a' } as const;
+  const beside = { index: 2, incarnation: 'b', isBeside: true } as const;
+  for (const state of ['starting', 'stopping'] as const) {
+    t.same(away([acceptor, beside, { ...registrar, state }], { reload }), ['acceptor 1'], state);
+  }
+  const ended = { reload: { ...reload, phase: 'done' } } as const;
+  const begins = { ...registrar, state: 'starting' } as const;
+  t.same(away([acceptor, begins], ended), ['acceptor 1', 'registrar'], 'without one');
+  t.same(away([begins], {}), ['registrar'], 'nor at the start of a node');
+});
+
 t.test(
   'watch: one line when it is raised, one when cleared; health has it meanwhile',
   async (t) => {

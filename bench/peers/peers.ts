@@ -196,7 +196,7 @@ async function rabbitmq(): Promise<Peer> {
   const enable = `F = rabbit_plugins:enabled_plugins_file(),
     ok = file:write_file(F, <<"[rabbitmq_mqtt].">>), {ok, _, _} = rabbit_plugins:ensure(F),
     rabbit_misc:version().`;
-  const said = await broker.ctl('eval', enable);
+  const said = await broker.eval(enable);
   await waitFor('the MQTT plugin', () => isListening(port), POLL_DEADLINE_MS);
   return {
     port,

@@ -69,7 +69,7 @@ t.test('500 devices talk through a kill -9 and restart of the broker', async (t)
   await first.channel.assertQueue(SINK, { durable: true });
   await first.channel.bindQueue(SINK, at.events, '#');
   // RabbitMQ forgets a binding of the last seconds when it is killed.
-  await broker.ctl('eval', 'mnesia:sync_log().');
+  await broker.eval('mnesia:sync_log().');
   const talkers = await Promise.all(
     Array.from({ length: DEVICES }, async (_, i) => {
       const deviceId = `talker-${i}`;
@@ -151,7 +151,7 @@ t.test('commands under way are answered while it is away, and told when it is ba
   const kept = await before.send('gate', { payload: 'kept', keepMs: 600_000 });
   const commands = [await device.expect(TYPE.COMMAND), await device.expect(TYPE.COMMAND)];
   await server.untilMetric('owsla_command_kept', '', (count) => count === 1);
-  await broker.ctl('eval', 'mnesia:sync_log().');
+  await broker.eval('mnesia:sync_log().');
 
   await broker.kill();
   for (const { id, payload } of commands) {

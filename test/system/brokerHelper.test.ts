@@ -38,7 +38,7 @@ t.test('broker: what is durable outlives kill and start, on the same port', asyn
   channel.sendToQueue('kept', Buffer.from('still here'), { persistent: true });
   await channel.waitForConfirms();
   // The message is on disk by its confirm; that its queue exists may still be in Mnesia's buffer.
-  t.equal((await broker.ctl('eval', 'mnesia:sync_log().')).trim(), 'ok');
+  t.equal((await broker.eval('mnesia:sync_log().')).trim(), 'ok');
 
   await broker.kill();
   t.equal(broker.pid, 0, 'nothing runs between');

@@ -84,6 +84,12 @@ t.test('package: README’s six commands install it, its unit and its file', asy
 t.test('package: installed, its programs say version and help', async (t) => {
   const said = run(join(programs, 'owsla'), '--version');
   t.same([said.stdout, said.stderr, said.status], [`${version}\n`, '', 0]);
+  // As `npx` finds it, in a project with a version of its own.
+  const project = join(folder, 'project');
+  mkdirSync(project);
+  writeFileSync(join(project, 'package.json'), '{ "name": "doors", "version": "9.9.9" }');
+  symlinkSync(join(programs, 'owsla'), join(project, 'owsla'));
+  t.equal(run(join(project, 'owsla'), '--version').stdout, `${version}\n`);
 
   for (const program of ['owsla', 'owsla-loadgen']) {
     const { status, stderr, stdout } = run(join(programs, program), '--help');

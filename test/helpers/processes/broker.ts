@@ -27,6 +27,7 @@ const SCRIPT_FOLDERS = ['/usr/lib/rabbitmq/bin', '/opt/homebrew/sbin', '/usr/loc
 const PEERS = 'cluster_formation.classic_config.nodes';
 /** A folder with another RabbitMQ in it, as .ci/rabbitmq.sh makes one; /tmp is seen there too. */
 const ROOT = process.env.OWSLA_TEST_RABBITMQ ?? '';
+const OUT_OF_REACH = 'rabbitmqctl cannot reach a broker that is not ours';
 const SETUP = join(import.meta.dirname, '../../../.ci/setup.sh');
 
 /** Below the range from which Linux takes local ports, so that no client sits on ours. */
@@ -70,6 +71,8 @@ export interface Broker {
   resume(): void;
   /** Runs rabbitmqctl against the node and gives its output; rejects with what it printed. */
   ctl(...args: string[]): Promise<string>;
+  /** The same for Erlang's words, which it works out itself: no other Erlang VM is started. */
+  eval(words: string): Promise<string>;
   /** Adds a user with these permissions on vhost `/`, or changes them; gives that user's url. */
   addUser(name: string, password: string, permissions: Permissions): Promise<string>;
 }
@@ -197,6 +200,10 @@ class PrivateBroker implements Broker {
     return ctl(this.home, args);
   }
 
+  eval(words: string): Promise<string> {
+    return evaluate(this.home, words);
+  }
+
   addUser(name: string, password: string, permissions: Permissions): Promise<string> {
     return makeUser(this, name, password, permissions);
   }
@@ -238,6 +245,7 @@ function sharedBroker(url: string): Broker {
     pause: refuse,
     resume: refuse,
     ctl: async (...args) => ctl(home, args),
+    eval: async (words) => evaluate(home, words),
     addUser: (name, password, permissions) => makeUser(broker, name, password, permissions),
   };
   return broker;
@@ -304,11 +312,26 @@ function nodeEnv(home: Home): NodeJS.ProcessEnv {
 }
 
 async function ctl(home: Home | undefined, args: readonly string[]): Promise<string> {
-  if (home === undefined) throw new Error('rabbitmqctl cannot reach a broker that is not ours');
+  if (home === undefined) throw new Error(OUT_OF_REACH);
   const env = { PATH: process.env.PATH, LANG: 'C.UTF-8', ...home.env };
   const [program = '', ...before] = scriptOf(home, 'rabbitmqctl');
   const { stdout } = await run(program, [...before, '--quiet', ...args], { env });
   return stdout;
+}
+
+async function evaluate(home: Home | undefined, words: string): Promise<string> {
+  if (home === undefined) throw new Error(OUT_OF_REACH);
+  const { root, folder, env } = home;
+  const [program = '', ...before] = seenFrom(root, 'erl_call');
+  const cookie = readFileSync(join(folder, '.erlang.cookie'), 'utf8');
+  // -r: a name of its own, so that several may ask at once.
+  const args = ['-r', '-n', env.RABBITMQ_NODENAME ?? '', '-c', cookie, '-e'];
+  const call = run(program, [...before, ...args], { env: { PATH: process.env.PATH, ...env } });
+  call.child.stdin?.end(`${words}\n`);
+  const { stdout, stderr } = await call;
+  const result = /^\{ok, (.*)\}\s*$/s.exec(stdout)?.[1];
+  if (result === undefined) throw new Error(`${words} ${stdout}${stderr}`);
+  return result;
 }
 
 async function makeUser(
@@ -317,7 +340,7 @@ async function makeUser(
   password: string,
   permissions: Permissions,
 ): Promise<string> {
-  await broker.ctl('eval', inOrder(addUser(name, password), permit(name, permissions)));
+  await broker.eval(inOrder(addUser(name, password), permit(name, permissions)));
   return broker.urlFor(name, password);
 }
 

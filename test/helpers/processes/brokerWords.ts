@@ -1,7 +1,6 @@
 /**
- * Broker words: what a broker is to do to its users, in Erlang: several of them in one call of
- * rabbitmqctl, as each costs the start of an Erlang VM.
- * From: broker.ts, users.ts and vhost.ts.  To: `ctl('eval', inOrder(...))`.
+ * Broker words: what a broker is to do to its users, in Erlang: several of them in one call.
+ * From: broker.ts, users.ts and vhost.ts.  To: `eval(inOrder(...))`.
  * Bound: none.
  */
 import type { Permissions } from './broker.ts';

@@ -28,7 +28,7 @@ export async function startCluster(size = 3): Promise<Cluster> {
     nodes,
     urls: nodes.map(({ url }) => url),
     running: async (node) => {
-      const told = await node.ctl('eval', 'rabbit_mnesia:cluster_nodes(running).');
+      const told = await node.eval('rabbit_mnesia:cluster_nodes(running).');
       return told.match(/[\w-]+@\w+/g) ?? [];
     },
     // At once: a graceful end of the last one would wait for the others.

@@ -47,12 +47,12 @@ export async function addUsers(broker: Broker, prefix: string): Promise<Users> {
     permit(nameOf(user), documentedPermissions(user, prefix)),
   ]);
   try {
-    await broker.ctl('eval', inOrder(...made));
+    await broker.eval(inOrder(...made));
     const [owsla = '', backend = '', auth = ''] = users.map((user) =>
       broker.urlFor(nameOf(user), PASSWORD),
     );
     const remove = async () => {
-      await broker.ctl('eval', inOrder(...users.map((user) => removeUser(nameOf(user)))));
+      await broker.eval(inOrder(...users.map((user) => removeUser(nameOf(user)))));
     };
     return { owsla, backend, auth, remove };
   } catch (error) {

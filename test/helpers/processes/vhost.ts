@@ -25,7 +25,7 @@ export interface Vhost {
   remove(others?: readonly string[]): Promise<void>;
 }
 
-/** One call of rabbitmqctl for all of it: each costs the start of an Erlang VM. */
+/** One call for all of it. */
 export async function makeVhost(): Promise<Vhost> {
   const { broker, home } = await reachable();
   const id = randomUUID().slice(0, 8);
@@ -37,13 +37,13 @@ export async function makeVhost(): Promise<Vhost> {
     permit(`${user}-${id}`, documentedPermissions(user, 'owsla'), name),
   ]);
   const add = `rabbit_vhost:add(${textOf(name)}, ${BY})`;
-  await broker.ctl('eval', inOrder(add, permit('guest', all, name), ...made));
+  await broker.eval(inOrder(add, permit('guest', all, name), ...made));
   const urlFor = (user: string, password: string) =>
     Object.assign(new URL(broker.urlFor(user, password)), { pathname: `/${name}` }).href;
   const remove = async (others: readonly string[] = []) => {
     const names = [...users.map((user) => `${user}-${id}`), ...others];
     const end = `rabbit_vhost:delete(${textOf(name)}, ${BY})`;
-    await broker.ctl('eval', inOrder(...names.map(removeUser), end));
+    await broker.eval(inOrder(...names.map(removeUser), end));
     await broker.stop();
   };
   const [owsla, backend] = users.map((user) => urlFor(`${user}-${id}`, PASSWORD));

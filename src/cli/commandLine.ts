@@ -12,6 +12,7 @@ import { markOperands, unmarked } from '../base/operands.ts';
 import { OPTION_NAMES, OPTION_SPECS, type OptionName, type OptionSpec } from '../base/options.ts';
 import { redact } from '../base/redact.ts';
 import { parseDuration } from '../base/units.ts';
+import { OWSLA_VERSION } from '../node/version.ts';
 import { blockCommands } from './blockCommand.ts';
 import { type Arguments, type NodeCommandOptions, withDevice, withJson } from './commandParts.ts';
 import { completionCommand } from './completion.ts';
@@ -34,6 +35,16 @@ const COMMANDS =
   );
 
 const known = { argv: process.argv, commands: COMMANDS, flags: CLI_FLAGS };
+
+/** Arguments are taken as they are written. */
+const PARSING = {
+  'dot-notation': false,
+  'greedy-arrays': false,
+  'parse-numbers': false,
+  'parse-positional-numbers': false,
+  'camel-case-expansion': false,
+  'boolean-negation': false,
+};
 
 function commands(args: readonly string[], run: (argv: Arguments) => Promise<void> = serve): Argv {
   return yargs(markOperands(args))
@@ -80,15 +91,9 @@ function commands(args: readonly string[], run: (argv: Arguments) => Promise<voi
     .command(keyCommand(printKey))
     .demandCommand(1, 2, SAY_WHAT, 'only one command at a time')
     .strict()
+    .version(OWSLA_VERSION)
     .locale('en')
-    .parserConfiguration({
-      'dot-notation': false,
-      'greedy-arrays': false,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-      'camel-case-expansion': false,
-      'boolean-negation': false,
-    })
+    .parserConfiguration(PARSING)
     .wrap(Math.min(100, process.stdout.columns ?? 100))
     .fail((message: string | null, error: Error | undefined) => {
       throw error ?? new StartError(EXIT.usage, explainUsage(message ?? 'bad usage', known));

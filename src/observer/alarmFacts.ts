@@ -3,8 +3,8 @@
  * From: nodeStatus.ts, what processes have reported of late; machine.ts.  To: alarmRules.ts.
  * Bound: an entry for each process; the last RESTARTS_KEPT ends of each child.
  *
- * A process that has not reported of late says nothing: only that it is silent. One that a reload is
- * about to begin or to end has no broker yet, or no more: that is no fault.
+ * A process that has not reported of late says nothing: only that it is silent. One that a reload
+ * begins or ends has no broker yet, or no more: that is no fault.
  */
 import type { Limits } from '../base/limits.ts';
 import type { Counters, RegistrarCounters } from '../base/metrics.ts';

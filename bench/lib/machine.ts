@@ -5,13 +5,9 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { cpus, release, totalmem } from 'node:os';
+import { checkPort } from '../../src/supervisor/places.ts';
 import { sum } from './stats.ts';
-
-/** Below the range from which Linux takes local ports, so that no client sits on ours. */
-const PORT_MIN = 12_000;
-const PORT_MAX = 19_999;
 
 /** Processor time of these processes so far, in microseconds. */
 export function cpuUsOf(pids: readonly number[]): number {
@@ -64,16 +60,9 @@ export function treeOf(root: number): number[] {
   return tree;
 }
 
-/** A port that nobody listens on. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN));
-    const isFree = await new Promise<boolean>((resolve) => {
-      const probe = createServer().once('error', () => resolve(false));
-      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-    });
-    if (isFree) return port;
-  }
+/** A port that nobody listens on, and that nobody else picks. */
+export function freePort(): Promise<number> {
+  return checkPort('port', '127.0.0.1', 0);
 }
 
 /** Of the last minute, five and fifteen: what else the machine does. */

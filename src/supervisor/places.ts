@@ -1,7 +1,8 @@
 /**
  * Places: proves that everything the node listens on can be listened on, before a child is forked.
  * From: preflight.ts, with the config's listeners.  To: the same with real ports; one StartError.
- * Bound: nothing stays open. A file that a crash left at a Unix socket's path is removed.
+ * Bound: of what is proved nothing stays open; a port that was picked keeps one file, by which
+ * other nodes know that it is taken. What a crash left at a Unix socket's path is removed.
  */
 import { randomInt } from 'node:crypto';
 import { accessSync, constants, lstatSync, rmSync } from 'node:fs';
@@ -61,6 +62,7 @@ export async function checkPort(what: string, host: string, port: number): Promi
   for (let tries = 1; ; tries += 1) {
     const tried = port === 0 ? randomInt(PICKED_MIN, PICKED_MAX + 1) : port;
     try {
+      if (port === 0 && !(await reservePort(tried)) && tries < PICKS_MAX) continue;
       await bind({ host, port: tried });
       return tried;
     } catch (error) {
@@ -68,6 +70,19 @@ export async function checkPort(what: string, host: string, port: number): Promi
       throw unbound(`${what} ${port}`, host, error);
     }
   }
+}
+
+/**
+ * False: another process on this machine has picked this port. It is not bound before the children
+ * listen, and two nodes of one user would even share it then (SO_REUSEPORT). So whoever picks one
+ * holds a name for it up to its end, in Linux's abstract namespace; elsewhere nothing is held.
+ */
+export async function reservePort(port: number): Promise<boolean> {
+  const server = createServer().unref();
+  return new Promise((resolve) => {
+    server.once('error', (error) => resolve(codeOf(error) !== 'EADDRINUSE'));
+    server.listen(`\0owsla-port-${port}`, () => resolve(true));
+  });
 }
 
 async function checkReusePort(host: string, port: number): Promise<void> {

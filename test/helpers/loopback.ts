@@ -7,6 +7,7 @@
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { reservePort } from '../../src/supervisor/places.ts';
 
 /** As in `127.93.4`; append `.1` to `.254`. */
 export function loopbackNet(): string {
@@ -17,12 +18,14 @@ export function loopbackNet(): string {
 const QUIET = { from: 20_000, to: 32_000 };
 
 /**
- * A free port that stays free while its server is away: a device that connects to the port where
- * nobody listens may be given that very port as its own, and then talks to itself.
+ * A free port that nobody else picks, and that stays free while its server is away: a device that
+ * connects to the port where nobody listens may be given that very port as its own, and then talks
+ * to itself.
  */
 export async function quietPort(): Promise<number> {
   for (;;) {
     const port = randomInt(QUIET.from, QUIET.to);
+    if (!(await reservePort(port))) continue;
     const server = createServer();
     try {
       server.listen(port);

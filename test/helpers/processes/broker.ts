@@ -7,12 +7,12 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { connect } from 'amqplib';
+import { quietPort } from '../loopback.ts';
 import { addUser, inOrder, permit } from './brokerWords.ts';
 import { type Tied, tie } from './tied.ts';
 
@@ -29,10 +29,6 @@ const PEERS = 'cluster_formation.classic_config.nodes';
 const ROOT = process.env.OWSLA_TEST_RABBITMQ ?? '';
 const OUT_OF_REACH = 'rabbitmqctl cannot reach a broker that is not ours';
 const SETUP = join(import.meta.dirname, '../../../.ci/setup.sh');
-
-/** Below the range from which Linux takes local ports, so that no client sits on ours. */
-const PORT_MIN = 20_000;
-const PORT_MAX = 29_999;
 
 const run = promisify(execFile);
 
@@ -257,13 +253,13 @@ async function makeHome(options: BrokerOptions): Promise<Home> {
   const { beside, conf = [] } = options;
   const first = beside instanceof PrivateBroker ? beside.home : undefined;
   const folder = mkdtempSync(join(first?.folder ?? tmpdir(), 'owsla-broker-'));
-  const [port, distPort, epmdPort] = await freePorts(3);
+  const [port, distPort, epmdPort] = [await quietPort(), await quietPort(), await quietPort()];
   const at = (name: string) => join(folder, name);
   const home: Home = {
     folder,
     scripts,
     root: ROOT,
-    port: port ?? 0,
+    port,
     hasEpmd: first === undefined,
     env: {
       HOME: folder,
@@ -319,15 +315,20 @@ async function ctl(home: Home | undefined, args: readonly string[]): Promise<str
   return stdout;
 }
 
+let evaluations = 0;
+
 async function evaluate(home: Home | undefined, words: string): Promise<string> {
   if (home === undefined) throw new Error(OUT_OF_REACH);
   const { root, folder, env } = home;
   const [program = '', ...before] = seenFrom(root, 'erl_call');
   const cookie = readFileSync(join(folder, '.erlang.cookie'), 'utf8');
-  // -r: a name of its own, so that several may ask at once.
-  const args = ['-r', '-n', env.RABBITMQ_NODENAME ?? '', '-c', cookie, '-e'];
+  evaluations += 1;
+  // Several may ask at once, each by a name that nobody else has: -r would choose by the second.
+  const mine = ['-h', `owsla-${process.pid}-${evaluations}`];
+  const args = [...mine, '-n', env.RABBITMQ_NODENAME ?? '', '-c', cookie, '-e'];
   const call = run(program, [...before, ...args], { env: { PATH: process.env.PATH, ...env } });
-  call.child.stdin?.end(`${words}\n`);
+  // One that ends before it has read says why itself.
+  call.child.stdin?.on('error', () => {}).end(`${words}\n`);
   const { stdout, stderr } = await call;
   const result = /^\{ok, (.*)\}\s*$/s.exec(stdout)?.[1];
   if (result === undefined) throw new Error(`${words} ${stdout}${stderr}`);
@@ -375,23 +376,6 @@ export function scriptOf({ root, scripts }: Home, name: string): string[] {
 
 function seenFrom(root: string, program: string): string[] {
   return root === '' ? [program] : ['chroot', root, program];
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const ports: number[] = [];
-  while (ports.length < count) {
-    const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN));
-    if (!ports.includes(port) && (await isFree(port))) ports.push(port);
-  }
-  return ports;
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once('error', () => resolve(false));
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-  });
 }
 
 function urlAt(base: string, name: string, password: string): string {

@@ -111,9 +111,11 @@ export class Cli {
     for (const pid of children) killIfThere(pid);
   }
 
+  /** The last lines, and the last ones that say what is wrong: the cause comes before the end. */
   #tail(): string {
-    return this.lines
-      .slice(-5)
+    const last = this.lines.slice(-5);
+    const wrong = this.lines.filter((line) => line.level === 'error' || line.level === 'fatal');
+    return [...wrong.filter((line) => !last.includes(line)).slice(-5), ...last]
       .map((line) => JSON.stringify(line))
       .join('\n');
   }

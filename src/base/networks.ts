@@ -16,7 +16,8 @@ const MAPPED = '::ffff:';
 
 /** `192.0.2.7:4711`, `[2001:db8::7]:4711`. */
 export function withPort(address: string, port: number | string | undefined): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  // A link keeps it: `join` makes one flat string, where a template would keep its parts as well.
+  return [address.includes(':') ? `[${address}]` : address, port].join(':');
 }
 
 /** What is wrong with `text` as a network, in one sentence; undefined: it is one. */

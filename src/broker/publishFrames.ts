@@ -28,21 +28,35 @@ const SHORT_BYTES_MAX = 255;
 
 /** The method and the properties of one message; RabbitMQ would not take a larger frame either. */
 const HEAD_BYTES_MAX = 64 * 1024;
-const head = Buffer.alloc(HEAD_BYTES_MAX);
+/** Whatever has a name or is text is measured; behind the last such item comes less than this. */
+const TAIL_BYTES = 64;
+const head = Buffer.alloc(HEAD_BYTES_MAX + TAIL_BYTES) as Latin1Buffer;
+
+/** As `write` with 'latin1', but for its checks: `bytes` has made them. */
+interface Latin1Buffer extends Buffer {
+  latin1Write(text: string, offset: number, length: number): number;
+}
+
 /** Where the next item goes in `head`. */
 let end = 0;
 
 function octet(value: number): void {
-  end = head.writeUInt8(value, end);
+  head[end] = value;
+  end += 1;
 }
 
+/** Of a number its lowest 32 bits. */
 function long(value: number): void {
-  end = head.writeUInt32BE(value, end);
+  head[end] = value >>> 24;
+  head[end + 1] = value >>> 16;
+  head[end + 2] = value >>> 8;
+  head[end + 3] = value;
+  end += 4;
 }
 
 function bytes(text: string): void {
-  if (end + text.length > head.length) throw new RangeError('a header is too long');
-  head.write(text, end, 'latin1');
+  if (end + text.length > HEAD_BYTES_MAX) throw new RangeError('a header is too long');
+  head.latin1Write(text, end, text.length);
   end += text.length;
 }
 
@@ -56,7 +70,7 @@ function short(text: string): void {
 
 function long64(value: number): void {
   const high = Math.floor(value / TWO_32);
-  end = head.writeInt32BE(high, end);
+  long(high);
   long(value - high * TWO_32);
 }
 

@@ -25,8 +25,13 @@ export function isGiven(flag: string, flags: readonly string[]): boolean {
   return flags.some((one) => one.startsWith(flag));
 }
 
+/** Of the young space; or of everything: what is left is moved together, the rest given back. */
+type Collection =
+  | { readonly type: 'minor' }
+  | { readonly type: 'major'; readonly flavor: 'last-resort' };
+
 /** V8's `gc`, which only contexts have that are made while this flag is set: there is one. */
-export function collector(): (how?: { readonly type: 'minor' }) => void {
+export function collector(): (how?: Collection) => void {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc');
   setFlagsFromString('--no-expose-gc');

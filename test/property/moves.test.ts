@@ -141,6 +141,19 @@ t.test('moves: with nothing in the way all links move, and it is told', async ()
   assert.deepEqual({ ...world.before.figures, ms: 0 }, { moved: 9, drained: 0, left: 0, ms: 0 });
 });
 
+t.test('moves: three times it gives back the memory of those that have gone', async (t) => {
+  for (const [links, collected] of [
+    [2_000, [1_200, 500, 160]],
+    [999, []],
+  ] as const) {
+    const world = new MoveWorld(links);
+    world.begin();
+    world.end();
+    t.same(world.before.collected, collected);
+    t.same([world.after.collected, world.before.registry.size], [[], 0]);
+  }
+});
+
 t.test('moves: every link of the predecessor has moved, left or was drained', async () => {
   const world = new MoveWorld(9);
   const [first, second] = [world.kernels[0], world.kernels[1]] as [Kernel, Kernel];

@@ -31,6 +31,9 @@ import { encodeSnapshot } from './snapshotBytes.ts';
 
 /** Some milliseconds' work. */
 const WALK_MAX = 1_000;
+/** When so many of its links have gone, it gives back what they took: of few that is little. */
+const COLLECT_AT = [0.4, 0.75, 0.92];
+const COLLECT_MIN = 1_000;
 
 export type MoveOrder = Omit<MoveMessage, 'type'>;
 
@@ -53,6 +56,8 @@ export interface GiverOptions {
   readonly send: (to: string, word: MoveWord, handle?: SocketHandle) => void;
   /** None is left, and presence knows it. */
   readonly onMoved: (figures: MoveFigures) => void;
+  /** Garbage, back to the system: some tens of milliseconds. */
+  readonly collect: () => void;
 }
 
 /** cancelled: it is wanted back. doomed: the same, and closed then. */
@@ -75,6 +80,7 @@ export class Giver {
   /** Links that had ended, or gone, before it began. */
   #before = 0;
   #moved = 0;
+  #collectAt: readonly number[] = [];
   #drained = 0;
   readonly #offers = new Map<string, Offer>();
   /** Links that are not quiet, and since when that is known. */
@@ -119,6 +125,8 @@ export class Giver {
     const { size, ever } = this.#options.registry;
     this.#before = ever - size;
     this.#walkMs = size * MS_PER_MOVE;
+    const shares = size < COLLECT_MIN ? [] : COLLECT_AT;
+    this.#collectAt = shares.map((share) => Math.ceil(size * share));
     this.#moved = 0;
     this.#drained = 0;
     this.#pump();
@@ -252,6 +260,7 @@ export class Giver {
     endpoint.leave();
     send(to, { what: 'go', connection });
     wake();
+    if (this.#collectAt.includes(this.#moved)) this.#options.collect();
   }
 
   #onDropped(connection: string, { endpoint, to, state }: Offer): void {

@@ -52,6 +52,7 @@ function build({ name, predecessor }: MoverStart): { moves: Moves; endpoints: En
     mayCome: () => false,
     send: line.pass,
     onMoved: (figures) => send({ type: 'moved', figures }),
+    collect: () => {},
   });
   const endpoints = new Endpoints({
     ...{ ...shared, protocols: BUILT_IN, spread: () => 0, busyShare: () => 0 },

@@ -183,6 +183,8 @@ export class Process {
   readonly taker: Taker;
   readonly moves: Moves;
   figures: MoveFigures | undefined;
+  /** Links that were left when it gave memory back. */
+  readonly collected: number[] = [];
   isAlive = true;
 
   constructor(name: string, clock: FakeClock, trace: Trace, predecessor?: string) {
@@ -211,6 +213,7 @@ export class Process {
       onMoved: (figures) => {
         this.figures = figures;
       },
+      collect: () => this.collected.push(this.registry.size),
     });
     this.taker = new Taker({
       ...{ ...shared, onTaken: () => {}, retryAfter: () => 0, send: line.pass },
@@ -273,7 +276,9 @@ export class MoveWorld {
     this.beside =
       heirs > 1 ? new Process('beside', this.clock, traceOf('beside'), 'before') : undefined;
     for (let at = 0; at < links; at += 1) {
-      const kernel = new Kernel(`${String(at).padStart(2, '0')}000000-0000-4000-8000-000000000000`);
+      const [shard, rest] = [at % 100, Math.floor(at / 100)].map((one) => String(one));
+      const first = `${shard?.padStart(2, '0')}${rest?.padStart(6, '0')}`;
+      const kernel = new Kernel(`${first}-0000-4000-8000-000000000000`);
       this.kernels.push(kernel);
       this.before.accept(kernel);
     }

@@ -653,14 +653,17 @@ static void run_link(const char *device_id)
     send_hello(device_id);
     while (!conn.over && !is_at_end()) {
         int64_t silence_ms = conn.open ? conn.keepalive_ms * 3 / 2 : GREETING_MS;
-        if (now_ms() - conn.heard_at > silence_ms) return; /* nobody is there any more */
         send_pongs(), send_due();
         struct pollfd events = { .fd = conn.socket, .events = POLLIN };
         if (out.length > 0) events.events |= POLLOUT;
         poll(&events, 1, LOOK_MS); /* and look at the clock */
         /* We look more often than that, or were stopped: it may have been there all the time. */
         conn.came_at = now_ms() - conn.empty_at > 2 * LOOK_MS ? conn.empty_at : now_ms();
-        if (!(events.revents & POLLIN)) conn.empty_at = now_ms();
+        if (!(events.revents & POLLIN)) {
+            conn.empty_at = now_ms();
+            /* What lay in the socket while we were stopped was heard: it has been read by now. */
+            if (now_ms() - conn.heard_at > silence_ms) return; /* nobody is there any more */
+        }
         if ((events.revents & POLLOUT) && !flush()) return;
         if (!(events.revents & (POLLIN | POLLHUP | POLLERR))) continue;
         do if (!receive()) return;

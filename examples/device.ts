@@ -128,8 +128,8 @@ class Link {
   #keepaliveMs = 0;
   #frameBytesMax = 0;
   #id = 0;
-  #heardAt = Date.now();
-  #sentAt = Date.now();
+  #heardAt = performance.now();
+  #sentAt = performance.now();
   #lookedAt = performance.now();
   /** Before it looked last. */
   #stoppedMs = 0;
@@ -143,7 +143,7 @@ class Link {
     answers.forgetIds();
     this.#socket = connect({ host, port, noDelay: true });
     this.#socket.on('connect', () => {
-      this.#heardAt = Date.now();
+      this.#heardAt = performance.now();
     });
     this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on('error', (error) => console.log(`link: ${error.message}`));
@@ -170,13 +170,13 @@ class Link {
     const header = Buffer.alloc(HEADER);
     header.writeUInt32BE(payload.length);
     this.#socket.write(Buffer.concat([header, payload]));
-    this.#sentAt = Date.now();
+    this.#sentAt = performance.now();
     return true;
   }
 
   #onData(chunk: Buffer): void {
     if (this.#isOver) return; // what comes after a BYE, be it ours, is not looked at
-    this.#heardAt = Date.now();
+    this.#heardAt = performance.now();
     this.#rest = Buffer.concat([this.#rest, chunk]);
     while (this.#rest.length >= HEADER && !this.#isOver) {
       const end = HEADER + this.#rest.readUInt32BE(0);
@@ -249,7 +249,7 @@ class Link {
   }
 
   #onWelcome([, options]: [Buffer, Known?]): void {
-    this.openedAt = Date.now();
+    this.openedAt = performance.now();
     const keepalive = options?.keepalive ?? KEEPALIVE;
     this.#keepaliveMs = keepalive * 1_000;
     this.#frameBytesMax = options?.frameBytesMax ?? FRAME_MAX_UP;
@@ -317,10 +317,12 @@ class Link {
     this.#lookedAt = now;
     const isOpen = this.openedAt > 0;
     const silenceMs = isOpen ? this.#keepaliveMs * 1.5 : GREETING_MS;
-    if (Date.now() - this.#heardAt > silenceMs) this.#socket.destroy();
+    // What lay in the socket while this process was stopped was heard: the next tick knows of it.
+    const isSilent = this.#stoppedMs === 0 && performance.now() - this.#heardAt > silenceMs;
+    if (isSilent) this.#socket.destroy();
     else if (isOpen && !this.#isOver) {
       const quietAt = Math.min(this.#sentAt, this.#heardAt);
-      if (!this.#isPinged && Date.now() - quietAt > this.#keepaliveMs * 0.75) {
+      if (!this.#isPinged && performance.now() - quietAt > this.#keepaliveMs * 0.75) {
         this.#isPinged = true;
         this.#send([PING]);
       }
@@ -343,7 +345,7 @@ async function run(host: string, port: number, identity: Identity, work: Work): 
     const link = new Link(host, port, identity, work, answers);
     await link.run();
     if (work.isDone) return work.failed === 0 ? 0 : 1;
-    if (link.openedAt > 0 && Date.now() - link.openedAt >= HELD_MS) failures = 0;
+    if (link.openedAt > 0 && performance.now() - link.openedAt >= HELD_MS) failures = 0;
     if (link.isHopeless) console.log('this needs a human');
     if (link.isBadWill && work.will.will) {
       work.will = {};

@@ -764,6 +764,24 @@ for (const { name, skip, command } of devices) {
     },
   );
 
+  t.test(`${name}: what came while it was stopped was heard`, { skip }, async (t) => {
+    const device = run();
+    t.teardown(() => device.end('SIGKILL'));
+    const link = await nextLink();
+    await link.welcome(1);
+    await link.command(1, 1);
+
+    process.kill(device.pid, 'SIGSTOP');
+    link.write(encode({ ...doorOpen(2, 2), expiresIn: 600_000 }));
+    // What is tested is that more than 1.5 keepalives pass.
+    await delay(1_700);
+    process.kill(device.pid, 'SIGCONT');
+
+    let answer = await link.next();
+    while (answer !== undefined && answer.type !== TYPE.RESULT) answer = await link.next();
+    t.match(answer, { id: 2, status: 0 });
+  });
+
   t.test(
     `${name}: refuses a COMMAND that it does not know or that has no key`,
     {

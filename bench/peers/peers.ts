@@ -193,7 +193,7 @@ async function rabbitmq(): Promise<Peer> {
     'vm_memory_high_watermark.relative = 0.8',
   ];
   const broker = await startBroker({ conf });
-  const enable = `F = rabbit_plugins:enabled_plugins_file(),
+  const enable = `ok = rabbit:await_startup(), F = rabbit_plugins:enabled_plugins_file(),
     ok = file:write_file(F, <<"[rabbitmq_mqtt].">>), {ok, _, _} = rabbit_plugins:ensure(F),
     rabbit_misc:version().`;
   const said = await broker.eval(enable);

@@ -5,7 +5,7 @@
  */
 import { systemClock } from '../base/clock.ts';
 import type { Trace } from '../base/trace.ts';
-import { collector } from '../base/v8.ts';
+import { collect } from '../base/v8.ts';
 import type { Endpoints } from './endpoint/endpoints.ts';
 import type { Listeners } from './endpoint/listeners.ts';
 import { spreadBy } from './endpoint/spread.ts';
@@ -47,7 +47,7 @@ export function giverOf({ start, counters, registry }: Operated, reported: Repor
     mayCome: () => line.isListening || counters.connectsWaiting + counters.establishing > 0,
     send: line.pass,
     onMoved: (figures) => toSupervisor({ type: 'moved', figures }),
-    collect: () => collector()({ type: 'major', flavor: 'last-resort' }),
+    collect: () => collect({ type: 'major', flavor: 'last-resort' }),
   });
   return { giver, line };
 }

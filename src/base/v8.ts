@@ -30,10 +30,19 @@ type Collection =
   | { readonly type: 'minor' }
   | { readonly type: 'major'; readonly flavor: 'last-resort' };
 
-/** V8's `gc`, which only contexts have that are made while this flag is set: there is one. */
-export function collector(): (how?: Collection) => void {
+let gc: ((how?: Collection) => void) | undefined;
+
+/** By V8's `gc`, which only contexts have that are made while this flag is set: there is one. */
+export function collect(how?: Collection): void {
+  gc ??= makeGc();
+  // An argument that is undefined is another request to V8 than none, and collects less.
+  if (how === undefined) gc();
+  else gc(how);
+}
+
+function makeGc(): (how?: Collection) => void {
   setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc');
+  const made = runInNewContext('gc');
   setFlagsFromString('--no-expose-gc');
-  return collect;
+  return made;
 }

@@ -4,7 +4,7 @@
  * Bound: LINKS_TRIED links; the process's own collector says what is left of them.
  */
 import { CLOSE_REASONS } from '../base/errors.ts';
-import { collector } from '../base/v8.ts';
+import { collect } from '../base/v8.ts';
 import { ModuleProtocol } from '../wire/module/moduleProtocol.ts';
 import { type Bench, type Check, type CheckOutcome, failed, note, ok } from './checks.ts';
 import { explain, type Story, Telling, tellStory } from './story.ts';
@@ -70,7 +70,6 @@ const BYTES_PER_LINK = 256;
 
 /** Nothing is left of links that are over. */
 export const keepsNothing: Check = ({ module, limits, samples }) => {
-  const collect = collector();
   const live = (links: number): Story[] => {
     for (let left = links; left > 0; left -= 1) {
       for (const { bytes, commands } of samples) tellStory(module, limits, [bytes], commands);
@@ -78,15 +77,15 @@ export const keepsNothing: Check = ({ module, limits, samples }) => {
     return [];
   };
   live(LINKS_TRIED);
-  const before = heldNow(collect);
+  const before = heldNow();
   live(LINKS_TRIED);
-  const grown = heldNow(collect) - before;
+  const grown = heldNow() - before;
   const each = Math.round(grown / (LINKS_TRIED * Math.max(1, samples.length)));
   if (each > BYTES_PER_LINK) return failed(`each link that is over leaves about ${each} bytes`);
   return ok(`nothing is left of ${LINKS_TRIED * samples.length} links that are over`);
 };
 
-function heldNow(collect: () => void): number {
+function heldNow(): number {
   collect();
   collect();
   const { heapUsed, external } = process.memoryUsage();

@@ -11,7 +11,7 @@
  * them was up to 7 MiB larger than before; at the peak of a reload all of them were.
  */
 import { getHeapSpaceStatistics } from 'node:v8';
-import { collector, isGiven, setV8Flag } from '../base/v8.ts';
+import { collect, isGiven, setV8Flag } from '../base/v8.ts';
 
 const YOUNG_GROWTH = '--semi-space-growth-factor';
 /** V8's own. 1: the young space stays as large as it is. */
@@ -95,14 +95,12 @@ export class ChildHeap {
 
 /** This process's V8. */
 export function v8Engine(): Engine {
-  let collect: ReturnType<typeof collector> | undefined;
   return {
     young() {
       const space = getHeapSpaceStatistics().find(({ space_name: of }) => of === 'new_space');
       return { bytes: space?.space_size ?? 0, used: space?.space_used_size ?? 0 };
     },
     scavenge() {
-      collect ??= collector();
       collect({ type: 'minor' });
     },
     setFlag: setV8Flag,

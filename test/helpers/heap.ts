@@ -4,9 +4,7 @@
  * Bound: the whole process counts, so let both ends be few and the things many.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import { collector } from '../../src/base/v8.ts';
-
-const collect = collector();
+import { collect } from '../../src/base/v8.ts';
 
 /** Bytes of objects and of buffers. */
 export async function heldBytes(): Promise<number> {

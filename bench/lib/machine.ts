@@ -6,7 +6,6 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
-import { checkPort } from '../../src/supervisor/places.ts';
 import { sum } from './stats.ts';
 
 /** Processor time of these processes so far, in microseconds. */
@@ -58,11 +57,6 @@ export function treeOf(root: number): number[] {
     for (const [child, parent] of parents) if (parent === pid) tree.push(child);
   }
   return tree;
-}
-
-/** A port that nobody listens on, and that nobody else picks. */
-export function freePort(): Promise<number> {
-  return checkPort('port', '127.0.0.1', 0);
 }
 
 /** Of the last minute, five and fifteen: what else the machine does. */

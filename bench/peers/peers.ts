@@ -8,13 +8,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { quietPort } from '../../test/helpers/loopback.ts';
 import { type Broker, startBroker } from '../../test/helpers/processes/broker.ts';
 import { Server } from '../../test/helpers/processes/server.ts';
 import { tie } from '../../test/helpers/processes/tied.ts';
 import { waitFor } from '../../test/helpers/waitFor.ts';
 import type { DialectName } from '../lib/dialects.ts';
 import { acceptorPids, FIGURES, OPEN_GATE } from '../lib/fleet.ts';
-import { freePort, treeOf } from '../lib/machine.ts';
+import { treeOf } from '../lib/machine.ts';
 import { Told } from '../lib/told.ts';
 
 /** The processes of a running peer, by what they are for. */
@@ -138,7 +139,7 @@ async function mosquitto(): Promise<Peer> {
   const file = MOSQUITTO.find((path) => existsSync(path));
   if (file === undefined) throw new Error('mosquitto is not installed');
   const folder = mkdtempSync(join(tmpdir(), 'owsla-mosquitto-'));
-  const port = await freePort();
+  const port = await quietPort();
   const conf = join(folder, 'mosquitto.conf');
   const lines = [
     `listener ${port} 127.0.0.1`,
@@ -180,7 +181,7 @@ function helpOf(file: string): string {
 }
 
 async function rabbitmq(): Promise<Peer> {
-  const port = await freePort();
+  const port = await quietPort();
   const conf = [
     `mqtt.listeners.tcp.default = 127.0.0.1:${port}`,
     'mqtt.allow_anonymous = true',

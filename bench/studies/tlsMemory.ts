@@ -10,12 +10,12 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { loopbackNet } from '../../test/helpers/loopback.ts';
+import { loopbackNet, quietPort } from '../../test/helpers/loopback.ts';
 import { Haproxy } from '../../test/helpers/processes/haproxy.ts';
 import type { Server, ServerOptions } from '../../test/helpers/processes/server.ts';
 import type { TlsAnswer, TlsAsk } from '../lib/clientTls.ts';
 import { OPEN_GATE, startNode, tlsPortOf } from '../lib/fleet.ts';
-import { freePort, loadAverages, rssBytesOf } from '../lib/machine.ts';
+import { loadAverages, rssBytesOf } from '../lib/machine.ts';
 import { options } from '../lib/options.ts';
 import { heading, ratios, row, spread } from '../lib/stats.ts';
 import { ABOUT, type Kind, makeTlsFiles, serverFlags } from '../lib/tlsKinds.ts';
@@ -111,7 +111,7 @@ async function haproxyPlace(): Promise<Place> {
   const unix = join(files.folder, 'devices.sock');
   const flags = ['--unix', unix, '--auth', 'none'];
   const inner = await nodePlace('plain', { flags });
-  const port = await freePort();
+  const port = await quietPort();
   const haproxy = await Haproxy.start(haproxyConfig(port, unix));
   return {
     ...{ port, pids: [...inner.pids, haproxy.pid], speaks: 'owsla' },

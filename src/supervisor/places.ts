@@ -62,8 +62,8 @@ export async function checkPort(what: string, host: string, port: number): Promi
   for (let tries = 1; ; tries += 1) {
     const tried = port === 0 ? randomInt(PICKED_MIN, PICKED_MAX + 1) : port;
     try {
-      if (port === 0 && !(await reservePort(tried)) && tries < PICKS_MAX) continue;
       await bind({ host, port: tried });
+      if (port === 0 && !(await reservePort(tried)) && tries < PICKS_MAX) continue;
       return tried;
     } catch (error) {
       if (port === 0 && codeOf(error) === 'EADDRINUSE' && tries < PICKS_MAX) continue;

@@ -5,36 +5,18 @@
  * these with everybody else that binds it, so a test takes a net of its own.
  */
 import { randomInt } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
-import { reservePort } from '../../src/supervisor/places.ts';
+import { checkPort } from '../../src/supervisor/places.ts';
 
 /** As in `127.93.4`; append `.1` to `.254`. */
 export function loopbackNet(): string {
   return `127.${randomInt(1, 255)}.${randomInt(0, 256)}`;
 }
 
-/** Below those that the kernel gives to whoever connects (ip(7), ip_local_port_range). */
-const QUIET = { from: 20_000, to: 32_000 };
-
 /**
  * A free port that nobody else picks, and that stays free while its server is away: a device that
  * connects to the port where nobody listens may be given that very port as its own, and then talks
- * to itself.
+ * to itself. Those that are picked are below what the kernel gives to whoever connects.
  */
-export async function quietPort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(QUIET.from, QUIET.to);
-    if (!(await reservePort(port))) continue;
-    const server = createServer();
-    try {
-      server.listen(port);
-      await once(server, 'listening');
-      return port;
-    } catch {
-      // Somebody has it.
-    } finally {
-      server.close();
-    }
-  }
+export function quietPort(): Promise<number> {
+  return checkPort('port', '0.0.0.0', 0);
 }

@@ -12,6 +12,12 @@ interface OwnedSocket extends Socket {
   readonly _readableState: { highWaterMark: number };
 }
 
+/**
+ * What Node does at the FIN of any socket, which is nothing where it may stay half open. With ours
+ * there would be two listeners: a list of 104 bytes for each link.
+ */
+const NODES_OWN = new Socket().listeners('end') as (() => void)[];
+
 function onData(this: OwnedSocket, chunk: Buffer): void {
   this.endpoint.receive(chunk);
 }
@@ -24,24 +30,13 @@ function onSocketClose(this: OwnedSocket): void {
 /** A broken connection; 'close' always follows and is where it is handled. */
 function onSocketError(): void {}
 
-/**
- * What Node does at a FIN it does only where a socket may not stay half open; two listeners are a
- * list of 104 bytes for each link.
- */
-function dropNodesOwn(socket: Socket): void {
-  if (!socket.allowHalfOpen) return;
-  for (const listener of socket.listeners('end')) {
-    if (listener.name === 'onReadableStreamEnd') socket.off('end', listener as () => void);
-  }
-}
-
 /** `endpoint` gets all events from now on. */
 export function listenTo(socket: Socket, endpoint: Endpoint): void {
   const owned = socket as OwnedSocket;
   owned.endpoint = endpoint;
   // A paused socket reads on up to its high-water mark: with 1, it stops after any chunk.
   owned._readableState.highWaterMark = 1;
-  dropNodesOwn(socket);
+  if (socket.allowHalfOpen) for (const listener of NODES_OWN) socket.off('end', listener);
   socket.on('data', onData);
   socket.on('end', onFin);
   socket.on('close', onSocketClose);

@@ -150,6 +150,24 @@ t.test('content: what is too long for its field is refused, not cut', async (t) 
   t.throws(() => write({ headers: { ['x'.repeat(256)]: 1 } }), RangeError);
 });
 
+t.test('content: near the bound it is refused, or whole: nothing is cut behind it', async (t) => {
+  const publish = { exchange: '', routingKey: 'k', mandatory: false };
+  const seen = { whole: 0, refused: 0 };
+  for (let bytes = 65_536 - 150; bytes <= 65_536; bytes += 1) {
+    const headers = { x: 'x'.repeat(bytes), y: -1, z: 0.5 };
+    const given = { headers, deliveryMode: 2, priority: 9, timestamp: 2 ** 40 };
+    try {
+      const [, head] = payloads(writeMessage(1, publish, given, Buffer.alloc(0), 131_072));
+      t.strictSame(plain(readProperties(head as Buffer)), given);
+      seen.whole += 1;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      seen.refused += 1;
+    }
+  }
+  t.ok(seen.whole > 0 && seen.refused > 0, JSON.stringify(seen));
+});
+
 t.test('content: a delivery’s routing key is its bytes', async (t) => {
   const payload = Buffer.from([0, 60, 0, 60, 1, 0x63, 0, 0, 0, 0, 0, 0, 0, 9, 1, 0, 2, 0xff, 0]);
   t.match(readDeliver(payload), {

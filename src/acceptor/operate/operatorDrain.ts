@@ -6,7 +6,7 @@
  *
  *   taking links --drain--> draining --resume--> taking links
  */
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../base/clock.ts';
 import { type Limits, SHARDS } from '../../base/limits.ts';
 import { pacedShards } from '../drainLinks.ts';
@@ -56,6 +56,8 @@ export class OperatorDrain {
   async #sayBye(drain: object): Promise<void> {
     const { registry, limits, clock } = this.#options;
     const isOver = () => this.#drain !== drain;
+    // Who asked is told first how many links there are.
+    await turn();
     await pacedShards(registry, limits.drainPaceMs, (shard) => this.#close(shard, isQuiet), isOver);
     const told = clock.now();
     while (!isOver() && registry.size > 0) {

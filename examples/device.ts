@@ -318,11 +318,11 @@ class Link {
     const isOpen = this.openedAt > 0;
     const silenceMs = isOpen ? this.#keepaliveMs * 1.5 : GREETING_MS;
     // What lay in the socket while this process was stopped was heard: the next tick knows of it.
-    const isSilent = this.#stoppedMs === 0 && performance.now() - this.#heardAt > silenceMs;
+    const isSilent = this.#stoppedMs === 0 && now - this.#heardAt > silenceMs;
     if (isSilent) this.#socket.destroy();
     else if (isOpen && !this.#isOver) {
       const quietAt = Math.min(this.#sentAt, this.#heardAt);
-      if (!this.#isPinged && performance.now() - quietAt > this.#keepaliveMs * 0.75) {
+      if (!this.#isPinged && now - quietAt > this.#keepaliveMs * 0.75) {
         this.#isPinged = true;
         this.#send([PING]);
       }

@@ -87,15 +87,16 @@ export class FactsOfNode {
     const { node } = this.#status;
     if (node === undefined || node.isStopping) return undefined;
     const reports = this.#status.fresh(now);
-    const settled = new Set(settledOf(node).map(({ incarnation }) => incarnation));
-    const isSettled = ({ incarnation }: ReportMessage) => settled.has(incarnation);
+    const settled = settledOf(node);
+    const incarnations = new Set(settled.map(({ incarnation }) => incarnation));
+    const isSettled = ({ incarnation }: ReportMessage) => incarnations.has(incarnation);
     const acceptors = reports.flatMap((report) => acceptorOf(report, isSettled(report)) ?? []);
     const registrar = reports.flatMap((report) => registrarOf(report, isSettled(report)) ?? []);
     const { storeWalBytesMax, linksBytesMax } = this.#limits;
     return {
       acceptors,
       processes: [...acceptors, ...registrar],
-      children: this.#children(node, reports, now),
+      children: this.#children(settled, reports, now),
       degraded: this.#status.degraded(now),
       concerns: concernsOf(reports),
       walBytes: reports.reduce((most, one) => Math.max(most, walBytesOf(one)), 0),
@@ -103,9 +104,13 @@ export class FactsOfNode {
     };
   }
 
-  #children(node: NodeMessage, reports: readonly ReportMessage[], now: number): ChildHealth[] {
+  #children(
+    settled: readonly ChildFacts[],
+    reports: readonly ReportMessage[],
+    now: number,
+  ): ChildHealth[] {
     const known = new Set(reports.map(({ incarnation }) => incarnation));
-    return settledOf(node)
+    return settled
       .filter(({ role }) => role !== 'observer')
       .map((child) => this.#childOf(child, known.has(child.incarnation ?? ''), now));
   }

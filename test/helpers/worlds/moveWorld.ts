@@ -276,9 +276,9 @@ export class MoveWorld {
     this.beside =
       heirs > 1 ? new Process('beside', this.clock, traceOf('beside'), 'before') : undefined;
     for (let at = 0; at < links; at += 1) {
-      const [shard, rest] = [at % 100, Math.floor(at / 100)].map((one) => String(one));
-      const first = `${shard?.padStart(2, '0')}${rest?.padStart(6, '0')}`;
-      const kernel = new Kernel(`${first}-0000-4000-8000-000000000000`);
+      const shard = String(at % 100).padStart(2, '0');
+      const rest = String(Math.floor(at / 100)).padStart(6, '0');
+      const kernel = new Kernel(`${shard}${rest}-0000-4000-8000-000000000000`);
       this.kernels.push(kernel);
       this.before.accept(kernel);
     }
